@@ -1,0 +1,25 @@
+"""Any event -> a log line: a DAG without params, whose conf holds the whole event under "webhook"."""
+
+from __future__ import annotations
+
+import json
+
+from airflow.sdk import DAG, get_current_context, task
+
+with DAG(
+    dag_id="event_log",
+    description="Logs whatever a webhook receives",
+    schedule=None,
+    catchup=False,
+    tags=["webhook"],
+):
+
+    @task
+    def log_event() -> None:
+        """Print body, query and headers of the request."""
+        conf = get_current_context()["dag_run"].conf
+        print("conf:", json.dumps(conf, sort_keys=True))
+        for source in ("body", "query", "headers"):
+            print(f"{source}:", json.dumps(conf["webhook"][source]))
+
+    log_event()

@@ -1,0 +1,213 @@
+"""Creating, changing and deleting webhooks: what command line, pages and API share."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from inbound_webhooks.errors import InvalidDefinition, WebhookExists, WebhookNotFound
+from inbound_webhooks.event.response import CONTENT_TYPES
+from inbound_webhooks.receiver.definition import compile_definition
+from inbound_webhooks.settings import BLUEPRINT_PREFIX, Settings
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.dags import DagCache, dag_states
+from inbound_webhooks.storage.database import begin_writing, transaction
+from inbound_webhooks.storage.encryption import decrypt, encrypt, reencrypt
+from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.storage.tables import WEBHOOK_NAME_CHARS
+
+ID_CHARS = 10
+TOKEN_BYTES = 32
+
+_LETTERS = string.ascii_letters + string.digits
+_URL_SAFE = _LETTERS + "-_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft:
+    """What a person says of a new webhook."""
+
+    name: str
+    dag_id: str
+    mapping: dict[str, str]
+    enabled: bool = True
+    response_content_type: str = CONTENT_TYPES[0]
+    response_template: str | None = None
+    response_status: int | None = None
+
+
+def create(draft: Draft, *, actor: str) -> Webhook:
+    """Store a new webhook with a fresh token.
+
+    :raises DefinitionError: a field cannot be used, or the name is taken
+    :raises FernetKeyMissing: there is nothing to encrypt the token with
+    """
+    now = _now()
+    webhook = Webhook(id=_new_id(), created_at=now, updated_at=now, **vars(draft))
+    check(webhook)
+    encrypted = encrypt(_new_token())
+    try:
+        with transaction() as connection:
+            queries.insert_webhook(connection, webhook)
+            queries.insert_token(connection, webhook.id, encrypted, now)
+            _audit(connection, "webhook.create", webhook, actor, {"mapping": dict(webhook.mapping)})
+    except IntegrityError:
+        raise WebhookExists(f"There is a webhook named {webhook.name!r} already.") from None
+    return webhook
+
+
+def check(webhook: Webhook) -> None:
+    """Refuse a definition that could not work.
+
+    :raises DefinitionError: names the field and why
+    """
+    if not webhook.name.strip() or not webhook.name.isprintable():
+        raise InvalidDefinition("name", "it is empty or not printable")
+    if len(webhook.name) > WEBHOOK_NAME_CHARS:
+        raise InvalidDefinition("name", f"it is longer than {WEBHOOK_NAME_CHARS} characters")
+    if not webhook.dag_id.strip() or len(webhook.dag_id) > 250:
+        raise InvalidDefinition("dag id", "it is empty or longer than 250 characters")
+    if webhook.response_status is not None and not 200 <= webhook.response_status <= 299:
+        raise InvalidDefinition("response status", "it is not between 200 and 299")
+    if webhook.response_status in (204, 205) and webhook.response_template is not None:
+        raise InvalidDefinition("response status", f"{webhook.response_status} has no body for a template")
+    if webhook.response_content_type not in CONTENT_TYPES:
+        raise InvalidDefinition("response content type", f"it is none of {', '.join(CONTENT_TYPES)}")
+    compile_definition(webhook)
+
+
+def warnings(webhook: Webhook) -> list[str]:
+    """What will keep a webhook from starting runs as things are now, in sentences."""
+    with transaction() as connection:
+        state = dag_states(connection, {webhook.dag_id}).get(webhook.dag_id)
+    dag = DagCache(recheck_seconds=0).get(webhook.dag_id, transaction)
+    if state is None or dag is None:
+        return [f"Airflow knows no DAG {webhook.dag_id} yet; deliveries wait until it does."]
+    found = []
+    if state.is_paused:
+        found.append(f"DAG {webhook.dag_id} is paused; its runs stay queued until it is not.")
+    if state.has_import_errors or state.is_stale:
+        found.append(f"DAG {webhook.dag_id} has import errors or is gone; deliveries wait.")
+    unknown = sorted(set(webhook.mapping) - set(dag.params)) if dag.params else []
+    found += [f"DAG {webhook.dag_id} has no param {name!r}; it only shows in conf." for name in unknown]
+    return found
+
+
+def get(name_or_id: str) -> Webhook:
+    """A webhook by name or id.
+
+    :raises WebhookNotFound: there is none
+    """
+    with transaction() as connection:
+        return _find(connection, name_or_id)
+
+
+def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
+    """Enable or disable a webhook; when this returns, nothing more is accepted or started by a disabled one."""
+    with transaction() as connection:
+        begin_writing(connection)
+        webhook = replace(_find(connection, name_or_id), enabled=enabled)
+        queries.update_webhook(connection, webhook, _now())
+        _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})
+    return webhook
+
+
+def rotate(name_or_id: str, *, actor: str) -> Webhook:
+    """Give a webhook a fresh token; when this returns, the old ones open nothing.
+
+    :raises FernetKeyMissing: there is nothing to encrypt the token with
+    """
+    encrypted = encrypt(_new_token())
+    with transaction() as connection:
+        begin_writing(connection)
+        webhook = _find(connection, name_or_id)
+        queries.update_webhook(connection, webhook, _now())
+        queries.delete_tokens(connection, webhook.id)
+        queries.insert_token(connection, webhook.id, encrypted, _now())
+        _audit(connection, "webhook.rotate", webhook, actor, {})
+    return webhook
+
+
+def delete(name_or_id: str, *, actor: str) -> int:
+    """Delete a webhook and cancel what it accepted and did not start; return how many that were."""
+    with transaction() as connection:
+        begin_writing(connection)
+        webhook = _find(connection, name_or_id)
+        queries.lock_webhook(connection, webhook.id)
+        cancelled = queries.cancel_accepted(connection, webhook.id)
+        queries.delete_webhook(connection, webhook.id)
+        _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})
+    return cancelled
+
+
+def reencrypt_all(*, actor: str) -> dict[str, int]:
+    """Encrypt every stored token, secret and credential with the newest Fernet key; return the counts.
+
+    :raises TokenUnreadable: one cannot be decrypted with any of the keys; nothing is changed
+    """
+    with transaction() as connection:
+        begin_writing(connection)
+        counts = {name: queries.reencrypt(connection, name, reencrypt) for name in queries.ENCRYPTED_COLUMNS}
+        queries.audit(
+            connection, event="webhook.rotate_fernet", dag_id=None, actor=actor, at=_now(), details=counts
+        )
+    return counts
+
+
+def url(webhook: Webhook) -> str:
+    """The URL for the sender, with the newest token.
+
+    :raises TokenUnreadable: the token cannot be decrypted
+    """
+    with transaction() as connection:
+        newest = queries.list_tokens(connection, webhook.id)[0]
+    return f"{public_url()}/webhook/{webhook.id}/{decrypt(newest.encrypted)}"
+
+
+def public_url() -> str:
+    """What stands before ``/webhook/…``: the setting, else Airflow's own address."""
+    from airflow.configuration import conf
+
+    if configured := Settings.load().public_url:
+        return configured.rstrip("/")
+    base = conf.get("api", "base_url", fallback="") or f"http://localhost:{conf.getint('api', 'port')}"
+    return base.rstrip("/") + BLUEPRINT_PREFIX
+
+
+def _find(connection: Connection, name_or_id: str) -> Webhook:
+    webhook = queries.find_webhook(connection, name_or_id)
+    if webhook is None:
+        raise WebhookNotFound(f"There is no webhook {name_or_id!r}.")
+    return webhook
+
+
+def _audit(
+    connection: Connection, event: str, webhook: Webhook, actor: str, details: dict[str, Any]
+) -> None:
+    queries.audit(
+        connection,
+        event=event,
+        dag_id=webhook.dag_id,
+        actor=actor,
+        at=_now(),
+        details={"webhook": webhook.name, "webhook_id": webhook.id, **details},
+    )
+
+
+def _new_id() -> str:
+    # The first character is none that a command line takes for an option.
+    return secrets.choice(_LETTERS) + "".join(secrets.choice(_URL_SAFE) for _ in range(ID_CHARS - 1))
+
+
+def _new_token() -> str:
+    return secrets.token_hex(TOKEN_BYTES)
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)

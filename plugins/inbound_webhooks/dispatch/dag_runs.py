@@ -1,0 +1,89 @@
+"""The only module that touches Airflow's DAG runs."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import nullcontext
+from typing import Any
+
+from airflow.exceptions import AirflowException, ParamValidationError
+from airflow.models.dagrun import DagRun
+from airflow.utils.state import DagRunState
+from airflow.utils.types import DagRunTriggeredByType, DagRunType
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused
+from inbound_webhooks.storage.dags import DagCache, DagState, dag_states
+from inbound_webhooks.storage.queries import Claimed
+
+log = logging.getLogger(__name__)
+
+DAG_RECHECK_SECONDS = 0.5
+
+
+class DagRuns:
+    """Makes runs, with each DAG deserialised once a version instead of once a run."""
+
+    def __init__(self) -> None:
+        self._dags = DagCache(recheck_seconds=DAG_RECHECK_SECONDS)
+
+    def states(self, session: Session, dag_ids: set[str]) -> dict[str, DagState]:
+        """What Airflow knows of these DAGs right now."""
+        return dag_states(session.connection(), dag_ids)
+
+    def create(self, session: Session, delivery: Claimed, state: DagState | None, run_after: Any) -> str:
+        """Make the run of a delivery in the caller's transaction, and return its id.
+
+        The id follows from the delivery, so a second run of the same delivery cannot exist.
+        ``trigger_dag`` is not used: it closes and commits the thread's scoped session.
+
+        :raises DispatchError: the DAG cannot take the run, now or ever
+        """
+        run_id = run_id_of(delivery)
+        dag = self._runnable(session, delivery.dag_id, state)
+        try:
+            with session.begin_nested():
+                dag.create_dagrun(
+                    run_id=run_id,
+                    run_after=run_after,
+                    conf=json.loads(delivery.conf or "{}"),
+                    run_type=DagRunType.MANUAL,
+                    triggered_by=DagRunTriggeredByType.REST_API,
+                    triggering_user_name=f"webhook {delivery.webhook_name}",
+                    state=DagRunState.QUEUED,
+                    note=f"Webhook {delivery.webhook_name}, delivery {delivery.id}",
+                    session=session,
+                )
+        except ParamValidationError as error:
+            raise RunRefused(f"The DAG's params refuse the conf: {error}") from None
+        except IntegrityError:
+            if not _exists(session, delivery.dag_id, run_id):
+                raise
+        except (ValueError, AirflowException) as error:
+            raise RunRefused(f"The DAG refuses the run: {error}") from error
+        return run_id
+
+    def _runnable(self, session: Session, dag_id: str, state: DagState | None) -> Any:
+        if state is None or state.is_stale:
+            raise DagUnavailable(f"Airflow knows no active DAG {dag_id}.")
+        if state.has_import_errors:
+            raise DagBroken(f"The file of DAG {dag_id} has import errors.")
+        if state.allowed_run_types is not None and DagRunType.MANUAL not in state.allowed_run_types:
+            raise RunRefused(f"DAG {dag_id} does not allow manual runs.")
+        cached = self._dags.get(dag_id, lambda: nullcontext(session.connection()))
+        if cached is None:
+            raise DagUnavailable(f"DAG {dag_id} is not serialized yet.")
+        return cached.dag
+
+
+def run_id_of(delivery: Claimed) -> str:
+    """The id of the run that a delivery becomes."""
+    return f"webhook__{delivery.id}"
+
+
+def _exists(session: Session, dag_id: str, run_id: str) -> bool:
+    found = session.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
+    return found is not None

@@ -1,0 +1,134 @@
+"""Turns committed deliveries into DAG runs: claim, run, record, in one transaction for a batch."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from inbound_webhooks.dispatch.dag_runs import DagRuns
+from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
+from inbound_webhooks.event.retry import next_attempt_at
+from inbound_webhooks.settings import Settings
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import begin_writing, session_transaction
+from inbound_webhooks.storage.queries import Claimed, State
+
+log = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Any number may run at once, in any process; each delivery becomes one run."""
+
+    def __init__(
+        self, settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
+    ) -> None:
+        self._batch_size = settings.dispatcher_batch_size
+        self._poll_seconds = settings.dispatcher_poll_seconds
+        self._now = now
+        self._dag_runs = DagRuns()
+        self._wanted = threading.Event()
+        self._stopping = False
+
+    def wake(self) -> None:
+        """Look for work now: this process has accepted a delivery."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Let :meth:`run` end after the batch at hand."""
+        self._stopping = True
+        self._wanted.set()
+
+    def run(self) -> None:
+        """Dispatch until :meth:`stop`, whatever the database does."""
+        log.info("dispatcher started action=dispatcher_started")
+        while not self._stopping:
+            self._wanted.clear()
+            if not self._drained():
+                continue
+            self._wanted.wait(self._poll_seconds)
+        log.info("dispatcher stopped action=dispatcher_stopped")
+
+    def dispatch_due(self) -> int:
+        """Handle one batch of due deliveries; return how many there were.
+
+        Webhooks are locked before deliveries, as whoever deletes a webhook does, so neither waits for
+        the other for ever.
+
+        :raises DatabaseUnavailable: nothing of the batch was recorded
+        """
+        with session_transaction() as session:
+            connection, now = session.connection(), self._now()
+            begin_writing(connection)
+            webhook_ids = queries.due_webhooks(connection, now, self._batch_size)
+            enabled = queries.lock_enabled(connection, webhook_ids) if webhook_ids else set()
+            if not enabled:
+                return 0
+            batch = queries.claim_due(connection, enabled, now, self._batch_size)
+            states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
+            for delivery in batch:
+                outcome = self._outcome(session, delivery, states.get(delivery.dag_id))
+                queries.mark(connection, delivery.id, outcome)
+        return len(batch)
+
+    def _drained(self) -> bool:
+        """Handle a batch; False while there may be more."""
+        try:
+            return self.dispatch_due() < self._batch_size
+        except DatabaseUnavailable:
+            return True  # logged where it was noticed; the next poll tries again
+        except Exception as error:  # noqa: BLE001 - one bad round must not end the only dispatcher
+            _log_fault("round", error)
+            return True
+
+    def _outcome(self, session: Session, delivery: Claimed, state: Any) -> dict[str, Any]:
+        """Try to make one run; whatever happens ends as columns of its delivery."""
+        now = self._now()
+        try:
+            run_id = self._dag_runs.create(session, delivery, state, now)
+        except DispatchError as error:
+            return self._failure(delivery, error, now)
+        except Exception as error:  # noqa: BLE001 - a delivery that breaks us must not stop its neighbours
+            _log_fault(f"delivery {delivery.id}", error)
+            fault = DispatchError(f"The run could not be made ({type(error).__name__}).")
+            return self._failure(delivery, fault, now)
+        log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
+        return {
+            "state": State.DISPATCHED,
+            "attempts": delivery.attempts + 1,
+            "next_attempt_at": None,
+            "run_id": run_id,
+            "dispatched_at": now,
+            "error": None,
+        }
+
+    def _failure(self, delivery: Claimed, error: DispatchError, now: datetime) -> dict[str, Any]:
+        attempts = delivery.attempts + 1
+        again_at = next_attempt_at(now, attempts, error)
+        log.warning(
+            "delivery not dispatched action=%s delivery=%s dag=%s attempts=%d reason=%s",
+            "undeliverable" if again_at is None else "retry",
+            delivery.id,
+            delivery.dag_id,
+            attempts,
+            type(error).__name__,
+        )
+        return {
+            "state": State.UNDELIVERABLE if again_at is None else State.ACCEPTED,
+            "attempts": attempts,
+            "next_attempt_at": again_at,
+            "error": error.message,
+        }
+
+
+def _log_fault(what: str, error: Exception) -> None:
+    # The message of a database error quotes values; where it happened does not.
+    places = "".join(traceback.format_tb(error.__traceback__))
+    log.error(
+        "dispatch fault action=dispatch_fault what=%s kind=%s\n%s", what, type(error).__name__, places
+    )

@@ -1,0 +1,184 @@
+"""Every failure that a caller can tell apart; the docstring of a class is its default message."""
+
+from __future__ import annotations
+
+from inspect import getdoc
+
+
+class WebhookError(Exception):
+    """Something went wrong with an inbound webhook."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or getdoc(type(self)))
+
+    @property
+    def message(self) -> str:
+        """One sentence for a person."""
+        return str(self.args[0])
+
+
+# --- how the installation is set up ---------------------------------------------------------
+
+
+class ConfigurationError(WebhookError):
+    """A setting is wrong."""
+
+
+class InvalidSetting(ConfigurationError):
+    """A value in the section [inbound_webhooks] cannot be used."""
+
+    def __init__(self, name: str, value: object, expected: str) -> None:
+        self.name = name
+        super().__init__(f"[inbound_webhooks] {name} = {value!r} is not {expected}.")
+
+
+class FernetKeyMissing(ConfigurationError):
+    """[core] fernet_key is empty, so tokens could not be encrypted: set it and try again."""
+
+
+# --- what a person wrote in a webhook's definition ------------------------------------------
+
+
+class DefinitionError(WebhookError):
+    """The webhook's definition cannot be used."""
+
+
+class InvalidDefinition(DefinitionError):
+    """A field of the webhook's definition cannot be used."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {reason}")
+
+
+class TemplateRefused(DefinitionError):
+    """An expression or template does not compile; line and column count from 1."""
+
+    def __init__(self, reason: str, line: int, column: int) -> None:
+        self.reason = reason
+        self.line = line
+        self.column = column
+        super().__init__(f"line {line}, column {column}: {reason}")
+
+
+class WebhookExists(DefinitionError):
+    """A webhook of this name exists already."""
+
+
+class WebhookNotFound(WebhookError):
+    """There is no such webhook."""
+
+
+class DeliveryNotFound(WebhookError):
+    """There is no such delivery."""
+
+
+class NotReplayable(WebhookError):
+    """This delivery cannot be replayed."""
+
+
+# --- a request that is not accepted ---------------------------------------------------------
+
+
+class RequestError(WebhookError):
+    """The request cannot be accepted."""
+
+
+class UnknownWebhook(RequestError):
+    """Not found."""
+
+
+class MethodNotAllowed(RequestError):
+    """Only GET, HEAD, OPTIONS and POST are answered here."""
+
+
+class WebhookDisabled(RequestError):
+    """This webhook is disabled."""
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than this server accepts."""
+
+    def __init__(self, limit_bytes: int, *, inflated: bool = False) -> None:
+        self.limit_bytes = limit_bytes
+        what = "inflated body" if inflated else "body"
+        super().__init__(f"The {what} is larger than {limit_bytes} bytes.")
+
+
+class BodyIncomplete(RequestError):
+    """Fewer bytes arrived than Content-Length says."""
+
+
+class BodyTimeout(RequestError):
+    """The body did not arrive in time."""
+
+
+class EncodingUnsupported(RequestError):
+    """Content-Encoding has to be identity, gzip or deflate."""
+
+
+class ContentRefused(RequestError):
+    """The sender is proved, but what was sent cannot be used; the delivery is kept for a replay."""
+
+
+class BodyMalformed(ContentRefused):
+    """The body is not what its type says."""
+
+
+class ParameterRefused(ContentRefused):
+    """A value breaks the DAG's params."""
+
+    def __init__(self, parameter: str, reason: str) -> None:
+        self.parameter = parameter
+        super().__init__(f"parameter {parameter}: {reason}")
+
+
+class ExpressionFailed(ContentRefused):
+    """An expression could not be evaluated over this request."""
+
+
+class Unavailable(RequestError):
+    """The request cannot be taken right now; the sender should try again."""
+
+    retry_after_seconds = 10
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be reached."""
+
+
+class TokenUnreadable(Unavailable):
+    """The webhook's token cannot be decrypted with [core] fernet_key."""
+
+
+class DefinitionUnusable(Unavailable):
+    """The webhook's definition does not compile in this version."""
+
+
+class TooBusy(Unavailable):
+    """Too many requests are being worked on."""
+
+    retry_after_seconds = 2
+
+
+# --- a delivery whose run cannot be made ----------------------------------------------------
+
+
+class DispatchError(WebhookError):
+    """The DAG run could not be made."""
+
+    permanent = False
+
+
+class DagUnavailable(DispatchError):
+    """The DAG is not there yet, or not any more."""
+
+
+class DagBroken(DispatchError):
+    """The DAG's file has import errors."""
+
+
+class RunRefused(DispatchError):
+    """The DAG does not take this run."""
+
+    permanent = True

@@ -1,0 +1,424 @@
+"""``${Webhook::…}`` and Jinja -> one compiled template over the data sources, bounded by construction.
+
+What a template may hold is an allow-list of syntax nodes, checked when it is compiled: expressions, ``if``
+and named filters. There are no loops, assignments, calls, imports, ``*``, ``**`` or ``%``, dots look up
+items only, and every text has a cap.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from jinja2 import TemplateSyntaxError, nodes
+from jinja2.environment import Template as JinjaTemplate
+from jinja2.exceptions import TemplateError
+from jinja2.lexer import Token, TokenStream
+from jinja2.sandbox import SandboxedEnvironment
+
+from inbound_webhooks.errors import ExpressionFailed, TemplateRefused
+from inbound_webhooks.event.filters import FILTERS
+from inbound_webhooks.event.request import DataSources
+from inbound_webhooks.event.values import (
+    Nothing,
+    as_json,
+    as_json_string,
+    as_plain_text,
+    as_xml,
+    bounded,
+    deep_plain,
+    follow,
+    look_up,
+    text,
+)
+
+MAX_SOURCE_CHARS = 64 * 1024
+MAX_NODES = 2_000
+MAX_NESTING = 40
+
+SOURCES = {"Body": "body", "Headers": "headers", "Query": "query", "Delivery": "delivery"}
+"""Name in ``${Webhook::Name…}`` -> name in Jinja."""
+
+TESTS = ("defined", "undefined", "none", "string", "number", "boolean", "mapping", "sequence", "in", "eq", "ne")
+
+# Names that no template can spell: a space keeps them apart from what the lexer takes for a name.
+_FOLLOW = "webhook path"
+_CONCAT = "webhook concat"
+
+WRITERS: dict[str, Callable[[Any], str]] = {
+    "webhook text": text,
+    "webhook plain text": as_plain_text,
+    "webhook json": as_json,
+    "webhook json string": as_json_string,
+    "webhook xml": as_xml,
+}
+"""How a printed expression becomes text; :func:`compile_output` picks one for each."""
+
+_ALLOWED_NODES = (
+    nodes.Template, nodes.Output, nodes.TemplateData, nodes.If,
+    nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.Filter, nodes.Test, nodes.Keyword,
+    nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos,
+    nodes.Add, nodes.Sub, nodes.Div, nodes.FloorDiv, nodes.Concat,
+    nodes.List, nodes.Tuple, nodes.Dict, nodes.Pair,
+)  # fmt: skip
+
+_RUNTIME_FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+
+
+class _Located(Exception):
+    """A fault at an offset of the source."""
+
+    def __init__(self, reason: str, offset: int) -> None:
+        self.reason = reason
+        self.offset = offset
+        super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A checked syntax tree; the ``lineno`` of its nodes is an offset into ``source``."""
+
+    source: str
+    tree: nodes.Template
+
+    def refuse(self, reason: str, offset: int) -> TemplateRefused:
+        """The error that names the place of a node by line and column, both from 1."""
+        return _refused(reason, self.source, offset)
+
+    @property
+    def whole_expression(self) -> nodes.Expr | None:
+        """The expression where the source is nothing else, else None."""
+        match self.tree.body:
+            case [nodes.Output(nodes=[expression])] if not isinstance(expression, nodes.TemplateData):
+                return expression
+        return None
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A compiled source: typed where it is one whole expression, else a text."""
+
+    source: str
+    evaluate: Callable[[DataSources], Any]
+
+
+def compile_expression(source: str) -> Expression:
+    """Compile the right side of a mapping.
+
+    ``evaluate`` returns the value with its type (a whole source as itself, nothing as an instance of
+    :class:`Nothing`) where the source is one expression, else a str; it raises ExpressionFailed or
+    BodyMalformed.
+
+    :raises TemplateRefused: it does not compile; with line and column
+    """
+    parsed = parse(source)
+    whole = parsed.whole_expression
+    if whole is None:
+        return Expression(source, compile_output(parsed, lambda _: "webhook text"))
+    assignment = nodes.Assign(nodes.Name("result", "store", lineno=1), whole, lineno=1)
+    template = _load(parsed, nodes.Template([assignment], lineno=1))
+    builds_containers = any(parsed.tree.find_all((nodes.List, nodes.Tuple, nodes.Dict)))
+    return Expression(source, partial(_container_of if builds_containers else _value_of, template))
+
+
+def compile_output(parsed: Parsed, writer: Callable[[nodes.Expr], str]) -> Callable[[DataSources], str]:
+    """Compile a template to a function from data sources to text.
+
+    ``writer`` names, for each printed expression, the entry of :data:`WRITERS` that turns it into text.
+    The function raises ExpressionFailed or BodyMalformed.
+    """
+    for output in parsed.tree.find_all(nodes.Output):
+        output.nodes = [
+            child if isinstance(child, nodes.TemplateData) else _filtered(child, writer(child))
+            for child in output.nodes
+        ]
+    return partial(_text_of, _load(parsed, parsed.tree))
+
+
+def parse(source: str) -> Parsed:
+    """Parse and check a source in both notations.
+
+    :raises TemplateRefused: it does not parse, or holds what is not allowed; with line and column
+    """
+    source = source.replace("\r\n", "\n").replace("\r", "\n")
+    if len(source) > MAX_SOURCE_CHARS:
+        raise TemplateRefused(f"it is longer than {MAX_SOURCE_CHARS} characters", 1, 1)
+    try:
+        tree = _ENGINE.parse(source)
+        _check(tree)
+    except _Located as error:
+        raise _refused(error.reason, source, error.offset) from None
+    except TemplateSyntaxError as error:
+        raise _refused(error.message or "it does not parse", source, error.lineno) from None
+    except RecursionError:
+        raise TemplateRefused("it is nested too deeply", 1, 1) from None
+    except ValueError:  # Python's bound on the digits of a number
+        raise TemplateRefused("a number in it is too long", 1, 1) from None
+    return Parsed(source, tree)
+
+
+# --- evaluation -----------------------------------------------------------------------------
+
+
+def _names(sources: DataSources) -> dict[str, Any]:
+    return {name: getattr(sources, name) for name in SOURCES.values()}
+
+
+def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:
+    context = template.new_context(_names(sources))
+    try:
+        for _ in template.root_render_func(context):
+            pass  # an assignment prints nothing; running it is the point
+    except _RUNTIME_FAULTS as error:
+        raise _failed(error) from None
+    return context.vars["result"]
+
+
+def _container_of(template: JinjaTemplate, sources: DataSources) -> Any:
+    # Sources and missing values may stand inside a list or object that the expression writes.
+    return deep_plain(_value_of(template, sources))
+
+
+def _text_of(template: JinjaTemplate, sources: DataSources) -> str:
+    parts: list[str] = []
+    total = 0
+    try:
+        for part in template.root_render_func(template.new_context(_names(sources))):
+            total += len(part)
+            bounded(total)
+            parts.append(part)
+    except _RUNTIME_FAULTS as error:
+        raise _failed(error) from None
+    return "".join(parts)
+
+
+def _failed(error: Exception) -> ExpressionFailed:
+    # Python's message may quote the data, so the kind of the fault has to do.
+    return ExpressionFailed(f"The expression does not fit the data ({type(error).__name__}).")
+
+
+# --- the engine -----------------------------------------------------------------------------
+
+
+class _Engine(SandboxedEnvironment):
+    """Jinja whose dots and brackets look up items, and whose token positions are offsets."""
+
+    intercepted_binops = frozenset(["+"])
+
+    def __init__(self) -> None:
+        super().__init__(
+            autoescape=False, undefined=Nothing, keep_trailing_newline=True, optimized=False, cache_size=0
+        )
+        self.globals = {}
+        self.filters = {**FILTERS, **WRITERS, _FOLLOW: _follow, _CONCAT: _concat}
+        self.tests = {name: self.tests[name] for name in TESTS}
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return look_up(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        return look_up(obj, argument)
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        if isinstance(left, (str, list)) and isinstance(right, (str, list)):
+            bounded(len(left) + len(right))
+        return left + right
+
+    def _tokenize(
+        self, source: str, name: str | None, filename: str | None = None, state: str | None = None
+    ) -> TokenStream:
+        raw = _with_offsets(self.lexer.tokeniter(source, name, filename, state), source)
+        tokens = self.lexer.wrap(raw, name, filename)
+        return TokenStream(_with_webhook_expressions(tokens), name, filename)
+
+
+def _follow(source: Any, *path: Any) -> Any:
+    return follow(source, path)
+
+
+def _concat(*values: Any) -> str:
+    parts = [text(value) for value in values]
+    bounded(sum(map(len, parts)))
+    return "".join(parts)
+
+
+def _filtered(expression: nodes.Expr, name: str) -> nodes.Filter:
+    return nodes.Filter(expression, name, [], [], None, None, lineno=expression.lineno)
+
+
+def _load(parsed: Parsed, tree: nodes.Template) -> JinjaTemplate:
+    tree.set_environment(_ENGINE)
+    try:
+        code = _ENGINE.compile(tree)
+    except TemplateSyntaxError as error:
+        raise parsed.refuse(error.message or "it does not compile", error.lineno) from None
+    except (SyntaxError, RecursionError, MemoryError):
+        raise TemplateRefused("it is too complex", 1, 1) from None
+    return JinjaTemplate.from_code(_ENGINE, code, {})
+
+
+_ENGINE = _Engine()
+
+
+# --- the allow-list -------------------------------------------------------------------------
+
+
+def _check(tree: nodes.Template) -> None:
+    pending: list[tuple[nodes.Node, int]] = [(tree, 0)]
+    seen = 0
+    while pending:
+        node, depth = pending.pop()
+        seen += 1
+        if seen > MAX_NODES or depth > MAX_NESTING:
+            raise _Located("it is too complex", node.lineno)
+        _check_node(node)
+        pending.extend((child, depth + 1) for child in node.iter_child_nodes())
+    _replace_concat(tree)
+
+
+def _check_node(node: nodes.Node) -> None:
+    if not isinstance(node, _ALLOWED_NODES):
+        raise _Located(f"{type(node).__name__.lower()} is not allowed here", node.lineno)
+    if isinstance(node, nodes.Name) and node.name not in SOURCES.values():
+        raise _Located(f"there is no {node.name!r}, only {', '.join(SOURCES.values())}", node.lineno)
+    if isinstance(node, nodes.Filter) and node.name not in FILTERS and node.name != _FOLLOW:
+        raise _Located(f"there is no filter {node.name!r}, only {', '.join(sorted(FILTERS))}", node.lineno)
+    if isinstance(node, nodes.Filter) and node.node is None:
+        raise _Located("a filter block is not allowed here", node.lineno)
+    if isinstance(node, nodes.Test) and node.name not in TESTS:
+        raise _Located(f"there is no test {node.name!r}, only {', '.join(TESTS)}", node.lineno)
+
+
+def _replace_concat(node: nodes.Node) -> None:
+    """``a ~ b`` writes Python's str() of objects; ours writes JSON and has a cap."""
+    for name, value in node.iter_fields():
+        if isinstance(value, nodes.Concat):
+            setattr(node, name, _concat_filter(value))
+        elif isinstance(value, list):
+            value[:] = [_concat_filter(item) if isinstance(item, nodes.Concat) else item for item in value]
+    for child in node.iter_child_nodes():
+        _replace_concat(child)
+
+
+def _concat_filter(node: nodes.Concat) -> nodes.Filter:
+    head, *rest = node.nodes
+    return nodes.Filter(head, _CONCAT, rest, [], None, None, lineno=node.lineno)
+
+
+# --- ${Webhook::…} and offsets in the token stream ------------------------------------------
+
+_MARK = re.compile(r"\$?\$\{")
+_HEAD = re.compile(r"\s*Webhook::([A-Za-z]+)")
+_DOTTED = re.compile(r"\.([^.\[\]{}\"'\s](?:[^.\[\]{}\"'\n]*[^.\[\]{}\"'\s])?)")
+_INDEX = re.compile(r"\[\s*(-?[0-9]{1,9})\s*\]")
+_QUOTED = re.compile(r"\[\s*(?:\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)')\s*\]")
+_TAIL = re.compile(r"\s*\}")
+
+
+def _with_offsets(
+    raw: Iterator[tuple[int, str, str]], source: str
+) -> Iterator[tuple[int, str, str]]:
+    """Replace the line of each token by its offset, so that errors can name a column."""
+    position = 0
+    try:
+        for _, kind, value in raw:
+            start = source.find(value, position)
+            if kind == "raw_begin":
+                raise _Located("raw blocks are not allowed here; $${ is a literal ${", start)
+            yield start, kind, value
+            position = start + len(value)
+    except TemplateSyntaxError as error:
+        raise _Located(error.message or "it does not parse", position) from None
+
+
+def _with_webhook_expressions(tokens: Iterator[Token]) -> Iterator[Token]:
+    for token in tokens:
+        if token.type == "data":
+            yield from _split_data(token)
+        else:
+            yield token
+
+
+def _split_data(token: Token) -> Iterator[Token]:
+    content, start, position = token.value, token.lineno, 0
+    for mark in _MARK.finditer(content):
+        if mark.start() < position:
+            continue
+        if mark.start() > position:
+            yield Token(start + position, "data", content[position : mark.start()])
+        if mark.group() == "$${":
+            yield Token(start + mark.start(), "data", "${")
+            position = mark.end()
+        else:
+            expression, position = _read_expression(content, mark.end(), start)
+            yield from _expression_tokens(expression, start + mark.start())
+    if position < len(content):
+        yield Token(start + position, "data", content[position:])
+
+
+def _read_expression(content: str, position: int, start: int) -> tuple[tuple[str, list[Any]], int]:
+    """Read ``Webhook::Source.path}`` and return (source, path) and the position behind it."""
+    head = _HEAD.match(content, position)
+    if head is None:
+        raise _Located("${ begins an expression such as ${Webhook::Body.id}; $${ is a literal ${", start + position - 2)
+    if head.group(1) not in SOURCES:
+        raise _Located(f"there is no Webhook::{head.group(1)}, only {', '.join(SOURCES)}", start + head.start(1))
+    path: list[Any] = []
+    position = head.end()
+    while (step := _read_step(content, position)) is not None:
+        part, position = step
+        path.append(part)
+    tail = _TAIL.match(content, position)
+    if tail is None:
+        raise _Located("the path breaks off here; expected .name, [0], [\"key\"] or }", start + position)
+    return (SOURCES[head.group(1)], path), tail.end()
+
+
+def _read_step(content: str, position: int) -> tuple[Any, int] | None:
+    if match := _DOTTED.match(content, position):
+        return match.group(1), match.end()
+    if match := _INDEX.match(content, position):
+        return int(match.group(1)), match.end()
+    if match := _QUOTED.match(content, position):
+        quoted = match.group(1) if match.group(1) is not None else match.group(2)
+        return (re.sub(r"\\(.)", r"\1", quoted),), match.end()
+    return None
+
+
+def _expression_tokens(expression: tuple[str, list[Any]], offset: int) -> Iterator[Token]:
+    source, path = expression
+    yield Token(offset, "variable_begin", "${")
+    yield Token(offset, "name", source)
+    if path:
+        yield Token(offset, "pipe", "|")
+        yield Token(offset, "name", _FOLLOW)
+        yield Token(offset, "lparen", "(")
+        for step in path:
+            yield from _step_tokens(step, offset)
+            yield Token(offset, "comma", ",")
+        yield Token(offset, "rparen", ")")
+    yield Token(offset, "variable_end", "}")
+
+
+def _step_tokens(step: Any, offset: int) -> Iterator[Token]:
+    if isinstance(step, int):
+        if step < 0:
+            yield Token(offset, "sub", "-")
+        yield Token(offset, "integer", abs(step))
+    elif isinstance(step, str):
+        yield Token(offset, "string", step)
+    else:
+        yield Token(offset, "lparen", "(")
+        yield Token(offset, "string", step[0])
+        yield Token(offset, "comma", ",")
+        yield Token(offset, "rparen", ")")
+
+
+def _refused(reason: str, source: str, offset: int) -> TemplateRefused:
+    offset = min(max(offset, 0), len(source))
+    line = source.count("\n", 0, offset) + 1
+    column = offset - (source.rfind("\n", 0, offset) + 1) + 1
+    return TemplateRefused(reason, line, column)

@@ -1,0 +1,201 @@
+"""The filters that expressions may use: bounded, over JSON values, without access to attributes."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pendulum
+
+from inbound_webhooks.errors import ExpressionFailed
+from inbound_webhooks.event import json_text
+from inbound_webhooks.event.values import JsonText, Nothing, bounded, plain, text, to_json
+
+_MILLISECONDS_FROM = 100_000_000_000  # the year 5138 in seconds, 1973 in milliseconds
+
+
+def default(value: Any, fallback: Any = "", boolean: bool = False) -> Any:
+    """``fallback`` where there is nothing (or, with ``boolean``, where the value is false)."""
+    return fallback if isinstance(value, Nothing) or (boolean and not plain(value)) else value
+
+
+def tojson(value: Any) -> JsonText:
+    """The value as JSON text."""
+    return JsonText(to_json(value))
+
+
+def fromjson(value: Any) -> Any:
+    """The value of a JSON text, such as the ``payload`` field of GitHub's form deliveries."""
+    try:
+        return json_text.parse(text(value))
+    except json_text.JsonRefused as error:
+        raise ExpressionFailed(f"fromjson: {error.message}.") from None
+
+
+def b64encode(value: Any) -> str:
+    """The UTF-8 bytes of the text as Base64."""
+    return base64.b64encode(_bytes(value)).decode("ascii")
+
+
+def b64decode(value: Any) -> str:
+    """The text of a Base64 text (standard or URL-safe alphabet)."""
+    encoded = text(value).replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        raise ExpressionFailed("b64decode: this is not Base64 of UTF-8 text.") from None
+
+
+def sha256(value: Any) -> str:
+    """SHA-256 of the text, in lower-case hex."""
+    return hashlib.sha256(_bytes(value)).hexdigest()
+
+
+def hmac_sha256(value: Any, key: Any) -> str:
+    """HMAC-SHA256 of the text, in lower-case hex (RFC 2104)."""
+    return hmac.new(_bytes(key), _bytes(value), hashlib.sha256).hexdigest()
+
+
+def to_datetime(value: Any, format: str | None = None) -> str:
+    """A time as ISO 8601 in UTC: from ISO text, or seconds or milliseconds since 1970.
+
+    ``format`` is one of pendulum's (https://pendulum.eustace.io/docs/#tokens).
+    """
+    written = text(value).strip()
+    try:
+        if format is not None:
+            return pendulum.from_format(written, format).in_timezone("UTC").isoformat()
+        if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", written):
+            return _from_epoch(float(written))
+        moment = pendulum.parse(written) if written[:1].isdigit() else None
+    except (ValueError, OverflowError, TypeError):
+        moment = None
+    if not isinstance(moment, pendulum.DateTime):
+        raise ExpressionFailed("to_datetime: this is no time that it can read.")
+    return moment.in_timezone("UTC").isoformat()
+
+
+def _from_epoch(number: float) -> str:
+    seconds = number / 1000 if number >= _MILLISECONDS_FROM else number
+    return pendulum.from_timestamp(seconds).isoformat()
+
+
+def lower(value: Any) -> str:
+    """The text in lower case."""
+    return text(value).lower()
+
+
+def upper(value: Any) -> str:
+    """The text in upper case."""
+    return text(value).upper()
+
+
+def trim(value: Any) -> str:
+    """The text without white space at its ends."""
+    return text(value).strip()
+
+
+def length(value: Any) -> int:
+    """How many characters, items or fields."""
+    held = plain(value)
+    return len(held) if isinstance(held, (str, list, dict)) else 0
+
+
+def first(value: Any) -> Any:
+    """The first item or character."""
+    held = plain(value)
+    return held[0] if isinstance(held, (str, list)) and held else Nothing(name="first")
+
+
+def last(value: Any) -> Any:
+    """The last item or character."""
+    held = plain(value)
+    return held[-1] if isinstance(held, (str, list)) and held else Nothing(name="last")
+
+
+def join(value: Any, separator: Any = "") -> str:
+    """The items of a list as one text."""
+    held = plain(value)
+    parts = [text(item) for item in held] if isinstance(held, list) else [text(held)]
+    between = text(separator)
+    bounded(sum(map(len, parts)) + len(between) * len(parts))
+    return between.join(parts)
+
+
+def split(value: Any, separator: Any) -> list[str]:
+    """The parts of a text between separators."""
+    between = text(separator)
+    if not between:
+        raise ExpressionFailed("split: the separator is empty.")
+    return text(value).split(between)
+
+
+def replace(value: Any, old: Any, new: Any) -> str:
+    """The text with each ``old`` replaced by ``new``."""
+    whole, before, after = text(value), text(old), text(new)
+    times = whole.count(before)
+    bounded(len(whole) + times * (len(after) - len(before)))
+    return whole.replace(before, after)
+
+
+def to_string(value: Any) -> str:
+    """The value as text."""
+    return text(value)
+
+
+def to_int(value: Any, fallback: Any = None) -> Any:
+    """The value as a whole number; ``fallback``, else an error, where it is none."""
+    written = text(value).strip()
+    if re.fullmatch(r"[+-]?[0-9]{1,4300}", written):
+        return int(written)
+    return _number_or(fallback, "int")
+
+
+def to_float(value: Any, fallback: Any = None) -> Any:
+    """The value as a number; ``fallback``, else an error, where it is none."""
+    written = text(value).strip()
+    if re.fullmatch(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,2})?", written):
+        return float(written)
+    return _number_or(fallback, "float")
+
+
+def _number_or(fallback: Any, name: str) -> Any:
+    if fallback is None:
+        raise ExpressionFailed(f"{name}: this is not a number.")
+    return fallback
+
+
+def _bytes(value: Any) -> bytes:
+    # Half of a surrogate pair is no character and has no UTF-8 bytes.
+    return text(value).encode("utf-8", "replace")
+
+
+FILTERS: dict[str, Callable[..., Any]] = {
+    "b64decode": b64decode,
+    "b64encode": b64encode,
+    "count": length,
+    "d": default,
+    "default": default,
+    "first": first,
+    "float": to_float,
+    "fromjson": fromjson,
+    "hmac_sha256": hmac_sha256,
+    "int": to_int,
+    "join": join,
+    "last": last,
+    "length": length,
+    "lower": lower,
+    "replace": replace,
+    "sha256": sha256,
+    "split": split,
+    "string": to_string,
+    "to_datetime": to_datetime,
+    "tojson": tojson,
+    "trim": trim,
+    "upper": upper,
+}

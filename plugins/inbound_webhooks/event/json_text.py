@@ -1,0 +1,111 @@
+"""JSON as everything downstream can store it: RFC 8259, finite numbers, no NUL, bounded depth."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from inbound_webhooks.errors import WebhookError
+
+MAX_DEPTH = 100
+"""Levels of nesting; vendors' payloads have fewer than 20, Python's parser breaks near 1,000."""
+
+MAX_INTEGER_DIGITS = 4_300
+"""Python's own bound for text to int (sys.set_int_max_str_digits)."""
+
+
+class JsonRefused(WebhookError, ValueError):
+    """The text is not JSON that can be stored."""
+
+
+def parse(text: str) -> Any:
+    """Return the value of a JSON text; of repeated keys the last one wins.
+
+    :raises JsonRefused: not JSON, or a number or depth that nothing downstream could hold
+    """
+    try:
+        value = json.loads(
+            text, parse_constant=_refuse_constant, parse_float=_finite_float, parse_int=_bounded_int
+        )
+    except json.JSONDecodeError as error:
+        raise JsonRefused(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
+    except RecursionError:
+        raise JsonRefused(f"it is nested deeper than {MAX_DEPTH} levels") from None
+    _refuse_depth(value)
+    return value
+
+
+def dump(value: Any) -> str:
+    """Return the compact JSON text of a value, non-ASCII characters as they are.
+
+    :raises JsonRefused: a number is not finite
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (ValueError, RecursionError) as error:
+        raise JsonRefused(f"it cannot be written as JSON: {error}") from None
+
+
+def unstorable_reason(value: Any, text: str) -> str | None:
+    """Say why PostgreSQL's jsonb would refuse a value, or None; ``text`` is its dump.
+
+    NUL and lone surrogates pass Python's json but not jsonb
+    (https://www.postgresql.org/docs/current/datatype-json.html).
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "it holds half of a surrogate pair, which is not a character"
+    # The dump of a NUL is \u0000, but so looks the dump of a backslash before "u0000".
+    if "\\u0000" in text and any("\0" in part for part in _strings(value)):
+        return "it holds a NUL character, which PostgreSQL cannot store"
+    return None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise JsonRefused(f"{name} is not JSON")
+
+
+def _finite_float(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise JsonRefused("a number is too large")
+    return number
+
+
+def _bounded_int(digits: str) -> int:
+    if len(digits) > MAX_INTEGER_DIGITS:
+        raise JsonRefused(f"a number has more than {MAX_INTEGER_DIGITS} digits")
+    return int(digits)
+
+
+def _refuse_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise JsonRefused(f"it is nested deeper than {MAX_DEPTH} levels")
+
+
+def _children(value: Any) -> list[Any]:
+    """The containers and leaves directly below a value; leaves have none."""
+    if isinstance(value, dict):
+        return [child for child in value.values() if isinstance(child, (dict, list))]
+    if isinstance(value, list):
+        return [child for child in value if isinstance(child, (dict, list))]
+    return []
+
+
+def _strings(value: Any) -> Iterator[str]:
+    pending = [value]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, str):
+            yield current
+        elif isinstance(current, dict):
+            pending.extend(current.keys())
+            pending.extend(current.values())
+        elif isinstance(current, list):
+            pending.extend(current)

@@ -1,0 +1,241 @@
+"""A request as it arrived, and the data sources that expressions read."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import parse_qsl
+
+from inbound_webhooks.errors import BodyMalformed
+from inbound_webhooks.event import json_text
+
+MAX_FORM_FIELDS = 10_000
+
+# Only charsets that decode in linear time; "idna" and friends are codecs of Python's too.
+_TEXT_CHARSETS = {
+    name: codec
+    for codec, names in {
+        "utf-8-sig": ("utf-8", "utf8"),
+        "ascii": ("us-ascii", "ascii"),
+        "latin-1": ("iso-8859-1", "latin-1", "latin1"),
+        "iso8859-15": ("iso-8859-15",),
+        "cp1250": ("windows-1250",),
+        "cp1251": ("windows-1251",),
+        "cp1252": ("windows-1252",),
+        "utf-16": ("utf-16",),
+        "shift_jis": ("shift_jis",),
+        "euc_jp": ("euc-jp",),
+        "gb18030": ("gb2312", "gbk", "gb18030"),
+        "big5": ("big5",),
+        "euc_kr": ("euc-kr",),
+    }.items()
+    for name in names
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class InboundRequest:
+    """One HTTP request.
+
+    ``headers`` are in order of arrival, ``query_string`` is as sent (percent-encoded),
+    ``body`` is as sent, still compressed where Content-Encoding says so.
+    """
+
+    method: str
+    query_string: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    source_ip: str
+    received_at: datetime
+
+    def header(self, name: str) -> str:
+        """The first value of a header, "" when it is missing."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), "")
+
+
+class One(str):
+    """The only value of a header, query or form field: reads as text, ``[0]`` gives it too."""
+
+    __slots__ = ()
+
+
+class Values:
+    """Headers, query or form fields: names in order of arrival, each with a list of texts."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]], *, ignore_case: bool = False) -> None:
+        self._ignore_case = ignore_case
+        self.lists: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self.lists.setdefault(title_case(name) if ignore_case else name, []).append(value)
+
+    def get(self, name: str) -> One | list[str] | None:
+        """One value bare, several as a list, None when the name is missing."""
+        values = self.lists.get(title_case(name) if self._ignore_case else name)
+        if values is None:
+            return None
+        return One(values[0]) if len(values) == 1 else list(values)
+
+
+class Body:
+    """The body: as text, as a JSON value, and the properties below it; decoded when first needed."""
+
+    def __init__(self, content: bytes, content_type: str) -> None:
+        self.content = content
+        self._type, _, parameters = content_type.partition(";")
+        self._type = self._type.strip().lower()
+        self._charset = _charset(parameters)
+
+    @property
+    def is_json(self) -> bool:
+        """Whether the type says JSON (RFC 6839 suffix included)."""
+        return self._type == "application/json" or self._type.endswith("+json")
+
+    @cached_property
+    def text(self) -> str:
+        """The body as text; Base64 for types that are not text.
+
+        :raises BodyMalformed: the bytes are not text in their charset
+        """
+        if self.is_json:
+            return self._decode("utf-8-sig")
+        if self._type in ("application/xml", "text/xml", "text/plain") or self._type.endswith("+xml"):
+            return self._decode(_TEXT_CHARSETS.get(self._charset, "utf-8-sig"))
+        return base64.b64encode(self.content).decode("ascii")
+
+    @cached_property
+    def value(self) -> Any:
+        """The JSON value of a JSON body, the text of any other.
+
+        :raises BodyMalformed: the type says JSON and the bytes do not
+        """
+        if not self.is_json:
+            return self.text
+        try:
+            return json_text.parse(self.text)
+        except json_text.JsonRefused as error:
+            raise BodyMalformed(f"The body is not JSON as Content-Type says: {error.message}.") from None
+
+    @cached_property
+    def properties(self) -> Any:
+        """What a path below the body looks into: the JSON value, the form's fields, else None."""
+        if self.is_json:
+            return self.value
+        if self._type == "application/x-www-form-urlencoded":
+            return self._form_fields()
+        return None
+
+    @property
+    def value_or_text(self) -> Any:
+        """The JSON value where the body is JSON; else its text; Base64 where it is not text either."""
+        for read in (lambda: self.value, lambda: self.text):
+            try:
+                return read()
+            except BodyMalformed:
+                continue
+        return base64.b64encode(self.content).decode("ascii")
+
+    def _form_fields(self) -> Values:
+        try:
+            text = self.content.decode("ascii")
+            return Values(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS))
+        except UnicodeDecodeError:
+            raise BodyMalformed("The form is not percent-encoded ASCII.") from None
+        except ValueError:
+            raise BodyMalformed(f"The form has more than {MAX_FORM_FIELDS} fields.") from None
+
+    def _decode(self, charset: str) -> str:
+        try:
+            return self.content.decode(charset)
+        except UnicodeDecodeError as error:
+            name = charset.removesuffix("-sig")
+            raise BodyMalformed(f"The body is not {name} text: byte {error.start} breaks it.") from None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """What ``${Webhook::Delivery.…}`` reads."""
+
+    id: str
+    received_at: str
+    webhook: str
+    source_ip: str
+
+
+@dataclass(frozen=True)
+class DataSources:
+    """Everything that an expression can see of one request."""
+
+    body: Body
+    headers: Values
+    query: Values
+    delivery: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, request: InboundRequest, content: bytes, *, delivered: Delivered) -> DataSources:
+        """The sources of a request; ``content`` is its body after decompression."""
+        return cls(
+            body=Body(content, request.header("Content-Type")),
+            headers=Values(request.headers, ignore_case=True),
+            query=Values(parse_qsl(request.query_string, keep_blank_values=True)),
+            delivery=dict(vars(delivered)),
+        )
+
+
+def title_case(name: str) -> str:
+    """``x-github-event`` -> ``X-Github-Event``, the spelling that both front doors give."""
+    return "-".join(part.capitalize() for part in name.split("-"))
+
+
+# --- credentials ----------------------------------------------------------------------------
+
+MASK = "***"
+
+_CREDENTIAL_NAME = re.compile(
+    r"auth|cookie|token|secret|signature|passw|hmac|credential|api-?key|access-?key|session|^sig$|^code$|^key$",
+    re.IGNORECASE,
+)
+_HARMLESS_NAME = re.compile(r"idempotency", re.IGNORECASE)
+
+
+def is_credential(name: str) -> bool:
+    """Whether a header or query field of this name carries something that must not be shown."""
+    return bool(_CREDENTIAL_NAME.search(name)) and not _HARMLESS_NAME.search(name)
+
+
+def without_credentials(headers: Values) -> dict[str, list[str]]:
+    """The headers that may be shown to everyone who may see a run."""
+    return {name: values for name, values in headers.lists.items() if not is_credential(name)}
+
+
+def mask_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The headers with credentials replaced by ``***``."""
+    return [(name, MASK if is_credential(name) else value) for name, value in headers]
+
+
+def mask_query(query_string: str) -> str:
+    """The query string with credentials replaced by ``***``, the rest as sent."""
+    return "&".join(_mask_field(field) for field in query_string.split("&"))
+
+
+def _mask_field(encoded: str) -> str:
+    name, equals, _ = encoded.partition("=")
+    decoded = next(_names(name), "")
+    return f"{name}={MASK}" if equals and is_credential(decoded) else encoded
+
+
+def _names(encoded_name: str) -> Iterator[str]:
+    return (name for name, _ in parse_qsl(f"{encoded_name}=", keep_blank_values=True))
+
+
+def _charset(parameters: str) -> str:
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip().lower() == "charset":
+            return value.strip().strip('"').lower()
+    return ""

@@ -1,0 +1,161 @@
+"""Template + content type -> the answer that a sender gets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import islice, product
+
+from jinja2 import nodes
+
+from inbound_webhooks.errors import InvalidDefinition
+from inbound_webhooks.event.expression import Parsed, compile_output, parse
+from inbound_webhooks.event.request import DataSources
+
+CONTENT_TYPES = ("application/json", "text/plain", "application/xml", "text/xml")
+
+MAX_RESPONSE_CHARS = 1024 * 1024
+MAX_CHECKED_BRANCHES = 64
+
+SAFETY_HEADERS = (
+    # The api-server shares its origin with Airflow's pages: an answer that echoes must stay inert.
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "sandbox; default-src 'none'"),
+    ("Cache-Control", "no-store"),
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back to the sender."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def all_headers(self) -> tuple[tuple[str, str], ...]:
+        """Every header of the answer, Content-Length excepted."""
+        return (("Content-Type", self.content_type), *SAFETY_HEADERS, *self.headers)
+
+
+@dataclass(frozen=True)
+class ResponseTemplate:
+    """A compiled response template; ``render`` raises ExpressionFailed or BodyMalformed."""
+
+    content_type: str
+    render: Callable[[DataSources], str]
+
+    def answer(self, status: int, sources: DataSources) -> Answer | None:
+        """The rendered answer; None where the result is too long or not what its type says."""
+        written = self.render(sources)
+        if len(written) > MAX_RESPONSE_CHARS:
+            return None
+        if self.content_type == "application/json" and not _is_json(written):
+            return None
+        charset = "" if self.content_type == "application/json" else "; charset=utf-8"
+        return Answer(status, written.encode("utf-8", "replace"), self.content_type + charset)
+
+
+def json_answer(
+    status: int, document: dict[str, object], headers: tuple[tuple[str, str], ...] = ()
+) -> Answer:
+    """An answer with a JSON document of our own."""
+    return Answer(status, json.dumps(document).encode(), headers=headers)
+
+
+def compile_response(content_type: str, source: str) -> ResponseTemplate:
+    """Compile a response template.
+
+    :raises InvalidDefinition: the content type is none of :data:`CONTENT_TYPES`
+    :raises TemplateRefused: it does not compile, or its result could not be JSON
+    """
+    if content_type not in CONTENT_TYPES:
+        raise InvalidDefinition(
+            "response content type", f"{content_type!r} is none of {', '.join(CONTENT_TYPES)}"
+        )
+    parsed = parse(source)
+    if content_type == "application/json":
+        return ResponseTemplate(content_type, compile_output(parsed, _json_writer(parsed)))
+    writer = "webhook plain text" if content_type == "text/plain" else "webhook xml"
+    return ResponseTemplate(content_type, compile_output(parsed, lambda _: writer))
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+# --- JSON templates: which expressions stand inside a string, and could the result be JSON? ---
+
+
+def _json_writer(parsed: Parsed) -> Callable[[nodes.Expr], str]:
+    inside: set[int] = set()
+    _mark_strings(parsed, parsed.tree.body, False, inside)
+    _refuse_unless_json(parsed, inside)
+    return lambda expression: "webhook json string" if id(expression) in inside else "webhook json"
+
+
+def _mark_strings(parsed: Parsed, body: Iterable[nodes.Node], in_string: bool, inside: set[int]) -> bool:
+    """Collect the expressions inside JSON strings; return whether the end is inside one."""
+    for node in body:
+        if isinstance(node, nodes.Output):
+            for child in node.nodes:
+                if isinstance(child, nodes.TemplateData):
+                    in_string = _string_open_after(child.data, in_string)
+                elif in_string:
+                    inside.add(id(child))
+        elif isinstance(node, nodes.If):
+            ends = {_mark_strings(parsed, branch, in_string, inside) for branch in _branches(node)}
+            if len(ends) > 1:
+                raise parsed.refuse("the branches of this if open or close a string differently", node.lineno)
+            in_string = ends.pop()
+    return in_string
+
+
+def _string_open_after(data: str, in_string: bool) -> bool:
+    escaped = False
+    for character in data:
+        if escaped:
+            escaped = False
+        elif character == "\\":
+            escaped = in_string
+        elif character == '"':
+            in_string = not in_string
+    return in_string
+
+
+def _branches(node: nodes.If) -> list[list[nodes.Node]]:
+    return [node.body, *(branch.body for branch in node.elif_), node.else_]
+
+
+def _refuse_unless_json(parsed: Parsed, inside: set[int]) -> None:
+    for skeleton in islice(_skeletons(parsed.tree.body, inside), MAX_CHECKED_BRANCHES):
+        try:
+            json.loads(skeleton)
+        except (ValueError, RecursionError) as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deep"
+            raise parsed.refuse(f"the result could not be JSON: {reason}", 0) from None
+
+
+def _skeletons(body: Iterable[nodes.Node], inside: set[int]) -> Iterable[str]:
+    """The template's text for each way through its ifs, an empty string for each expression."""
+    choices: list[list[str]] = []
+    for node in body:
+        if isinstance(node, nodes.Output):
+            choices.append(["".join(_skeleton_part(child, inside) for child in node.nodes)])
+        elif isinstance(node, nodes.If):
+            ways = (_skeletons(branch, inside) for branch in _branches(node))
+            choices.append([text for way in ways for text in islice(way, MAX_CHECKED_BRANCHES)])
+    return ("".join(way) for way in product(*choices))
+
+
+def _skeleton_part(child: nodes.Expr, inside: set[int]) -> str:
+    if isinstance(child, nodes.TemplateData):
+        return child.data
+    return "" if id(child) in inside else '""'

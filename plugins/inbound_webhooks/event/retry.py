@@ -1,0 +1,21 @@
+"""(attempts, error) -> when to try again, or never."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from inbound_webhooks.errors import DispatchError
+
+MINUTE = 60
+HOUR = 60 * MINUTE
+
+RETRY_DELAYS_SECONDS = (2, 5, 15, 30, MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, *([HOUR] * 11))
+"""Delays after the first, second, … failed attempt: quick while a deployment settles, then about
+half a day in all, so that a night shift can mend an import error."""
+
+
+def next_attempt_at(now: datetime, attempts: int, error: DispatchError) -> datetime | None:
+    """When a delivery is tried again after its ``attempts``-th failure, None for never."""
+    if error.permanent or attempts > len(RETRY_DELAYS_SECONDS):
+        return None
+    return now + timedelta(seconds=RETRY_DELAYS_SECONDS[attempts - 1])

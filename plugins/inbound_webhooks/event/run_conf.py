@@ -1,0 +1,231 @@
+"""Mapping + DAG params -> the conf of a DAG run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from jsonschema import FormatChecker
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import validator_for
+
+from inbound_webhooks.errors import ExpressionFailed, InvalidDefinition, ParameterRefused, TemplateRefused
+from inbound_webhooks.event import json_text
+from inbound_webhooks.event.expression import Expression, compile_expression
+from inbound_webhooks.event.request import Body, DataSources, without_credentials
+from inbound_webhooks.event.values import Nothing, plain, text
+
+MAX_CONF_CHARS = 16 * 1024 * 1024
+
+NO_DEFAULT = object()
+"""The default of a parameter that has none."""
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_INTEGER = re.compile(r"-?[0-9]{1,4300}")
+_NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,2})?")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One of a DAG's params: its JSON Schema and default (:data:`NO_DEFAULT` where it has none)."""
+
+    name: str
+    schema: Mapping[str, Any]
+    default: Any = NO_DEFAULT
+
+    @cached_property
+    def types(self) -> frozenset[str]:
+        """The JSON types that the schema asks for; empty where it does not say."""
+        return frozenset(_schema_types(self.schema))
+
+    @cached_property
+    def _validator(self) -> Any:
+        # The same checks as Airflow's SerializedParam.resolve makes.
+        schema = dict(self.schema)
+        return validator_for(schema)(schema, format_checker=FormatChecker())
+
+    def refusal(self, value: Any) -> str | None:
+        """Why the schema refuses a value, or None."""
+        if not self.schema:
+            return None
+        try:
+            self._validator.validate(value)
+        except ValidationError as error:
+            return _reason(error)
+        except SchemaError:
+            return "the DAG's schema for it is not a JSON Schema"
+        return None
+
+
+@dataclass(frozen=True)
+class ConfMapping:
+    """A compiled mapping: parameter name -> expression. Without lines, conf is the whole event."""
+
+    lines: Mapping[str, Expression] = field(default_factory=dict)
+
+    def conf(self, sources: DataSources, params: Mapping[str, Parameter] | None) -> dict[str, Any]:
+        """Compute and check the conf; ``params`` is None where the DAG is not known yet.
+
+        :raises ParameterRefused: a value breaks the DAG's params, or could not be stored
+        :raises BodyMalformed: an expression needs a body that is not what its type says
+        """
+        conf = self._values(sources, params or {}) if self.lines else {"webhook": _whole_event(sources)}
+        _refuse_invalid(conf, params or {})
+        return conf
+
+    def _values(self, sources: DataSources, params: Mapping[str, Parameter]) -> dict[str, Any]:
+        conf: dict[str, Any] = {}
+        for name, expression in self.lines.items():
+            parameter = params.get(name) or Parameter(name, {})
+            try:
+                value = convert(expression.evaluate(sources), parameter.types)
+            except ExpressionFailed as error:
+                raise ParameterRefused(name, error.message) from None
+            if not isinstance(value, Nothing):
+                conf[name] = value
+        return conf
+
+
+def compile_mapping(mapping: Mapping[str, str]) -> ConfMapping:
+    """Compile each line of a mapping.
+
+    :raises InvalidDefinition: an expression does not compile; names the parameter, line and column
+    """
+    lines: dict[str, Expression] = {}
+    for name, source in mapping.items():
+        if not name.strip():
+            raise InvalidDefinition("mapping", "a parameter's name is empty")
+        try:
+            lines[name] = compile_expression(source)
+        except TemplateRefused as error:
+            raise InvalidDefinition(f"mapping of {name}", error.message) from None
+    return ConfMapping(lines)
+
+
+def dump_conf(conf: dict[str, Any]) -> str:
+    """The conf as JSON text that PostgreSQL's jsonb takes.
+
+    :raises ParameterRefused: it is too large, or holds what JSON or jsonb does not
+    """
+    for name, value in conf.items():
+        _refuse_unstorable(name, value)
+    written = json_text.dump(conf)
+    if len(written) > MAX_CONF_CHARS:
+        raise ParameterRefused(next(iter(conf)), f"the conf is longer than {MAX_CONF_CHARS} characters")
+    return written
+
+
+def convert(value: Any, types: frozenset[str]) -> Any:
+    """Convert the result of an expression to what a parameter of these JSON types takes.
+
+    Text goes to integer, number, boolean, object and array where it reads as one, anything goes to
+    string. What cannot be converted is returned as it is, for the schema to refuse. Null for a
+    parameter that takes none counts as nothing.
+    """
+    if isinstance(value, Nothing):
+        return value
+    if isinstance(value, Body):
+        # A body is a text; what reads as JSON is one where no text is asked for.
+        value = value.text if "string" in types or not value.is_json else value.value
+    value = plain(value)
+    if value is None:
+        return None if not types or "null" in types else Nothing(name="null")
+    if not types or _json_types(value) & types:
+        return value
+    if "string" in types:
+        return text(value)
+    return _read(value, types) if isinstance(value, str) else value
+
+
+def _read(written: str, types: frozenset[str]) -> Any:
+    if "integer" in types and _INTEGER.fullmatch(written):
+        return int(written)
+    if "number" in types and _NUMBER.fullmatch(written):
+        return int(written) if _INTEGER.fullmatch(written) else float(written)
+    if "boolean" in types and written.lower() in _BOOLEANS:
+        return _BOOLEANS[written.lower()]
+    if types & {"object", "array"}:
+        return _read_container(written, types)
+    return written
+
+
+def _read_container(written: str, types: frozenset[str]) -> Any:
+    try:
+        value = json_text.parse(written)
+    except json_text.JsonRefused:
+        return written
+    return value if _json_types(value) & types else written
+
+
+def _json_types(value: Any) -> frozenset[str]:
+    """The JSON Schema types of a value (an integral number is an integer too)."""
+    match value:
+        case bool():
+            return frozenset({"boolean"})
+        case int():
+            return frozenset({"integer", "number"})
+        case float():
+            return frozenset({"integer", "number"} if value.is_integer() else {"number"})
+        case str():
+            return frozenset({"string"})
+        case list() | tuple():
+            return frozenset({"array"})
+        case dict():
+            return frozenset({"object"})
+        case _:
+            return frozenset()
+
+
+def _schema_types(schema: Mapping[str, Any]) -> set[str]:
+    named = schema.get("type")
+    types = {named} if isinstance(named, str) else set(named or ())
+    for alternatives in (schema.get("anyOf"), schema.get("oneOf")):
+        for alternative in alternatives or ():
+            if isinstance(alternative, Mapping):
+                types |= _schema_types(alternative)
+    return types
+
+
+def _whole_event(sources: DataSources) -> dict[str, Any]:
+    return {
+        "body": sources.body.value_or_text,
+        "query": dict(sources.query.lists),
+        "headers": without_credentials(sources.headers),
+    }
+
+
+def _refuse_invalid(conf: Mapping[str, Any], params: Mapping[str, Parameter]) -> None:
+    for name, parameter in params.items():
+        value = conf.get(name, parameter.default)
+        if value is NO_DEFAULT:
+            raise ParameterRefused(name, "there is no value for it in the request, and it has no default")
+        if reason := parameter.refusal(value):
+            raise ParameterRefused(name, reason)
+
+
+def _refuse_unstorable(name: str, value: Any) -> None:
+    try:
+        reason = json_text.unstorable_reason([name, value], json_text.dump([name, value]))
+    except json_text.JsonRefused as error:
+        reason = error.message
+    if reason:
+        raise ParameterRefused(name, reason)
+
+
+def _reason(error: ValidationError) -> str:
+    """Where and which rule, never the value: it came from outside and may be large or secret."""
+    place = "".join(f"[{step!r}]" for step in error.absolute_path)
+    at = f"at {place}: " if place else ""
+    if error.validator == "type":
+        return f"{at}expected {error.validator_value}, not {_type_name(error.instance)}"
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return f"{at}{', '.join(missing)} is missing"
+    return f"{at}the value breaks {error.validator}: {error.validator_value!r}"
+
+
+def _type_name(value: Any) -> str:
+    return "null" if value is None else sorted(_json_types(value) or {type(value).__name__})[0]

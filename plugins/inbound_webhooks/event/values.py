@@ -1,0 +1,169 @@
+"""How expressions look into data, and how what they find becomes text or JSON."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from xml.sax.saxutils import escape
+
+from jinja2 import ChainableUndefined
+
+from inbound_webhooks.errors import ExpressionFailed
+from inbound_webhooks.event import json_text
+from inbound_webhooks.event.request import Body, One, Values
+
+MAX_TEXT_CHARS = 16 * 1024 * 1024
+"""Longest text that an expression or template may make."""
+
+
+# https://www.w3.org/TR/xml/#charsets
+_NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+_XML_QUOTES = {'"': "&quot;", "'": "&apos;"}
+
+
+class Nothing(ChainableUndefined):
+    """What an expression finds where there is nothing."""
+
+    __slots__ = ()
+
+
+class JsonText(str):
+    """Text that is JSON already: put into a JSON template as it is."""
+
+    __slots__ = ()
+
+
+def look_up(container: Any, key: Any) -> Any:
+    """One step of a path: an item of an object, list or source, never an attribute.
+
+    :returns: the item, or an instance of :class:`Nothing`
+    """
+    if isinstance(container, Body):
+        container = container.value if isinstance(key, slice) else container.properties
+    if isinstance(container, (dict, Values)):
+        found = container.get(key) if isinstance(key, str) else None
+        missing = found is None and not (isinstance(container, dict) and key in container.keys())
+        return Nothing(name=str(key)) if missing else found
+    if isinstance(container, One) and key in (0, -1):
+        return str(container)
+    if isinstance(container, (list, str)):
+        return _look_up_index(container, key)
+    return Nothing(name=str(key))
+
+
+def _look_up_index(sequence: Any, key: Any) -> Any:
+    if isinstance(key, slice):
+        return sequence[key]
+    if isinstance(key, str) and key.isascii() and key.isdigit() and isinstance(sequence, list):
+        key = int(key)
+    if isinstance(key, int) and not isinstance(key, bool) and -len(sequence) <= key < len(sequence):
+        return sequence[key]
+    return Nothing(name=str(key))
+
+
+def follow(container: Any, path: tuple[Any, ...]) -> Any:
+    """Follow a path of dotted names (str), quoted names (a tuple of one str) and indices (int).
+
+    A literal key that contains dots wins over the steps that it could be read as.
+    """
+    position = 0
+    while position < len(path) and not isinstance(container, Nothing):
+        step = path[position]
+        if isinstance(step, str):
+            container, position = _follow_dotted(container, path, position)
+        else:
+            container = look_up(container, step if isinstance(step, int) else step[0])
+            position += 1
+    return container
+
+
+def _follow_dotted(container: Any, path: tuple[Any, ...], start: int) -> tuple[Any, int]:
+    end = start
+    while end < len(path) and isinstance(path[end], str):
+        end += 1
+    for stop in range(end, start + 1, -1):
+        found = look_up(container, ".".join(path[start:stop]))
+        if not isinstance(found, Nothing):
+            return found, stop
+    return look_up(container, path[start]), start + 1
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON types: a whole source becomes its object or, for the body, its JSON or text."""
+    if isinstance(value, Body):
+        return value.value
+    if isinstance(value, Values):
+        return dict(value.lists)
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Nothing):
+        return None
+    return value
+
+
+def deep_plain(value: Any) -> Any:
+    """A value that an expression built, as JSON types at every level; nothing at the top stays nothing."""
+    if isinstance(value, dict):
+        return {text(key): plain(deep_plain(item)) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(deep_plain(item)) for item in value]
+    return value
+
+
+def text(value: Any) -> str:
+    """A value as text: nothing is empty, the body as received, objects and lists as JSON.
+
+    :raises ExpressionFailed: the value cannot be written
+    """
+    if isinstance(value, Body):
+        return value.text
+    value = plain(value)
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else to_json(value)
+
+
+def to_json(value: Any) -> str:
+    """A value as JSON text.
+
+    :raises ExpressionFailed: the value cannot be written as JSON
+    """
+    if isinstance(value, JsonText):
+        return value
+    try:
+        return json_text.dump(plain(value))
+    except json_text.JsonRefused as error:
+        raise ExpressionFailed(f"The value: {error.message}.") from None
+    except TypeError:
+        raise ExpressionFailed("The value is none that JSON has.") from None
+
+
+def as_plain_text(value: Any) -> str:
+    """What text/plain shows: primitives bare, the body as received, objects and lists dropped."""
+    if isinstance(value, Body):
+        return value.text
+    return "" if isinstance(plain(value), (dict, list)) else text(value)
+
+
+def as_json(value: Any) -> str:
+    """What stands between the strings of a JSON template: nothing is null."""
+    return to_json(value)
+
+
+def as_json_string(value: Any) -> str:
+    """What stands inside a string of a JSON template: the text, escaped, without quotes."""
+    return json_text.dump(text(value))[1:-1]
+
+
+def as_xml(value: Any) -> str:
+    """What text/xml shows: as plain text, escaped, without the characters that XML 1.0 forbids."""
+    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", as_plain_text(value)), _XML_QUOTES)
+
+
+def bounded(length: int) -> None:
+    """Refuse a text of this length before it is made.
+
+    :raises ExpressionFailed: it would be longer than :data:`MAX_TEXT_CHARS`
+    """
+    if length > MAX_TEXT_CHARS:
+        raise ExpressionFailed(f"The text would be longer than {MAX_TEXT_CHARS} characters.")

@@ -1,0 +1,103 @@
+"""The answers of the door, and the one table from error to status."""
+
+from __future__ import annotations
+
+from inbound_webhooks.errors import (
+    BodyIncomplete,
+    BodyMalformed,
+    BodyTimeout,
+    BodyTooLarge,
+    ContentRefused,
+    DatabaseUnavailable,
+    DefinitionUnusable,
+    EncodingUnsupported,
+    ExpressionFailed,
+    MethodNotAllowed,
+    ParameterRefused,
+    RequestError,
+    TokenUnreadable,
+    TooBusy,
+    Unavailable,
+    UnknownWebhook,
+    WebhookDisabled,
+)
+from inbound_webhooks.event.request import DataSources
+from inbound_webhooks.event.response import Answer, json_answer
+from inbound_webhooks.receiver.definition import Definition
+from inbound_webhooks.storage.queries import Webhook
+
+STATUS: dict[type[RequestError], int] = {
+    UnknownWebhook: 404,
+    MethodNotAllowed: 405,
+    WebhookDisabled: 403,
+    BodyTooLarge: 413,
+    BodyIncomplete: 400,
+    BodyTimeout: 408,
+    EncodingUnsupported: 415,
+    BodyMalformed: 400,
+    ParameterRefused: 422,
+    ExpressionFailed: 422,
+    DatabaseUnavailable: 503,
+    DefinitionUnusable: 503,
+    TokenUnreadable: 503,
+    TooBusy: 503,
+}
+
+ALLOWED_METHODS = "GET, HEAD, OPTIONS, POST"
+DISABLED_RETRY_AFTER_SECONDS = 60
+
+
+def status_of(error: RequestError, webhook: Webhook | None = None) -> int:
+    """The status of an error, as its webhook wants it where it may choose."""
+    if webhook is not None and isinstance(error, WebhookDisabled):
+        return webhook.disabled_status
+    return STATUS[type(error)]
+
+
+def rejected(error: RequestError, webhook: Webhook | None = None) -> Answer:
+    """The answer to a request that leaves no delivery."""
+    status = status_of(error, webhook)
+    headers: tuple[tuple[str, str], ...] = ()
+    if status == 503:
+        seconds = error.retry_after_seconds if isinstance(error, Unavailable) else DISABLED_RETRY_AFTER_SECONDS
+        headers = (("Retry-After", str(seconds)),)
+    elif status == 405:
+        headers = (("Allow", ALLOWED_METHODS),)
+    return json_answer(status, {"status": "rejected", "error": error.message}, headers)
+
+
+def refused(error: ContentRefused, webhook: Webhook, delivery_id: str) -> Answer:
+    """The answer to a request that is kept, but starts nothing."""
+    breaks_params = isinstance(error, (ParameterRefused, ExpressionFailed))
+    status = webhook.invalid_status if breaks_params else status_of(error)
+    document: dict[str, object] = {"status": "refused", "delivery_id": delivery_id, "error": error.message}
+    if isinstance(error, ParameterRefused):
+        document["parameter"] = error.parameter
+    return json_answer(status, document)
+
+
+def accepted(definition: Definition, sources: DataSources, delivery_id: str) -> Answer:
+    """The answer to a delivery: the webhook's template, or the default body."""
+    status = definition.webhook.response_status
+    default = {"status": "accepted", "delivery_id": delivery_id}
+    return _rendered(definition, sources) or json_answer(status or 202, default)
+
+
+def verified(definition: Definition, sources: DataSources) -> Answer:
+    """The answer to GET and HEAD."""
+    return _rendered(definition, sources) or json_answer(200, {"status": "verified"})
+
+
+def options() -> Answer:
+    """The answer to OPTIONS."""
+    return Answer(204, headers=(("Allow", ALLOWED_METHODS),))
+
+
+def _rendered(definition: Definition, sources: DataSources) -> Answer | None:
+    if definition.response is None:
+        return None
+    try:
+        return definition.response.answer(definition.webhook.response_status or 200, sources)
+    except ContentRefused:
+        # The event itself is fine: what the template cannot show does not make the sender repeat it.
+        return None

@@ -1,0 +1,53 @@
+"""The durable write: a delivery is committed here, or it was never accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.queries import Delivery, State
+
+
+class Inbox:
+    """Commits deliveries and tells whoever waits for accepted ones."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_accepted(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each commit of an accepted delivery; it must return at once."""
+        self._listeners.append(listener)
+
+    def commit(self, delivery: Delivery, version: int, *, actor: str | None = None) -> bool:
+        """Write a delivery if its webhook is still as it was at ``version``; else write nothing.
+
+        A webhook that is disabled, deleted or changed after this transaction has its lock waits for it; one
+        that was changed before is seen here. With an ``actor`` the audit log names who did it.
+
+        :raises DatabaseUnavailable: nothing was written, as far as we know
+        """
+        with transaction() as connection:
+            queries.insert_delivery(connection, delivery)
+            if queries.locked_version(connection, delivery.webhook_id) != version:
+                connection.rollback()
+                return False
+            if actor is not None:
+                _audit_replay(connection, delivery, actor)
+        if delivery.state == State.ACCEPTED:
+            for listener in self._listeners:
+                listener()
+        return True
+
+
+def _audit_replay(connection: Connection, delivery: Delivery, actor: str) -> None:
+    queries.audit(
+        connection,
+        event="webhook.replay",
+        dag_id=delivery.dag_id,
+        actor=actor,
+        at=delivery.received_at,
+        details={"webhook": delivery.webhook_name, "delivery": delivery.id, "replay_of": delivery.replay_of},
+    )

@@ -1,0 +1,77 @@
+"""Refused requests, noted off the request's way: batched, limited, dropped under load."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.queries import Rejection
+
+log = logging.getLogger(__name__)
+
+MAX_PER_SECOND = 10
+"""Rejections of one webhook that are kept in a second."""
+
+MAX_WAITING = 1_000
+"""Rejections that wait for the next write; more are dropped."""
+
+FLUSH_SECONDS = 1.0
+
+
+class RejectionLog:
+    """Collects rejections; :meth:`flush` writes them, or a thread between start and stop does."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waiting: deque[Rejection] = deque()
+        self._second = 0
+        self._in_second: dict[str, int] = {}
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, rejection: Rejection) -> None:
+        """Note a rejection, unless there are too many."""
+        with self._lock:
+            second = int(self._clock())
+            if second != self._second:
+                self._second, self._in_second = second, {}
+            noted = self._in_second.get(rejection.webhook_id, 0)
+            if noted < MAX_PER_SECOND and len(self._waiting) < MAX_WAITING:
+                self._in_second[rejection.webhook_id] = noted + 1
+                self._waiting.append(rejection)
+
+    def flush(self) -> None:
+        """Write what waits, in one transaction; drop it where the database is away."""
+        with self._lock:
+            batch, self._waiting = list(self._waiting), deque()
+        if not batch:
+            return
+        try:
+            with transaction() as connection:
+                queries.insert_rejections(connection, batch)
+        except DatabaseUnavailable:
+            log.warning("rejections dropped action=rejections_dropped count=%d", len(batch))
+
+    def start(self) -> None:
+        """Write every second, in a thread."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._run, name="inbound-webhooks-rejections", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and write what is left."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        self.flush()
+
+    def _run(self) -> None:
+        while not self._stop.wait(FLUSH_SECONDS):
+            self.flush()

@@ -1,0 +1,66 @@
+"""A stored delivery once more, as a new one that names its origin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import uuid6
+
+from inbound_webhooks.errors import ContentRefused, DeliveryNotFound, NotReplayable
+from inbound_webhooks.receiver import stored_request
+from inbound_webhooks.receiver.definition import compile_definition
+from inbound_webhooks.receiver.receive import Receiver, utc_now
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.queries import Delivery, State, Webhook
+
+
+def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = False) -> Delivery:
+    """Accept a stored delivery again, for its webhook's DAG of today.
+
+    Its conf is the one of then, or, with ``remap`` and for a refused delivery, what the mapping of today
+    makes of the stored request.
+
+    :raises DeliveryNotFound: there is no such delivery
+    :raises NotReplayable: its webhook is gone, disabled or just being changed, or today's mapping refuses it
+    """
+    with transaction() as connection:
+        stored = queries.find_delivery(connection, delivery_id)
+        webhook = queries.webhook_by_id(connection, stored.webhook_id) if stored else None
+    if stored is None:
+        raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
+    if webhook is None:
+        raise NotReplayable("The webhook of this delivery is deleted.")
+    if not webhook.enabled:
+        raise NotReplayable(f"The webhook {webhook.name!r} is disabled.")
+    again = _mapped_now(receiver, webhook, stored) if remap or stored.conf is None else _as_then(webhook, stored)
+    if not receiver.inbox.commit(again, webhook.version, actor=actor):
+        raise NotReplayable("The webhook was changed at the same moment; try again.")
+    return again
+
+
+def _as_then(webhook: Webhook, stored: Delivery) -> Delivery:
+    now = utc_now()
+    return replace(
+        stored,
+        id=uuid6.uuid7().hex,
+        webhook_name=webhook.name,
+        dag_id=webhook.dag_id,
+        state=State.ACCEPTED,
+        received_at=now,
+        replay_of=stored.id,
+        error=None,
+        attempts=0,
+        next_attempt_at=now,
+        run_id=None,
+        dispatched_at=None,
+    )
+
+
+def _mapped_now(receiver: Receiver, webhook: Webhook, stored: Delivery) -> Delivery:
+    request = stored_request.restore(stored)
+    delivery = receiver.decide(compile_definition(webhook), request).delivery
+    if delivery.error is not None:
+        raise NotReplayable(f"Today's mapping refuses it: {delivery.error}")
+    now = utc_now()
+    return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id)

@@ -1,0 +1,55 @@
+"""A request as it is stored with its delivery, and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from inbound_webhooks.event.request import InboundRequest, is_credential, mask_headers, mask_query
+from inbound_webhooks.storage.encryption import decrypt, encrypt
+from inbound_webhooks.storage.queries import Delivery
+
+MAX_IP_CHARS = 45
+
+
+def columns(request: InboundRequest) -> dict[str, Any]:
+    """The columns of a delivery that hold its request; credentials stand in one that is encrypted."""
+    return {
+        "received_at": request.received_at,
+        "source_ip": request.source_ip[:MAX_IP_CHARS],
+        "query_string": mask_query(request.query_string),
+        "headers": json.dumps(mask_headers(request.headers)),
+        "credentials": _sealed(request),
+        "body": request.body,
+    }
+
+
+def restore(delivery: Delivery) -> InboundRequest:
+    """The request of a stored delivery, credentials put back.
+
+    :raises TokenUnreadable: they cannot be decrypted
+    """
+    headers = [(name, value) for name, value in json.loads(delivery.headers)]
+    query_string = delivery.query_string
+    if delivery.credentials is not None:
+        sealed = json.loads(decrypt(delivery.credentials))
+        query_string = sealed["query"]
+        for position, value in sealed["headers"]:
+            headers[position] = (headers[position][0], value)
+    return InboundRequest(
+        method="POST",
+        query_string=query_string,
+        headers=tuple(headers),
+        body=delivery.body,
+        source_ip=delivery.source_ip,
+        received_at=delivery.received_at,
+    )
+
+
+def _sealed(request: InboundRequest) -> str | None:
+    headers = [
+        (position, value) for position, (name, value) in enumerate(request.headers) if is_credential(name)
+    ]
+    if not headers and mask_query(request.query_string) == request.query_string:
+        return None
+    return encrypt(json.dumps({"headers": headers, "query": request.query_string}))

@@ -1,0 +1,63 @@
+"""What a request would become: conf, answer and errors, without writing or running anything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from inbound_webhooks.errors import RequestError
+from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.event.response import Answer
+from inbound_webhooks.receiver import answers
+from inbound_webhooks.receiver.decision import sources_of
+from inbound_webhooks.receiver.definition import compile_definition
+from inbound_webhooks.receiver.receive import Receiver, utc_now
+from inbound_webhooks.storage.queries import Delivery, Webhook
+
+
+def try_out(
+    receiver: Receiver,
+    webhook: Webhook,
+    *,
+    method: str,
+    query_string: str,
+    headers: list[tuple[str, str]],
+    body: bytes,
+) -> dict[str, Any]:
+    """Judge a request as the door would, its token taken for granted.
+
+    Without a Content-Type the body counts as JSON. Returns ``state`` (of the delivery that would be
+    stored, or "rejected" or "verified"), ``conf``, ``error``, and of the answer ``status``,
+    ``content_type`` and ``body`` (text).
+    """
+    if not any(name.lower() == "content-type" for name, _ in headers):
+        headers = [*headers, ("Content-Type", "application/json")]
+    request = InboundRequest(
+        method=method,
+        query_string=query_string,
+        headers=tuple(headers),
+        body=body,
+        source_ip="127.0.0.1",
+        received_at=utc_now(),
+    )
+    definition = compile_definition(webhook)
+    if method != "POST":
+        sources = sources_of(webhook, request, content=b"", delivery_id="")
+        return _shown("verified", None, answers.verified(definition, sources))
+    try:
+        decision = receiver.decide(definition, request)
+    except RequestError as error:
+        return _shown("rejected", error.message, answers.rejected(error, webhook))
+    return _shown(decision.delivery.state, decision.delivery.error, decision.answer, decision.delivery)
+
+
+def _shown(state: str, error: str | None, answer: Answer, delivery: Delivery | None = None) -> dict[str, Any]:
+    conf = delivery.conf if delivery else None
+    return {
+        "state": state,
+        "conf": None if conf is None else json.loads(conf),
+        "error": error,
+        "status": answer.status,
+        "content_type": answer.content_type,
+        "body": answer.body.decode("utf-8", "replace"),
+    }

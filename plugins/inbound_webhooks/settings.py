@@ -1,0 +1,116 @@
+"""Every option of the section [inbound_webhooks], once: name, type, default and help."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from inbound_webhooks.errors import InvalidSetting
+
+SECTION = "inbound_webhooks"
+
+BLUEPRINT_PREFIX = "/pluginsv2"
+"""Where Airflow serves the blueprints of plugins, below the path of [api] base_url."""
+
+
+def _option(default: Any, help: str, *, minimum: float | None = None) -> Any:
+    return field(default=default, metadata={"help": help, "minimum": minimum})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The section's values; units stand in the names."""
+
+    public_url: str = _option(
+        "",
+        "Address that senders use, without the trailing /webhook/…. "
+        "Empty: [api] base_url followed by /pluginsv2.",
+    )
+    max_body_bytes: int = _option(
+        2 * 1024 * 1024,
+        "Largest body that is accepted, in bytes, as sent and after decompression.",
+        minimum=1,
+    )
+    body_timeout_seconds: float = _option(
+        10.0, "Time a sender has for its whole body, in seconds; after it the answer is 408.", minimum=0.1
+    )
+    max_concurrent_requests: int = _option(
+        8,
+        "Requests that one api-server worker process works on at the same time. "
+        "Others wait, so that Airflow's own pages keep threads and database connections.",
+        minimum=1,
+    )
+    queue_timeout_seconds: float = _option(
+        5.0,
+        "Time a request may wait for its turn, in seconds; after it the answer is 503 with Retry-After.",
+        minimum=0.1,
+    )
+    max_buffered_bytes: int = _option(
+        64 * 1024 * 1024,
+        "Memory that the bodies of all waiting requests of one worker process may take, in bytes; "
+        "above it the answer is 503 with Retry-After.",
+        minimum=1,
+    )
+    dispatcher_enabled: bool = _option(
+        True,
+        "Whether each api-server worker process runs a dispatcher. "
+        "Turn it off where `airflow webhooks dispatcher` runs on its own.",
+    )
+    dispatcher_batch_size: int = _option(
+        20, "Deliveries that the dispatcher turns into DAG runs in one transaction.", minimum=1
+    )
+    dispatcher_poll_seconds: float = _option(
+        1.0,
+        "How often the dispatcher looks for deliveries that other processes accepted, in seconds.",
+        minimum=0.05,
+    )
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the section from Airflow's configuration (file, environment, defaults).
+
+        :raises InvalidSetting: a value has the wrong type or is out of range
+        """
+        return cls(**{option.name: _read(option) for option in fields(cls)})
+
+
+def option_descriptions() -> dict[str, dict[str, Any]]:
+    """The options in the shape of ``config.<section>.options`` of Airflow's provider info."""
+    return {
+        option.name: {
+            "description": option.metadata["help"],
+            "version_added": "0.1.0",
+            "type": _TYPES[type(option.default)][0],
+            "example": None,
+            "default": str(option.default),
+        }
+        for option in fields(Settings)
+    }
+
+
+def _read(option: Any) -> Any:
+    from airflow.configuration import conf
+
+    text = conf.get(SECTION, option.name, fallback=str(option.default)).strip()
+    _, parse, expected = _TYPES[type(option.default)]
+    minimum = option.metadata["minimum"]
+    try:
+        value = parse(text)
+    except (KeyError, ValueError):
+        raise InvalidSetting(option.name, text, expected) from None
+    if minimum is not None and not value >= minimum:
+        raise InvalidSetting(option.name, text, f"{expected} of at least {minimum}")
+    return value
+
+
+def _parse_boolean(text: str) -> bool:
+    return {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}[text.lower()]
+
+
+_TYPES: dict[type, tuple[str, Callable[[str], Any], str]] = {
+    str: ("string", str, "text"),
+    bool: ("boolean", _parse_boolean, "True or False"),
+    int: ("integer", int, "a whole number"),
+    float: ("float", float, "a number"),
+}

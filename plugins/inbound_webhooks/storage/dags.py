@@ -1,0 +1,128 @@
+"""What Airflow's database knows of a DAG: its params, and the DAG itself, read again only when changed."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any
+
+from airflow.models.dag import DagModel
+from airflow.models.dag_version import DagVersion
+from airflow.models.serialized_dag import SerializedDagModel
+from airflow.serialization.definitions.notset import is_arg_set
+from sqlalchemy import Connection, select
+from sqlalchemy.orm import Session
+
+from inbound_webhooks.event.run_conf import NO_DEFAULT, Parameter
+
+MAX_CACHED_DAGS = 500
+
+
+@dataclass(frozen=True)
+class DagState:
+    """Whether a DAG can take a run right now."""
+
+    dag_id: str
+    is_stale: bool
+    is_paused: bool
+    has_import_errors: bool
+    allowed_run_types: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
+class CachedDag:
+    """One version of a DAG, deserialised once; ``params`` by name."""
+
+    dag_hash: str
+    dag: Any
+    params: Mapping[str, Parameter]
+
+
+class DagCache:
+    """The latest version of each DAG, checked against the database at most every so many seconds."""
+
+    def __init__(self, *, recheck_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._recheck_seconds = recheck_seconds
+        self._clock = clock
+        self._lock = Lock()
+        self._entries: OrderedDict[str, tuple[float, CachedDag | None]] = OrderedDict()
+
+    def get(
+        self, dag_id: str, connect: Callable[[], AbstractContextManager[Connection]]
+    ) -> CachedDag | None:
+        """The latest version of a DAG, None where Airflow has not serialized it.
+
+        ``connect`` is called only when the database has to be asked.
+        """
+        now = self._clock()
+        with self._lock:
+            checked_at, held = self._entries.get(dag_id, (None, None))
+        if checked_at is not None and now - checked_at < self._recheck_seconds:
+            return held
+        with connect() as connection:
+            current = self._current(connection, dag_id, held)
+        with self._lock:
+            self._entries[dag_id] = (now, current)
+            self._entries.move_to_end(dag_id)
+            while len(self._entries) > MAX_CACHED_DAGS:
+                self._entries.popitem(last=False)
+        return current
+
+    def _current(self, connection: Connection, dag_id: str, held: CachedDag | None) -> CachedDag | None:
+        dag_hash = connection.scalar(_latest(SerializedDagModel.dag_hash, dag_id))
+        if dag_hash is None:
+            return None
+        if held is not None and held.dag_hash == dag_hash:
+            return held
+        return _read(connection, dag_id)
+
+
+def dag_states(connection: Connection, dag_ids: set[str]) -> dict[str, DagState]:
+    """The states of those DAGs that Airflow knows."""
+    rows = connection.execute(
+        select(
+            DagModel.dag_id,
+            DagModel.is_stale,
+            DagModel.is_paused,
+            DagModel.has_import_errors,
+            DagModel.allowed_run_types,
+        ).where(DagModel.dag_id.in_(dag_ids))
+    )
+    return {
+        row.dag_id: DagState(
+            row.dag_id,
+            row.is_stale,
+            row.is_paused,
+            bool(row.has_import_errors),
+            None if row.allowed_run_types is None else tuple(row.allowed_run_types),
+        )
+        for row in rows
+    }
+
+
+def _latest(column: Any, dag_id: str) -> Any:
+    return (
+        select(column)
+        .join(DagVersion, SerializedDagModel.dag_version_id == DagVersion.id)
+        .where(SerializedDagModel.dag_id == dag_id)
+        .order_by(DagVersion.version_number.desc())
+        .limit(1)
+    )
+
+
+def _read(connection: Connection, dag_id: str) -> CachedDag | None:
+    with Session(bind=connection) as session:
+        row = session.scalar(_latest(SerializedDagModel, dag_id))
+        if row is None:
+            return None
+        dag = row.dag
+        return CachedDag(row.dag_hash, dag, {name: _parameter(name, param) for name, param in dag.params.items()})
+
+
+def _parameter(name: str, param: Any) -> Parameter:
+    default = param.value if is_arg_set(param.value) else NO_DEFAULT
+    return Parameter(name, param.schema or {}, default)

@@ -1,0 +1,77 @@
+"""Transactions on Airflow's database, with its failures in our words."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from airflow import settings
+from inbound_webhooks.errors import DatabaseUnavailable
+
+log = logging.getLogger(__name__)
+
+LOCK_TIMEOUT_SECONDS = 5
+"""How long a request waits for a lock; as long as pysqlite's own default."""
+
+
+@contextmanager
+def transaction() -> Iterator[Connection]:
+    """One transaction on a connection of Airflow's pool; never on its scoped session.
+
+    :raises DatabaseUnavailable: the database is away, locked, full or not migrated
+    :raises sqlalchemy.exc.IntegrityError: a constraint is broken
+    """
+    with translated_errors(), settings.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(_LOCK_TIMEOUT)
+        yield connection
+
+
+@contextmanager
+def session_transaction() -> Iterator[Session]:
+    """The same with an ORM session of its own, for what Airflow's models need.
+
+    Airflow's code may close the scoped session of a thread at any time and commit half of our work
+    with it, so this one is never that.
+    """
+    with translated_errors(), settings.NonScopedSession() as session, session.begin():
+        yield session
+
+
+def begin_writing(connection: Connection) -> None:
+    """Take SQLite's write lock before the first read.
+
+    A transaction there that reads first and writes later fails at once when another one wrote in
+    between, whatever its busy time-out.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.execute(_WRITES_NOTHING)
+
+
+@contextmanager
+def translated_errors() -> Iterator[None]:
+    """Turn whatever the database says into DatabaseUnavailable; broken constraints pass through."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except SQLAlchemyError as error:
+        # The text of these errors quotes statements and their values, tokens among them.
+        log.error("database error action=database_error kind=%s", _kind(error))
+        raise DatabaseUnavailable from None
+
+
+def _kind(error: SQLAlchemyError) -> str:
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None)
+        return f"{type(error.orig).__name__} {code or ''}".strip()
+    return type(error).__name__
+
+
+_LOCK_TIMEOUT = text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+_WRITES_NOTHING = text("UPDATE inbound_webhook SET version = version WHERE id = ''")

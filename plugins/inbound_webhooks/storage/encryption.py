@@ -1,0 +1,51 @@
+"""Tokens and credentials at rest: Airflow's Fernet, never its silent plain-text fallback."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from airflow.models.crypto import get_fernet
+from cryptography.fernet import InvalidToken
+
+from inbound_webhooks.errors import FernetKeyMissing, TokenUnreadable
+
+
+def encrypt(plain_text: str) -> str:
+    """Encrypt with [core] fernet_key.
+
+    :raises FernetKeyMissing: the key is empty
+    """
+    fernet = get_fernet()
+    if not fernet.is_encrypted:
+        raise FernetKeyMissing
+    return fernet.encrypt(plain_text.encode()).decode("ascii")
+
+
+@lru_cache(maxsize=4096)
+def decrypt(encrypted: str) -> str:
+    """Decrypt what :func:`encrypt` gave; remembered, for each request needs it.
+
+    :raises TokenUnreadable: the key is empty, or another one than it was encrypted with
+    """
+    fernet = get_fernet()
+    if not fernet.is_encrypted:
+        raise TokenUnreadable
+    try:
+        return fernet.decrypt(encrypted.encode("ascii")).decode()
+    except InvalidToken:
+        raise TokenUnreadable from None
+
+
+def reencrypt(encrypted: str) -> str:
+    """Encrypt again with the first of the keys in [core] fernet_key.
+
+    :raises FernetKeyMissing: the key is empty
+    :raises TokenUnreadable: none of the keys decrypts it
+    """
+    fernet = get_fernet()
+    if not fernet.is_encrypted:
+        raise FernetKeyMissing
+    try:
+        return fernet.rotate(encrypted.encode("ascii")).decode("ascii")
+    except InvalidToken:
+        raise TokenUnreadable from None

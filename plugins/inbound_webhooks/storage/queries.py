@@ -1,0 +1,403 @@
+"""Every statement on our own tables; each takes the connection of the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
+from airflow.models.log import Log
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+
+from inbound_webhooks.storage import tables
+
+KEPT_REJECTIONS = 50
+"""Newest rejections of a webhook that are kept."""
+
+
+class State:
+    """The states of a delivery."""
+
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+    ACCEPTED = "accepted"
+    DISPATCHED = "dispatched"
+    UNDELIVERABLE = "undeliverable"
+
+    ALL = (REFUSED, CANCELLED, ACCEPTED, DISPATCHED, UNDELIVERABLE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook:
+    """A stored definition. ``mapping`` is parameter -> expression, empty for the whole event."""
+
+    id: str
+    name: str
+    dag_id: str
+    enabled: bool = True
+    version: int = 1
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    response_content_type: str = "application/json"
+    response_template: str | None = None
+    response_status: int | None = None
+    disabled_status: int = 403
+    invalid_status: int = 422
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Token:
+    """One of a webhook's tokens, encrypted."""
+
+    id: int
+    encrypted: str
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivery:
+    """One accepted or refused request. ``conf``, ``headers`` and ``credentials`` are as in the table."""
+
+    id: str
+    webhook_id: str
+    webhook_name: str
+    dag_id: str
+    state: str
+    received_at: datetime
+    source_ip: str
+    query_string: str
+    headers: str
+    credentials: str | None
+    body: bytes
+    conf: str | None
+    answer_status: int
+    error: str | None = None
+    replay_of: str | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    run_id: str | None = None
+    dispatched_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """What the dispatcher needs of a delivery: not its body."""
+
+    id: str
+    webhook_id: str
+    webhook_name: str
+    dag_id: str
+    conf: str | None
+    attempts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """One request that was refused before its content was looked at."""
+
+    webhook_id: str
+    rejected_at: datetime
+    source_ip: str
+    method: str
+    status: int
+    reason: str
+
+
+# --- webhooks -------------------------------------------------------------------------------
+
+
+def insert_webhook(connection: Connection, webhook: Webhook) -> None:
+    """Insert a webhook; IntegrityError where its name is taken."""
+    connection.execute(insert(tables.webhook), _webhook_row(webhook))
+
+
+def update_webhook(connection: Connection, webhook: Webhook, changed_at: datetime) -> None:
+    """Write a webhook's fields and raise its version.
+
+    The row lock that this takes waits for every receiver and dispatcher that is about to commit on the
+    definition as it was.
+    """
+    row = _webhook_row(webhook) | {"version": tables.webhook.c.version + 1, "updated_at": changed_at}
+    connection.execute(update(tables.webhook).where(tables.webhook.c.id == webhook.id).values(row))
+
+
+def delete_webhook(connection: Connection, webhook_id: str) -> None:
+    """Delete a webhook, its tokens and secrets (by cascade); its deliveries stay."""
+    connection.execute(delete(tables.webhook).where(tables.webhook.c.id == webhook_id))
+
+
+def lock_webhook(connection: Connection, webhook_id: str) -> None:
+    """Wait until nobody is about to commit on this webhook, and keep it so."""
+    connection.execute(
+        select(tables.webhook.c.id).where(tables.webhook.c.id == webhook_id).with_for_update()
+    )
+
+
+def find_webhook(connection: Connection, name_or_id: str) -> Webhook | None:
+    """A webhook by name, else by id."""
+    columns = tables.webhook.c
+    rows = connection.execute(
+        select(tables.webhook).where((columns.name == name_or_id) | (columns.id == name_or_id))
+    ).all()
+    by_name = sorted(rows, key=lambda row: row.name != name_or_id)
+    return _webhook(by_name[0]) if by_name else None
+
+
+def webhook_by_id(connection: Connection, webhook_id: str) -> Webhook | None:
+    """A webhook by id alone."""
+    row = connection.execute(select(tables.webhook).where(tables.webhook.c.id == webhook_id)).first()
+    return _webhook(row) if row else None
+
+
+def list_webhooks(connection: Connection) -> list[Webhook]:
+    """All webhooks by name."""
+    return [_webhook(row) for row in connection.execute(select(tables.webhook).order_by(tables.webhook.c.name))]
+
+
+def count_deliveries(connection: Connection, webhook_id: str) -> dict[str, int]:
+    """How many deliveries of a webhook there are in each state."""
+    rows = connection.execute(
+        select(tables.delivery.c.state, func.count())
+        .where(tables.delivery.c.webhook_id == webhook_id)
+        .group_by(tables.delivery.c.state)
+    )
+    return {state: number for state, number in rows}
+
+
+# --- tokens ---------------------------------------------------------------------------------
+
+
+def insert_token(connection: Connection, webhook_id: str, encrypted: str, created_at: datetime) -> None:
+    """Add a token to a webhook."""
+    connection.execute(
+        insert(tables.token), {"webhook_id": webhook_id, "encrypted": encrypted, "created_at": created_at}
+    )
+
+
+def delete_tokens(connection: Connection, webhook_id: str) -> None:
+    """Take every token from a webhook."""
+    connection.execute(delete(tables.token).where(tables.token.c.webhook_id == webhook_id))
+
+
+def list_tokens(connection: Connection, webhook_id: str) -> list[Token]:
+    """A webhook's tokens, newest first."""
+    columns = tables.token.c
+    rows = connection.execute(
+        select(columns.id, columns.encrypted, columns.expires_at, columns.last_used_at)
+        .where(columns.webhook_id == webhook_id)
+        .order_by(columns.id.desc())
+    )
+    return [Token(**row._mapping) for row in rows]
+
+
+def touch_token(connection: Connection, token_id: int, used_at: datetime) -> None:
+    """Note when a token was last used."""
+    connection.execute(update(tables.token).where(tables.token.c.id == token_id).values(last_used_at=used_at))
+
+
+def reencrypt(connection: Connection, table_name: str, reencrypted: Any) -> int:
+    """Write ``reencrypted(old)`` for each encrypted value of a table; return how many."""
+    table, column = ENCRYPTED_COLUMNS[table_name]
+    rows = connection.execute(select(table.c.id, table.c[column]).where(table.c[column].is_not(None))).all()
+    for row in rows:
+        connection.execute(
+            update(table).where(table.c.id == row.id).values({column: reencrypted(row[1])})
+        )
+    return len(rows)
+
+
+ENCRYPTED_COLUMNS = {
+    "tokens": (tables.token, "encrypted"),
+    "secrets": (tables.secret, "encrypted"),
+    "deliveries": (tables.delivery, "credentials"),
+}
+
+
+# --- receiving ------------------------------------------------------------------------------
+
+_WITH_TOKENS = (
+    select(
+        tables.webhook,
+        tables.token.c.id.label("token_id"),
+        tables.token.c.encrypted,
+        tables.token.c.expires_at,
+        tables.token.c.last_used_at,
+    )
+    .select_from(tables.webhook.outerjoin(tables.token))
+    .where(tables.webhook.c.id == bindparam("webhook_id"))
+)
+
+_SHARED_LOCK = (
+    select(tables.webhook.c.version)
+    .where(tables.webhook.c.id == bindparam("webhook_id"))
+    .with_for_update(read=True)
+)
+
+
+def find_with_tokens(connection: Connection, webhook_id: str) -> tuple[Webhook, list[Token]] | None:
+    """What the door needs to know, in one query."""
+    rows = connection.execute(_WITH_TOKENS, {"webhook_id": webhook_id}).all()
+    if not rows:
+        return None
+    tokens = [
+        Token(
+            id=row.token_id, encrypted=row.encrypted, expires_at=row.expires_at, last_used_at=row.last_used_at
+        )
+        for row in rows
+        if row.token_id is not None
+    ]
+    return _webhook(rows[0]), tokens
+
+
+def insert_delivery(connection: Connection, delivery: Delivery) -> None:
+    """Insert one delivery."""
+    connection.execute(insert(tables.delivery), asdict(delivery))
+
+
+def locked_version(connection: Connection, webhook_id: str) -> int | None:
+    """The webhook's version, locked FOR SHARE until the transaction ends; None where it is deleted."""
+    return connection.scalar(_SHARED_LOCK, {"webhook_id": webhook_id})
+
+
+def insert_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
+    """Insert rejections, and keep the newest of each webhook only."""
+    connection.execute(insert(tables.rejection), [asdict(rejection) for rejection in rejections])
+    columns = tables.rejection.c
+    for webhook_id in {rejection.webhook_id for rejection in rejections}:
+        newest = (
+            select(columns.id)
+            .where(columns.webhook_id == webhook_id)
+            .order_by(columns.id.desc())
+            .limit(KEPT_REJECTIONS)
+        )
+        connection.execute(
+            delete(tables.rejection).where(columns.webhook_id == webhook_id, columns.id.not_in(newest))
+        )
+
+
+def list_rejections(connection: Connection, webhook_id: str, limit: int) -> list[Rejection]:
+    """The newest rejections of a webhook, newest first."""
+    columns = tables.rejection.c
+    rows = connection.execute(
+        select(*(columns[name] for name in Rejection.__dataclass_fields__))
+        .where(columns.webhook_id == webhook_id)
+        .order_by(columns.id.desc())
+        .limit(limit)
+    )
+    return [Rejection(**row._mapping) for row in rows]
+
+
+# --- deliveries -----------------------------------------------------------------------------
+
+
+def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
+    """A delivery by id."""
+    row = connection.execute(select(tables.delivery).where(tables.delivery.c.id == delivery_id)).first()
+    return Delivery(**row._mapping) if row else None
+
+
+def list_deliveries(
+    connection: Connection, *, webhook_id: str | None, state: str | None, limit: int
+) -> list[Any]:
+    """The newest deliveries, newest first, as rows without body, headers, query and conf."""
+    columns = tables.delivery.c
+    heavy = {"body", "headers", "credentials", "conf", "query_string"}
+    query = select(*(column for column in columns if column.name not in heavy))
+    if webhook_id is not None:
+        query = query.where(columns.webhook_id == webhook_id)
+    if state is not None:
+        query = query.where(columns.state == state)
+    return list(connection.execute(query.order_by(columns.id.desc()).limit(limit)))
+
+
+def cancel_accepted(connection: Connection, webhook_id: str) -> int:
+    """Turn a webhook's undispatched deliveries into cancelled ones; return how many."""
+    columns = tables.delivery.c
+    done = connection.execute(
+        update(tables.delivery)
+        .where(columns.webhook_id == webhook_id, columns.state == State.ACCEPTED)
+        .values(state=State.CANCELLED, next_attempt_at=None, error="The webhook was deleted.")
+    )
+    return done.rowcount
+
+
+# --- dispatching ----------------------------------------------------------------------------
+
+
+def due_webhooks(connection: Connection, now: datetime, limit: int) -> set[str]:
+    """The enabled webhooks of the ``limit`` deliveries that are due first."""
+    columns = tables.delivery.c
+    first = (
+        select(columns.webhook_id)
+        .join(tables.webhook, tables.webhook.c.id == columns.webhook_id)
+        .where(columns.state == State.ACCEPTED, columns.next_attempt_at <= now, tables.webhook.c.enabled)
+        .order_by(columns.next_attempt_at, columns.id)
+        .limit(limit)
+    )
+    return set(connection.scalars(first))
+
+
+def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> set[str]:
+    """Those of the webhooks that are enabled, locked FOR SHARE in the order of their ids."""
+    rows = connection.execute(
+        select(tables.webhook.c.id, tables.webhook.c.enabled)
+        .where(tables.webhook.c.id.in_(sorted(webhook_ids)))
+        .order_by(tables.webhook.c.id)
+        .with_for_update(read=True)
+    )
+    return {row.id for row in rows if row.enabled}
+
+
+def claim_due(connection: Connection, webhook_ids: set[str], now: datetime, limit: int) -> list[Claimed]:
+    """The first due deliveries of these webhooks, locked; those that another dispatcher holds are skipped."""
+    columns = tables.delivery.c
+    rows = connection.execute(
+        select(*(columns[name] for name in Claimed.__dataclass_fields__))
+        .where(
+            columns.state == State.ACCEPTED,
+            columns.next_attempt_at <= now,
+            columns.webhook_id.in_(sorted(webhook_ids)),
+        )
+        .order_by(columns.next_attempt_at, columns.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [Claimed(**row._mapping) for row in rows]
+
+
+def mark(connection: Connection, delivery_id: str, values: Mapping[str, Any]) -> None:
+    """Write the outcome of an attempt on a delivery that the caller has locked."""
+    connection.execute(update(tables.delivery).where(tables.delivery.c.id == delivery_id).values(**values))
+
+
+# --- audit ----------------------------------------------------------------------------------
+
+
+def audit(
+    connection: Connection, *, event: str, dag_id: str | None, actor: str, at: datetime, details: Mapping[str, Any]
+) -> None:
+    """Write a change to Airflow's audit log; ``details`` hold no secrets."""
+    connection.execute(
+        insert(Log.__table__),
+        {
+            "dttm": at,
+            "event": event,
+            "dag_id": dag_id,
+            "owner": actor,
+            "owner_display_name": actor,
+            "extra": json.dumps(details),
+        },
+    )
+
+
+def _webhook(row: Any) -> Webhook:
+    values = {name: row._mapping[name] for name in Webhook.__dataclass_fields__}
+    return Webhook(**values | {"mapping": json.loads(row.mapping)})
+
+
+def _webhook_row(webhook: Webhook) -> dict[str, Any]:
+    return vars(webhook) | {"mapping": json.dumps(dict(webhook.mapping))}

@@ -1,0 +1,130 @@
+"""The tables, in a MetaData of their own so that Airflow's migrations never see them."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
+
+from airflow.utils.sqlalchemy import UtcDateTime
+
+metadata = MetaData()
+
+# Named as in the first migration; PostgreSQL's own names would differ between versions of SQLAlchemy.
+WEBHOOK_NAME_CHARS = 200
+
+webhook = Table(
+    "inbound_webhook",
+    metadata,
+    Column("id", String(10), primary_key=True),
+    Column("name", String(WEBHOOK_NAME_CHARS), nullable=False),
+    Column("dag_id", String(250), nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    # Raised by each change: what was read before a change is told from what was read after it.
+    Column("version", Integer, nullable=False),
+    # JSON text, an object in the order of the definition; empty where conf is the whole event.
+    Column("mapping", Text, nullable=False),
+    Column("response_content_type", String(100), nullable=False),
+    Column("response_template", Text, nullable=True),
+    Column("response_status", Integer, nullable=True),
+    # What a disabled webhook answers (403, 503) and what a value answers that breaks the params (422, 202).
+    Column("disabled_status", Integer, nullable=False),
+    Column("invalid_status", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Index("idx_inbound_webhook_name", "name", unique=True),
+    Index("idx_inbound_webhook_dag_id", "dag_id"),
+)
+
+token = Table(
+    "inbound_webhook_token",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column(
+        "webhook_id",
+        String(10),
+        ForeignKey("inbound_webhook.id", name="inbound_webhook_token_webhook_fkey", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("encrypted", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=True),
+    Column("last_used_at", UtcDateTime, nullable=True),
+    Index("idx_inbound_webhook_token_webhook_id", "webhook_id"),
+)
+
+secret = Table(
+    "inbound_webhook_secret",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column(
+        "webhook_id",
+        String(10),
+        ForeignKey("inbound_webhook.id", name="inbound_webhook_secret_webhook_fkey", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("encrypted", Text, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=True),
+    Column("last_used_at", UtcDateTime, nullable=True),
+    Index("idx_inbound_webhook_secret_webhook_id", "webhook_id"),
+)
+
+# A delivery outlives its webhook, so it copies name and DAG and has no foreign key.
+delivery = Table(
+    "inbound_webhook_delivery",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("webhook_id", String(10), nullable=False),
+    Column("webhook_name", String(WEBHOOK_NAME_CHARS), nullable=False),
+    Column("dag_id", String(250), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("source_ip", String(45), nullable=False),
+    Column("query_string", Text, nullable=False),
+    # JSON text, a list of [name, value]; credentials are masked here and stand in "credentials".
+    Column("headers", Text, nullable=False),
+    Column("credentials", Text, nullable=True),
+    # As received, so still with its Content-Encoding.
+    Column("body", LargeBinary, nullable=False),
+    Column("conf", Text, nullable=True),
+    Column("answer_status", Integer, nullable=False),
+    Column("error", Text, nullable=True),
+    Column("replay_of", String(32), nullable=True),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcDateTime, nullable=True),
+    Column("run_id", String(250), nullable=True),
+    Column("dispatched_at", UtcDateTime, nullable=True),
+    Index("idx_inbound_webhook_delivery_webhook_id", "webhook_id", "id"),
+    Index(
+        "idx_inbound_webhook_delivery_due",
+        "next_attempt_at",
+        "id",
+        postgresql_where=text("state = 'accepted'"),
+        sqlite_where=text("state = 'accepted'"),
+    ),
+)
+
+rejection = Table(
+    "inbound_webhook_rejection",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("webhook_id", String(10), nullable=False),
+    Column("rejected_at", UtcDateTime, nullable=False),
+    Column("source_ip", String(45), nullable=False),
+    Column("method", String(20), nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("idx_inbound_webhook_rejection_webhook_id", "webhook_id", "id"),
+)
