@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.cli.cli_config import (
     ARG_OUTPUT,
@@ -38,15 +38,22 @@ ARG_MAP = Arg(
     metavar="PARAMETER=EXPRESSION",
     action="append",
     default=[],
-    help="One line of the mapping, such as 'order=${Webhook::Body.order.id}'; without any, conf is the whole event",
+    help="One line of the mapping, such as 'order=${Webhook::Body.order.id}'; without any, conf is the event",
 )
 ARG_CONTENT_TYPE = Arg(
-    ("--response-content-type",), metavar="TYPE", default="application/json", help="Type of the response template"
+    ("--response-content-type",),
+    metavar="TYPE",
+    default="application/json",
+    help="Type of the response template",
 )
 ARG_TEMPLATE = Arg(
-    ("--response-template",), metavar="TEXT|@FILE", help="What is answered, with expressions like the mapping's"
+    ("--response-template",),
+    metavar="TEXT|@FILE",
+    help="What is answered, with expressions like the mapping's",
 )
-ARG_STATUS = Arg(("--response-status",), metavar="N", type=int, help="Status of an accepted request, 200 to 299")
+ARG_STATUS = Arg(
+    ("--response-status",), metavar="N", type=int, help="Status of an accepted request, 200 to 299"
+)
 ARG_DISABLED = Arg(("--disabled",), action="store_true", help="Create it disabled")
 ARG_YES = Arg(("--yes",), action="store_true", help="Do not ask")
 ARG_STATE = Arg(("--state",), metavar="STATE", help="Only deliveries in this state")
@@ -54,9 +61,13 @@ ARG_LIMIT = Arg(("--limit",), metavar="N", type=int, default=25, help="How many,
 ARG_DELIVERY_ID = Arg(("delivery_id",), metavar="DELIVERY_ID", help="Id of the delivery")
 ARG_REMAP = Arg(("--remap",), action="store_true", help="With the mapping of today, not the conf of then")
 ARG_DATA = Arg(("--data",), metavar="TEXT|@FILE", default="", help="The body")
-ARG_HEADER = Arg(("--header",), metavar="'K: V'", action="append", default=[], help="A header; may be repeated")
+ARG_HEADER = Arg(
+    ("--header",), metavar="'K: V'", action="append", default=[], help="A header; may be repeated"
+)
 ARG_QUERY = Arg(("--query",), metavar="Q", default="", help="The query string, such as 'user=john&code=7'")
-ARG_METHOD = Arg(("--method",), metavar="M", default="POST", choices=("POST", "GET", "HEAD"), help="The method")
+ARG_METHOD = Arg(
+    ("--method",), metavar="M", default="POST", choices=("POST", "GET", "HEAD"), help="The method"
+)
 
 
 def _action(name: str, help: str, *args: Arg) -> ActionCommand:
@@ -68,7 +79,8 @@ COMMANDS = (
     _action(
         "create",
         "Create a webhook for a DAG",
-        ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP, ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS, ARG_DISABLED, ARG_OUTPUT,
+        ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP,
+        ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS, ARG_DISABLED, ARG_OUTPUT,
     ),
     _action("list", "List all webhooks", ARG_OUTPUT),
     _action("show", "Show one webhook, its URL and its last rejections", ARG_NAME, ARG_OUTPUT),
@@ -260,9 +272,7 @@ def try_command(args: Namespace) -> None:
     webhook = definitions.get(args.name)
     body = _bytes_argument(args.data)
     headers = [_header(text) for text in args.header]
-    tried = try_out(
-        door(), webhook, method=args.method, query_string=args.query, headers=headers, body=body
-    )
+    tried = try_out(door(), webhook, method=args.method, query_string=args.query, headers=headers, body=body)
     _print(tried, args.output)
 
 
@@ -277,22 +287,19 @@ def rotate_fernet_key_command(args: Namespace) -> None:
 
 def dispatcher_command(args: Namespace) -> None:
     """Dispatch until SIGINT or SIGTERM, and finish the batch at hand."""
-    from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+    from airflow.providers_manager import ProvidersManager
 
-    @providers_configuration_loaded
-    def dispatch() -> None:
-        from inbound_webhooks.dispatch.dispatcher import Dispatcher
-        from inbound_webhooks.settings import Settings
+    from inbound_webhooks.dispatch.dispatcher import Dispatcher
+    from inbound_webhooks.settings import Settings
 
-        dispatcher = Dispatcher(Settings.load())
-        for signal_number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(signal_number, lambda *_: dispatcher.stop())
-        dispatcher.run()
-
+    ProvidersManager().initialize_providers_configuration()
     try:
-        dispatch()
-    except WebhookError as error:
-        _exit(FAILED, error.message)
+        dispatcher = Dispatcher(Settings.load())
+    except ConfigurationError as error:
+        _exit(WRONG_CALL, error.message)
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signal_number, lambda *_: dispatcher.stop())
+    dispatcher.run()
 
 
 # --- arguments and output -------------------------------------------------------------------
@@ -389,6 +396,6 @@ def _actor() -> str:
     return getpass.getuser()
 
 
-def _exit(status: int, message: str) -> Any:
+def _exit(status: int, message: str) -> NoReturn:
     print(message, file=sys.stderr)
     raise SystemExit(status)

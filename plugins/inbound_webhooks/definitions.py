@@ -109,7 +109,7 @@ def get(name_or_id: str) -> Webhook:
 
 
 def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
-    """Enable or disable a webhook; when this returns, nothing more is accepted or started by a disabled one."""
+    """Enable or disable a webhook; when this returns, a disabled one accepts and starts nothing more."""
     with transaction() as connection:
         begin_writing(connection)
         webhook = replace(_find(connection, name_or_id), enabled=enabled)
@@ -187,9 +187,7 @@ def _find(connection: Connection, name_or_id: str) -> Webhook:
     return webhook
 
 
-def _audit(
-    connection: Connection, event: str, webhook: Webhook, actor: str, details: dict[str, Any]
-) -> None:
+def _audit(connection: Connection, event: str, webhook: Webhook, actor: str, details: dict[str, Any]) -> None:
     queries.audit(
         connection,
         event=event,

@@ -15,21 +15,21 @@ class InboundWebhooksPlugin(AirflowPlugin):
     name = "inbound_webhooks"
 
     @property
-    def flask_blueprints(self) -> list[Any]:  # type: ignore[override]
+    def flask_blueprints(self) -> list[Any]:
         """The receiver."""
         from inbound_webhooks.receiver.blueprint import blueprint
 
         return [blueprint]
 
     @property
-    def fastapi_apps(self) -> list[Any]:  # type: ignore[override]
+    def fastapi_apps(self) -> list[Any]:
         """The management API's application, whose lifespan runs the dispatcher."""
         from inbound_webhooks.api import app
 
         return [{"app": app, "url_prefix": "/webhooks/api", "name": "Inbound webhooks"}]
 
     @property
-    def fastapi_root_middlewares(self) -> list[Any]:  # type: ignore[override]
+    def fastapi_root_middlewares(self) -> list[Any]:
         """The guard in front of the receiver."""
         from inbound_webhooks.receiver.guard import WebhookGuard
 

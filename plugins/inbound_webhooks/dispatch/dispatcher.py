@@ -16,7 +16,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import queries
-from inbound_webhooks.storage.database import begin_writing, session_transaction
+from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
 from inbound_webhooks.storage.queries import Claimed, State
 
 log = logging.getLogger(__name__)
@@ -62,19 +62,10 @@ class Dispatcher:
 
         :raises DatabaseUnavailable: nothing of the batch was recorded
         """
-        with session_transaction() as session:
-            connection, now = session.connection(), self._now()
-            begin_writing(connection)
+        now = self._now()
+        with transaction() as connection:
             webhook_ids = queries.due_webhooks(connection, now, self._batch_size)
-            enabled = queries.lock_enabled(connection, webhook_ids) if webhook_ids else set()
-            if not enabled:
-                return 0
-            batch = queries.claim_due(connection, enabled, now, self._batch_size)
-            states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
-            for delivery in batch:
-                outcome = self._outcome(session, delivery, states.get(delivery.dag_id))
-                queries.mark(connection, delivery.id, outcome)
-        return len(batch)
+        return self._dispatch(webhook_ids, now) if webhook_ids else 0
 
     def _drained(self) -> bool:
         """Handle a batch; False while there may be more."""
@@ -85,6 +76,18 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - one bad round must not end the only dispatcher
             _log_fault("round", error)
             return True
+
+    def _dispatch(self, webhook_ids: set[str], now: datetime) -> int:
+        with session_transaction() as session:
+            connection = session.connection()
+            begin_writing(connection)
+            enabled = queries.lock_enabled(connection, webhook_ids)
+            batch = queries.claim_due(connection, enabled, now, self._batch_size)
+            states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
+            for delivery in batch:
+                outcome = self._outcome(session, delivery, states.get(delivery.dag_id))
+                queries.mark(connection, delivery.id, outcome)
+        return len(batch)
 
     def _outcome(self, session: Session, delivery: Claimed, state: Any) -> dict[str, Any]:
         """Try to make one run; whatever happens ends as columns of its delivery."""
@@ -129,6 +132,4 @@ class Dispatcher:
 def _log_fault(what: str, error: Exception) -> None:
     # The message of a database error quotes values; where it happened does not.
     places = "".join(traceback.format_tb(error.__traceback__))
-    log.error(
-        "dispatch fault action=dispatch_fault what=%s kind=%s\n%s", what, type(error).__name__, places
-    )
+    log.error("dispatch fault action=dispatch_fault what=%s kind=%s\n%s", what, type(error).__name__, places)

@@ -42,7 +42,19 @@ MAX_NESTING = 40
 SOURCES = {"Body": "body", "Headers": "headers", "Query": "query", "Delivery": "delivery"}
 """Name in ``${Webhook::Name…}`` -> name in Jinja."""
 
-TESTS = ("defined", "undefined", "none", "string", "number", "boolean", "mapping", "sequence", "in", "eq", "ne")
+TESTS = (
+    "defined",
+    "undefined",
+    "none",
+    "string",
+    "number",
+    "boolean",
+    "mapping",
+    "sequence",
+    "in",
+    "eq",
+    "ne",
+)
 
 # Names that no template can spell: a space keeps them apart from what the lexer takes for a name.
 _FOLLOW = "webhook path"
@@ -59,13 +71,22 @@ WRITERS: dict[str, Callable[[Any], str]] = {
 
 _ALLOWED_NODES = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.If,
-    nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.Slice, nodes.Filter, nodes.Test, nodes.Keyword,
-    nodes.CondExpr, nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos,
+    nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.Slice,
+    nodes.Filter, nodes.Test, nodes.Keyword, nodes.CondExpr,
+    nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos,
     nodes.Add, nodes.Sub, nodes.Div, nodes.FloorDiv, nodes.Concat,
     nodes.List, nodes.Tuple, nodes.Dict, nodes.Pair,
 )  # fmt: skip
 
-_RUNTIME_FAULTS = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+_RUNTIME_FAULTS = (
+    TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+    RecursionError,
+)
 
 
 class _Located(Exception):
@@ -318,9 +339,7 @@ _QUOTED = re.compile(r"\[\s*(?:\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)')\s
 _TAIL = re.compile(r"\s*\}")
 
 
-def _with_offsets(
-    raw: Iterator[tuple[int, str, str]], source: str
-) -> Iterator[tuple[int, str, str]]:
+def _with_offsets(raw: Iterator[tuple[int, str, str]], source: str) -> Iterator[tuple[int, str, str]]:
     """Replace the line of each token by its offset, so that errors can name a column."""
     position = 0
     try:
@@ -363,9 +382,13 @@ def _read_expression(content: str, position: int, start: int) -> tuple[tuple[str
     """Read ``Webhook::Source.path}`` and return (source, path) and the position behind it."""
     head = _HEAD.match(content, position)
     if head is None:
-        raise _Located("${ begins an expression such as ${Webhook::Body.id}; $${ is a literal ${", start + position - 2)
+        raise _Located(
+            "${ begins an expression such as ${Webhook::Body.id}; $${ is a literal ${", start + position - 2
+        )
     if head.group(1) not in SOURCES:
-        raise _Located(f"there is no Webhook::{head.group(1)}, only {', '.join(SOURCES)}", start + head.start(1))
+        raise _Located(
+            f"there is no Webhook::{head.group(1)}, only {', '.join(SOURCES)}", start + head.start(1)
+        )
     path: list[Any] = []
     position = head.end()
     while (step := _read_step(content, position)) is not None:
@@ -373,7 +396,7 @@ def _read_expression(content: str, position: int, start: int) -> tuple[tuple[str
         path.append(part)
     tail = _TAIL.match(content, position)
     if tail is None:
-        raise _Located("the path breaks off here; expected .name, [0], [\"key\"] or }", start + position)
+        raise _Located('the path breaks off here; expected .name, [0], ["key"] or }', start + position)
     return (SOURCES[head.group(1)], path), tail.end()
 
 
@@ -407,7 +430,7 @@ def _step_tokens(step: Any, offset: int) -> Iterator[Token]:
     if isinstance(step, int):
         if step < 0:
             yield Token(offset, "sub", "-")
-        yield Token(offset, "integer", abs(step))
+        yield Token(offset, "integer", abs(step))  # type: ignore[arg-type]  # as the lexer does
     elif isinstance(step, str):
         yield Token(offset, "string", step)
     else:

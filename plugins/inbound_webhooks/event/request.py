@@ -74,12 +74,16 @@ class Values:
         for name, value in pairs:
             self.lists.setdefault(title_case(name) if ignore_case else name, []).append(value)
 
-    def get(self, name: str) -> One | list[str] | None:
-        """One value bare, several as a list, None when the name is missing."""
-        values = self.lists.get(title_case(name) if self._ignore_case else name)
-        if values is None:
-            return None
+    def __contains__(self, name: str) -> bool:
+        return self._spelled(name) in self.lists
+
+    def __getitem__(self, name: str) -> One | list[str]:
+        """One value bare, several as a list."""
+        values = self.lists[self._spelled(name)]
         return One(values[0]) if len(values) == 1 else list(values)
+
+    def _spelled(self, name: str) -> str:
+        return title_case(name) if self._ignore_case else name
 
 
 class Body:

@@ -23,7 +23,16 @@ MAX_CONF_CHARS = 16 * 1024 * 1024
 NO_DEFAULT = object()
 """The default of a parameter that has none."""
 
-_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+_BOOLEANS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
 _INTEGER = re.compile(r"-?[0-9]{1,4300}")
 _NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,2})?")
 

@@ -41,9 +41,8 @@ def look_up(container: Any, key: Any) -> Any:
     if isinstance(container, Body):
         container = container.value if isinstance(key, slice) else container.properties
     if isinstance(container, (dict, Values)):
-        found = container.get(key) if isinstance(key, str) else None
-        missing = found is None and not (isinstance(container, dict) and key in container.keys())
-        return Nothing(name=str(key)) if missing else found
+        known = isinstance(key, str) and key in container
+        return container[key] if known else Nothing(name=str(key))
     if isinstance(container, One) and key in (0, -1):
         return str(container)
     if isinstance(container, (list, str)):

@@ -59,7 +59,9 @@ def rejected(error: RequestError, webhook: Webhook | None = None) -> Answer:
     status = status_of(error, webhook)
     headers: tuple[tuple[str, str], ...] = ()
     if status == 503:
-        seconds = error.retry_after_seconds if isinstance(error, Unavailable) else DISABLED_RETRY_AFTER_SECONDS
+        seconds = (
+            error.retry_after_seconds if isinstance(error, Unavailable) else DISABLED_RETRY_AFTER_SECONDS
+        )
         headers = (("Retry-After", str(seconds)),)
     elif status == 405:
         headers = (("Allow", ALLOWED_METHODS),)
@@ -79,7 +81,7 @@ def refused(error: ContentRefused, webhook: Webhook, delivery_id: str) -> Answer
 def accepted(definition: Definition, sources: DataSources, delivery_id: str) -> Answer:
     """The answer to a delivery: the webhook's template, or the default body."""
     status = definition.webhook.response_status
-    default = {"status": "accepted", "delivery_id": delivery_id}
+    default: dict[str, object] = {"status": "accepted", "delivery_id": delivery_id}
     return _rendered(definition, sources) or json_answer(status or 202, default)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import uuid6
 
-from inbound_webhooks.errors import ContentRefused, DeliveryNotFound, NotReplayable
+from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
 from inbound_webhooks.receiver import stored_request
 from inbound_webhooks.receiver.definition import compile_definition
 from inbound_webhooks.receiver.receive import Receiver, utc_now
@@ -33,7 +33,9 @@ def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = Fa
         raise NotReplayable("The webhook of this delivery is deleted.")
     if not webhook.enabled:
         raise NotReplayable(f"The webhook {webhook.name!r} is disabled.")
-    again = _mapped_now(receiver, webhook, stored) if remap or stored.conf is None else _as_then(webhook, stored)
+    again = (
+        _mapped_now(receiver, webhook, stored) if remap or stored.conf is None else _as_then(webhook, stored)
+    )
     if not receiver.inbox.commit(again, webhook.version, actor=actor):
         raise NotReplayable("The webhook was changed at the same moment; try again.")
     return again

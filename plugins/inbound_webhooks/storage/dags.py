@@ -51,9 +51,7 @@ class DagCache:
         self._lock = Lock()
         self._entries: OrderedDict[str, tuple[float, CachedDag | None]] = OrderedDict()
 
-    def get(
-        self, dag_id: str, connect: Callable[[], AbstractContextManager[Connection]]
-    ) -> CachedDag | None:
+    def get(self, dag_id: str, connect: Callable[[], AbstractContextManager[Connection]]) -> CachedDag | None:
         """The latest version of a DAG, None where Airflow has not serialized it.
 
         ``connect`` is called only when the database has to be asked.
@@ -120,7 +118,9 @@ def _read(connection: Connection, dag_id: str) -> CachedDag | None:
         if row is None:
             return None
         dag = row.dag
-        return CachedDag(row.dag_hash, dag, {name: _parameter(name, param) for name, param in dag.params.items()})
+        return CachedDag(
+            row.dag_hash, dag, {name: _parameter(name, param) for name, param in dag.params.items()}
+        )
 
 
 def _parameter(name: str, param: Any) -> Parameter:

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from airflow import settings
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from airflow import settings
 from inbound_webhooks.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)

@@ -132,9 +132,7 @@ def delete_webhook(connection: Connection, webhook_id: str) -> None:
 
 def lock_webhook(connection: Connection, webhook_id: str) -> None:
     """Wait until nobody is about to commit on this webhook, and keep it so."""
-    connection.execute(
-        select(tables.webhook.c.id).where(tables.webhook.c.id == webhook_id).with_for_update()
-    )
+    connection.execute(select(tables.webhook.c.id).where(tables.webhook.c.id == webhook_id).with_for_update())
 
 
 def find_webhook(connection: Connection, name_or_id: str) -> Webhook | None:
@@ -155,7 +153,9 @@ def webhook_by_id(connection: Connection, webhook_id: str) -> Webhook | None:
 
 def list_webhooks(connection: Connection) -> list[Webhook]:
     """All webhooks by name."""
-    return [_webhook(row) for row in connection.execute(select(tables.webhook).order_by(tables.webhook.c.name))]
+    return [
+        _webhook(row) for row in connection.execute(select(tables.webhook).order_by(tables.webhook.c.name))
+    ]
 
 
 def count_deliveries(connection: Connection, webhook_id: str) -> dict[str, int]:
@@ -165,7 +165,7 @@ def count_deliveries(connection: Connection, webhook_id: str) -> dict[str, int]:
         .where(tables.delivery.c.webhook_id == webhook_id)
         .group_by(tables.delivery.c.state)
     )
-    return {state: number for state, number in rows}
+    return {row[0]: row[1] for row in rows}
 
 
 # --- tokens ---------------------------------------------------------------------------------
@@ -204,9 +204,7 @@ def reencrypt(connection: Connection, table_name: str, reencrypted: Any) -> int:
     table, column = ENCRYPTED_COLUMNS[table_name]
     rows = connection.execute(select(table.c.id, table.c[column]).where(table.c[column].is_not(None))).all()
     for row in rows:
-        connection.execute(
-            update(table).where(table.c.id == row.id).values({column: reencrypted(row[1])})
-        )
+        connection.execute(update(table).where(table.c.id == row.id).values({column: reencrypted(row[1])}))
     return len(rows)
 
 
@@ -342,12 +340,15 @@ def due_webhooks(connection: Connection, now: datetime, limit: int) -> set[str]:
 
 
 def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> set[str]:
-    """Those of the webhooks that are enabled, locked FOR SHARE in the order of their ids."""
+    """Those of the webhooks that are enabled, locked FOR SHARE in the order of their ids.
+
+    One that somebody is changing right now is left for the next round.
+    """
     rows = connection.execute(
         select(tables.webhook.c.id, tables.webhook.c.enabled)
         .where(tables.webhook.c.id.in_(sorted(webhook_ids)))
         .order_by(tables.webhook.c.id)
-        .with_for_update(read=True)
+        .with_for_update(read=True, skip_locked=True)
     )
     return {row.id for row in rows if row.enabled}
 
@@ -378,7 +379,13 @@ def mark(connection: Connection, delivery_id: str, values: Mapping[str, Any]) ->
 
 
 def audit(
-    connection: Connection, *, event: str, dag_id: str | None, actor: str, at: datetime, details: Mapping[str, Any]
+    connection: Connection,
+    *,
+    event: str,
+    dag_id: str | None,
+    actor: str,
+    at: datetime,
+    details: Mapping[str, Any],
 ) -> None:
     """Write a change to Airflow's audit log; ``details`` hold no secrets."""
     connection.execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow.utils.sqlalchemy import UtcDateTime
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -16,8 +17,6 @@ from sqlalchemy import (
     Text,
     text,
 )
-
-from airflow.utils.sqlalchemy import UtcDateTime
 
 metadata = MetaData()
 

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from alembic import context
+from typing import Any
 
 from airflow import settings
+from alembic import context
+
 from inbound_webhooks.storage.database_manager import WebhookDBManager
 
 metadata = WebhookDBManager.metadata
 
 
-def include_object(_object, name, type_, _reflected, _compare_to) -> bool:
+def include_object(_object: Any, name: str | None, type_: str, _reflected: bool, _compare_to: Any) -> bool:
     """Keep Airflow's own tables out of autogenerate."""
     return type_ != "table" or name in metadata.tables
 
 
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "target_metadata": metadata,
     "version_table": WebhookDBManager.version_table_name,
     "include_object": include_object,
