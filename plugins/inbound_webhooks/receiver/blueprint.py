@@ -17,8 +17,10 @@ blueprint = Blueprint("inbound_webhooks", __name__)
 
 @blueprint.record_once
 def _without_csrf_token(state: BlueprintSetupState) -> None:
-    # Senders have no session, so there is none to protect; FAB's app answers 400 otherwise.
-    state.app.extensions["csrf"].exempt(blueprint)
+    # Senders have no session, so there is none to protect; FAB's app answers 400 otherwise. Airflow's
+    # commands register blueprints too, with an application that has no such protection.
+    if "csrf" in state.app.extensions:
+        state.app.extensions["csrf"].exempt(blueprint)
 
 
 @blueprint.route(

@@ -1,0 +1,58 @@
+# Everything works from a fresh clone; `make` alone lists the targets.
+# The environment in .venv is made when it is missing, and again when what it is made from has changed.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.SUFFIXES:
+
+VENV  := .venv
+STAMP := $(VENV)/installed
+
+# Variables for the command line: make run PORT=8081, make test ARGS="-k signature", make run PYTHON=python3.12
+PORT ?= 8080
+ARGS ?=
+export PORT PYTHON
+
+# An environment that was copied here from another folder would run that folder's code: make it again.
+ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
+.PHONY: help run check-run test lint bench lock system clean
+
+help: ## Show this list
+	@echo 'make TARGET, where TARGET is one of'
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '|' '{ printf "%-8s %s\n", $$1, $$2 }'
+
+run: check-run $(STAMP) ## Start Airflow with the plugin and send it an example webhook (PORT=8080)
+	@exec $(VENV)/bin/python dev/run.py
+
+# What would stop `run` is told before anything is installed.
+check-run:
+	@python=$$(sh dev/python.sh) && exec "$$python" dev/run.py --check
+
+test: $(STAMP) system ## Run the tests (ARGS="-k name" for some of them)
+	@exec $(VENV)/bin/pytest $(ARGS)
+
+lint: $(STAMP) ## Check style (ruff) and types (mypy)
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+bench: $(STAMP) system ## Measure what the README's figures come from
+	@exec $(VENV)/bin/python -m benchmarks $(ARGS)
+
+lock: $(STAMP) ## Write constraints.txt again (ARGS=--upgrade for newer versions)
+	@sh dev/lock.sh $(ARGS)
+
+clean: ## Remove the environment, the local Airflow and all caches
+	rm -rf $(VENV) .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
+	rm -rf plugins/*.egg-info
+
+# PostgreSQL's server, for the tests that run on it.
+system:
+	@sh dev/install_system.sh postgresql
+
+$(STAMP): constraints.txt setup.cfg pyproject.toml
+	@sh dev/install.sh $(VENV)

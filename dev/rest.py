@@ -1,0 +1,53 @@
+"""A client for the REST API of an Airflow on this machine."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+
+# A proxy that the shell names is for other machines.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: str
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def send(url: str, *, data: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
+    """POST when there is data, else GET; raises OSError when nobody answers."""
+    request = urllib.request.Request(url, data=data, headers=headers or {})
+    try:
+        with _opener.open(request, timeout=30) as response:
+            return Answer(response.status, response.read().decode(errors="replace"))
+    except urllib.error.HTTPError as error:
+        return Answer(error.code, error.read().decode(errors="replace"))
+
+
+@dataclass(frozen=True)
+class Rest:
+    """The API as one user sees it; `token` is what /auth/token gave."""
+
+    url: str
+    token: str
+
+    @classmethod
+    def log_in(cls, url: str, *, username: str, password: str) -> Rest:
+        credentials = json.dumps({"username": username, "password": password}).encode()
+        answer = send(f"{url}/auth/token", data=credentials, headers={"Content-Type": "application/json"})
+        if answer.status != 201:
+            raise PermissionError(f"Airflow does not let {username} in: {answer.body}")
+        return cls(url, answer.json()["access_token"])
+
+    def get(self, path: str) -> Any:
+        """The JSON below /api/v2, or None where there is nothing yet."""
+        headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
+        answer = send(f"{self.url}/api/v2/{path}", headers=headers)
+        return answer.json() if answer.status == 200 else None

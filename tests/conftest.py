@@ -1,0 +1,169 @@
+"""Fixtures for all tests: databases, servers, and what keeps a test run apart from your own Airflow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from tests.infrastructure.environment import airflow_variables, sqlite_url
+
+HOME = pytest.StashKey[Path]()
+IN_CI = os.environ.get("CI") == "true"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Airflow reads its settings when it is imported, so they are here before any test module is."""
+    home = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
+    config.stash[HOME] = home
+    for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
+        del os.environ[name]
+    os.environ.update(airflow_variables(home, sqlite_url(home / "airflow.db")))
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[HOME], ignore_errors=True)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """A SIGTERM ends the run as Ctrl-C does: with the ends of all fixtures, and so of all servers."""
+    raise KeyboardInterrupt
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    report = yield
+    return _fail_when_skipped(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Iterator[None]:
+    report = yield
+    return _fail_when_skipped(report)
+
+
+def _fail_when_skipped(report):  # type: ignore[no-untyped-def]
+    """In CI a test that cannot run is a failure: nobody reads the list of the skipped ones."""
+    if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def airflow_home(pytestconfig: pytest.Config) -> Path:
+    """AIRFLOW_HOME of this process."""
+    return pytestconfig.stash[HOME]
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster():
+    """A running PostgreSQL server; a test that stops it starts it again."""
+    from tests.infrastructure.postgres import PostgresCluster
+
+    cluster = PostgresCluster()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.remove()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory):
+    from tests.infrastructure.databases import SqliteTemplate
+
+    return SqliteTemplate(tmp_path_factory.mktemp("sqlite"))
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_cluster, tmp_path_factory: pytest.TempPathFactory):
+    from tests.infrastructure.databases import PostgresTemplate
+
+    return PostgresTemplate(postgres_cluster, tmp_path_factory.mktemp("postgresql"))
+
+
+@pytest.fixture
+def sqlite_database(sqlite_template):
+    """This process's Airflow on a freshly migrated SQLite database."""
+    yield from _connected(sqlite_template)
+
+
+@pytest.fixture
+def postgres_database(postgres_template):
+    """This process's Airflow on a freshly migrated PostgreSQL database."""
+    yield from _connected(postgres_template)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest):
+    """One after the other: a test with this fixture runs on both."""
+    name = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
+    return request.getfixturevalue(name)
+
+
+def _connected(template):
+    from tests.infrastructure.databases import connect_airflow, disconnect_airflow
+
+    database = template.fresh()
+    connect_airflow(database.url)
+    try:
+        yield database
+    finally:
+        disconnect_airflow()
+
+
+@pytest.fixture(scope="module")
+def start_airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """A function that starts an Airflow of the module's own: start_airflow("sqlite", auth="fab", env={…})."""
+    started = []
+
+    def start(backend: str, *, processes: tuple[str, ...] = (), **options):
+        made = _make_airflow(request, tmp_path_factory.mktemp(f"airflow-{backend}"), backend, **options)
+        started.append(made)
+        made.start(*processes)
+        return made
+
+    try:
+        yield start
+    finally:
+        for made in started:
+            made.stop()
+
+
+@pytest.fixture(scope="session")
+def airflow_sqlite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """A whole Airflow on SQLite that all tests share: leave it running."""
+    yield from _shared_airflow(request, tmp_path_factory, "sqlite")
+
+
+@pytest.fixture(scope="session")
+def airflow_postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
+    """A whole Airflow on PostgreSQL that all tests share: leave it running."""
+    yield from _shared_airflow(request, tmp_path_factory, "postgresql")
+
+
+def _shared_airflow(request, tmp_path_factory, backend: str):
+    made = _make_airflow(request, tmp_path_factory.mktemp(f"airflow-{backend}"), backend)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+def _make_airflow(request, home: Path, backend: str, **options):
+    from tests.infrastructure.airflow_processes import AirflowProcesses
+
+    if backend == "sqlite":
+        url = request.getfixturevalue("sqlite_template").copy_to(home / "airflow.db")
+    else:
+        url = request.getfixturevalue("postgres_template").copy_to(home.name)
+    return AirflowProcesses(home, url, **options)

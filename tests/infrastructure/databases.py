@@ -1,0 +1,153 @@
+"""Migrated Airflow databases: made once for each backend, given to each test as they were then."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.infrastructure.environment import process_environment, sqlite_url
+from tests.infrastructure.postgres import PostgresCluster
+
+MIGRATE_SECONDS = 180
+URL_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+
+
+@dataclass(frozen=True)
+class Database:
+    """What the fixture `database` gives: settings.Session, settings.engine and the rest lead to it."""
+
+    backend: str
+    """``sqlite`` or ``postgresql``"""
+    url: str
+
+
+class SqliteTemplate:
+    """A migrated file, and one to test on: a reset copies the first over the second."""
+
+    backend = "sqlite"
+
+    def __init__(self, folder: Path) -> None:
+        self._template = folder / "template.db"
+        self._used = folder / "used.db"
+        migrate(sqlite_url(self._template), folder)
+        _settle(self._template)
+
+    def fresh(self) -> Database:
+        self.copy_to(self._used)
+        return Database(self.backend, sqlite_url(self._used))
+
+    def copy_to(self, path: Path) -> str:
+        """Put a database where there is none, or in place of one that nobody has open; returns its URL."""
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        shutil.copyfile(self._template, path)
+        return sqlite_url(path)
+
+
+class PostgresTemplate:
+    """A migrated database, and one to test on: a reset empties it and puts back what the migrations wrote."""
+
+    backend = "postgresql"
+    template_name = "airflow_template"
+
+    def __init__(self, cluster: PostgresCluster, folder: Path) -> None:
+        self._cluster = cluster
+        migrate(cluster.create_database(self.template_name), folder)
+        self._used = Database(self.backend, cluster.create_database("airflow", template=self.template_name))
+        self._execute(_RESET_FUNCTION)
+        self._execute("SELECT baseline.remember()")
+
+    def fresh(self) -> Database:
+        self._execute(_DISCONNECT_OTHERS, "SELECT baseline.restore()")
+        return self._used
+
+    def copy_to(self, name: str) -> str:
+        """Make another database of the template; returns its URL."""
+        return self._cluster.create_database(name, template=self.template_name)
+
+    def _execute(self, *statements: str) -> None:
+        connection = self._cluster.connect("airflow")
+        try:
+            for statement in statements:
+                connection.cursor().execute(statement)
+        finally:
+            connection.close()
+
+
+def migrate(url: str, home: Path) -> None:
+    """Run `airflow db migrate` as a person would."""
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "airflow"), "db", "migrate"],
+        env=process_environment(home, url),
+        capture_output=True,
+        text=True,
+        timeout=MIGRATE_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"airflow db migrate failed on {url}:\n{done.stdout}\n{done.stderr}")
+
+
+def connect_airflow(url: str) -> None:
+    """Point the Airflow of this process to a database."""
+    from airflow import settings
+
+    os.environ[URL_VARIABLE] = url
+    settings.dispose_orm()
+    settings.configure_vars()
+    settings.configure_orm()
+
+
+def disconnect_airflow() -> None:
+    """Close its connections; until the next `connect_airflow` it has no database."""
+    from airflow import settings
+
+    settings.dispose_orm()
+
+
+def _settle(path: Path) -> None:
+    """Move what is in the write-ahead log into the file itself."""
+    import sqlite3
+
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+
+
+# What a test has left open would keep the rows locked.
+_DISCONNECT_OTHERS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
+
+# Deleting from a hundred mostly empty tables inside the server takes milliseconds, truncating them a second.
+_RESET_FUNCTION = """
+CREATE SCHEMA baseline;
+
+CREATE FUNCTION baseline.remember() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE name text; has_rows boolean;
+BEGIN
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        EXECUTE format('SELECT EXISTS (SELECT 1 FROM public.%I)', name) INTO has_rows;
+        IF has_rows THEN
+            EXECUTE format('CREATE TABLE baseline.%I AS TABLE public.%I', name, name);
+        END IF;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION baseline.restore() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE name text;
+BEGIN
+    SET LOCAL session_replication_role = replica; -- no foreign keys, so in any order
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        EXECUTE format('DELETE FROM public.%I', name);
+    END LOOP;
+    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'baseline' LOOP
+        EXECUTE format('INSERT INTO public.%I SELECT * FROM baseline.%I', name, name);
+    END LOOP;
+END $$;
+"""

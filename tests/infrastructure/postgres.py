@@ -1,0 +1,173 @@
+"""A PostgreSQL server of our own: in a folder of its own, on a free port, gone when the tests are."""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+
+from dev.services import end
+
+START_SECONDS = 30
+STOP_SECONDS = 20
+BIN_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
+SUPERUSER = "airflow"
+
+
+class PostgresCluster:
+    """Start it, ask it for databases, stop it; `remove` also takes its files away.
+
+    With ``fsync`` a commit is on the disk when it returns, as in production; tests do without.
+    """
+
+    def __init__(self, *, fsync: bool = False, options: tuple[str, ...] = ()) -> None:
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._account = _server_account()
+        if self._account:
+            os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
+        durability = () if fsync else ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+        self._options = (*durability, *options)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
+    def url(self, database: str = "postgres") -> str:
+        return f"postgresql+psycopg2://{SUPERUSER}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Returns when the server lets clients in."""
+        if not self.data.exists():
+            self._initialise()
+        settings = ("listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}", *self._options)
+        options = [argument for setting in settings for argument in ("-c", setting)]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [_binary("postgres"), "-D", str(self.data), "-p", str(self.port), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                **self._as_server_account(),
+            )
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """Fast shutdown: clients lose their connections, what was committed stays."""
+        if self._process:
+            end(self._process, number=signal.SIGINT, seconds=STOP_SECONDS)
+            self._process = None
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def remove(self) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def create_database(self, name: str, *, template: str | None = None) -> str:
+        """Make a database and return its URL; nobody may be connected to the template."""
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
+        self._administer(statement.format(sql.Identifier(name), sql.Identifier(template or "template0")))
+        return self.url(name)
+
+    def drop_database(self, name: str) -> None:
+        """Drop it, whoever is connected."""
+        self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
+        """A connection for looking from outside; each statement commits."""
+        connection = psycopg2.connect(
+            host="127.0.0.1", port=self.port, user=SUPERUSER, dbname=database, connect_timeout=5
+        )
+        connection.autocommit = True
+        return connection
+
+    def _initialise(self) -> None:
+        done = subprocess.run(
+            [
+                *(_binary("initdb"), "-D", str(self.data), "-U", SUPERUSER),
+                *("--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"),
+            ],
+            capture_output=True,
+            text=True,
+            **self._as_server_account(),
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"initdb failed: {done.stderr}")
+
+    def _wait_until_ready(self) -> None:
+        give_up_at = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.connect().close()
+                return
+            except psycopg2.OperationalError as error:
+                if self._has_ended() or time.monotonic() > give_up_at:
+                    said = self.log.read_text()
+                    self.stop()
+                    raise RuntimeError(f"PostgreSQL does not start: {said}") from error
+                time.sleep(0.02)
+
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def _administer(self, statement: sql.Composed) -> None:
+        connection = self.connect()
+        try:
+            connection.cursor().execute(statement)
+        finally:
+            connection.close()
+
+    def _as_server_account(self) -> dict[str, Any]:
+        common: dict[str, Any] = {"cwd": self.folder, "start_new_session": True}
+        if not self._account:
+            return common
+        account: dict[str, Any] = {"user": self._account.pw_uid, "group": self._account.pw_gid}
+        return common | account | {"extra_groups": ()}
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _server_account() -> pwd.struct_passwd | None:
+    """Whom to run as: PostgreSQL refuses root. None is ourselves."""
+    if os.geteuid() != 0:
+        return None
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    return names.get("postgres") or names["nobody"]
+
+
+def _binary(name: str) -> str:
+    """The path of a program of the server: of the newest version that is installed, else what PATH has."""
+    folders = [folder for pattern in BIN_FOLDERS for folder in glob.glob(pattern)]
+    found = [path for folder in sorted(folders, reverse=True) if (path := shutil.which(name, path=folder))]
+    on_path = shutil.which(name)
+    if not found and not on_path:
+        raise FileNotFoundError(f"PostgreSQL's {name} is missing: make system, or install postgresql")
+    return on_path or found[0]
