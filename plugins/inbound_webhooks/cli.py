@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import getpass
 import json
+import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -25,9 +27,10 @@ from inbound_webhooks.errors import ConfigurationError, DefinitionError, Webhook
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from inbound_webhooks.storage.queries import Webhook
+    from inbound_webhooks.storage.queries import Credential, Webhook
 
 WRONG_CALL, FAILED = 2, 1
+MAX_GRACE_HOURS = 24 * 90
 
 ARG_NAME = Arg(("name",), metavar="NAME", help="Name or id of the webhook")
 ARG_NEW_NAME = Arg(("name",), metavar="NAME", help="Name of the new webhook")
@@ -43,7 +46,6 @@ ARG_MAP = Arg(
 ARG_CONTENT_TYPE = Arg(
     ("--response-content-type",),
     metavar="TYPE",
-    default="application/json",
     help="Type of the response template",
 )
 ARG_TEMPLATE = Arg(
@@ -53,6 +55,30 @@ ARG_TEMPLATE = Arg(
 )
 ARG_STATUS = Arg(
     ("--response-status",), metavar="N", type=int, help="Status of an accepted request, 200 to 299"
+)
+ARG_PRESET = Arg(("--preset",), metavar="P", help="The kind of sender; `airflow webhooks presets` lists them")
+ARG_SECRET = Arg(
+    ("--secret",),
+    metavar="[PURPOSE=]@FILE|-|env:NAME",
+    action="append",
+    default=[],
+    help="A secret that the sender signs with, from a file, standard input or an environment variable",
+)
+ARG_PROOF = Arg(
+    ("--proof",),
+    metavar="JSON",
+    action="append",
+    help='A proof, such as {"kind": "hmac", "header": "X-Signature"}; instead of those of the preset',
+)
+ARG_FILTER = Arg(("--filter",), metavar="EXPRESSION", help="Which events count; others are answered, not run")
+ARG_DEDUP = Arg(("--dedup",), metavar="EXPRESSION", help="What names an event, so that a repetition is seen")
+ARG_ALLOW = Arg(("--allow",), metavar="CIDR", action="append", help="Addresses that may call; repeatable")
+ARG_MAX_PER_SECOND = Arg(("--max-per-second",), metavar="N", type=int, help="Requests a second; 429 above")
+ARG_GRACE = Arg(
+    ("--grace-hours",), metavar="N", type=float, default=0.0, help="How long the old one still counts"
+)
+ARG_ONE_SECRET = Arg(
+    ("--secret",), metavar="[PURPOSE=]@FILE|-|env:NAME", help="Rotate this secret instead of the URL"
 )
 ARG_DISABLED = Arg(("--disabled",), action="store_true", help="Create it disabled")
 ARG_YES = Arg(("--yes",), action="store_true", help="Do not ask")
@@ -80,6 +106,7 @@ COMMANDS = (
         "create",
         "Create a webhook for a DAG",
         ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP,
+        ARG_PRESET, ARG_SECRET, ARG_PROOF, ARG_FILTER, ARG_DEDUP, ARG_ALLOW, ARG_MAX_PER_SECOND,
         ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS, ARG_DISABLED, ARG_OUTPUT,
     ),
     _action("list", "List all webhooks", ARG_OUTPUT),
@@ -88,7 +115,8 @@ COMMANDS = (
     _action("enable", "Let a webhook accept requests, and start what it held", ARG_NAME),
     _action("disable", "Let a webhook accept and start nothing", ARG_NAME),
     _action("delete", "Delete a webhook", ARG_NAME, ARG_YES),
-    _action("rotate", "Give a webhook a new URL; the old one stops working at once", ARG_NAME),
+    _action("rotate", "Give a webhook a new URL, or a new secret", ARG_NAME, ARG_GRACE, ARG_ONE_SECRET),
+    _action("presets", "List the kinds of senders that need no settings of yours", ARG_OUTPUT),
     _action("deliveries", "List deliveries", ARG_OPTIONAL_NAME, ARG_STATE, ARG_LIMIT, ARG_OUTPUT),
     _action("replay", "Accept a stored delivery once more", ARG_DELIVERY_ID, ARG_REMAP, ARG_OUTPUT),
     _action(
@@ -133,16 +161,26 @@ def create_command(args: Namespace) -> None:
     """Create a webhook."""
     from inbound_webhooks import definitions
 
-    draft = definitions.Draft(
-        name=args.name,
-        dag_id=args.dag_id,
+    fields = {
+        "preset": args.preset,
+        "proofs": None if args.proof is None else [_json_argument("--proof", text) for text in args.proof],
+        "filter": args.filter,
+        "dedup": args.dedup,
+        "allowed_addresses": args.allow,
+        "max_per_second": args.max_per_second,
+        "response_content_type": args.response_content_type,
+        "response_template": _text_argument(args.response_template),
+        "response_status": args.response_status,
+    }
+    webhook = definitions.create(
+        args.name,
+        args.dag_id,
+        actor=_actor(),
+        secrets=[_secret(text) for text in args.secret],
         mapping=_mapping(args.map),
         enabled=not args.disabled,
-        response_content_type=args.response_content_type,
-        response_template=_text_argument(args.response_template),
-        response_status=args.response_status,
+        **{name: value for name, value in fields.items() if value is not None},
     )
-    webhook = definitions.create(draft, actor=_actor())
     for warning in definitions.warnings(webhook):
         print(warning, file=sys.stderr)
     _print(_summary(webhook) | {"url": definitions.url(webhook)}, args.output)
@@ -169,10 +207,20 @@ def show_command(args: Namespace) -> None:
     webhook = definitions.get(args.name)
     with transaction() as connection:
         deliveries = queries.count_deliveries(connection, webhook.id)
+        credentials = queries.list_credentials(connection, webhook.id)
         rejections = queries.list_rejections(connection, webhook.id, queries.KEPT_REJECTIONS)
     shown = _summary(webhook) | {
         "url": definitions.url(webhook),
         "mapping": dict(webhook.mapping),
+        "preset": webhook.preset,
+        "proofs": [dict(proof) for proof in webhook.proofs],
+        "credentials": [_credential(held) for held in credentials],
+        "handshake": webhook.handshake,
+        "confirm_url": webhook.confirm_url,
+        "allowed_addresses": list(webhook.allowed_addresses),
+        "filter": webhook.filter,
+        "dedup": webhook.dedup,
+        "max_per_second": webhook.max_per_second,
         "response_content_type": webhook.response_content_type,
         "response_template": webhook.response_template,
         "response_status": webhook.response_status,
@@ -229,10 +277,30 @@ def delete_command(args: Namespace) -> None:
 
 @_handler
 def rotate_command(args: Namespace) -> None:
-    """Give a webhook a new URL and print it."""
+    """Give a webhook a new URL and print it, or a new secret."""
     from inbound_webhooks import definitions
 
-    print(definitions.url(definitions.rotate(args.name, actor=_actor())))
+    if not 0 <= args.grace_hours <= MAX_GRACE_HOURS:
+        _exit(WRONG_CALL, f"--grace-hours is between 0 and {MAX_GRACE_HOURS}.")
+    if args.secret is None:
+        webhook = definitions.rotate(args.name, actor=_actor(), grace_hours=args.grace_hours)
+        print(definitions.url(webhook))
+    else:
+        secret = _secret(args.secret)
+        webhook = definitions.rotate_secret(args.name, secret, actor=_actor(), grace_hours=args.grace_hours)
+        print(f"{webhook.name} has a new secret for {secret.purpose}.")
+
+
+@_handler
+def presets_command(args: Namespace) -> None:
+    """List the presets."""
+    from inbound_webhooks.presets import PRESETS
+
+    rows = [
+        {"name": preset.name, "sender": preset.title, "documentation": preset.documentation_url}
+        for preset in PRESETS.values()
+    ]
+    _print(rows, args.output)
 
 
 @_handler
@@ -324,6 +392,34 @@ def _mapping(lines: list[str]) -> dict[str, str]:
     return mapping
 
 
+def _secret(text: str) -> Any:
+    """``[PURPOSE=]@FILE|-|env:NAME`` -> the secret; never the secret itself, which shells remember."""
+    from inbound_webhooks.definitions import NewSecret
+    from inbound_webhooks.event.signature import DEFAULT_PURPOSE
+
+    match = re.fullmatch(r"(?:([a-z_]+)=)?(@.+|-|env:.+)", text)
+    if match is None:
+        _exit(WRONG_CALL, "--secret wants @FILE, - or env:NAME, so that no shell remembers it.")
+    source = match[2]
+    if source.startswith("env:"):
+        value = os.environ.get(source[4:])
+        if value is None:
+            _exit(WRONG_CALL, f"The environment variable {source[4:]} is not set.")
+    else:
+        value = _text_argument("@-" if source == "-" else source) or ""
+    return NewSecret(match[1] or DEFAULT_PURPOSE, value.strip("\r\n"))
+
+
+def _json_argument(option: str, text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        _exit(WRONG_CALL, f"{option} wants a JSON object.")
+    return value
+
+
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
@@ -351,6 +447,15 @@ def _text_argument(text: str | None) -> str | None:
 
 def _summary(webhook: Webhook) -> dict[str, Any]:
     return {"id": webhook.id, "name": webhook.name, "dag_id": webhook.dag_id, "enabled": webhook.enabled}
+
+
+def _credential(held: Credential) -> dict[str, Any]:
+    return {
+        "purpose": held.purpose or "url",
+        "created_at": held.created_at.isoformat(),
+        "expires_at": held.expires_at.isoformat() if held.expires_at else None,
+        "last_used_at": held.last_used_at.isoformat() if held.last_used_at else None,
+    }
 
 
 def _delivery(row: Any) -> dict[str, Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 import string
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from sqlalchemy import Connection
@@ -13,8 +14,11 @@ from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.errors import InvalidDefinition, WebhookExists, WebhookNotFound
 from inbound_webhooks.event.response import CONTENT_TYPES
+from inbound_webhooks.event.signature import check_key
+from inbound_webhooks.presets import PRESETS
+from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.receiver.definition import compile_definition
-from inbound_webhooks.settings import BLUEPRINT_PREFIX, Settings
+from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache, dag_states
 from inbound_webhooks.storage.database import begin_writing, transaction
@@ -29,33 +33,30 @@ _LETTERS = string.ascii_letters + string.digits
 _URL_SAFE = _LETTERS + "-_"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """What a person says of a new webhook."""
-
-    name: str
-    dag_id: str
-    mapping: dict[str, str]
-    enabled: bool = True
-    response_content_type: str = CONTENT_TYPES[0]
-    response_template: str | None = None
-    response_status: int | None = None
-
-
-def create(draft: Draft, *, actor: str) -> Webhook:
+def create(
+    name: str, dag_id: str, *, actor: str, secrets: Sequence[NewSecret] = (), **fields: Any
+) -> Webhook:
     """Store a new webhook with a fresh token.
 
-    :raises DefinitionError: a field cannot be used, or the name is taken
+    ``fields`` are further ones of :class:`Webhook`; with ``preset`` among them, the preset's settings hold
+    where a field is not given.
+
+    :raises DefinitionError: a field cannot be used, a secret is missing, or the name is taken
     :raises FernetKeyMissing: there is nothing to encrypt the token with
     """
     now = _now()
-    webhook = Webhook(id=_new_id(), created_at=now, updated_at=now, **vars(draft))
+    settings = _preset_settings(fields.get("preset")) | fields
+    webhook = Webhook(id=_new_id(), name=name, dag_id=dag_id, created_at=now, updated_at=now, **settings)
     check(webhook)
-    encrypted = encrypt(_new_token())
+    check_secrets(webhook, secrets)
+    token = encrypt(_new_token())
+    sealed = [(secret.purpose, encrypt(secret.value)) for secret in secrets]
     try:
         with transaction() as connection:
             queries.insert_webhook(connection, webhook)
-            queries.insert_token(connection, webhook.id, encrypted, now)
+            queries.insert_token(connection, webhook.id, token, now)
+            for purpose, encrypted in sealed:
+                queries.insert_secret(connection, webhook.id, purpose, encrypted, now)
             _audit(connection, "webhook.create", webhook, actor, {"mapping": dict(webhook.mapping)})
     except IntegrityError:
         raise WebhookExists(f"There is a webhook named {webhook.name!r} already.") from None
@@ -80,6 +81,67 @@ def check(webhook: Webhook) -> None:
     if webhook.response_content_type not in CONTENT_TYPES:
         raise InvalidDefinition("response content type", f"it is none of {', '.join(CONTENT_TYPES)}")
     compile_definition(webhook)
+
+
+@dataclass(frozen=True)
+class NewSecret:
+    """A secret in plain text, on its way into the database."""
+
+    purpose: str
+    value: str
+
+
+def check_secrets(webhook: Webhook, secrets: Sequence[NewSecret]) -> None:
+    """Refuse a webhook whose proofs could never be given.
+
+    :raises InvalidDefinition: a secret is missing, is for nothing, or cannot be used
+    """
+    for secret in secrets:
+        check_secret(webhook, secret)
+    given = {secret.purpose for secret in secrets}
+    if missing := sorted(_purposes(webhook) - given):
+        raise InvalidDefinition("secret", f"{', '.join(missing)} is missing")
+
+
+def check_secret(webhook: Webhook, secret: NewSecret) -> None:
+    """Refuse a secret that no proof or handshake of the webhook asks for, or that it could not use.
+
+    :raises InvalidDefinition: says why
+    """
+    if not secret.value:
+        raise InvalidDefinition("secret", "it is empty")
+    optional = {entry.purpose for entry in _preset(webhook.preset).secrets} if webhook.preset else set()
+    if secret.purpose not in _purposes(webhook) | optional:
+        raise InvalidDefinition("secret", f"nothing in this webhook uses one for {secret.purpose}")
+    for required in compile_definition(webhook).proofs:
+        if required.purpose == secret.purpose:
+            check_key(required.proof, secret.value)
+
+
+def _purposes(webhook: Webhook) -> set[str]:
+    """What the webhook cannot do without a secret for."""
+    needed = {required.purpose for required in compile_definition(webhook).proofs}
+    if webhook.preset:
+        needed |= {entry.purpose for entry in _preset(webhook.preset).secrets if not entry.optional}
+    return needed
+
+
+def _preset(name: str) -> Preset:
+    if name not in PRESETS:
+        raise InvalidDefinition("preset", f"{name!r} is none of {', '.join(sorted(PRESETS))}")
+    return PRESETS[name]
+
+
+def _preset_settings(name: str | None) -> dict[str, Any]:
+    """The fields of a webhook that a preset fills."""
+    if name is None:
+        return {}
+    preset = _preset(name)
+    fields = (
+        "proofs", "handshake", "dedup", "response_status", "response_content_type", "response_template",
+        "disabled_status", "invalid_status",
+    )  # fmt: skip
+    return {field: getattr(preset, field) for field in fields}
 
 
 def warnings(webhook: Webhook) -> list[str]:
@@ -118,19 +180,46 @@ def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
     return webhook
 
 
-def rotate(name_or_id: str, *, actor: str) -> Webhook:
-    """Give a webhook a fresh token; when this returns, the old ones open nothing.
+def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0) -> Webhook:
+    """Give a webhook a fresh token; the old ones open nothing when the hours are over.
+
+    Without hours that is when this returns.
 
     :raises FernetKeyMissing: there is nothing to encrypt the token with
     """
-    encrypted = encrypt(_new_token())
+    encrypted, now = encrypt(_new_token()), _now()
     with transaction() as connection:
         begin_writing(connection)
         webhook = _find(connection, name_or_id)
-        queries.update_webhook(connection, webhook, _now())
-        queries.delete_tokens(connection, webhook.id)
-        queries.insert_token(connection, webhook.id, encrypted, _now())
-        _audit(connection, "webhook.rotate", webhook, actor, {})
+        queries.update_webhook(connection, webhook, now)
+        if grace_hours:
+            queries.end_tokens(connection, webhook.id, now + timedelta(hours=grace_hours))
+        else:
+            queries.delete_tokens(connection, webhook.id)
+        queries.insert_token(connection, webhook.id, encrypted, now)
+        _audit(connection, "webhook.rotate", webhook, actor, {"grace_hours": grace_hours})
+    return webhook
+
+
+def rotate_secret(name_or_id: str, secret: NewSecret, *, actor: str, grace_hours: float = 0) -> Webhook:
+    """Give a webhook another secret for one purpose; the old ones count until the hours are over.
+
+    :raises DefinitionError: the secret cannot be used
+    :raises FernetKeyMissing: there is nothing to encrypt it with
+    """
+    encrypted, now = encrypt(secret.value), _now()
+    with transaction() as connection:
+        begin_writing(connection)
+        webhook = _find(connection, name_or_id)
+        check_secret(webhook, secret)
+        queries.update_webhook(connection, webhook, now)
+        if grace_hours:
+            queries.end_secrets(connection, webhook.id, secret.purpose, now + timedelta(hours=grace_hours))
+        else:
+            queries.delete_secrets(connection, webhook.id, secret.purpose)
+        queries.insert_secret(connection, webhook.id, secret.purpose, encrypted, now)
+        details = {"purpose": secret.purpose, "grace_hours": grace_hours}
+        _audit(connection, "webhook.rotate_secret", webhook, actor, details)
     return webhook
 
 
@@ -166,18 +255,9 @@ def url(webhook: Webhook) -> str:
     :raises TokenUnreadable: the token cannot be decrypted
     """
     with transaction() as connection:
-        newest = queries.list_tokens(connection, webhook.id)[0]
-    return f"{public_url()}/webhook/{webhook.id}/{decrypt(newest.encrypted)}"
-
-
-def public_url() -> str:
-    """What stands before ``/webhook/…``: the setting, else Airflow's own address."""
-    from airflow.configuration import conf
-
-    if configured := Settings.load().public_url:
-        return configured.rstrip("/")
-    base = conf.get("api", "base_url", fallback="") or f"http://localhost:{conf.getint('api', 'port')}"
-    return base.rstrip("/") + BLUEPRINT_PREFIX
+        held = queries.list_credentials(connection, webhook.id)
+    newest = next(credential for credential in held if not credential.purpose)
+    return f"{public_url(Settings.load())}/webhook/{webhook.id}/{decrypt(newest.encrypted)}"
 
 
 def _find(connection: Connection, name_or_id: str) -> Webhook:

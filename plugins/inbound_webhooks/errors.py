@@ -96,6 +96,26 @@ class WebhookDisabled(RequestError):
     """This webhook is disabled."""
 
 
+class AddressNotAllowed(RequestError):
+    """This address may not call here."""
+
+
+class NotProved(RequestError):
+    """The request does not prove who sent it; the sender hears no more, the rejection says why."""
+
+
+class HandshakeForged(RequestError):
+    """The handshake does not show that the sender knows this webhook."""
+
+
+class HandshakeMalformed(RequestError):
+    """The handshake holds what its vendor never sends."""
+
+
+class MediaTypeUnsupported(RequestError):
+    """The Content-Type is none that this webhook takes."""
+
+
 class BodyTooLarge(RequestError):
     """The body is larger than this server accepts."""
 
@@ -153,6 +173,18 @@ class TokenUnreadable(Unavailable):
 
 class DefinitionUnusable(Unavailable):
     """The webhook's definition does not compile in this version."""
+
+
+class RateLimited(Unavailable):
+    """Too many requests in a short time."""
+
+    retry_after_seconds = 1
+
+
+class BacklogFull(Unavailable):
+    """Too many deliveries wait for their run."""
+
+    retry_after_seconds = 30
 
 
 class TooBusy(Unavailable):

@@ -52,6 +52,25 @@ class Settings:
         "above it the answer is 503 with Retry-After.",
         minimum=1,
     )
+    max_requests_per_second_per_address: int = _option(
+        100,
+        "Requests a second that one source address may send, right or wrong; above it the answer is 429.",
+        minimum=1,
+    )
+    rate_limit_storage_uri: str = _option(
+        "memory://",
+        "Where requests are counted, an address of the limits library: memory:// counts in each process, "
+        "redis://… for all together.",
+    )
+    trusted_proxies: str = _option(
+        "",
+        "CIDR blocks, with commas between them, of proxies whose X-Forwarded-For tells the sender's address.",
+    )
+    max_backlog: int = _option(
+        100_000,
+        "Deliveries that may wait for their run; above it the answer is 429 with Retry-After.",
+        minimum=1,
+    )
     dispatcher_enabled: bool = _option(
         True,
         "Whether each api-server worker process runs a dispatcher. "
@@ -73,6 +92,16 @@ class Settings:
         :raises InvalidSetting: a value has the wrong type or is out of range
         """
         return cls(**{option.name: _read(option) for option in fields(cls)})
+
+
+def public_url(settings: Settings) -> str:
+    """What stands before ``/webhook/…``: the setting, else Airflow's own address."""
+    from airflow.configuration import conf
+
+    if settings.public_url:
+        return settings.public_url.rstrip("/")
+    base = conf.get("api", "base_url", fallback="") or f"http://localhost:{conf.getint('api', 'port')}"
+    return base.rstrip("/") + BLUEPRINT_PREFIX
 
 
 def option_descriptions() -> dict[str, dict[str, Any]]:

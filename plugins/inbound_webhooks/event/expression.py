@@ -32,6 +32,7 @@ from inbound_webhooks.event.values import (
     deep_plain,
     follow,
     look_up,
+    plain,
     text,
 )
 
@@ -139,10 +140,29 @@ def compile_expression(source: str) -> Expression:
     whole = parsed.whole_expression
     if whole is None:
         return Expression(source, compile_output(parsed, lambda _: "webhook text"))
-    assignment = nodes.Assign(nodes.Name("result", "store", lineno=1), whole, lineno=1)
-    template = _load(parsed, nodes.Template([assignment], lineno=1))
-    builds_containers = any(parsed.tree.find_all((nodes.List, nodes.Tuple, nodes.Dict)))
-    return Expression(source, partial(_container_of if builds_containers else _value_of, template))
+    return Expression(source, _compile_whole(parsed, whole))
+
+
+def compile_condition(source: str) -> Callable[[DataSources], bool]:
+    """Compile a filter: one Jinja expression, bare or in braces, whose value counts as yes or no.
+
+    Such as ``headers["X-GitHub-Event"] == "push" and body.ref == "refs/heads/main"``.
+    The function raises ExpressionFailed or BodyMalformed.
+
+    :raises TemplateRefused: it does not compile, or is a text with expressions in it
+    """
+    if not source.strip():
+        raise TemplateRefused("it is empty", 1, 1)
+    bare = not source.lstrip().startswith(("{{", "${"))
+    try:
+        parsed = parse("{{" + source + "}}" if bare else source)
+    except TemplateRefused as error:
+        column = error.column - 2 if bare and error.line == 1 else error.column
+        raise TemplateRefused(error.reason, error.line, max(column, 1)) from None
+    if parsed.whole_expression is None:
+        raise TemplateRefused("a filter is one expression, not a text with expressions in it", 1, 1)
+    evaluate = _compile_whole(parsed, parsed.whole_expression)
+    return lambda sources: _is_yes(evaluate(sources))
 
 
 def compile_output(parsed: Parsed, writer: Callable[[nodes.Expr], str]) -> Callable[[DataSources], str]:
@@ -179,6 +199,17 @@ def parse(source: str) -> Parsed:
     except ValueError:  # Python's bound on the digits of a number
         raise TemplateRefused("a number in it is too long", 1, 1) from None
     return Parsed(source, tree)
+
+
+def _is_yes(value: Any) -> bool:
+    return bool(plain(value))
+
+
+def _compile_whole(parsed: Parsed, whole: nodes.Expr) -> Callable[[DataSources], Any]:
+    assignment = nodes.Assign(nodes.Name("result", "store", lineno=1), whole, lineno=1)
+    template = _load(parsed, nodes.Template([assignment], lineno=1))
+    builds_containers = any(parsed.tree.find_all((nodes.List, nodes.Tuple, nodes.Dict)))
+    return partial(_container_of if builds_containers else _value_of, template)
 
 
 # --- evaluation -----------------------------------------------------------------------------

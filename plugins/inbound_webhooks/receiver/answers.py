@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from inbound_webhooks.errors import (
+    AddressNotAllowed,
+    BacklogFull,
     BodyIncomplete,
     BodyMalformed,
     BodyTimeout,
@@ -12,8 +14,13 @@ from inbound_webhooks.errors import (
     DefinitionUnusable,
     EncodingUnsupported,
     ExpressionFailed,
+    HandshakeForged,
+    HandshakeMalformed,
+    MediaTypeUnsupported,
     MethodNotAllowed,
+    NotProved,
     ParameterRefused,
+    RateLimited,
     RequestError,
     TokenUnreadable,
     TooBusy,
@@ -30,6 +37,13 @@ STATUS: dict[type[RequestError], int] = {
     UnknownWebhook: 404,
     MethodNotAllowed: 405,
     WebhookDisabled: 403,
+    AddressNotAllowed: 403,
+    NotProved: 401,
+    HandshakeForged: 403,
+    HandshakeMalformed: 400,
+    MediaTypeUnsupported: 415,
+    RateLimited: 429,
+    BacklogFull: 429,
     BodyTooLarge: 413,
     BodyIncomplete: 400,
     BodyTimeout: 408,
@@ -58,14 +72,16 @@ def rejected(error: RequestError, webhook: Webhook | None = None) -> Answer:
     """The answer to a request that leaves no delivery."""
     status = status_of(error, webhook)
     headers: tuple[tuple[str, str], ...] = ()
-    if status == 503:
+    if status in (429, 503):
         seconds = (
             error.retry_after_seconds if isinstance(error, Unavailable) else DISABLED_RETRY_AFTER_SECONDS
         )
         headers = (("Retry-After", str(seconds)),)
     elif status == 405:
         headers = (("Allow", ALLOWED_METHODS),)
-    return json_answer(status, {"status": "rejected", "error": error.message}, headers)
+    # Who is not proved hears nothing of what was checked.
+    message = "Unauthorized." if isinstance(error, NotProved) else error.message
+    return json_answer(status, {"status": "rejected", "error": message}, headers)
 
 
 def refused(error: ContentRefused, webhook: Webhook, delivery_id: str) -> Answer:
@@ -83,6 +99,19 @@ def accepted(definition: Definition, sources: DataSources, delivery_id: str) -> 
     status = definition.webhook.response_status
     default: dict[str, object] = {"status": "accepted", "delivery_id": delivery_id}
     return _rendered(definition, sources) or json_answer(status or 202, default)
+
+
+def duplicate(definition: Definition, accepted_answer: Answer, first_id: str) -> Answer:
+    """The answer to an event that was accepted before: as then, and where the body is ours, whose it was."""
+    if definition.response is not None:
+        return accepted_answer
+    return json_answer(accepted_answer.status, {"status": "duplicate", "delivery_id": first_id})
+
+
+def filtered(definition: Definition, sources: DataSources, delivery_id: str) -> Answer:
+    """The answer to an event that the filter leaves out."""
+    rendered = _rendered(definition, sources)
+    return rendered or json_answer(200, {"status": "filtered", "delivery_id": delivery_id})
 
 
 def verified(definition: Definition, sources: DataSources) -> Answer:

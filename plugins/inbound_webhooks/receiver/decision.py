@@ -1,17 +1,19 @@
-"""What becomes of a request whose sender is proved: the delivery to store and the answer to give."""
+"""What becomes of an event whose sender is proved: the delivery to store and the answer to give."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import uuid6
 
 from inbound_webhooks.errors import ContentRefused
-from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.request import DataSources, Delivered, InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.run_conf import Parameter, dump_conf
+from inbound_webhooks.event.values import text
 from inbound_webhooks.receiver import answers, stored_request
 from inbound_webhooks.receiver.definition import Definition
 from inbound_webhooks.storage.queries import Delivery, State, Webhook
@@ -28,26 +30,45 @@ class Decision:
 def decide(
     definition: Definition,
     request: InboundRequest,
+    content: bytes,
     *,
     params: Mapping[str, Parameter] | None,
-    max_body_bytes: int,
 ) -> Decision:
-    """Decide on a POST; writes nothing.
+    """Filter and map an event; writes nothing.
 
+    :param content: the body after decompression
     :param params: the DAG's, None where Airflow does not know the DAG yet
-    :raises BodyTooLarge: the body inflates past the limit
-    :raises EncodingUnsupported: it has an encoding that we do not read
     """
-    webhook, delivery_id = definition.webhook, uuid6.uuid7().hex
+    delivery_id = uuid6.uuid7().hex
+    sources = sources_of(definition.webhook, request, content, delivery_id)
     try:
-        content = inflate(request.body, request.header("Content-Encoding"), limit_bytes=max_body_bytes)
-        sources = sources_of(webhook, request, content, delivery_id)
+        dedup_key = _dedup_key(definition, sources)
+        if definition.filter is not None and not definition.filter(sources):
+            answer = answers.filtered(definition, sources, delivery_id)
+            return _decision(definition, request, delivery_id, answer, State.FILTERED, dedup_key=dedup_key)
         conf = dump_conf(definition.mapping.conf(sources, params))
     except ContentRefused as error:
-        answer = answers.refused(error, webhook, delivery_id)
-        return Decision(_delivery(webhook, request, delivery_id, answer, error=error.message), answer)
+        return refuse(definition, request, error, delivery_id=delivery_id)
     answer = answers.accepted(definition, sources, delivery_id)
-    return Decision(_delivery(webhook, request, delivery_id, answer, conf=conf), answer)
+    return _decision(
+        definition,
+        request,
+        delivery_id,
+        answer,
+        State.ACCEPTED,
+        dedup_key=dedup_key,
+        conf=conf,
+        next_attempt_at=request.received_at,
+    )
+
+
+def refuse(
+    definition: Definition, request: InboundRequest, error: ContentRefused, *, delivery_id: str | None = None
+) -> Decision:
+    """Keep an event that cannot be used, for a replay; it holds no deduplication key."""
+    delivery_id = delivery_id or uuid6.uuid7().hex
+    answer = answers.refused(error, definition.webhook, delivery_id)
+    return _decision(definition, request, delivery_id, answer, State.REFUSED, error=error.message)
 
 
 def sources_of(webhook: Webhook, request: InboundRequest, content: bytes, delivery_id: str) -> DataSources:
@@ -61,24 +82,31 @@ def sources_of(webhook: Webhook, request: InboundRequest, content: bytes, delive
     return DataSources.of(request, content, delivered=delivered)
 
 
-def _delivery(
-    webhook: Webhook,
+def _dedup_key(definition: Definition, sources: DataSources) -> str | None:
+    """SHA-256 of what names the event, None where the webhook does not say or the event has no name."""
+    if definition.dedup is None:
+        return None
+    named = text(definition.dedup.evaluate(sources))
+    return hashlib.sha256(named.encode("utf-8", "replace")).hexdigest() if named else None
+
+
+def _decision(
+    definition: Definition,
     request: InboundRequest,
     delivery_id: str,
     answer: Answer,
-    *,
-    conf: str | None = None,
-    error: str | None = None,
-) -> Delivery:
-    return Delivery(
+    state: str,
+    **outcome: Any,
+) -> Decision:
+    webhook = definition.webhook
+    delivery = Delivery(
         id=delivery_id,
         webhook_id=webhook.id,
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
-        state=State.ACCEPTED if error is None else State.REFUSED,
-        conf=conf,
-        error=error,
+        state=state,
         answer_status=answer.status,
-        next_attempt_at=request.received_at if error is None else None,
+        **{"conf": None, **outcome},
         **stored_request.columns(request),
     )
+    return Decision(delivery, answer)

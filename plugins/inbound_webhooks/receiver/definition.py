@@ -3,32 +3,74 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
+from typing import TypeVar
 
-from inbound_webhooks.errors import DefinitionError, DefinitionUnusable
+from inbound_webhooks.errors import DefinitionError, DefinitionUnusable, InvalidDefinition, TemplateRefused
+from inbound_webhooks.event.expression import Expression, compile_condition, compile_expression
+from inbound_webhooks.event.handshake import HANDSHAKES, Handshake
+from inbound_webhooks.event.proofs.shared import Addresses
+from inbound_webhooks.event.request import DataSources
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
 from inbound_webhooks.event.run_conf import ConfMapping, compile_mapping
+from inbound_webhooks.event.signature import RequiredProof, required_proof
 from inbound_webhooks.storage.queries import Webhook
+
+Compiled = TypeVar("Compiled")
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A webhook with its mapping and response compiled."""
+    """A webhook with all that it says compiled; what it does not ask for is None or empty."""
 
     webhook: Webhook
     mapping: ConfMapping
     response: ResponseTemplate | None
+    proofs: tuple[RequiredProof, ...]
+    addresses: Addresses | None
+    handshake: Handshake | None
+    filter: Callable[[DataSources], bool] | None
+    dedup: Expression | None
 
 
 def compile_definition(webhook: Webhook) -> Definition:
-    """Compile a webhook's mapping and response.
+    """Compile a webhook.
 
-    :raises DefinitionError: one of them does not compile
+    :raises DefinitionError: something in it does not compile; names the field
     """
-    template = webhook.response_template
-    response = None if template is None else compile_response(webhook.response_content_type, template)
-    return Definition(webhook, compile_mapping(webhook.mapping), response)
+    return Definition(
+        webhook,
+        mapping=compile_mapping(webhook.mapping),
+        response=_response(webhook),
+        proofs=tuple(required_proof(settings) for settings in webhook.proofs),
+        addresses=Addresses(allowed=tuple(webhook.allowed_addresses)) if webhook.allowed_addresses else None,
+        handshake=_handshake(webhook.handshake),
+        filter=_named("filter", compile_condition, webhook.filter),
+        dedup=_named("dedup", compile_expression, webhook.dedup),
+    )
+
+
+def _response(webhook: Webhook) -> ResponseTemplate | None:
+    compile_template = partial(compile_response, webhook.response_content_type)
+    return _named("response template", compile_template, webhook.response_template)
+
+
+def _handshake(name: str | None) -> Handshake | None:
+    if name is not None and name not in HANDSHAKES:
+        raise InvalidDefinition("handshake", f"{name!r} is none of {', '.join(HANDSHAKES)}")
+    return None if name is None else HANDSHAKES[name]
+
+
+def _named(field: str, compile_source: Callable[[str], Compiled], source: str | None) -> Compiled | None:
+    if source is None:
+        return None
+    try:
+        return compile_source(source)
+    except TemplateRefused as error:
+        raise InvalidDefinition(field, error.message) from None
 
 
 class DefinitionCache:

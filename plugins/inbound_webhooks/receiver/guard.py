@@ -28,10 +28,12 @@ from inbound_webhooks.errors import (
     TooBusy,
     UnknownWebhook,
 )
+from inbound_webhooks.event.proofs.shared import Addresses
 from inbound_webhooks.event.response import Answer, json_answer
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.receiver.receive import Admission, Receiver, RequestHead
+from inbound_webhooks.receiver.source import source_address
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ class WebhookGuard:
 
     async def _guard(self, scope: Scope, receive: Receive, answering: _Answering, hook: str) -> None:
         receiver = self._receiver()
-        head = _request_head(scope, hook)
+        head = _request_head(scope, hook, receiver.proxies)
         admission: Admission | None = None
         kept = _Kept()
         try:
@@ -203,18 +205,23 @@ def _replay(body: bytes) -> Receive:
     return receive
 
 
-def _request_head(scope: Scope, hook: str) -> RequestHead | None:
+def _request_head(scope: Scope, hook: str, proxies: Addresses) -> RequestHead | None:
     match = _HOOK.fullmatch(hook)
     if match is None:
         return None
-    lengths = [value for name, value in scope["headers"] if name == b"content-length"]
+    lengths = _header_values(scope, b"content-length")
+    peer = scope["client"][0] if scope.get("client") else ""
     return RequestHead(
         method=scope["method"],
         webhook_id=match.group(1),
         token=match.group(2),
-        content_length=lengths[0].decode("latin-1") if lengths else "",
-        source_ip=scope["client"][0] if scope.get("client") else "",
+        content_length=lengths[0] if lengths else "",
+        source_ip=source_address(peer, _header_values(scope, b"x-forwarded-for"), proxies),
     )
+
+
+def _header_values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def _hide(scope: Scope, hook: str) -> None:

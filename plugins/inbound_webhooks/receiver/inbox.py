@@ -21,8 +21,11 @@ class Inbox:
         """Call ``listener`` after each commit of an accepted delivery; it must return at once."""
         self._listeners.append(listener)
 
-    def commit(self, delivery: Delivery, version: int, *, actor: str | None = None) -> bool:
+    def commit(self, delivery: Delivery, version: int, *, actor: str | None = None) -> str | None:
         """Write a delivery if its webhook is still as it was at ``version``; else write nothing.
+
+        Returns the id under which the event is stored: the delivery's own, or that of an earlier one which
+        holds its deduplication key; None where the webhook has changed.
 
         A webhook that is disabled, deleted or changed after this transaction has its lock waits for it; one
         that was changed before is seen here. With an ``actor`` the audit log names who did it.
@@ -30,16 +33,18 @@ class Inbox:
         :raises DatabaseUnavailable: nothing was written, as far as we know
         """
         with transaction() as connection:
-            queries.insert_delivery(connection, delivery)
+            inserted = queries.insert_delivery(connection, delivery)
             if queries.locked_version(connection, delivery.webhook_id) != version:
                 connection.rollback()
-                return False
+                return None
+            if not inserted:
+                return queries.holder_of(connection, delivery.webhook_id, delivery.dedup_key or "")
             if actor is not None:
                 _audit_replay(connection, delivery, actor)
         if delivery.state == State.ACCEPTED:
             for listener in self._listeners:
                 listener()
-        return True
+        return delivery.id
 
 
 def _audit_replay(connection: Connection, delivery: Delivery, actor: str) -> None:

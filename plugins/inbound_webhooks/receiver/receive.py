@@ -1,7 +1,8 @@
 """Request -> answer, in the door's order, without any web framework.
 
-The order: declared length, webhook and token, method, state (:meth:`Receiver.admit`, before a byte of the
-body is read), then decompression, conf, commit, answer (:meth:`Receiver.receive`).
+Before a byte of the body is read (:meth:`Receiver.admit`): declared length, limit of the address, webhook and
+token, method, state, allowed addresses. With the body (:meth:`Receiver.receive`): proofs over the bytes as
+received, limit of the webhook, decompression, handshake, filter, conf, commit, answer.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from urllib.parse import parse_qsl
 
 from inbound_webhooks.errors import (
+    AddressNotAllowed,
     BodyTooLarge,
+    ContentRefused,
     DatabaseUnavailable,
     MethodNotAllowed,
     RequestError,
@@ -24,19 +28,25 @@ from inbound_webhooks.errors import (
     UnknownWebhook,
     WebhookDisabled,
 )
-from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.event.content_encoding import inflate
+from inbound_webhooks.event.handshake import HandshakeRequest
+from inbound_webhooks.event.proof import SignedRequest
+from inbound_webhooks.event.request import InboundRequest, Values
 from inbound_webhooks.event.response import Answer
+from inbound_webhooks.event.signature import check_proofs
 from inbound_webhooks.receiver import answers
-from inbound_webhooks.receiver.decision import Decision, decide, sources_of
+from inbound_webhooks.receiver.decision import Decision, decide, refuse, sources_of
 from inbound_webhooks.receiver.definition import Definition, DefinitionCache
 from inbound_webhooks.receiver.inbox import Inbox
+from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
-from inbound_webhooks.settings import Settings
+from inbound_webhooks.receiver.source import trusted_proxies
+from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.storage.queries import Rejection, Token, Webhook
+from inbound_webhooks.storage.queries import Credential, Rejection, State, Webhook
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
 DAG_RECHECK_SECONDS = 2.0
@@ -70,7 +80,8 @@ class Admission:
 
     head: RequestHead
     definition: Definition
-    token: Token
+    token: Credential
+    secrets: tuple[Credential, ...] = ()
 
     @property
     def webhook(self) -> Webhook:
@@ -90,6 +101,9 @@ class Receiver:
         self.settings = settings
         self.inbox = Inbox()
         self.rejections = RejectionLog()
+        self.proxies = trusted_proxies(settings)
+        self._public_url = public_url(settings)
+        self._limits = Limits(settings)
         self._definitions = DefinitionCache()
         self._dags = DagCache(recheck_seconds=DAG_RECHECK_SECONDS)
         self._now = now
@@ -101,12 +115,16 @@ class Receiver:
         """
         if (head.declared_length or 0) > self.settings.max_body_bytes:
             raise BodyTooLarge(self.settings.max_body_bytes)
+        self._limits.admit_address(head.source_ip)
         admission = self._authenticate(head)
+        addresses = admission.definition.addresses
         try:
             if head.method not in METHODS:
                 raise MethodNotAllowed
             if not admission.webhook.enabled:
                 raise WebhookDisabled
+            if addresses is not None and not addresses.admits(head.source_ip):
+                raise AddressNotAllowed
         except RequestError as error:
             self.note_rejection(admission, error)
             raise
@@ -115,11 +133,9 @@ class Receiver:
     def receive(self, admission: Admission, request: InboundRequest) -> Answer:
         """Answer an admitted request; a POST is committed before this returns 2xx."""
         try:
-            if request.method == "OPTIONS":
-                return answers.options()
-            if request.method in ("GET", "HEAD"):
-                return self._verify(admission, request)
-            return self._accept(admission, request)
+            if request.method == "POST":
+                return self._accept(admission, request)
+            return self._verify(admission, request)
         except RequestError as error:
             self.note_rejection(admission, error)
             return answers.rejected(error, admission.webhook)
@@ -129,13 +145,11 @@ class Receiver:
 
         :raises RequestError: it would be rejected
         """
-        dag = self._dags.get(definition.webhook.dag_id, transaction)
-        return decide(
-            definition,
-            request,
-            params=None if dag is None else dag.params,
-            max_body_bytes=self.settings.max_body_bytes,
-        )
+        try:
+            content = self._inflated(request)
+        except ContentRefused as error:
+            return refuse(definition, request, error)
+        return self._decide(definition, request, content)
 
     def note_rejection(self, admission: Admission, error: RequestError) -> None:
         """Keep a rejection of a request whose token was right; our own faults are none."""
@@ -154,53 +168,162 @@ class Receiver:
 
     def _authenticate(self, head: RequestHead) -> Admission:
         with transaction() as connection:
-            found = queries.find_with_tokens(connection, head.webhook_id)
-        webhook, tokens = found or (None, [])
-        token = self._matching_token(tokens, head.token)
+            found = queries.find_with_credentials(connection, head.webhook_id)
+        webhook, credentials = found or (None, [])
+        now = self._now()
+        valid = [credential for credential in credentials if credential.is_valid(now)]
+        token = _matching_token([held for held in valid if not held.purpose], head.token)
         if webhook is None or token is None:
             raise UnknownWebhook
-        return Admission(head, self._definitions.get(webhook), token)
-
-    def _matching_token(self, tokens: list[Token], presented: str) -> Token | None:
-        """Compare with every token, and with a made-up one where there is none."""
-        now, unreadable, match = self._now(), False, None
-        for token in tokens:
-            if token.expires_at is not None and token.expires_at <= now:
-                continue
-            try:
-                if _same(decrypt(token.encrypted), presented):
-                    match = token
-            except TokenUnreadable:
-                unreadable = True
-        if not tokens:
-            _same(_NO_TOKEN, presented)
-        if match is None and unreadable:
-            raise TokenUnreadable
-        return match
+        secrets = tuple(held for held in valid if held.purpose)
+        return Admission(head, self._definitions.get(webhook), token, secrets)
 
     def _verify(self, admission: Admission, request: InboundRequest) -> Answer:
         self._note_use(admission.token)
+        secrets = _by_purpose(admission.secrets)
+        if (answer := self._handshake(admission, request, b"", secrets)) is not None:
+            return answer
+        if request.method == "OPTIONS":
+            return answers.options()
         sources = sources_of(admission.webhook, request, content=b"", delivery_id="")
         return answers.verified(admission.definition, sources)
 
     def _accept(self, admission: Admission, request: InboundRequest) -> Answer:
         for _ in range(MAX_CHANGES_SEEN):
-            decision = self.decide(admission.definition, request)
-            if self.inbox.commit(decision.delivery, admission.webhook.version):
-                self._note_use(admission.token)
-                return decision.answer
+            secrets = _by_purpose(admission.secrets)
+            if (answer := self._handshake(admission, request, b"", secrets, before_proof=True)) is not None:
+                return answer
+            used = self._prove(admission, request, secrets)
+            answer = self._judge(admission, request, secrets)
+            if answer is not None:
+                for credential in (admission.token, *used):
+                    self._note_use(credential)
+                return answer
             admission = self.admit(admission.head)
         raise TooBusy("The webhook is being changed.")
 
-    def _note_use(self, token: Token) -> None:
+    def _prove(
+        self, admission: Admission, request: InboundRequest, secrets: Mapping[str, Sequence[str]]
+    ) -> list[Credential]:
+        """Check the proofs, then count the request; return the secrets that fitted."""
+        signed = SignedRequest(
+            method=request.method,
+            url=self._url(admission.head, request.query_string),
+            query_string=request.query_string,
+            headers=request.headers,
+            body=request.body,
+        )
+        fitted = check_proofs(admission.definition.proofs, signed, secrets, self._now())
+        self._limits.admit_webhook(admission.webhook)
+        by_purpose = {
+            purpose: [held for held in admission.secrets if held.purpose == purpose] for purpose in fitted
+        }
+        return [by_purpose[purpose][index] for purpose, index in fitted.items()]
+
+    def _url(self, head: RequestHead, query_string: str) -> str:
+        """The URL as the sender has it: the one that we gave out, whatever proxies made of it."""
+        query = f"?{query_string}" if query_string else ""
+        return f"{self._public_url}/webhook/{head.webhook_id}/{head.token}{query}"
+
+    def _judge(
+        self, admission: Admission, request: InboundRequest, secrets: Mapping[str, Sequence[str]]
+    ) -> Answer | None:
+        """Answer a proved request; None, and nothing written, where the webhook has changed meanwhile."""
+        definition = admission.definition
+        try:
+            content = self._inflated(request)
+        except ContentRefused as error:
+            return self._commit(admission, refuse(definition, request, error))
+        if (answer := self._handshake(admission, request, content, secrets)) is not None:
+            return answer
+        return self._commit(admission, self._decide(definition, request, content))
+
+    def _commit(self, admission: Admission, decision: Decision) -> Answer | None:
+        if decision.delivery.state == State.ACCEPTED:
+            self._limits.admit_backlog()
+        stored_id = self.inbox.commit(decision.delivery, admission.webhook.version)
+        if stored_id is None or stored_id == decision.delivery.id:
+            return None if stored_id is None else decision.answer
+        return answers.duplicate(admission.definition, decision.answer, stored_id)
+
+    def _handshake(
+        self,
+        admission: Admission,
+        request: InboundRequest,
+        content: bytes,
+        secrets: Mapping[str, Sequence[str]],
+        *,
+        before_proof: bool = False,
+    ) -> Answer | None:
+        handshake = admission.definition.handshake
+        if handshake is None or request.method not in handshake.methods:
+            return None
+        if request.method == "POST" and handshake.before_proof != before_proof:
+            return None
+        answered = handshake.answer(
+            HandshakeRequest(
+                method=request.method,
+                query=Values(parse_qsl(request.query_string, keep_blank_values=True)),
+                headers=Values(request.headers, ignore_case=True),
+                body=content,
+                secrets=secrets,
+            )
+        )
+        if answered is not None and answered.confirm_url is not None:
+            self._keep_link(admission.webhook, answered.confirm_url)
+        return None if answered is None else answered.answer
+
+    def _keep_link(self, webhook: Webhook, url: str) -> None:
+        with transaction() as connection:
+            queries.set_confirm_url(connection, webhook.id, url)
+
+    def _inflated(self, request: InboundRequest) -> bytes:
+        encoding = request.header("Content-Encoding")
+        return inflate(request.body, encoding, limit_bytes=self.settings.max_body_bytes)
+
+    def _decide(self, definition: Definition, request: InboundRequest, content: bytes) -> Decision:
+        dag = self._dags.get(definition.webhook.dag_id, transaction)
+        return decide(definition, request, content, params=None if dag is None else dag.params)
+
+    def _note_use(self, credential: Credential) -> None:
         now = self._now()
-        if token.last_used_at is not None and now - token.last_used_at < LAST_USED_EVERY:
+        if credential.last_used_at is not None and now - credential.last_used_at < LAST_USED_EVERY:
             return
         try:
             with transaction() as connection:
-                queries.touch_token(connection, token.id, now)
+                queries.touch(connection, credential, now)
         except DatabaseUnavailable:
             return  # logged there; the request itself is done, and its answer must say so
+
+
+def _matching_token(tokens: list[Credential], presented: str) -> Credential | None:
+    """Compare with every token, and with a made-up one where there is none.
+
+    :raises TokenUnreadable: none fits, and one could not be decrypted
+    """
+    unreadable, match = False, None
+    for token in tokens:
+        try:
+            if _same(decrypt(token.encrypted), presented):
+                match = token
+        except TokenUnreadable:
+            unreadable = True
+    if not tokens:
+        _same(_NO_TOKEN, presented)
+    if match is None and unreadable:
+        raise TokenUnreadable
+    return match
+
+
+def _by_purpose(secrets: Sequence[Credential]) -> dict[str, list[str]]:
+    """The plain secrets by what they are for.
+
+    :raises TokenUnreadable: one cannot be decrypted
+    """
+    plain: dict[str, list[str]] = {}
+    for secret in secrets:
+        plain.setdefault(secret.purpose, []).append(decrypt(secret.encrypted))
+    return plain
 
 
 def _same(expected: str, presented: str) -> bool:

@@ -36,7 +36,7 @@ def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = Fa
     again = (
         _mapped_now(receiver, webhook, stored) if remap or stored.conf is None else _as_then(webhook, stored)
     )
-    if not receiver.inbox.commit(again, webhook.version, actor=actor):
+    if receiver.inbox.commit(again, webhook.version, actor=actor) is None:
         raise NotReplayable("The webhook was changed at the same moment; try again.")
     return again
 
@@ -51,6 +51,7 @@ def _as_then(webhook: Webhook, stored: Delivery) -> Delivery:
         state=State.ACCEPTED,
         received_at=now,
         replay_of=stored.id,
+        dedup_key=None,
         error=None,
         attempts=0,
         next_attempt_at=now,
@@ -64,5 +65,7 @@ def _mapped_now(receiver: Receiver, webhook: Webhook, stored: Delivery) -> Deliv
     delivery = receiver.decide(compile_definition(webhook), request).delivery
     if delivery.error is not None:
         raise NotReplayable(f"Today's mapping refuses it: {delivery.error}")
+    if delivery.state == State.FILTERED:
+        raise NotReplayable("Today's filter leaves it out.")
     now = utc_now()
-    return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id)
+    return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id, dedup_key=None)

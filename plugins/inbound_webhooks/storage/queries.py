@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from airflow.models.log import Log
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, union_all, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from inbound_webhooks.storage import tables
 
@@ -21,12 +22,13 @@ class State:
     """The states of a delivery."""
 
     REFUSED = "refused"
+    FILTERED = "filtered"
     CANCELLED = "cancelled"
     ACCEPTED = "accepted"
     DISPATCHED = "dispatched"
     UNDELIVERABLE = "undeliverable"
 
-    ALL = (REFUSED, CANCELLED, ACCEPTED, DISPATCHED, UNDELIVERABLE)
+    ALL = (REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, UNDELIVERABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +48,30 @@ class Webhook:
     invalid_status: int = 422
     created_at: datetime
     updated_at: datetime
+    preset: str | None = None
+    proofs: Sequence[Mapping[str, Any]] = ()
+    handshake: str | None = None
+    allowed_addresses: Sequence[str] = ()
+    filter: str | None = None
+    dedup: str | None = None
+    max_per_second: int | None = None
+    confirm_url: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Token:
-    """One of a webhook's tokens, encrypted."""
+class Credential:
+    """One of a webhook's tokens (``purpose`` is empty) or secrets, encrypted."""
 
     id: int
+    purpose: str
     encrypted: str
+    created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether it has not ended."""
+        return self.expires_at is None or self.expires_at > now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +92,7 @@ class Delivery:
     conf: str | None
     answer_status: int
     error: str | None = None
+    dedup_key: str | None = None
     replay_of: str | None = None
     attempts: int = 0
     next_attempt_at: datetime | None = None
@@ -130,6 +147,13 @@ def delete_webhook(connection: Connection, webhook_id: str) -> None:
     connection.execute(delete(tables.webhook).where(tables.webhook.c.id == webhook_id))
 
 
+def set_confirm_url(connection: Connection, webhook_id: str, url: str) -> None:
+    """Keep the link that a person has to open; no change of the definition, so no new version."""
+    connection.execute(
+        update(tables.webhook).where(tables.webhook.c.id == webhook_id).values(confirm_url=url)
+    )
+
+
 def lock_webhook(connection: Connection, webhook_id: str) -> None:
     """Wait until nobody is about to commit on this webhook, and keep it so."""
     connection.execute(select(tables.webhook.c.id).where(tables.webhook.c.id == webhook_id).with_for_update())
@@ -168,14 +192,21 @@ def count_deliveries(connection: Connection, webhook_id: str) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-# --- tokens ---------------------------------------------------------------------------------
+# --- tokens and secrets ---------------------------------------------------------------------
 
 
 def insert_token(connection: Connection, webhook_id: str, encrypted: str, created_at: datetime) -> None:
     """Add a token to a webhook."""
-    connection.execute(
-        insert(tables.token), {"webhook_id": webhook_id, "encrypted": encrypted, "created_at": created_at}
-    )
+    row = {"webhook_id": webhook_id, "encrypted": encrypted, "created_at": created_at}
+    connection.execute(insert(tables.token), row)
+
+
+def insert_secret(
+    connection: Connection, webhook_id: str, purpose: str, encrypted: str, created_at: datetime
+) -> None:
+    """Add a secret to a webhook."""
+    row = {"webhook_id": webhook_id, "purpose": purpose, "encrypted": encrypted, "created_at": created_at}
+    connection.execute(insert(tables.secret), row)
 
 
 def delete_tokens(connection: Connection, webhook_id: str) -> None:
@@ -183,20 +214,41 @@ def delete_tokens(connection: Connection, webhook_id: str) -> None:
     connection.execute(delete(tables.token).where(tables.token.c.webhook_id == webhook_id))
 
 
-def list_tokens(connection: Connection, webhook_id: str) -> list[Token]:
-    """A webhook's tokens, newest first."""
-    columns = tables.token.c
-    rows = connection.execute(
-        select(columns.id, columns.encrypted, columns.expires_at, columns.last_used_at)
-        .where(columns.webhook_id == webhook_id)
-        .order_by(columns.id.desc())
+def delete_secrets(connection: Connection, webhook_id: str, purpose: str) -> None:
+    """Take every secret for one purpose from a webhook."""
+    columns = tables.secret.c
+    connection.execute(
+        delete(tables.secret).where(columns.webhook_id == webhook_id, columns.purpose == purpose)
     )
-    return [Token(**row._mapping) for row in rows]
 
 
-def touch_token(connection: Connection, token_id: int, used_at: datetime) -> None:
-    """Note when a token was last used."""
-    connection.execute(update(tables.token).where(tables.token.c.id == token_id).values(last_used_at=used_at))
+def end_tokens(connection: Connection, webhook_id: str, end: datetime) -> None:
+    """Let every token of a webhook end then, unless it ends before."""
+    _end(connection, tables.token, tables.token.c.webhook_id == webhook_id, end)
+
+
+def end_secrets(connection: Connection, webhook_id: str, purpose: str, end: datetime) -> None:
+    """Let every secret of a webhook for one purpose end then, unless it ends before."""
+    columns = tables.secret.c
+    _end(connection, tables.secret, (columns.webhook_id == webhook_id) & (columns.purpose == purpose), end)
+
+
+def _end(connection: Connection, table: Any, which: Any, end: datetime) -> None:
+    later = table.c.expires_at.is_(None) | (table.c.expires_at > end)
+    connection.execute(update(table).where(which, later).values(expires_at=end))
+
+
+def list_credentials(connection: Connection, webhook_id: str) -> list[Credential]:
+    """A webhook's tokens and secrets, ended ones too, newest first."""
+    rows = connection.execute(select(_CREDENTIALS).where(_CREDENTIALS.c.webhook_id == webhook_id))
+    found = [_credential(row) for row in rows]
+    return sorted(found, key=lambda credential: (credential.created_at, credential.id), reverse=True)
+
+
+def touch(connection: Connection, credential: Credential, used_at: datetime) -> None:
+    """Note when a token or secret was last used."""
+    table = tables.secret if credential.purpose else tables.token
+    connection.execute(update(table).where(table.c.id == credential.id).values(last_used_at=used_at))
 
 
 def reencrypt(connection: Connection, table_name: str, reencrypted: Any) -> int:
@@ -217,15 +269,20 @@ ENCRYPTED_COLUMNS = {
 
 # --- receiving ------------------------------------------------------------------------------
 
-_WITH_TOKENS = (
-    select(
-        tables.webhook,
-        tables.token.c.id.label("token_id"),
-        tables.token.c.encrypted,
-        tables.token.c.expires_at,
-        tables.token.c.last_used_at,
-    )
-    .select_from(tables.webhook.outerjoin(tables.token))
+
+def _credential_columns(table: Any, purpose: Any) -> Any:
+    names = ("id", "webhook_id", "encrypted", "created_at", "expires_at", "last_used_at")
+    return select(purpose.label("purpose"), *(table.c[name] for name in names))
+
+
+_CREDENTIALS = union_all(
+    _credential_columns(tables.token, literal("")),
+    _credential_columns(tables.secret, tables.secret.c.purpose),
+).subquery("credential")
+
+_WITH_CREDENTIALS = (
+    select(tables.webhook, *(column.label(f"credential_{column.name}") for column in _CREDENTIALS.c))
+    .select_from(tables.webhook.outerjoin(_CREDENTIALS, _CREDENTIALS.c.webhook_id == tables.webhook.c.id))
     .where(tables.webhook.c.id == bindparam("webhook_id"))
 )
 
@@ -236,24 +293,51 @@ _SHARED_LOCK = (
 )
 
 
-def find_with_tokens(connection: Connection, webhook_id: str) -> tuple[Webhook, list[Token]] | None:
-    """What the door needs to know, in one query."""
-    rows = connection.execute(_WITH_TOKENS, {"webhook_id": webhook_id}).all()
+def find_with_credentials(connection: Connection, webhook_id: str) -> tuple[Webhook, list[Credential]] | None:
+    """What the door needs to know, in one query; the credentials newest first."""
+    rows = connection.execute(_WITH_CREDENTIALS, {"webhook_id": webhook_id}).all()
     if not rows:
         return None
-    tokens = [
-        Token(
-            id=row.token_id, encrypted=row.encrypted, expires_at=row.expires_at, last_used_at=row.last_used_at
-        )
-        for row in rows
-        if row.token_id is not None
-    ]
-    return _webhook(rows[0]), tokens
+    found = [_credential(row, "credential_") for row in rows if row.credential_id is not None]
+    return _webhook(rows[0]), sorted(found, key=lambda credential: credential.id, reverse=True)
 
 
-def insert_delivery(connection: Connection, delivery: Delivery) -> None:
-    """Insert one delivery."""
-    connection.execute(insert(tables.delivery), asdict(delivery))
+def insert_delivery(connection: Connection, delivery: Delivery) -> bool:
+    """Insert one delivery; False, and nothing written, where another one holds its deduplication key.
+
+    Where the other one is not committed yet this waits for it.
+    """
+    if delivery.dedup_key is None:
+        connection.execute(insert(tables.delivery), asdict(delivery))
+        return True
+    statement = _INSERT_UNLESS_HELD[connection.dialect.name]
+    return connection.execute(statement, asdict(delivery)).rowcount == 1
+
+
+def _insert_unless_held(dialect_insert: Any) -> Any:
+    return dialect_insert(tables.delivery).on_conflict_do_nothing(
+        index_elements=["webhook_id", "dedup_key"], index_where=tables.delivery.c.dedup_key.is_not(None)
+    )
+
+
+_INSERT_UNLESS_HELD = {
+    "postgresql": _insert_unless_held(postgresql.insert),
+    "sqlite": _insert_unless_held(sqlite.insert),
+}
+
+
+def holder_of(connection: Connection, webhook_id: str, dedup_key: str) -> str | None:
+    """The id of the delivery that holds a deduplication key."""
+    columns = tables.delivery.c
+    return connection.scalar(
+        select(columns.id).where(columns.webhook_id == webhook_id, columns.dedup_key == dedup_key)
+    )
+
+
+def count_accepted(connection: Connection, limit: int) -> int:
+    """How many deliveries wait for their run, counted up to a limit."""
+    waiting = select(tables.delivery.c.id).where(tables.delivery.c.state == State.ACCEPTED).limit(limit)
+    return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
 
 
 def locked_version(connection: Connection, webhook_id: str) -> int | None:
@@ -401,10 +485,26 @@ def audit(
     )
 
 
+_JSON_COLUMNS = ("mapping", "proofs", "allowed_addresses")
+
+
 def _webhook(row: Any) -> Webhook:
     values = {name: row._mapping[name] for name in Webhook.__dataclass_fields__}
-    return Webhook(**values | {"mapping": json.loads(row.mapping)})
+    return Webhook(**values | {name: json.loads(values[name]) for name in _JSON_COLUMNS})
 
 
 def _webhook_row(webhook: Webhook) -> dict[str, Any]:
-    return vars(webhook) | {"mapping": json.dumps(dict(webhook.mapping))}
+    written = {name: json.dumps(value) for name, value in _json_values(webhook).items()}
+    return vars(webhook) | written
+
+
+def _json_values(webhook: Webhook) -> dict[str, Any]:
+    return {
+        "mapping": dict(webhook.mapping),
+        "proofs": [dict(proof) for proof in webhook.proofs],
+        "allowed_addresses": list(webhook.allowed_addresses),
+    }
+
+
+def _credential(row: Any, prefix: str = "") -> Credential:
+    return Credential(**{name: row._mapping[prefix + name] for name in Credential.__dataclass_fields__})

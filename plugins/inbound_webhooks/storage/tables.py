@@ -42,6 +42,17 @@ webhook = Table(
     Column("invalid_status", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
+    Column("preset", String(40), nullable=True),
+    # JSON text, a list of settings of proofs.
+    Column("proofs", Text, nullable=False, server_default="[]"),
+    Column("handshake", String(40), nullable=True),
+    # JSON text, a list of CIDR blocks; empty where every address may call.
+    Column("allowed_addresses", Text, nullable=False, server_default="[]"),
+    Column("filter", Text, nullable=True),
+    Column("dedup", Text, nullable=True),
+    Column("max_per_second", Integer, nullable=True),
+    # A link that a person has to open before the sender sends events.
+    Column("confirm_url", Text, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
 )
@@ -77,6 +88,8 @@ secret = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=True),
     Column("last_used_at", UtcDateTime, nullable=True),
+    # Which proof or handshake it is for.
+    Column("purpose", String(40), nullable=False, server_default="signing"),
     Index("idx_inbound_webhook_secret_webhook_id", "webhook_id"),
 )
 
@@ -105,7 +118,17 @@ delivery = Table(
     Column("next_attempt_at", UtcDateTime, nullable=True),
     Column("run_id", String(250), nullable=True),
     Column("dispatched_at", UtcDateTime, nullable=True),
+    # SHA-256, in hex, of what the deduplication expression gave; null where the delivery holds no key.
+    Column("dedup_key", String(64), nullable=True),
     Index("idx_inbound_webhook_delivery_webhook_id", "webhook_id", "id"),
+    Index(
+        "idx_inbound_webhook_delivery_dedup",
+        "webhook_id",
+        "dedup_key",
+        unique=True,
+        postgresql_where=text("dedup_key IS NOT NULL"),
+        sqlite_where=text("dedup_key IS NOT NULL"),
+    ),
     Index(
         "idx_inbound_webhook_delivery_due",
         "next_attempt_at",

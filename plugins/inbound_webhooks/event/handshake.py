@@ -1,0 +1,24 @@
+"""How each vendor makes sure that a URL is its user's: one entry a vendor."""
+
+from __future__ import annotations
+
+from inbound_webhooks.event.handshakes import echoes, events, signed
+from inbound_webhooks.event.handshakes.exchange import Handshake, HandshakeAnswer, HandshakeRequest
+
+__all__ = ["HANDSHAKES", "Handshake", "HandshakeAnswer", "HandshakeRequest"]
+
+HANDSHAKES: dict[str, Handshake] = {
+    "cloudevents": Handshake(("OPTIONS", "POST"), True, events.cloudevents),
+    "discord": Handshake(("POST",), False, events.discord),
+    "dropbox": Handshake(("GET",), True, echoes.dropbox),
+    "event-grid": Handshake(("POST",), False, echoes.event_grid),
+    "graph": Handshake(("POST",), True, echoes.microsoft),
+    "meta": Handshake(("GET",), True, echoes.meta),
+    "okta": Handshake(("GET",), True, echoes.okta),
+    "sharepoint": Handshake(("POST",), True, echoes.microsoft),
+    "slack": Handshake(("POST",), False, echoes.slack),
+    "sns": Handshake(("POST",), False, events.sns),
+    "twitter": Handshake(("GET",), True, signed.twitter),
+    "zoom": Handshake(("POST",), False, signed.zoom),
+}
+"""Name in a webhook's definition -> what it does."""

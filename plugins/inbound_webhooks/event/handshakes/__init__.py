@@ -1,0 +1,1 @@
+"""How senders make sure that a URL is theirs to call."""

@@ -1,0 +1,85 @@
+"""Handshakes that want a token back: Slack, Meta, Microsoft, Dropbox, Okta, Event Grid."""
+
+from __future__ import annotations
+
+from inbound_webhooks.errors import HandshakeForged, HandshakeMalformed
+from inbound_webhooks.event.handshakes.exchange import (
+    HandshakeAnswer,
+    HandshakeRequest,
+    challenge,
+    json_document,
+    plain_text,
+)
+from inbound_webhooks.event.proof import as_bytes, first_match
+
+MAX_VALIDATION_TOKEN_CHARS = 2_000
+VALIDATION_EVENT = "Microsoft.EventGrid.SubscriptionValidationEvent"
+
+
+def slack(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Answer ``url_verification`` (https://docs.slack.dev/reference/events/url_verification)."""
+    document = request.document()
+    if not isinstance(document, dict) or document.get("type") != "url_verification":
+        return None
+    return plain_text(challenge(document.get("challenge"), "challenge"))
+
+
+def meta(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Answer ``hub.challenge`` to who knows the verify token
+    (https://developers.facebook.com/docs/graph-api/webhooks/getting-started)."""
+    asked = [request.query_value(f"hub.{name}") for name in ("mode", "verify_token", "challenge")]
+    if asked == [None, None, None]:
+        return None
+    mode, token, wanted = asked
+    expected = [as_bytes(secret) for secret in request.secrets.get("verify", ()) if secret]
+    if first_match(expected, [as_bytes(token or "")]) is None:
+        raise HandshakeForged("hub.verify_token is not the one of this webhook.")
+    if mode != "subscribe":
+        raise HandshakeForged("hub.mode is not subscribe.")
+    return plain_text(challenge(wanted, "hub.challenge"))
+
+
+def microsoft(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Answer Graph's ``validationToken`` and SharePoint's ``validationtoken``
+    (https://learn.microsoft.com/graph/change-notifications-delivery-webhooks#notificationurl-validation).
+
+    The token is opaque and may hold spaces; only markup, which Microsoft never sends, is taken the edge off.
+    """
+    names = [name for name in request.query.lists if name.lower() == "validationtoken"]
+    if not names:
+        return None
+    if len(names) > 1:
+        raise HandshakeMalformed("validationToken is there in several spellings.")
+    token = request.query_value(names[0]) or ""
+    if not token or len(token) > MAX_VALIDATION_TOKEN_CHARS or not token.isprintable():
+        raise HandshakeMalformed(
+            f"validationToken is not 1 to {MAX_VALIDATION_TOKEN_CHARS} printable characters."
+        )
+    return plain_text(token.replace("<", "&lt;").replace(">", "&gt;"))
+
+
+def dropbox(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Answer ``challenge`` (https://www.dropbox.com/developers/reference/webhooks)."""
+    wanted = request.query_value("challenge")
+    return None if wanted is None else plain_text(challenge(wanted, "challenge"))
+
+
+def okta(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Answer the one-time verification
+    (https://developer.okta.com/docs/concepts/event-hooks/#one-time-verification-request)."""
+    wanted = request.header_value("X-Okta-Verification-Challenge")
+    if wanted is None:
+        return None
+    return json_document({"verification": challenge(wanted, "X-Okta-Verification-Challenge")})
+
+
+def event_grid(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Answer a subscription's validation code; its ``validationUrl`` is never fetched
+    (https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema)."""
+    events = request.document()
+    event = events[0] if isinstance(events, list) and len(events) == 1 else None
+    if not isinstance(event, dict) or event.get("eventType") != VALIDATION_EVENT:
+        return None
+    data = event.get("data")
+    code = data.get("validationCode") if isinstance(data, dict) else None
+    return json_document({"validationResponse": challenge(code, "data.validationCode")})

@@ -1,0 +1,77 @@
+"""Handshakes among the events themselves: Discord, Amazon SNS, CloudEvents."""
+
+from __future__ import annotations
+
+import re
+
+from inbound_webhooks.errors import MediaTypeUnsupported, NotProved
+from inbound_webhooks.event.handshakes.exchange import HandshakeAnswer, HandshakeRequest, json_document
+from inbound_webhooks.event.proofs.sns import is_confirmation_url, sns_message
+from inbound_webhooks.event.response import Answer
+
+# Host names, and what Azure and others put there; never what could end a header.
+_ORIGIN = re.compile(r"[A-Za-z0-9._:/\-]{1,253}")
+_STRUCTURED = re.compile(r"application/cloudevents(-batch)?\+[a-z0-9]+", re.IGNORECASE)
+
+
+def discord(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Answer the PING of interactions (type 1) and of webhook events (type 0).
+
+    Among webhook events, type 1 is an event
+    (https://docs.discord.com/developers/events/webhook-events#preparing-for-events,
+    https://docs.discord.com/developers/interactions/overview#setting-up-an-endpoint).
+    """
+    document = request.document()
+    kind = document.get("type") if isinstance(document, dict) else None
+    if type(kind) is not int or "event" in document:
+        return None
+    if kind == 1:
+        return json_document({"type": 1})
+    # Discord wants a Content-Type although there is no content.
+    return HandshakeAnswer(Answer(204)) if kind == 0 else None
+
+
+def sns(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Hand on the link that confirms a subscription
+    (https://docs.aws.amazon.com/sns/latest/dg/http-subscription-confirmation-json.html).
+
+    The end of a subscription is noted and starts nothing either; its link would subscribe again.
+
+    :raises NotProved: the link is none of Amazon SNS's own
+    """
+    message = sns_message(request.body)
+    if message.get("Type") == "UnsubscribeConfirmation":
+        return HandshakeAnswer(Answer(200, b"{}"))
+    if message.get("Type") != "SubscriptionConfirmation":
+        return None
+    url = message.get("SubscribeURL", "")
+    if not is_confirmation_url(url):
+        raise NotProved("SubscribeURL is not an address of Amazon SNS that confirms a subscription.")
+    return HandshakeAnswer(Answer(200, b"{}"), confirm_url=url)
+
+
+def cloudevents(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Grant the origin that asks with OPTIONS, and refuse what is no CloudEvent
+    (https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md#4-abuse-protection).
+
+    Who asks knows the token already. ``WebHook-Request-Callback`` is never fetched.
+
+    :raises MediaTypeUnsupported: a POST holds no CloudEvent
+    """
+    if request.method == "POST":
+        _refuse_unless_cloudevent(request)
+        return None
+    origin = request.header_value("WebHook-Request-Origin")
+    if origin is None or not _ORIGIN.fullmatch(origin):
+        return None
+    granted = [("Allow", "GET, HEAD, OPTIONS, POST"), ("WebHook-Allowed-Origin", origin)]
+    if request.header_value("WebHook-Request-Rate") is not None:
+        # Past the webhook's own limit the answer is 429 with Retry-After.
+        granted.append(("WebHook-Allowed-Rate", "*"))
+    return HandshakeAnswer(Answer(200, headers=tuple(granted)))
+
+
+def _refuse_unless_cloudevent(request: HandshakeRequest) -> None:
+    media_type = (request.header_value("Content-Type") or "").partition(";")[0].strip()
+    if "Ce-Id" not in request.headers and not _STRUCTURED.fullmatch(media_type):
+        raise MediaTypeUnsupported(f"Content-Type {media_type!r} without ce- headers is no CloudEvent.")

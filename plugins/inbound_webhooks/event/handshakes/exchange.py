@@ -1,0 +1,125 @@
+"""What a handshake is asked and what it answers, and what all of them share."""
+
+from __future__ import annotations
+
+import hmac
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inbound_webhooks.errors import HandshakeMalformed, NotProved
+from inbound_webhooks.event import json_text
+from inbound_webhooks.event.proof import as_bytes
+from inbound_webhooks.event.request import Values
+from inbound_webhooks.event.response import Answer
+
+SIGNING = "signing"
+
+# Vendors' challenges are shorter and use less; what is echoed cannot become markup or another header.
+_CHALLENGE = re.compile(r"[A-Za-z0-9_\-.~+/=:]{1,512}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandshakeRequest:
+    """A request that may be a handshake.
+
+    ``body`` is inflated, and empty where the handshake comes before the proof; ``secrets`` are the valid
+    ones by purpose, the newest first.
+    """
+
+    method: str
+    query: Values
+    headers: Values
+    body: bytes
+    secrets: Mapping[str, Sequence[str]]
+
+    def query_value(self, name: str) -> str | None:
+        """A field of the query, None where it is missing.
+
+        :raises HandshakeMalformed: it is there several times
+        """
+        return _single(self.query, name)
+
+    def header_value(self, name: str) -> str | None:
+        """A header, None where it is missing.
+
+        :raises HandshakeMalformed: it is there several times
+        """
+        return _single(self.headers, name)
+
+    def document(self) -> Any:
+        """The body's JSON value, None where it is no JSON."""
+        try:
+            return json_text.parse(self.body.decode("utf-8-sig"))
+        except (UnicodeDecodeError, json_text.JsonRefused):
+            return None
+
+    def newest_secret(self, purpose: str) -> str:
+        """The secret that answers are signed with.
+
+        :raises NotProved: there is none
+        """
+        for secret in self.secrets.get(purpose, ()):
+            if secret:
+                return secret
+        raise NotProved(f"The webhook has no valid secret for {purpose}.")
+
+
+@dataclass(frozen=True)
+class HandshakeAnswer:
+    """What a handshake is answered with.
+
+    ``confirm_url`` is a link of the vendor's own that a person has to open before events come; nothing of
+    ours opens it.
+    """
+
+    answer: Answer
+    confirm_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Handshake:
+    """One vendor's handshake.
+
+    With ``before_proof`` a POST is looked at before its sender is proved, without its body. ``answer`` gives
+    None where the request is none; it raises NotProved, HandshakeForged, HandshakeMalformed.
+    """
+
+    methods: tuple[str, ...]
+    before_proof: bool
+    answer: Callable[[HandshakeRequest], HandshakeAnswer | None]
+
+
+def plain_text(text: str) -> HandshakeAnswer:
+    """The text and nothing else."""
+    return HandshakeAnswer(Answer(200, as_bytes(text), "text/plain; charset=utf-8"))
+
+
+def json_document(document: dict[str, object]) -> HandshakeAnswer:
+    """A JSON document without white space."""
+    return HandshakeAnswer(Answer(200, json_text.dump(document).encode()))
+
+
+def challenge(value: object, name: str) -> str:
+    """A challenge that may go back as it came.
+
+    :raises HandshakeMalformed: it is empty, too long, or more than a token
+    """
+    if not isinstance(value, str) or not _CHALLENGE.fullmatch(value):
+        raise HandshakeMalformed(f"{name} is not a token of at most 512 letters, digits and -._~+/=:")
+    return value
+
+
+def sign(secret: str, text: str) -> bytes:
+    """HMAC-SHA256 of a text (RFC 2104)."""
+    return hmac.new(as_bytes(secret), as_bytes(text), "sha256").digest()
+
+
+def _single(values: Values, name: str) -> str | None:
+    if name not in values:
+        return None
+    value = values[name]
+    if isinstance(value, list):
+        raise HandshakeMalformed(f"{name} is there {len(value)} times.")
+    return str(value)

@@ -1,0 +1,47 @@
+"""Handshakes that sign the answer with the secret that signs deliveries: Zoom and X.
+
+Whoever may choose the text that is signed could have a forged delivery signed, so the text has to be a bare
+token: none of the characters that a signed delivery cannot do without.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from inbound_webhooks.errors import HandshakeMalformed
+from inbound_webhooks.event.handshakes.exchange import (
+    SIGNING,
+    HandshakeAnswer,
+    HandshakeRequest,
+    json_document,
+    sign,
+)
+
+_ZOOM_TOKEN = re.compile(r"[A-Za-z0-9_\-]{1,128}")
+_CRC_TOKEN = re.compile(r"[A-Za-z0-9_\-+/=]{1,128}")
+
+
+def zoom(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Answer ``endpoint.url_validation``, which comes signed, and again every 72 hours
+    (https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint)."""
+    document = request.document()
+    if not isinstance(document, dict) or document.get("event") != "endpoint.url_validation":
+        return None
+    payload = document.get("payload")
+    token = payload.get("plainToken") if isinstance(payload, dict) else None
+    if not isinstance(token, str) or not _ZOOM_TOKEN.fullmatch(token):
+        raise HandshakeMalformed("payload.plainToken is not a token of at most 128 letters, digits and _-")
+    signature = sign(request.newest_secret(SIGNING), token).hex()
+    return json_document({"plainToken": token, "encryptedToken": signature})
+
+
+def twitter(request: HandshakeRequest) -> HandshakeAnswer | None:
+    """Answer X's challenge-response check (https://docs.x.com/x-api/webhooks/introduction)."""
+    token = request.query_value("crc_token")
+    if token is None:
+        return None
+    if not _CRC_TOKEN.fullmatch(token):
+        raise HandshakeMalformed("crc_token is not a token of at most 128 letters, digits and _-+/=")
+    signature = base64.b64encode(sign(request.newest_secret(SIGNING), token)).decode()
+    return json_document({"response_token": f"sha256={signature}"})

@@ -1,0 +1,69 @@
+"""What a person or a preset sets for a proof, checked against the fields of its class."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+from types import NoneType, UnionType
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from inbound_webhooks.errors import InvalidDefinition
+
+# https://www.rfc-editor.org/rfc/rfc9110#name-tokens
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+_NAMES_HEADER = ("header", "header_prefix", "timestamp_from", "id_from")
+_NEVER_EMPTY = ("header", "header_prefix", "field", "items")
+
+
+def check_settings(what: str, made_of: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings as arguments of the class: lists, which is how JSON has them, as tuples.
+
+    :raises InvalidDefinition: names the setting that is unknown, missing or of the wrong kind
+    """
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    fields = {field.name: field for field in dataclasses.fields(made_of)}
+    if unknown := sorted(set(values) - set(fields)):
+        raise InvalidDefinition(what, f"it has no setting {', '.join(unknown)}")
+    needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
+    if missing := sorted(needed - set(values)):
+        raise InvalidDefinition(what, f"it needs the setting {', '.join(missing)}")
+    hints = get_type_hints(made_of)
+    for name, value in values.items():
+        if not _fits(value, hints[name]):
+            raise InvalidDefinition(what, f"{name} is not {_named(hints[name])}")
+        _check_name(what, name, value)
+    return values
+
+
+def _check_name(what: str, name: str, value: Any) -> None:
+    if name in _NEVER_EMPTY and not value:
+        raise InvalidDefinition(what, f"{name} is empty")
+    if name in _NAMES_HEADER and value and not _HEADER_NAME.fullmatch(value):
+        raise InvalidDefinition(what, f"{name} is not the name of a header")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return isinstance(value, str) and value in get_args(hint)
+    if origin is UnionType:
+        return any(_fits(value, option) for option in get_args(hint))
+    if origin is tuple:
+        return isinstance(value, tuple) and all(isinstance(item, str) and item for item in value)
+    if hint is float:
+        # A tolerance that is not a number would let every time in.
+        return type(value) in (int, float) and math.isfinite(value) and value > 0
+    return type(value) is hint
+
+
+def _named(hint: Any) -> str:
+    origin = get_origin(hint)
+    if origin is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    if origin is UnionType:
+        return " or ".join(_named(option) for option in get_args(hint))
+    if origin is tuple:
+        return "a list of texts"
+    return {str: "a text", bool: "true or false", float: "a number above 0", NoneType: "null"}[hint]

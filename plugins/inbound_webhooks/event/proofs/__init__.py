@@ -1,0 +1,1 @@
+"""The ways for a sender to show who it is."""

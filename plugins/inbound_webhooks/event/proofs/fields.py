@@ -1,0 +1,173 @@
+"""Proofs over the fields of a form, of the body or of the query: Twilio, Mailgun, Shopify's links."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
+
+from inbound_webhooks.errors import NotProved
+from inbound_webhooks.event import json_text
+from inbound_webhooks.event.proof import (
+    SignedRequest,
+    as_bytes,
+    check_text_secret,
+    check_time,
+    first_match,
+    from_base64,
+    from_hex,
+    same,
+)
+
+MAX_FIELDS = 1_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Twilio:
+    """HMAC-SHA1 over the URL and the form's sorted fields, or, for other bodies, over a URL that carries
+    the body's SHA-256 (https://www.twilio.com/docs/usage/security#validating-requests)."""
+
+    header: str = "X-Twilio-Signature"
+
+    def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        presented = from_base64(request.header(self.header), self.header)
+        fields = _twilio_fields(request)
+        texts = [as_bytes(url + fields) for url in _urls_tried(request.url)]
+        found: int | None = None
+        for index, secret in enumerate(secrets):
+            expected = [hmac.new(as_bytes(secret), text, hashlib.sha1).digest() for text in texts]
+            if first_match(expected, [presented]) is not None and found is None:
+                found = index
+        if found is None:
+            raise NotProved(
+                f"The signature in {self.header} does not fit URL and form with any of the tokens."
+            )
+        return found
+
+    def check_secret(self, secret: str) -> None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        check_text_secret(secret)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mailgun:
+    """HMAC-SHA256 over a timestamp and a token that stand in the body; the event itself is not signed
+    (https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks)."""
+
+    tolerance_seconds: float | None = 300
+
+    def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        fields = _mailgun_fields(request.body)
+        values = [fields.get(name) for name in ("timestamp", "token", "signature")]
+        timestamp, token, signature = (value if isinstance(value, str) else "" for value in values)
+        if not token:
+            raise NotProved("The body holds no token.")
+        check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
+        presented = from_hex(signature, "signature (in the body)")
+        text = as_bytes(timestamp + token)
+        expected = [hmac.new(as_bytes(secret), text, hashlib.sha256).digest() for secret in secrets]
+        found = first_match(expected, [presented])
+        if found is None:
+            raise NotProved("The signature in the body does not fit with any of the signing keys.")
+        return found
+
+    def check_secret(self, secret: str) -> None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        check_text_secret(secret)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryHmac:
+    """Shopify's signed links: HMAC-SHA256 over the other query fields, sorted
+    (https://shopify.dev/docs/apps/build/authentication-authorization)."""
+
+    field: str = "hmac"
+
+    def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        fields = query_fields(request.query_string)
+        signatures = [value for name, value in fields if name == self.field]
+        if len(signatures) != 1:
+            raise NotProved(f"The query needs one field {self.field}.")
+        presented = from_hex(signatures[0], f"{self.field} (in the query)")
+        text = as_bytes("&".join(sorted(f"{name}={value}" for name, value in fields if name != self.field)))
+        expected = [hmac.new(as_bytes(secret), text, hashlib.sha256).digest() for secret in secrets]
+        found = first_match(expected, [presented])
+        if found is None:
+            raise NotProved(f"The {self.field} in the query does not fit with any of the secrets.")
+        return found
+
+    def check_secret(self, secret: str) -> None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        check_text_secret(secret)
+
+
+def query_fields(query_string: str) -> list[tuple[str, str]]:
+    """The fields of a query.
+
+    :raises NotProved: there are too many
+    """
+    try:
+        return parse_qsl(query_string, keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise NotProved(f"The query has more than {MAX_FIELDS} fields.") from None
+
+
+def _twilio_fields(request: SignedRequest) -> str:
+    """What follows the URL in the signed text."""
+    body_hash = dict(query_fields(request.query_string)).get("bodySHA256")
+    if body_hash is None:
+        return _form_text(request.body)
+    if not same(hashlib.sha256(request.body).hexdigest().encode(), as_bytes(body_hash.lower())):
+        raise NotProved("The body's SHA-256 is not the bodySHA256 of the URL.")
+    return ""
+
+
+def _form_text(body: bytes) -> str:
+    try:
+        pairs = set(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise NotProved("The body is not a form.") from None
+    return "".join(name + value for name, value in sorted(pairs))
+
+
+def _urls_tried(url: str) -> list[str]:
+    """The URL as seen, without and with its port: Twilio signs now one, now the other."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise NotProved("The URL that was called cannot be read.") from None
+    user, at, address = parts.netloc.rpartition("@")
+    name = _without_port(address)
+    port = 443 if parts.scheme == "https" else 80
+    netlocs = (f"{user}{at}{name}", f"{user}{at}{name}:{port}")
+    return list(dict.fromkeys((url, *(_at(parts, netloc) for netloc in netlocs))))
+
+
+def _without_port(address: str) -> str:
+    if address.startswith("["):
+        return address.rpartition("]")[0] + "]"
+    return address.partition(":")[0]
+
+
+def _at(parts: SplitResult, netloc: str) -> str:
+    return urlunsplit(parts._replace(netloc=netloc))
+
+
+def _mailgun_fields(body: bytes) -> dict[str, object]:
+    try:
+        text = body.decode()
+        if text.lstrip().startswith("{"):
+            found = json_text.parse(text).get("signature")
+        else:
+            found = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except (ValueError, json_text.JsonRefused):
+        raise NotProved("The body holds no signature.") from None
+    if not isinstance(found, dict):
+        raise NotProved("The body holds no signature.")
+    return found

@@ -1,0 +1,149 @@
+"""Proofs without a signature: a key in a header, in the query or in the body, and addresses."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.event import json_text
+from inbound_webhooks.event.proof import (
+    SignedRequest,
+    as_bytes,
+    check_header_secret,
+    check_text_secret,
+    first_match,
+    same,
+)
+from inbound_webhooks.event.proofs.fields import query_fields
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeaderKey:
+    """A key in a header, behind a prefix such as ``Bearer``."""
+
+    header: str
+    prefix: str = ""
+
+    def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        value = request.header(self.header)
+        if not value.lower().startswith(self.prefix.lower()):
+            raise NotProved(f"The header {self.header} does not begin with {self.prefix.strip()}.")
+        return _matching(secrets, value[len(self.prefix) :].strip(), f"The key in {self.header}")
+
+    def check_secret(self, secret: str) -> None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        check_header_secret(secret)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Basic:
+    """HTTP Basic authentication (RFC 7617); the password is one of the secrets."""
+
+    username: str
+
+    def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        scheme, _, encoded = request.header("Authorization").partition(" ")
+        try:
+            decoded = base64.b64decode(encoded.strip(), validate=True)
+        except (binascii.Error, ValueError):
+            decoded = b""
+        username, colon, password = decoded.partition(b":")
+        found = first_match([as_bytes(secret) for secret in secrets], [password])
+        right_user = same(as_bytes(self.username), username)
+        if scheme.lower() != "basic" or not colon or not right_user or found is None:
+            raise NotProved("The header Authorization is not Basic with the right user and password.")
+        return found
+
+    def check_secret(self, secret: str) -> None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        check_text_secret(secret)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryKey:
+    """A key in a field of the query."""
+
+    field: str
+
+    def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        values = [value for name, value in query_fields(request.query_string) if name == self.field]
+        if len(values) != 1:
+            raise NotProved(f"The query needs one field {self.field}.")
+        return _matching(secrets, values[0], f"The key in the query's field {self.field}")
+
+    def check_secret(self, secret: str) -> None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        check_text_secret(secret)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyKey:
+    """A key in the JSON body, in each item of a list: ``clientState`` of Microsoft Graph and SharePoint
+    (https://learn.microsoft.com/graph/change-notifications-delivery-webhooks)."""
+
+    items: str
+    field: str
+
+    def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        found: int | None = None
+        for item in self._items(request.body):
+            value = item.get(self.field) if isinstance(item, dict) else None
+            what = f"{self.field} of an item in {self.items}"
+            found = _matching(secrets, value if isinstance(value, str) else "", what)
+        return found
+
+    def check_secret(self, secret: str) -> None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        check_text_secret(secret)
+
+    def _items(self, body: bytes) -> list[Any]:
+        try:
+            document = json_text.parse(body.decode())
+        except (UnicodeDecodeError, json_text.JsonRefused):
+            raise NotProved("The body is not JSON.") from None
+        items = document.get(self.items) if isinstance(document, dict) else None
+        if not isinstance(items, list) or not items:
+            raise NotProved(f"The body has no list {self.items} with items.")
+        return items
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Addresses that may call, as CIDR blocks (RFC 4632); a second factor, never the only one."""
+
+    allowed: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for block in self.allowed:
+            try:
+                ipaddress.ip_network(block)
+            except ValueError:
+                raise InvalidDefinition("allowed addresses", f"{block!r} is not a CIDR block") from None
+
+    def admits(self, source_ip: str) -> bool:
+        """Whether an address is in one of the blocks; IPv4 inside IPv6 counts as IPv4."""
+        try:
+            address = ipaddress.ip_address(source_ip.partition("%")[0])
+        except ValueError:
+            return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        return any(address in ipaddress.ip_network(block) for block in self.allowed)
+
+
+def _matching(secrets: Sequence[str], presented: str, what: str) -> int:
+    candidate = as_bytes(presented)
+    found = first_match([as_bytes(secret) for secret in secrets], [candidate])
+    if found is None or not candidate:
+        raise NotProved(f"{what} is not one of the keys.")
+    return found

@@ -1,0 +1,147 @@
+"""Amazon SNS: RSA over named fields of the body, and which addresses are its own."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import parse_qsl, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.event import json_text
+from inbound_webhooks.event.proof import SignedRequest, as_bytes, check_time, from_base64
+from inbound_webhooks.event.proofs.asymmetric import KEY_FAULTS, first_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sns:
+    """AWS SNS: RSA over named fields of the JSON body
+    (https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html).
+
+    The certificate is one of the secrets, in PEM: nothing is fetched because a request says so. Its URL in
+    the message still has to be one of SNS's own, and the rejection names it where no certificate fits.
+    ``topic_arns`` empty lets every topic in.
+    """
+
+    topic_arns: tuple[str, ...] = ()
+    tolerance_seconds: float | None = 3600
+
+    def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
+        """See :class:`inbound_webhooks.event.proof.Proof`; the secrets are certificates in PEM."""
+        message = sns_message(request.body)
+        certificate_url = message.get("SigningCertURL", "")
+        if not _is_certificate_url(certificate_url):
+            raise NotProved("SigningCertURL is not the address of a certificate of Amazon SNS.")
+        if self.topic_arns and message.get("TopicArn") not in self.topic_arns:
+            raise NotProved("TopicArn is none of the topics of this webhook.")
+        sent = _sent_at(message.get("Timestamp", ""))
+        found = _first_certificate(message, secrets, sent, f"Signature (certificate {certificate_url})")
+        if self.tolerance_seconds is not None:
+            seconds = str(int(sent.timestamp()))
+            check_time(seconds, now, tolerance_seconds=self.tolerance_seconds)
+        return found
+
+    def check_secret(self, secret: str) -> None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        try:
+            _rsa_key(x509.load_pem_x509_certificate(as_bytes(secret)))
+        except KEY_FAULTS:
+            reason = "it is not a certificate in PEM (-----BEGIN CERTIFICATE-----) with an RSA key"
+            raise InvalidDefinition("secret", reason) from None
+
+
+_DIGESTS: dict[str, hashes.HashAlgorithm] = {
+    "1": hashes.SHA1(),  # noqa: S303 - SNS's default; version 2 is a setting of the topic
+    "2": hashes.SHA256(),
+}
+_HOST = re.compile(r"sns\.[a-z0-9-]{3,40}\.amazonaws\.com(\.cn)?")
+_CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-zA-Z]{1,64}\.pem")
+_URL = re.compile(r"https://[!-~]{1,2000}")
+_FIELDS = {
+    "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
+    "SubscriptionConfirmation": (
+        "Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type",
+    ),
+}  # fmt: skip
+_FIELDS["UnsubscribeConfirmation"] = _FIELDS["SubscriptionConfirmation"]
+
+
+def is_sns_url(url: str) -> bool:
+    """Whether an address is one of Amazon SNS's own, over https."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    # The whole of netloc is compared, so that neither a port nor a user fits.
+    return bool(_URL.fullmatch(url)) and bool(_HOST.fullmatch(parts.netloc))
+
+
+def is_confirmation_url(url: str) -> bool:
+    """Whether an address of Amazon SNS's own confirms a subscription."""
+    if not is_sns_url(url):
+        return False
+    parts = urlsplit(url)
+    return parts.path == "/" and ("Action", "ConfirmSubscription") in parse_qsl(parts.query)
+
+
+def sns_message(body: bytes) -> dict[str, str]:
+    """The fields of a message that are texts, which is all that SNS signs.
+
+    :raises NotProved: the body is not a JSON object
+    """
+    try:
+        message = json_text.parse(body.decode())
+    except (UnicodeDecodeError, json_text.JsonRefused):
+        raise NotProved("The body is not JSON.") from None
+    if not isinstance(message, dict):
+        raise NotProved("The body is not a JSON object.")
+    return {name: value for name, value in message.items() if isinstance(value, str)}
+
+
+def _is_certificate_url(url: str) -> bool:
+    return is_sns_url(url) and bool(_CERTIFICATE.fullmatch(urlsplit(url).path)) and "?" not in url
+
+
+def _first_certificate(message: dict[str, str], pems: Sequence[str], sent: datetime, where: str) -> int:
+    digest = _DIGESTS.get(message.get("SignatureVersion", ""))
+    if digest is None:
+        raise NotProved("SignatureVersion is neither 1 nor 2.")
+    presented = from_base64(message.get("Signature", ""), "Signature (in the body)")
+    text = _signed_text(message)
+
+    def verify(pem: str) -> None:
+        certificate = x509.load_pem_x509_certificate(as_bytes(pem))
+        if not certificate.not_valid_before_utc <= sent <= certificate.not_valid_after_utc:
+            raise ValueError("not valid when the message was sent")
+        _rsa_key(certificate).verify(presented, text, padding.PKCS1v15(), digest)
+
+    return first_key(pems, verify, where)
+
+
+def _rsa_key(certificate: x509.Certificate) -> rsa.RSAPublicKey:
+    public = certificate.public_key()
+    if not isinstance(public, rsa.RSAPublicKey):
+        raise ValueError("another kind of key")
+    return public
+
+
+def _signed_text(message: dict[str, str]) -> bytes:
+    names = _FIELDS.get(message.get("Type", ""))
+    if names is None:
+        raise NotProved("Type is none that Amazon SNS sends.")
+    return as_bytes("".join(f"{name}\n{message[name]}\n" for name in names if name in message))
+
+
+def _sent_at(written: str) -> datetime:
+    try:
+        sent = datetime.fromisoformat(written.replace("Z", "+00:00"))
+    except ValueError:
+        raise NotProved("Timestamp is not a time.") from None
+    if sent.tzinfo is None or not 2000 <= sent.year < 2200:
+        raise NotProved("Timestamp is not a time with its zone.")
+    return sent

@@ -1,0 +1,146 @@
+"""A JSON Web Token as a proof."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.event.proof import SignedRequest, as_bytes, check_text_secret, first_match
+
+# Nothing of PyJWT's own: it reads the machine's clock, and ours is passed in.
+_OPTIONS = {f"verify_{claim}": False for claim in ("aud", "iss", "exp", "nbf", "iat", "sub", "jti")}
+_FAULTS = (jwt.PyJWTError, ValueError, TypeError, RecursionError, UnsupportedAlgorithm)
+_MIN_SHARED_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518, section 3.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jwt:
+    """A JSON Web Token (RFC 7519), signed with a shared secret (HS) or the sender's key (RS, ES, EdDSA).
+
+    The secrets are shared secrets, public keys in PEM, or key sets (RFC 7517) as the issuer publishes them.
+    ``body_hash_claim`` names a claim that holds the body's SHA-256 in hex or Base64. ``audience``,
+    ``issuer``, ``subject`` and ``email`` empty let all in.
+    """
+
+    algorithms: tuple[str, ...]
+    header: str = "Authorization"
+    prefix: str = "Bearer "
+    audience: str = ""
+    issuer: str = ""
+    subject: str = ""
+    email: str = ""
+    body_hash_claim: str = ""
+    leeway_seconds: float = 60
+
+    def __post_init__(self) -> None:
+        known = jwt.algorithms.get_default_algorithms()
+        unknown = [name for name in self.algorithms if name not in known or name == "none"]
+        kinds = {name.startswith("HS") for name in self.algorithms}
+        if unknown or len(kinds) != 1:
+            raise InvalidDefinition("algorithms", "they are either HS… or some of RS…, PS…, ES…, EdDSA")
+
+    def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        token = request.header(self.header)
+        if not token.lower().startswith(self.prefix.lower()):
+            raise NotProved(f"The header {self.header} does not begin with {self.prefix.strip()}.")
+        token = token[len(self.prefix) :].strip()
+        for index, secret in enumerate(secrets):
+            claims = self._claims(token, secret)
+            if claims is not None:
+                self._check_times(claims, now.timestamp())
+                self._check_names(claims)
+                self._check_body_hash(claims, request.body)
+                return index
+        raise NotProved(f"The token in {self.header} is not signed with any of the keys.")
+
+    def check_secret(self, secret: str) -> None:
+        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        if self.algorithms[0].startswith("HS"):
+            check_text_secret(secret)
+            least = max(_MIN_SHARED_BYTES[name] for name in self.algorithms)
+            if len(as_bytes(secret)) < least:
+                raise InvalidDefinition("secret", f"it has less than {least} bytes")
+            return
+        try:
+            readable = bool(list(_keys(secret, shared=False)))
+        except _FAULTS:
+            readable = False
+        if not readable:
+            raise InvalidDefinition("secret", "it is neither a public key in PEM nor a JSON key set")
+
+    def _claims(self, token: str, secret: str) -> dict[str, Any] | None:
+        shared = self.algorithms[0].startswith("HS")
+        try:
+            for key in _keys(secret, shared=shared):
+                claims = _decoded(token, key, list(self.algorithms))
+                if claims is not None:
+                    return claims
+        except _FAULTS:
+            return None
+        return None
+
+    def _check_times(self, claims: dict[str, Any], seconds: float) -> None:
+        expires, begins = _moment(claims.get("exp")), _moment(claims.get("nbf", 0))
+        if expires is None or seconds > expires + self.leeway_seconds:
+            raise NotProved("The token has no time when it ends, or has ended.")
+        if begins is None or seconds < begins - self.leeway_seconds:
+            raise NotProved("The token is not valid yet.")
+
+    def _check_names(self, claims: dict[str, Any]) -> None:
+        audiences = claims.get("aud")
+        audiences = audiences if isinstance(audiences, list) else [audiences]
+        if self.audience and self.audience not in audiences:
+            raise NotProved("The token is for another audience.")
+        for name, expected in (("iss", self.issuer), ("sub", self.subject), ("email", self.email)):
+            if expected and claims.get(name) != expected:
+                raise NotProved(f"The token's {name} is another one.")
+        if self.email and claims.get("email_verified") is not True:
+            raise NotProved("The token's email is not verified.")
+
+    def _check_body_hash(self, claims: dict[str, Any], body: bytes) -> None:
+        if not self.body_hash_claim:
+            return
+        claimed = claims.get(self.body_hash_claim)
+        written = as_bytes(claimed) if isinstance(claimed, str) else b""
+        if first_match(_hashes(body), [written]) is None:
+            raise NotProved("The body's SHA-256 is not the one in the token.")
+
+
+def _keys(secret: str, *, shared: bool) -> Iterator[Any]:
+    """The keys that a secret holds; a shared one is a key as it is."""
+    if shared:
+        yield secret
+    elif secret.lstrip().startswith("{"):
+        yield from (key.key for key in jwt.PyJWKSet.from_json(secret).keys)
+    else:
+        yield serialization.load_pem_public_key(as_bytes(secret))
+
+
+def _decoded(token: str, key: Any, algorithms: list[str]) -> dict[str, Any] | None:
+    try:
+        return jwt.decode(token, key, algorithms=algorithms, options=_OPTIONS)  # type: ignore[arg-type]
+    except _FAULTS:
+        return None
+
+
+def _moment(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e12:
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def _hashes(body: bytes) -> list[bytes]:
+    digest = hashlib.sha256(body).digest()
+    url_safe = base64.urlsafe_b64encode(digest)
+    return [digest.hex().encode(), base64.b64encode(digest), url_safe, url_safe.rstrip(b"=")]

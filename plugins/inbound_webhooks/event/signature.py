@@ -1,0 +1,97 @@
+"""Raw bytes + secrets + now -> accepted, or why not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.event.proof import Proof, SignedRequest, check_text_secret
+from inbound_webhooks.event.proof_settings import check_settings
+from inbound_webhooks.event.proofs.asymmetric import Ecdsa, Ed25519, StandardWebhooks
+from inbound_webhooks.event.proofs.fields import Mailgun, QueryHmac, Twilio
+from inbound_webhooks.event.proofs.shared import Basic, BodyKey, HeaderKey, QueryKey
+from inbound_webhooks.event.proofs.sns import Sns
+from inbound_webhooks.event.proofs.symmetric import Digest, Hmac
+from inbound_webhooks.event.proofs.tokens import Jwt
+
+PROOFS: dict[str, type[Any]] = {
+    "basic": Basic,
+    "body-key": BodyKey,
+    "digest": Digest,
+    "ecdsa": Ecdsa,
+    "ed25519": Ed25519,
+    "header-key": HeaderKey,
+    "hmac": Hmac,
+    "jwt": Jwt,
+    "mailgun": Mailgun,
+    "query-hmac": QueryHmac,
+    "query-key": QueryKey,
+    "sns": Sns,
+    "standard-webhooks": StandardWebhooks,
+    "twilio": Twilio,
+}
+
+DEFAULT_PURPOSE = "signing"
+
+_PURPOSE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+
+
+@dataclass(frozen=True)
+class RequiredProof:
+    """A proof that a webhook asks for, and which of its secrets it uses."""
+
+    proof: Proof
+    purpose: str = DEFAULT_PURPOSE
+
+
+def required_proof(settings: Mapping[str, Any]) -> RequiredProof:
+    """Make a proof of its settings: ``kind``, optionally ``purpose``, and the fields of its class.
+
+    :raises InvalidDefinition: names the field that is unknown, missing or of the wrong kind
+    """
+    values = dict(settings)
+    kind, purpose = values.pop("kind", None), values.pop("purpose", DEFAULT_PURPOSE)
+    made_of = PROOFS.get(kind) if isinstance(kind, str) else None
+    if made_of is None:
+        raise InvalidDefinition("proof", f"{kind!r} is none of {', '.join(PROOFS)}")
+    if not isinstance(purpose, str) or not _PURPOSE.fullmatch(purpose):
+        raise InvalidDefinition(f"proof {kind}", "its purpose is not a short word in lower case")
+    return RequiredProof(made_of(**check_settings(f"proof {kind}", made_of, values)), purpose)
+
+
+def check_secret(proofs: Sequence[RequiredProof], purpose: str, secret: str) -> None:
+    """Refuse a secret that none of the proofs of its purpose could use, before it is stored.
+
+    :raises InvalidDefinition: says what it has to look like, never the secret
+    """
+    checks = [required.proof.check_secret for required in proofs if required.purpose == purpose]
+    for check in checks or [check_text_secret]:
+        check(secret)
+
+
+def check_proofs(
+    proofs: Sequence[RequiredProof],
+    request: SignedRequest,
+    secrets: Mapping[str, Sequence[str]],
+    now: datetime,
+) -> dict[str, int]:
+    """Check every proof; return, for each purpose, the index of the secret that fitted.
+
+    ``secrets`` are the valid ones by purpose.
+
+    :raises NotProved: a proof failed, or has no secret to check with
+    """
+    used: dict[str, int] = {}
+    for required in proofs:
+        valid = secrets.get(required.purpose, ())
+        # An empty secret is one that everybody knows; it must not count beside others either.
+        if not valid or not all(valid):
+            raise NotProved(f"The webhook has no valid secret for {required.purpose}.")
+        index = required.proof.check(request, valid, now)
+        if index is not None:
+            used[required.purpose] = index
+    return used

@@ -1,0 +1,51 @@
+"""Whose address a request came from, when proxies stand in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from inbound_webhooks.errors import InvalidDefinition, InvalidSetting
+from inbound_webhooks.event.proofs.shared import Addresses
+from inbound_webhooks.settings import Settings
+
+MAX_HOPS = 20
+
+
+def trusted_proxies(settings: Settings) -> Addresses:
+    """The proxies of the setting.
+
+    :raises InvalidSetting: a block is not CIDR
+    """
+    blocks = tuple(block.strip() for block in settings.trusted_proxies.split(",") if block.strip())
+    try:
+        return Addresses(allowed=blocks)
+    except InvalidDefinition:
+        raise InvalidSetting(
+            "trusted_proxies", settings.trusted_proxies, "a list of CIDR blocks with commas"
+        ) from None
+
+
+def source_address(peer: str, forwarded_for: Iterable[str], proxies: Addresses) -> str:
+    """The sender's address: the last one in X-Forwarded-For that no trusted proxy has.
+
+    Only what trusted proxies wrote counts, so the list is read from its end; ``forwarded_for`` are the
+    header's values in order of arrival. Without a trusted proxy as peer it is the peer.
+    """
+    if not proxies.admits(peer):
+        return peer
+    hops = [hop.strip() for value in forwarded_for for hop in value.split(",")][-MAX_HOPS:]
+    address = peer
+    for hop in reversed(hops):
+        if not hop:
+            break
+        address = _without_port(hop)
+        if not proxies.admits(address):
+            break
+    return address
+
+
+def _without_port(hop: str) -> str:
+    """``203.0.113.7:443`` and ``[2001:db8::1]:443`` as some proxies write them -> the address."""
+    if hop.startswith("["):
+        return hop[1:].partition("]")[0]
+    return hop.partition(":")[0] if hop.count(":") == 1 else hop
