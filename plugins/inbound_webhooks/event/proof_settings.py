@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import re
 from collections.abc import Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from inbound_webhooks.errors import InvalidDefinition
+
+MAX_SECONDS = 366 * 86_400
 
 # https://www.rfc-editor.org/rfc/rfc9110#name-tokens
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
@@ -54,7 +55,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, tuple) and all(isinstance(item, str) and item for item in value)
     if hint is float:
         # A tolerance that is not a number would let every time in.
-        return type(value) in (int, float) and math.isfinite(value) and value > 0
+        return type(value) in (int, float) and 0 < value <= MAX_SECONDS
     return type(value) is hint
 
 
@@ -66,4 +67,9 @@ def _named(hint: Any) -> str:
         return " or ".join(_named(option) for option in get_args(hint))
     if origin is tuple:
         return "a list of texts"
-    return {str: "a text", bool: "true or false", float: "a number above 0", NoneType: "null"}[hint]
+    return {
+        str: "a text",
+        bool: "true or false",
+        float: "a number above 0 and at most a year of seconds",
+        NoneType: "null",
+    }[hint]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from inbound_webhooks.errors import InvalidDefinition, NotProved
-from inbound_webhooks.event.proof import Proof, SignedRequest, check_text_secret
+from inbound_webhooks.event.proof import Proof, SignedRequest
 from inbound_webhooks.event.proof_settings import check_settings
 from inbound_webhooks.event.proofs.asymmetric import Ecdsa, Ed25519, StandardWebhooks
 from inbound_webhooks.event.proofs.fields import Mailgun, QueryHmac, Twilio
@@ -63,14 +63,12 @@ def required_proof(settings: Mapping[str, Any]) -> RequiredProof:
     return RequiredProof(made_of(**check_settings(f"proof {kind}", made_of, values)), purpose)
 
 
-def check_secret(proofs: Sequence[RequiredProof], purpose: str, secret: str) -> None:
-    """Refuse a secret that none of the proofs of its purpose could use, before it is stored.
+def check_key(proof: Proof, secret: str) -> None:
+    """Refuse a secret that a proof could not use, before it is stored.
 
     :raises InvalidDefinition: says what it has to look like, never the secret
     """
-    checks = [required.proof.check_secret for required in proofs if required.purpose == purpose]
-    for check in checks or [check_text_secret]:
-        check(secret)
+    proof.check_secret(secret)
 
 
 def check_proofs(

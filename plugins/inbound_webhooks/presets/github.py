@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inbound_webhooks.presets.preset import Preset, Secret
+from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 PRESET = Preset(
     name="github",
@@ -12,13 +12,21 @@ PRESET = Preset(
         "In the repository (or organization) open Settings, Webhooks, Add webhook.",
         "Payload URL: {url}",
         "Content type: application/json.",
-        "Secret: the one that you gave this webhook.",
+        "Secret: {secret}",
         "Choose the events, leave Active on, and save; GitHub sends a ping.",
     ),
     proofs=({"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="},),
-    secrets=(Secret(purpose="signing", label="Secret", help="The field Secret of GitHub's webhook form"),),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="Secret",
+            help="The field Secret of GitHub's webhook form.",
+            chosen_here=True,
+        ),
+    ),
+    # Redelivery by hand keeps the id (https://docs.github.com/en/webhooks/webhook-events-and-payloads).
     dedup="${Webhook::Headers.X-GitHub-Delivery}",
-    dedup_alternative="{{ body | sha256 }}",
+    dedup_alternative=BODY_HASH,
     event_type="${Webhook::Headers.X-GitHub-Event}",
     filter_example='headers["X-GitHub-Event"] == "push" and body.ref == "refs/heads/main"',
     mapping_example={
@@ -26,5 +34,13 @@ PRESET = Preset(
         "ref": "${Webhook::Body.ref}",
         "commit": "${Webhook::Body.after}",
     },
-    notes=("GitHub signs no time and no delivery id: who captured a request can send it again under a new id.",),
+    notes=(
+        "GitHub signs no time and no delivery id: who captured a request can send it again under a new id; "
+        "the body's hash as deduplication key stops that.",
+        "GitHub repeats nothing by itself; what failed is delivered again by hand or through its API.",
+        "Form deliveries (application/x-www-form-urlencoded) carry the JSON in the field payload: "
+        "{{ (body.payload | fromjson).ref }}.",
+        "GitHub sends a ping, and every event of the subscription; a filter on X-GitHub-Event leaves them "
+        "out.",
+    ),
 )

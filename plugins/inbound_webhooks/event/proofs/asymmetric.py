@@ -92,7 +92,6 @@ class Ed25519:
         """See :class:`inbound_webhooks.event.proof.Proof`; the secrets are public keys in hex."""
         presented = DECODERS[self.encoding](request.header(self.header), self.header)
         timestamp = request.header(self.timestamp_from)
-        check_time(timestamp, now, tolerance_seconds=None)
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
         text = timestamp.encode() + request.body
         return first_key(secrets, lambda key: _hex_key(key).verify(presented, text), self.header)

@@ -144,6 +144,6 @@ class Addresses:
 def _matching(secrets: Sequence[str], presented: str, what: str) -> int:
     candidate = as_bytes(presented)
     found = first_match([as_bytes(secret) for secret in secrets], [candidate])
-    if found is None or not candidate:
+    if found is None:
         raise NotProved(f"{what} is not one of the keys.")
     return found

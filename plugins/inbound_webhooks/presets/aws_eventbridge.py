@@ -1,0 +1,41 @@
+"""Amazon EventBridge API destinations."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import Preset, Secret
+
+PRESET = Preset(
+    name="aws-eventbridge",
+    title="Amazon EventBridge (API destination)",
+    documentation_url="https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-api-destinations.html",
+    steps=(
+        "In EventBridge open API destinations, Connections, Create connection: custom, API key.",
+        "API key name: X-Api-Key; value: {secret}",
+        "Create an API destination with this connection, method POST, endpoint: {url}",
+        "Make it the target of a rule, with a dead-letter queue.",
+    ),
+    proofs=({"kind": "header-key", "header": "X-Api-Key"},),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="API key",
+            help="The value of the connection's API key.",
+            chosen_here=True,
+        ),
+    ),
+    signs_body=False,
+    dedup="${Webhook::Body.id}",
+    event_type="${Webhook::Body.detail-type}",
+    filter_example='body.source == "aws.s3" and body["detail-type"] == "Object Created"',
+    mapping_example={
+        "bucket": "${Webhook::Body.detail.bucket.name}",
+        "key": "${Webhook::Body.detail.object.key}",
+    },
+    response_status=200,
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "EventBridge signs nothing: the key comes with every request as it is.",
+        "EventBridge repeats for up to 24 hours after 429 and 5xx, not after other errors.",
+    ),
+)

@@ -1,0 +1,34 @@
+"""Any sender that can add a header."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
+
+PRESET = Preset(
+    name="generic-api-key",
+    title="Any sender with an API key",
+    documentation_url="https://www.rfc-editor.org/rfc/rfc6750",
+    steps=(
+        "Give the sender the URL {url}",
+        "Let it add the header X-Api-Key: {secret}",
+        "For Authorization: Bearer, set header and prefix of the proof to Authorization and Bearer.",
+    ),
+    proofs=({"kind": "header-key", "header": "X-Api-Key", "prefix": ""},),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="API key",
+            help="The key that the sender adds, 32 random characters or more.",
+            chosen_here=True,
+        ),
+    ),
+    signs_body=False,
+    dedup_alternative=BODY_HASH,
+    event_type="${Webhook::Body.type}",
+    filter_example='body.type == "order.created"',
+    mapping_example={"type": "${Webhook::Body.type}", "data": "${Webhook::Body.data}"},
+    notes=(
+        "The key comes with every request as it is and covers nothing: who sees one request can send any. "
+        "A sender that can sign is better off with generic-hmac.",
+    ),
+)

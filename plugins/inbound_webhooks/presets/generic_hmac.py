@@ -1,0 +1,45 @@
+"""Any sender that signs the body with a shared secret."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
+
+PRESET = Preset(
+    name="generic-hmac",
+    title="Any sender with an HMAC signature",
+    documentation_url="https://www.rfc-editor.org/rfc/rfc2104",
+    steps=(
+        "Give the sender the URL {url} and the secret {secret}",
+        "Set header, algorithm, encoding and prefix of the proof to what the sender documents.",
+        "Where the sender signs more than the body, write it down in signed: {timestamp}.{body}, with "
+        "timestamp_from the header that carries the time.",
+    ),
+    proofs=(
+        {
+            "kind": "hmac",
+            "header": "X-Signature",
+            "algorithm": "sha256",
+            "encoding": "hex",
+            "prefix": "",
+            "signed": "{body}",
+        },
+    ),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="Secret",
+            help="The secret that the sender signs with, 32 random bytes or more.",
+            chosen_here=True,
+        ),
+    ),
+    dedup_alternative=BODY_HASH,
+    event_type="${Webhook::Body.type}",
+    filter_example='body.type == "order.created"',
+    mapping_example={"type": "${Webhook::Body.type}", "data": "${Webhook::Body.data}"},
+    notes=(
+        "A signature without a time holds for ever: who captured a request can send it again. Sign a time, "
+        "or "
+        "take the body's hash as deduplication key where no two events look the same.",
+        "The algorithm is the one that is set here, whatever a header says.",
+    ),
+)

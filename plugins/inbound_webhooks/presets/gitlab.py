@@ -1,0 +1,49 @@
+"""GitLab project and group webhooks with a secret token, which comes as it is."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
+
+PRESET = Preset(
+    name="gitlab",
+    title="GitLab (secret token)",
+    documentation_url="https://docs.gitlab.com/user/project/integrations/webhooks/",
+    steps=(
+        "In the project or group open Settings, Webhooks, Add new webhook.",
+        "URL: {url}",
+        "Secret token: {secret}",
+        "Choose the triggers, leave SSL verification on, and save.",
+        "Test, Push events sends one.",
+    ),
+    proofs=({"kind": "header-key", "header": "X-Gitlab-Token"},),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="Secret token",
+            help="The field Secret token of GitLab's webhook form.",
+            chosen_here=True,
+        ),
+    ),
+    signs_body=False,
+    # X-Gitlab-Event-UUID is shared by hooks that hooks set off; Idempotency-Key (17.4) stays over a resend.
+    dedup="${Webhook::Headers.Idempotency-Key}",
+    dedup_alternative=BODY_HASH,
+    event_type="${Webhook::Headers.X-Gitlab-Event}",
+    filter_example='headers["X-Gitlab-Event"] == "Push Hook" and body.ref == "refs/heads/main"',
+    mapping_example={
+        "project": "${Webhook::Body.project.path_with_namespace}",
+        "ref": "${Webhook::Body.ref}",
+        "commit": "${Webhook::Body.checkout_sha}",
+    },
+    response_status=200,
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "The token comes with every request as it is and covers nothing: who sees one request can send any. "
+        "GitLab's signing token (preset gitlab-signed) does not have that weakness.",
+        "GitLab switches a webhook off for good after four answers in a row that are 4xx, so while this one "
+        "is disabled it answers 503, after which GitLab waits and tries again.",
+        "The same event may come twice, through a webhook of the project and one of its group.",
+        "GitLab before 17.4 sends no Idempotency-Key; then nothing is deduplicated.",
+    ),
+)

@@ -1,0 +1,49 @@
+"""Google Cloud Pub/Sub push subscriptions, and Cloud Storage through them."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import Preset, Secret
+
+PRESET = Preset(
+    name="google-pubsub",
+    title="Google Cloud Pub/Sub (Cloud Storage)",
+    documentation_url="https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
+    steps=(
+        "Create a subscription: delivery type Push, endpoint URL: {url}",
+        "To have the sender proved: enable authentication, choose a service account, and put audience and "
+        "email into the proof.",
+        "Then give this webhook Google's key set (https://www.googleapis.com/oauth2/v3/certs) as its secret.",
+        "For Cloud Storage: gcloud storage buckets notifications create gs://BUCKET --topic=TOPIC.",
+    ),
+    proofs=({"kind": "jwt", "algorithms": ["RS256"], "issuer": "https://accounts.google.com"},),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="Google's key set",
+            help="The JSON of https://www.googleapis.com/oauth2/v3/certs. Google changes it about every "
+            "week; without one only the URL's token protects this webhook.",
+            optional=True,
+        ),
+    ),
+    signs_body=False,
+    dedup="${Webhook::Body.message.messageId}",
+    event_type="${Webhook::Body.message.attributes.eventType}",
+    filter_example='body.message.attributes.eventType == "OBJECT_FINALIZE"',
+    mapping_example={
+        "bucket": "${Webhook::Body.message.attributes.bucketId}",
+        "object": "${Webhook::Body.message.attributes.objectId}",
+        "data": "{{ body.message.data | b64decode }}",
+    },
+    response_status=200,
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "Google's token says who sends and to whom; it does not cover the body.",
+        "Without audience and email in the proof every service account of Google's gets in that knows the "
+        "URL.",
+        "Google's keys change about every week and are not fetched here: whoever gives them has to renew "
+        "them.",
+        "Pub/Sub repeats everything that is not a success until the message's retention ends, 7 days by "
+        "default.",
+    ),
+)

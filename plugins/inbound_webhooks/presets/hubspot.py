@@ -1,0 +1,46 @@
+"""HubSpot app webhooks, signature version 3."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import Preset, Secret
+
+PRESET = Preset(
+    name="hubspot",
+    title="HubSpot",
+    documentation_url="https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
+    steps=(
+        "In the developer account open the app, Auth, and give its client secret to this webhook.",
+        "Open Webhooks, Target URL: {url}",
+        "Create the subscriptions and activate them.",
+    ),
+    proofs=(
+        {
+            "kind": "hmac",
+            "header": "X-HubSpot-Signature-v3",
+            "encoding": "base64",
+            "signed": "{method}{url}{body}{timestamp}",
+            "timestamp_from": "X-HubSpot-Request-Timestamp",
+            "timestamp_milliseconds": True,
+            "tolerance_seconds": 300,
+        },
+    ),
+    secrets=(Secret(purpose="signing", label="Client secret", help="The app's Auth, Client secret."),),
+    # attemptNumber changes from one attempt to the next, so a batch that is repeated has another hash.
+    dedup="{{ body[0].eventId ~ '-' ~ body[0].subscriptionId if body | length == 1 else body | sha256 }}",
+    event_type="${Webhook::Body[0].subscriptionType}",
+    filter_example='body[0].subscriptionType == "contact.creation"',
+    mapping_example={"events": "${Webhook::Body}"},
+    response_status=200,
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "One request carries up to 100 events; it is one run. A repeated batch of several is another run, "
+        "since it carries the number of the attempt.",
+        "HubSpot signs the URL that it calls: this server has to know it by the same host and path, so "
+        "behind "
+        "a proxy the public URL has to be set.",
+        "HubSpot does not repeat after 400, 401, 403, 404 and 405, so while this webhook is disabled it "
+        "answers 503.",
+        "The older versions 1 and 2 are plain digests: kind digest with the header X-HubSpot-Signature.",
+    ),
+)

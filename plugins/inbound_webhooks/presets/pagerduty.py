@@ -1,0 +1,45 @@
+"""PagerDuty V3 webhook subscriptions."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import Preset, Secret
+
+PRESET = Preset(
+    name="pagerduty",
+    title="PagerDuty",
+    documentation_url="https://developer.pagerduty.com/docs/verifying-webhook-signatures",
+    steps=(
+        "In PagerDuty open Integrations, Generic Webhooks (v3), New Webhook.",
+        "Webhook URL: {url}",
+        "Choose scope and events, add it.",
+        "Copy the secret that shows once, and give it to this webhook.",
+    ),
+    proofs=({"kind": "hmac", "header": "X-PagerDuty-Signature", "prefix": "v1=", "layout": "list"},),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="Webhook secret",
+            help="PagerDuty shows it once, when the subscription is created.",
+        ),
+    ),
+    dedup="${Webhook::Headers.X-Webhook-Id}",
+    dedup_alternative="${Webhook::Body.event.id}",
+    event_type="${Webhook::Body.event.event_type}",
+    filter_example='body.event.event_type == "incident.triggered" and body.event.data.urgency == "high"',
+    mapping_example={
+        "type": "${Webhook::Body.event.event_type}",
+        "incident": "${Webhook::Body.event.data.id}",
+        "service": "${Webhook::Body.event.data.service.summary}",
+    },
+    response_status=202,
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "PagerDuty signs no time, and X-Webhook-Id stands outside the signature: who captured a request can "
+        "send it again under a new one; the event's id as deduplication key stops that.",
+        "PagerDuty drops an event after a 4xx, and switches off for a day after three in a row, so while "
+        "this "
+        "webhook is disabled it answers 503.",
+        "Events come in order for each incident: a slow answer holds up the next.",
+    ),
+)

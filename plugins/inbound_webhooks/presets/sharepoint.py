@@ -1,0 +1,45 @@
+"""SharePoint list webhooks."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import Preset, Secret
+
+PRESET = Preset(
+    name="sharepoint",
+    title="SharePoint lists",
+    documentation_url="https://learn.microsoft.com/sharepoint/dev/apis/webhooks/overview-sharepoint-webhooks",
+    steps=(
+        "POST to …/_api/web/lists('LIST-ID')/subscriptions with notificationUrl: {url}",
+        "In the same request, clientState: {secret}",
+        "SharePoint asks for a validation token at once; this webhook has to be enabled to answer it.",
+        "Renew the subscription within 180 days; this webhook does not do that.",
+    ),
+    proofs=({"kind": "body-key", "items": "value", "field": "clientState"},),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="clientState",
+            help="The clientState of the subscription; without one only the URL's token protects it.",
+            chosen_here=True,
+            optional=True,
+        ),
+    ),
+    signs_body=False,
+    handshake="sharepoint",
+    event_type="${Webhook::Body.value[0].resource}",
+    filter_example='body.value[0].siteUrl == "/sites/finance"',
+    mapping_example={
+        "list": "${Webhook::Body.value[0].resource}",
+        "site": "${Webhook::Body.value[0].siteUrl}",
+    },
+    response_status=200,
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "SharePoint says that a list has changed, not how: the DAG asks GetChanges with its last change "
+        "token.",
+        "Every notification of a list looks the same, so there is no deduplication key: a repetition is "
+        "another run.",
+        "SharePoint signs nothing: clientState comes with every request as it is.",
+    ),
+)

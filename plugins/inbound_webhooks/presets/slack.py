@@ -1,0 +1,54 @@
+"""Slack's Events API."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import Preset, Secret
+
+SLACK_PROOF = {
+    "kind": "hmac",
+    "header": "X-Slack-Signature",
+    "prefix": "v0=",
+    "signed": "v0:{timestamp}:{body}",
+    "timestamp_from": "X-Slack-Request-Timestamp",
+    "tolerance_seconds": 300,
+}
+"""https://docs.slack.dev/authentication/verifying-requests-from-slack"""
+
+SLACK_SECRET = Secret(
+    purpose="signing",
+    label="Signing secret",
+    help="In the app's settings: Basic Information, App Credentials, Signing Secret.",
+)
+
+PRESET = Preset(
+    name="slack",
+    title="Slack events",
+    documentation_url="https://docs.slack.dev/apis/events-api/using-http-request-urls",
+    steps=(
+        "At api.slack.com/apps open the app, Basic Information, and give its signing secret to this webhook.",
+        "Open Event Subscriptions, switch it on, Request URL: {url}",
+        "Slack sends a challenge at once; this webhook has to be enabled to answer it.",
+        "Subscribe to the events, save, and reinstall the app where Slack asks for it.",
+    ),
+    proofs=(SLACK_PROOF,),
+    secrets=(SLACK_SECRET,),
+    handshake="slack",
+    dedup="${Webhook::Body.event_id}",
+    event_type="${Webhook::Body.event.type}",
+    filter_example='body.event.type == "message" and body.event.channel == "C024BE91L"',
+    mapping_example={
+        "type": "${Webhook::Body.event.type}",
+        "user": "${Webhook::Body.event.user}",
+        "text": "${Webhook::Body.event.text}",
+    },
+    response_status=200,
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "Slack waits 3 seconds, then sends again, three times in all; the event id stays the same.",
+        "Slack switches an app's events off when nearly all of them fail within an hour.",
+        "A regenerated signing secret holds at once, without an overlap.",
+        "Interactivity comes as a form with the JSON in the field payload: "
+        "{{ (body.payload | fromjson).type }}.",
+    ),
+)

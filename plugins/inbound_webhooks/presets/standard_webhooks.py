@@ -1,0 +1,34 @@
+"""Any sender that follows Standard Webhooks."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import Preset, Secret
+
+PRESET = Preset(
+    name="standard-webhooks",
+    title="Standard Webhooks",
+    documentation_url="https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
+    steps=(
+        "Add an endpoint at the sender's with the URL {url}",
+        "Give this webhook the endpoint's secret: whsec_… where it is shared, whpk_… where it is a public "
+        "key.",
+    ),
+    proofs=({"kind": "standard-webhooks"},),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="Signing secret",
+            help="whsec_ (shared secret) or whpk_ (Ed25519 public key) and Base64.",
+        ),
+    ),
+    dedup="${Webhook::Headers.webhook-id}",
+    event_type="${Webhook::Body.type}",
+    filter_example='body.type == "contact.created"',
+    mapping_example={"type": "${Webhook::Body.type}", "data": "${Webhook::Body.data}"},
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "410 makes a sender that follows the specification switch the endpoint off; nothing here answers so.",
+        "While a secret is rolled, several signatures come in one header; any one is enough.",
+    ),
+)

@@ -1,0 +1,51 @@
+"""Stripe webhook endpoints."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import Preset, Secret
+
+PRESET = Preset(
+    name="stripe",
+    title="Stripe",
+    documentation_url="https://docs.stripe.com/webhooks/signature",
+    steps=(
+        "In the Dashboard open Developers (Workbench), Webhooks, and add a destination.",
+        "Choose the events, then Webhook endpoint.",
+        "Endpoint URL: {url}",
+        "Create it, reveal its signing secret (whsec_…) and give it to this webhook.",
+    ),
+    proofs=(
+        {
+            "kind": "hmac",
+            "header": "Stripe-Signature",
+            "layout": "pairs",
+            "prefix": "v1",
+            "timestamp_from": "t",
+            "signed": "{timestamp}.{body}",
+            "tolerance_seconds": 300,
+        },
+    ),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="Signing secret",
+            help="The endpoint's signing secret, whole, with whsec_ in front.",
+        ),
+    ),
+    dedup="${Webhook::Body.id}",
+    event_type="${Webhook::Body.type}",
+    filter_example='body.type == "invoice.paid" and body.livemode',
+    mapping_example={
+        "event_id": "${Webhook::Body.id}",
+        "type": "${Webhook::Body.type}",
+        "object_id": "${Webhook::Body.data.object.id}",
+    },
+    response_status=200,
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "The signed time may be 300 s off, on either side; a shorter window loses events when clocks differ.",
+        "Stripe keeps no order between events, and tries for up to three days.",
+        "While a secret is rolled Stripe signs with the old and the new one; either is enough.",
+    ),
+)

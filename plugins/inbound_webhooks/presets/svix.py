@@ -1,0 +1,34 @@
+"""Senders that use Svix: Clerk, Resend, and many more."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import Preset, Secret
+
+PRESET = Preset(
+    name="svix",
+    title="Svix",
+    documentation_url="https://docs.svix.com/receiving/verifying-payloads/how",
+    steps=(
+        "In the sender's webhook portal choose Add Endpoint, URL: {url}",
+        "Choose the events and create it.",
+        "Give this webhook the endpoint's signing secret (whsec_…).",
+    ),
+    proofs=({"kind": "standard-webhooks", "header_prefix": "svix-"},),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="Signing secret",
+            help="The endpoint's signing secret, whsec_ and Base64.",
+        ),
+    ),
+    dedup="${Webhook::Headers.svix-id}",
+    event_type="${Webhook::Body.type}",
+    filter_example='body.type == "user.created"',
+    mapping_example={"type": "${Webhook::Body.type}", "data": "${Webhook::Body.data}"},
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "Svix switches an endpoint off after five days of failures.",
+        "Senders may use the headers webhook-… instead of svix-…: then take the preset standard-webhooks.",
+    ),
+)

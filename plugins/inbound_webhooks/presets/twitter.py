@@ -1,0 +1,47 @@
+"""X (Twitter) account activity webhooks."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
+
+PRESET = Preset(
+    name="twitter",
+    title="X (Twitter)",
+    documentation_url="https://docs.x.com/x-api/webhooks/introduction",
+    steps=(
+        "At developer.x.com open the app, Keys and tokens, and give its consumer secret to this webhook.",
+        "POST to https://api.x.com/2/webhooks with url: {url}",
+        "X sends a crc_token at once, and again later; this webhook has to be enabled to answer it.",
+        "Add the subscriptions.",
+    ),
+    proofs=(
+        {
+            "kind": "hmac",
+            "header": "x-twitter-webhooks-signature",
+            "prefix": "sha256=",
+            "encoding": "base64",
+        },
+    ),
+    secrets=(
+        Secret(
+            purpose="signing", label="Consumer secret", help="The app's API key secret (consumer secret)."
+        ),
+    ),
+    handshake="twitter",
+    dedup=BODY_HASH,
+    event_type="{{ 'tweet_create_events' if body.tweet_create_events is defined else '' }}",
+    filter_example="body.tweet_create_events is defined",
+    mapping_example={
+        "account": "${Webhook::Body.for_user_id}",
+        "posts": "${Webhook::Body.tweet_create_events}",
+    },
+    response_status=200,
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "The answer to crc_token is signed with the secret that signs events, and anyone who knows the URL "
+        "may ask; only a short token is answered, so that nobody can have a forged event signed.",
+        "X signs no time: who captured a request can send it again; the body's hash as deduplication key "
+        "stops that for as long as deliveries are kept.",
+    ),
+)

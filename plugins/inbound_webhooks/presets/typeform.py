@@ -1,0 +1,41 @@
+"""Typeform webhooks."""
+
+from __future__ import annotations
+
+from inbound_webhooks.presets.preset import Preset, Secret
+
+PRESET = Preset(
+    name="typeform",
+    title="Typeform",
+    documentation_url="https://www.typeform.com/developers/webhooks/secure-your-webhooks/",
+    steps=(
+        "Open the form, Connect, Webhooks, Add a webhook.",
+        "Endpoint: {url}",
+        "Edit it, Secret: {secret}",
+        "Switch the webhook on.",
+    ),
+    proofs=({"kind": "hmac", "header": "Typeform-Signature", "prefix": "sha256=", "encoding": "base64"},),
+    secrets=(
+        Secret(
+            purpose="signing",
+            label="Secret",
+            help="The field Secret of the form's webhook.",
+            chosen_here=True,
+        ),
+    ),
+    dedup="${Webhook::Body.event_id}",
+    event_type="${Webhook::Body.event_type}",
+    filter_example='body.form_response.form_id == "aBcDefGhIj"',
+    mapping_example={
+        "form": "${Webhook::Body.form_response.form_id}",
+        "answers": "${Webhook::Body.form_response.answers}",
+    },
+    response_status=200,
+    disabled_status=503,
+    invalid_status=202,
+    notes=(
+        "Typeform signs no time: who captured a request can send it again, which the event's id, being "
+        "signed, stops for as long as deliveries are kept.",
+        "404 and 410 may make Typeform switch the webhook off.",
+    ),
+)
