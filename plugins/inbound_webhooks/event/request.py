@@ -201,10 +201,12 @@ def title_case(name: str) -> str:
 MASK = "***"
 
 _CREDENTIAL_NAME = re.compile(
-    r"auth|cookie|token|secret|signature|passw|hmac|credential|api-?key|access-?key|session|^sig$|^code$|^key$",
+    r"auth|cookie|token|secret|signature|passw|hmac|credential|session"
+    r"|(api|access)[-_]?key|(^|[-_])key($|[-_])|^sig$|^code$",
     re.IGNORECASE,
 )
-_HARMLESS_NAME = re.compile(r"idempotency", re.IGNORECASE)
+# Names of senders' own that only look like one: Bitbucket's event type, ids for deduplication.
+_HARMLESS_NAME = re.compile(r"idempotency|event-key", re.IGNORECASE)
 
 
 def is_credential(name: str) -> bool:

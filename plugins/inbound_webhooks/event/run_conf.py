@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 from jsonschema import FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 from jsonschema.validators import validator_for
+from referencing.exceptions import Unresolvable
 
 from inbound_webhooks.errors import ExpressionFailed, InvalidDefinition, ParameterRefused, TemplateRefused
 from inbound_webhooks.event import json_text
@@ -19,6 +21,12 @@ from inbound_webhooks.event.request import Body, DataSources, without_credential
 from inbound_webhooks.event.values import Nothing, plain, text
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
+
+# What jsonschema lets through of re, of numbers beyond float and of references that lead nowhere.
+_VALIDATOR_FAULTS = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+    re.error, Unresolvable,
+)  # fmt: skip
 
 NO_DEFAULT = object()
 """The default of a parameter that has none."""
@@ -54,7 +62,9 @@ class Parameter:
     def _validator(self) -> Any:
         # The same checks as Airflow's SerializedParam.resolve makes.
         schema = dict(self.schema)
-        return validator_for(schema)(schema, format_checker=FormatChecker())
+        made_of = validator_for(schema)
+        made_of.check_schema(schema)
+        return made_of(schema, format_checker=FormatChecker())
 
     def refusal(self, value: Any) -> str | None:
         """Why the schema refuses a value, or None."""
@@ -66,6 +76,8 @@ class Parameter:
             return _reason(error)
         except SchemaError:
             return "the DAG's schema for it is not a JSON Schema"
+        except _VALIDATOR_FAULTS as error:
+            return f"it cannot be checked against the DAG's schema ({type(error).__name__})"
         return None
 
 
@@ -153,12 +165,17 @@ def _read(written: str, types: frozenset[str]) -> Any:
     if "integer" in types and _INTEGER.fullmatch(written):
         return int(written)
     if "number" in types and _NUMBER.fullmatch(written):
-        return int(written) if _INTEGER.fullmatch(written) else float(written)
+        return _read_number(written)
     if "boolean" in types and written.lower() in _BOOLEANS:
         return _BOOLEANS[written.lower()]
     if types & {"object", "array"}:
         return _read_container(written, types)
     return written
+
+
+def _read_number(written: str) -> Any:
+    number = int(written) if _INTEGER.fullmatch(written) else float(written)
+    return number if isinstance(number, int) or math.isfinite(number) else written
 
 
 def _read_container(written: str, types: frozenset[str]) -> Any:
@@ -190,12 +207,15 @@ def _json_types(value: Any) -> frozenset[str]:
 
 def _schema_types(schema: Mapping[str, Any]) -> set[str]:
     named = schema.get("type")
-    types = {named} if isinstance(named, str) else set(named or ())
-    for alternatives in (schema.get("anyOf"), schema.get("oneOf")):
-        for alternative in alternatives or ():
-            if isinstance(alternative, Mapping):
-                types |= _schema_types(alternative)
+    types = {named} if isinstance(named, str) else set(_list(named))
+    for alternative in (*_list(schema.get("anyOf")), *_list(schema.get("oneOf"))):
+        if isinstance(alternative, Mapping):
+            types |= _schema_types(alternative)
     return types
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _whole_event(sources: DataSources) -> dict[str, Any]:
