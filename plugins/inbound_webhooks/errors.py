@@ -95,6 +95,10 @@ class MethodNotAllowed(RequestError):
 class WebhookDisabled(RequestError):
     """This webhook is disabled."""
 
+    def __init__(self, status: int = 403) -> None:
+        self.status = status
+        super().__init__()
+
 
 class BodyTooLarge(RequestError):
     """The body is larger than this server accepts."""
@@ -103,6 +107,10 @@ class BodyTooLarge(RequestError):
         self.limit_bytes = limit_bytes
         what = "inflated body" if inflated else "body"
         super().__init__(f"The {what} is larger than {limit_bytes} bytes.")
+
+
+class HostInvalid(RequestError):
+    """The Host header is not the name of a host."""
 
 
 class BodyIncomplete(RequestError):
@@ -153,6 +161,10 @@ class TokenUnreadable(Unavailable):
 
 class DefinitionUnusable(Unavailable):
     """The webhook's definition does not compile in this version."""
+
+
+class ReceiverFault(Unavailable):
+    """Something went wrong here; the sender should try again."""
 
 
 class TooBusy(Unavailable):

@@ -9,6 +9,7 @@ import pytest
 from inbound_webhooks.errors import BodyMalformed
 from inbound_webhooks.event.request import (
     MAX_FORM_FIELDS,
+    Body,
     One,
     Values,
     is_credential,
@@ -296,3 +297,20 @@ def test_a_query_without_credentials_is_shown_as_sent(query):
 
 def test_each_of_several_credentials_is_masked():
     assert mask_query(f"token={SECRET}&token={SECRET}2&token") == "token=***&token=***&token"
+
+
+def test_two_content_encodings_are_one_header_that_is_not_supported():
+    both = request(headers=[("Content-Encoding", "gzip"), ("Content-Encoding", "br")])
+    assert both.combined_header("content-encoding") == "gzip, br"
+
+
+def test_an_address_that_a_proxy_wrote_down_is_not_shown():
+    assert is_credential("X-Original-URI")
+    assert is_credential("X-Forwarded-Uri")
+
+
+def test_a_source_counts_as_yes_where_it_holds_something():
+    assert not Values([])
+    assert Values([("a", "")])
+    assert not Body(b"", "text/plain")
+    assert "a" in Body(b'{"a": 1}', "application/json")

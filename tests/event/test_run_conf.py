@@ -412,3 +412,32 @@ def test_the_whole_conf_has_a_longest_size():
 def test_conf_is_compact_json_with_its_own_letters():
     conf = {"a": [1, 1.0, None, True], "ü": "😀", "n": 820982911946154508}
     assert dump_conf(conf) == '{"a":[1,1.0,null,true],"ü":"😀","n":820982911946154508}'
+
+
+@pytest.mark.parametrize(("items", "refused"), [(300, False), (301, True)])
+def test_a_list_of_objects_that_would_be_compared_each_with_each_has_an_end(items, refused):
+    event = sources({"v": [{"a": number} for number in range(items)]})
+    schema = {"type": "array", "uniqueItems": True}
+    if refused:
+        with pytest.raises(ParameterRefused, match="parameter p"):
+            conf_of({"p": "${Webhook::Body.v}"}, event, p=schema)
+    else:
+        assert len(conf_of({"p": "${Webhook::Body.v}"}, event, p=schema)["p"]) == items
+
+
+def test_many_different_texts_may_have_to_be_unique():
+    event = sources({"v": [str(number) for number in range(5_000)]})
+    schema = {"type": "array", "uniqueItems": True}
+    assert len(conf_of({"p": "${Webhook::Body.v}"}, event, p=schema)["p"]) == 5_000
+
+
+def test_a_schema_that_leads_elsewhere_is_not_fetched():
+    schema = {"$ref": "http://127.0.0.1:9/schema.json"}
+    with pytest.raises(ParameterRefused, match="_WrappedReferencingError"):
+        conf_of({"p": "${Webhook::Body.v}"}, sources({"v": 1}), p=schema)
+
+
+def test_a_conf_of_many_copies_is_refused_before_it_is_written():
+    event = sources({"x": "a" * 1_000_000})
+    with pytest.raises(ParameterRefused, match="longer than"):
+        dump_conf(conf_of({"p": "{{ [" + "body.x, " * 200 + "] }}"}, event))

@@ -63,14 +63,22 @@ class Dispatcher:
         :raises DatabaseUnavailable: nothing of the batch was recorded
         """
         now = self._now()
+        passed_over: set[str] = set()
+        while webhook_ids := self._due_webhooks(now, passed_over):
+            if done := self._dispatch(webhook_ids, now):
+                return done
+            # Another dispatcher has them, or somebody is changing them: on with the others.
+            passed_over |= webhook_ids
+        return 0
+
+    def _due_webhooks(self, now: datetime, passed_over: set[str]) -> set[str]:
         with transaction() as connection:
-            webhook_ids = queries.due_webhooks(connection, now, self._batch_size)
-        return self._dispatch(webhook_ids, now) if webhook_ids else 0
+            return queries.due_webhooks(connection, now, self._batch_size, without=passed_over)
 
     def _drained(self) -> bool:
         """Handle a batch; False while there may be more."""
         try:
-            return self.dispatch_due() < self._batch_size
+            return self.dispatch_due() == 0
         except DatabaseUnavailable:
             return True  # logged where it was noticed; the next poll tries again
         except Exception as error:  # noqa: BLE001 - one bad round must not end the only dispatcher

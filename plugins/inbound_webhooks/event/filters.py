@@ -81,7 +81,8 @@ def to_datetime(value: Any, format: str | None = None) -> str:
 
 
 def _moment(written: str) -> Any:
-    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", written):
+    # Eight digits are a date, 20241231: as seconds they would lie before 1974.
+    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", written) and not re.fullmatch(r"[0-9]{8}", written):
         number = float(written)
         return pendulum.from_timestamp(number / 1000 if number >= _MILLISECONDS_FROM else number)
     return pendulum.parse(written) if re.match(r"[0-9]{4}-?[0-9W]", written) else None

@@ -50,6 +50,19 @@ def dump(value: Any, default: Callable[[Any], Any] | None = None) -> str:
         raise JsonRefused("a number in it is not finite or too long, or it is nested too deeply") from None
 
 
+def least_chars(value: Any, known: dict[int, int] | None = None) -> int:
+    """A lower bound of the length of a value's JSON, each part counted as often as it is referred to."""
+    known = {} if known is None else known
+    if isinstance(value, str):
+        return len(value)
+    if not isinstance(value, (dict, list, tuple)):
+        return 1
+    if id(value) not in known:
+        parts = (*value, *value.values()) if isinstance(value, dict) else value
+        known[id(value)] = sum(least_chars(part, known) for part in parts)
+    return known[id(value)]
+
+
 def unstorable_reason(value: Any, text: str) -> str | None:
     """Say why PostgreSQL's jsonb would refuse a value, or None; ``text`` is its dump.
 

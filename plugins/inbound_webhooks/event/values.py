@@ -130,7 +130,7 @@ def to_json(value: Any) -> str:
     if isinstance(value, JsonText):
         return value
     value = plain(value)
-    bounded(_least_json_chars(value, {}))
+    bounded(json_text.least_chars(value))
     try:
         written = json_text.dump(value, default=_plain_source)
     except json_text.JsonRefused as error:
@@ -144,18 +144,6 @@ def _plain_source(value: Any) -> Any:
     if isinstance(value, (Body, Values, Nothing)):
         return plain(value)
     raise json_text.JsonRefused("it is none that JSON has")
-
-
-def _least_json_chars(value: Any, known: dict[int, int]) -> int:
-    """A lower bound of the length of a value's JSON, each part counted as often as it is referred to."""
-    if isinstance(value, str):
-        return len(value)
-    if not isinstance(value, (dict, list, tuple)):
-        return 1
-    if id(value) not in known:
-        parts = (*value, *value.values()) if isinstance(value, dict) else value
-        known[id(value)] = sum(_least_json_chars(part, known) for part in parts)
-    return known[id(value)]
 
 
 def as_plain_text(value: Any) -> str:

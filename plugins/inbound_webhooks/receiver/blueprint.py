@@ -5,12 +5,13 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 
-from inbound_webhooks.errors import RequestError
+from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.event.response import Answer
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.door import door
-from inbound_webhooks.receiver.guard import ADMISSION, TOKEN_MASK
-from inbound_webhooks.receiver.receive import Admission, RequestHead, utc_now
+from inbound_webhooks.receiver.guard import ADMISSION
+from inbound_webhooks.receiver.receive import Admission, utc_now
 
 blueprint = Blueprint("inbound_webhooks", __name__)
 
@@ -29,34 +30,23 @@ def _without_csrf_token(state: BlueprintSetupState) -> None:
     provide_automatic_options=False,
 )
 def webhook(webhook_id: str, token: str) -> Response:
-    """Answer one request that the guard let in (or, without a guard, that passes here)."""
-    inbound = InboundRequest(
-        method=request.method,
-        query_string=request.query_string.decode("ascii", "replace"),
-        headers=tuple(request.headers.items()),
-        # Not flask's own reader: it gives nothing for a chunked body, which has no Content-Length.
-        body=request.environ["wsgi.input"].read(),
-        source_ip=request.remote_addr or "",
-        received_at=utc_now(),
-    )
-    try:
-        answer = door().receive(_admission(webhook_id, token), inbound)
-    except RequestError as error:
-        answer = answers.rejected(error)
+    """Answer one request that the guard let in; the path has neither its token nor any say here."""
+    admission = ADMISSION.get()
+    answer = answers.rejected(UnknownWebhook()) if admission is None else _answer(admission)
     response = Response(answer.body, answer.status)
     for name, value in answer.all_headers:
         response.headers[name] = value
     return response
 
 
-def _admission(webhook_id: str, token: str) -> Admission:
-    if token == TOKEN_MASK and (admission := ADMISSION.get()) is not None:
-        return admission
-    head = RequestHead(
+def _answer(admission: Admission) -> Answer:
+    inbound = InboundRequest(
         method=request.method,
-        webhook_id=webhook_id,
-        token=token,
-        content_length=request.headers.get("Content-Length", ""),
-        source_ip=request.remote_addr or "",
+        query_string=request.query_string.decode("ascii"),
+        headers=tuple(request.headers.items()),
+        # Not flask's own reader: it gives nothing for a chunked body, which has no Content-Length.
+        body=request.environ["wsgi.input"].read(),
+        source_ip=admission.head.source_ip,
+        received_at=utc_now(),
     )
-    return door().admit(head)
+    return door().receive(admission, inbound)

@@ -40,7 +40,9 @@ def decide(
     """
     webhook, delivery_id = definition.webhook, uuid6.uuid7().hex
     try:
-        content = inflate(request.body, request.header("Content-Encoding"), limit_bytes=max_body_bytes)
+        content = inflate(
+            request.body, request.combined_header("Content-Encoding"), limit_bytes=max_body_bytes
+        )
         sources = sources_of(webhook, request, content, delivery_id)
         conf = dump_conf(definition.mapping.conf(sources, params))
     except ContentRefused as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from sqlalchemy import Connection
@@ -9,6 +10,8 @@ from sqlalchemy import Connection
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import Delivery, State
+
+log = logging.getLogger(__name__)
 
 
 class Inbox:
@@ -37,9 +40,15 @@ class Inbox:
             if actor is not None:
                 _audit_replay(connection, delivery, actor)
         if delivery.state == State.ACCEPTED:
-            for listener in self._listeners:
-                listener()
+            self._tell()
         return True
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            try:
+                listener()
+            except Exception as error:  # noqa: BLE001 - the delivery is committed, and its answer must say so
+                log.error("inbox listener failed action=listener_failed kind=%s", type(error).__name__)
 
 
 def _audit_replay(connection: Connection, delivery: Delivery, actor: str) -> None:

@@ -7,8 +7,10 @@ body is read), then decompression, conf, commit, answer (:meth:`Receiver.receive
 from __future__ import annotations
 
 import hmac
+import logging
 import re
 import secrets
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -17,6 +19,7 @@ from inbound_webhooks.errors import (
     BodyTooLarge,
     DatabaseUnavailable,
     MethodNotAllowed,
+    ReceiverFault,
     RequestError,
     TokenUnreadable,
     TooBusy,
@@ -37,6 +40,8 @@ from inbound_webhooks.storage.dags import DagCache
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.queries import Rejection, Token, Webhook
+
+log = logging.getLogger(__name__)
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
 DAG_RECHECK_SECONDS = 2.0
@@ -103,10 +108,7 @@ class Receiver:
             raise BodyTooLarge(self.settings.max_body_bytes)
         admission = self._authenticate(head)
         try:
-            if head.method not in METHODS:
-                raise MethodNotAllowed
-            if not admission.webhook.enabled:
-                raise WebhookDisabled
+            _check_method_and_state(admission)
         except RequestError as error:
             self.note_rejection(admission, error)
             raise
@@ -115,6 +117,13 @@ class Receiver:
     def receive(self, admission: Admission, request: InboundRequest) -> Answer:
         """Answer an admitted request; a POST is committed before this returns 2xx."""
         try:
+            return self._answer(admission, request)
+        except Exception as error:  # noqa: BLE001 - what we did not foresee is our fault, not the sender's
+            log_fault(error)
+            return answers.rejected(ReceiverFault())
+
+    def _answer(self, admission: Admission, request: InboundRequest) -> Answer:
+        try:
             if request.method == "OPTIONS":
                 return answers.options()
             if request.method in ("GET", "HEAD"):
@@ -122,7 +131,7 @@ class Receiver:
             return self._accept(admission, request)
         except RequestError as error:
             self.note_rejection(admission, error)
-            return answers.rejected(error, admission.webhook)
+            return answers.rejected(error)
 
     def decide(self, definition: Definition, request: InboundRequest) -> Decision:
         """What would be stored and answered with the DAG's params as they are; writes nothing.
@@ -147,7 +156,7 @@ class Receiver:
                 rejected_at=self._now(),
                 source_ip=admission.head.source_ip[:45],
                 method=admission.head.method[:20],
-                status=answers.status_of(error, admission.webhook),
+                status=answers.status_of(error),
                 reason=error.message,
             )
         )
@@ -189,7 +198,8 @@ class Receiver:
             if self.inbox.commit(decision.delivery, admission.webhook.version):
                 self._note_use(admission.token)
                 return decision.answer
-            admission = self.admit(admission.head)
+            admission = self._authenticate(admission.head)
+            _check_method_and_state(admission)
         raise TooBusy("The webhook is being changed.")
 
     def _note_use(self, token: Token) -> None:
@@ -201,6 +211,19 @@ class Receiver:
                 queries.touch_token(connection, token.id, now)
         except DatabaseUnavailable:
             return  # logged there; the request itself is done, and its answer must say so
+
+
+def _check_method_and_state(admission: Admission) -> None:
+    if admission.head.method not in METHODS:
+        raise MethodNotAllowed
+    if not admission.webhook.enabled:
+        raise WebhookDisabled(admission.webhook.disabled_status)
+
+
+def log_fault(error: Exception) -> None:
+    """Log where an unforeseen error happened; its message may quote what the sender sent."""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    log.error("receiver fault action=receiver_fault kind=%s\n%s", type(error).__name__, places)
 
 
 def _same(expected: str, presented: str) -> bool:

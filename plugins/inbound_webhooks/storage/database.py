@@ -16,7 +16,7 @@ from inbound_webhooks.errors import DatabaseUnavailable
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_SECONDS = 5
-"""How long a request waits for a lock; as long as pysqlite's own default."""
+"""How long a transaction waits for a lock; as long as pysqlite's own default."""
 
 
 @contextmanager
@@ -27,8 +27,7 @@ def transaction() -> Iterator[Connection]:
     :raises sqlalchemy.exc.IntegrityError: a constraint is broken
     """
     with translated_errors(), settings.engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(_LOCK_TIMEOUT)
+        _limit_waiting(connection)
         yield connection
 
 
@@ -40,7 +39,14 @@ def session_transaction() -> Iterator[Session]:
     with it, so this one is never that.
     """
     with translated_errors(), settings.NonScopedSession() as session, session.begin():
+        _limit_waiting(session.connection())
         yield session
+
+
+def _limit_waiting(connection: Connection) -> None:
+    """Let PostgreSQL give up on a lock after a while, as pysqlite does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK_TIMEOUT)
 
 
 def begin_writing(connection: Connection) -> None:

@@ -326,13 +326,14 @@ def cancel_accepted(connection: Connection, webhook_id: str) -> int:
 # --- dispatching ----------------------------------------------------------------------------
 
 
-def due_webhooks(connection: Connection, now: datetime, limit: int) -> set[str]:
-    """The enabled webhooks of the ``limit`` deliveries that are due first."""
+def due_webhooks(connection: Connection, now: datetime, limit: int, *, without: set[str]) -> set[str]:
+    """The enabled webhooks of the ``limit`` deliveries that are due first, leaving out some."""
     columns = tables.delivery.c
     first = (
         select(columns.webhook_id)
         .join(tables.webhook, tables.webhook.c.id == columns.webhook_id)
         .where(columns.state == State.ACCEPTED, columns.next_attempt_at <= now, tables.webhook.c.enabled)
+        .where(columns.webhook_id.not_in(sorted(without)))
         .order_by(columns.next_attempt_at, columns.id)
         .limit(limit)
     )
