@@ -112,7 +112,7 @@ def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
     """Enable or disable a webhook; when this returns, a disabled one accepts and starts nothing more."""
     with transaction() as connection:
         begin_writing(connection)
-        webhook = replace(_find(connection, name_or_id), enabled=enabled)
+        webhook = replace(_find(connection, name_or_id, locked=True), enabled=enabled)
         queries.update_webhook(connection, webhook, _now())
         _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})
     return webhook
@@ -126,7 +126,7 @@ def rotate(name_or_id: str, *, actor: str) -> Webhook:
     encrypted = encrypt(_new_token())
     with transaction() as connection:
         begin_writing(connection)
-        webhook = _find(connection, name_or_id)
+        webhook = _find(connection, name_or_id, locked=True)
         queries.update_webhook(connection, webhook, _now())
         queries.delete_tokens(connection, webhook.id)
         queries.insert_token(connection, webhook.id, encrypted, _now())
@@ -138,8 +138,7 @@ def delete(name_or_id: str, *, actor: str) -> int:
     """Delete a webhook and cancel what it accepted and did not start; return how many that were."""
     with transaction() as connection:
         begin_writing(connection)
-        webhook = _find(connection, name_or_id)
-        queries.lock_webhook(connection, webhook.id)
+        webhook = _find(connection, name_or_id, locked=True)
         cancelled = queries.cancel_accepted(connection, webhook.id)
         queries.delete_webhook(connection, webhook.id)
         _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})
@@ -180,8 +179,8 @@ def public_url() -> str:
     return base.rstrip("/") + BLUEPRINT_PREFIX
 
 
-def _find(connection: Connection, name_or_id: str) -> Webhook:
-    webhook = queries.find_webhook(connection, name_or_id)
+def _find(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook:
+    webhook = queries.find_webhook(connection, name_or_id, locked=locked)
     if webhook is None:
         raise WebhookNotFound(f"There is no webhook {name_or_id!r}.")
     return webhook

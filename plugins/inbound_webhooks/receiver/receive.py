@@ -12,7 +12,7 @@ import re
 import secrets
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
 from inbound_webhooks.errors import (
@@ -30,6 +30,7 @@ from inbound_webhooks.errors import (
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.receiver import answers
+from inbound_webhooks.receiver.admissions import RememberedAdmissions
 from inbound_webhooks.receiver.decision import Decision, decide, sources_of
 from inbound_webhooks.receiver.definition import Definition, DefinitionCache
 from inbound_webhooks.receiver.inbox import Inbox
@@ -96,6 +97,7 @@ class Receiver:
         self.inbox = Inbox()
         self.rejections = RejectionLog()
         self._definitions = DefinitionCache()
+        self._remembered: RememberedAdmissions[Admission] = RememberedAdmissions()
         self._dags = DagCache(recheck_seconds=DAG_RECHECK_SECONDS)
         self._now = now
 
@@ -112,7 +114,20 @@ class Receiver:
         except RequestError as error:
             self.note_rejection(admission, error)
             raise
+        self._remembered.put(head.webhook_id, head.token, admission)
         return admission
+
+    def recall(self, head: RequestHead) -> Admission | None:
+        """The admission of a POST with a token that was right a moment ago; asks nothing and nobody.
+
+        Should the webhook have changed meanwhile, the commit sees it, and the request is judged afresh.
+        """
+        if head.method != "POST" or (head.declared_length or 0) > self.settings.max_body_bytes:
+            return None
+        remembered = self._remembered.get(head.webhook_id, head.token)
+        if remembered is None or _has_ended(remembered.token, self._now()):
+            return None
+        return replace(remembered, head=head)
 
     def receive(self, admission: Admission, request: InboundRequest) -> Answer:
         """Answer an admitted request; a POST is committed before this returns 2xx."""
@@ -174,7 +189,7 @@ class Receiver:
         """Compare with every token, and with a made-up one where there is none."""
         now, unreadable, match = self._now(), False, None
         for token in tokens:
-            if token.expires_at is not None and token.expires_at <= now:
+            if _has_ended(token, now):
                 continue
             try:
                 if _same(decrypt(token.encrypted), presented):
@@ -198,6 +213,7 @@ class Receiver:
             if self.inbox.commit(decision.delivery, admission.webhook.version):
                 self._note_use(admission.token)
                 return decision.answer
+            self._remembered.forget(admission.webhook.id)
             admission = self._authenticate(admission.head)
             _check_method_and_state(admission)
         raise TooBusy("The webhook is being changed.")
@@ -211,6 +227,10 @@ class Receiver:
                 queries.touch_token(connection, token.id, now)
         except DatabaseUnavailable:
             return  # logged there; the request itself is done, and its answer must say so
+
+
+def _has_ended(token: Token, now: datetime) -> bool:
+    return token.expires_at is not None and token.expires_at <= now
 
 
 def _check_method_and_state(admission: Admission) -> None:

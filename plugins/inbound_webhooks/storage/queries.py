@@ -130,17 +130,11 @@ def delete_webhook(connection: Connection, webhook_id: str) -> None:
     connection.execute(delete(tables.webhook).where(tables.webhook.c.id == webhook_id))
 
 
-def lock_webhook(connection: Connection, webhook_id: str) -> None:
-    """Wait until nobody is about to commit on this webhook, and keep it so."""
-    connection.execute(select(tables.webhook.c.id).where(tables.webhook.c.id == webhook_id).with_for_update())
-
-
-def find_webhook(connection: Connection, name_or_id: str) -> Webhook | None:
-    """A webhook by name, else by id."""
+def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook | None:
+    """A webhook by name, else by id; ``locked``: once nobody is about to commit on it, and kept so."""
     columns = tables.webhook.c
-    rows = connection.execute(
-        select(tables.webhook).where((columns.name == name_or_id) | (columns.id == name_or_id))
-    ).all()
+    query = select(tables.webhook).where((columns.name == name_or_id) | (columns.id == name_or_id))
+    rows = connection.execute(query.with_for_update() if locked else query).all()
     by_name = sorted(rows, key=lambda row: row.name != name_or_id)
     return _webhook(by_name[0]) if by_name else None
 
@@ -369,6 +363,29 @@ def claim_due(connection: Connection, webhook_ids: set[str], now: datetime, limi
         .with_for_update(skip_locked=True)
     )
     return [Claimed(**row._mapping) for row in rows]
+
+
+def mark_dispatched(
+    connection: Connection, run_ids: Mapping[str, str], attempts: Mapping[str, int], at: datetime
+) -> None:
+    """Write that deliveries of a batch, which the caller has locked, have their runs (id -> run id)."""
+    if run_ids:
+        rows = [{"key": key, "run": run, "tried": attempts[key], "at": at} for key, run in run_ids.items()]
+        connection.execute(_MARK_DISPATCHED, rows)
+
+
+_MARK_DISPATCHED = (
+    update(tables.delivery)
+    .where(tables.delivery.c.id == bindparam("key"))
+    .values(
+        state=State.DISPATCHED,
+        attempts=bindparam("tried"),
+        next_attempt_at=None,
+        run_id=bindparam("run"),
+        dispatched_at=bindparam("at"),
+        error=None,
+    )
+)
 
 
 def mark(connection: Connection, delivery_id: str, values: Mapping[str, Any]) -> None:
