@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -137,43 +139,44 @@ def test_a_run_that_is_there_already_counts_and_gets_no_second(dispatcher, hook)
     assert delivery(stored).run_id == f"webhook__{stored}"
 
 
-def test_run_and_mark_are_one_transaction(dispatcher, hook, database):
+def test_run_and_mark_are_one_transaction(dispatcher, hook, clock, database):
     """The database refuses the mark, which comes after the run."""
     store_deliveries(hook, 2, next_attempt_at=AT)
-    refuse_marks(database.backend)
-    dispatcher.dispatch_due()
+    with refused_marks(database.backend):
+        dispatcher.dispatch_due()
     assert (runs(), states()) == ([], ["accepted", "accepted"])
+    clock.at += timedelta(hours=1)
+    dispatcher.dispatch_due()
+    assert (len(runs()), states()) == (2, ["dispatched", "dispatched"])
 
 
-def refuse_marks(backend: str) -> None:
-    """A trigger that lets no delivery become dispatched; it goes with the database, or here with its table."""
+@contextmanager
+def refused_marks(backend: str) -> Iterator[None]:
+    """For a while no delivery can be marked as dispatched."""
+    make, drop = {
+        "sqlite": (
+            "CREATE TRIGGER refused BEFORE UPDATE ON inbound_webhook_delivery "
+            "WHEN NEW.state = 'dispatched' BEGIN SELECT RAISE(ABORT, 'refused'); END",
+            "DROP TRIGGER refused",
+        ),
+        "postgresql": (
+            "ALTER TABLE inbound_webhook_delivery ADD CONSTRAINT refused CHECK (state <> 'dispatched')",
+            "ALTER TABLE inbound_webhook_delivery DROP CONSTRAINT refused",
+        ),
+    }[backend]
+    execute(make)
+    try:
+        yield
+    finally:
+        execute(drop)
+
+
+def execute(statement: str) -> None:
     from airflow import settings
     from sqlalchemy import text
 
-    statements = {
-        "sqlite": [
-            "CREATE TRIGGER refuse_marks BEFORE UPDATE ON inbound_webhook_delivery "
-            "WHEN NEW.state = 'dispatched' BEGIN SELECT RAISE(ABORT, 'refused'); END"
-        ],
-        "postgresql": [
-            "ALTER TABLE inbound_webhook_delivery ADD CONSTRAINT refuse_marks CHECK (run_id IS NULL)"
-        ],
-    }[backend]
     with settings.engine.begin() as connection:
-        for statement in statements:
-            connection.execute(text(statement))
-
-
-@pytest.fixture(autouse=True)
-def _allow_marks(request):
-    """Take back what :func:`refuse_marks` did to the database that all tests share."""
-    yield
-    if "postgresql" in request.node.name and "one_transaction" in request.node.name:
-        from airflow import settings
-        from sqlalchemy import text
-
-        with settings.engine.begin() as connection:
-            connection.execute(text("ALTER TABLE inbound_webhook_delivery DROP CONSTRAINT refuse_marks"))
+        connection.execute(text(statement))
 
 
 def test_a_run_that_is_rolled_back_leaves_neither_run_nor_claim(hook):
@@ -405,13 +408,3 @@ def test_what_is_logged_names_the_delivery_and_not_its_conf(dispatcher, hook, ca
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("inbound_webhooks")]
     assert f"delivery={stored} dag=orders" in "".join(ours)
     assert "canary" not in "".join(ours)
-
-
-def test_a_round_without_work_logs_no_failure(dispatcher, hook, caplog):
-    """Here: the only webhook that has work is being changed."""
-    import logging
-
-    caplog.set_level(logging.INFO, logger="inbound_webhooks")
-    due(hook, state="dispatched")
-    dispatcher.dispatch_due()
-    assert [record for record in caplog.records if record.name.startswith("inbound_webhooks")] == []

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.receiver.asgi_door import JSON
 from tests.webhooks_builder import ACTOR, change_webhook, rows, states
 
 ORDER = b'{"number": 1}'
@@ -122,6 +123,28 @@ def test_nothing_is_accepted_after_disable_returned_while_many_send(orders, asgi
         sender.join()
     assert len(rows("delivery")) == at_return
     assert set(statuses) == {202, 403}
+
+
+@pytest.mark.parametrize(("change", "status"), CHANGES, ids=CHANGE_IDS)
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [(ORDER, "identity"), (b"{", "identity"), (ORDER, "br")],
+    ids=["good", "malformed", "encoded"],
+)
+def test_what_was_right_a_moment_ago_opens_nothing_after_a_change(
+    asgi, sqlite_orders, change, status, body, encoding
+):
+    assert asgi.post(sqlite_orders.path, ORDER).status == 202
+    change(sqlite_orders)
+    assert asgi.post(sqlite_orders.path, body, [*JSON, ("content-encoding", encoding)]).status == status
+    assert len(rows("delivery")) == 1
+
+
+@pytest.mark.parametrize("change", [disable, delete, rotate], ids=CHANGE_IDS)
+def test_after_a_change_not_a_byte_is_read_of_what_was_right_a_moment_ago(asgi, sqlite_orders, change):
+    assert asgi.post(sqlite_orders.path, ORDER).status == 202
+    change(sqlite_orders)
+    assert asgi.post(sqlite_orders.path, ORDER).chunks_read == 0
 
 
 def test_a_request_is_judged_by_the_new_mapping_if_it_changed_in_between(orders):

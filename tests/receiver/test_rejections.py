@@ -155,6 +155,14 @@ def test_the_time_of_last_use_is_written_at_most_once_a_minute(orders):
     assert used_at(orders, AT + timedelta(seconds=60)) == AT + timedelta(seconds=60)
 
 
+def test_a_burst_writes_the_time_of_last_use_once(orders, asgi):
+    asgi.post(orders.path, b'{"number": 1}')
+    first = rows("token")[0].last_used_at
+    for _ in range(3):
+        asgi.post(orders.path, b'{"number": 1}')
+    assert rows("token")[0].last_used_at == first
+
+
 def test_a_verification_counts_as_use(sqlite_orders):
     assert used_at(sqlite_orders, AT, "GET") == AT
 

@@ -95,6 +95,25 @@ def test_what_one_connection_has_claimed_another_one_skips(postgres_database):
         assert claim(hook.id) == [third]
 
 
+def test_only_enabled_webhooks_that_nobody_is_changing_are_locked(postgres_cluster, postgres_database):
+    """What was enabled when its deliveries were looked for may not be any more."""
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    free, disabled, changing = (
+        store_webhook("free"),
+        store_webhook("disabled", enabled=False),
+        store_webhook("changing"),
+    )
+    holder = postgres_cluster.connect("airflow")
+    holder.autocommit = False
+    holder.cursor().execute("SELECT 1 FROM inbound_webhook WHERE id = %s FOR UPDATE", (changing.id,))
+    with transaction() as connection:
+        ids = {free.id, disabled.id, changing.id, "of nobody"}
+        assert queries.lock_enabled(connection, ids) == {free.id}
+    holder.close()
+
+
 def test_deliveries_are_listed_newest_first_without_their_bodies(database):
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
