@@ -100,7 +100,9 @@ class Dispatcher:
             connection = session.connection()
             begin_writing(connection)
             enabled = queries.lock_enabled(connection, webhook_ids)
-            batch = queries.claim_due(connection, enabled, now, self._batch_size)
+            batch = queries.claim_due(connection, enabled, now, self._batch_size) if enabled else []
+            if not batch:
+                return 0
             states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
             dispatched = make(session, batch, states)
         for delivery in dispatched:
