@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import getpass
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -393,7 +394,10 @@ def _agrees(question: str) -> bool:
 
 
 def _actor() -> str:
-    return getpass.getuser()
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry in passwd
+        return f"uid {os.getuid()}"
 
 
 def _exit(status: int, message: str) -> NoReturn:

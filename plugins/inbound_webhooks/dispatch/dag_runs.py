@@ -60,8 +60,11 @@ class DagRuns:
             )
         except ParamValidationError as error:
             raise RunRefused(f"The DAG's params refuse the conf: {_short(error)}") from None
-        except (ValueError, AirflowException) as error:
+        except ValueError as error:
             raise RunRefused(f"The DAG refuses the run: {_short(error)}") from None
+        except AirflowException as error:
+            # Its versions went away since we looked; the next parsing of its file brings them back.
+            raise DagUnavailable(f"The DAG cannot take a run now: {_short(error)}") from None
         return run_id
 
     def exists(self, session: Session, delivery: Claimed) -> bool:
@@ -71,7 +74,6 @@ class DagRuns:
 
     def note(self, session: Session, deliveries: Sequence[Claimed], at: datetime) -> None:
         """Write a note on the runs of deliveries that were just made: which webhook, which delivery."""
-        session.flush()
         run_ids = {run_id_of(delivery): delivery for delivery in deliveries}
         keys = session.execute(select(DagRun.id, DagRun.run_id).where(DagRun.run_id.in_(run_ids)))
         rows = [

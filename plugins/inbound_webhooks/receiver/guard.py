@@ -95,10 +95,8 @@ class WebhookGuard:
             if head is None:
                 raise UnknownWebhook
             _check_host(scope)
-            admission = receiver.recall(head)
-            if admission is None:
-                async with self._slot(receiver):
-                    admission = await anyio.to_thread.run_sync(receiver.admit, head)
+            async with self._slot(receiver):
+                admission = await anyio.to_thread.run_sync(receiver.admit, head)
             if head.method == "POST":
                 await self._read_body(receive, receiver, head, kept)
                 _check_upgrade(scope, kept)

@@ -12,7 +12,7 @@ import re
 import secrets
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
 from inbound_webhooks.errors import (
@@ -30,7 +30,6 @@ from inbound_webhooks.errors import (
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.receiver import answers
-from inbound_webhooks.receiver.admissions import RememberedAdmissions
 from inbound_webhooks.receiver.decision import Decision, decide, sources_of
 from inbound_webhooks.receiver.definition import Definition, DefinitionCache
 from inbound_webhooks.receiver.inbox import Inbox
@@ -38,7 +37,7 @@ from inbound_webhooks.receiver.rejections import RejectionLog
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
-from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.database import reading, transaction
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.queries import Rejection, Token, Webhook
 
@@ -97,7 +96,6 @@ class Receiver:
         self.inbox = Inbox()
         self.rejections = RejectionLog()
         self._definitions = DefinitionCache()
-        self._remembered: RememberedAdmissions[Admission] = RememberedAdmissions()
         self._dags = DagCache(recheck_seconds=DAG_RECHECK_SECONDS)
         self._now = now
 
@@ -114,20 +112,7 @@ class Receiver:
         except RequestError as error:
             self.note_rejection(admission, error)
             raise
-        self._remembered.put(head.webhook_id, head.token, admission)
         return admission
-
-    def recall(self, head: RequestHead) -> Admission | None:
-        """The admission of a POST with a token that was right a moment ago; asks nothing and nobody.
-
-        Should the webhook have changed meanwhile, the commit sees it, and the request is judged afresh.
-        """
-        if head.method != "POST" or (head.declared_length or 0) > self.settings.max_body_bytes:
-            return None
-        remembered = self._remembered.get(head.webhook_id, head.token)
-        if remembered is None or _has_ended(remembered.token, self._now()):
-            return None
-        return replace(remembered, head=head)
 
     def receive(self, admission: Admission, request: InboundRequest) -> Answer:
         """Answer an admitted request; a POST is committed before this returns 2xx."""
@@ -177,7 +162,7 @@ class Receiver:
         )
 
     def _authenticate(self, head: RequestHead) -> Admission:
-        with transaction() as connection:
+        with reading() as connection:
             found = queries.find_with_tokens(connection, head.webhook_id)
         webhook, tokens = found or (None, [])
         token = self._matching_token(tokens, head.token)
@@ -213,7 +198,6 @@ class Receiver:
             if self.inbox.commit(decision.delivery, admission.webhook.version):
                 self._note_use(admission.token)
                 return decision.answer
-            self._remembered.forget(admission.webhook.id)
             admission = self._authenticate(admission.head)
             _check_method_and_state(admission)
         raise TooBusy("The webhook is being changed.")

@@ -32,6 +32,16 @@ def transaction() -> Iterator[Connection]:
 
 
 @contextmanager
+def reading() -> Iterator[Connection]:
+    """A connection for one SELECT, without the round trips of a transaction around it.
+
+    :raises DatabaseUnavailable: the database is away or not migrated
+    """
+    with translated_errors(), settings.engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+@contextmanager
 def session_transaction() -> Iterator[Session]:
     """The same with an ORM session of its own, for what Airflow's models need.
 
