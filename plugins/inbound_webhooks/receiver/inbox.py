@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from inbound_webhooks.storage import queries
-from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.database import begin_writing, committing
 from inbound_webhooks.storage.queries import Delivery, State
 
 log = logging.getLogger(__name__)
@@ -32,11 +32,11 @@ class Inbox:
 
         :raises DatabaseUnavailable: nothing was written, as far as we know
         """
-        with transaction() as connection:
-            queries.insert_delivery(connection, delivery)
+        with committing() as connection:
+            begin_writing(connection)
             if queries.locked_version(connection, delivery.webhook_id) != version:
-                connection.rollback()
                 return False
+            queries.insert_delivery(connection, delivery)
             if actor is not None:
                 _audit_replay(connection, delivery, actor)
         if delivery.state == State.ACCEPTED:

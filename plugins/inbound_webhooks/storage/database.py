@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow import settings
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, func, text, true
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -29,6 +29,26 @@ def transaction() -> Iterator[Connection]:
     with translated_errors(), settings.engine.begin() as connection:
         _limit_waiting(connection)
         yield connection
+
+
+@contextmanager
+def committing() -> Iterator[Connection]:
+    """A transaction whose first statement limits the waiting itself, with :func:`waiting_is_limited`.
+
+    :raises DatabaseUnavailable: the database is away, locked, full or not migrated
+    """
+    with translated_errors(), settings.engine.begin() as connection:
+        yield connection
+
+
+def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
+    """A condition that is always true and, on PostgreSQL, limits how long this transaction waits for locks.
+
+    In the WHERE of a locking SELECT it comes before the lock, and saves a statement of its own.
+    """
+    if dialect_name != "postgresql":
+        return true()
+    return func.set_config("lock_timeout", f"{LOCK_TIMEOUT_SECONDS}s", True).is_not(None)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from airflow.models.log import Log
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.database import waiting_is_limited
 
 KEPT_REJECTIONS = 50
 """Newest rejections of a webhook that are kept."""
@@ -223,11 +224,12 @@ _WITH_TOKENS = (
     .where(tables.webhook.c.id == bindparam("webhook_id"))
 )
 
-_SHARED_LOCK = (
-    select(tables.webhook.c.version)
-    .where(tables.webhook.c.id == bindparam("webhook_id"))
+_SHARED_LOCK = {
+    dialect_name: select(tables.webhook.c.version)
+    .where(tables.webhook.c.id == bindparam("webhook_id"), waiting_is_limited(dialect_name))
     .with_for_update(read=True)
-)
+    for dialect_name in ("postgresql", "sqlite")
+}
 
 
 def find_with_tokens(connection: Connection, webhook_id: str) -> tuple[Webhook, list[Token]] | None:
@@ -245,14 +247,20 @@ def find_with_tokens(connection: Connection, webhook_id: str) -> tuple[Webhook, 
     return _webhook(rows[0]), tokens
 
 
+_INSERT_DELIVERY = insert(tables.delivery)
+
+
 def insert_delivery(connection: Connection, delivery: Delivery) -> None:
     """Insert one delivery."""
-    connection.execute(insert(tables.delivery), asdict(delivery))
+    connection.execute(_INSERT_DELIVERY, vars(delivery))
 
 
 def locked_version(connection: Connection, webhook_id: str) -> int | None:
-    """The webhook's version, locked FOR SHARE until the transaction ends; None where it is deleted."""
-    return connection.scalar(_SHARED_LOCK, {"webhook_id": webhook_id})
+    """The webhook's version, locked FOR SHARE until the transaction ends; None where it is deleted.
+
+    It also limits how long the rest of the transaction waits for locks.
+    """
+    return connection.scalar(_SHARED_LOCK[connection.dialect.name], {"webhook_id": webhook_id})
 
 
 def insert_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
