@@ -34,6 +34,7 @@ from inbound_webhooks.receiver.decision import Decision, decide, sources_of
 from inbound_webhooks.receiver.definition import Definition, DefinitionCache
 from inbound_webhooks.receiver.inbox import Inbox
 from inbound_webhooks.receiver.rejections import RejectionLog
+from inbound_webhooks.receiver.stored_request import MAX_IP_CHARS
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
@@ -154,7 +155,7 @@ class Receiver:
             Rejection(
                 webhook_id=admission.webhook.id,
                 rejected_at=self._now(),
-                source_ip=admission.head.source_ip[:45],
+                source_ip=admission.head.source_ip[:MAX_IP_CHARS],
                 method=admission.head.method[:20],
                 status=answers.status_of(error),
                 reason=error.message,

@@ -53,7 +53,7 @@ def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
 
 @contextmanager
 def reading() -> Iterator[Connection]:
-    """A connection for one SELECT, without the round trips of a transaction around it.
+    """A connection for one SELECT that waits for no row, without the round trips of a transaction.
 
     :raises DatabaseUnavailable: the database is away or not migrated
     """
