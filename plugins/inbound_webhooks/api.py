@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
 from inbound_webhooks.errors import ConfigurationError
 from inbound_webhooks.receiver.door import door
+from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,8 @@ def _start(running: ExitStack) -> None:
     receiver.inbox.on_accepted(dispatcher.wake)
     thread = threading.Thread(target=dispatcher.run, name="inbound-webhooks-dispatcher", daemon=True)
     thread.start()
-    running.callback(thread.join)
+    # It ends after the batch at hand, which waits for a lock no longer than LOCK_TIMEOUT_SECONDS.
+    running.callback(thread.join, 2 * LOCK_TIMEOUT_SECONDS)
     running.callback(dispatcher.stop)
 
 

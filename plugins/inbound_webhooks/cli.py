@@ -498,7 +498,10 @@ def _agrees(question: str) -> bool:
 
 
 def _actor() -> str:
-    return getpass.getuser()
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry in passwd
+        return f"uid {os.getuid()}"
 
 
 def _exit(status: int, message: str) -> NoReturn:

@@ -174,7 +174,7 @@ def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
     """Enable or disable a webhook; when this returns, a disabled one accepts and starts nothing more."""
     with transaction() as connection:
         begin_writing(connection)
-        webhook = replace(_find(connection, name_or_id), enabled=enabled)
+        webhook = replace(_find(connection, name_or_id, locked=True), enabled=enabled)
         queries.update_webhook(connection, webhook, _now())
         _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})
     return webhook
@@ -190,7 +190,7 @@ def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0) -> Webhook:
     encrypted, now = encrypt(_new_token()), _now()
     with transaction() as connection:
         begin_writing(connection)
-        webhook = _find(connection, name_or_id)
+        webhook = _find(connection, name_or_id, locked=True)
         queries.update_webhook(connection, webhook, now)
         if grace_hours:
             queries.end_tokens(connection, webhook.id, now + timedelta(hours=grace_hours))
@@ -210,7 +210,7 @@ def rotate_secret(name_or_id: str, secret: NewSecret, *, actor: str, grace_hours
     encrypted, now = encrypt(secret.value), _now()
     with transaction() as connection:
         begin_writing(connection)
-        webhook = _find(connection, name_or_id)
+        webhook = _find(connection, name_or_id, locked=True)
         check_secret(webhook, secret)
         queries.update_webhook(connection, webhook, now)
         if grace_hours:
@@ -227,8 +227,7 @@ def delete(name_or_id: str, *, actor: str) -> int:
     """Delete a webhook and cancel what it accepted and did not start; return how many that were."""
     with transaction() as connection:
         begin_writing(connection)
-        webhook = _find(connection, name_or_id)
-        queries.lock_webhook(connection, webhook.id)
+        webhook = _find(connection, name_or_id, locked=True)
         cancelled = queries.cancel_accepted(connection, webhook.id)
         queries.delete_webhook(connection, webhook.id)
         _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})
@@ -260,8 +259,8 @@ def url(webhook: Webhook) -> str:
     return f"{public_url(Settings.load())}/webhook/{webhook.id}/{decrypt(newest.encrypted)}"
 
 
-def _find(connection: Connection, name_or_id: str) -> Webhook:
-    webhook = queries.find_webhook(connection, name_or_id)
+def _find(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook:
+    webhook = queries.find_webhook(connection, name_or_id, locked=locked)
     if webhook is None:
         raise WebhookNotFound(f"There is no webhook {name_or_id!r}.")
     return webhook

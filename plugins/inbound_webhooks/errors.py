@@ -95,6 +95,10 @@ class MethodNotAllowed(RequestError):
 class WebhookDisabled(RequestError):
     """This webhook is disabled."""
 
+    def __init__(self, status: int = 403) -> None:
+        self.status = status
+        super().__init__()
+
 
 class AddressNotAllowed(RequestError):
     """This address may not call here."""
@@ -123,6 +127,10 @@ class BodyTooLarge(RequestError):
         self.limit_bytes = limit_bytes
         what = "inflated body" if inflated else "body"
         super().__init__(f"The {what} is larger than {limit_bytes} bytes.")
+
+
+class HostInvalid(RequestError):
+    """The Host header is not the name of a host."""
 
 
 class BodyIncomplete(RequestError):
@@ -185,6 +193,10 @@ class BacklogFull(Unavailable):
     """Too many deliveries wait for their run."""
 
     retry_after_seconds = 30
+
+
+class ReceiverFault(Unavailable):
+    """Something went wrong here; the sender should try again."""
 
 
 class TooBusy(Unavailable):

@@ -128,7 +128,7 @@ def _read(option: Any) -> Any:
         value = parse(text)
     except (KeyError, ValueError):
         raise InvalidSetting(option.name, text, expected) from None
-    if minimum is not None and not value >= minimum:
+    if minimum is not None and not minimum <= value < float("inf"):
         raise InvalidSetting(option.name, text, f"{expected} of at least {minimum}")
     return value
 

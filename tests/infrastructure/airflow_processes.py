@@ -50,7 +50,7 @@ class AirflowProcesses:
         self.url = f"http://127.0.0.1:{self.port}"
         self.auth = auth
         self.environment = process_environment(
-            home, database_url, **self._variables(dags_folder), **(env or {})
+            home, database_url, **{**self._variables(dags_folder), **(env or {})}
         )
         home.mkdir(parents=True, exist_ok=True)
         self._services = Services(self.environment, home)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from contextlib import nullcontext
+from datetime import datetime
 from typing import Any
 
 from airflow.exceptions import AirflowException, ParamValidationError
-from airflow.models.dagrun import DagRun
+from airflow.models.dagrun import DagRun, DagRunNote
 from airflow.utils.state import DagRunState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
-from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused
@@ -22,6 +23,7 @@ from inbound_webhooks.storage.queries import Claimed
 log = logging.getLogger(__name__)
 
 DAG_RECHECK_SECONDS = 0.5
+MAX_REASON_CHARS = 1_000
 
 
 class DagRuns:
@@ -34,37 +36,56 @@ class DagRuns:
         """What Airflow knows of these DAGs right now."""
         return dag_states(session.connection(), dag_ids)
 
-    def create(self, session: Session, delivery: Claimed, state: DagState | None, run_after: Any) -> str:
+    def create(self, session: Session, delivery: Claimed, state: DagState | None, run_after: datetime) -> str:
         """Make the run of a delivery in the caller's transaction, and return its id.
 
         The id follows from the delivery, so a second run of the same delivery cannot exist.
         ``trigger_dag`` is not used: it closes and commits the thread's scoped session.
 
         :raises DispatchError: the DAG cannot take the run, now or ever
+        :raises Exception: anything else; the transaction, or the savepoint around this, has to be rolled back
         """
         run_id = run_id_of(delivery)
         dag = self._runnable(session, delivery.dag_id, state)
         try:
-            with session.begin_nested():
-                dag.create_dagrun(
-                    run_id=run_id,
-                    run_after=run_after,
-                    conf=json.loads(delivery.conf or "{}"),
-                    run_type=DagRunType.MANUAL,
-                    triggered_by=DagRunTriggeredByType.REST_API,
-                    triggering_user_name=f"webhook {delivery.webhook_name}",
-                    state=DagRunState.QUEUED,
-                    note=f"Webhook {delivery.webhook_name}, delivery {delivery.id}",
-                    session=session,
-                )
+            dag.create_dagrun(
+                run_id=run_id,
+                run_after=run_after,
+                conf=json.loads(delivery.conf or "{}"),
+                run_type=DagRunType.MANUAL,
+                triggered_by=DagRunTriggeredByType.REST_API,
+                triggering_user_name=f"webhook {delivery.webhook_name}",
+                state=DagRunState.QUEUED,
+                session=session,
+            )
         except ParamValidationError as error:
-            raise RunRefused(f"The DAG's params refuse the conf: {error}") from None
-        except IntegrityError:
-            if not _exists(session, delivery.dag_id, run_id):
-                raise
-        except (ValueError, AirflowException) as error:
-            raise RunRefused(f"The DAG refuses the run: {error}") from error
+            raise RunRefused(f"The DAG's params refuse the conf: {_short(error)}") from None
+        except ValueError as error:
+            raise RunRefused(f"The DAG refuses the run: {_short(error)}") from None
+        except AirflowException as error:
+            # Its versions went away since we looked; the next parsing of its file brings them back.
+            raise DagUnavailable(f"The DAG cannot take a run now: {_short(error)}") from None
         return run_id
+
+    def exists(self, session: Session, delivery: Claimed) -> bool:
+        """Whether there is a run with the delivery's run id already."""
+        where = (DagRun.dag_id == delivery.dag_id, DagRun.run_id == run_id_of(delivery))
+        return session.scalar(select(DagRun.id).where(*where)) is not None
+
+    def note(self, session: Session, deliveries: Sequence[Claimed], at: datetime) -> None:
+        """Write a note on the runs of deliveries that were just made: which webhook, which delivery."""
+        run_ids = {run_id_of(delivery): delivery for delivery in deliveries}
+        keys = session.execute(select(DagRun.id, DagRun.run_id).where(DagRun.run_id.in_(run_ids)))
+        rows = [
+            {
+                "dag_run_id": key,
+                "content": f"Webhook {run_ids[run_id].webhook_name}, delivery {run_ids[run_id].id}",
+                "created_at": at,
+                "updated_at": at,
+            }
+            for key, run_id in keys
+        ]
+        session.execute(insert(DagRunNote), rows)
 
     def _runnable(self, session: Session, dag_id: str, state: DagState | None) -> Any:
         if state is None or state.is_stale:
@@ -84,6 +105,6 @@ def run_id_of(delivery: Claimed) -> str:
     return f"webhook__{delivery.id}"
 
 
-def _exists(session: Session, dag_id: str, run_id: str) -> bool:
-    found = session.scalar(select(DagRun.id).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id))
-    return found is not None
+def _short(error: Exception) -> str:
+    text = str(error)
+    return text if len(text) <= MAX_REASON_CHARS else f"{text[:MAX_REASON_CHARS]}…"

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from inbound_webhooks.dispatch.dag_runs import DagRuns
+from inbound_webhooks.dispatch.dag_runs import DagRuns, run_id_of
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.dags import DagState
 from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
 from inbound_webhooks.storage.queries import Claimed, State
 
@@ -63,14 +65,22 @@ class Dispatcher:
         :raises DatabaseUnavailable: nothing of the batch was recorded
         """
         now = self._now()
+        passed_over: set[str] = set()
+        while webhook_ids := self._due_webhooks(now, passed_over):
+            if done := self._dispatch(webhook_ids, now):
+                return done
+            # Another dispatcher has them, or somebody is changing them: on with the others.
+            passed_over |= webhook_ids
+        return 0
+
+    def _due_webhooks(self, now: datetime, passed_over: set[str]) -> set[str]:
         with transaction() as connection:
-            webhook_ids = queries.due_webhooks(connection, now, self._batch_size)
-        return self._dispatch(webhook_ids, now) if webhook_ids else 0
+            return queries.due_webhooks(connection, now, self._batch_size, without=passed_over)
 
     def _drained(self) -> bool:
         """Handle a batch; False while there may be more."""
         try:
-            return self.dispatch_due() < self._batch_size
+            return self.dispatch_due() == 0
         except DatabaseUnavailable:
             return True  # logged where it was noticed; the next poll tries again
         except Exception as error:  # noqa: BLE001 - one bad round must not end the only dispatcher
@@ -78,37 +88,69 @@ class Dispatcher:
             return True
 
     def _dispatch(self, webhook_ids: set[str], now: datetime) -> int:
+        """Make the runs of a batch, all or none; where one fails, again with each apart from the others."""
+        try:
+            return self._batch(webhook_ids, now, self._make_together)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the careful way finds whose it is
+            log.info("batch failed action=batch_failed kind=%s", type(error).__name__)
+            return self._batch(webhook_ids, now, self._make_apart)
+
+    def _batch(self, webhook_ids: set[str], now: datetime, make: Callable[..., list[Claimed]]) -> int:
         with session_transaction() as session:
             connection = session.connection()
             begin_writing(connection)
             enabled = queries.lock_enabled(connection, webhook_ids)
-            batch = queries.claim_due(connection, enabled, now, self._batch_size)
+            batch = queries.claim_due(connection, enabled, now, self._batch_size) if enabled else []
+            if not batch:
+                return 0
             states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
-            for delivery in batch:
-                outcome = self._outcome(session, delivery, states.get(delivery.dag_id))
-                queries.mark(connection, delivery.id, outcome)
+            dispatched = make(session, batch, states)
+        for delivery in dispatched:
+            log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
         return len(batch)
 
-    def _outcome(self, session: Session, delivery: Claimed, state: Any) -> dict[str, Any]:
-        """Try to make one run; whatever happens ends as columns of its delivery."""
+    def _make_together(
+        self, session: Session, batch: list[Claimed], states: dict[str, DagState]
+    ) -> list[Claimed]:
+        run_ids: dict[str, str] = {}
         now = self._now()
-        try:
-            run_id = self._dag_runs.create(session, delivery, state, now)
-        except DispatchError as error:
-            return self._failure(delivery, error, now)
-        except Exception as error:  # noqa: BLE001 - a delivery that breaks us must not stop its neighbours
-            _log_fault(f"delivery {delivery.id}", error)
-            fault = DispatchError(f"The run could not be made ({type(error).__name__}).")
-            return self._failure(delivery, fault, now)
-        log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
-        return {
-            "state": State.DISPATCHED,
-            "attempts": delivery.attempts + 1,
-            "next_attempt_at": None,
-            "run_id": run_id,
-            "dispatched_at": now,
-            "error": None,
-        }
+        for delivery in batch:
+            run_ids[delivery.id] = self._dag_runs.create(session, delivery, states.get(delivery.dag_id), now)
+            now = self._now()
+        self._dag_runs.note(session, batch, now)
+        attempts = {delivery.id: delivery.attempts + 1 for delivery in batch}
+        queries.mark_dispatched(session.connection(), run_ids, attempts, now)
+        return batch
+
+    def _make_apart(
+        self, session: Session, batch: list[Claimed], states: dict[str, DagState]
+    ) -> list[Claimed]:
+        dispatched: list[Claimed] = []
+        for delivery in batch:
+            try:
+                with session.begin_nested():
+                    dispatched += self._make_together(session, [delivery], states)
+            except DispatchError as error:
+                failure = error
+            except IntegrityError as error:
+                if self._adopt(session, delivery):
+                    continue
+                failure = _unforeseen(delivery, error)
+            except Exception as error:  # noqa: BLE001 - a delivery that breaks us must not stop its neighbours
+                failure = _unforeseen(delivery, error)
+            else:
+                continue
+            outcome = self._failure(delivery, failure, self._now())
+            queries.mark(session.connection(), delivery.id, outcome)
+        return dispatched
+
+    def _adopt(self, session: Session, delivery: Claimed) -> bool:
+        """Take a run that has the delivery's run id already for its own; a second one is never made."""
+        if not self._dag_runs.exists(session, delivery):
+            return False
+        run_ids, attempts = {delivery.id: run_id_of(delivery)}, {delivery.id: delivery.attempts + 1}
+        queries.mark_dispatched(session.connection(), run_ids, attempts, self._now())
+        return True
 
     def _failure(self, delivery: Claimed, error: DispatchError, now: datetime) -> dict[str, Any]:
         attempts = delivery.attempts + 1
@@ -127,6 +169,11 @@ class Dispatcher:
             "next_attempt_at": again_at,
             "error": error.message,
         }
+
+
+def _unforeseen(delivery: Claimed, error: Exception) -> DispatchError:
+    _log_fault(f"delivery {delivery.id}", error)
+    return DispatchError(f"The run could not be made ({type(error).__name__}).")
 
 
 def _log_fault(what: str, error: Exception) -> None:

@@ -7,6 +7,7 @@ items only, and every text has a cap.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ from inbound_webhooks.event.values import (
 MAX_SOURCE_CHARS = 64 * 1024
 MAX_NODES = 2_000
 MAX_NESTING = 40
+
+_LARGEST_INTEGER = 10**100
 
 SOURCES = {"Body": "body", "Headers": "headers", "Query": "query", "Delivery": "delivery"}
 """Name in ``${Webhook::Name…}`` -> name in Jinja."""
@@ -325,7 +328,7 @@ def _check(tree: nodes.Template) -> None:
         node, depth = pending.pop()
         seen += 1
         if seen > MAX_NODES or depth > MAX_NESTING:
-            raise _Located("it is too complex", node.lineno)
+            raise _Located("it is too complex", node.lineno or 0)
         _check_node(node)
         pending.extend((child, depth + 1) for child in node.iter_child_nodes())
     _replace_concat(tree)
@@ -333,7 +336,11 @@ def _check(tree: nodes.Template) -> None:
 
 def _check_node(node: nodes.Node) -> None:
     if not isinstance(node, _ALLOWED_NODES):
-        raise _Located(f"{type(node).__name__.lower()} is not allowed here", node.lineno)
+        raise _Located(f"{type(node).__name__.lower()} is not allowed here", node.lineno or 0)
+    if isinstance(node, nodes.Const) and _is_too_large(node.value):
+        raise _Located("a number in it is too large", node.lineno)
+    if isinstance(node, (nodes.Filter, nodes.Test)) and (node.dyn_args or node.dyn_kwargs):
+        raise _Located("* and ** are not allowed here", node.lineno)
     if isinstance(node, nodes.Name) and node.name not in SOURCES.values():
         raise _Located(f"there is no {node.name!r}, only {', '.join(SOURCES.values())}", node.lineno)
     if isinstance(node, nodes.Filter) and node.name not in FILTERS and node.name != _FOLLOW:
@@ -342,6 +349,12 @@ def _check_node(node: nodes.Node) -> None:
         raise _Located("a filter block is not allowed here", node.lineno)
     if isinstance(node, nodes.Test) and node.name not in TESTS:
         raise _Located(f"there is no test {node.name!r}, only {', '.join(TESTS)}", node.lineno)
+
+
+def _is_too_large(constant: Any) -> bool:
+    if isinstance(constant, float):
+        return not math.isfinite(constant)
+    return isinstance(constant, int) and abs(constant) >= _LARGEST_INTEGER
 
 
 def _replace_concat(node: nodes.Node) -> None:

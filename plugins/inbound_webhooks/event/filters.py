@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -39,7 +40,9 @@ def fromjson(value: Any) -> Any:
 
 def b64encode(value: Any) -> str:
     """The UTF-8 bytes of the text as Base64."""
-    return base64.b64encode(_bytes(value)).decode("ascii")
+    held = _bytes(value)
+    bounded(len(held) * 4 // 3)
+    return base64.b64encode(held).decode("ascii")
 
 
 def b64decode(value: Any) -> str:
@@ -64,25 +67,29 @@ def hmac_sha256(value: Any, key: Any) -> str:
 def to_datetime(value: Any, format: str | None = None) -> str:
     """A time as ISO 8601 in UTC: from ISO text, or seconds or milliseconds since 1970.
 
-    ``format`` is one of pendulum's (https://pendulum.eustace.io/docs/#tokens).
+    ``format`` is one of pendulum's (https://pendulum.eustace.io/docs/#tokens). It has to hold a date: today's
+    is not in the request.
     """
     written = text(value).strip()
     try:
-        if format is not None:
-            return pendulum.from_format(written, format).in_timezone("UTC").isoformat()
-        if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", written):
-            return _from_epoch(float(written))
-        moment = pendulum.parse(written) if written[:1].isdigit() else None
-    except (ValueError, OverflowError, TypeError):
+        moment = _moment(written) if format is None else _moment_of_format(written, format)
+    except (ValueError, OverflowError, TypeError, re.error):
         moment = None
     if not isinstance(moment, pendulum.DateTime):
         raise ExpressionFailed("to_datetime: this is no time that it can read.")
     return moment.in_timezone("UTC").isoformat()
 
 
-def _from_epoch(number: float) -> str:
-    seconds = number / 1000 if number >= _MILLISECONDS_FROM else number
-    return pendulum.from_timestamp(seconds).isoformat()
+def _moment(written: str) -> Any:
+    # Eight digits are a date, 20241231: as seconds they would lie before 1974.
+    if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", written) and not re.fullmatch(r"[0-9]{8}", written):
+        number = float(written)
+        return pendulum.from_timestamp(number / 1000 if number >= _MILLISECONDS_FROM else number)
+    return pendulum.parse(written) if re.match(r"[0-9]{4}-?[0-9W]", written) else None
+
+
+def _moment_of_format(written: str, format: str) -> Any:
+    return pendulum.from_format(written, format) if re.search(r"Y|X|x", format) else None
 
 
 def lower(value: Any) -> str:
@@ -160,7 +167,8 @@ def to_float(value: Any, fallback: Any = None) -> Any:
     """The value as a number; ``fallback``, else an error, where it is none."""
     written = text(value).strip()
     if re.fullmatch(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,2})?", written):
-        return float(written)
+        number = float(written)
+        return number if math.isfinite(number) else _number_or(fallback, "float")
     return _number_or(fallback, "float")
 
 

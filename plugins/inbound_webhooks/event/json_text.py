@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from inbound_webhooks.errors import WebhookError
@@ -36,15 +36,31 @@ def parse(text: str) -> Any:
     return value
 
 
-def dump(value: Any) -> str:
+def dump(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     """Return the compact JSON text of a value, non-ASCII characters as they are.
 
-    :raises JsonRefused: a number is not finite
+    :param default: what to make of an object that JSON does not have
+    :raises JsonRefused: a number is not finite or too long, or it is nested too deeply
     """
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (ValueError, RecursionError) as error:
-        raise JsonRefused(f"it cannot be written as JSON: {error}") from None
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default)
+    except JsonRefused:
+        raise
+    except (ValueError, RecursionError):
+        raise JsonRefused("a number in it is not finite or too long, or it is nested too deeply") from None
+
+
+def least_chars(value: Any, known: dict[int, int] | None = None) -> int:
+    """A lower bound of the length of a value's JSON, each part counted as often as it is referred to."""
+    known = {} if known is None else known
+    if isinstance(value, str):
+        return len(value)
+    if not isinstance(value, (dict, list, tuple)):
+        return 1
+    if id(value) not in known:
+        parts = (*value, *value.values()) if isinstance(value, dict) else value
+        known[id(value)] = sum(least_chars(part, known) for part in parts)
+    return known[id(value)]
 
 
 def unstorable_reason(value: Any, text: str) -> str | None:
@@ -75,14 +91,14 @@ def _finite_float(digits: str) -> float:
 
 
 def _bounded_int(digits: str) -> int:
-    if len(digits) > MAX_INTEGER_DIGITS:
+    if len(digits.lstrip("-")) > MAX_INTEGER_DIGITS:
         raise JsonRefused(f"a number has more than {MAX_INTEGER_DIGITS} digits")
     return int(digits)
 
 
 def _refuse_depth(value: Any) -> None:
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [child for parent in level for child in _children(parent)]
         if not level:
             return
@@ -90,7 +106,7 @@ def _refuse_depth(value: Any) -> None:
 
 
 def _children(value: Any) -> list[Any]:
-    """The containers and leaves directly below a value; leaves have none."""
+    """The containers directly below a value."""
     if isinstance(value, dict):
         return [child for child in value.values() if isinstance(child, (dict, list))]
     if isinstance(value, list):

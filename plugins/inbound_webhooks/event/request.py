@@ -58,6 +58,11 @@ class InboundRequest:
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), "")
 
+    def combined_header(self, name: str) -> str:
+        """Every value of a header with commas between them (RFC 9110, section 5.3)."""
+        wanted = name.lower()
+        return ", ".join(value for key, value in self.headers if key.lower() == wanted)
+
 
 class One(str):
     """The only value of a header, query or form field: reads as text, ``[0]`` gives it too."""
@@ -73,6 +78,9 @@ class Values:
         self.lists: dict[str, list[str]] = {}
         for name, value in pairs:
             self.lists.setdefault(title_case(name) if ignore_case else name, []).append(value)
+
+    def __bool__(self) -> bool:
+        return bool(self.lists)
 
     def __contains__(self, name: str) -> bool:
         return self._spelled(name) in self.lists
@@ -94,6 +102,12 @@ class Body:
         self._type, _, parameters = content_type.partition(";")
         self._type = self._type.strip().lower()
         self._charset = _charset(parameters)
+
+    def __bool__(self) -> bool:
+        return bool(self.content)
+
+    def __contains__(self, item: Any) -> bool:
+        return item in self.value
 
     @property
     def is_json(self) -> bool:
@@ -201,10 +215,14 @@ def title_case(name: str) -> str:
 MASK = "***"
 
 _CREDENTIAL_NAME = re.compile(
-    r"auth|cookie|token|secret|signature|passw|hmac|credential|api-?key|access-?key|session|^sig$|^code$|^key$",
+    r"auth|cookie|token|secret|signature|passw|hmac|credential|session"
+    r"|(api|access)[-_]?key|(^|[-_])key($|[-_])|^sig$|^code$"
+    # Proxies write the address that was called there, and with it the token.
+    r"|(original|forwarded|rewrite)-ur[il]",
     re.IGNORECASE,
 )
-_HARMLESS_NAME = re.compile(r"idempotency", re.IGNORECASE)
+# Names of senders' own that only look like one: Bitbucket's event type, ids for deduplication.
+_HARMLESS_NAME = re.compile(r"idempotency|event-key", re.IGNORECASE)
 
 
 def is_credential(name: str) -> bool:

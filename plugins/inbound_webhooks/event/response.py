@@ -10,6 +10,7 @@ from itertools import islice, product
 from jinja2 import nodes
 
 from inbound_webhooks.errors import InvalidDefinition
+from inbound_webhooks.event import json_text
 from inbound_webhooks.event.expression import Parsed, compile_output, parse
 from inbound_webhooks.event.request import DataSources
 
@@ -84,11 +85,15 @@ def compile_response(content_type: str, source: str) -> ResponseTemplate:
 
 
 def _is_json(text: str) -> bool:
+    return _not_json_because(text) is None
+
+
+def _not_json_because(text: str) -> str | None:
     try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+        json_text.parse(text)
+    except json_text.JsonRefused as error:
+        return error.message
+    return None
 
 
 # --- JSON templates: which expressions stand inside a string, and could the result be JSON? ---
@@ -136,11 +141,8 @@ def _branches(node: nodes.If) -> list[list[nodes.Node]]:
 
 def _refuse_unless_json(parsed: Parsed, inside: set[int]) -> None:
     for skeleton in islice(_skeletons(parsed.tree.body, inside), MAX_CHECKED_BRANCHES):
-        try:
-            json.loads(skeleton)
-        except (ValueError, RecursionError) as error:
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else "too deep"
-            raise parsed.refuse(f"the result could not be JSON: {reason}", 0) from None
+        if reason := _not_json_because(skeleton):
+            raise parsed.refuse(f"the result could not be JSON: {reason}", 0)
 
 
 def _skeletons(body: Iterable[nodes.Node], inside: set[int]) -> Iterable[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from jsonschema import FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.validators import validator_for
+from jsonschema.validators import extend, validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from inbound_webhooks.errors import ExpressionFailed, InvalidDefinition, ParameterRefused, TemplateRefused
 from inbound_webhooks.event import json_text
@@ -19,6 +22,15 @@ from inbound_webhooks.event.request import Body, DataSources, without_credential
 from inbound_webhooks.event.values import Nothing, plain, text
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
+
+MAX_COMPARED_ITEMS = 300
+"""Objects in a list with uniqueItems; jsonschema compares each with each, 4,000 take 13 s."""
+
+# What jsonschema lets through of re, of numbers beyond float and of references that lead nowhere.
+_VALIDATOR_FAULTS = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+    re.error, Unresolvable,
+)  # fmt: skip
 
 NO_DEFAULT = object()
 """The default of a parameter that has none."""
@@ -54,7 +66,10 @@ class Parameter:
     def _validator(self) -> Any:
         # The same checks as Airflow's SerializedParam.resolve makes.
         schema = dict(self.schema)
-        return validator_for(schema)(schema, format_checker=FormatChecker())
+        made_of = validator_for(schema)
+        made_of.check_schema(schema)
+        # An empty registry: a $ref that leads out of the schema is an error, never a request of ours.
+        return _bounded_validator(made_of)(schema, format_checker=FormatChecker(), registry=Registry())
 
     def refusal(self, value: Any) -> str | None:
         """Why the schema refuses a value, or None."""
@@ -66,6 +81,8 @@ class Parameter:
             return _reason(error)
         except SchemaError:
             return "the DAG's schema for it is not a JSON Schema"
+        except _VALIDATOR_FAULTS as error:
+            return f"it cannot be checked against the DAG's schema ({type(error).__name__})"
         return None
 
 
@@ -119,12 +136,25 @@ def dump_conf(conf: dict[str, Any]) -> str:
 
     :raises ParameterRefused: it is too large, or holds what JSON or jsonb does not
     """
+    written: list[str] = []
+    room = MAX_CONF_CHARS
     for name, value in conf.items():
-        _refuse_unstorable(name, value)
-    written = json_text.dump(conf)
-    if len(written) > MAX_CONF_CHARS:
-        raise ParameterRefused(next(iter(conf)), f"the conf is longer than {MAX_CONF_CHARS} characters")
-    return written
+        entry = "" if json_text.least_chars(value) > room else _dump_entry(name, value)
+        room -= len(entry)
+        if not entry or room < 0:
+            raise ParameterRefused(name, f"with it the conf is longer than {MAX_CONF_CHARS} characters")
+        written.append(entry)
+    return "{" + ",".join(written) + "}"
+
+
+def _dump_entry(name: str, value: Any) -> str:
+    try:
+        entry = f"{json_text.dump(name)}:{json_text.dump(value)}"
+    except json_text.JsonRefused as error:
+        raise ParameterRefused(name, error.message) from None
+    if reason := json_text.unstorable_reason([name, value], entry):
+        raise ParameterRefused(name, reason)
+    return entry
 
 
 def convert(value: Any, types: frozenset[str]) -> Any:
@@ -153,12 +183,17 @@ def _read(written: str, types: frozenset[str]) -> Any:
     if "integer" in types and _INTEGER.fullmatch(written):
         return int(written)
     if "number" in types and _NUMBER.fullmatch(written):
-        return int(written) if _INTEGER.fullmatch(written) else float(written)
+        return _read_number(written)
     if "boolean" in types and written.lower() in _BOOLEANS:
         return _BOOLEANS[written.lower()]
     if types & {"object", "array"}:
         return _read_container(written, types)
     return written
+
+
+def _read_number(written: str) -> Any:
+    number = int(written) if _INTEGER.fullmatch(written) else float(written)
+    return number if isinstance(number, int) or math.isfinite(number) else written
 
 
 def _read_container(written: str, types: frozenset[str]) -> Any:
@@ -190,12 +225,33 @@ def _json_types(value: Any) -> frozenset[str]:
 
 def _schema_types(schema: Mapping[str, Any]) -> set[str]:
     named = schema.get("type")
-    types = {named} if isinstance(named, str) else set(named or ())
-    for alternatives in (schema.get("anyOf"), schema.get("oneOf")):
-        for alternative in alternatives or ():
-            if isinstance(alternative, Mapping):
-                types |= _schema_types(alternative)
+    types = {named} if isinstance(named, str) else set(_list(named))
+    for alternative in (*_list(schema.get("anyOf")), *_list(schema.get("oneOf"))):
+        if isinstance(alternative, Mapping):
+            types |= _schema_types(alternative)
     return types
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _are_slow_to_compare(items: list[Any]) -> bool:
+    return len(items) > MAX_COMPARED_ITEMS and any(isinstance(item, (dict, list)) for item in items)
+
+
+@lru_cache
+def _bounded_validator(made_of: Any) -> Any:
+    """The validator without its quadratic comparison of long lists, which Airflow would make again."""
+    check_unique = made_of.VALIDATORS.get("uniqueItems")
+
+    def unique(validator: Any, wanted: Any, items: Any, schema: Any) -> Iterator[ValidationError]:
+        if wanted and isinstance(items, list) and _are_slow_to_compare(items):
+            yield ValidationError(f"more than {MAX_COMPARED_ITEMS} objects to compare")
+        else:
+            yield from check_unique(validator, wanted, items, schema) or ()
+
+    return made_of if check_unique is None else extend(made_of, {"uniqueItems": unique})
 
 
 def _whole_event(sources: DataSources) -> dict[str, Any]:
@@ -213,15 +269,6 @@ def _refuse_invalid(conf: Mapping[str, Any], params: Mapping[str, Parameter]) ->
             raise ParameterRefused(name, "there is no value for it in the request, and it has no default")
         if reason := parameter.refusal(value):
             raise ParameterRefused(name, reason)
-
-
-def _refuse_unstorable(name: str, value: Any) -> None:
-    try:
-        reason = json_text.unstorable_reason([name, value], json_text.dump([name, value]))
-    except json_text.JsonRefused as error:
-        reason = error.message
-    if reason:
-        raise ParameterRefused(name, reason)
 
 
 def _reason(error: ValidationError) -> str:

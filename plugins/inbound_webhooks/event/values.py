@@ -43,8 +43,8 @@ def look_up(container: Any, key: Any) -> Any:
     if isinstance(container, (dict, Values)):
         known = isinstance(key, str) and key in container
         return container[key] if known else Nothing(name=str(key))
-    if isinstance(container, One) and key in (0, -1):
-        return str(container)
+    if isinstance(container, One) and isinstance(key, int):
+        return str(container) if key in (0, -1) else Nothing(name=str(key))
     if isinstance(container, (list, str)):
         return _look_up_index(container, key)
     return Nothing(name=str(key))
@@ -129,19 +129,28 @@ def to_json(value: Any) -> str:
     """
     if isinstance(value, JsonText):
         return value
+    value = plain(value)
+    bounded(json_text.least_chars(value))
     try:
-        return json_text.dump(plain(value))
+        written = json_text.dump(value, default=_plain_source)
     except json_text.JsonRefused as error:
         raise ExpressionFailed(f"The value: {error.message}.") from None
-    except TypeError:
-        raise ExpressionFailed("The value is none that JSON has.") from None
+    bounded(len(written))
+    return written
+
+
+def _plain_source(value: Any) -> Any:
+    """A source or a missing value inside a list or object that an expression writes."""
+    if isinstance(value, (Body, Values, Nothing)):
+        return plain(value)
+    raise json_text.JsonRefused("it is none that JSON has")
 
 
 def as_plain_text(value: Any) -> str:
     """What text/plain shows: primitives bare, the body as received, objects and lists dropped."""
     if isinstance(value, Body):
         return value.text
-    return "" if isinstance(plain(value), (dict, list)) else text(value)
+    return "" if isinstance(plain(value), (dict, list, tuple)) else text(value)
 
 
 def as_json(value: Any) -> str:
@@ -151,7 +160,9 @@ def as_json(value: Any) -> str:
 
 def as_json_string(value: Any) -> str:
     """What stands inside a string of a JSON template: the text, escaped, without quotes."""
-    return json_text.dump(text(value))[1:-1]
+    written = text(value)
+    bounded(len(written))
+    return json_text.dump(written)[1:-1]
 
 
 def as_xml(value: Any) -> str:

@@ -16,11 +16,13 @@ from inbound_webhooks.errors import (
     ExpressionFailed,
     HandshakeForged,
     HandshakeMalformed,
+    HostInvalid,
     MediaTypeUnsupported,
     MethodNotAllowed,
     NotProved,
     ParameterRefused,
     RateLimited,
+    ReceiverFault,
     RequestError,
     TokenUnreadable,
     TooBusy,
@@ -45,6 +47,7 @@ STATUS: dict[type[RequestError], int] = {
     RateLimited: 429,
     BacklogFull: 429,
     BodyTooLarge: 413,
+    HostInvalid: 400,
     BodyIncomplete: 400,
     BodyTimeout: 408,
     EncodingUnsupported: 415,
@@ -54,23 +57,23 @@ STATUS: dict[type[RequestError], int] = {
     DatabaseUnavailable: 503,
     DefinitionUnusable: 503,
     TokenUnreadable: 503,
+    ReceiverFault: 503,
     TooBusy: 503,
 }
 
 ALLOWED_METHODS = "GET, HEAD, OPTIONS, POST"
+WITHOUT_BODY = (204, 205)
 DISABLED_RETRY_AFTER_SECONDS = 60
 
 
-def status_of(error: RequestError, webhook: Webhook | None = None) -> int:
-    """The status of an error, as its webhook wants it where it may choose."""
-    if webhook is not None and isinstance(error, WebhookDisabled):
-        return webhook.disabled_status
-    return STATUS[type(error)]
+def status_of(error: RequestError) -> int:
+    """The status of an error."""
+    return error.status if isinstance(error, WebhookDisabled) else STATUS[type(error)]
 
 
-def rejected(error: RequestError, webhook: Webhook | None = None) -> Answer:
+def rejected(error: RequestError) -> Answer:
     """The answer to a request that leaves no delivery."""
-    status = status_of(error, webhook)
+    status = status_of(error)
     headers: tuple[tuple[str, str], ...] = ()
     if status in (429, 503):
         seconds = (
@@ -96,9 +99,11 @@ def refused(error: ContentRefused, webhook: Webhook, delivery_id: str) -> Answer
 
 def accepted(definition: Definition, sources: DataSources, delivery_id: str) -> Answer:
     """The answer to a delivery: the webhook's template, or the default body."""
-    status = definition.webhook.response_status
+    status = definition.webhook.response_status or 202
+    if status in WITHOUT_BODY:
+        return Answer(status)
     default: dict[str, object] = {"status": "accepted", "delivery_id": delivery_id}
-    return _rendered(definition, sources) or json_answer(status or 202, default)
+    return _rendered(definition, sources) or json_answer(status, default)
 
 
 def duplicate(definition: Definition, accepted_answer: Answer, first_id: str) -> Answer:

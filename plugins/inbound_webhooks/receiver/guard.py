@@ -9,13 +9,12 @@ complete and has no token in its path.
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
-import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import quote_from_bytes
 
 import anyio
 import anyio.to_thread
@@ -24,18 +23,19 @@ from inbound_webhooks.errors import (
     BodyIncomplete,
     BodyTimeout,
     BodyTooLarge,
+    HostInvalid,
+    ReceiverFault,
     RequestError,
     TooBusy,
     UnknownWebhook,
 )
 from inbound_webhooks.event.proofs.shared import Addresses
-from inbound_webhooks.event.response import Answer, json_answer
+from inbound_webhooks.event.response import Answer
 from inbound_webhooks.receiver import answers
+from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.door import door
-from inbound_webhooks.receiver.receive import Admission, Receiver, RequestHead
+from inbound_webhooks.receiver.receive import Receiver, log_fault
 from inbound_webhooks.receiver.source import source_address
-
-log = logging.getLogger(__name__)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -49,7 +49,13 @@ ADMISSION: ContextVar[Admission | None] = ContextVar("inbound_webhooks_admission
 TOKEN_MASK = "***"  # noqa: S105
 
 _HOOK = re.compile(r"([A-Za-z0-9_-]{10})/([0-9a-f]{64})")
-_TOKEN_ANYWHERE = re.compile(r"[0-9a-fA-F]{32,}")
+_TOKEN_LIKE = re.compile(r"[0-9a-fA-F]{32,}")
+_TOKEN = re.compile(r"[0-9a-fA-F]{64,}")
+_SLASHES = re.compile(r"/+")
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
+
+MAX_HOST_LABEL_BYTES = 63
+POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
 
 class WebhookGuard:
@@ -64,18 +70,21 @@ class WebhookGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Guard the receiver's paths, mask what looks like a token in any other, pass the rest on."""
-        hook = self._path_below_prefix(scope) if scope["type"] == "http" else None
+        hook = self._path_below_prefix(scope) if scope["type"] in ("http", "websocket") else None
         if hook is None:
             await self._pass_on(scope, receive, send)
             return
         _hide(scope, hook)
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
         answering = _Answering(send, scope["method"])
         try:
             await self._guard(scope, receive, answering, hook)
         except Exception as error:  # noqa: BLE001 - the last line of defence of the public door
-            _log_fault(error)
+            log_fault(error)
             if not answering.started:
-                await answering.give(json_answer(503, {"status": "rejected"}, (("Retry-After", "10"),)))
+                await answering.give(answers.rejected(ReceiverFault()))
         finally:
             # The access log reads it when the answer is out; a sender's query may hold credentials.
             scope["query_string"] = b""
@@ -88,17 +97,20 @@ class WebhookGuard:
         try:
             if head is None:
                 raise UnknownWebhook
+            _check_host(scope)
             async with self._slot(receiver):
                 admission = await anyio.to_thread.run_sync(receiver.admit, head)
             if head.method == "POST":
                 await self._read_body(receive, receiver, head, kept)
+                _check_upgrade(scope, kept)
             async with self._slot(receiver):
                 ADMISSION.set(admission)
+                scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
                 await self._app(scope, _replay(b"".join(kept.chunks)), answering)
         except RequestError as error:
             if admission is not None:
                 receiver.note_rejection(admission, error)
-            await answering.give(answers.rejected(error, admission.webhook if admission else None))
+            await answering.give(answers.rejected(error))
         finally:
             self._buffered_bytes -= kept.size
 
@@ -137,19 +149,30 @@ class WebhookGuard:
             self._slots.release()
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
+            return
+
+        # A URL that was pasted to the wrong place: its token is a secret all the same. Servers write their
+        # log when the answer starts, Airflow when it has ended.
+        async def send_masked(message: Message) -> None:
+            _mask(scope)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_masked)
         finally:
-            # A URL that was pasted to the wrong place: its token is a secret all the same.
-            path = scope.get("path", "")
-            if _TOKEN_ANYWHERE.search(path) and "webhook" in path.lower():
-                _set_path(scope, _TOKEN_ANYWHERE.sub(TOKEN_MASK, path))
+            _mask(scope)
 
     def _path_below_prefix(self, scope: Scope) -> str | None:
+        """What stands behind the prefix, however many slashes there are; None for any other path."""
         path, root = scope["path"], scope.get("root_path", "")
         if root and path.startswith(root + "/"):
             path = path[len(root) :]
-        return path[len(self._prefix) + 1 :] if path.startswith(self._prefix + "/") else None
+        if path.startswith(self._prefix + "/"):
+            return path[len(self._prefix) + 1 :]
+        # Flask takes "//webhook" for "/webhook": nothing gets to it past this guard.
+        return "" if _SLASHES.sub("/", path).startswith(self._prefix + "/") else None
 
 
 class _Kept:
@@ -226,17 +249,45 @@ def _header_values(scope: Scope, name: bytes) -> list[str]:
 
 def _hide(scope: Scope, hook: str) -> None:
     """Take the token from what access logs and error messages can see."""
+    if not hook:
+        _mask(scope)
+        return
     prefix = scope["path"][: len(scope["path"]) - len(hook)]
     webhook_id, _, _ = hook.partition("/")
-    _set_path(scope, f"{prefix}{_TOKEN_ANYWHERE.sub(TOKEN_MASK, webhook_id)}/{TOKEN_MASK}")
+    _set_path(scope, f"{prefix}{_TOKEN_LIKE.sub(TOKEN_MASK, webhook_id)}/{TOKEN_MASK}")
+
+
+def _mask(scope: Scope) -> None:
+    """Take what looks like a token of ours from a path and a query."""
+    pattern = _TOKEN_LIKE if "webhook" in scope["path"].lower() else _TOKEN
+    if pattern.search(scope["path"]):
+        _set_path(scope, pattern.sub(TOKEN_MASK, scope["path"]))
+    query = scope["query_string"].decode("latin-1")
+    if _TOKEN.search(query):
+        scope["query_string"] = _TOKEN.sub(TOKEN_MASK, query).encode("latin-1")
+
+
+def _check_upgrade(scope: Scope, kept: _Kept) -> None:
+    """Refuse a body that the server lost.
+
+    On an offer to upgrade, which Java's HttpClient makes on plain http, uvicorn with httptools drops
+    everything behind the headers (https://github.com/Kludex/uvicorn/pull/2722); without a Content-Length
+    nothing else shows that.
+
+    :raises BodyIncomplete: the request offers to upgrade, announces a body, and none came
+    """
+    names = {name for name, _ in scope["headers"]}
+    if not kept.size and {b"upgrade", b"transfer-encoding"} <= names:
+        raise BodyIncomplete
+
+
+def _check_host(scope: Scope) -> None:
+    """Refuse a Host that Flask would refuse with a page of its own (RFC 1035, section 2.3.4)."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if any(len(label) > MAX_HOST_LABEL_BYTES for host in hosts for label in host.split(b".")):
+        raise HostInvalid
 
 
 def _set_path(scope: Scope, path: str) -> None:
     scope["path"] = path
     scope["raw_path"] = path.encode("utf-8", "surrogateescape")
-
-
-def _log_fault(error: Exception) -> None:
-    # The message of an error may quote what the sender sent; where it happened does not.
-    places = "".join(traceback.format_tb(error.__traceback__))
-    log.error("receiver fault action=receiver_fault kind=%s\n%s", type(error).__name__, places)

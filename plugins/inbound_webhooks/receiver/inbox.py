@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from sqlalchemy import Connection
 
 from inbound_webhooks.storage import queries
-from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.database import begin_writing, committing
 from inbound_webhooks.storage.queries import Delivery, State
+
+log = logging.getLogger(__name__)
 
 
 class Inbox:
@@ -32,19 +35,24 @@ class Inbox:
 
         :raises DatabaseUnavailable: nothing was written, as far as we know
         """
-        with transaction() as connection:
-            inserted = queries.insert_delivery(connection, delivery)
+        with committing() as connection:
+            begin_writing(connection)
             if queries.locked_version(connection, delivery.webhook_id) != version:
-                connection.rollback()
                 return None
-            if not inserted:
+            if not queries.insert_delivery(connection, delivery):
                 return queries.holder_of(connection, delivery.webhook_id, delivery.dedup_key or "")
             if actor is not None:
                 _audit_replay(connection, delivery, actor)
         if delivery.state == State.ACCEPTED:
-            for listener in self._listeners:
-                listener()
+            self._tell()
         return delivery.id
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            try:
+                listener()
+            except Exception as error:  # noqa: BLE001 - the delivery is committed, and its answer must say so
+                log.error("inbox listener failed action=listener_failed kind=%s", type(error).__name__)
 
 
 def _audit_replay(connection: Connection, delivery: Delivery, actor: str) -> None:

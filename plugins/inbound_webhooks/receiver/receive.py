@@ -7,26 +7,20 @@ received, limit of the webhook, decompression, handshake, filter, conf, commit, 
 
 from __future__ import annotations
 
-import hmac
-import re
-import secrets
+import logging
+import traceback
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qsl
 
 from inbound_webhooks.errors import (
-    AddressNotAllowed,
     BodyTooLarge,
     ContentRefused,
     DatabaseUnavailable,
-    MethodNotAllowed,
+    ReceiverFault,
     RequestError,
-    TokenUnreadable,
     TooBusy,
-    Unavailable,
     UnknownWebhook,
-    WebhookDisabled,
 )
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.handshake import HandshakeRequest
@@ -35,58 +29,29 @@ from inbound_webhooks.event.request import InboundRequest, Values
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.signature import check_proofs
 from inbound_webhooks.receiver import answers
+from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
 from inbound_webhooks.receiver.decision import Decision, decide, refuse, sources_of
 from inbound_webhooks.receiver.definition import Definition, DefinitionCache
 from inbound_webhooks.receiver.inbox import Inbox
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
 from inbound_webhooks.receiver.source import trusted_proxies
+from inbound_webhooks.receiver.stored_request import MAX_IP_CHARS
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
-from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.encryption import decrypt
+from inbound_webhooks.storage.database import reading, transaction
 from inbound_webhooks.storage.queries import Credential, Rejection, State, Webhook
 
-METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
+log = logging.getLogger(__name__)
+
 DAG_RECHECK_SECONDS = 2.0
 LAST_USED_EVERY = timedelta(minutes=1)
 MAX_CHANGES_SEEN = 3
 """How often a request is judged afresh because its webhook changed before the commit."""
 
-_DECLARED_LENGTH = re.compile(r"[0-9]{1,18}")
-_NO_TOKEN = secrets.token_hex(32)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RequestHead:
-    """What is known before the body is read; ``content_length`` is the header as sent, "" for none."""
-
-    method: str
-    webhook_id: str
-    token: str
-    content_length: str
-    source_ip: str
-
-    @property
-    def declared_length(self) -> int | None:
-        """Content-Length in bytes, None where there is none that is a number."""
-        return int(self.content_length) if _DECLARED_LENGTH.fullmatch(self.content_length) else None
-
-
-@dataclass(frozen=True)
-class Admission:
-    """A request whose token was right, on the way to its body."""
-
-    head: RequestHead
-    definition: Definition
-    token: Credential
-    secrets: tuple[Credential, ...] = ()
-
-    @property
-    def webhook(self) -> Webhook:
-        """The webhook that was called."""
-        return self.definition.webhook
+Secrets = Mapping[str, Sequence[str]]
+"""Plain secrets by purpose, the newest first."""
 
 
 def utc_now() -> datetime:
@@ -117,14 +82,8 @@ class Receiver:
             raise BodyTooLarge(self.settings.max_body_bytes)
         self._limits.admit_address(head.source_ip)
         admission = self._authenticate(head)
-        addresses = admission.definition.addresses
         try:
-            if head.method not in METHODS:
-                raise MethodNotAllowed
-            if not admission.webhook.enabled:
-                raise WebhookDisabled
-            if addresses is not None and not addresses.admits(head.source_ip):
-                raise AddressNotAllowed
+            admission.check()
         except RequestError as error:
             self.note_rejection(admission, error)
             raise
@@ -133,12 +92,19 @@ class Receiver:
     def receive(self, admission: Admission, request: InboundRequest) -> Answer:
         """Answer an admitted request; a POST is committed before this returns 2xx."""
         try:
+            return self._answer(admission, request)
+        except Exception as error:  # noqa: BLE001 - what we did not foresee is our fault, not the sender's
+            log_fault(error)
+            return answers.rejected(ReceiverFault())
+
+    def _answer(self, admission: Admission, request: InboundRequest) -> Answer:
+        try:
             if request.method == "POST":
                 return self._accept(admission, request)
             return self._verify(admission, request)
         except RequestError as error:
             self.note_rejection(admission, error)
-            return answers.rejected(error, admission.webhook)
+            return answers.rejected(error)
 
     def decide(self, definition: Definition, request: InboundRequest) -> Decision:
         """What would be stored and answered with the DAG's params as they are; writes nothing.
@@ -153,26 +119,27 @@ class Receiver:
 
     def note_rejection(self, admission: Admission, error: RequestError) -> None:
         """Keep a rejection of a request whose token was right; our own faults are none."""
-        if isinstance(error, Unavailable):
+        status = answers.status_of(error)
+        if status >= 500:
             return
         self.rejections.add(
             Rejection(
                 webhook_id=admission.webhook.id,
                 rejected_at=self._now(),
-                source_ip=admission.head.source_ip[:45],
+                source_ip=admission.head.source_ip[:MAX_IP_CHARS],
                 method=admission.head.method[:20],
-                status=answers.status_of(error, admission.webhook),
+                status=status,
                 reason=error.message,
             )
         )
 
     def _authenticate(self, head: RequestHead) -> Admission:
-        with transaction() as connection:
+        with reading() as connection:
             found = queries.find_with_credentials(connection, head.webhook_id)
         webhook, credentials = found or (None, [])
         now = self._now()
         valid = [credential for credential in credentials if credential.is_valid(now)]
-        token = _matching_token([held for held in valid if not held.purpose], head.token)
+        token = matching_token([held for held in valid if not held.purpose], head.token)
         if webhook is None or token is None:
             raise UnknownWebhook
         secrets = tuple(held for held in valid if held.purpose)
@@ -180,8 +147,7 @@ class Receiver:
 
     def _verify(self, admission: Admission, request: InboundRequest) -> Answer:
         self._note_use(admission.token)
-        secrets = _by_purpose(admission.secrets)
-        if (answer := self._handshake(admission, request, b"", secrets)) is not None:
+        if (answer := self._handshake(admission, request, b"", admission.plain_secrets())) is not None:
             return answer
         if request.method == "OPTIONS":
             return answers.options()
@@ -190,7 +156,7 @@ class Receiver:
 
     def _accept(self, admission: Admission, request: InboundRequest) -> Answer:
         for _ in range(MAX_CHANGES_SEEN):
-            secrets = _by_purpose(admission.secrets)
+            secrets = admission.plain_secrets()
             if (answer := self._handshake(admission, request, b"", secrets, before_proof=True)) is not None:
                 return answer
             used = self._prove(admission, request, secrets)
@@ -199,13 +165,13 @@ class Receiver:
                 for credential in (admission.token, *used):
                     self._note_use(credential)
                 return answer
-            admission = self.admit(admission.head)
+            admission = self._authenticate(admission.head)
+            admission.check()
         raise TooBusy("The webhook is being changed.")
 
-    def _prove(
-        self, admission: Admission, request: InboundRequest, secrets: Mapping[str, Sequence[str]]
-    ) -> list[Credential]:
+    def _prove(self, admission: Admission, request: InboundRequest, secrets: Secrets) -> list[Credential]:
         """Check the proofs, then count the request; return the secrets that fitted."""
+        proofs = admission.definition.proofs
         signed = SignedRequest(
             method=request.method,
             url=self._url(admission.head, request.query_string),
@@ -213,21 +179,16 @@ class Receiver:
             headers=request.headers,
             body=request.body,
         )
-        fitted = check_proofs(admission.definition.proofs, signed, secrets, self._now())
+        fitted = check_proofs(proofs, signed, secrets, self._now())
         self._limits.admit_webhook(admission.webhook)
-        by_purpose = {
-            purpose: [held for held in admission.secrets if held.purpose == purpose] for purpose in fitted
-        }
-        return [by_purpose[purpose][index] for purpose, index in fitted.items()]
+        return [admission.secret(purpose, index) for purpose, index in fitted.items()]
 
     def _url(self, head: RequestHead, query_string: str) -> str:
         """The URL as the sender has it: the one that we gave out, whatever proxies made of it."""
         query = f"?{query_string}" if query_string else ""
         return f"{self._public_url}/webhook/{head.webhook_id}/{head.token}{query}"
 
-    def _judge(
-        self, admission: Admission, request: InboundRequest, secrets: Mapping[str, Sequence[str]]
-    ) -> Answer | None:
+    def _judge(self, admission: Admission, request: InboundRequest, secrets: Secrets) -> Answer | None:
         """Answer a proved request; None, and nothing written, where the webhook has changed meanwhile."""
         definition = admission.definition
         try:
@@ -251,7 +212,7 @@ class Receiver:
         admission: Admission,
         request: InboundRequest,
         content: bytes,
-        secrets: Mapping[str, Sequence[str]],
+        secrets: Secrets,
         *,
         before_proof: bool = False,
     ) -> Answer | None:
@@ -278,7 +239,7 @@ class Receiver:
             queries.set_confirm_url(connection, webhook.id, url)
 
     def _inflated(self, request: InboundRequest) -> bytes:
-        encoding = request.header("Content-Encoding")
+        encoding = request.combined_header("Content-Encoding")
         return inflate(request.body, encoding, limit_bytes=self.settings.max_body_bytes)
 
     def _decide(self, definition: Definition, request: InboundRequest, content: bytes) -> Decision:
@@ -296,35 +257,7 @@ class Receiver:
             return  # logged there; the request itself is done, and its answer must say so
 
 
-def _matching_token(tokens: list[Credential], presented: str) -> Credential | None:
-    """Compare with every token, and with a made-up one where there is none.
-
-    :raises TokenUnreadable: none fits, and one could not be decrypted
-    """
-    unreadable, match = False, None
-    for token in tokens:
-        try:
-            if _same(decrypt(token.encrypted), presented):
-                match = token
-        except TokenUnreadable:
-            unreadable = True
-    if not tokens:
-        _same(_NO_TOKEN, presented)
-    if match is None and unreadable:
-        raise TokenUnreadable
-    return match
-
-
-def _by_purpose(secrets: Sequence[Credential]) -> dict[str, list[str]]:
-    """The plain secrets by what they are for.
-
-    :raises TokenUnreadable: one cannot be decrypted
-    """
-    plain: dict[str, list[str]] = {}
-    for secret in secrets:
-        plain.setdefault(secret.purpose, []).append(decrypt(secret.encrypted))
-    return plain
-
-
-def _same(expected: str, presented: str) -> bool:
-    return hmac.compare_digest(expected.encode(), presented.encode("utf-8", "surrogateescape"))
+def log_fault(error: Exception) -> None:
+    """Log where an unforeseen error happened; its message may quote what the sender sent."""
+    places = "".join(traceback.format_tb(error.__traceback__))
+    log.error("receiver fault action=receiver_fault kind=%s\n%s", type(error).__name__, places)

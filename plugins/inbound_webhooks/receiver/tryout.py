@@ -47,7 +47,7 @@ def try_out(
     try:
         decision = receiver.decide(definition, request)
     except RequestError as error:
-        return _shown("rejected", error.message, answers.rejected(error, webhook))
+        return _shown("rejected", error.message, answers.rejected(error))
     return _shown(decision.delivery.state, decision.delivery.error, decision.answer, decision.delivery)
 
 

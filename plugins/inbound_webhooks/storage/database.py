@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from airflow import settings
-from sqlalchemy import Connection, text
+from sqlalchemy import ColumnElement, Connection, func, text, true
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -16,7 +16,7 @@ from inbound_webhooks.errors import DatabaseUnavailable
 log = logging.getLogger(__name__)
 
 LOCK_TIMEOUT_SECONDS = 5
-"""How long a request waits for a lock; as long as pysqlite's own default."""
+"""How long a transaction waits for a lock; as long as pysqlite's own default."""
 
 
 @contextmanager
@@ -27,9 +27,38 @@ def transaction() -> Iterator[Connection]:
     :raises sqlalchemy.exc.IntegrityError: a constraint is broken
     """
     with translated_errors(), settings.engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            connection.execute(_LOCK_TIMEOUT)
+        _limit_waiting(connection)
         yield connection
+
+
+@contextmanager
+def committing() -> Iterator[Connection]:
+    """A transaction whose first statement limits the waiting itself, with :func:`waiting_is_limited`.
+
+    :raises DatabaseUnavailable: the database is away, locked, full or not migrated
+    """
+    with translated_errors(), settings.engine.begin() as connection:
+        yield connection
+
+
+def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
+    """A condition that is always true and, on PostgreSQL, limits how long this transaction waits for locks.
+
+    In the WHERE of a locking SELECT it comes before the lock, and saves a statement of its own.
+    """
+    if dialect_name != "postgresql":
+        return true()
+    return func.set_config("lock_timeout", f"{LOCK_TIMEOUT_SECONDS}s", True).is_not(None)
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """A connection for one SELECT that waits for no row, without the round trips of a transaction.
+
+    :raises DatabaseUnavailable: the database is away or not migrated
+    """
+    with translated_errors(), settings.engine.connect() as connection:
+        yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 @contextmanager
@@ -40,7 +69,14 @@ def session_transaction() -> Iterator[Session]:
     with it, so this one is never that.
     """
     with translated_errors(), settings.NonScopedSession() as session, session.begin():
+        _limit_waiting(session.connection())
         yield session
+
+
+def _limit_waiting(connection: Connection) -> None:
+    """Let PostgreSQL give up on a lock after a while, as pysqlite does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK_TIMEOUT)
 
 
 def begin_writing(connection: Connection) -> None:

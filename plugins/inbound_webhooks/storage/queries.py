@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, literal, sel
 from sqlalchemy.dialects import postgresql, sqlite
 
 from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.database import waiting_is_limited
 
 KEPT_REJECTIONS = 50
 """Newest rejections of a webhook that are kept."""
@@ -154,17 +155,11 @@ def set_confirm_url(connection: Connection, webhook_id: str, url: str) -> None:
     )
 
 
-def lock_webhook(connection: Connection, webhook_id: str) -> None:
-    """Wait until nobody is about to commit on this webhook, and keep it so."""
-    connection.execute(select(tables.webhook.c.id).where(tables.webhook.c.id == webhook_id).with_for_update())
-
-
-def find_webhook(connection: Connection, name_or_id: str) -> Webhook | None:
-    """A webhook by name, else by id."""
+def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook | None:
+    """A webhook by name, else by id; ``locked``: once nobody is about to commit on it, and kept so."""
     columns = tables.webhook.c
-    rows = connection.execute(
-        select(tables.webhook).where((columns.name == name_or_id) | (columns.id == name_or_id))
-    ).all()
+    query = select(tables.webhook).where((columns.name == name_or_id) | (columns.id == name_or_id))
+    rows = connection.execute(query.with_for_update() if locked else query).all()
     by_name = sorted(rows, key=lambda row: row.name != name_or_id)
     return _webhook(by_name[0]) if by_name else None
 
@@ -286,11 +281,12 @@ _WITH_CREDENTIALS = (
     .where(tables.webhook.c.id == bindparam("webhook_id"))
 )
 
-_SHARED_LOCK = (
-    select(tables.webhook.c.version)
-    .where(tables.webhook.c.id == bindparam("webhook_id"))
+_SHARED_LOCK = {
+    dialect_name: select(tables.webhook.c.version)
+    .where(tables.webhook.c.id == bindparam("webhook_id"), waiting_is_limited(dialect_name))
     .with_for_update(read=True)
-)
+    for dialect_name in ("postgresql", "sqlite")
+}
 
 
 def find_with_credentials(connection: Connection, webhook_id: str) -> tuple[Webhook, list[Credential]] | None:
@@ -302,16 +298,19 @@ def find_with_credentials(connection: Connection, webhook_id: str) -> tuple[Webh
     return _webhook(rows[0]), sorted(found, key=lambda credential: credential.id, reverse=True)
 
 
+_INSERT_DELIVERY = insert(tables.delivery)
+
+
 def insert_delivery(connection: Connection, delivery: Delivery) -> bool:
     """Insert one delivery; False, and nothing written, where another one holds its deduplication key.
 
     Where the other one is not committed yet this waits for it.
     """
     if delivery.dedup_key is None:
-        connection.execute(insert(tables.delivery), asdict(delivery))
+        connection.execute(_INSERT_DELIVERY, vars(delivery))
         return True
     statement = _INSERT_UNLESS_HELD[connection.dialect.name]
-    return connection.execute(statement, asdict(delivery)).rowcount == 1
+    return connection.execute(statement, vars(delivery)).rowcount == 1
 
 
 def _insert_unless_held(dialect_insert: Any) -> Any:
@@ -341,8 +340,11 @@ def count_accepted(connection: Connection, limit: int) -> int:
 
 
 def locked_version(connection: Connection, webhook_id: str) -> int | None:
-    """The webhook's version, locked FOR SHARE until the transaction ends; None where it is deleted."""
-    return connection.scalar(_SHARED_LOCK, {"webhook_id": webhook_id})
+    """The webhook's version, locked FOR SHARE until the transaction ends; None where it is deleted.
+
+    It also limits how long the rest of the transaction waits for locks.
+    """
+    return connection.scalar(_SHARED_LOCK[connection.dialect.name], {"webhook_id": webhook_id})
 
 
 def insert_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
@@ -410,13 +412,14 @@ def cancel_accepted(connection: Connection, webhook_id: str) -> int:
 # --- dispatching ----------------------------------------------------------------------------
 
 
-def due_webhooks(connection: Connection, now: datetime, limit: int) -> set[str]:
-    """The enabled webhooks of the ``limit`` deliveries that are due first."""
+def due_webhooks(connection: Connection, now: datetime, limit: int, *, without: set[str]) -> set[str]:
+    """The enabled webhooks of the ``limit`` deliveries that are due first, leaving out some."""
     columns = tables.delivery.c
     first = (
         select(columns.webhook_id)
         .join(tables.webhook, tables.webhook.c.id == columns.webhook_id)
         .where(columns.state == State.ACCEPTED, columns.next_attempt_at <= now, tables.webhook.c.enabled)
+        .where(columns.webhook_id.not_in(sorted(without)))
         .order_by(columns.next_attempt_at, columns.id)
         .limit(limit)
     )
@@ -452,6 +455,29 @@ def claim_due(connection: Connection, webhook_ids: set[str], now: datetime, limi
         .with_for_update(skip_locked=True)
     )
     return [Claimed(**row._mapping) for row in rows]
+
+
+def mark_dispatched(
+    connection: Connection, run_ids: Mapping[str, str], attempts: Mapping[str, int], at: datetime
+) -> None:
+    """Write that deliveries of a batch, which the caller has locked, have their runs (id -> run id)."""
+    if run_ids:
+        rows = [{"key": key, "run": run, "tried": attempts[key], "at": at} for key, run in run_ids.items()]
+        connection.execute(_MARK_DISPATCHED, rows)
+
+
+_MARK_DISPATCHED = (
+    update(tables.delivery)
+    .where(tables.delivery.c.id == bindparam("key"))
+    .values(
+        state=State.DISPATCHED,
+        attempts=bindparam("tried"),
+        next_attempt_at=None,
+        run_id=bindparam("run"),
+        dispatched_at=bindparam("at"),
+        error=None,
+    )
+)
 
 
 def mark(connection: Connection, delivery_id: str, values: Mapping[str, Any]) -> None:

@@ -20,7 +20,6 @@ from sqlalchemy import (
 
 metadata = MetaData()
 
-# Named as in the first migration; PostgreSQL's own names would differ between versions of SQLAlchemy.
 WEBHOOK_NAME_CHARS = 200
 
 webhook = Table(

@@ -1,0 +1,1 @@
+"""Measures what this package promises about speed, and writes the figures into benchmarks/README.md."""

@@ -1,0 +1,51 @@
+"""How much is measured: the full run and the quick one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """Bounds of one run; every round is taken once for each side, alternating."""
+
+    rounds: int
+    round_seconds: float
+    """Length of a round of POSTs; the last answers are awaited after it."""
+    drained_rounds: int
+    """Rounds of POSTs with the dispatcher on: each one waits until all of its DAG runs are made."""
+    drained_round_seconds: float
+    connections: tuple[int, ...]
+    dispatch_rounds: int
+    backlog: int
+    """Deliveries, and bare calls, in a round of dispatching."""
+    paced_posts: int
+    paced_posts_a_second: int
+    wrong_posts: int
+    """Requests of each kind that the door turns away."""
+
+
+FULL = Scale(
+    rounds=5,
+    round_seconds=4,
+    drained_rounds=3,
+    drained_round_seconds=2,
+    connections=(4, 16),
+    dispatch_rounds=3,
+    backlog=2000,
+    paced_posts=600,
+    paced_posts_a_second=20,
+    wrong_posts=500,
+)
+QUICK = Scale(
+    rounds=1,
+    round_seconds=2,
+    drained_rounds=1,
+    drained_round_seconds=1.5,
+    connections=(4,),
+    dispatch_rounds=1,
+    backlog=200,
+    paced_posts=40,
+    paced_posts_a_second=20,
+    wrong_posts=100,
+)

@@ -1,0 +1,105 @@
+"""Who may come in: what is known of a request before its body is read, and the credentials that let it in."""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from inbound_webhooks.errors import AddressNotAllowed, MethodNotAllowed, TokenUnreadable, WebhookDisabled
+from inbound_webhooks.receiver.definition import Definition
+from inbound_webhooks.storage.encryption import decrypt
+from inbound_webhooks.storage.queries import Credential, Webhook
+
+METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
+
+MIN_COMPARISONS = 2
+"""Comparisons for each request: as many for an unknown id as for a webhook whose token is being rotated."""
+
+_DECLARED_LENGTH = re.compile(r"[0-9]{1,18}")
+_NO_TOKEN = secrets.token_hex(32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestHead:
+    """What is known before the body is read; ``content_length`` is the header as sent, "" for none."""
+
+    method: str
+    webhook_id: str
+    token: str
+    content_length: str
+    source_ip: str
+
+    @property
+    def declared_length(self) -> int | None:
+        """Content-Length in bytes, None where there is none that is a number."""
+        return int(self.content_length) if _DECLARED_LENGTH.fullmatch(self.content_length) else None
+
+
+@dataclass(frozen=True)
+class Admission:
+    """A request whose token was right; ``secrets`` are the valid ones, the newest first."""
+
+    head: RequestHead
+    definition: Definition
+    token: Credential
+    secrets: tuple[Credential, ...] = ()
+
+    @property
+    def webhook(self) -> Webhook:
+        """The webhook that was called."""
+        return self.definition.webhook
+
+    def check(self) -> None:
+        """Refuse what the webhook, as it is, does not take.
+
+        :raises MethodNotAllowed: another method than the four
+        :raises WebhookDisabled: it is disabled
+        :raises AddressNotAllowed: it has a list of addresses, and this one is not in it
+        """
+        if self.head.method not in METHODS:
+            raise MethodNotAllowed
+        if not self.webhook.enabled:
+            raise WebhookDisabled(self.webhook.disabled_status)
+        addresses = self.definition.addresses
+        if addresses is not None and not addresses.admits(self.head.source_ip):
+            raise AddressNotAllowed
+
+    def plain_secrets(self) -> dict[str, list[str]]:
+        """The secrets by what they are for, decrypted.
+
+        :raises TokenUnreadable: one cannot be decrypted
+        """
+        plain: dict[str, list[str]] = {}
+        for secret in self.secrets:
+            plain.setdefault(secret.purpose, []).append(decrypt(secret.encrypted))
+        return plain
+
+    def secret(self, purpose: str, index: int) -> Credential:
+        """The secret at a place of :meth:`plain_secrets`."""
+        return [secret for secret in self.secrets if secret.purpose == purpose][index]
+
+
+def matching_token(tokens: Sequence[Credential], presented: str) -> Credential | None:
+    """Compare with every token, and with made-up ones where there are few.
+
+    :raises TokenUnreadable: none fits, and one could not be decrypted
+    """
+    unreadable, match = False, None
+    for token in tokens:
+        try:
+            if _same(decrypt(token.encrypted), presented):
+                match = token
+        except TokenUnreadable:
+            unreadable = True
+    for _ in range(MIN_COMPARISONS - len(tokens)):
+        _same(_NO_TOKEN, presented)
+    if match is None and unreadable:
+        raise TokenUnreadable
+    return match
+
+
+def _same(expected: str, presented: str) -> bool:
+    return hmac.compare_digest(expected.encode(), presented.encode("utf-8", "surrogateescape"))

@@ -1,0 +1,47 @@
+"""One Airflow on SQLite and one on PostgreSQL, with the webhooks that the tests of this directory call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.end_to_end.webhooks import ARGUMENTS, Webhook, create_all
+from tests.infrastructure.airflow_processes import AirflowProcesses
+
+AUTH_OF_BACKEND = {"sqlite": "simple", "postgresql": "fab"}
+BODY_TIMEOUT_SECONDS = 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this directory needs real processes."""
+    for item in items:
+        if "tests/end_to_end/" in item.path.as_posix():
+            item.add_marker(pytest.mark.airflow_server)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def airflow(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AirflowProcesses]:
+    """A whole Airflow; pytest runs all tests of one database before those of the other."""
+    home = tmp_path_factory.mktemp(f"end-to-end-{request.param}")
+    if request.param == "sqlite":
+        url = request.getfixturevalue("sqlite_template").copy_to(home / "airflow.db")
+    else:
+        url = request.getfixturevalue("postgres_template").copy_to(home.name)
+    env = {"AIRFLOW__INBOUND_WEBHOOKS__BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS)}
+    made = AirflowProcesses(home, url, auth=AUTH_OF_BACKEND[request.param], env=env)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def webhooks(airflow: AirflowProcesses) -> dict[str, Webhook]:
+    """The webhooks of `tests.end_to_end.webhooks`, by name; every DAG of theirs is ready for runs."""
+    for dag_id in ("github_push_build", "order_pipeline", "event_log"):
+        airflow.wait_for_dag(dag_id)
+    return create_all(airflow, ARGUMENTS)

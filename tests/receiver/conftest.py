@@ -1,0 +1,52 @@
+"""The process's one receiver, made afresh for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """A function that starts the receiver afresh with these settings: configure(max_body_bytes=10)."""
+    from inbound_webhooks.receiver.door import door
+
+    def start_afresh(**settings: object) -> None:
+        for name, value in settings.items():
+            monkeypatch.setenv(f"AIRFLOW__INBOUND_WEBHOOKS__{name.upper()}", str(value))
+        door.cache_clear()
+
+    start_afresh()
+    yield start_afresh
+    door.cache_clear()
+
+
+@pytest.fixture
+def asgi():
+    """The door of a process."""
+    from tests.receiver.asgi_door import AsgiDoor
+
+    return AsgiDoor()
+
+
+@pytest.fixture
+def orders(database):
+    """A webhook for the DAG `orders`, which takes an integer `number`, on both databases."""
+    return _orders()
+
+
+@pytest.fixture
+def sqlite_orders(sqlite_database):
+    """The same where the database does not matter."""
+    return _orders()
+
+
+def _orders():
+    from airflow.sdk import Param
+
+    from tests.dags_builder import store_dag
+    from tests.webhooks_builder import store_webhook
+
+    store_dag("orders", params={"number": Param(7, type="integer")})
+    return store_webhook(mapping={"number": "${Webhook::Body.number}"})

@@ -1,0 +1,124 @@
+"""No token in any log record, whatever happens; no credential of a request where people look."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from structlog.testing import capture_logs
+
+from tests.webhooks_builder import PREFIX, change_webhook, rows, store_webhook
+
+ORDER = b'{"number": 1}'
+CREDENTIALS = [
+    ("authorization", "Bearer canary-1"),
+    ("cookie", "a=canary-2"),
+    ("x-api-key", "canary-3"),
+    ("x-hub-signature-256", "sha256=canary-4"),
+    ("x-gitlab-token", "canary-5"),
+]
+
+
+def mixed_series(asgi, hook) -> set[int]:
+    """Requests of every kind, most of them wrong; returns the statuses of their answers."""
+    path = hook.path
+    replies = [
+        asgi.post(path, ORDER),
+        asgi.post(path, b'{"number": "many"}'),
+        asgi.post(path, b"{"),
+        asgi.post(path, ORDER, [("content-encoding", "br")]),
+        asgi.post(path, ORDER, query=b"number=1&token=" + hook.token.encode()),
+        asgi.request("POST", path, chunks=[ORDER], disconnects=True),
+        asgi.request("POST", path, headers=[("content-length", "99999999")]),
+        asgi.request("GET", path),
+        asgi.request("HEAD", path),
+        asgi.request("PUT", path),
+        asgi.request("POST", f"{path}/", chunks=[ORDER]),
+        asgi.request("POST", f"{path}%0a", chunks=[ORDER]),
+        asgi.request("POST", path.replace("webhook", "webhooks"), chunks=[ORDER]),
+        asgi.request("POST", f"{PREFIX}/AAAAAAAAAA/{hook.token}", chunks=[ORDER]),
+    ]
+    change_webhook(hook.id, response_template="${")
+    replies.append(asgi.post(path, ORDER))
+    change_webhook(hook.id, enabled=False, response_template=None)
+    replies.append(asgi.post(path, ORDER))
+    break_mapping()
+    replies.append(asgi.post(path, ORDER))
+    return {reply.status for reply in replies}
+
+
+def break_mapping() -> None:
+    from airflow import settings
+
+    from inbound_webhooks.storage import tables
+
+    with settings.engine.begin() as connection:
+        connection.execute(tables.webhook.update().values(mapping="no JSON"))
+
+
+def test_no_token_is_in_any_log_record(asgi, orders, caplog, capfd):
+    from inbound_webhooks.receiver.door import door
+
+    for name in (None, "sqlalchemy.engine", "inbound_webhooks", "werkzeug", "asyncio", "flask"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    with capture_logs() as structured:
+        statuses = mixed_series(asgi, orders)
+        door().rejections.flush()
+    printed = "".join(capfd.readouterr())
+    assert statuses == {200, 202, 400, 403, 404, 405, 413, 415, 422, 503}
+    assert "receiver_fault" in caplog.text
+    assert orders.id in caplog.text + printed + repr(structured)
+    assert orders.token not in caplog.text
+    assert orders.token not in printed
+    assert orders.token not in repr(structured)
+
+
+def test_no_token_is_in_any_row(asgi, orders):
+    mixed_series(asgi, orders)
+    stored = [rows(name) for name in ("token", "delivery", "rejection")]
+    assert orders.token not in repr(stored)
+
+
+def test_no_token_is_in_any_answer(asgi, sqlite_orders):
+    for method in ("POST", "GET", "PUT", "OPTIONS"):
+        for path in (sqlite_orders.path, f"{sqlite_orders.path}/", f"{PREFIX}/{sqlite_orders.token}"):
+            reply = asgi.request(method, path, chunks=[ORDER])
+            assert sqlite_orders.token not in f"{reply.body!r}{reply.headers}"
+
+
+def test_credentials_of_headers_and_query_are_masked_where_people_look(asgi, database):
+    hook = store_webhook(mapping={"user": "${Webhook::Query.user}"})
+    query = b"user=john&access_token=canary-6&code=canary-7"
+    asgi.request("POST", hook.path, headers=[*CREDENTIALS, ("x-seen", "seen")], query=query, chunks=[b"{}"])
+    (stored,) = rows("delivery")
+    headers = dict(json.loads(stored.headers))
+    assert "canary" not in f"{stored.headers}{stored.query_string}{stored.conf}{stored.error}"
+    assert (headers["X-Seen"], headers["Authorization"]) == ("seen", "***")
+    assert stored.query_string == "user=john&access_token=***&code=***"
+
+
+def test_credentials_are_taken_out_of_the_headers_of_a_whole_event(asgi, database):
+    hook = store_webhook()
+    asgi.request("POST", hook.path, headers=[*CREDENTIALS, ("x-seen", "seen")], chunks=[b"{}"])
+    conf = json.loads(rows("delivery")[0].conf)
+    assert conf["webhook"]["headers"]["X-Seen"] == ["seen"]
+    assert "canary" not in json.dumps(conf)
+
+
+def test_credentials_are_back_for_a_replay(asgi, database):
+    from inbound_webhooks.receiver.stored_request import restore
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    hook = store_webhook(mapping={"user": "${Webhook::Query.user}"})
+    query = b"user=john&access_token=canary-6"
+    asgi.request("POST", hook.path, headers=[*CREDENTIALS, ("x-seen", "seen")], query=query, chunks=[b"{}"])
+    with transaction() as connection:
+        request = restore(queries.find_delivery(connection, rows("delivery")[0].id))
+    assert {(name.lower(), value) for name, value in request.headers} >= {*CREDENTIALS, ("x-seen", "seen")}
+    assert (request.query_string, request.body) == (query.decode(), b"{}")
+
+
+def test_a_request_without_credentials_needs_no_encryption(asgi, sqlite_orders):
+    asgi.post(sqlite_orders.path, ORDER)
+    assert rows("delivery")[0].credentials is None

@@ -1,0 +1,133 @@
+"""Statements whose result is more than what they say."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.webhooks_builder import now, rows, store_deliveries, store_delivery, store_webhook
+
+
+def note_rejections(webhook_id: str, *reasons: str) -> None:
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    noted = [
+        queries.Rejection(
+            webhook_id=webhook_id,
+            rejected_at=now(),
+            source_ip="::1",
+            method="PUT",
+            status=405,
+            reason=reason,
+        )
+        for reason in reasons
+    ]
+    with transaction() as connection:
+        queries.insert_rejections(connection, noted)
+
+
+def test_the_newest_fifty_rejections_of_a_webhook_are_kept(database):
+    note_rejections("first", *(f"number {number}" for number in range(40)))
+    note_rejections("first", *(f"number {number}" for number in range(40, 60)))
+    assert [row.reason for row in rows("rejection")] == [f"number {number}" for number in range(10, 60)]
+
+
+def test_rejections_of_one_webhook_do_not_push_out_anothers(database):
+    note_rejections("quiet", "the only one")
+    note_rejections("noisy", *(f"number {number}" for number in range(70)))
+    kept = [row.webhook_id for row in rows("rejection")]
+    assert (kept.count("quiet"), kept.count("noisy")) == (1, 50)
+
+
+def test_a_deleted_webhook_takes_its_tokens_along_and_leaves_its_deliveries(database):
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    hook = store_webhook()
+    store_delivery(hook)
+    with transaction() as connection:
+        queries.delete_webhook(connection, hook.id)
+    assert rows("token") == []
+    assert len(rows("delivery")) == 1
+
+
+def test_a_name_wins_over_an_id(database):
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    by_id = store_webhook("first")
+    by_name = store_webhook(by_id.id)
+    with transaction() as connection:
+        assert queries.find_webhook(connection, by_id.id).id == by_name.id
+
+
+def test_a_mapping_keeps_the_order_of_its_lines(database):
+    from inbound_webhooks import definitions
+
+    hook = store_webhook(mapping={"z": "1", "a": "2", "m": "3"})
+    assert list(definitions.get(hook.id).mapping) == ["z", "a", "m"]
+
+
+def test_the_oldest_due_deliveries_are_claimed_first(database):
+    hook = store_webhook()
+    late = store_delivery(hook, next_attempt_at=now() - timedelta(minutes=1))
+    early = store_delivery(hook, next_attempt_at=now() - timedelta(minutes=9))
+    store_delivery(hook, next_attempt_at=now() + timedelta(minutes=9))
+    assert claim(hook.id) == [early, late]
+
+
+def test_only_accepted_deliveries_are_claimed(database):
+    hook = store_webhook()
+    for state in ("refused", "cancelled", "dispatched", "undeliverable"):
+        store_delivery(hook, state=state)
+    assert claim(hook.id) == []
+
+
+def test_what_one_connection_has_claimed_another_one_skips(postgres_database):
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    hook = store_webhook()
+    first, second, third = sorted(store_deliveries(hook, 3, next_attempt_at=now()))
+    with transaction() as connection:
+        claimed = queries.claim_due(connection, {hook.id}, now(), 2)
+        assert [delivery.id for delivery in claimed] == [first, second]
+        assert claim(hook.id) == [third]
+
+
+def test_only_enabled_webhooks_that_nobody_is_changing_are_locked(postgres_cluster, postgres_database):
+    """What was enabled when its deliveries were looked for may not be any more."""
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    free, disabled, changing = (
+        store_webhook("free"),
+        store_webhook("disabled", enabled=False),
+        store_webhook("changing"),
+    )
+    holder = postgres_cluster.connect("airflow")
+    holder.autocommit = False
+    holder.cursor().execute("SELECT 1 FROM inbound_webhook WHERE id = %s FOR UPDATE", (changing.id,))
+    with transaction() as connection:
+        ids = {free.id, disabled.id, changing.id, "of nobody"}
+        assert queries.lock_enabled(connection, ids) == {free.id}
+    holder.close()
+
+
+def test_deliveries_are_listed_newest_first_without_their_bodies(database):
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    ids = store_deliveries(store_webhook(), 3)
+    with transaction() as connection:
+        listed = queries.list_deliveries(connection, webhook_id=None, state="accepted", limit=2)
+    assert [row.id for row in listed] == sorted(ids, reverse=True)[:2]
+    assert not {"body", "headers", "credentials", "conf", "query_string"} & set(listed[0]._fields)
+
+
+def claim(webhook_id: str) -> list[str]:
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    with transaction() as connection:
+        return [delivery.id for delivery in queries.claim_due(connection, {webhook_id}, now(), 10)]

@@ -1,0 +1,132 @@
+"""Webhooks, deliveries and runs in the database: made, changed and looked at by tests."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+
+ACTOR = "a tester"
+PREFIX = "/pluginsv2/webhook"
+
+
+@dataclass(frozen=True)
+class Hook:
+    """A stored webhook with what its URL is made of."""
+
+    id: str
+    token: str
+    name: str
+
+    @property
+    def path(self) -> str:
+        return f"{PREFIX}/{self.id}/{self.token}"
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+def store_webhook(name: str = "orders of the shop", *, dag_id: str = "orders", **draft: Any) -> Hook:
+    """Create a webhook as a person would; columns that a draft does not have are written after it."""
+    from inbound_webhooks import definitions
+
+    later = {key: draft.pop(key) for key in ("disabled_status", "invalid_status") if key in draft}
+    mapping = draft.pop("mapping", {})
+    made = definitions.create(
+        definitions.Draft(name=name, dag_id=dag_id, mapping=mapping, **draft), actor=ACTOR
+    )
+    if later:
+        change_webhook(made.id, **later)
+    return Hook(made.id, token_of(made.id), name)
+
+
+def token_of(webhook_id: str) -> str:
+    from inbound_webhooks import definitions
+
+    return definitions.url(definitions.get(webhook_id)).rpartition("/")[2]
+
+
+def change_webhook(webhook_id: str, **fields: Any) -> None:
+    """Change fields of a webhook in one committed transaction, as a saved form does."""
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    with transaction() as connection:
+        webhook = queries.webhook_by_id(connection, webhook_id)
+        queries.update_webhook(connection, replace(webhook, **fields), now())
+
+
+def store_delivery(hook: Hook, *, dag_id: str = "orders", conf: str = "{}", **columns: Any) -> str:
+    """Insert one accepted delivery that is due; returns its id."""
+    return store_deliveries(hook, 1, dag_id=dag_id, conf=conf, **columns)[0]
+
+
+def store_deliveries(
+    hook: Hook, count: int, *, dag_id: str = "orders", conf: str = "{}", **columns: Any
+) -> list[str]:
+    """Insert accepted deliveries that are due, in the order of the ids that are returned."""
+    from inbound_webhooks.storage import tables
+    from inbound_webhooks.storage.database import transaction
+
+    base = {
+        "webhook_id": hook.id,
+        "webhook_name": hook.name,
+        "dag_id": dag_id,
+        "state": "accepted",
+        "received_at": now(),
+        "source_ip": "127.0.0.1",
+        "query_string": "",
+        "headers": "[]",
+        "credentials": None,
+        "body": b"",
+        "conf": conf,
+        "answer_status": 202,
+        "attempts": 0,
+        "next_attempt_at": now(),
+    }
+    rows = [base | {"id": uuid.uuid4().hex} | columns for _ in range(count)]
+    with transaction() as connection:
+        connection.execute(tables.delivery.insert(), rows)
+    return [row["id"] for row in rows]
+
+
+def rows(table_name: str) -> list[Any]:
+    """All rows of ``webhook``, ``token``, ``delivery`` or ``rejection``, in the order of their ids."""
+    from airflow import settings
+
+    from inbound_webhooks.storage import tables
+
+    table = getattr(tables, table_name)
+    with settings.engine.connect() as connection:
+        return list(connection.execute(table.select().order_by(table.c.id)))
+
+
+def delivery(delivery_id: str) -> Any:
+    return next(row for row in rows("delivery") if row.id == delivery_id)
+
+
+def states() -> list[str]:
+    """The states of all deliveries, sorted."""
+    return sorted(row.state for row in rows("delivery"))
+
+
+def runs() -> list[Any]:
+    """All DAG runs, as rows of Airflow's table."""
+    from airflow import settings
+    from airflow.models.dagrun import DagRun
+
+    with settings.engine.connect() as connection:
+        return list(connection.execute(DagRun.__table__.select().order_by(DagRun.run_id)))
+
+
+def audit_rows() -> list[Any]:
+    """What the audit log has of webhooks, oldest first."""
+    from airflow import settings
+    from airflow.models.log import Log
+
+    table = Log.__table__
+    query = table.select().where(table.c.event.like("webhook.%")).order_by(table.c.id)
+    with settings.engine.connect() as connection:
+        return list(connection.execute(query))
