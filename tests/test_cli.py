@@ -53,7 +53,7 @@ def parser():
 @pytest.fixture
 def webhooks(parser, capfd, monkeypatch):
     """Run `airflow webhooks …` in this process."""
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.door import forget
 
     def run(*arguments: str) -> Done:
         capfd.readouterr()
@@ -68,9 +68,9 @@ def webhooks(parser, capfd, monkeypatch):
 
     monkeypatch.setenv("USER", "alice")
     monkeypatch.setenv("LOGNAME", "alice")
-    door.cache_clear()
+    forget()
     yield run
-    door.cache_clear()
+    forget()
 
 
 @pytest.fixture

@@ -16,8 +16,11 @@ LAYERS = (
     {"presets"},
     {"storage"},
     {"receiver", "dispatch"},
+    {"sender_settings"},
     {"definitions"},
-    {"web", "api", "cli"},
+    {"console"},
+    {"web", "api", "commands"},
+    {"cli"},
     {"plugin", "provider", "__main__"},
 )
 """From left to right: a module imports from layers to its left, or from its own package."""
@@ -102,8 +105,8 @@ def test_every_module_has_a_layer():
         ("dispatch.dag_runs", "from inbound_webhooks.receiver import x", {"inbound_webhooks.receiver.x"}),
         ("receiver.inbox", "from inbound_webhooks import definitions", {"inbound_webhooks.definitions"}),
         ("storage.tables", "import os, sqlalchemy\nfrom inbound_webhooks.event import x", set()),
-        ("cli", "from inbound_webhooks import __version__, definitions", set()),
-        ("cli", "from inbound_webhooks.api import app", {"inbound_webhooks.api.app"}),
+        ("commands", "from inbound_webhooks import __version__, definitions", set()),
+        ("commands", "from inbound_webhooks.api import app", {"inbound_webhooks.api.app"}),
         ("plugin", "from inbound_webhooks.api import app", set()),
     ],
 )

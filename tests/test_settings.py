@@ -97,7 +97,11 @@ def test_airflow_is_told_every_option_with_type_default_and_help():
         assert option["description"].endswith(".")
 
 
+UNITS = ("_bytes", "_seconds", "_size", "_requests", "_per_address", "_backlog")
+WITHOUT_UNIT = ("public_url", "dispatcher_enabled", "trusted_proxies", "rate_limit_storage_uri")
+
+
 def test_units_stand_in_the_names():
     for name in NAMES:
-        if name not in ("public_url", "dispatcher_enabled"):
-            assert name.endswith(("_bytes", "_seconds", "_size", "_requests")), name
+        if name not in WITHOUT_UNIT:
+            assert name.endswith(UNITS), name

@@ -28,17 +28,21 @@ def now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def store_webhook(name: str = "orders of the shop", *, dag_id: str = "orders", **draft: Any) -> Hook:
-    """Create a webhook as a person would; columns that a draft does not have are written after it."""
+def store_webhook(
+    name: str = "orders of the shop",
+    *,
+    dag_id: str = "orders",
+    preset: str | None = None,
+    secrets: dict[str, str] | None = None,
+    **fields: Any,
+) -> Hook:
+    """Create a webhook as a person would; ``secrets`` is purpose -> secret."""
     from inbound_webhooks import definitions
+    from inbound_webhooks.sender_settings import NewSecret
 
-    later = {key: draft.pop(key) for key in ("disabled_status", "invalid_status") if key in draft}
-    mapping = draft.pop("mapping", {})
-    made = definitions.create(
-        definitions.Draft(name=name, dag_id=dag_id, mapping=mapping, **draft), actor=ACTOR
-    )
-    if later:
-        change_webhook(made.id, **later)
+    given = secrets or {}
+    draft = definitions.drafted(preset=preset, purposes=set(given), name=name, dag_id=dag_id, **fields)
+    made = definitions.create(draft, secrets=[NewSecret(*pair) for pair in given.items()], actor=ACTOR)
     return Hook(made.id, token_of(made.id), name)
 
 

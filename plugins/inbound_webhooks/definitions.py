@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -14,16 +14,14 @@ from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.errors import InvalidDefinition, WebhookExists, WebhookNotFound
 from inbound_webhooks.event.response import CONTENT_TYPES
-from inbound_webhooks.event.signature import check_key
-from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.receiver.definition import compile_definition
+from inbound_webhooks.sender_settings import NewSecret, check_secret, check_secrets, preset_fields
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache, dag_states
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.encryption import decrypt, encrypt, reencrypt
-from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.storage.queries import Draft, Webhook
 from inbound_webhooks.storage.tables import WEBHOOK_NAME_CHARS
 
 ID_CHARS = 10
@@ -33,20 +31,23 @@ _LETTERS = string.ascii_letters + string.digits
 _URL_SAFE = _LETTERS + "-_"
 
 
-def create(
-    name: str, dag_id: str, *, actor: str, secrets: Sequence[NewSecret] = (), **fields: Any
-) -> Webhook:
-    """Store a new webhook with a fresh token.
+def drafted(*, preset: str | None, purposes: Collection[str] = (), **fields: Any) -> Draft:
+    """A draft with a preset's settings wherever a field is not given.
 
-    ``fields`` are further ones of :class:`Webhook`; with ``preset`` among them, the preset's settings hold
-    where a field is not given.
+    :param purposes: what secrets will be given for; proofs with an optional secret count only with one
+    :raises InvalidDefinition: there is no such preset
+    """
+    return Draft(**preset_fields(preset, purposes) | fields, preset=preset)
+
+
+def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> Webhook:
+    """Store a new webhook with a fresh token.
 
     :raises DefinitionError: a field cannot be used, a secret is missing, or the name is taken
     :raises FernetKeyMissing: there is nothing to encrypt the token with
     """
     now = _now()
-    settings = _preset_settings(fields.get("preset")) | fields
-    webhook = Webhook(id=_new_id(), name=name, dag_id=dag_id, created_at=now, updated_at=now, **settings)
+    webhook = Webhook(id=_new_id(), created_at=now, updated_at=now, **vars(draft))
     check(webhook)
     check_secrets(webhook, secrets)
     token = encrypt(_new_token())
@@ -80,68 +81,9 @@ def check(webhook: Webhook) -> None:
         raise InvalidDefinition("response status", f"{webhook.response_status} has no body for a template")
     if webhook.response_content_type not in CONTENT_TYPES:
         raise InvalidDefinition("response content type", f"it is none of {', '.join(CONTENT_TYPES)}")
+    if webhook.max_per_second is not None and webhook.max_per_second < 1:
+        raise InvalidDefinition("requests per second", "it is below 1")
     compile_definition(webhook)
-
-
-@dataclass(frozen=True)
-class NewSecret:
-    """A secret in plain text, on its way into the database."""
-
-    purpose: str
-    value: str
-
-
-def check_secrets(webhook: Webhook, secrets: Sequence[NewSecret]) -> None:
-    """Refuse a webhook whose proofs could never be given.
-
-    :raises InvalidDefinition: a secret is missing, is for nothing, or cannot be used
-    """
-    for secret in secrets:
-        check_secret(webhook, secret)
-    given = {secret.purpose for secret in secrets}
-    if missing := sorted(_purposes(webhook) - given):
-        raise InvalidDefinition("secret", f"{', '.join(missing)} is missing")
-
-
-def check_secret(webhook: Webhook, secret: NewSecret) -> None:
-    """Refuse a secret that no proof or handshake of the webhook asks for, or that it could not use.
-
-    :raises InvalidDefinition: says why
-    """
-    if not secret.value:
-        raise InvalidDefinition("secret", "it is empty")
-    optional = {entry.purpose for entry in _preset(webhook.preset).secrets} if webhook.preset else set()
-    if secret.purpose not in _purposes(webhook) | optional:
-        raise InvalidDefinition("secret", f"nothing in this webhook uses one for {secret.purpose}")
-    for required in compile_definition(webhook).proofs:
-        if required.purpose == secret.purpose:
-            check_key(required.proof, secret.value)
-
-
-def _purposes(webhook: Webhook) -> set[str]:
-    """What the webhook cannot do without a secret for."""
-    needed = {required.purpose for required in compile_definition(webhook).proofs}
-    if webhook.preset:
-        needed |= {entry.purpose for entry in _preset(webhook.preset).secrets if not entry.optional}
-    return needed
-
-
-def _preset(name: str) -> Preset:
-    if name not in PRESETS:
-        raise InvalidDefinition("preset", f"{name!r} is none of {', '.join(sorted(PRESETS))}")
-    return PRESETS[name]
-
-
-def _preset_settings(name: str | None) -> dict[str, Any]:
-    """The fields of a webhook that a preset fills."""
-    if name is None:
-        return {}
-    preset = _preset(name)
-    fields = (
-        "proofs", "handshake", "dedup", "response_status", "response_content_type", "response_template",
-        "disabled_status", "invalid_status",
-    )  # fmt: skip
-    return {field: getattr(preset, field) for field in fields}
 
 
 def warnings(webhook: Webhook) -> list[str]:

@@ -183,13 +183,20 @@ class DefinitionUnusable(Unavailable):
     """The webhook's definition does not compile in this version."""
 
 
-class RateLimited(Unavailable):
+class LimitReached(Unavailable):
+    """More came than the settings allow; it is worth a rejection that names the limit."""
+
+
+class RateLimited(LimitReached):
     """Too many requests in a short time."""
 
     retry_after_seconds = 1
 
+    def __init__(self, per_second: int | None = None) -> None:
+        super().__init__(per_second and f"More than {per_second} requests a second.")
 
-class BacklogFull(Unavailable):
+
+class BacklogFull(LimitReached):
     """Too many deliveries wait for their run."""
 
     retry_after_seconds = 30

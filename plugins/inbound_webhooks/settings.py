@@ -53,8 +53,9 @@ class Settings:
         minimum=1,
     )
     max_requests_per_second_per_address: int = _option(
-        100,
-        "Requests a second that one source address may send, right or wrong; above it the answer is 429.",
+        1_000,
+        "Requests a second that one source address may send, right or wrong; above it the answer is 429. "
+        "Behind a proxy that trusted_proxies does not name, all senders have one address.",
         minimum=1,
     )
     rate_limit_storage_uri: str = _option(

@@ -112,13 +112,13 @@ def test_an_accepted_request_wakes_the_dispatcher_of_its_process(database):
     import asyncio
 
     from inbound_webhooks import api
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.door import forget
     from tests.receiver.asgi_door import AsgiDoor
 
     store_dag("orders")
     hook = store_webhook(mapping={})
     os.environ["AIRFLOW__INBOUND_WEBHOOKS__DISPATCHER_POLL_SECONDS"] = "60"
-    door.cache_clear()
+    forget()
 
     async def serve() -> None:
         async with api.lifespan(api.app):
@@ -131,7 +131,7 @@ def test_an_accepted_request_wakes_the_dispatcher_of_its_process(database):
         asyncio.run(serve())
     finally:
         del os.environ["AIRFLOW__INBOUND_WEBHOOKS__DISPATCHER_POLL_SECONDS"]
-        door.cache_clear()
+        forget()
     assert [thread.name for thread in threading.enumerate() if "inbound" in thread.name] == []
 
 

@@ -10,16 +10,16 @@ import pytest
 @pytest.fixture(autouse=True)
 def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """A function that starts the receiver afresh with these settings: configure(max_body_bytes=10)."""
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.door import forget
 
     def start_afresh(**settings: object) -> None:
         for name, value in settings.items():
             monkeypatch.setenv(f"AIRFLOW__INBOUND_WEBHOOKS__{name.upper()}", str(value))
-        door.cache_clear()
+        forget()
 
     start_afresh()
     yield start_afresh
-    door.cache_clear()
+    forget()
 
 
 @pytest.fixture

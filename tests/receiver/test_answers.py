@@ -401,12 +401,13 @@ def test_every_request_error_has_a_status():
     assert {status // 100 for status in STATUS.values()} == {4, 5}
 
 
-def test_only_our_own_faults_are_answered_5xx():
-    from inbound_webhooks.errors import Unavailable
+def test_only_our_own_faults_are_answered_5xx_and_what_is_too_much_429():
+    from inbound_webhooks.errors import LimitReached, Unavailable
     from inbound_webhooks.receiver.answers import STATUS
 
     for error, status in STATUS.items():
-        assert (status == 503) == issubclass(error, Unavailable), error
+        assert (status in (429, 503)) == issubclass(error, Unavailable), error
+        assert (status == 429) == issubclass(error, LimitReached), error
 
 
 def leaves(error: type) -> Iterator[type]:

@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
+from threading import Lock
 
 from inbound_webhooks.receiver.receive import Receiver
 from inbound_webhooks.settings import Settings
 
+_making = Lock()
 
-@cache
+
 def door() -> Receiver:
     """Make the receiver when the first request, or the server's start, asks for it."""
+    with _making:  # a cache alone would make one for each of the threads that ask at the same time
+        return _make()
+
+
+def forget() -> None:
+    """Let the next call make another, with the settings as they are then."""
+    _make.cache_clear()
+
+
+@cache
+def _make() -> Receiver:
     return Receiver(Settings.load())

@@ -47,7 +47,7 @@ class Limits:
         :raises RateLimited: it sent too many this second
         """
         if not self._limiter.hit(self._per_address, "address", source_ip):
-            raise RateLimited
+            raise RateLimited(self._per_address.amount)
 
     def admit_webhook(self, webhook: Webhook) -> None:
         """Count a request whose sender is proved.
@@ -58,7 +58,7 @@ class Limits:
             return
         item = limits.RateLimitItemPerSecond(webhook.max_per_second)
         if not self._limiter.hit(item, "webhook", webhook.id):
-            raise RateLimited
+            raise RateLimited(webhook.max_per_second)
 
     def admit_backlog(self) -> None:
         """Refuse more while too many deliveries wait; counted at most once a second.

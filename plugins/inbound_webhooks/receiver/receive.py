@@ -17,9 +17,11 @@ from inbound_webhooks.errors import (
     BodyTooLarge,
     ContentRefused,
     DatabaseUnavailable,
+    LimitReached,
     ReceiverFault,
     RequestError,
     TooBusy,
+    Unavailable,
     UnknownWebhook,
 )
 from inbound_webhooks.event.content_encoding import inflate
@@ -119,8 +121,7 @@ class Receiver:
 
     def note_rejection(self, admission: Admission, error: RequestError) -> None:
         """Keep a rejection of a request whose token was right; our own faults are none."""
-        status = answers.status_of(error)
-        if status >= 500:
+        if isinstance(error, Unavailable) and not isinstance(error, LimitReached):
             return
         self.rejections.add(
             Rejection(
@@ -128,7 +129,7 @@ class Receiver:
                 rejected_at=self._now(),
                 source_ip=admission.head.source_ip[:MAX_IP_CHARS],
                 method=admission.head.method[:20],
-                status=status,
+                status=answers.status_of(error),
                 reason=error.message,
             )
         )

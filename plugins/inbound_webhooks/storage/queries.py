@@ -33,22 +33,18 @@ class State:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Webhook:
-    """A stored definition. ``mapping`` is parameter -> expression, empty for the whole event."""
+class Draft:
+    """What a person says of a webhook. ``mapping`` is parameter -> expression, empty for the whole event."""
 
-    id: str
     name: str
     dag_id: str
     enabled: bool = True
-    version: int = 1
     mapping: Mapping[str, str] = field(default_factory=dict)
     response_content_type: str = "application/json"
     response_template: str | None = None
     response_status: int | None = None
     disabled_status: int = 403
     invalid_status: int = 422
-    created_at: datetime
-    updated_at: datetime
     preset: str | None = None
     proofs: Sequence[Mapping[str, Any]] = ()
     handshake: str | None = None
@@ -56,6 +52,16 @@ class Webhook:
     filter: str | None = None
     dedup: str | None = None
     max_per_second: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Webhook(Draft):
+    """A stored definition. ``confirm_url`` is a link of the vendor's that a person has to open."""
+
+    id: str
+    version: int = 1
+    created_at: datetime
+    updated_at: datetime
     confirm_url: str | None = None
 
 
@@ -516,7 +522,9 @@ _JSON_COLUMNS = ("mapping", "proofs", "allowed_addresses")
 
 def _webhook(row: Any) -> Webhook:
     values = {name: row._mapping[name] for name in Webhook.__dataclass_fields__}
-    return Webhook(**values | {name: json.loads(values[name]) for name in _JSON_COLUMNS})
+    parsed = {name: json.loads(values[name]) for name in _JSON_COLUMNS}
+    lists = {name: tuple(value) for name, value in parsed.items() if isinstance(value, list)}
+    return Webhook(**values | parsed | lists)
 
 
 def _webhook_row(webhook: Webhook) -> dict[str, Any]:

@@ -1,0 +1,124 @@
+"""What the commands read from arguments and print."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+WRONG_CALL, FAILED = 2, 1
+"""Exit statuses: the call cannot be right; it could, and did not work."""
+
+
+def parse_mapping(lines: list[str]) -> dict[str, str]:
+    """``PARAMETER=EXPRESSION`` of each line."""
+    mapping: dict[str, str] = {}
+    for line in lines:
+        name, equals, expression = line.partition("=")
+        if not equals or not name.strip():
+            exit_with(WRONG_CALL, f"--map wants PARAMETER=EXPRESSION, not {line!r}.")
+        if name.strip() in mapping:
+            exit_with(WRONG_CALL, f"--map names {name.strip()!r} twice.")
+        mapping[name.strip()] = expression
+    return mapping
+
+
+def read_secret(text: str) -> tuple[str, str]:
+    """``[PURPOSE=]@FILE|-|env:NAME`` -> purpose, "" where none is named, and secret.
+
+    Never the secret itself, which shells and lists of processes would show.
+    """
+    match = re.fullmatch(r"(?:([a-z][a-z0-9_-]*)=)?(@.+|-|env:.+)", text)
+    if match is None:
+        exit_with(WRONG_CALL, "--secret wants @FILE, - or env:NAME, so that no shell remembers it.")
+    source = match[2]
+    if source.startswith("env:"):
+        value = os.environ.get(source[4:])
+        if value is None:
+            exit_with(WRONG_CALL, f"The environment variable {source[4:]} is not set.")
+    else:
+        value = read_text("@-" if source == "-" else source) or ""
+    return match[1] or "", value.strip("\r\n")
+
+
+def parse_json(option: str, text: str) -> Any:
+    """A JSON object."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        exit_with(WRONG_CALL, f"{option} wants a JSON object.")
+    return value
+
+
+def parse_header(text: str) -> tuple[str, str]:
+    """``Name: value``."""
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        exit_with(WRONG_CALL, f"--header wants 'Name: value', not {text!r}.")
+    return name.strip(), value.strip()
+
+
+def read_bytes(text: str) -> bytes:
+    """``TEXT``, ``@FILE``, or ``@-`` for standard input."""
+    if not text.startswith("@"):
+        return text.encode()
+    try:
+        return sys.stdin.buffer.read() if text == "@-" else Path(text[1:]).read_bytes()
+    except OSError as error:
+        exit_with(WRONG_CALL, f"{text[1:]}: {error.strerror}.")
+
+
+def read_text(text: str | None) -> str | None:
+    """The same as text; None stays None."""
+    if text is None:
+        return None
+    try:
+        return read_bytes(text).decode()
+    except UnicodeDecodeError:
+        exit_with(WRONG_CALL, f"{text[1:]} is not UTF-8 text.")
+
+
+def print_data(data: dict[str, Any] | list[dict[str, Any]], output: str) -> None:
+    """Print one object or a list of them; JSON and YAML keep types, tables show text."""
+    if output == "json":
+        print(json.dumps(data, ensure_ascii=False))
+    elif output == "yaml":
+        import yaml
+
+        print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
+    else:
+        from airflow.cli.simple_table import AirflowConsole
+
+        rows = data if isinstance(data, list) else [{"field": k, "value": _cell(v)} for k, v in data.items()]
+        AirflowConsole().print_as(rows, output)
+
+
+def _cell(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+
+
+def agrees(question: str) -> bool:
+    """Ask a person, no where there is none to ask."""
+    if not sys.stdin.isatty():
+        exit_with(WRONG_CALL, "Without a terminal to ask on, --yes is needed.")
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+def actor() -> str:
+    """Who runs the command, for the audit log."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without an entry in passwd
+        return f"uid {os.getuid()}"
+
+
+def exit_with(status: int, message: str) -> NoReturn:
+    """End the command with one line on standard error."""
+    print(message, file=sys.stderr)
+    raise SystemExit(status)
