@@ -19,7 +19,7 @@ LAYERS = (
     {"sender_settings"},
     {"definitions"},
     {"console"},
-    {"web", "api", "commands"},
+    {"web", "api", "commands", "sender_commands"},
     {"cli"},
     {"plugin", "provider", "__main__"},
 )

@@ -36,6 +36,7 @@ ARG_STATUS = Arg(
     ("--response-status",), metavar="N", type=int, help="Status of an accepted request, 200 to 299"
 )
 ARG_PRESET = Arg(("--preset",), metavar="P", help="The kind of sender; `airflow webhooks presets` lists them")
+ARG_PRESET_NAME = Arg(("name",), metavar="NAME", nargs="?", help="A preset to show whole; all without it")
 ARG_SECRET = Arg(
     ("--secret",),
     metavar="[PURPOSE=]@FILE|-|env:NAME",
@@ -75,8 +76,12 @@ ARG_METHOD = Arg(
 )
 
 
+SENDER_COMMANDS = {"create", "rotate", "presets"}
+
+
 def _action(name: str, help: str, *args: Arg) -> ActionCommand:
-    func = lazy_load_command(f"inbound_webhooks.commands.{name.replace('-', '_')}_command")
+    module = "sender_commands" if name in SENDER_COMMANDS else "commands"
+    func = lazy_load_command(f"inbound_webhooks.{module}.{name.replace('-', '_')}_command")
     return ActionCommand(name=name, help=help, func=func, args=(*args, ARG_VERBOSE))
 
 
@@ -95,7 +100,7 @@ COMMANDS = (
     _action("disable", "Let a webhook accept and start nothing", ARG_NAME),
     _action("delete", "Delete a webhook", ARG_NAME, ARG_YES),
     _action("rotate", "Give a webhook a new URL, or a new secret", ARG_NAME, ARG_GRACE, ARG_ONE_SECRET),
-    _action("presets", "List the kinds of senders that need no settings of yours", ARG_OUTPUT),
+    _action("presets", "List the kinds of senders, or show all about one", ARG_PRESET_NAME, ARG_OUTPUT),
     _action("deliveries", "List deliveries", ARG_OPTIONAL_NAME, ARG_STATE, ARG_LIMIT, ARG_OUTPUT),
     _action("replay", "Accept a stored delivery once more", ARG_DELIVERY_ID, ARG_REMAP, ARG_OUTPUT),
     _action(

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import signal
-import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from inbound_webhooks.console import (
@@ -14,87 +11,21 @@ from inbound_webhooks.console import (
     actor,
     agrees,
     exit_with,
+    handler,
     parse_header,
-    parse_json,
-    parse_mapping,
     print_data,
     read_bytes,
-    read_secret,
-    read_text,
+    summary,
 )
-from inbound_webhooks.errors import ConfigurationError, DefinitionError, WebhookError
+from inbound_webhooks.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from inbound_webhooks.sender_settings import NewSecret
-    from inbound_webhooks.storage.queries import Credential, Webhook
-
-MAX_GRACE_HOURS = 24 * 90
-
-Handler = Callable[["Namespace"], None]
+    from inbound_webhooks.storage.queries import Credential
 
 
-def _handler(function: Handler) -> Handler:
-    """Keep Airflow's log lines out of the output, and turn our errors into one line and a status."""
-
-    @functools.wraps(function)
-    def handle(args: Namespace) -> None:
-        from airflow.utils.cli import suppress_logs_and_warning
-        from airflow.utils.providers_configuration_loader import providers_configuration_loaded
-
-        try:
-            suppress_logs_and_warning(providers_configuration_loaded(function))(args)
-        except WebhookError as error:
-            wrong = isinstance(error, (DefinitionError, ConfigurationError))
-            exit_with(WRONG_CALL if wrong else FAILED, error.message)
-
-    return handle
-
-
-@_handler
-def create_command(args: Namespace) -> None:
-    """Create a webhook."""
-    from inbound_webhooks import definitions
-
-    secrets = [_new_secret(text) for text in args.secret]
-    draft = definitions.drafted(
-        preset=args.preset, purposes={secret.purpose for secret in secrets}, **_given_fields(args)
-    )
-    webhook = definitions.create(draft, secrets=secrets, actor=actor())
-    for warning in definitions.warnings(webhook):
-        print(warning, file=sys.stderr)
-    print_data(_summary(webhook) | {"url": definitions.url(webhook)}, args.output)
-
-
-def _given_fields(args: Namespace) -> dict[str, Any]:
-    """The fields of a webhook that the call names; a preset or the defaults fill the others."""
-    fields = {
-        "name": args.name,
-        "dag_id": args.dag_id,
-        "mapping": parse_mapping(args.map),
-        "enabled": not args.disabled,
-        "proofs": None if args.proof is None else [parse_json("--proof", text) for text in args.proof],
-        "filter": args.filter,
-        "dedup": args.dedup,
-        "allowed_addresses": args.allow,
-        "max_per_second": args.max_per_second,
-        "response_content_type": args.response_content_type,
-        "response_template": read_text(args.response_template),
-        "response_status": args.response_status,
-    }
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _new_secret(text: str) -> NewSecret:
-    from inbound_webhooks.event.signature import DEFAULT_PURPOSE
-    from inbound_webhooks.sender_settings import NewSecret
-
-    purpose, value = read_secret(text)
-    return NewSecret(purpose or DEFAULT_PURPOSE, value)
-
-
-@_handler
+@handler
 def list_command(args: Namespace) -> None:
     """List all webhooks."""
     from inbound_webhooks.storage import queries
@@ -102,10 +33,10 @@ def list_command(args: Namespace) -> None:
 
     with transaction() as connection:
         webhooks = queries.list_webhooks(connection)
-    print_data([_summary(webhook) for webhook in webhooks], args.output)
+    print_data([summary(webhook) for webhook in webhooks], args.output)
 
 
-@_handler
+@handler
 def show_command(args: Namespace) -> None:
     """Show one webhook."""
     from inbound_webhooks import definitions
@@ -117,7 +48,7 @@ def show_command(args: Namespace) -> None:
         deliveries = queries.count_deliveries(connection, webhook.id)
         credentials = queries.list_credentials(connection, webhook.id)
         rejections = queries.list_rejections(connection, webhook.id, queries.KEPT_REJECTIONS)
-    shown = _summary(webhook) | {
+    shown = summary(webhook) | {
         "url": definitions.url(webhook),
         "mapping": dict(webhook.mapping),
         "preset": webhook.preset,
@@ -132,6 +63,8 @@ def show_command(args: Namespace) -> None:
         "response_content_type": webhook.response_content_type,
         "response_template": webhook.response_template,
         "response_status": webhook.response_status,
+        "disabled_status": webhook.disabled_status,
+        "invalid_status": webhook.invalid_status,
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,
@@ -150,7 +83,7 @@ def show_command(args: Namespace) -> None:
     print_data(shown, args.output)
 
 
-@_handler
+@handler
 def url_command(args: Namespace) -> None:
     """Print the URL alone."""
     from inbound_webhooks import definitions
@@ -158,19 +91,19 @@ def url_command(args: Namespace) -> None:
     print(definitions.url(definitions.get(args.name)))
 
 
-@_handler
+@handler
 def enable_command(args: Namespace) -> None:
     """Enable a webhook."""
     _set_enabled(args.name, True)
 
 
-@_handler
+@handler
 def disable_command(args: Namespace) -> None:
     """Disable a webhook."""
     _set_enabled(args.name, False)
 
 
-@_handler
+@handler
 def delete_command(args: Namespace) -> None:
     """Delete a webhook, after a question."""
     from inbound_webhooks import definitions
@@ -183,35 +116,7 @@ def delete_command(args: Namespace) -> None:
     print(f"Deleted {webhook.name}.{held}")
 
 
-@_handler
-def rotate_command(args: Namespace) -> None:
-    """Give a webhook a new URL and print it, or a new secret."""
-    from inbound_webhooks import definitions
-
-    if not 0 <= args.grace_hours <= MAX_GRACE_HOURS:
-        exit_with(WRONG_CALL, f"--grace-hours is between 0 and {MAX_GRACE_HOURS}.")
-    if args.secret is None:
-        webhook = definitions.rotate(args.name, actor=actor(), grace_hours=args.grace_hours)
-        print(definitions.url(webhook))
-    else:
-        secret = _new_secret(args.secret)
-        webhook = definitions.rotate_secret(args.name, secret, actor=actor(), grace_hours=args.grace_hours)
-        print(f"{webhook.name} has a new secret for {secret.purpose}.")
-
-
-@_handler
-def presets_command(args: Namespace) -> None:
-    """List the presets."""
-    from inbound_webhooks.presets import PRESETS
-
-    rows = [
-        {"name": preset.name, "sender": preset.title, "documentation": preset.documentation_url}
-        for preset in PRESETS.values()
-    ]
-    print_data(rows, args.output)
-
-
-@_handler
+@handler
 def deliveries_command(args: Namespace) -> None:
     """List deliveries, newest first."""
     from inbound_webhooks import definitions
@@ -228,7 +133,7 @@ def deliveries_command(args: Namespace) -> None:
     print_data([_delivery(row) for row in rows], args.output)
 
 
-@_handler
+@handler
 def replay_command(args: Namespace) -> None:
     """Accept a stored delivery once more."""
     from inbound_webhooks.receiver.door import door
@@ -238,7 +143,7 @@ def replay_command(args: Namespace) -> None:
     print_data(_delivery(delivery), args.output)
 
 
-@_handler
+@handler
 def try_command(args: Namespace) -> None:
     """Show what a request would become."""
     from inbound_webhooks import definitions
@@ -252,7 +157,7 @@ def try_command(args: Namespace) -> None:
     print_data(tried, args.output)
 
 
-@_handler
+@handler
 def rotate_fernet_key_command(args: Namespace) -> None:
     """Encrypt everything again."""
     from inbound_webhooks import definitions
@@ -283,10 +188,6 @@ def _set_enabled(name: str, enabled: bool) -> None:
 
     webhook = definitions.set_enabled(name, enabled, actor=actor())
     print(f"{'Enabled' if enabled else 'Disabled'} {webhook.name}.")
-
-
-def _summary(webhook: Webhook) -> dict[str, Any]:
-    return {"id": webhook.id, "name": webhook.name, "dag_id": webhook.dag_id, "enabled": webhook.enabled}
 
 
 def _credential(held: Credential) -> dict[str, Any]:

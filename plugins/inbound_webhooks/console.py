@@ -1,17 +1,47 @@
-"""What the commands read from arguments and print."""
+"""What the commands read from arguments and print, and how they end."""
 
 from __future__ import annotations
 
+import functools
 import getpass
 import json
 import os
 import re
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from inbound_webhooks.errors import ConfigurationError, DefinitionError, WebhookError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from inbound_webhooks.storage.queries import Webhook
 
 WRONG_CALL, FAILED = 2, 1
 """Exit statuses: the call cannot be right; it could, and did not work."""
+
+Handler = Callable[["Namespace"], None]
+
+_SECRET = re.compile(r"(?:([a-z][a-z0-9_-]*)=)?(@.+|-|env:.+)")
+
+
+def handler(function: Handler) -> Handler:
+    """Keep Airflow's log lines out of the output, and turn our errors into one line and a status."""
+
+    @functools.wraps(function)
+    def handle(args: Namespace) -> None:
+        from airflow.utils.cli import suppress_logs_and_warning
+        from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+
+        try:
+            suppress_logs_and_warning(providers_configuration_loaded(function))(args)
+        except WebhookError as error:
+            wrong = isinstance(error, (DefinitionError, ConfigurationError))
+            exit_with(WRONG_CALL if wrong else FAILED, error.message)
+
+    return handle
 
 
 def parse_mapping(lines: list[str]) -> dict[str, str]:
@@ -32,7 +62,7 @@ def read_secret(text: str) -> tuple[str, str]:
 
     Never the secret itself, which shells and lists of processes would show.
     """
-    match = re.fullmatch(r"(?:([a-z][a-z0-9_-]*)=)?(@.+|-|env:.+)", text)
+    match = _SECRET.fullmatch(text)
     if match is None:
         exit_with(WRONG_CALL, "--secret wants @FILE, - or env:NAME, so that no shell remembers it.")
     source = match[2]
@@ -45,11 +75,17 @@ def read_secret(text: str) -> tuple[str, str]:
     return match[1] or "", value.strip("\r\n")
 
 
+def reads_standard_input(text: str) -> bool:
+    """Whether a secret is to come from standard input."""
+    match = _SECRET.fullmatch(text)
+    return match is not None and match[2] in ("-", "@-")
+
+
 def parse_json(option: str, text: str) -> Any:
     """A JSON object."""
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         exit_with(WRONG_CALL, f"{option} wants a JSON object.")
@@ -101,6 +137,24 @@ def print_data(data: dict[str, Any] | list[dict[str, Any]], output: str) -> None
 
 def _cell(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+
+
+def print_sections(title: str, sections: Mapping[str, Sequence[str]]) -> None:
+    """Print headings with lines below them; a heading without lines is left out."""
+    print(title)
+    for heading, lines in sections.items():
+        if lines:
+            print(f"\n{heading}", *lines, sep="\n  ")
+
+
+def print_hint(text: str) -> None:
+    """Print what helps a person, beside what a program reads."""
+    print(text, file=sys.stderr)
+
+
+def summary(webhook: Webhook) -> dict[str, Any]:
+    """What each listing of a webhook begins with."""
+    return {"id": webhook.id, "name": webhook.name, "dag_id": webhook.dag_id, "enabled": webhook.enabled}
 
 
 def agrees(question: str) -> bool:

@@ -1,0 +1,128 @@
+"""What a preset asks for, in words: for its row in a table and for a person at a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from inbound_webhooks.event.signature import required_proof
+from inbound_webhooks.presets.preset import BODY_HASH, Preset
+
+NOTHING = "none"
+
+PROOF_WORDS: dict[str, Callable[[Any], str]] = {
+    "basic": lambda proof: "Basic, user and password",
+    "body-key": lambda proof: f"key in {proof.items}[].{proof.field} of the body",
+    "digest": lambda proof: f"SHA-256 in {proof.header}",
+    "ecdsa": lambda proof: f"ECDSA P-256 in {proof.header}",
+    "ed25519": lambda proof: f"Ed25519 in {proof.header}",
+    "header-key": lambda proof: f"{proof.prefix}key in {proof.header}",
+    "hmac": lambda proof: f"HMAC-{proof.algorithm.upper()} in {proof.header}",
+    "jwt": lambda proof: f"JWT ({', '.join(proof.algorithms)}) in {proof.header}",
+    "mailgun": lambda proof: "HMAC-SHA256 of time and token in the body",
+    "query-hmac": lambda proof: f"HMAC-SHA256 in {proof.field} of the query",
+    "query-key": lambda proof: f"key in {proof.field} of the query",
+    "sns": lambda proof: "RSA over the fields of the body",
+    "standard-webhooks": lambda proof: f"HMAC-SHA256 or Ed25519 in {proof.header_prefix}signature",
+    "twilio": lambda proof: f"HMAC-SHA1 of URL and form in {proof.header}",
+}
+"""Kind of proof -> where it stands and what it is; a function of the proof."""
+
+HANDSHAKE_WORDS = {
+    "cloudevents": "OPTIONS: WebHook-Allowed-Origin",
+    "discord": "PING answered",
+    "dropbox": "challenge sent back",
+    "event-grid": "validationCode sent back",
+    "graph": "validationToken sent back",
+    "meta": "hub.challenge, for the verify token",
+    "okta": "challenge sent back",
+    "sharepoint": "validationToken sent back",
+    "slack": "challenge sent back",
+    "sns": "link to confirm, shown by show",
+    "twitter": "crc_token signed",
+    "zoom": "plainToken signed",
+}
+"""Name of a handshake -> what happens in it."""
+
+_ONE_EXPRESSION = re.compile(r"\$\{Webhook::([^{}]+)\}")
+
+
+def proof_in_words(preset: Preset) -> str:
+    """All proofs of a preset; one that a webhook may do without is marked so."""
+    optional = {secret.purpose for secret in preset.secrets if secret.optional}
+    words = []
+    for settings in preset.proofs:
+        required = required_proof(settings)
+        left_out = " (optional)" if required.purpose in optional else ""
+        words.append(PROOF_WORDS[settings["kind"]](required.proof) + left_out)
+    return ", ".join(words) or NOTHING
+
+
+def handshake_in_words(preset: Preset) -> str:
+    """What the sender does before it sends events."""
+    return NOTHING if preset.handshake is None else HANDSHAKE_WORDS[preset.handshake]
+
+
+def expression_in_words(source: str | None) -> str:
+    """An expression without what all of them share: ``Headers.X-GitHub-Delivery``."""
+    if source is None:
+        return NOTHING
+    if source == BODY_HASH:
+        return "hash of the body"
+    found = _ONE_EXPRESSION.fullmatch(source)
+    return found[1] if found else source
+
+
+def dedup_in_words(preset: Preset) -> str:
+    """What names a delivery, and what to take instead where the sender does not sign that."""
+    words = expression_in_words(preset.dedup)
+    if preset.dedup_alternative is None:
+        return words
+    return f"{words}, or {expression_in_words(preset.dedup_alternative)}"
+
+
+def as_data(preset: Preset) -> dict[str, Any]:
+    """All of a preset as JSON has it, ``{url}`` and ``{secret}`` still in the steps."""
+    fields = vars(preset) | {
+        "steps": list(preset.steps),
+        "proofs": [dict(settings) for settings in preset.proofs],
+        "secrets": [vars(secret) for secret in preset.secrets],
+        "mapping_example": dict(preset.mapping_example),
+        "notes": list(preset.notes),
+    }
+    return {"name": fields.pop("name"), "sender": fields.pop("title")} | fields
+
+
+def numbered(steps: list[str]) -> list[str]:
+    """Steps with their numbers in front, a line each."""
+    return [f"{number}. {step}" for number, step in enumerate(steps, 1)]
+
+
+def secret_lines(preset: Preset) -> list[str]:
+    """One line a secret: its purpose, its name at the sender's, where it stands there."""
+    return [
+        f"{secret.purpose}: {secret.label}. {secret.help}{_who_chooses(secret.chosen_here, secret.optional)}"
+        for secret in preset.secrets
+    ]
+
+
+def _who_chooses(chosen_here: bool, optional: bool) -> str:
+    return (" You choose it." if chosen_here else "") + (" It may be left out." if optional else "")
+
+
+def answer_lines(preset: Preset) -> list[str]:
+    """What a sender of this kind hears."""
+    lines = [
+        f"{preset.response_status or 202} accepted",
+        f"{preset.disabled_status} while the webhook is disabled",
+        f"{preset.invalid_status} where a value breaks the DAG's params; the event is kept",
+    ]
+    if preset.response_template is not None:
+        lines.append(f"{preset.response_content_type}: {preset.response_template}")
+    return lines
+
+
+def mapping_of(lines: Mapping[str, str]) -> list[str]:
+    """``PARAMETER=EXPRESSION`` of each line."""
+    return [f"{name}={expression}" for name, expression in lines.items()]

@@ -1,0 +1,171 @@
+"""What the commands of ``airflow webhooks`` do about senders: create with a preset, rotate, show presets."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from inbound_webhooks.console import (
+    WRONG_CALL,
+    actor,
+    exit_with,
+    handler,
+    parse_json,
+    parse_mapping,
+    print_data,
+    print_hint,
+    print_sections,
+    read_secret,
+    read_text,
+    reads_standard_input,
+    summary,
+)
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from inbound_webhooks.presets import Preset
+    from inbound_webhooks.sender_settings import NewSecret
+
+MAX_GRACE_HOURS = 24 * 90
+
+URL_PLACE, SECRET_PLACE = "<the webhook's URL>", "<the secret>"
+GIVEN_SECRET = "<the secret that you gave>"  # noqa: S105 - what stands for one
+
+
+@handler
+def create_command(args: Namespace) -> None:
+    """Create a webhook; the vendor's steps go to standard error."""
+    from inbound_webhooks import definitions
+    from inbound_webhooks.sender_settings import find_preset
+
+    secrets = _new_secrets(args.secret)
+    draft = definitions.drafted(
+        preset=args.preset, purposes={secret.purpose for secret in secrets}, **_given_fields(args)
+    )
+    webhook = definitions.create(draft, secrets=secrets, actor=actor())
+    url = definitions.url(webhook)
+    print_data(summary(webhook) | {"url": url}, args.output)
+    for warning in definitions.warnings(webhook):
+        print_hint(warning)
+    if args.preset is not None:
+        _print_steps(find_preset(args.preset), url)
+
+
+def _given_fields(args: Namespace) -> dict[str, Any]:
+    """The fields of a webhook that the call names; a preset or the defaults fill the others."""
+    fields = {
+        "name": args.name,
+        "dag_id": args.dag_id,
+        "mapping": parse_mapping(args.map),
+        "enabled": not args.disabled,
+        "proofs": None if args.proof is None else [parse_json("--proof", text) for text in args.proof],
+        "filter": args.filter,
+        "dedup": args.dedup,
+        "allowed_addresses": args.allow,
+        "max_per_second": args.max_per_second,
+        "response_content_type": args.response_content_type,
+        "response_template": read_text(args.response_template),
+        "response_status": args.response_status,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _new_secrets(texts: list[str]) -> list[NewSecret]:
+    if sum(reads_standard_input(text) for text in texts) > 1:
+        exit_with(WRONG_CALL, "Only one --secret can come from standard input.")
+    return [_new_secret(text) for text in texts]
+
+
+def _new_secret(text: str) -> NewSecret:
+    from inbound_webhooks.event.signature import DEFAULT_PURPOSE
+    from inbound_webhooks.sender_settings import NewSecret
+
+    purpose, value = read_secret(text)
+    return NewSecret(purpose or DEFAULT_PURPOSE, value)
+
+
+def _print_steps(preset: Preset, url: str) -> None:
+    from inbound_webhooks.presets.description import numbered
+
+    print_hint(f"At the sender's, {preset.title} ({preset.documentation_url}):")
+    for line in numbered(preset.filled_steps(url=url, secret=GIVEN_SECRET)):
+        print_hint(f"  {line}")
+
+
+@handler
+def rotate_command(args: Namespace) -> None:
+    """Give a webhook a new URL and print it, or a new secret."""
+    from inbound_webhooks import definitions
+
+    if not 0 <= args.grace_hours <= MAX_GRACE_HOURS:
+        exit_with(WRONG_CALL, f"--grace-hours is between 0 and {MAX_GRACE_HOURS}.")
+    until = f" The old one counts for another {args.grace_hours:g} hours." if args.grace_hours else ""
+    if args.secret is None:
+        webhook = definitions.rotate(args.name, actor=actor(), grace_hours=args.grace_hours)
+        print(definitions.url(webhook))
+        print_hint(f"{webhook.name} has a new URL.{until}")
+    else:
+        secret = _new_secret(args.secret)
+        webhook = definitions.rotate_secret(args.name, secret, actor=actor(), grace_hours=args.grace_hours)
+        print(f"{webhook.name} has a new secret for {secret.purpose}.{until}")
+
+
+@handler
+def presets_command(args: Namespace) -> None:
+    """List the presets, or show one whole."""
+    from inbound_webhooks.presets import PRESETS
+    from inbound_webhooks.presets.description import as_data
+    from inbound_webhooks.sender_settings import find_preset
+
+    if args.name is None:
+        print_data([_row(preset) for preset in PRESETS.values()], args.output)
+        return
+    preset = find_preset(args.name)
+    if args.output in ("json", "yaml"):
+        print_data(as_data(preset), args.output)
+    else:
+        print_sections(f"{preset.title} ({preset.name})\n{preset.documentation_url}", _sections(preset))
+
+
+def _row(preset: Preset) -> dict[str, Any]:
+    return {"name": preset.name, "sender": preset.title, "documentation": preset.documentation_url}
+
+
+def _sections(preset: Preset) -> dict[str, list[str]]:
+    """Heading -> lines; commands and options are quoted as a shell wants them."""
+    from inbound_webhooks.presets import description
+
+    steps = preset.filled_steps(url=URL_PLACE, secret=SECRET_PLACE)
+    return {
+        "Here": [_create_call(preset)],
+        "At the sender's": description.numbered(steps),
+        "Secrets": description.secret_lines(preset),
+        "Proof": [_option("--proof", json.dumps(settings)) for settings in preset.proofs],
+        "Handshake": [description.handshake_in_words(preset)],
+        "Deduplication": [
+            _option("--dedup", source) for source in (preset.dedup, preset.dedup_alternative) if source
+        ],
+        "Type of event": [preset.event_type or description.NOTHING],
+        "Filter, for example": [_option("--filter", preset.filter_example or "")],
+        "Mapping, for example": [
+            _option("--map", line) for line in description.mapping_of(preset.mapping_example)
+        ],
+        "Answers": description.answer_lines(preset),
+        "Notes": list(preset.notes),
+    }
+
+
+def _create_call(preset: Preset) -> str:
+    from inbound_webhooks.event.signature import DEFAULT_PURPOSE
+
+    call = f"airflow webhooks create NAME --dag-id DAG --preset {preset.name}"
+    for secret in preset.secrets:
+        source = "@FILE" if secret.purpose == DEFAULT_PURPOSE else f"{secret.purpose}=@FILE"
+        call += f" [--secret {source}]" if secret.optional else f" --secret {source}"
+    return call
+
+
+def _option(name: str, value: str) -> str:
+    return f"{name} {shlex.quote(value)}"
