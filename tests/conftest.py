@@ -121,6 +121,38 @@ def _connected(template):
 
 
 @pytest.fixture(scope="module")
+def parser():
+    """Airflow's own, which has found our commands by itself."""
+    from airflow.cli import cli_parser
+
+    return cli_parser.get_parser()
+
+
+@pytest.fixture
+def webhooks(parser, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """Run `airflow webhooks …` in this process, as alice."""
+    from inbound_webhooks.receiver.door import forget
+    from tests.command_line import Done
+
+    def run(*arguments: str) -> Done:
+        capfd.readouterr()
+        status = 0
+        try:
+            args = parser.parse_args(["webhooks", *arguments])
+            args.func(args)
+        except SystemExit as exit:
+            status = exit.code or 0
+        captured = capfd.readouterr()
+        return Done(status, captured.out, captured.err)
+
+    monkeypatch.setenv("USER", "alice")
+    monkeypatch.setenv("LOGNAME", "alice")
+    forget()
+    yield run
+    forget()
+
+
+@pytest.fixture(scope="module")
 def start_airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
     """A function that starts an Airflow of the module's own: start_airflow("sqlite", auth="fab", env={…})."""
     started = []

@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.command_line import one_line
 from tests.dags_builder import store_dag
 from tests.webhooks_builder import (
     audit_rows,
@@ -29,58 +29,10 @@ from tests.webhooks_builder import (
 )
 
 
-@dataclass
-class Done:
-    """A command that has ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-@pytest.fixture(scope="module")
-def parser():
-    """Airflow's own, which has found our commands by itself."""
-    from airflow.cli import cli_parser
-
-    return cli_parser.get_parser()
-
-
-@pytest.fixture
-def webhooks(parser, capfd, monkeypatch):
-    """Run `airflow webhooks …` in this process."""
-    from inbound_webhooks.receiver.door import forget
-
-    def run(*arguments: str) -> Done:
-        capfd.readouterr()
-        status = 0
-        try:
-            args = parser.parse_args(["webhooks", *arguments])
-            args.func(args)
-        except SystemExit as exit:
-            status = exit.code or 0
-        captured = capfd.readouterr()
-        return Done(status, captured.out, captured.err)
-
-    monkeypatch.setenv("USER", "alice")
-    monkeypatch.setenv("LOGNAME", "alice")
-    forget()
-    yield run
-    forget()
-
-
 @pytest.fixture
 def orders(sqlite_database):
     store_dag("orders")
     return store_webhook(mapping={"number": "${Webhook::Body.number}"})
-
-
-def one_line(text: str) -> bool:
-    return text.count("\n") == 1 and text.endswith("\n")
 
 
 # --- create ---------------------------------------------------------------------------------

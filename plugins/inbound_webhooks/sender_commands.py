@@ -42,7 +42,10 @@ def create_command(args: Namespace) -> None:
 
     secrets = _new_secrets(args.secret)
     draft = definitions.drafted(
-        preset=args.preset, purposes={secret.purpose for secret in secrets}, **_given_fields(args)
+        preset=args.preset,
+        purposes={secret.purpose for secret in secrets},
+        refresh_keys=args.refresh_keys,
+        **_given_fields(args),
     )
     webhook = definitions.create(draft, secrets=secrets, actor=actor())
     url = definitions.url(webhook)
@@ -142,11 +145,12 @@ def _sections(preset: Preset) -> dict[str, list[str]]:
         "Here": [_create_call(preset)],
         "At the sender's": description.numbered(steps),
         "Secrets": description.secret_lines(preset),
-        "Proof": [_option("--proof", json.dumps(settings)) for settings in preset.proofs],
-        "Handshake": [description.handshake_in_words(preset)],
-        "Deduplication": [
-            _option("--dedup", source) for source in (preset.dedup, preset.dedup_alternative) if source
+        "Proof, and the option to change it": [
+            description.proof_in_words(preset),
+            *(_option("--proof", json.dumps(settings)) for settings in preset.proofs),
         ],
+        "Handshake": [description.handshake_in_words(preset)],
+        "Deduplication": _dedup_lines(preset),
         "Type of event": [preset.event_type or description.NOTHING],
         "Filter, for example": [_option("--filter", preset.filter_example or "")],
         "Mapping, for example": [
@@ -155,6 +159,15 @@ def _sections(preset: Preset) -> dict[str, list[str]]:
         "Answers": description.answer_lines(preset),
         "Notes": list(preset.notes),
     }
+
+
+def _dedup_lines(preset: Preset) -> list[str]:
+    from inbound_webhooks.presets.description import NOTHING
+
+    lines = [preset.dedup or NOTHING]
+    if preset.dedup_alternative is not None:
+        lines += ["or, for what the sender does not sign:", _option("--dedup", preset.dedup_alternative)]
+    return lines
 
 
 def _create_call(preset: Preset) -> str:
