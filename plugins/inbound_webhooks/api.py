@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -11,9 +10,10 @@ import anyio.to_thread
 from fastapi import FastAPI
 
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
+from inbound_webhooks.dispatch.public_keys import KeyRefresher
+from inbound_webhooks.dispatch.threads import start
 from inbound_webhooks.errors import ConfigurationError
 from inbound_webhooks.receiver.door import door
-from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +39,8 @@ def _start(running: ExitStack) -> None:
         return
     dispatcher = Dispatcher(receiver.settings)
     receiver.inbox.on_accepted(dispatcher.wake)
-    thread = threading.Thread(target=dispatcher.run, name="inbound-webhooks-dispatcher", daemon=True)
-    thread.start()
-    # It ends after the batch at hand, which waits for a lock no longer than LOCK_TIMEOUT_SECONDS.
-    running.callback(thread.join, 2 * LOCK_TIMEOUT_SECONDS)
-    running.callback(dispatcher.stop)
+    start(dispatcher, "dispatcher", running)
+    start(KeyRefresher(), "keys", running)
 
 
 # No pages of its own: documentation of the interface comes with the interface.

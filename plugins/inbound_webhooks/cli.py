@@ -50,6 +50,11 @@ ARG_PROOF = Arg(
     action="append",
     help='A proof, such as {"kind": "hmac", "header": "X-Signature"}; instead of those of the preset',
 )
+ARG_REFRESH_KEYS = Arg(
+    ("--refresh-keys",),
+    action="store_true",
+    help="Let the dispatcher fetch the sender's public keys (Amazon SNS, Google) and renew them",
+)
 ARG_FILTER = Arg(("--filter",), metavar="EXPRESSION", help="Which events count; others are answered, not run")
 ARG_DEDUP = Arg(("--dedup",), metavar="EXPRESSION", help="What names an event, so that a repetition is seen")
 ARG_ALLOW = Arg(("--allow",), metavar="CIDR", action="append", help="Addresses that may call; repeatable")
@@ -90,7 +95,8 @@ COMMANDS = (
         "create",
         "Create a webhook for a DAG",
         ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP,
-        ARG_PRESET, ARG_SECRET, ARG_PROOF, ARG_FILTER, ARG_DEDUP, ARG_ALLOW, ARG_MAX_PER_SECOND,
+        ARG_PRESET, ARG_SECRET, ARG_REFRESH_KEYS, ARG_PROOF,
+        ARG_FILTER, ARG_DEDUP, ARG_ALLOW, ARG_MAX_PER_SECOND,
         ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS, ARG_DISABLED, ARG_OUTPUT,
     ),
     _action("list", "List all webhooks", ARG_OUTPUT),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from inbound_webhooks.console import (
@@ -171,6 +172,8 @@ def dispatcher_command(args: Namespace) -> None:
     from airflow.providers_manager import ProvidersManager
 
     from inbound_webhooks.dispatch.dispatcher import Dispatcher
+    from inbound_webhooks.dispatch.public_keys import KeyRefresher
+    from inbound_webhooks.dispatch.threads import start
     from inbound_webhooks.settings import Settings
 
     ProvidersManager().initialize_providers_configuration()
@@ -180,7 +183,9 @@ def dispatcher_command(args: Namespace) -> None:
         exit_with(WRONG_CALL, error.message)
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: dispatcher.stop())
-    dispatcher.run()
+    with ExitStack() as running:
+        start(KeyRefresher(), "keys", running)
+        dispatcher.run()
 
 
 def _set_enabled(name: str, enabled: bool) -> None:

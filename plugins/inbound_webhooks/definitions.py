@@ -14,8 +14,15 @@ from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.errors import InvalidDefinition, WebhookExists, WebhookNotFound
 from inbound_webhooks.event.response import CONTENT_TYPES
+from inbound_webhooks.event.signature import DEFAULT_PURPOSE
 from inbound_webhooks.receiver.definition import compile_definition
-from inbound_webhooks.sender_settings import NewSecret, check_secret, check_secrets, preset_fields
+from inbound_webhooks.sender_settings import (
+    NewSecret,
+    check_secret,
+    check_secrets,
+    preset_fields,
+    with_refreshed_keys,
+)
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache, dag_states
@@ -26,18 +33,27 @@ from inbound_webhooks.storage.tables import WEBHOOK_NAME_CHARS
 
 ID_CHARS = 10
 TOKEN_BYTES = 32
+MAX_PER_SECOND = 1_000_000
+"""Far above what one webhook can take, and far below what the column holds."""
 
 _LETTERS = string.ascii_letters + string.digits
 _URL_SAFE = _LETTERS + "-_"
 
 
-def drafted(*, preset: str | None, purposes: Collection[str] = (), **fields: Any) -> Draft:
+def drafted(
+    *, preset: str | None, purposes: Collection[str] = (), refresh_keys: bool = False, **fields: Any
+) -> Draft:
     """A draft with a preset's settings wherever a field is not given.
 
     :param purposes: what secrets will be given for; proofs with an optional secret count only with one
-    :raises InvalidDefinition: there is no such preset
+    :param refresh_keys: whether the vendor's public keys are fetched, so that nobody has to give them
+    :raises InvalidDefinition: there is no such preset, or it publishes no keys
     """
-    return Draft(**preset_fields(preset, purposes) | fields, preset=preset)
+    given = {*purposes, DEFAULT_PURPOSE} if refresh_keys else purposes
+    settings = preset_fields(preset, given) | fields
+    if refresh_keys:
+        settings["proofs"] = with_refreshed_keys(settings.get("proofs", ()))
+    return Draft(**settings, preset=preset)
 
 
 def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> Webhook:
@@ -81,8 +97,8 @@ def check(webhook: Webhook) -> None:
         raise InvalidDefinition("response status", f"{webhook.response_status} has no body for a template")
     if webhook.response_content_type not in CONTENT_TYPES:
         raise InvalidDefinition("response content type", f"it is none of {', '.join(CONTENT_TYPES)}")
-    if webhook.max_per_second is not None and webhook.max_per_second < 1:
-        raise InvalidDefinition("requests per second", "it is below 1")
+    if webhook.max_per_second is not None and not 1 <= webhook.max_per_second <= MAX_PER_SECOND:
+        raise InvalidDefinition("requests per second", f"it is not between 1 and {MAX_PER_SECOND}")
     compile_definition(webhook)
 
 

@@ -108,6 +108,17 @@ class NotProved(RequestError):
     """The request does not prove who sent it; the sender hears no more, the rejection says why."""
 
 
+class KeyUnknown(RequestError):
+    """The public key that the request names is none of those that are known.
+
+    ``key_url`` is the vendor's own address of the key.
+    """
+
+    def __init__(self, key_url: str, message: str | None = None) -> None:
+        self.key_url = key_url
+        super().__init__(message or f"The public key at {key_url} is not known.")
+
+
 class HandshakeForged(RequestError):
     """The handshake does not show that the sender knows this webhook."""
 
@@ -183,6 +194,19 @@ class DefinitionUnusable(Unavailable):
     """The webhook's definition does not compile in this version."""
 
 
+class KeyPending(Unavailable):
+    """The sender's public key is on its way.
+
+    ``key_url`` is where the dispatcher fetches it.
+    """
+
+    retry_after_seconds = 15
+
+    def __init__(self, key_url: str) -> None:
+        self.key_url = key_url
+        super().__init__(f"The public key at {key_url} is being fetched.")
+
+
 class LimitReached(Unavailable):
     """More came than the settings allow; it is worth a rejection that names the limit."""
 
@@ -193,7 +217,7 @@ class RateLimited(LimitReached):
     retry_after_seconds = 1
 
     def __init__(self, per_second: int | None = None) -> None:
-        super().__init__(per_second and f"More than {per_second} requests a second.")
+        super().__init__(None if per_second is None else f"More than {per_second} requests a second came.")
 
 
 class BacklogFull(LimitReached):
@@ -213,6 +237,10 @@ class TooBusy(Unavailable):
 
 
 # --- a delivery whose run cannot be made ----------------------------------------------------
+
+
+class KeyFetchFailed(WebhookError):
+    """A vendor's public key could not be fetched."""
 
 
 class DispatchError(WebhookError):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from inbound_webhooks.errors import InvalidDefinition
 from inbound_webhooks.event.proof import check_text_secret
+from inbound_webhooks.event.public_keys import can_refresh_keys, refreshes_keys
 from inbound_webhooks.event.signature import check_key
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.preset import Preset
@@ -28,6 +29,16 @@ class NewSecret:
 
     purpose: str
     value: str
+
+
+def with_refreshed_keys(proofs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same proofs, with the public keys fetched of those whose vendor publishes them.
+
+    :raises InvalidDefinition: there is none such
+    """
+    if not any(can_refresh_keys(proof) for proof in proofs):
+        raise InvalidDefinition("refresh keys", "this sender publishes no keys that could be fetched")
+    return [dict(proof) | ({"refresh_keys": True} if can_refresh_keys(proof) else {}) for proof in proofs]
 
 
 def preset_fields(name: str | None, purposes: Collection[str]) -> dict[str, Any]:
@@ -72,14 +83,14 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
 
     :raises InvalidDefinition: says why
     """
-    usable = needed_purposes(webhook) | set(_preset_secrets(webhook))
-    if secret.purpose not in usable:
-        raise InvalidDefinition("secret", f"nothing in this webhook uses one for {secret.purpose}")
     proofs = [
         required.proof
         for required in compile_definition(webhook).proofs
         if required.purpose == secret.purpose
     ]
+    # An optional secret of the preset's is none where the webhook was made without its proof.
+    if not proofs and secret.purpose not in needed_purposes(webhook):
+        raise InvalidDefinition("secret", f"nothing in this webhook uses one for {secret.purpose}")
     for proof in proofs:
         check_key(proof, secret.value)
     if not proofs:
@@ -87,9 +98,12 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
 
 
 def needed_purposes(webhook: Webhook) -> set[str]:
-    """What the webhook cannot do without a secret for."""
-    proofs = {required.purpose for required in compile_definition(webhook).proofs}
-    return proofs | {secret.purpose for secret in _preset_secrets(webhook).values() if not secret.optional}
+    """What the webhook cannot do without a secret for; keys that are fetched need none."""
+    required = compile_definition(webhook).proofs
+    fetched = {entry.purpose for entry in required if refreshes_keys(entry.proof)}
+    optional = {secret.purpose for secret in _preset_secrets(webhook).values() if secret.optional}
+    proofs = {entry.purpose for entry in required}
+    return (proofs | (set(_preset_secrets(webhook)) - optional)) - fetched
 
 
 def _preset_secrets(webhook: Webhook) -> dict[str, PresetSecret]:
@@ -100,5 +114,7 @@ def _preset_secrets(webhook: Webhook) -> dict[str, PresetSecret]:
 
 def _missing(webhook: Webhook, purpose: str) -> str:
     known = _preset_secrets(webhook).get(purpose)
-    where = f" ({known.label}: {known.help.rstrip('.')})" if known else ""
-    return f"one for {purpose} is missing{where}"
+    if known is None:
+        return f"one for {purpose} is missing"
+    chosen = "; you choose it" if known.chosen_here else ""
+    return f"one for {purpose} is missing ({known.label}: {known.help.rstrip('.')}{chosen})"

@@ -64,6 +64,7 @@ class Proof(Protocol):
         """Return the index of the secret that fitted, None where the proof needs none.
 
         :raises NotProved: says what was expected and what is wrong, never a secret or a value
+        :raises KeyUnknown: the public key has to be fetched, which the settings allow
         """
 
     def check_secret(self, secret: str) -> None:

@@ -17,6 +17,7 @@ from inbound_webhooks.event.proofs.shared import Basic, BodyKey, HeaderKey, Quer
 from inbound_webhooks.event.proofs.sns import Sns
 from inbound_webhooks.event.proofs.symmetric import Digest, Hmac
 from inbound_webhooks.event.proofs.tokens import Jwt
+from inbound_webhooks.event.public_keys import refreshes_keys
 
 PROOFS: dict[str, type[Any]] = {
     "basic": Basic,
@@ -82,12 +83,13 @@ def check_proofs(
     ``secrets`` are the valid ones by purpose.
 
     :raises NotProved: a proof failed, or has no secret to check with
+    :raises KeyUnknown: the public key that a proof needs has to be fetched
     """
     used: dict[str, int] = {}
     for required in proofs:
         valid = secrets.get(required.purpose, ())
         # An empty secret is one that everybody knows; it must not count beside others either.
-        if not valid or not all(valid):
+        if not all(valid) or not (valid or refreshes_keys(required.proof)):
             raise NotProved(f"The webhook has no valid secret for {required.purpose}.")
         index = required.proof.check(request, valid, now)
         if index is not None:

@@ -10,9 +10,9 @@ PRESET = Preset(
     documentation_url="https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
     steps=(
         "Create the subscription: protocol HTTPS, endpoint {url}, raw message delivery off.",
-        "The first message is refused, and its rejection here names the signing certificate "
-        "(https://sns.REGION.amazonaws.com/SimpleNotificationService-….pem).",
-        "Download the certificate, check that the address is AWS's, and give it to this webhook.",
+        "Let the dispatcher fetch the signing certificate (--refresh-keys), or give it yourself: the first "
+        "message is refused, its rejection here names the certificate "
+        "(https://sns.REGION.amazonaws.com/SimpleNotificationService-….pem); download it.",
         "Choose Request confirmation at the subscription; the link to open then stands at this webhook, for "
         "three days.",
         "For S3: the bucket's Properties, Event notifications, destination the topic.",
@@ -24,7 +24,7 @@ PRESET = Preset(
             purpose="signing",
             label="Signing certificate",
             help="The certificate in PEM behind SigningCertURL. AWS changes it about once a year: give the "
-            "new one before the old one ends.",
+            "new one before the old one ends, or have it fetched.",
         ),
     ),
     handshake="sns",
@@ -42,7 +42,8 @@ PRESET = Preset(
     notes=(
         "Without topic_arns every topic of AWS gets in that knows the URL, whoever owns it: SNS signs for "
         "all.",
-        "Nothing is fetched because a message says so: neither the certificate nor the link that confirms.",
+        "No request makes this server call out: the link that confirms is yours to open, and certificates "
+        "are fetched by the dispatcher alone, where you ask for it, from SNS's own hosts.",
         "SNS does not repeat after a 4xx, so while this webhook is disabled it answers 503; give the "
         "subscription a delivery policy with more than the usual three repetitions, and a dead-letter queue.",
         "Raw message delivery sends no signature and is refused.",

@@ -12,7 +12,8 @@ PRESET = Preset(
         "Create a subscription: delivery type Push, endpoint URL: {url}",
         "To have the sender proved: enable authentication, choose a service account, and put audience and "
         "email into the proof.",
-        "Then give this webhook Google's key set (https://www.googleapis.com/oauth2/v3/certs) as its secret.",
+        "Let the dispatcher fetch Google's key set (--refresh-keys), or give "
+        "https://www.googleapis.com/oauth2/v3/certs as the secret and renew it every week.",
         "For Cloud Storage: gcloud storage buckets notifications create gs://BUCKET --topic=TOPIC.",
     ),
     proofs=({"kind": "jwt", "algorithms": ["RS256"], "issuer": "https://accounts.google.com"},),
@@ -41,8 +42,7 @@ PRESET = Preset(
         "Google's token says who sends and to whom; it does not cover the body.",
         "Without audience and email in the proof every service account of Google's gets in that knows the "
         "URL.",
-        "Google's keys change about every week and are not fetched here: whoever gives them has to renew "
-        "them.",
+        "Google's keys change about every week: have them fetched, or renew them yourself.",
         "Pub/Sub repeats everything that is not a success until the message's retention ends, 7 days by "
         "default.",
     ),

@@ -17,6 +17,8 @@ from inbound_webhooks.errors import (
     HandshakeForged,
     HandshakeMalformed,
     HostInvalid,
+    KeyPending,
+    KeyUnknown,
     MediaTypeUnsupported,
     MethodNotAllowed,
     NotProved,
@@ -40,7 +42,9 @@ STATUS: dict[type[RequestError], int] = {
     MethodNotAllowed: 405,
     WebhookDisabled: 403,
     AddressNotAllowed: 403,
+    KeyUnknown: 401,
     NotProved: 401,
+    KeyPending: 503,
     HandshakeForged: 403,
     HandshakeMalformed: 400,
     MediaTypeUnsupported: 415,
@@ -106,11 +110,12 @@ def accepted(definition: Definition, sources: DataSources, delivery_id: str) -> 
     return _rendered(definition, sources) or json_answer(status, default)
 
 
-def duplicate(definition: Definition, accepted_answer: Answer, first_id: str) -> Answer:
-    """The answer to an event that was accepted before: as then, and where the body is ours, whose it was."""
-    if definition.response is not None:
-        return accepted_answer
-    return json_answer(accepted_answer.status, {"status": "duplicate", "delivery_id": first_id})
+def duplicate(definition: Definition, sources: DataSources, status: int, first_id: str) -> Answer:
+    """The answer to an event that was there before, with its status; ``sources`` name the first delivery."""
+    if status in WITHOUT_BODY:
+        return Answer(status)
+    default: dict[str, object] = {"status": "duplicate", "delivery_id": first_id}
+    return _rendered(definition, sources) or json_answer(status, default)
 
 
 def filtered(definition: Definition, sources: DataSources, delivery_id: str) -> Answer:

@@ -17,6 +17,8 @@ from inbound_webhooks.errors import (
     BodyTooLarge,
     ContentRefused,
     DatabaseUnavailable,
+    KeyPending,
+    KeyUnknown,
     LimitReached,
     ReceiverFault,
     RequestError,
@@ -121,7 +123,7 @@ class Receiver:
 
     def note_rejection(self, admission: Admission, error: RequestError) -> None:
         """Keep a rejection of a request whose token was right; our own faults are none."""
-        if isinstance(error, Unavailable) and not isinstance(error, LimitReached):
+        if isinstance(error, Unavailable) and not isinstance(error, LimitReached | KeyPending):
             return
         self.rejections.add(
             Rejection(
@@ -131,6 +133,7 @@ class Receiver:
                 method=admission.head.method[:20],
                 status=answers.status_of(error),
                 reason=error.message,
+                key_url=error.key_url if isinstance(error, KeyPending) else None,
             )
         )
 
@@ -180,7 +183,12 @@ class Receiver:
             headers=request.headers,
             body=request.body,
         )
-        fitted = check_proofs(proofs, signed, secrets, self._now())
+        try:
+            fitted = check_proofs(proofs, signed, secrets, self._now())
+        except KeyUnknown as error:
+            if error.key_url in {held.source_url for held in admission.secrets}:
+                raise
+            raise KeyPending(error.key_url) from None
         self._limits.admit_webhook(admission.webhook)
         return [admission.secret(purpose, index) for purpose, index in fitted.items()]
 
@@ -195,18 +203,21 @@ class Receiver:
         try:
             content = self._inflated(request)
         except ContentRefused as error:
-            return self._commit(admission, refuse(definition, request, error))
+            return self._commit(admission, request, b"", refuse(definition, request, error))
         if (answer := self._handshake(admission, request, content, secrets)) is not None:
             return answer
-        return self._commit(admission, self._decide(definition, request, content))
+        return self._commit(admission, request, content, self._decide(definition, request, content))
 
-    def _commit(self, admission: Admission, decision: Decision) -> Answer | None:
+    def _commit(
+        self, admission: Admission, request: InboundRequest, content: bytes, decision: Decision
+    ) -> Answer | None:
         if decision.delivery.state == State.ACCEPTED:
             self._limits.admit_backlog()
         stored_id = self.inbox.commit(decision.delivery, admission.webhook.version)
         if stored_id is None or stored_id == decision.delivery.id:
             return None if stored_id is None else decision.answer
-        return answers.duplicate(admission.definition, decision.answer, stored_id)
+        sources = sources_of(admission.webhook, request, content, stored_id)
+        return answers.duplicate(admission.definition, sources, decision.answer.status, stored_id)
 
     def _handshake(
         self,

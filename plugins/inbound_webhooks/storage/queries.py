@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from airflow.models.log import Log
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal, select, union_all, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, literal, null, select, union_all, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from inbound_webhooks.storage import tables
@@ -67,7 +67,10 @@ class Webhook(Draft):
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:
-    """One of a webhook's tokens (``purpose`` is empty) or secrets, encrypted."""
+    """One of a webhook's tokens (``purpose`` is empty) or secrets, encrypted.
+
+    ``source_url`` is where a public key was fetched, None for what a person gave.
+    """
 
     id: int
     purpose: str
@@ -75,6 +78,7 @@ class Credential:
     created_at: datetime
     expires_at: datetime | None
     last_used_at: datetime | None
+    source_url: str | None = None
 
     def is_valid(self, now: datetime) -> bool:
         """Whether it has not ended."""
@@ -129,6 +133,7 @@ class Rejection:
     method: str
     status: int
     reason: str
+    key_url: str | None = None
 
 
 # --- webhooks -------------------------------------------------------------------------------
@@ -210,6 +215,55 @@ def insert_secret(
     connection.execute(insert(tables.secret), row)
 
 
+def save_fetched_key(
+    connection: Connection,
+    webhook_id: str,
+    purpose: str,
+    source_url: str,
+    encrypted: str,
+    *,
+    now: datetime,
+    expires_at: datetime | None,
+) -> None:
+    """Keep a public key that was fetched, in place of the one that was fetched from there before."""
+    columns = tables.secret.c
+    connection.execute(
+        delete(tables.secret).where(
+            columns.webhook_id == webhook_id, columns.purpose == purpose, columns.source_url == source_url
+        )
+    )
+    row = {
+        "webhook_id": webhook_id,
+        "purpose": purpose,
+        "encrypted": encrypted,
+        "created_at": now,
+        "expires_at": expires_at,
+        "source_url": source_url,
+    }
+    connection.execute(insert(tables.secret), row)
+
+
+def wanted_key_urls(connection: Connection, webhook_id: str, since: datetime) -> list[str]:
+    """Addresses of public keys that requests named since then, each once, the newest first."""
+    columns = tables.rejection.c
+    rows = connection.execute(
+        select(columns.key_url)
+        .where(columns.webhook_id == webhook_id, columns.key_url.is_not(None), columns.rejected_at >= since)
+        .group_by(columns.key_url)
+        .order_by(func.max(columns.id).desc())
+    )
+    return [row.key_url for row in rows]
+
+
+def webhooks_with_refreshed_keys(connection: Connection) -> list[Webhook]:
+    """Enabled webhooks whose proofs ask for fetched keys; the caller looks at the settings again."""
+    columns = tables.webhook.c
+    query = select(tables.webhook).where(
+        columns.enabled, columns.proofs.contains('"refresh_keys": true', autoescape=True)
+    )
+    return [_webhook(row) for row in connection.execute(query)]
+
+
 def delete_tokens(connection: Connection, webhook_id: str) -> None:
     """Take every token from a webhook."""
     connection.execute(delete(tables.token).where(tables.token.c.webhook_id == webhook_id))
@@ -271,14 +325,15 @@ ENCRYPTED_COLUMNS = {
 # --- receiving ------------------------------------------------------------------------------
 
 
-def _credential_columns(table: Any, purpose: Any) -> Any:
+def _credential_columns(table: Any, purpose: Any, source_url: Any) -> Any:
     names = ("id", "webhook_id", "encrypted", "created_at", "expires_at", "last_used_at")
-    return select(purpose.label("purpose"), *(table.c[name] for name in names))
+    own = (purpose.label("purpose"), source_url.label("source_url"))
+    return select(*own, *(table.c[name] for name in names))
 
 
 _CREDENTIALS = union_all(
-    _credential_columns(tables.token, literal("")),
-    _credential_columns(tables.secret, tables.secret.c.purpose),
+    _credential_columns(tables.token, literal(""), null()),
+    _credential_columns(tables.secret, tables.secret.c.purpose, tables.secret.c.source_url),
 ).subquery("credential")
 
 _WITH_CREDENTIALS = (

@@ -89,6 +89,8 @@ secret = Table(
     Column("last_used_at", UtcDateTime, nullable=True),
     # Which proof or handshake it is for.
     Column("purpose", String(40), nullable=False, server_default="signing"),
+    # Where a public key was fetched; null for what a person gave.
+    Column("source_url", Text, nullable=True),
     Index("idx_inbound_webhook_secret_webhook_id", "webhook_id"),
 )
 
@@ -147,5 +149,7 @@ rejection = Table(
     Column("method", String(20), nullable=False),
     Column("status", Integer, nullable=False),
     Column("reason", Text, nullable=False),
+    # Where the public key stands that the request named and that was not known.
+    Column("key_url", Text, nullable=True),
     Index("idx_inbound_webhook_rejection_webhook_id", "webhook_id", "id"),
 )

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.errors import InvalidDefinition, KeyUnknown, NotProved
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.proof import SignedRequest, as_bytes, check_time, from_base64
 from inbound_webhooks.event.proofs.asymmetric import KEY_FAULTS, first_key
@@ -23,28 +23,33 @@ class Sns:
     """AWS SNS: RSA over named fields of the JSON body
     (https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html).
 
-    The certificate is one of the secrets, in PEM: nothing is fetched because a request says so. Its URL in
-    the message still has to be one of SNS's own, and the rejection names it where no certificate fits.
-    ``topic_arns`` empty lets every topic in.
+    The certificate is one of the secrets, in PEM: no request makes us fetch anything. Its URL in the message
+    still has to be one of SNS's own, and the rejection names it where no certificate fits. With
+    ``refresh_keys`` the dispatcher fetches it afterwards. ``topic_arns`` empty lets every topic in.
     """
 
     topic_arns: tuple[str, ...] = ()
     tolerance_seconds: float | None = 3600
+    refresh_keys: bool = False
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
         """See :class:`inbound_webhooks.event.proof.Proof`; the secrets are certificates in PEM."""
         message = sns_message(request.body)
         certificate_url = message.get("SigningCertURL", "")
-        if not _is_certificate_url(certificate_url):
+        if not is_certificate_url(certificate_url):
             raise NotProved("SigningCertURL is not the address of a certificate of Amazon SNS.")
         if self.topic_arns and message.get("TopicArn") not in self.topic_arns:
             raise NotProved("TopicArn is none of the topics of this webhook.")
         sent = _sent_at(message.get("Timestamp", ""))
-        found = _first_certificate(message, secrets, sent, f"Signature (certificate {certificate_url})")
         if self.tolerance_seconds is not None:
             seconds = str(int(sent.timestamp()))
             check_time(seconds, now, tolerance_seconds=self.tolerance_seconds)
-        return found
+        try:
+            return _first_certificate(message, secrets, sent, f"Signature (certificate {certificate_url})")
+        except NotProved as error:
+            if self.refresh_keys:
+                raise KeyUnknown(certificate_url, error.message) from None
+            raise
 
     def check_secret(self, secret: str) -> None:
         """See :class:`inbound_webhooks.event.proof.Proof`."""
@@ -103,7 +108,8 @@ def sns_message(body: bytes) -> dict[str, str]:
     return {name: value for name, value in message.items() if isinstance(value, str)}
 
 
-def _is_certificate_url(url: str) -> bool:
+def is_certificate_url(url: str) -> bool:
+    """Whether an address is that of a certificate that Amazon SNS signs with."""
     return is_sns_url(url) and bool(_CERTIFICATE.fullmatch(urlsplit(url).path)) and "?" not in url
 
 

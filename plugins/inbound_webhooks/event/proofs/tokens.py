@@ -14,13 +14,16 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.errors import InvalidDefinition, KeyUnknown, NotProved
 from inbound_webhooks.event.proof import SignedRequest, as_bytes, check_text_secret, first_match
 
 # Nothing of PyJWT's own: it reads the machine's clock, and ours is passed in.
 _OPTIONS = {f"verify_{claim}": False for claim in ("aud", "iss", "exp", "nbf", "iat", "sub", "jti")}
 _FAULTS = (jwt.PyJWTError, ValueError, TypeError, RecursionError, UnsupportedAlgorithm)
 _MIN_SHARED_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518, section 3.2
+
+KEY_SETS = {"https://accounts.google.com": "https://www.googleapis.com/oauth2/v3/certs"}
+"""Issuer -> where it publishes its keys (https://accounts.google.com/.well-known/openid-configuration)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +32,8 @@ class Jwt:
 
     The secrets are shared secrets, public keys in PEM, or key sets (RFC 7517) as the issuer publishes them.
     ``body_hash_claim`` names a claim that holds the body's SHA-256 in hex or Base64. ``audience``,
-    ``issuer``, ``subject`` and ``email`` empty let all in.
+    ``issuer``, ``subject`` and ``email`` empty let all in. With ``refresh_keys`` the dispatcher fetches the
+    key set of an issuer that stands in :data:`KEY_SETS`.
     """
 
     algorithms: tuple[str, ...]
@@ -41,6 +45,7 @@ class Jwt:
     email: str = ""
     body_hash_claim: str = ""
     leeway_seconds: float = 60
+    refresh_keys: bool = False
 
     def __post_init__(self) -> None:
         known = jwt.algorithms.get_default_algorithms()
@@ -48,6 +53,8 @@ class Jwt:
         kinds = {name.startswith("HS") for name in self.algorithms}
         if unknown or len(kinds) != 1:
             raise InvalidDefinition("algorithms", "they are either HS… or some of RS…, PS…, ES…, EdDSA")
+        if self.refresh_keys and self.issuer not in KEY_SETS:
+            raise InvalidDefinition("refresh_keys", f"it needs one of the issuers {', '.join(KEY_SETS)}")
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
         """See :class:`inbound_webhooks.event.proof.Proof`."""
@@ -55,6 +62,8 @@ class Jwt:
         if not token.lower().startswith(self.prefix.lower()):
             raise NotProved(f"The header {self.header} does not begin with {self.prefix.strip()}.")
         token = token[len(self.prefix) :].strip()
+        if self.refresh_keys and not secrets:
+            raise KeyUnknown(KEY_SETS[self.issuer])
         for index, secret in enumerate(secrets):
             claims = self._claims(token, secret)
             if claims is not None:

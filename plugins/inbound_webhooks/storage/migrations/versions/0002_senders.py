@@ -33,6 +33,10 @@ def upgrade() -> None:
         "inbound_webhook_secret",
         sa.Column("purpose", sa.String(40), nullable=False, server_default="signing"),
     )
+    # Where a public key was fetched; null for what a person gave.
+    op.add_column("inbound_webhook_secret", sa.Column("source_url", sa.Text, nullable=True))
+    # Where the public key stands that the request named and that was not known.
+    op.add_column("inbound_webhook_rejection", sa.Column("key_url", sa.Text, nullable=True))
 
     op.add_column("inbound_webhook_delivery", sa.Column("dedup_key", sa.String(64), nullable=True))
     op.create_index(
@@ -48,6 +52,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("idx_inbound_webhook_delivery_dedup", "inbound_webhook_delivery")
     op.drop_column("inbound_webhook_delivery", "dedup_key")
+    op.drop_column("inbound_webhook_rejection", "key_url")
+    op.drop_column("inbound_webhook_secret", "source_url")
     op.drop_column("inbound_webhook_secret", "purpose")
     for name in (
         "confirm_url",

@@ -1,0 +1,140 @@
+"""Fetches the public keys of vendors that change them, for webhooks whose users want it; no request does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+from cryptography import x509
+
+from inbound_webhooks.dispatch.key_fetch import KeyFetch
+from inbound_webhooks.errors import ConfigurationError, DatabaseUnavailable, DefinitionError, KeyFetchFailed
+from inbound_webhooks.event.public_keys import is_key_url, refreshes_keys, standing_key_url
+from inbound_webhooks.event.signature import RequiredProof, check_key, required_proof
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import begin_writing, transaction
+from inbound_webhooks.storage.encryption import encrypt
+from inbound_webhooks.storage.queries import Credential, Webhook
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 5.0
+REFRESH_AFTER = timedelta(hours=6)
+"""Google allows its key set to be kept that long (its Cache-Control), and names new keys days before."""
+
+FAILED_AGAIN_AFTER = timedelta(minutes=10)
+NAMED_WITHIN = timedelta(days=3)
+"""How old a request may be whose key is still fetched; SNS repeats no longer than an hour."""
+
+MAX_KEYS = 5
+"""Fetched keys of one webhook: who knows its URL can name addresses, and must not make us busy."""
+
+
+class KeyRefresher:
+    """Looks every few seconds for keys that are missing or old; safe to run in several processes."""
+
+    def __init__(
+        self,
+        fetch: Callable[[str], str] | None = None,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        self._fetch = fetch or KeyFetch()
+        self._now = now
+        self._failed_at: dict[str, datetime] = {}
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """Let :meth:`run` end after the key at hand."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Refresh until :meth:`stop`, whatever the database or the vendors do."""
+        while not self._stopping.wait(LOOK_SECONDS):
+            try:
+                self.refresh_due()
+            except (DatabaseUnavailable, ConfigurationError):
+                continue  # logged where it was noticed; the next round tries again
+            except Exception as error:  # noqa: BLE001 - one bad round must not end the refreshing
+                log.error("key refresh fault action=key_refresh_fault kind=%s", type(error).__name__)
+
+    def refresh_due(self) -> int:
+        """Fetch what is missing or old; return how many keys were saved."""
+        with transaction() as connection:
+            webhooks = queries.webhooks_with_refreshed_keys(connection)
+        return sum(self._refresh(webhook) for webhook in webhooks)
+
+    def _refresh(self, webhook: Webhook) -> int:
+        now = self._now()
+        with transaction() as connection:
+            held = queries.list_credentials(connection, webhook.id)
+            named = queries.wanted_key_urls(connection, webhook.id, now - NAMED_WITHIN)
+        fetched = {key.source_url: key for key in held if key.source_url}
+        saved = 0
+        for required in _refreshing(webhook):
+            due = [url for url in _due_urls(required, fetched, named, now) if not self._has_failed(url, now)]
+            # One in a round: whoever knows the webhook's URL can name addresses, and must not keep us busy.
+            saved += sum(self._save(webhook, required, url) for url in due[:1])
+        return saved
+
+    def _has_failed(self, url: str, now: datetime) -> bool:
+        self._failed_at = {
+            failed: at for failed, at in self._failed_at.items() if now - at < FAILED_AGAIN_AFTER
+        }
+        return url in self._failed_at
+
+    def _save(self, webhook: Webhook, required: RequiredProof, url: str) -> int:
+        """Fetch one key and keep it; where that fails, not again for a while."""
+        now = self._now()
+        try:
+            text = self._fetch(url)
+            check_key(required.proof, text)
+        except (KeyFetchFailed, DefinitionError) as error:
+            self._failed_at[url] = now
+            log.warning("key not fetched action=key_not_fetched url=%s reason=%s", url, error.message)
+            return 0
+        with transaction() as connection:
+            begin_writing(connection)
+            if queries.find_webhook(connection, webhook.id, locked=True) is None:
+                return 0
+            queries.save_fetched_key(
+                connection,
+                webhook.id,
+                required.purpose,
+                url,
+                encrypt(text),
+                now=now,
+                expires_at=_end_of(text),
+            )
+        log.info("key fetched action=key_fetched webhook=%s url=%s", webhook.id, url)
+        return 1
+
+
+def _refreshing(webhook: Webhook) -> list[RequiredProof]:
+    try:
+        proofs = [required_proof(settings) for settings in webhook.proofs]
+    except DefinitionError:
+        return []
+    return [required for required in proofs if refreshes_keys(required.proof)]
+
+
+def _due_urls(
+    required: RequiredProof, fetched: dict[str, Credential], named: list[str], now: datetime
+) -> list[str]:
+    """The addresses to fetch now: the issuer's key set when it is old, and certificates that are not held."""
+    standing = standing_key_url(required.proof)
+    if standing is not None:
+        held = fetched.get(standing)
+        return [] if held is not None and now - held.created_at < REFRESH_AFTER else [standing]
+    missing = [url for url in named if url not in fetched and is_key_url(required.proof, url)]
+    valid = sum(key.is_valid(now) for key in fetched.values())
+    return missing if valid < MAX_KEYS else []
+
+
+def _end_of(text: str) -> datetime | None:
+    """When a certificate ends, None for other kinds of keys."""
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        return None
+    return x509.load_pem_x509_certificate(text.encode()).not_valid_after_utc

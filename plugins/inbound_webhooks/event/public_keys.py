@@ -1,0 +1,32 @@
+"""Which public keys a proof may have fetched for it, and from where."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from inbound_webhooks.event.proof import Proof
+from inbound_webhooks.event.proofs.sns import Sns, is_certificate_url
+from inbound_webhooks.event.proofs.tokens import KEY_SETS, Jwt
+
+
+def refreshes_keys(proof: Proof) -> bool:
+    """Whether its user wants the vendor's keys fetched."""
+    return isinstance(proof, Sns | Jwt) and proof.refresh_keys
+
+
+def can_refresh_keys(settings: Mapping[str, Any]) -> bool:
+    """Whether a proof with these settings could have its keys fetched."""
+    return settings.get("kind") == "sns" or (
+        settings.get("kind") == "jwt" and settings.get("issuer") in KEY_SETS
+    )
+
+
+def standing_key_url(proof: Proof) -> str | None:
+    """Where a proof's keys always are, None where each message names its own."""
+    return KEY_SETS[proof.issuer] if isinstance(proof, Jwt) and proof.refresh_keys else None
+
+
+def is_key_url(proof: Proof, url: str) -> bool:
+    """Whether a message may name this address for a proof: one of the vendor's own, over https."""
+    return isinstance(proof, Sns) and proof.refresh_keys and is_certificate_url(url)
