@@ -10,7 +10,7 @@ import time
 import pytest
 
 from tests.dags_builder import change_dag, store_dag
-from tests.webhooks_builder import ACTOR, audit_rows, rows, store_delivery, store_webhook, token_of
+from tests.webhooks_builder import ACTOR, audit_rows, now, rows, store_delivery, store_webhook, token_of
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{9}")
 TOKEN = re.compile(r"[0-9a-f]{64}")
@@ -95,6 +95,14 @@ def test_a_name_is_taken_once(database):
     with pytest.raises(WebhookExists, match="orders of the shop"):
         create(dag_id="two")
     assert [row.dag_id for row in rows("webhook")] == ["one"]
+
+
+@pytest.mark.parametrize("number", [-1, 0, 1_000_001, 2**63])
+def test_a_limit_that_no_webhook_could_have_is_refused(sqlite_database, number):
+    from inbound_webhooks.errors import InvalidDefinition
+
+    with pytest.raises(InvalidDefinition, match="requests per second"):
+        create(max_per_second=number)
 
 
 # --- changing -------------------------------------------------------------------------------
@@ -299,3 +307,109 @@ def test_a_warning_names_a_parameter_that_the_dag_does_not_have(database):
     store_dag("orders", params={"number": Param(1, type="integer")})
     (warning,) = definitions.warnings(create(mapping={"number": "1", "misspelt": "2"}))
     assert "'misspelt'" in warning
+
+
+# --- rotation -------------------------------------------------------------------------------
+
+SECRET = "canary-of-the-secret"
+
+
+def purposes() -> list[tuple[str, bool]]:
+    """Purpose and whether it ends, of each secret, oldest first."""
+    return [(row.purpose, row.expires_at is not None) for row in rows("secret")]
+
+
+def secret(purpose: str = "signing", value: str = SECRET):
+    from inbound_webhooks.sender_settings import NewSecret
+
+    return NewSecret(purpose, value)
+
+
+def test_the_newest_token_is_in_the_url_and_the_old_one_ends_when_its_grace_is_over(database):
+    from inbound_webhooks import definitions
+
+    hook = store_webhook()
+    before = now()
+    definitions.rotate(hook.id, actor=ACTOR, grace_hours=1.5)
+    old, new = rows("token")
+    assert token_of(hook.id) != hook.token
+    assert new.expires_at is None
+    assert 5400 <= (old.expires_at - before).total_seconds() < 5460
+
+
+def test_a_longer_grace_does_not_prolong_an_older_token(database):
+    from inbound_webhooks import definitions
+
+    hook = store_webhook()
+    definitions.rotate(hook.id, actor=ACTOR, grace_hours=1)
+    first_end = rows("token")[0].expires_at
+    definitions.rotate(hook.id, actor=ACTOR, grace_hours=48)
+    oldest, old, new = rows("token")
+    assert oldest.expires_at == first_end
+    assert old.expires_at > first_end
+    assert new.expires_at is None
+
+
+def test_a_rotation_without_grace_ends_those_with_grace_too(database):
+    from inbound_webhooks import definitions
+
+    hook = store_webhook(preset="github", secrets={"signing": "the first"})
+    for _ in range(2):
+        definitions.rotate(hook.id, actor=ACTOR, grace_hours=1)
+        definitions.rotate_secret(hook.id, secret(), actor=ACTOR, grace_hours=1)
+    assert (len(rows("token")), len(rows("secret"))) == (3, 3)
+    definitions.rotate(hook.id, actor=ACTOR)
+    definitions.rotate_secret(hook.id, secret(), actor=ACTOR)
+    assert (len(rows("token")), purposes()) == (1, [("signing", False)])
+
+
+def test_rotating_one_secret_leaves_those_for_other_purposes(database):
+    from inbound_webhooks import definitions
+
+    hook = store_webhook(preset="meta", secrets={"signing": "s", "verify": "v"})
+    definitions.rotate_secret(hook.id, secret("verify"), actor=ACTOR, grace_hours=1)
+    assert purposes() == [("signing", False), ("verify", True), ("verify", False)]
+    definitions.rotate_secret(hook.id, secret("verify"), actor=ACTOR)
+    assert purposes() == [("signing", False), ("verify", False)]
+
+
+def test_a_new_secret_raises_the_version_so_that_no_request_is_judged_by_the_old_one(database):
+    from inbound_webhooks import definitions
+
+    hook = store_webhook(preset="github", secrets={"signing": "the first"})
+    definitions.rotate_secret(hook.id, secret(), actor=ACTOR)
+    assert definitions.get(hook.id).version == 2
+
+
+def test_secrets_go_with_their_webhook(database):
+    from inbound_webhooks import definitions
+
+    hook = store_webhook(preset="meta", secrets={"signing": "s", "verify": "v"})
+    definitions.delete(hook.id, actor=ACTOR)
+    assert rows("secret") == []
+
+
+def test_the_audit_log_has_which_secret_was_rotated_and_how_but_not_the_secret(database):
+    from inbound_webhooks import definitions
+
+    hook = store_webhook(preset="github", secrets={"signing": SECRET})
+    definitions.rotate_secret(hook.id, secret(value=f"{SECRET} of today"), actor="bob", grace_hours=2)
+    entry = audit_rows()[-1]
+    assert (entry.event, entry.owner) == ("webhook.rotate_secret", "bob")
+    assert json.loads(entry.extra) == {
+        "webhook": hook.name,
+        "webhook_id": hook.id,
+        "purpose": "signing",
+        "grace_hours": 2,
+    }
+    assert SECRET not in repr(audit_rows())
+
+
+def test_secrets_are_encrypted_again_with_the_tokens(database):
+    from inbound_webhooks import definitions
+
+    store_webhook(preset="github", secrets={"signing": SECRET})
+    before = rows("secret")[0].encrypted
+    assert definitions.reencrypt_all(actor=ACTOR) == {"tokens": 1, "secrets": 1, "deliveries": 0}
+    assert SECRET not in before
+    assert rows("secret")[0].encrypted != before

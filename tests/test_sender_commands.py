@@ -13,17 +13,12 @@ import yaml
 from inbound_webhooks.presets import PRESETS, Preset
 from tests.command_line import one_line
 from tests.dags_builder import store_dag
-from tests.presets.signed_cases import every
+from tests.presets.vendor_secrets import vendor_secrets
 from tests.webhooks_builder import audit_rows, now, rows, store_webhook, token_of
 
 SECRET = "canary-of-the-secret-0123456789abcdef"
 CREATE = ("create", "pushes", "--dag-id", "orders")
 GITHUB = (*CREATE, "--preset", "github")
-
-VENDOR_SECRETS: dict[str, dict[str, str]] = {name: {} for name in PRESETS}
-"""Preset -> purpose -> a secret that the vendor signed something with, or was answered with."""
-for case in every("accepted", "answered"):
-    VENDOR_SECRETS[case.preset.name] |= {purpose: held[0] for purpose, held in case.secrets.items()}
 
 presets = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 
@@ -56,7 +51,7 @@ def secrets_of(name: str) -> dict[str, list[str]]:
 def secret_options(preset: Preset, folder: Path) -> list[str]:
     """``--secret`` for each purpose of a preset, with a key that fits it."""
     options = []
-    for purpose, held in VENDOR_SECRETS[preset.name].items():
+    for purpose, held in vendor_secrets(preset.name).items():
         file = folder / purpose
         file.write_text(held)
         options += ["--secret", f"{purpose}=@{file}"]
@@ -126,7 +121,7 @@ def test_a_certificate_keeps_its_lines(webhooks, orders, tmp_path):
     options = secret_options(PRESETS["aws-sns"], tmp_path)
     webhooks(*CREATE, "--preset", "aws-sns", *options)
     (stored,) = secrets_of("pushes")["signing"]
-    assert stored == VENDOR_SECRETS["aws-sns"]["signing"].strip("\n")
+    assert stored == vendor_secrets("aws-sns")["signing"].strip("\n")
     assert stored.count("\n") > 3
 
 
