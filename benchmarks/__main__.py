@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from benchmarks import dispatching, door_times, posts, report, until_run
+from benchmarks import dispatching, door_times, posts, report, signed_posts, until_run
 from benchmarks.figures import Row
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.site import Site, built
@@ -39,13 +39,16 @@ def _measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     dispatched, dispatch_notes = dispatching.measure(site, scale)
     _say("from the 202 to the run")
     waits = until_run.measure(site, scale)
+    _say("GitHub's pushes")
+    signed, signed_notes = signed_posts.measure(site, scale)
     _say("what the door turns away")
     turned_away = door_times.measure(site, scale)
     client = posts.client_limit(site.webhook(0), scale)
-    return [*rows, *with_dispatcher, *dispatched, *waits, *turned_away, client], [
+    return [*rows, *with_dispatcher, *dispatched, *waits, *signed, *turned_away, client], [
         *notes,
         *more_notes,
         *dispatch_notes,
+        *signed_notes,
     ]
 
 

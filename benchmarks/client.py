@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 ANSWER_SECONDS = 30
 
 
+VARYING = b"00000000-0000-4000-8000-000000000000"
+"""What stands in a request for an id that every request has its own of."""
+
+
 @dataclass(frozen=True)
 class Target:
-    """A request as bytes, and where it goes on 127.0.0.1."""
+    """A request as bytes, and where it goes on 127.0.0.1; see :data:`VARYING`."""
 
     port: int
     request: bytes
+    varies: bool = False
+
+    def next_request(self) -> bytes:
+        """The bytes to send now."""
+        return self.request.replace(VARYING, str(uuid.uuid4()).encode(), 1) if self.varies else self.request
 
 
 @dataclass
@@ -54,7 +64,7 @@ class Connection(asyncio.Protocol):
             await loop.create_connection(lambda: self, "127.0.0.1", target.port)
         assert self._transport is not None
         self._answer = loop.create_future()
-        self._transport.write(target.request)
+        self._transport.write(target.next_request())
         return await asyncio.wait_for(self._answer, ANSWER_SECONDS)
 
     def close(self) -> None:
@@ -91,13 +101,17 @@ class Connection(asyncio.Protocol):
         self._answer.set_result((int(head[9:12]), body))
 
 
-def post(port: int, path: str, body: bytes, *, bearer: str = "") -> Target:
+def post(
+    port: int, path: str, body: bytes, *, bearer: str = "", headers: Mapping[str, str] | None = None
+) -> Target:
     """A POST of JSON."""
     lines = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Content-Type: application/json"]
     lines += [f"Content-Length: {len(body)}", "User-Agent: benchmark", "Accept: */*"]
     if bearer:
         lines.append(f"Authorization: Bearer {bearer}")
-    return Target(port, "\r\n".join([*lines, "", ""]).encode() + body)
+    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
+    request = "\r\n".join([*lines, "", ""]).encode() + body
+    return Target(port, request, varies=VARYING in request)
 
 
 @asynccontextmanager

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
+from pathlib import Path
 from typing import Any
+
+from benchmarks.client import VARYING
 
 DAG_ID = "bench_order"
 BODY_BYTES = 1024
+
+PUSH = Path(__file__).parent.parent / "tests/payloads/github/push__new_branch.body"
+PUSH_BYTES = 10 * 1024
+PUSH_SECRET = "It's a Secret to Everybody"
+PUSH_FILTER = 'headers["X-GitHub-Event"] == "push" and body.ref == "refs/heads/master"'
+PUSH_MAPPING = {
+    "order_id": "${Webhook::Body.repository.id}",
+    "customer": "${Webhook::Body.repository.full_name}",
+    "lines": "${Webhook::Body.commits}",
+}
 
 MAPPING = {
     "order_id": "${Webhook::Body.order.id}",
@@ -27,6 +42,26 @@ def event() -> bytes:
     order = {"id": values["order_id"], "customer": {"name": values["customer"]}, "lines": values["lines"]}
     bare = json.dumps({"order": order, "note": ""})
     return json.dumps({"order": order, "note": "x" * (BODY_BYTES - len(bare))}).encode()
+
+
+def push() -> bytes:
+    """GitHub's push event, filled up to 10 KB as a push of more commits would be."""
+    bare = PUSH.read_text()
+    event = json.loads(bare)
+    event["head_commit"] = {"message": ""}
+    missing = PUSH_BYTES - len(json.dumps(event))
+    event["head_commit"]["message"] = "x" * missing
+    return json.dumps(event).encode()
+
+
+def push_headers() -> dict[str, str]:
+    """GitHub's own, signed; the delivery's id is another one in each request."""
+    signature = hmac.new(PUSH_SECRET.encode(), push(), hashlib.sha256).hexdigest()
+    return {
+        "X-GitHub-Delivery": VARYING.decode(),
+        "X-GitHub-Event": "push",
+        "X-Hub-Signature-256": f"sha256={signature}",
+    }
 
 
 def trigger() -> bytes:

@@ -148,12 +148,13 @@ def _counted(
     if dispatcher:
         checks.insert(1, ("ours", ours, "DAG runs", OUR_RUNS))
     return [
-        _comparison(label, side, sides, what, site.count(database, query))
+        comparison(label, side, sides, what, site.count(database, query))
         for side, sides, what, query in checks
     ]
 
 
-def _comparison(label: str, name: str, sides: list[Side], what: str, rows: int) -> str:
+def comparison(label: str, name: str, sides: list[Side], what: str, rows: int) -> str:
+    """A sentence that says whether every 2xx has its row."""
     statuses = sum((side.statuses for side in sides), Counter[int]())
     accepted = sum(number for status, number in statuses.items() if status // 100 == 2)
     others = [f"{number:,} × {status or 'none'}" for status, number in statuses.items() if status // 100 != 2]

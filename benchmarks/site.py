@@ -12,7 +12,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from benchmarks.client import Target, post
-from benchmarks.payload import DAG_ID, MAPPING, event, trigger
+from benchmarks.payload import (
+    DAG_ID,
+    MAPPING,
+    PUSH_FILTER,
+    PUSH_MAPPING,
+    PUSH_SECRET,
+    event,
+    push,
+    push_headers,
+    trigger,
+)
 from tests.infrastructure.airflow_processes import AirflowProcesses
 from tests.infrastructure.databases import migrate
 from tests.infrastructure.postgres import PostgresCluster
@@ -28,6 +38,8 @@ class Site:
     cluster: PostgresCluster
     folder: Path
     webhook_path: str
+    unsigned_path: str
+    signed_path: str
 
     def airflow(self, name: str, *, dispatcher: bool) -> AirflowProcesses:
         """An Airflow on a fresh copy of the database; not started."""
@@ -37,6 +49,11 @@ class Site:
     def webhook(self, port: int) -> Target:
         """The request of a sender."""
         return post(port, self.webhook_path, event())
+
+    def push(self, port: int, *, signed: bool) -> Target:
+        """GitHub's request, to the webhook with its preset or to the one without."""
+        path = self.signed_path if signed else self.unsigned_path
+        return post(port, path, push(), headers=push_headers())
 
     @staticmethod
     def trigger(airflow: AirflowProcesses) -> Target:
@@ -75,7 +92,16 @@ def built() -> Iterator[Site]:
         airflow = _airflow(folder / TEMPLATE, url, dispatcher=False)
         migrate(url, airflow.home)
         _command(airflow, "dags", "reserialize")
-        yield Site(cluster, folder, _create_webhook(airflow))
+        secret = folder / "secret"
+        secret.write_text(PUSH_SECRET)
+        github = ("--preset", "github", "--secret", f"@{secret}", "--filter", PUSH_FILTER)
+        yield Site(
+            cluster,
+            folder,
+            webhook_path=_create_webhook(airflow, "bench", MAPPING),
+            unsigned_path=_create_webhook(airflow, "push", PUSH_MAPPING),
+            signed_path=_create_webhook(airflow, "github push", PUSH_MAPPING, *github),
+        )
 
 
 @contextmanager
@@ -89,13 +115,18 @@ def running(airflow: AirflowProcesses) -> Iterator[AirflowProcesses]:
 
 
 def _airflow(home: Path, url: str, *, dispatcher: bool) -> AirflowProcesses:
-    variables = {"AIRFLOW__INBOUND_WEBHOOKS__DISPATCHER_ENABLED": str(dispatcher)}
+    variables = {
+        "AIRFLOW__INBOUND_WEBHOOKS__DISPATCHER_ENABLED": str(dispatcher),
+        # All of the load comes from one address.
+        "AIRFLOW__INBOUND_WEBHOOKS__MAX_REQUESTS_PER_SECOND_PER_ADDRESS": "1000000",
+    }
     return AirflowProcesses(home, url, dags_folder=DAGS_FOLDER, env=variables)
 
 
-def _create_webhook(airflow: AirflowProcesses) -> str:
-    mapping = [word for name, source in MAPPING.items() for word in ("--map", f"{name}={source}")]
-    output = _command(airflow, "webhooks", "create", "bench", "--dag-id", DAG_ID, *mapping, "-o", "json")
+def _create_webhook(airflow: AirflowProcesses, name: str, mapping: dict[str, str], *options: str) -> str:
+    lines = [word for param, source in mapping.items() for word in ("--map", f"{param}={source}")]
+    command = ("webhooks", "create", name, "--dag-id", DAG_ID, *lines, *options, "-o", "json")
+    output = _command(airflow, *command)
     created: Any = json.loads(output)
     webhook = created[0] if isinstance(created, list) else created
     return urlsplit(webhook["url"]).path
