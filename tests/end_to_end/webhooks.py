@@ -30,13 +30,14 @@ SHOPIFY_MAPPING = {
 }
 
 
-def _maps(mapping: dict[str, str]) -> tuple[str, ...]:
+def maps(mapping: dict[str, str]) -> tuple[str, ...]:
+    """The options of `create` for a mapping."""
     return tuple(argument for pair in mapping.items() for argument in ("--map", "=".join(pair)))
 
 
 ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "pushes": ("--dag-id", "github_push_build", *_maps(GITHUB_MAPPING)),
-    "orders": ("--dag-id", "order_pipeline", *_maps(SHOPIFY_MAPPING)),
+    "pushes": ("--dag-id", "github_push_build", *maps(GITHUB_MAPPING)),
+    "orders": ("--dag-id", "order_pipeline", *maps(SHOPIFY_MAPPING)),
     "events": ("--dag-id", "event_log"),
 }
 
