@@ -55,6 +55,13 @@ ARG_REFRESH_KEYS = Arg(
     action="store_true",
     help="Let the dispatcher fetch the sender's public keys (Amazon SNS, Google) and renew them",
 )
+ARG_EVENT = Arg(
+    ("--event",),
+    metavar="TYPE",
+    action="append",
+    default=[],
+    help="A type of events that counts, as the sender names it; repeatable, others are answered, not run",
+)
 ARG_FILTER = Arg(("--filter",), metavar="EXPRESSION", help="Which events count; others are answered, not run")
 ARG_DEDUP = Arg(("--dedup",), metavar="EXPRESSION", help="What names an event, so that a repetition is seen")
 ARG_ALLOW = Arg(("--allow",), metavar="CIDR", action="append", help="Addresses that may call; repeatable")
@@ -96,7 +103,7 @@ COMMANDS = (
         "Create a webhook for a DAG",
         ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP,
         ARG_PRESET, ARG_SECRET, ARG_REFRESH_KEYS, ARG_PROOF,
-        ARG_FILTER, ARG_DEDUP, ARG_ALLOW, ARG_MAX_PER_SECOND,
+        ARG_EVENT, ARG_FILTER, ARG_DEDUP, ARG_ALLOW, ARG_MAX_PER_SECOND,
         ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS, ARG_DISABLED, ARG_OUTPUT,
     ),
     _action("list", "List all webhooks", ARG_OUTPUT),

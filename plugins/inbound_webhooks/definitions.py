@@ -18,8 +18,10 @@ from inbound_webhooks.event.signature import DEFAULT_PURPOSE
 from inbound_webhooks.receiver.definition import compile_definition
 from inbound_webhooks.sender_settings import (
     NewSecret,
+    check_complete,
     check_secret,
-    check_secrets,
+    event_filter,
+    missing_secrets,
     preset_fields,
     with_refreshed_keys,
 )
@@ -41,23 +43,33 @@ _URL_SAFE = _LETTERS + "-_"
 
 
 def drafted(
-    *, preset: str | None, purposes: Collection[str] = (), refresh_keys: bool = False, **fields: Any
+    *,
+    preset: str | None,
+    purposes: Collection[str] = (),
+    refresh_keys: bool = False,
+    events: Sequence[str] = (),
+    **fields: Any,
 ) -> Draft:
     """A draft with a preset's settings wherever a field is not given.
 
     :param purposes: what secrets will be given for; proofs with an optional secret count only with one
+    :param events: the types of events that count; they become a filter, beside the one that is given
     :param refresh_keys: whether the vendor's public keys are fetched, so that nobody has to give them
-    :raises InvalidDefinition: there is no such preset, or it publishes no keys
+    :raises InvalidDefinition: there is no such preset, it publishes no keys, or it names no event types
     """
     given = {*purposes, DEFAULT_PURPOSE} if refresh_keys else purposes
     settings = preset_fields(preset, given) | fields
     if refresh_keys:
         settings["proofs"] = with_refreshed_keys(settings.get("proofs", ()))
+    if events:
+        settings["filter"] = event_filter(settings, events)
     return Draft(**settings, preset=preset)
 
 
 def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> Webhook:
     """Store a new webhook with a fresh token.
+
+    A disabled one may wait for its secrets: some senders make theirs only once they have the URL.
 
     :raises DefinitionError: a field cannot be used, a secret is missing, or the name is taken
     :raises FernetKeyMissing: there is nothing to encrypt the token with
@@ -65,7 +77,9 @@ def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> We
     now = _now()
     webhook = Webhook(id=_new_id(), created_at=now, updated_at=now, **vars(draft))
     check(webhook)
-    check_secrets(webhook, secrets)
+    for secret in secrets:
+        check_secret(webhook, secret)
+    check_complete(webhook, {secret.purpose for secret in secrets})
     token = encrypt(_new_token())
     sealed = [(secret.purpose, encrypt(secret.value)) for secret in secrets]
     try:
@@ -106,10 +120,11 @@ def warnings(webhook: Webhook) -> list[str]:
     """What will keep a webhook from starting runs as things are now, in sentences."""
     with transaction() as connection:
         state = dag_states(connection, {webhook.dag_id}).get(webhook.dag_id)
+        held = _valid_purposes(connection, webhook)
+    found = [f"Of the secrets, {missing}." for missing in missing_secrets(webhook, held)]
     dag = DagCache(recheck_seconds=0).get(webhook.dag_id, transaction)
     if state is None or dag is None:
-        return [f"Airflow knows no DAG {webhook.dag_id} yet; deliveries wait until it does."]
-    found = []
+        return [*found, f"Airflow knows no DAG {webhook.dag_id} yet; deliveries wait until it does."]
     if state.is_paused:
         found.append(f"DAG {webhook.dag_id} is paused; its runs stay queued until it is not.")
     if state.has_import_errors or state.is_stale:
@@ -129,10 +144,14 @@ def get(name_or_id: str) -> Webhook:
 
 
 def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
-    """Enable or disable a webhook; when this returns, a disabled one accepts and starts nothing more."""
+    """Enable or disable a webhook; when this returns, a disabled one accepts and starts nothing more.
+
+    :raises InvalidDefinition: it cannot be enabled before it has its secrets
+    """
     with transaction() as connection:
         begin_writing(connection)
         webhook = replace(_find(connection, name_or_id, locked=True), enabled=enabled)
+        check_complete(webhook, _valid_purposes(connection, webhook))
         queries.update_webhook(connection, webhook, _now())
         _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})
     return webhook
@@ -215,6 +234,11 @@ def url(webhook: Webhook) -> str:
         held = queries.list_credentials(connection, webhook.id)
     newest = next(credential for credential in held if not credential.purpose)
     return f"{public_url(Settings.load())}/webhook/{webhook.id}/{decrypt(newest.encrypted)}"
+
+
+def _valid_purposes(connection: Connection, webhook: Webhook) -> set[str]:
+    held, now = queries.list_credentials(connection, webhook.id), _now()
+    return {credential.purpose for credential in held if credential.is_valid(now)}
 
 
 def _find(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook:

@@ -45,6 +45,7 @@ def create_command(args: Namespace) -> None:
         preset=args.preset,
         purposes={secret.purpose for secret in secrets},
         refresh_keys=args.refresh_keys,
+        events=args.event,
         **_given_fields(args),
     )
     webhook = definitions.create(draft, secrets=secrets, actor=actor())
@@ -54,6 +55,8 @@ def create_command(args: Namespace) -> None:
         print_hint(warning)
     if args.preset is not None:
         _print_steps(find_preset(args.preset), url)
+    if not webhook.enabled:
+        print_hint(f"Then `airflow webhooks enable {shlex.quote(webhook.name)}`; until then it is disabled.")
 
 
 def _given_fields(args: Namespace) -> dict[str, Any]:
@@ -142,7 +145,7 @@ def _sections(preset: Preset) -> dict[str, list[str]]:
 
     steps = preset.filled_steps(url=URL_PLACE, secret=SECRET_PLACE)
     return {
-        "Here": [_create_call(preset)],
+        "Here": _create_calls(preset),
         "At the sender's": description.numbered(steps),
         "Secrets": description.secret_lines(preset),
         "Proof, and the option to change it": [
@@ -151,7 +154,10 @@ def _sections(preset: Preset) -> dict[str, list[str]]:
         ],
         "Handshake": [description.handshake_in_words(preset)],
         "Deduplication": _dedup_lines(preset),
-        "Type of event": [preset.event_type or description.NOTHING],
+        "Type of event": [
+            preset.event_type or description.NOTHING,
+            *(_option("--event", event) for event in preset.events),
+        ],
         "Filter, for example": [_option("--filter", preset.filter_example or "")],
         "Mapping, for example": [
             _option("--map", line) for line in description.mapping_of(preset.mapping_example)
@@ -170,14 +176,18 @@ def _dedup_lines(preset: Preset) -> list[str]:
     return lines
 
 
-def _create_call(preset: Preset) -> str:
+def _create_calls(preset: Preset) -> list[str]:
+    from inbound_webhooks.event.public_keys import can_refresh_keys
     from inbound_webhooks.event.signature import DEFAULT_PURPOSE
 
     call = f"airflow webhooks create NAME --dag-id DAG --preset {preset.name}"
+    options = ""
     for secret in preset.secrets:
         source = "@FILE" if secret.purpose == DEFAULT_PURPOSE else f"{secret.purpose}=@FILE"
-        call += f" [--secret {source}]" if secret.optional else f" --secret {source}"
-    return call
+        options += f" [--secret {source}]" if secret.optional else f" --secret {source}"
+    if any(can_refresh_keys(proof) for proof in preset.proofs):
+        return [f"{call}{options}", f"{call} --refresh-keys"]
+    return [f"{call}{options}"]
 
 
 def _option(name: str, value: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ from inbound_webhooks.receiver.definition import compile_definition
 from inbound_webhooks.storage.queries import Webhook
 
 FILLED_FIELDS = (
-    "handshake", "dedup", "response_status", "response_content_type", "response_template",
+    "handshake", "event_type", "dedup", "response_status", "response_content_type", "response_template",
     "disabled_status", "invalid_status",
 )  # fmt: skip
 """Fields of a webhook that a preset has under the same name."""
@@ -39,6 +40,20 @@ def with_refreshed_keys(proofs: Sequence[Mapping[str, Any]]) -> list[dict[str, A
     if not any(can_refresh_keys(proof) for proof in proofs):
         raise InvalidDefinition("refresh keys", "this sender publishes no keys that could be fetched")
     return [dict(proof) | ({"refresh_keys": True} if can_refresh_keys(proof) else {}) for proof in proofs]
+
+
+def event_filter(settings: Mapping[str, Any], events: Sequence[str]) -> str:
+    """The filter that lets only events of these types through, and of them what the filter so far lets.
+
+    :raises InvalidDefinition: nothing says what type an event has, or the filter so far is not bare
+    """
+    if not settings.get("event_type"):
+        raise InvalidDefinition("events", "this sender has no event types; use a filter")
+    listed = f"delivery.event_type in {json.dumps(list(events), ensure_ascii=False)}"
+    given = settings.get("filter")
+    if given and given.lstrip().startswith(("{{", "${")):
+        raise InvalidDefinition("events", "beside a filter in braces they cannot stand; use one without")
+    return f"{listed} and ({given})" if given else listed
 
 
 def preset_fields(name: str | None, purposes: Collection[str]) -> dict[str, Any]:
@@ -64,18 +79,20 @@ def find_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def check_secrets(webhook: Webhook, secrets: Sequence[NewSecret]) -> None:
-    """Refuse a webhook whose proofs could never be given.
+def check_complete(webhook: Webhook, purposes: Collection[str]) -> None:
+    """Refuse an enabled webhook whose proofs could never be given; a disabled one may wait for its secrets.
 
-    :raises InvalidDefinition: a secret is missing, is for nothing, or cannot be used
+    :param purposes: what there are secrets for
+    :raises InvalidDefinition: names what is missing, and where it stands at the sender's
     """
-    for secret in secrets:
-        check_secret(webhook, secret)
-    missing = needed_purposes(webhook) - {secret.purpose for secret in secrets}
-    if missing:
-        raise InvalidDefinition(
-            "secret", "; ".join(_missing(webhook, purpose) for purpose in sorted(missing))
-        )
+    missing = missing_secrets(webhook, purposes)
+    if webhook.enabled and missing:
+        raise InvalidDefinition("secret", "; ".join(missing))
+
+
+def missing_secrets(webhook: Webhook, purposes: Collection[str]) -> list[str]:
+    """What a webhook with secrets for these purposes still lacks, each with where it stands."""
+    return [_missing(webhook, purpose) for purpose in sorted(needed_purposes(webhook) - set(purposes))]
 
 
 def check_secret(webhook: Webhook, secret: NewSecret) -> None:

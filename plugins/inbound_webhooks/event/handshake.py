@@ -17,8 +17,8 @@ HANDSHAKES: dict[str, Handshake] = {
     "okta": Handshake(("GET",), True, echoes.okta),
     "sharepoint": Handshake(("POST",), True, echoes.microsoft),
     "slack": Handshake(("POST",), False, echoes.slack),
-    "sns": Handshake(("POST",), False, events.sns),
-    "twitter": Handshake(("GET",), True, signed.twitter),
-    "zoom": Handshake(("POST",), False, signed.zoom),
+    "sns": Handshake(("POST",), False, events.sns, needs_proof=True),
+    "twitter": Handshake(("GET",), True, signed.twitter, signs_for_anyone=signed.is_crc_text),
+    "zoom": Handshake(("POST",), False, signed.zoom, needs_proof=True),
 }
 """Name in a webhook's definition -> what it does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -183,6 +183,7 @@ class Delivered:
     received_at: str
     webhook: str
     source_ip: str
+    event_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,10 @@ class DataSources:
             query=Values(parse_qsl(request.query_string, keep_blank_values=True)),
             delivery=dict(vars(delivered)),
         )
+
+    def with_event_type(self, event_type: str) -> DataSources:
+        """The same, once it is known what kind of event this is."""
+        return replace(self, delivery=self.delivery | {"event_type": event_type})
 
 
 def title_case(name: str) -> str:

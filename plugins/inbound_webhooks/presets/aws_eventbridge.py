@@ -26,6 +26,11 @@ PRESET = Preset(
     signs_body=False,
     dedup="${Webhook::Body.id}",
     event_type="${Webhook::Body.detail-type}",
+    events=(
+        "Object Created",
+        "Object Deleted",
+        "Scheduled Event",
+    ),
     filter_example='body.source == "aws.s3" and body["detail-type"] == "Object Created"',
     mapping_example={
         "bucket": "${Webhook::Body.detail.bucket.name}",

@@ -29,6 +29,10 @@ PRESET = Preset(
     # Several events come only where output batching is on.
     dedup="{{ body[0].id if body | length == 1 else body | sha256 }}",
     event_type="${Webhook::Body[0].eventType}",
+    events=(
+        "Microsoft.Storage.BlobCreated",
+        "Microsoft.Storage.BlobDeleted",
+    ),
     filter_example='body[0].eventType == "Microsoft.Storage.BlobCreated"',
     mapping_example={
         "url": "${Webhook::Body[0].data.url}",

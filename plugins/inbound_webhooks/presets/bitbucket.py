@@ -26,6 +26,12 @@ PRESET = Preset(
     dedup="${Webhook::Headers.X-Request-UUID}",
     dedup_alternative=BODY_HASH,
     event_type="${Webhook::Headers.X-Event-Key}",
+    events=(
+        "repo:push",
+        "pullrequest:created",
+        "pullrequest:fulfilled",
+        "repo:commit_status_updated",
+    ),
     filter_example='headers["X-Event-Key"] == "repo:push" and body.push.changes[0].new.name == "main"',
     mapping_example={
         "repository": "${Webhook::Body.repository.full_name}",

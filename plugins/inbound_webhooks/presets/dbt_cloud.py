@@ -25,6 +25,11 @@ PRESET = Preset(
     ),
     dedup="${Webhook::Body.eventId}",
     event_type="${Webhook::Body.eventType}",
+    events=(
+        "job.run.started",
+        "job.run.completed",
+        "job.run.errored",
+    ),
     filter_example='body.eventType == "job.run.completed" and body.data.runStatus == "Success"',
     mapping_example={
         "job": "${Webhook::Body.data.jobId}",

@@ -84,12 +84,13 @@ def dedup_in_words(preset: Preset) -> str:
 
 def as_data(preset: Preset) -> dict[str, Any]:
     """All of a preset as JSON has it, ``{url}`` and ``{secret}`` still in the steps."""
-    fields = vars(preset) | {
-        "steps": list(preset.steps),
+    fields = {
+        name: list(value) if isinstance(value, tuple) else value for name, value in vars(preset).items()
+    }
+    fields |= {
         "proofs": [dict(settings) for settings in preset.proofs],
-        "secrets": [vars(secret) for secret in preset.secrets],
+        "secrets": [dict(vars(secret)) for secret in preset.secrets],
         "mapping_example": dict(preset.mapping_example),
-        "notes": list(preset.notes),
     }
     return {"name": fields.pop("name"), "sender": fields.pop("title")} | fields
 

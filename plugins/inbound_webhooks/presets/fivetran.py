@@ -25,6 +25,12 @@ PRESET = Preset(
     ),
     dedup=BODY_HASH,
     event_type="${Webhook::Body.event}",
+    events=(
+        "sync_start",
+        "sync_end",
+        "transformation_run_succeeded",
+        "transformation_run_failed",
+    ),
     filter_example='body.event == "sync_end" and body.data.status == "SUCCESSFUL"',
     mapping_example={
         "connector": "${Webhook::Body.connector_id}",

@@ -28,6 +28,15 @@ PRESET = Preset(
     dedup="${Webhook::Headers.X-GitHub-Delivery}",
     dedup_alternative=BODY_HASH,
     event_type="${Webhook::Headers.X-GitHub-Event}",
+    events=(
+        "push",
+        "pull_request",
+        "release",
+        "workflow_run",
+        "issues",
+        "create",
+        "deployment_status",
+    ),
     filter_example='headers["X-GitHub-Event"] == "push" and body.ref == "refs/heads/main"',
     mapping_example={
         "repository": "${Webhook::Body.repository.full_name}",

@@ -29,6 +29,13 @@ PRESET = Preset(
     dedup="${Webhook::Headers.Idempotency-Key}",
     dedup_alternative=BODY_HASH,
     event_type="${Webhook::Headers.X-Gitlab-Event}",
+    events=(
+        "Push Hook",
+        "Tag Push Hook",
+        "Merge Request Hook",
+        "Pipeline Hook",
+        "Release Hook",
+    ),
     filter_example='headers["X-Gitlab-Event"] == "Push Hook" and body.ref == "refs/heads/main"',
     mapping_example={
         "project": "${Webhook::Body.project.path_with_namespace}",

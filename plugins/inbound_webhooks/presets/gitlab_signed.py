@@ -26,6 +26,13 @@ PRESET = Preset(
     ),
     dedup="${Webhook::Headers.webhook-id}",
     event_type="${Webhook::Headers.X-Gitlab-Event}",
+    events=(
+        "Push Hook",
+        "Tag Push Hook",
+        "Merge Request Hook",
+        "Pipeline Hook",
+        "Release Hook",
+    ),
     filter_example='body.object_kind == "push" and body.ref == "refs/heads/main"',
     mapping_example={
         "project": "${Webhook::Body.project.path_with_namespace}",

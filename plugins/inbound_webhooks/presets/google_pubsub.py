@@ -29,6 +29,12 @@ PRESET = Preset(
     signs_body=False,
     dedup="${Webhook::Body.message.messageId}",
     event_type="${Webhook::Body.message.attributes.eventType}",
+    events=(
+        "OBJECT_FINALIZE",
+        "OBJECT_DELETE",
+        "OBJECT_METADATA_UPDATE",
+        "OBJECT_ARCHIVE",
+    ),
     filter_example='body.message.attributes.eventType == "OBJECT_FINALIZE"',
     mapping_example={
         "bucket": "${Webhook::Body.message.attributes.bucketId}",

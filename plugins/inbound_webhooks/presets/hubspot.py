@@ -28,6 +28,12 @@ PRESET = Preset(
     # attemptNumber changes from one attempt to the next, so a batch that is repeated has another hash.
     dedup="{{ body[0].eventId ~ '-' ~ body[0].subscriptionId if body | length == 1 else body | sha256 }}",
     event_type="${Webhook::Body[0].subscriptionType}",
+    events=(
+        "contact.creation",
+        "contact.propertyChange",
+        "deal.creation",
+        "deal.propertyChange",
+    ),
     filter_example='body[0].subscriptionType == "contact.creation"',
     mapping_example={"events": "${Webhook::Body}"},
     response_status=200,

@@ -26,6 +26,12 @@ PRESET = Preset(
     dedup="${Webhook::Headers.X-Atlassian-Webhook-Identifier}",
     dedup_alternative=BODY_HASH,
     event_type="${Webhook::Body.webhookEvent}",
+    events=(
+        "jira:issue_created",
+        "jira:issue_updated",
+        "jira:issue_deleted",
+        "comment_created",
+    ),
     filter_example='body.webhookEvent == "jira:issue_updated" and body.issue.fields.project.key == "OPS"',
     mapping_example={
         "event": "${Webhook::Body.webhookEvent}",

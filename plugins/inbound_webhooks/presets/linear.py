@@ -27,6 +27,12 @@ PRESET = Preset(
     dedup="${Webhook::Headers.Linear-Delivery}",
     dedup_alternative=BODY_HASH,
     event_type="${Webhook::Body.type}",
+    events=(
+        "Issue",
+        "Comment",
+        "Project",
+        "Cycle",
+    ),
     filter_example='body.type == "Issue" and body.action == "create"',
     mapping_example={
         "type": "${Webhook::Body.type}",

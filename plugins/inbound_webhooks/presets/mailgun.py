@@ -26,6 +26,14 @@ PRESET = Preset(
     dedup="{{ body.signature.token | default(body.token) }}",
     dedup_alternative='${Webhook::Body["event-data"].id}',
     event_type='${Webhook::Body["event-data"].event}',
+    events=(
+        "delivered",
+        "opened",
+        "clicked",
+        "failed",
+        "complained",
+        "unsubscribed",
+    ),
     filter_example='body["event-data"].event == "failed" and body["event-data"].severity == "permanent"',
     mapping_example={
         "event": '${Webhook::Body["event-data"].event}',

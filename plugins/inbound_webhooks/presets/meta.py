@@ -28,6 +28,11 @@ PRESET = Preset(
     handshake="meta",
     dedup=BODY_HASH,
     event_type="${Webhook::Body.object}",
+    events=(
+        "page",
+        "instagram",
+        "whatsapp_business_account",
+    ),
     filter_example='body.object == "whatsapp_business_account"'
     ' and body.entry[0].changes[0].field == "messages"',
     mapping_example={

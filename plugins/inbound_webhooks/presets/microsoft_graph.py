@@ -29,6 +29,11 @@ PRESET = Preset(
     dedup="{{ '' if body.value[0].id is undefined else body.value[0].id if body.value | length == 1"
     " else body | sha256 }}",
     event_type="${Webhook::Body.value[0].changeType}",
+    events=(
+        "created",
+        "updated",
+        "deleted",
+    ),
     filter_example='body.value[0].changeType == "created"',
     mapping_example={
         "notifications": "${Webhook::Body.value}",

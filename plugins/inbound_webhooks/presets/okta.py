@@ -27,6 +27,11 @@ PRESET = Preset(
     handshake="okta",
     dedup="${Webhook::Body.eventId}",
     event_type="${Webhook::Body.data.events[0].eventType}",
+    events=(
+        "user.lifecycle.create",
+        "user.lifecycle.deactivate",
+        "user.session.start",
+    ),
     filter_example='body.data.events[0].eventType == "user.lifecycle.create"',
     mapping_example={"events": "${Webhook::Body.data.events}"},
     response_status=200,

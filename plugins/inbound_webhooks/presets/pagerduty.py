@@ -25,6 +25,12 @@ PRESET = Preset(
     dedup="${Webhook::Headers.X-Webhook-Id}",
     dedup_alternative="${Webhook::Body.event.id}",
     event_type="${Webhook::Body.event.event_type}",
+    events=(
+        "incident.triggered",
+        "incident.acknowledged",
+        "incident.resolved",
+        "incident.escalated",
+    ),
     filter_example='body.event.event_type == "incident.triggered" and body.event.data.urgency == "high"',
     mapping_example={
         "type": "${Webhook::Body.event.event_type}",

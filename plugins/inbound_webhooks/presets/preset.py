@@ -31,7 +31,8 @@ class Preset:
 
     ``proofs`` are settings for :func:`inbound_webhooks.event.signature.required_proof`; ``handshake``
     names an entry of :data:`inbound_webhooks.event.handshake.HANDSHAKES`. ``dedup``, ``event_type``,
-    ``mapping_example`` and ``filter_example`` are expressions. ``dedup_alternative`` is for senders whose
+    ``mapping_example`` and ``filter_example`` are expressions; ``events`` are frequent values of
+    ``event_type``. ``dedup_alternative`` is for senders whose
     delivery id is not covered by their signature. ``signs_body`` is false where a changed body would go
     unnoticed. ``steps`` are what the user does at the sender's, see :meth:`filled_steps`. ``notes`` are
     weaknesses that a user should know. ``disabled_status`` and ``invalid_status`` are what keeps this sender
@@ -49,6 +50,7 @@ class Preset:
     dedup: str | None = None
     dedup_alternative: str | None = None
     event_type: str | None = None
+    events: tuple[str, ...] = ()
     filter_example: str | None = None
     mapping_example: Mapping[str, str] = field(default_factory=dict)
     response_status: int | None = None

@@ -25,6 +25,14 @@ PRESET = Preset(
     dedup="${Webhook::Headers.X-Shopify-Webhook-Id}",
     dedup_alternative=BODY_HASH,
     event_type="${Webhook::Headers.X-Shopify-Topic}",
+    events=(
+        "orders/create",
+        "orders/paid",
+        "orders/updated",
+        "products/update",
+        "customers/create",
+        "refunds/create",
+    ),
     filter_example='headers["X-Shopify-Topic"] == "orders/create" and not body.test',
     mapping_example={
         "shop": "${Webhook::Headers.X-Shopify-Shop-Domain}",

@@ -35,6 +35,12 @@ PRESET = Preset(
     handshake="slack",
     dedup="${Webhook::Body.event_id}",
     event_type="${Webhook::Body.event.type}",
+    events=(
+        "message",
+        "app_mention",
+        "file_shared",
+        "channel_created",
+    ),
     filter_example='body.event.type == "message" and body.event.channel == "C024BE91L"',
     mapping_example={
         "type": "${Webhook::Body.event.type}",

@@ -34,6 +34,13 @@ PRESET = Preset(
     ),
     dedup="${Webhook::Body.id}",
     event_type="${Webhook::Body.type}",
+    events=(
+        "checkout.session.completed",
+        "invoice.paid",
+        "invoice.payment_failed",
+        "payment_intent.succeeded",
+        "customer.subscription.updated",
+    ),
     filter_example='body.type == "invoice.paid" and body.livemode',
     mapping_example={
         "event_id": "${Webhook::Body.id}",

@@ -24,6 +24,13 @@ PRESET = Preset(
     dedup="${Webhook::Headers.I-Twilio-Idempotency-Token}",
     dedup_alternative=BODY_HASH,
     event_type="{{ body.MessageStatus | default(body.SmsStatus) | default(body.CallStatus) }}",
+    events=(
+        "sent",
+        "delivered",
+        "undelivered",
+        "failed",
+        "received",
+    ),
     filter_example='body.To == "+18005551212" and body.NumMedia == "0"',
     mapping_example={
         "from": "${Webhook::Body.From}",

@@ -25,6 +25,7 @@ PRESET = Preset(
     ),
     dedup="${Webhook::Body.event_id}",
     event_type="${Webhook::Body.event_type}",
+    events=("form_response",),
     filter_example='body.form_response.form_id == "aBcDefGhIj"',
     mapping_example={
         "form": "${Webhook::Body.form_response.form_id}",

@@ -30,6 +30,11 @@ PRESET = Preset(
     handshake="zoom",
     dedup=BODY_HASH,
     event_type="${Webhook::Body.event}",
+    events=(
+        "meeting.started",
+        "meeting.ended",
+        "recording.completed",
+    ),
     filter_example='body.event == "recording.completed"',
     mapping_example={
         "event": "${Webhook::Body.event}",

@@ -17,6 +17,7 @@ from inbound_webhooks.event.values import text
 from inbound_webhooks.receiver import answers, stored_request
 from inbound_webhooks.receiver.definition import Definition
 from inbound_webhooks.storage.queries import Delivery, State, Webhook
+from inbound_webhooks.storage.tables import EVENT_TYPE_CHARS
 
 
 @dataclass(frozen=True)
@@ -41,14 +42,17 @@ def decide(
     """
     delivery_id = uuid6.uuid7().hex
     sources = sources_of(definition.webhook, request, content, delivery_id)
+    event_type = _event_type(definition, sources)
+    sources = sources.with_event_type(event_type)
     try:
         dedup_key = _dedup_key(definition, sources)
         if definition.filter is not None and not definition.filter(sources):
             answer = answers.filtered(definition, sources, delivery_id)
-            return _decision(definition, request, delivery_id, answer, State.FILTERED, dedup_key=dedup_key)
+            outcome = {"dedup_key": dedup_key, "event_type": event_type or None}
+            return _decision(definition, request, delivery_id, answer, State.FILTERED, **outcome)
         conf = dump_conf(definition.mapping.conf(sources, params))
     except ContentRefused as error:
-        return refuse(definition, request, error, delivery_id=delivery_id)
+        return refuse(definition, request, error, delivery_id=delivery_id, event_type=event_type)
     answer = answers.accepted(definition, sources, delivery_id)
     return _decision(
         definition,
@@ -57,18 +61,25 @@ def decide(
         answer,
         State.ACCEPTED,
         dedup_key=dedup_key,
+        event_type=event_type or None,
         conf=conf,
         next_attempt_at=request.received_at,
     )
 
 
 def refuse(
-    definition: Definition, request: InboundRequest, error: ContentRefused, *, delivery_id: str | None = None
+    definition: Definition,
+    request: InboundRequest,
+    error: ContentRefused,
+    *,
+    delivery_id: str | None = None,
+    event_type: str = "",
 ) -> Decision:
     """Keep an event that cannot be used, for a replay; it holds no deduplication key."""
     delivery_id = delivery_id or uuid6.uuid7().hex
     answer = answers.refused(error, definition.webhook, delivery_id)
-    return _decision(definition, request, delivery_id, answer, State.REFUSED, error=error.message)
+    outcome = {"error": error.message, "event_type": event_type or None}
+    return _decision(definition, request, delivery_id, answer, State.REFUSED, **outcome)
 
 
 def sources_of(webhook: Webhook, request: InboundRequest, content: bytes, delivery_id: str) -> DataSources:
@@ -80,6 +91,18 @@ def sources_of(webhook: Webhook, request: InboundRequest, content: bytes, delive
         source_ip=request.source_ip,
     )
     return DataSources.of(request, content, delivered=delivered)
+
+
+def _event_type(definition: Definition, sources: DataSources) -> str:
+    """What the sender calls this kind of event; "" where it does not say, which refuses nothing."""
+    if definition.event_type is None:
+        return ""
+    try:
+        named = text(definition.event_type.evaluate(sources))
+    except ContentRefused:
+        return ""
+    # Not every text can be stored: no NUL, no half of a surrogate pair.
+    return "".join(character for character in named if character.isprintable())[:EVENT_TYPE_CHARS]
 
 
 def _dedup_key(definition: Definition, sources: DataSources) -> str | None:

@@ -32,6 +32,7 @@ class Definition:
     proofs: tuple[RequiredProof, ...]
     addresses: Addresses | None
     handshake: Handshake | None
+    event_type: Expression | None
     filter: Callable[[DataSources], bool] | None
     dedup: Expression | None
 
@@ -47,7 +48,8 @@ def compile_definition(webhook: Webhook) -> Definition:
         response=_response(webhook),
         proofs=tuple(required_proof(settings) for settings in webhook.proofs),
         addresses=Addresses(allowed=tuple(webhook.allowed_addresses)) if webhook.allowed_addresses else None,
-        handshake=_handshake(webhook.handshake),
+        handshake=_handshake(webhook),
+        event_type=_named("event type", compile_expression, webhook.event_type),
         filter=_named("filter", compile_condition, webhook.filter),
         dedup=_named("dedup", compile_expression, webhook.dedup),
     )
@@ -58,10 +60,15 @@ def _response(webhook: Webhook) -> ResponseTemplate | None:
     return _named("response template", compile_template, webhook.response_template)
 
 
-def _handshake(name: str | None) -> Handshake | None:
-    if name is not None and name not in HANDSHAKES:
+def _handshake(webhook: Webhook) -> Handshake | None:
+    name = webhook.handshake
+    if name is None:
+        return None
+    if name not in HANDSHAKES:
         raise InvalidDefinition("handshake", f"{name!r} is none of {', '.join(HANDSHAKES)}")
-    return None if name is None else HANDSHAKES[name]
+    if HANDSHAKES[name].needs_proof and not webhook.proofs:
+        raise InvalidDefinition("handshake", f"{name} needs a proof of the sender")
+    return HANDSHAKES[name]
 
 
 def _named(field: str, compile_source: Callable[[str], Compiled], source: str | None) -> Compiled | None:

@@ -49,6 +49,7 @@ class Draft:
     proofs: Sequence[Mapping[str, Any]] = ()
     handshake: str | None = None
     allowed_addresses: Sequence[str] = ()
+    event_type: str | None = None
     filter: str | None = None
     dedup: str | None = None
     max_per_second: int | None = None
@@ -103,6 +104,7 @@ class Delivery:
     conf: str | None
     answer_status: int
     error: str | None = None
+    event_type: str | None = None
     dedup_key: str | None = None
     replay_of: str | None = None
     attempts: int = 0

@@ -21,6 +21,7 @@ from sqlalchemy import (
 metadata = MetaData()
 
 WEBHOOK_NAME_CHARS = 200
+EVENT_TYPE_CHARS = 200
 
 webhook = Table(
     "inbound_webhook",
@@ -47,6 +48,8 @@ webhook = Table(
     Column("handshake", String(40), nullable=True),
     # JSON text, a list of CIDR blocks; empty where every address may call.
     Column("allowed_addresses", Text, nullable=False, server_default="[]"),
+    # An expression for what the sender calls the kind of event.
+    Column("event_type", Text, nullable=True),
     Column("filter", Text, nullable=True),
     Column("dedup", Text, nullable=True),
     Column("max_per_second", Integer, nullable=True),
@@ -119,6 +122,7 @@ delivery = Table(
     Column("next_attempt_at", UtcDateTime, nullable=True),
     Column("run_id", String(250), nullable=True),
     Column("dispatched_at", UtcDateTime, nullable=True),
+    Column("event_type", String(EVENT_TYPE_CHARS), nullable=True),
     # SHA-256, in hex, of what the deduplication expression gave; null where the delivery holds no key.
     Column("dedup_key", String(64), nullable=True),
     Index("idx_inbound_webhook_delivery_webhook_id", "webhook_id", "id"),

@@ -74,4 +74,4 @@ def cloudevents(request: HandshakeRequest) -> HandshakeAnswer | None:
 def _refuse_unless_cloudevent(request: HandshakeRequest) -> None:
     media_type = (request.header_value("Content-Type") or "").partition(";")[0].strip()
     if "Ce-Id" not in request.headers and not _STRUCTURED.fullmatch(media_type):
-        raise MediaTypeUnsupported(f"Content-Type {media_type!r} without ce- headers is no CloudEvent.")
+        raise MediaTypeUnsupported(f"Content-Type {media_type[:100]!r} without ce- headers is no CloudEvent.")

@@ -84,11 +84,15 @@ class Handshake:
 
     With ``before_proof`` a POST is looked at before its sender is proved, without its body. ``answer`` gives
     None where the request is none; it raises NotProved, HandshakeForged, HandshakeMalformed.
+    ``needs_proof``: what it does for a sender it must not do for everyone who knows the URL.
+    ``signs_for_anyone`` tells whether it would sign a text, with the secret that signs events, for them.
     """
 
     methods: tuple[str, ...]
     before_proof: bool
     answer: Callable[[HandshakeRequest], HandshakeAnswer | None]
+    needs_proof: bool = False
+    signs_for_anyone: Callable[[bytes], bool] = lambda _: False
 
 
 def plain_text(text: str) -> HandshakeAnswer:

@@ -20,6 +20,7 @@ from inbound_webhooks.event.handshakes.exchange import (
 
 _ZOOM_TOKEN = re.compile(r"[A-Za-z0-9_\-]{1,128}")
 _CRC_TOKEN = re.compile(r"[A-Za-z0-9_\-+/=]{1,128}")
+_CRC_TEXT = re.compile(rb"[A-Za-z0-9_\-+/=]{0,128}")
 
 
 def zoom(request: HandshakeRequest) -> HandshakeAnswer | None:
@@ -34,6 +35,11 @@ def zoom(request: HandshakeRequest) -> HandshakeAnswer | None:
         raise HandshakeMalformed("payload.plainToken is not a token of at most 128 letters, digits and _-")
     signature = sign(request.newest_secret(SIGNING), token).hex()
     return json_document({"plainToken": token, "encryptedToken": signature})
+
+
+def is_crc_text(body: bytes) -> bool:
+    """Whether X's check would sign a body, which is all that X signs of an event, or all behind a time."""
+    return bool(_CRC_TEXT.fullmatch(body))
 
 
 def twitter(request: HandshakeRequest) -> HandshakeAnswer | None:

@@ -23,6 +23,8 @@ def upgrade() -> None:
     op.add_column(
         "inbound_webhook", sa.Column("allowed_addresses", sa.Text, nullable=False, server_default="[]")
     )
+    # An expression for what the sender calls the kind of event.
+    op.add_column("inbound_webhook", sa.Column("event_type", sa.Text, nullable=True))
     op.add_column("inbound_webhook", sa.Column("filter", sa.Text, nullable=True))
     op.add_column("inbound_webhook", sa.Column("dedup", sa.Text, nullable=True))
     op.add_column("inbound_webhook", sa.Column("max_per_second", sa.Integer, nullable=True))
@@ -38,6 +40,7 @@ def upgrade() -> None:
     # Where the public key stands that the request named and that was not known.
     op.add_column("inbound_webhook_rejection", sa.Column("key_url", sa.Text, nullable=True))
 
+    op.add_column("inbound_webhook_delivery", sa.Column("event_type", sa.String(200), nullable=True))
     op.add_column("inbound_webhook_delivery", sa.Column("dedup_key", sa.String(64), nullable=True))
     op.create_index(
         "idx_inbound_webhook_delivery_dedup",
@@ -52,6 +55,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_index("idx_inbound_webhook_delivery_dedup", "inbound_webhook_delivery")
     op.drop_column("inbound_webhook_delivery", "dedup_key")
+    op.drop_column("inbound_webhook_delivery", "event_type")
     op.drop_column("inbound_webhook_rejection", "key_url")
     op.drop_column("inbound_webhook_secret", "source_url")
     op.drop_column("inbound_webhook_secret", "purpose")
@@ -60,6 +64,7 @@ def downgrade() -> None:
         "max_per_second",
         "dedup",
         "filter",
+        "event_type",
         "allowed_addresses",
         "handshake",
         "proofs",
