@@ -50,9 +50,9 @@ clean: ## Remove the environment, the local Airflow and all caches
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf plugins/*.egg-info
 
-# PostgreSQL's server, for the tests that run on it.
+# The servers that tests run on.
 system:
-	@sh dev/install_system.sh postgresql
+	@sh dev/install_system.sh postgresql redis-server
 
 $(STAMP): constraints.txt setup.cfg pyproject.toml
 	@sh dev/install.sh $(VENV)

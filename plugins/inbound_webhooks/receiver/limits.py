@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
+import logging
 import threading
 import time
 from collections.abc import Callable
 
 import limits
 from limits.errors import ConfigurationError as StorageRefused
-from limits.storage import storage_from_string
-from limits.strategies import MovingWindowRateLimiter
+from limits.errors import StorageError
+from limits.storage import Storage, storage_from_string
+from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
 from inbound_webhooks.errors import BacklogFull, InvalidSetting, RateLimited
 from inbound_webhooks.settings import Settings
@@ -17,36 +20,47 @@ from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import Webhook
 
+log = logging.getLogger(__name__)
+
 BACKLOG_RECHECK_SECONDS = 1.0
+
+STORAGE_TIMEOUT_SECONDS = 0.5
+"""How long a request waits for Redis, unless the address of the storage says otherwise."""
+
+STORAGE_RECHECK_SECONDS = 5.0
+"""For how long nothing is counted after the storage failed, so that not every request waits for it."""
+
+IPV6_SENDER_BITS = 64
+"""Who has one IPv6 address has all that share these bits (RFC 6177)."""
 
 
 class Limits:
     """Counts requests with the limits library, in memory or in Redis.
 
+    While the storage is away nothing is counted and everything is let in: a limit is no lock.
+
     :raises InvalidSetting: rate_limit_storage_uri is no storage that the library knows
     """
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
-        try:
-            storage = storage_from_string(settings.rate_limit_storage_uri, wrap_exceptions=True)
-        except StorageRefused:
-            raise InvalidSetting(
-                "rate_limit_storage_uri", settings.rate_limit_storage_uri, "a storage of the limits library"
-            ) from None
-        self._limiter = MovingWindowRateLimiter(storage)
+        storage = _storage(settings.rate_limit_storage_uri)
+        # Exact, but in memory it keeps something of each key for ever: webhooks are few, addresses are not.
+        self._webhooks = MovingWindowRateLimiter(storage)
+        self._addresses = SlidingWindowCounterRateLimiter(storage)
         self._per_address = limits.RateLimitItemPerSecond(settings.max_requests_per_second_per_address)
         self._max_backlog = settings.max_backlog
         self._clock = clock
         self._lock = threading.Lock()
+        self._storage_asked_again_at = float("-inf")
         self._backlog_checked_at = float("-inf")
         self._backlog_is_full = False
 
     def admit_address(self, source_ip: str) -> None:
-        """Count a request of an address.
+        """Count a request of an address, of IPv6 of its network.
 
         :raises RateLimited: it sent too many this second
         """
-        if not self._limiter.hit(self._per_address, "address", source_ip):
+        if not self._counted(self._addresses, self._per_address, "address", _sender(source_ip)):
             raise RateLimited(self._per_address.amount)
 
     def admit_webhook(self, webhook: Webhook) -> None:
@@ -57,7 +71,7 @@ class Limits:
         if webhook.max_per_second is None:
             return
         item = limits.RateLimitItemPerSecond(webhook.max_per_second)
-        if not self._limiter.hit(item, "webhook", webhook.id):
+        if not self._counted(self._webhooks, item, "webhook", webhook.id):
             raise RateLimited(webhook.max_per_second)
 
     def admit_backlog(self) -> None:
@@ -75,3 +89,46 @@ class Limits:
             self._backlog_is_full = waiting >= self._max_backlog
         if self._backlog_is_full:
             raise BacklogFull
+
+    def _counted(self, limiter: RateLimiter, item: limits.RateLimitItem, *names: str) -> bool:
+        """Whether a request is within a limit."""
+        if self._clock() < self._storage_asked_again_at:
+            return True
+        try:
+            return limiter.hit(item, *names)
+        except StorageError as error:
+            self._storage_asked_again_at = self._clock() + STORAGE_RECHECK_SECONDS
+            # Its text may hold the storage's address, and with it a password.
+            log.warning(
+                "requests are not counted action=rate_limit_storage_away kind=%s",
+                type(error.storage_error).__name__,
+            )
+            return True
+
+
+def _storage(uri: str) -> Storage:
+    scheme = uri.partition(":")[0]
+    timeouts = {"socket_timeout": STORAGE_TIMEOUT_SECONDS, "socket_connect_timeout": STORAGE_TIMEOUT_SECONDS}
+    options = timeouts if scheme.startswith(("redis", "valkey")) else {}
+    try:
+        storage = storage_from_string(uri, wrap_exceptions=True, **options)
+    except (StorageRefused, ValueError):
+        storage = None
+    if not isinstance(storage, Storage):
+        expected = "the address of a storage that the limits library knows and has the packages for"
+        # The rest of it may hold a password, and the message is logged.
+        raise InvalidSetting("rate_limit_storage_uri", f"{scheme}:…", expected)
+    return storage
+
+
+def _sender(source_ip: str) -> str:
+    """What is counted together with an address."""
+    try:
+        address = ipaddress.ip_address(source_ip.partition("%")[0])
+    except ValueError:
+        return source_ip
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, IPV6_SENDER_BITS), strict=False))
