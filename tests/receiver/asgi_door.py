@@ -7,10 +7,14 @@ import json
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.webhooks_builder import PREFIX
 
+if TYPE_CHECKING:
+    from inbound_webhooks.receiver.receive import Receiver
+
+PEER = "192.0.2.7"
 Headers = Sequence[tuple[str, str]]
 JSON: Headers = (("content-type", "application/json"),)
 
@@ -68,9 +72,15 @@ class Sending:
 
 
 class AsgiDoor:
-    """Sends requests to it; ``root_path`` is the path of [api] base_url."""
+    """Sends requests to it; ``root_path`` is the path of [api] base_url, ``receiver`` one with a clock."""
 
-    def __init__(self, *, root_path: str = "", inner: Callable[..., Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        root_path: str = "",
+        inner: Callable[..., Awaitable[None]] | None = None,
+        receiver: Receiver | None = None,
+    ) -> None:
         from airflow.api_fastapi.common.http_access_log import HttpAccessLogMiddleware
         from fastapi import FastAPI
 
@@ -78,7 +88,8 @@ class AsgiDoor:
 
         self.app = FastAPI(root_path=root_path, openapi_url=None)
         self.app.mount("/pluginsv2", inner or flask_below_asgi())
-        self.app.add_middleware(WebhookGuard, prefix=PREFIX)
+        guarded = {} if receiver is None else {"receiver": lambda: receiver}
+        self.app.add_middleware(WebhookGuard, prefix=PREFIX, **guarded)
         self.app.add_middleware(HttpAccessLogMiddleware)
 
     def post(self, path: str, body: bytes = b"{}", headers: Headers = JSON, **more: Any) -> Reply:
@@ -107,13 +118,17 @@ class AsgiDoor:
         chunks: Sequence[bytes] = (b"",),
         disconnects: bool = False,
         stalls: bool = False,
+        peer: str = PEER,
     ) -> Reply:
         sending = Sending(list(chunks), disconnects=disconnects, stalls=stalls)
-        await self.app(scope_of(method, path, query, headers), sending.receive, sending.send)
+        scope = scope_of(method, path, query, headers, peer=peer)
+        await self.app(scope, sending.receive, sending.send)
         return sending.reply()
 
 
-def scope_of(method: str, path: str, query: bytes, headers: Iterable[tuple[str, str]]) -> dict[str, Any]:
+def scope_of(
+    method: str, path: str, query: bytes, headers: Iterable[tuple[str, str]], *, peer: str = PEER
+) -> dict[str, Any]:
     """What a server hands over; the headers' names are in lower case, as ASGI wants them."""
     return {
         "type": "http",
@@ -125,7 +140,7 @@ def scope_of(method: str, path: str, query: bytes, headers: Iterable[tuple[str, 
         "raw_path": path.encode("utf-8", "surrogateescape"),
         "query_string": query,
         "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers],
-        "client": ("192.0.2.7", 40000),
+        "client": (peer, 40000),
         "server": ("127.0.0.1", 8080),
     }
 

@@ -10,9 +10,8 @@ from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission
-from inbound_webhooks.receiver.door import door
-from inbound_webhooks.receiver.guard import ADMISSION
-from inbound_webhooks.receiver.receive import utc_now
+from inbound_webhooks.receiver.guard import ADMITTED
+from inbound_webhooks.receiver.receive import Receiver, utc_now
 
 blueprint = Blueprint("inbound_webhooks", __name__)
 
@@ -32,15 +31,15 @@ def _without_csrf_token(state: BlueprintSetupState) -> None:
 )
 def webhook(webhook_id: str, token: str) -> Response:
     """Answer one request that the guard let in; the path has neither its token nor any say here."""
-    admission = ADMISSION.get()
-    answer = answers.rejected(UnknownWebhook()) if admission is None else _answer(admission)
+    admitted = ADMITTED.get()
+    answer = answers.rejected(UnknownWebhook()) if admitted is None else _answer(*admitted)
     response = Response(answer.body, answer.status)
     for name, value in answer.all_headers:
         response.headers[name] = value
     return response
 
 
-def _answer(admission: Admission) -> Answer:
+def _answer(receiver: Receiver, admission: Admission) -> Answer:
     inbound = InboundRequest(
         method=request.method,
         query_string=request.query_string.decode("ascii"),
@@ -50,4 +49,4 @@ def _answer(admission: Admission) -> Answer:
         source_ip=admission.head.source_ip,
         received_at=utc_now(),
     )
-    return door().receive(admission, inbound)
+    return receiver.receive(admission, inbound)

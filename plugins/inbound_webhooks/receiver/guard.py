@@ -43,8 +43,10 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ADMISSION: ContextVar[Admission | None] = ContextVar("inbound_webhooks_admission", default=None)
-"""Who was let in: read by the blueprint, which sees a path without the token."""
+ADMITTED: ContextVar[tuple[Receiver, Admission] | None] = ContextVar(
+    "inbound_webhooks_admitted", default=None
+)
+"""Who was let in, and by which receiver: read by the blueprint, which sees a path without the token."""
 
 TOKEN_MASK = "***"  # noqa: S105
 
@@ -104,7 +106,7 @@ class WebhookGuard:
                 await self._read_body(receive, receiver, head, kept)
                 _check_upgrade(scope, kept)
             async with self._slot(receiver):
-                ADMISSION.set(admission)
+                ADMITTED.set((receiver, admission))
                 scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
                 await self._app(scope, _replay(b"".join(kept.chunks)), answering)
         except RequestError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 
 from inbound_webhooks.errors import InvalidDefinition, InvalidSetting
@@ -29,19 +30,29 @@ def source_address(peer: str, forwarded_for: Iterable[str], proxies: Addresses) 
     """The sender's address: the last one in X-Forwarded-For that no trusted proxy has.
 
     Only what trusted proxies wrote counts, so the list is read from its end; ``forwarded_for`` are the
-    header's values in order of arrival. Without a trusted proxy as peer it is the peer.
+    header's values in order of arrival. Without a trusted proxy as peer it is the peer. Where a proxy wrote
+    something else than an address (``unknown``), it is the proxy's own.
     """
     if not proxies.admits(peer):
         return peer
     hops = [hop.strip() for value in forwarded_for for hop in value.split(",")][-MAX_HOPS:]
     address = peer
     for hop in reversed(hops):
-        if not hop:
+        written = _without_port(hop)
+        if not _is_address(written):
             break
-        address = _without_port(hop)
+        address = written
         if not proxies.admits(address):
             break
     return address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_port(hop: str) -> str:
