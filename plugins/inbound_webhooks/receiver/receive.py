@@ -20,6 +20,7 @@ from inbound_webhooks.errors import (
     KeyPending,
     KeyUnknown,
     LimitReached,
+    NotProved,
     ReceiverFault,
     RequestError,
     TooBusy,
@@ -45,7 +46,7 @@ from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
 from inbound_webhooks.storage.database import reading, transaction
-from inbound_webhooks.storage.queries import Credential, Rejection, State, Webhook
+from inbound_webhooks.storage.queries import Credential, Rejection, State
 
 log = logging.getLogger(__name__)
 
@@ -189,6 +190,9 @@ class Receiver:
             if error.key_url in {held.source_url for held in admission.secrets}:
                 raise
             raise KeyPending(error.key_url) from None
+        handshake = admission.definition.handshake
+        if handshake is not None and handshake.signs_for_anyone(request.body):
+            raise NotProved("The body is a text that the handshake signs for everyone who knows the URL.")
         self._limits.admit_webhook(admission.webhook)
         return [admission.secret(purpose, index) for purpose, index in fitted.items()]
 
@@ -243,12 +247,9 @@ class Receiver:
             )
         )
         if answered is not None and answered.confirm_url is not None:
-            self._keep_link(admission.webhook, answered.confirm_url)
+            with transaction() as connection:
+                queries.set_confirm_url(connection, admission.webhook.id, answered.confirm_url)
         return None if answered is None else answered.answer
-
-    def _keep_link(self, webhook: Webhook, url: str) -> None:
-        with transaction() as connection:
-            queries.set_confirm_url(connection, webhook.id, url)
 
     def _inflated(self, request: InboundRequest) -> bytes:
         encoding = request.combined_header("Content-Encoding")
