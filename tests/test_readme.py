@@ -1,4 +1,4 @@
-"""The README names what there is: settings, commands, filters, statuses."""
+"""The README names what there is: settings, commands, senders, proofs, filters, statuses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from pathlib import Path
 import pytest
 
 from inbound_webhooks.event.filters import FILTERS
+from inbound_webhooks.event.signature import PROOFS
+from inbound_webhooks.presets import PRESETS, Preset
+from inbound_webhooks.presets.description import (
+    dedup_in_words,
+    expression_in_words,
+    handshake_in_words,
+    proof_in_words,
+)
 from inbound_webhooks.settings import Settings
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -46,7 +54,8 @@ def test_every_long_option_in_the_readme_exists() -> None:
     from inbound_webhooks.cli import COMMANDS
 
     known = {flag for command in COMMANDS for argument in command.args for flag in argument.flags}
-    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", section("Commands") + section("A first webhook")))
+    shown = section("Commands") + section("A first webhook") + section("Senders")
+    used = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", shown))
 
     assert used - {"--data-binary"} <= known
 
@@ -63,3 +72,35 @@ def test_every_status_of_an_error_stands_in_the_readme() -> None:
     named = {int(status) for status in re.findall(r"\b\d{3}\b", section("What the sender hears"))}
 
     assert set(STATUS.values()) <= named
+
+
+def cell(words: str) -> str:
+    """As it stands in a table: Jinja as code, bars escaped."""
+    return re.sub(r"\{\{.*?\}\}", lambda found: f"`{found[0]}`", words).replace("|", "\\|")
+
+
+def row_of(preset: Preset) -> str:
+    cells = (
+        preset.title,
+        f"`{preset.name}`",
+        proof_in_words(preset),
+        handshake_in_words(preset),
+        cell(dedup_in_words(preset)),
+        cell(expression_in_words(preset.event_type)),
+        f"[documentation]({preset.documentation_url})",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def test_the_table_of_senders_is_what_the_presets_say_in_their_order() -> None:
+    table = section("Senders").split("|---|---|---|---|---|---|---|\n")[1].split("\n\n")[0]
+
+    assert table.splitlines() == [row_of(preset) for preset in PRESETS.values()]
+
+
+@pytest.mark.parametrize("kind", PROOFS)
+def test_every_kind_of_proof_stands_in_the_readme_with_its_settings(kind: str) -> None:
+    row = re.search(rf"^\| `{kind}` \| [^|]+ \| (.+) \|$", section("Senders"), re.MULTILINE)
+
+    assert row, f"{kind} has no row"
+    assert re.findall(r"`(\w+)`", row[1]) == [field.name for field in dataclasses.fields(PROOFS[kind])]

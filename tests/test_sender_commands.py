@@ -125,6 +125,30 @@ def test_a_certificate_keeps_its_lines(webhooks, orders, tmp_path):
     assert stored.count("\n") > 3
 
 
+@pytest.mark.parametrize("preset", ["aws-sns", "google-pubsub"])
+def test_keys_that_are_fetched_need_no_secret(webhooks, orders, preset):
+    from inbound_webhooks import definitions
+
+    shown = webhooks("presets", preset).out
+    assert webhooks(*CREATE, "--preset", preset, "--refresh-keys").status == 0
+    (proof,) = definitions.get("pushes").proofs
+    assert (proof["refresh_keys"], rows("secret")) == (True, [])
+    assert f"--preset {preset} --refresh-keys\n" in shown
+
+
+def test_a_secret_that_the_sender_makes_of_the_url_comes_after_create(webhooks, orders, secret_file):
+    made = webhooks(*CREATE, "--preset", "stripe", "--disabled")
+    assert (made.status, rows("secret")) == (0, [])
+    assert "one for signing is missing (Signing secret: " in made.err
+    assert "airflow webhooks enable pushes" in made.err
+    too_early = webhooks("enable", "pushes")
+    assert (too_early.status, one_line(too_early.err)) == (2, True)
+    assert "Signing secret" in too_early.err
+    assert webhooks("rotate", "pushes", "--secret", secret_file).status == 0
+    assert webhooks("enable", "pushes").status == 0
+    assert webhooks("show", "pushes", "-o", "json").json["warnings"] == []
+
+
 @pytest.mark.parametrize("output", ["json", "table"])
 def test_the_vendors_steps_go_to_standard_error_with_the_url_and_without_the_secret(
     webhooks, orders, secret_file, output
@@ -177,6 +201,10 @@ WRONG_CALLS = {
     "a tolerance that is none": (
         ("--proof", '{"kind": "hmac", "header": "X", "tolerance_seconds": NaN}'),
         "tolerance_seconds",
+    ),
+    "keys that nobody publishes": (
+        ("--preset", "github", "--secret", "env:HOOK_SECRET", "--refresh-keys"),
+        "publishes no keys",
     ),
     "a filter": (("--filter", "body.a =="), "filter: line 1, column"),
     "a deduplication key": (("--dedup", "${Webhook::Nowhere}"), "dedup"),
@@ -338,11 +366,13 @@ def test_presets_shows_one_whole(webhooks, sqlite_database, preset):
 def test_create_takes_the_options_that_presets_shows(webhooks, orders, tmp_path, preset):
     lines = [line.strip() for line in webhooks("presets", preset.name).out.splitlines()]
     options = [text for line in lines if line.startswith("--") for text in shlex.split(line)]
-    (call,) = [shlex.split(line) for line in lines if line.startswith("airflow webhooks create")]
+    call = next(shlex.split(line) for line in lines if line.startswith("airflow webhooks create"))
     done = webhooks(*CREATE, "--preset", preset.name, *secret_options(preset, tmp_path), *options)
     assert done.status == 0, done.err
     assert call[:8] == ["airflow", "webhooks", "create", "NAME", "--dag-id", "DAG", "--preset", preset.name]
-    assert rows("webhook")[0].filter == preset.filter_example
+    (stored,) = rows("webhook")
+    assert preset.filter_example in stored.filter
+    assert all(json.dumps(event) in stored.filter for event in preset.events)
 
 
 @pytest.mark.parametrize(("output", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])

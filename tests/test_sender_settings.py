@@ -6,7 +6,7 @@ import pytest
 
 from inbound_webhooks.presets import PRESETS
 from tests.presets.vendor_secrets import vendor_secrets
-from tests.webhooks_builder import ACTOR, rows, store_webhook
+from tests.webhooks_builder import ACTOR, now, rows, store_webhook
 
 SECRET = "canary-of-the-secret"
 
@@ -89,3 +89,35 @@ def test_a_secret_that_cannot_be_used_is_refused_without_being_repeated(sqlite_d
         store_webhook(preset=preset, secrets={"signing": value})
     assert SECRET not in refused.value.message
     assert (rows("webhook"), rows("secret")) == ([], [])
+
+
+def test_a_disabled_webhook_waits_for_its_secrets_and_cannot_be_enabled_before(sqlite_database):
+    from inbound_webhooks import definitions
+    from inbound_webhooks.errors import InvalidDefinition
+    from inbound_webhooks.sender_settings import NewSecret
+
+    hook = store_webhook(preset="meta", secrets={"signing": SECRET}, enabled=False)
+    with pytest.raises(InvalidDefinition, match="one for verify is missing"):
+        definitions.set_enabled(hook.id, True, actor=ACTOR)
+    assert not definitions.get(hook.id).enabled
+    definitions.rotate_secret(hook.id, NewSecret("verify", "v"), actor=ACTOR)
+    assert definitions.set_enabled(hook.id, True, actor=ACTOR).enabled
+
+
+def test_a_secret_that_has_ended_is_missing_again(sqlite_database):
+    from inbound_webhooks import definitions
+    from inbound_webhooks.errors import InvalidDefinition
+
+    hook = store_webhook(preset="github", secrets={"signing": SECRET}, enabled=False)
+    end_secrets(hook.id)
+    assert definitions.warnings(definitions.get(hook.id))[0].startswith("Of the secrets, one for signing")
+    with pytest.raises(InvalidDefinition, match="one for signing is missing"):
+        definitions.set_enabled(hook.id, True, actor=ACTOR)
+
+
+def end_secrets(webhook_id: str) -> None:
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    with transaction() as connection:
+        queries.end_secrets(connection, webhook_id, "signing", now())

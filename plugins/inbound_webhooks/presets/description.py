@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from inbound_webhooks.event.proofs.symmetric import Hmac
 from inbound_webhooks.event.signature import required_proof
 from inbound_webhooks.presets.preset import BODY_HASH, Preset
 
@@ -18,7 +19,7 @@ PROOF_WORDS: dict[str, Callable[[Any], str]] = {
     "ecdsa": lambda proof: f"ECDSA P-256 in {proof.header}",
     "ed25519": lambda proof: f"Ed25519 in {proof.header}",
     "header-key": lambda proof: f"{proof.prefix}key in {proof.header}",
-    "hmac": lambda proof: f"HMAC-{proof.algorithm.upper()} in {proof.header}",
+    "hmac": lambda proof: f"HMAC-{proof.algorithm.upper()}{_encoding(proof)} in {proof.header}{_time(proof)}",
     "jwt": lambda proof: f"JWT ({', '.join(proof.algorithms)}) in {proof.header}",
     "mailgun": lambda proof: "HMAC-SHA256 of time and token in the body",
     "query-hmac": lambda proof: f"HMAC-SHA256 in {proof.field} of the query",
@@ -45,6 +46,8 @@ HANDSHAKE_WORDS = {
 }
 """Name of a handshake -> what happens in it."""
 
+WITHOUT_PROOF = "the URL alone"
+
 _ONE_EXPRESSION = re.compile(r"\$\{Webhook::([^{}]+)\}")
 
 
@@ -56,7 +59,16 @@ def proof_in_words(preset: Preset) -> str:
         required = required_proof(settings)
         left_out = " (optional)" if required.purpose in optional else ""
         words.append(PROOF_WORDS[settings["kind"]](required.proof) + left_out)
-    return ", ".join(words) or NOTHING
+    return ", ".join(words) or WITHOUT_PROOF
+
+
+def _encoding(proof: Hmac) -> str:
+    return " (Base64)" if proof.encoding == "base64" else ""
+
+
+def _time(proof: Hmac) -> str:
+    signs_time = proof.timestamp_from or proof.body_timestamp
+    return f", {proof.tolerance_seconds:g} s" if signs_time and proof.tolerance_seconds else ""
 
 
 def handshake_in_words(preset: Preset) -> str:
