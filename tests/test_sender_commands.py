@@ -140,7 +140,7 @@ def test_a_secret_that_the_sender_makes_of_the_url_comes_after_create(webhooks, 
     made = webhooks(*CREATE, "--preset", "stripe", "--disabled")
     assert (made.status, rows("secret")) == (0, [])
     assert "one for signing is missing (Signing secret: " in made.err
-    assert "airflow webhooks enable pushes" in made.err
+    assert "\n  airflow webhooks rotate pushes --secret @FILE\n  airflow webhooks enable pushes\n" in made.err
     too_early = webhooks("enable", "pushes")
     assert (too_early.status, one_line(too_early.err)) == (2, True)
     assert "Signing secret" in too_early.err
@@ -270,6 +270,7 @@ def test_show_has_all_that_create_was_told_about_the_sender(webhooks, orders, se
     webhooks(*CREATE, "--preset", "stripe", "--secret", secret_file, *given)
     shown, preset = webhooks("show", "pushes", "-o", "json").json, PRESETS["stripe"]
     assert (shown["preset"], shown["filter"], shown["dedup"]) == ("stripe", "body.a", preset.dedup)
+    assert shown["event_type"] == preset.event_type
     assert (shown["allowed_addresses"], shown["max_per_second"]) == (["192.0.2.0/24"], 7)
     assert (shown["disabled_status"], shown["invalid_status"]) == (503, 202)
     assert shown["proofs"] == [dict(proof) for proof in preset.proofs]
@@ -285,6 +286,21 @@ def test_show_has_the_link_that_confirms_a_subscription(webhooks, orders):
         queries.set_confirm_url(connection, hook.id, "https://sns.eu-west-1.amazonaws.com/?Token=1")
     shown = webhooks("show", hook.id, "-o", "json").json
     assert shown["confirm_url"] == "https://sns.eu-west-1.amazonaws.com/?Token=1"
+
+
+def test_a_table_shows_each_rejection_and_credential_on_a_line_of_its_own(webhooks, orders):
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    hook = store_webhook(preset="github", secrets={"signing": SECRET})
+    noted = queries.Rejection(
+        webhook_id=hook.id, rejected_at=now(), source_ip="::1", method="POST", status=401, reason="Because."
+    )
+    with transaction() as connection:
+        queries.insert_rejections(connection, [noted] * 3)
+    lines = webhooks("show", hook.name, "-o", "plain").out.splitlines()
+    assert len([line for line in lines if "status: 401" in line and "reason: Because." in line]) == 3
+    assert len([line for line in lines if "created_at: " in line and "purpose: " in line]) == 2
 
 
 # --- rotate ---------------------------------------------------------------------------------

@@ -58,6 +58,7 @@ def show_command(args: Namespace) -> None:
         "handshake": webhook.handshake,
         "confirm_url": webhook.confirm_url,
         "allowed_addresses": list(webhook.allowed_addresses),
+        "event_type": webhook.event_type,
         "filter": webhook.filter,
         "dedup": webhook.dedup,
         "max_per_second": webhook.max_per_second,

@@ -136,7 +136,16 @@ def print_data(data: dict[str, Any] | list[dict[str, Any]], output: str) -> None
 
 
 def _cell(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, (dict, list)) else str(value)
+    if isinstance(value, list):
+        return "\n".join(_item(item) for item in value)
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+
+
+def _item(item: Any) -> str:
+    """One of several things, on a line of its own; what it does not have is left out."""
+    if not isinstance(item, dict) or any(isinstance(value, (dict, list)) for value in item.values()):
+        return item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
+    return ", ".join(f"{name}: {value}" for name, value in item.items() if value is not None)
 
 
 def print_sections(title: str, sections: Mapping[str, Sequence[str]]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from inbound_webhooks.console import (
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from inbound_webhooks.presets import Preset
     from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.storage.queries import Webhook
 
 MAX_GRACE_HOURS = 24 * 90
 
@@ -56,7 +58,23 @@ def create_command(args: Namespace) -> None:
     if args.preset is not None:
         _print_steps(find_preset(args.preset), url)
     if not webhook.enabled:
-        print_hint(f"Then `airflow webhooks enable {shlex.quote(webhook.name)}`; until then it is disabled.")
+        _print_ways_to_enable(webhook, {secret.purpose for secret in secrets})
+
+
+def _print_ways_to_enable(webhook: Webhook, given: Collection[str]) -> None:
+    from inbound_webhooks.sender_settings import needed_purposes
+
+    name = shlex.quote(webhook.name)
+    print_hint("It is disabled until:")
+    for purpose in sorted(needed_purposes(webhook) - set(given)):
+        print_hint(f"  airflow webhooks rotate {name} --secret {_secret_argument(purpose)}")
+    print_hint(f"  airflow webhooks enable {name}")
+
+
+def _secret_argument(purpose: str) -> str:
+    from inbound_webhooks.event.signature import DEFAULT_PURPOSE
+
+    return "@FILE" if purpose == DEFAULT_PURPOSE else f"{purpose}=@FILE"
 
 
 def _given_fields(args: Namespace) -> dict[str, Any]:
@@ -178,12 +196,11 @@ def _dedup_lines(preset: Preset) -> list[str]:
 
 def _create_calls(preset: Preset) -> list[str]:
     from inbound_webhooks.event.public_keys import can_refresh_keys
-    from inbound_webhooks.event.signature import DEFAULT_PURPOSE
 
     call = f"airflow webhooks create NAME --dag-id DAG --preset {preset.name}"
     options = ""
     for secret in preset.secrets:
-        source = "@FILE" if secret.purpose == DEFAULT_PURPOSE else f"{secret.purpose}=@FILE"
+        source = _secret_argument(secret.purpose)
         options += f" [--secret {source}]" if secret.optional else f" --secret {source}"
     if any(can_refresh_keys(proof) for proof in preset.proofs):
         return [f"{call}{options}", f"{call} --refresh-keys"]
