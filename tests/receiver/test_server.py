@@ -151,7 +151,8 @@ def test_the_servers_own_access_log_has_no_token(server, sqlite_orders, caplog, 
         path=sqlite_orders.path, webhooks=sqlite_orders.path.replace("webhook", "webhooks")
     )
     with caplog.at_level(logging.INFO):
-        server.say(head(path + "?key=canary", "Content-Length: 13"), ORDER)
+        # Without a body: a server that refuses one may end the connection before its answer is read.
+        server.say(head(path + "?key=canary", method="GET"))
     logged = [record.getMessage() for record in caplog.records if record.name == "uvicorn.access"]
     assert len(logged) == 1
     assert sqlite_orders.token not in "".join(logged)
