@@ -15,8 +15,9 @@ from inbound_webhooks.storage.queries import Credential, Webhook
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
 
-MIN_COMPARISONS = 2
-"""Comparisons for each request: as many for an unknown id as for a webhook whose token is being rotated."""
+MIN_COMPARISONS = 8
+"""Comparisons for each request: as many for an unknown id as for a webhook with so many tokens, seven of them
+in their grace."""
 
 _DECLARED_LENGTH = re.compile(r"[0-9]{1,18}")
 _NO_TOKEN = secrets.token_hex(32)

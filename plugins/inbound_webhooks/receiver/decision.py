@@ -10,6 +10,7 @@ from typing import Any
 import uuid6
 
 from inbound_webhooks.errors import ContentRefused
+from inbound_webhooks.event.proof import as_bytes
 from inbound_webhooks.event.request import DataSources, Delivered, InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.run_conf import Parameter, dump_conf
@@ -110,7 +111,7 @@ def _dedup_key(definition: Definition, sources: DataSources) -> str | None:
     if definition.dedup is None:
         return None
     named = text(definition.dedup.evaluate(sources))
-    return hashlib.sha256(named.encode("utf-8", "replace")).hexdigest() if named else None
+    return hashlib.sha256(as_bytes(named)).hexdigest() if named else None
 
 
 def _decision(

@@ -221,6 +221,7 @@ class Receiver:
         if stored_id is None or stored_id == decision.delivery.id:
             return None if stored_id is None else decision.answer
         sources = sources_of(admission.webhook, request, content, stored_id)
+        sources = sources.with_event_type(decision.delivery.event_type or "")
         return answers.duplicate(admission.definition, sources, decision.answer.status, stored_id)
 
     def _handshake(
