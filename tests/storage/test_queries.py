@@ -125,6 +125,82 @@ def test_deliveries_are_listed_newest_first_without_their_bodies(database):
     assert not {"body", "headers", "credentials", "conf", "query_string"} & set(listed[0]._fields)
 
 
+def deliver(hook, number: int, dedup_key: str | None) -> bool:
+    """Insert a delivery as the inbox does."""
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import begin_writing, transaction
+
+    made = queries.Delivery(
+        id=f"{number:032}",
+        webhook_id=hook.id,
+        webhook_name=hook.name,
+        dag_id="orders",
+        state="accepted",
+        received_at=now(),
+        source_ip="",
+        query_string="",
+        headers="[]",
+        credentials=None,
+        body=b"",
+        conf=None,
+        answer_status=202,
+        dedup_key=dedup_key,
+    )
+    with transaction() as connection:
+        begin_writing(connection)
+        return queries.insert_delivery(connection, made)
+
+
+def test_a_deduplication_key_is_held_once_for_each_webhook(database):
+    first, second = store_webhook("first"), store_webhook("second")
+    inserted = [deliver(first, 1, "key"), deliver(first, 2, "key"), deliver(second, 3, "key")]
+    assert inserted == [True, False, True]
+    assert [row.id for row in rows("delivery")] == [f"{1:032}", f"{3:032}"]
+
+
+def test_any_number_of_deliveries_hold_no_key(database):
+    hook = store_webhook()
+    assert [deliver(hook, number, None) for number in range(3)] == [True] * 3
+
+
+def test_the_holder_of_a_key_is_found(database):
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    hook = store_webhook()
+    deliver(hook, 1, "key")
+    with transaction() as connection:
+        holders = [queries.holder_of(connection, hook.id, key) for key in ("key", "another")]
+        assert [*holders, queries.holder_of(connection, "another", "key")] == [f"{1:032}", None, None]
+
+
+def test_what_is_counted_of_the_backlog_has_an_end(database):
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    hook = store_webhook()
+    store_deliveries(hook, 5)
+    store_delivery(hook, state="dispatched")
+    with transaction() as connection:
+        assert [queries.count_accepted(connection, limit) for limit in (3, 5, 9)] == [3, 5, 5]
+
+
+def test_credentials_come_newest_first_with_what_they_are_for(database):
+    from inbound_webhooks import definitions
+    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    proofs = [{"kind": "header-key", "header": "X-Key"}]
+    hook = store_webhook(proofs=proofs, secrets={"signing": "old"})
+    definitions.rotate_secret(hook.id, NewSecret("signing", "new"), actor="a tester", grace_hours=1)
+    with transaction() as connection:
+        webhook, held = queries.find_with_credentials(connection, hook.id)
+    secrets = [credential for credential in held if credential.purpose == "signing"]
+    assert [credential.expires_at is None for credential in secrets] == [True, False]
+    assert (webhook.id, len(held)) == (hook.id, 3)
+
+
 def claim(webhook_id: str) -> list[str]:
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction

@@ -178,3 +178,45 @@ def test_our_tables_are_not_in_airflows_metadata():
     from inbound_webhooks.storage.tables import metadata
 
     assert not set(metadata.tables) & set(airflow_metadata.tables)
+
+
+def test_a_webhook_of_the_first_version_is_one_of_the_newest_after_the_migration(empty_database):
+    from airflow import settings
+    from alembic import command
+    from sqlalchemy import text
+
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.database_manager import WebhookDBManager
+
+    empty_database("older")
+    install(**MIGRATED)
+    with settings.NonScopedSession() as session:
+        config = WebhookDBManager(session).get_alembic_config()
+    command.downgrade(config, "0001")
+    with settings.engine.begin() as connection:
+        for statement in ROWS_OF_THE_FIRST_VERSION:
+            connection.execute(text(statement))
+    command.upgrade(config, "heads")
+    with transaction() as connection:
+        webhook, held = queries.find_with_credentials(connection, "AAAAAAAAAA")
+        delivery = queries.find_delivery(connection, "1")
+    assert (webhook.name, webhook.proofs, webhook.allowed_addresses, webhook.dedup) == ("old", (), (), None)
+    assert sorted(credential.purpose for credential in held) == ["", "signing"]
+    assert (delivery.state, delivery.dedup_key) == ("accepted", None)
+
+
+ROWS_OF_THE_FIRST_VERSION = (
+    "INSERT INTO inbound_webhook (id, name, dag_id, enabled, version, mapping, response_content_type,"
+    " disabled_status, invalid_status, created_at, updated_at)"
+    " VALUES ('AAAAAAAAAA', 'old', 'orders', true, 1, '{}', 'application/json',"
+    " 403, 422, '2026-01-01 00:00:00+00:00', '2026-01-01 00:00:00+00:00')",
+    "INSERT INTO inbound_webhook_token (webhook_id, encrypted, created_at)"
+    " VALUES ('AAAAAAAAAA', 'a token', '2026-01-01 00:00:00+00:00')",
+    "INSERT INTO inbound_webhook_secret (webhook_id, encrypted, created_at)"
+    " VALUES ('AAAAAAAAAA', 'a secret', '2026-01-01 00:00:00+00:00')",
+    "INSERT INTO inbound_webhook_delivery (id, webhook_id, webhook_name, dag_id, state, received_at,"
+    " source_ip, query_string, headers, body, answer_status, attempts)"
+    " VALUES ('1', 'AAAAAAAAAA', 'old', 'orders', 'accepted', '2026-01-01 00:00:00+00:00',"
+    " '', '', '[]', '', 202, 0)",
+)
