@@ -122,3 +122,58 @@ def test_credentials_are_back_for_a_replay(asgi, database):
 def test_a_request_without_credentials_needs_no_encryption(asgi, sqlite_orders):
     asgi.post(sqlite_orders.path, ORDER)
     assert rows("delivery")[0].credentials is None
+
+
+def proofs_of_every_kind(asgi) -> list[int]:
+    """Signed requests, right and wrong, of senders that prove themselves in different places."""
+    github = store_webhook("github", preset="github", secrets={"signing": "canary-secret-1"})
+    okta = store_webhook("okta", preset="okta", secrets={"signing": "canary-secret-2"})
+    graph = store_webhook("graph", preset="microsoft-graph", secrets={"signing": "canary-secret-3"})
+    meta = store_webhook("meta", preset="meta", secrets={"signing": "canary-secret-4", "verify": "canary-5"})
+    broken = store_webhook("broken", preset="okta", secrets={"signing": "canary-secret-6"})
+    spoil_secrets(broken.id)
+    notification = b'{"value": [{"clientState": "canary-%s"}]}'
+    return [
+        asgi.post(github.path, b"canary-body", [("x-hub-signature-256", "sha256=canary-signature")]).status,
+        asgi.post(okta.path, ORDER, [("authorization", "canary-wrong")]).status,
+        asgi.post(okta.path, ORDER, [("authorization", "canary-secret-2")]).status,
+        asgi.post(graph.path, notification % b"wrong").status,
+        asgi.post(graph.path, notification % b"secret-3").status,
+        asgi.request("GET", meta.path, query=b"hub.mode=subscribe&hub.verify_token=canary-6").status,
+        asgi.request("GET", meta.path, query=b"hub.mode=subscribe&hub.verify_token=canary-5").status,
+        asgi.post(broken.path, ORDER, [("authorization", "canary-secret-6")]).status,
+    ]
+
+
+def spoil_secrets(webhook_id: str) -> None:
+    """Make a webhook's secrets unreadable, as another Fernet key does."""
+    from airflow import settings
+
+    from inbound_webhooks.storage import tables
+
+    with settings.engine.begin() as connection:
+        which = tables.secret.c.webhook_id == webhook_id
+        connection.execute(tables.secret.update().where(which).values(encrypted="gAAAAA"))
+
+
+def test_no_secret_and_no_signature_is_in_any_log_record(asgi, database, caplog, capfd):
+    from inbound_webhooks.receiver.door import door
+
+    for name in (None, "inbound_webhooks", "flask"):  # SQLAlchemy would write the values of every row
+        caplog.set_level(logging.DEBUG, logger=name)
+    with capture_logs() as structured:
+        statuses = proofs_of_every_kind(asgi)
+        door().rejections.flush()
+    printed = "".join(capfd.readouterr())
+    assert statuses == [401, 401, 200, 401, 202, 403, 400, 503]
+    assert "canary" not in f"{caplog.text}{printed}{structured!r}"
+
+
+def test_no_secret_and_no_signature_is_in_any_rejection_or_where_people_look(asgi, database):
+    from inbound_webhooks.receiver.door import door
+
+    proofs_of_every_kind(asgi)
+    door().rejections.flush()
+    assert len(rows("rejection")) == 5
+    assert "canary" not in repr([rows("rejection"), rows("secret"), rows("webhook")])
+    assert "canary-secret-2" not in "".join(row.headers for row in rows("delivery"))

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.receiver.asgi_door import AsgiDoor
-from tests.webhooks_builder import PREFIX, rows
+from tests.webhooks_builder import PREFIX, rows, store_webhook
 
 ORDER = b'{"number": 1}'
 SECONDS = 5
@@ -163,3 +163,32 @@ def _wait_until(happened) -> None:
     while not happened():
         assert time.monotonic() < give_up_at, "it did not happen"
         time.sleep(0.02)
+
+
+HOSTILE_LINES = [
+    *("X-Hub-Signature-256:", "X-Hub-Signature-256: ", "X-Hub-Signature-256: sha256="),
+    *("X-Hub-Signature-256: sha256=zz", "X-Hub-Signature-256: sha1=" + "0" * 40),
+    "X-Hub-Signature-256: sha256=" + "0" * 63,
+    "X-Hub-Signature-256: sha256=" + "0" * 60_000,
+    "X-Hub-Signature-256: sha256=\u0663\xfc".encode().decode("latin-1"),
+    "X-Hub-Signature-256: sha256=" + "0" * 64 + "\r\nX-Hub-Signature-256: sha256=" + "1" * 64,
+    "X_Hub_Signature_256: sha256=" + "0" * 64,
+    "X-Hub-Signature-256: v1=0,v1=0,t=1, v1 = 2",
+]
+
+
+@pytest.mark.parametrize("line", HOSTILE_LINES, ids=range(len(HOSTILE_LINES)))
+def test_a_hostile_signature_is_401_over_the_wire(server, line):
+    hook = store_webhook("github", preset="github", secrets={"signing": "a secret"})
+    sent = head(hook.path, "Content-Length: 13", "REPLACED").replace(b"REPLACED", line.encode("latin-1"))
+    answer = server.say(sent, ORDER)
+    assert (status(answer), rows("delivery")) == (401, [])
+    assert answer.endswith(b'{"status": "rejected", "error": "Unauthorized."}')
+
+
+def test_a_signed_request_is_accepted_over_the_wire(server):
+    """The octokit library's own example."""
+    hook = store_webhook("github", preset="github", secrets={"signing": "mysecret"})
+    signature = "4864d2759938a15468b5df9ade20bf161da9b4f737ea61794142f3484236bda3"
+    line = f"X-Hub-Signature-256: sha256={signature}"
+    assert status(server.say(head(hook.path, "Content-Length: 13", line), b'{"foo":"bar"}')) == 202
