@@ -65,6 +65,8 @@ def test_a_webhook_is_stored_as_it_was_drafted(database):
         ({"response_status": 302}, "response status"),
         ({"response_status": 204, "response_template": "1"}, "response status"),
         ({"response_content_type": "text/html"}, "response content type"),
+        ({"disabled_status": 404}, "disabled status"),
+        ({"invalid_status": 500}, "invalid status"),
         ({"mapping": {"number": "${Webhook::Nowhere.a}"}}, "mapping of number"),
         ({"mapping": {" ": "1"}}, "mapping"),
         ({"response_template": '{"a": '}, "JSON"),

@@ -38,6 +38,12 @@ TOKEN_BYTES = 32
 MAX_PER_SECOND = 1_000_000
 """Far above what one webhook can take, and far below what the column holds."""
 
+DISABLED_STATUSES = (403, 503)
+"""What a disabled webhook may answer."""
+
+INVALID_STATUSES = (200, 202, 422)
+"""What a value may be answered with that breaks the DAG's params; the delivery is kept in any case."""
+
 _LETTERS = string.ascii_letters + string.digits
 _URL_SAFE = _LETTERS + "-_"
 
@@ -109,6 +115,10 @@ def check(webhook: Webhook) -> None:
         raise InvalidDefinition("response status", "it is not between 200 and 299")
     if webhook.response_status in (204, 205) and webhook.response_template is not None:
         raise InvalidDefinition("response status", f"{webhook.response_status} has no body for a template")
+    if webhook.disabled_status not in DISABLED_STATUSES:
+        raise InvalidDefinition("disabled status", f"it is none of {_listed(DISABLED_STATUSES)}")
+    if webhook.invalid_status not in INVALID_STATUSES:
+        raise InvalidDefinition("invalid status", f"it is none of {_listed(INVALID_STATUSES)}")
     if webhook.response_content_type not in CONTENT_TYPES:
         raise InvalidDefinition("response content type", f"it is none of {', '.join(CONTENT_TYPES)}")
     if webhook.max_per_second is not None and not 1 <= webhook.max_per_second <= MAX_PER_SECOND:
@@ -239,6 +249,10 @@ def url(webhook: Webhook) -> str:
 def _valid_purposes(connection: Connection, webhook: Webhook) -> set[str]:
     held, now = queries.list_credentials(connection, webhook.id), _now()
     return {credential.purpose for credential in held if credential.is_valid(now)}
+
+
+def _listed(statuses: Sequence[int]) -> str:
+    return ", ".join(str(status) for status in statuses)
 
 
 def _find(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook:

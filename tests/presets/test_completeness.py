@@ -67,7 +67,7 @@ def test_a_sender_that_gives_up_on_4xx_never_hears_one_while_disabled_or_over_pa
 
 @pytest.mark.parametrize("name", sorted((GIVES_UP_ON_4XX | SWITCHED_OFF_BY_FAILURES) - {"okta"}))
 def test_an_event_that_was_kept_is_no_failure_for_a_sender_that_counts_them(name: str) -> None:
-    assert PRESETS[name].invalid_status == 202
+    assert PRESETS[name].invalid_status in (200, 202)
 
 
 @presets

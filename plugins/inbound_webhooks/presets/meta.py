@@ -42,7 +42,7 @@ PRESET = Preset(
     },
     response_status=200,
     disabled_status=503,
-    invalid_status=202,
+    invalid_status=200,
     notes=(
         "Meta signs no time: who captured a request can send it again; the body's hash as deduplication key "
         "stops that for as long as deliveries are kept.",

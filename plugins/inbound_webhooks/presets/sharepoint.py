@@ -34,7 +34,7 @@ PRESET = Preset(
     },
     response_status=200,
     disabled_status=503,
-    invalid_status=202,
+    invalid_status=200,
     notes=(
         "SharePoint says that a list has changed, not how: the DAG asks GetChanges with its last change "
         "token.",

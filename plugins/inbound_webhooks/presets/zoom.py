@@ -43,7 +43,7 @@ PRESET = Preset(
     },
     response_status=200,
     disabled_status=503,
-    invalid_status=202,
+    invalid_status=200,
     notes=(
         "Zoom validates the URL again every 72 hours, so a webhook that stays disabled loses its "
         "subscription.",
