@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from typing import Any
@@ -259,19 +260,23 @@ def test_twenty_at_once_are_one_delivery(asgi, orders):
     assert {reply["delivery_id"] for reply in answered} == {row.id for row in rows("delivery")}
 
 
-def test_two_hundred_over_twenty_connections_to_two_processes_are_one_delivery_and_one_run(
-    postgres_database, tmp_path
-):
-    store_dag("orders")
-    hook = deduplicating()
+@pytest.fixture
+def two_doors(postgres_database, tmp_path) -> Iterator[list[int]]:
+    """The ports of two receiver processes on one database."""
     doors = [DoorProcess(tmp_path, postgres_database.url, queue_timeout_seconds=60) for _ in range(2)]
     try:
         for door in doors:
             door.wait()
-        answered = sent_to([door.port for door in doors], hook.path, connections=20, each=10)
+        yield [door.port for door in doors]
     finally:
         for door in doors:
             door.stop()
+
+
+def test_two_hundred_over_twenty_connections_to_two_processes_are_one_delivery_and_one_run(two_doors):
+    store_dag("orders")
+    hook = deduplicating()
+    answered = sent_to(two_doors, hook.path, [EVENT] * 10, connections=20)
     (stored,) = rows("delivery")
     assert [status for status, _ in answered] == [202] * 200
     assert sorted(reply["status"] for _, reply in answered) == ["accepted"] + ["duplicate"] * 199
@@ -280,14 +285,30 @@ def test_two_hundred_over_twenty_connections_to_two_processes_are_one_delivery_a
     assert [run.run_id for run in runs()] == [f"webhook__{stored.id}"]
 
 
-def sent_to(ports: list[int], path: str, *, connections: int, each: int) -> list[tuple[int, Any]]:
-    """Statuses and answers of equal POSTs, over connections that start together and stay open."""
+def test_twenty_connections_that_send_each_of_thirty_events_at_once_make_thirty_runs(two_doors):
+    """Only the first of each could get past a check that is not the database's own."""
+    store_dag("orders")
+    hook = deduplicating()
+    events = [b'{"id": "evt_%d"}' % number for number in range(30)]
+    answered = sent_to(two_doors, hook.path, events, connections=20)
+    ids = sorted(row.id for row in rows("delivery"))
+    assert len(ids) == 30
+    assert sorted(reply["delivery_id"] for _, reply in answered) == sorted(ids * 20)
+    dispatch()
+    assert sorted(run.run_id for run in runs()) == [f"webhook__{stored}" for stored in ids]
+
+
+def sent_to(ports: list[int], path: str, bodies: list[bytes], *, connections: int) -> list[tuple[int, Any]]:
+    """Statuses and answers when each connection sends each body, all of them at the same time."""
     together = threading.Barrier(connections)
 
     def send(number: int) -> list[tuple[int, Any]]:
         connection = HTTPConnection("127.0.0.1", ports[number % len(ports)], timeout=60)
-        together.wait(60)
-        answered = [_answer(connection, path) for _ in range(each)]
+        _answer(connection, "GET", path)  # so that nobody waits for a first connection to the database
+        answered = []
+        for body in bodies:
+            together.wait(60)
+            answered.append(_answer(connection, "POST", path, body))
         connection.close()
         return answered
 
@@ -295,7 +316,7 @@ def sent_to(ports: list[int], path: str, *, connections: int, each: int) -> list
         return [one for some in pool.map(send, range(connections)) for one in some]
 
 
-def _answer(connection: HTTPConnection, path: str) -> tuple[int, Any]:
-    connection.request("POST", path, EVENT, {"Content-Type": "application/json"})
+def _answer(connection: HTTPConnection, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+    connection.request(method, path, body, {"Content-Type": "application/json"})
     reply = connection.getresponse()
     return reply.status, json.loads(reply.read())

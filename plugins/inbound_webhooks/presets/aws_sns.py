@@ -10,7 +10,7 @@ PRESET = Preset(
     documentation_url="https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html",
     steps=(
         "Create the subscription: protocol HTTPS, endpoint {url}, raw message delivery off.",
-        "Let the dispatcher fetch the signing certificate (--refresh-keys), or give it yourself: each message "
+        "Let the dispatcher fetch the signing certificate (--refresh-keys) or give it yourself; each message "
         "names it as SigningCertURL (https://sns.REGION.amazonaws.com/SimpleNotificationService-….pem).",
         "Choose Request confirmation at the subscription; the link to open then stands at this webhook, for "
         "three days.",
