@@ -14,8 +14,8 @@ BLUEPRINT_PREFIX = "/pluginsv2"
 """Where Airflow serves the blueprints of plugins, below the path of [api] base_url."""
 
 
-def _option(default: Any, help: str, *, minimum: float | None = None) -> Any:
-    return field(default=default, metadata={"help": help, "minimum": minimum})
+def _option(default: Any, help: str, *, minimum: float | None = None, sensitive: bool = False) -> Any:
+    return field(default=default, metadata={"help": help, "minimum": minimum, "sensitive": sensitive})
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,16 @@ class Settings:
     )
     max_requests_per_second_per_address: int = _option(
         1_000,
-        "Requests a second that one source address may send, right or wrong; above it the answer is 429. "
+        "Requests a second that one source address (of IPv6: one /64 network) may send, right or wrong; "
+        "above it the answer is 429. "
         "Behind a proxy that trusted_proxies does not name, all senders have one address.",
         minimum=1,
     )
     rate_limit_storage_uri: str = _option(
         "memory://",
         "Where requests are counted, an address of the limits library: memory:// counts in each process, "
-        "redis://… for all together.",
+        "redis://… for all together. While Redis is away nothing is counted.",
+        sensitive=True,
     )
     trusted_proxies: str = _option(
         "",
@@ -113,6 +115,7 @@ def option_descriptions() -> dict[str, dict[str, Any]]:
             "version_added": "0.1.0",
             "type": _TYPES[type(option.default)][0],
             "example": None,
+            "sensitive": option.metadata["sensitive"],
             "default": str(option.default),
         }
         for option in fields(Settings)

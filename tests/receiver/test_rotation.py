@@ -156,6 +156,15 @@ def test_the_time_of_last_use_of_a_secret_is_written_at_most_once_a_minute(door,
     assert last_used("secret") == last_used("token") == [clock.time]
 
 
+def test_a_verify_token_that_a_handshake_showed_counts_as_used(door, clock, database):
+    secrets = {"signing": "the app's secret", "verify": "the verify token"}
+    hook = store_webhook(preset="meta", secrets=secrets)
+    query = b"hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=the+verify+token"
+    assert door.request("GET", hook.path, query=query).status == 200
+    used = {row.purpose: row.last_used_at for row in rows("secret")}
+    assert used == {"signing": None, "verify": clock.time}
+
+
 def test_who_is_not_proved_counts_as_no_use(door, sqlite_database):
     hook = store_webhook(proofs=PROOFS, secrets={"signing": "the only one"})
     assert status_with(door, hook, "another one") == 401

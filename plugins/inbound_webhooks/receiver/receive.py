@@ -247,10 +247,14 @@ class Receiver:
                 secrets=secrets,
             )
         )
-        if answered is not None and answered.confirm_url is not None:
+        if answered is None:
+            return None
+        if answered.confirm_url is not None:
             with transaction() as connection:
                 queries.set_confirm_url(connection, admission.webhook.id, answered.confirm_url)
-        return None if answered is None else answered.answer
+        if answered.used is not None:
+            self._note_use(admission.secret(*answered.used))
+        return answered.answer
 
     def _inflated(self, request: InboundRequest) -> bytes:
         encoding = request.combined_header("Content-Encoding")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from inbound_webhooks.errors import HandshakeForged, HandshakeMalformed
 from inbound_webhooks.event.handshakes.exchange import (
     HandshakeAnswer,
@@ -32,11 +34,12 @@ def meta(request: HandshakeRequest) -> HandshakeAnswer | None:
         return None
     mode, token, wanted = asked
     expected = [as_bytes(secret) for secret in request.secrets.get("verify", ()) if secret]
-    if first_match(expected, [as_bytes(token or "")]) is None:
+    fitted = first_match(expected, [as_bytes(token or "")])
+    if fitted is None:
         raise HandshakeForged("hub.verify_token is not the one of this webhook.")
     if mode != "subscribe":
         raise HandshakeForged("hub.mode is not subscribe.")
-    return plain_text(challenge(wanted, "hub.challenge"))
+    return replace(plain_text(challenge(wanted, "hub.challenge")), used=("verify", fitted))
 
 
 def microsoft(request: HandshakeRequest) -> HandshakeAnswer | None:

@@ -71,11 +71,12 @@ class HandshakeAnswer:
     """What a handshake is answered with.
 
     ``confirm_url`` is a link of the vendor's own that a person has to open before events come; nothing of
-    ours opens it.
+    ours opens it. ``used`` is the purpose and the place of the secret that was needed for the answer.
     """
 
     answer: Answer
     confirm_url: str | None = None
+    used: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 
 from inbound_webhooks.errors import HandshakeMalformed
 from inbound_webhooks.event.handshakes.exchange import (
@@ -50,4 +51,4 @@ def twitter(request: HandshakeRequest) -> HandshakeAnswer | None:
     if not _CRC_TOKEN.fullmatch(token):
         raise HandshakeMalformed("crc_token is not a token of at most 128 letters, digits and _-+/=")
     signature = base64.b64encode(sign(request.newest_secret(SIGNING), token)).decode()
-    return json_document({"response_token": f"sha256={signature}"})
+    return replace(json_document({"response_token": f"sha256={signature}"}), used=(SIGNING, 0))
