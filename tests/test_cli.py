@@ -107,12 +107,15 @@ def test_create_stores_all_that_it_is_told(webhooks, sqlite_database, tmp_path):
         *("create", "shop", "--dag-id", "orders", "--disabled", "--response-status", "201"),
         *("--map", "a=${Webhook::Body.a}", "--map", "b = x=y"),
         *("--response-content-type", "text/plain", "--response-template", f"@{template}"),
+        *("--notify-success", "a@example.com", "--notify-failure", "b@example.com, c@example.com"),
     )
     made = definitions.get("shop")
     assert done.status == 0
     assert dict(made.mapping) == {"a": "${Webhook::Body.a}", "b": " x=y"}
     assert (made.enabled, made.response_status) == (False, 201)
     assert (made.response_content_type, made.response_template) == ("text/plain", "got ${Webhook::Body.a}")
+    assert made.notify_success == ("a@example.com",)
+    assert made.notify_failure == ("b@example.com", "c@example.com")
 
 
 def test_create_warns_beside_its_output(webhooks, sqlite_database):
@@ -129,6 +132,7 @@ WRONG_CALLS = {
     "an expression": ("create", "x", "--dag-id", "orders", "--map", "a=${Webhook::No}"),
     "a template": ("create", "x", "--dag-id", "orders", "--response-template", "{"),
     "a content type": ("create", "x", "--dag-id", "orders", "--response-content-type", "text/html"),
+    "an address": ("create", "x", "--dag-id", "orders", "--notify-failure", "nobody"),
     "a status": ("create", "x", "--dag-id", "orders", "--response-status", "500"),
     "a file that is not there": ("create", "x", "--dag-id", "orders", "--response-template", "@/no/file"),
     "a folder": ("try", "orders of the shop", "--data", "@/"),

@@ -12,11 +12,12 @@ ROOT = Path(__file__).parent.parent / "plugins" / PACKAGE
 
 LAYERS = (
     {"errors"},
-    {"settings", "event"},
+    {"settings", "event", "metrics"},
     {"presets"},
     {"storage"},
+    {"health"},
     {"receiver", "dispatch"},
-    {"sender_settings"},
+    {"sender_settings", "recipients"},
     {"definitions"},
     {"console"},
     {"web", "api", "commands"},

@@ -59,6 +59,12 @@ ARG_GRACE = Arg(
 ARG_ONE_SECRET = Arg(
     ("--secret",), metavar="[PURPOSE=]@FILE|-|env:NAME", help="Rotate this secret instead of the URL"
 )
+ARG_NOTIFY_SUCCESS = Arg(
+    ("--notify-success",), metavar="A@B,…", help="Addresses that get a mail of each run that succeeds"
+)
+ARG_NOTIFY_FAILURE = Arg(
+    ("--notify-failure",), metavar="A@B,…", help="Addresses that get mails of runs that fail or cannot start"
+)
 ARG_DISABLED = Arg(("--disabled",), action="store_true", help="Create it disabled")
 ARG_YES = Arg(("--yes",), action="store_true", help="Do not ask")
 ARG_STATE = Arg(("--state",), metavar="STATE", help="Only deliveries in this state")
@@ -86,7 +92,8 @@ COMMANDS = (
         "Create a webhook for a DAG",
         ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP,
         ARG_PRESET, ARG_SECRET, ARG_PROOF, ARG_FILTER, ARG_DEDUP, ARG_ALLOW, ARG_MAX_PER_SECOND,
-        ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS, ARG_DISABLED, ARG_OUTPUT,
+        ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS,
+        ARG_NOTIFY_SUCCESS, ARG_NOTIFY_FAILURE, ARG_DISABLED, ARG_OUTPUT,
     ),
     _action("list", "List all webhooks", ARG_OUTPUT),
     _action("show", "Show one webhook, its URL and its last rejections", ARG_NAME, ARG_OUTPUT),

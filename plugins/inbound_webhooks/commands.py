@@ -16,6 +16,7 @@ from inbound_webhooks.console import (
     exit_with,
     parse_header,
     parse_json,
+    parse_list,
     parse_mapping,
     print_data,
     read_bytes,
@@ -82,6 +83,8 @@ def _given_fields(args: Namespace) -> dict[str, Any]:
         "response_content_type": args.response_content_type,
         "response_template": read_text(args.response_template),
         "response_status": args.response_status,
+        "notify_success": parse_list(args.notify_success),
+        "notify_failure": parse_list(args.notify_failure),
     }
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -132,6 +135,8 @@ def show_command(args: Namespace) -> None:
         "response_content_type": webhook.response_content_type,
         "response_template": webhook.response_template,
         "response_status": webhook.response_status,
+        "notify_success": list(webhook.notify_success),
+        "notify_failure": list(webhook.notify_failure),
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,

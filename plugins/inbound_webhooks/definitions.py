@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from inbound_webhooks.errors import InvalidDefinition, WebhookExists, WebhookNotFound
 from inbound_webhooks.event.response import CONTENT_TYPES
 from inbound_webhooks.receiver.definition import compile_definition
+from inbound_webhooks.recipients import check_recipients
 from inbound_webhooks.sender_settings import NewSecret, check_secret, check_secrets, preset_fields
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
@@ -83,6 +84,8 @@ def check(webhook: Webhook) -> None:
         raise InvalidDefinition("response content type", f"it is none of {', '.join(CONTENT_TYPES)}")
     if webhook.max_per_second is not None and webhook.max_per_second < 1:
         raise InvalidDefinition("requests per second", "it is below 1")
+    check_recipients("notify on success", webhook.notify_success)
+    check_recipients("notify on failure", webhook.notify_failure)
     compile_definition(webhook)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.database import waiting_is_limited
+from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
 
 KEPT_REJECTIONS = 50
 """Newest rejections of a webhook that are kept."""
@@ -27,9 +28,11 @@ class State:
     CANCELLED = "cancelled"
     ACCEPTED = "accepted"
     DISPATCHED = "dispatched"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
     UNDELIVERABLE = "undeliverable"
 
-    ALL = (REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, UNDELIVERABLE)
+    ALL = (REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, SUCCEEDED, FAILED, UNDELIVERABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,8 @@ class Draft:
     filter: str | None = None
     dedup: str | None = None
     max_per_second: int | None = None
+    notify_success: Sequence[str] = ()
+    notify_failure: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +110,10 @@ class Delivery:
     next_attempt_at: datetime | None = None
     run_id: str | None = None
     dispatched_at: datetime | None = None
+    run_started_at: datetime | None = None
+    finished_at: datetime | None = None
+    failed_tasks: str | None = None
+    body_stored: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +126,7 @@ class Claimed:
     dag_id: str
     conf: str | None
     attempts: int
+    received_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -517,7 +527,7 @@ def audit(
     )
 
 
-_JSON_COLUMNS = ("mapping", "proofs", "allowed_addresses")
+_JSON_COLUMNS = ("mapping", "proofs", "allowed_addresses", "notify_success", "notify_failure")
 
 
 def _webhook(row: Any) -> Webhook:
@@ -537,6 +547,8 @@ def _json_values(webhook: Webhook) -> dict[str, Any]:
         "mapping": dict(webhook.mapping),
         "proofs": [dict(proof) for proof in webhook.proofs],
         "allowed_addresses": list(webhook.allowed_addresses),
+        "notify_success": list(webhook.notify_success),
+        "notify_failure": list(webhook.notify_failure),
     }
 
 
