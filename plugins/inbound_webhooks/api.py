@@ -10,7 +10,7 @@ from contextlib import ExitStack, asynccontextmanager
 import anyio.to_thread
 from fastapi import FastAPI
 
-from inbound_webhooks.dispatch.dispatcher import Dispatcher
+from inbound_webhooks.dispatch.service import DispatchService
 from inbound_webhooks.errors import ConfigurationError
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
@@ -37,13 +37,13 @@ def _start(running: ExitStack) -> None:
     running.callback(receiver.rejections.stop)
     if not receiver.settings.dispatcher_enabled:
         return
-    dispatcher = Dispatcher(receiver.settings)
-    receiver.inbox.on_accepted(dispatcher.wake)
-    thread = threading.Thread(target=dispatcher.run, name="inbound-webhooks-dispatcher", daemon=True)
+    service = DispatchService(receiver.settings)
+    receiver.inbox.on_accepted(service.wake)
+    thread = threading.Thread(target=service.run, name="inbound-webhooks-dispatcher", daemon=True)
     thread.start()
     # It ends after the batch at hand, which waits for a lock no longer than LOCK_TIMEOUT_SECONDS.
     running.callback(thread.join, 2 * LOCK_TIMEOUT_SECONDS)
-    running.callback(dispatcher.stop)
+    running.callback(service.stop)
 
 
 # No pages of its own: documentation of the interface comes with the interface.

@@ -267,20 +267,20 @@ def rotate_fernet_key_command(args: Namespace) -> None:
 
 
 def dispatcher_command(args: Namespace) -> None:
-    """Dispatch until SIGINT or SIGTERM, and finish the batch at hand."""
+    """Dispatch, follow and tell until SIGINT or SIGTERM, and finish the batch at hand."""
     from airflow.providers_manager import ProvidersManager
 
-    from inbound_webhooks.dispatch.dispatcher import Dispatcher
+    from inbound_webhooks.dispatch.service import DispatchService
     from inbound_webhooks.settings import Settings
 
     ProvidersManager().initialize_providers_configuration()
     try:
-        dispatcher = Dispatcher(Settings.load())
+        service = DispatchService(Settings.load())
     except ConfigurationError as error:
         exit_with(WRONG_CALL, error.message)
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda *_: dispatcher.stop())
-    dispatcher.run()
+        signal.signal(signal_number, lambda *_: service.stop())
+    service.run()
 
 
 def _set_enabled(name: str, enabled: bool) -> None:

@@ -85,6 +85,15 @@ class Settings:
         "How often the dispatcher looks for deliveries that other processes accepted, in seconds.",
         minimum=0.05,
     )
+    outcome_poll_seconds: float = _option(
+        2.0, "How often the dispatcher looks how the runs of deliveries ended, in seconds.", minimum=0.1
+    )
+    digest_window_seconds: float = _option(
+        300.0,
+        "After a mail about a failure, further failures of the same webhook within this time, in seconds, "
+        "are told in one mail at its end; 0: a mail for each.",
+        minimum=0,
+    )
 
     @classmethod
     def load(cls) -> Settings:

@@ -200,6 +200,8 @@ mail = Table(
     Column("recipient", String(EMAIL_ADDRESS_CHARS), nullable=False),
     Column("state", String(10), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # When it was to be sent for the first time.
+    Column("due_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),
     # While somebody sends it: when somebody else may.
     Column("next_attempt_at", UtcDateTime, nullable=True),
@@ -211,7 +213,7 @@ mail = Table(
         postgresql_where=text(WAITING),
         sqlite_where=text(WAITING),
     ),
-    Index("idx_inbound_webhook_mail_webhook_id", "webhook_id", "kind", "created_at"),
+    Index("idx_inbound_webhook_mail_webhook_id", "webhook_id", "kind", "due_at"),
     Index("idx_inbound_webhook_mail_created_at", "created_at"),
 )
 

@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("recipient", sa.String(254), nullable=False),
         sa.Column("state", sa.String(10), nullable=False),
         sa.Column("created_at", UtcDateTime, nullable=False),
+        sa.Column("due_at", UtcDateTime, nullable=False),
         sa.Column("attempts", sa.Integer, nullable=False),
         sa.Column("next_attempt_at", UtcDateTime, nullable=True),
         sa.Column("sent_at", UtcDateTime, nullable=True),
@@ -78,7 +79,7 @@ def upgrade() -> None:
         sqlite_where=WAITING,
     )
     op.create_index(
-        "idx_inbound_webhook_mail_webhook_id", "inbound_webhook_mail", ["webhook_id", "kind", "created_at"]
+        "idx_inbound_webhook_mail_webhook_id", "inbound_webhook_mail", ["webhook_id", "kind", "due_at"]
     )
     op.create_index("idx_inbound_webhook_mail_created_at", "inbound_webhook_mail", ["created_at"])
 
