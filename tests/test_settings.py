@@ -98,7 +98,10 @@ def test_airflow_is_told_every_option_with_type_default_and_help():
 
 
 UNITS = ("_bytes", "_seconds", "_size", "_requests", "_per_address", "_backlog")
-WITHOUT_UNIT = ("public_url", "dispatcher_enabled", "trusted_proxies", "rate_limit_storage_uri")
+WITHOUT_UNIT = (
+    *("public_url", "dispatcher_enabled", "trusted_proxies", "rate_limit_storage_uri"),
+    *("email_subject", "email_html"),
+)
 
 
 def test_units_stand_in_the_names():

@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
 from inbound_webhooks.dispatch.service import DispatchService
 from inbound_webhooks.errors import ConfigurationError
+from inbound_webhooks.health import Health
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 
@@ -19,8 +21,9 @@ log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run what needs a thread between the server's start and its end."""
+    app.state.health = Health()
     with ExitStack() as running:
         try:
             _start(running)
@@ -48,3 +51,10 @@ def _start(running: ExitStack) -> None:
 
 # No pages of its own: documentation of the interface comes with the interface.
 app = FastAPI(title="Inbound webhooks", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+
+
+@app.get("/health")
+async def health(request: Request) -> JSONResponse:
+    """For monitors: 200, or 503 where no dispatcher is at work or the database is away; no login."""
+    report = await request.app.state.health.report()
+    return JSONResponse(report.document, report.status, headers={"Cache-Control": "no-store"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -273,6 +274,9 @@ def dispatcher_command(args: Namespace) -> None:
     from inbound_webhooks.dispatch.service import DispatchService
     from inbound_webhooks.settings import Settings
 
+    # As Airflow's own servers do: connections that stand in the database only, the mail server's among them,
+    # are for those alone.
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     ProvidersManager().initialize_providers_configuration()
     try:
         service = DispatchService(Settings.load())

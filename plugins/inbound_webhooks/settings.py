@@ -94,6 +94,13 @@ class Settings:
         "are told in one mail at its end; 0: a mail for each.",
         minimum=0,
     )
+    email_subject: str = _option(
+        "",
+        "Jinja template of the subject of mails about runs that succeeded or failed. Empty: a short one.",
+    )
+    email_html: str = _option(
+        "", "Jinja template of the HTML of these mails; values are escaped. Empty: a table with links."
+    )
 
     @classmethod
     def load(cls) -> Settings:
@@ -106,12 +113,17 @@ class Settings:
 
 def public_url(settings: Settings) -> str:
     """What stands before ``/webhook/…``: the setting, else Airflow's own address."""
-    from airflow.configuration import conf
-
     if settings.public_url:
         return settings.public_url.rstrip("/")
+    return airflow_url() + BLUEPRINT_PREFIX
+
+
+def airflow_url() -> str:
+    """Airflow's own address, without a slash at its end."""
+    from airflow.configuration import conf
+
     base = conf.get("api", "base_url", fallback="") or f"http://localhost:{conf.getint('api', 'port')}"
-    return base.rstrip("/") + BLUEPRINT_PREFIX
+    return str(base).rstrip("/")
 
 
 def option_descriptions() -> dict[str, dict[str, Any]]:

@@ -22,3 +22,15 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
+
+
+@pytest.fixture
+def mail_server(monkeypatch):
+    """A running SMTP server, to which the connection smtp_default leads."""
+    from tests.infrastructure.mail_server import MailServer
+
+    server = MailServer()
+    monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", server.connection())
+    server.start()
+    yield server
+    server.stop()

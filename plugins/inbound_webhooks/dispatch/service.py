@@ -7,6 +7,7 @@ import time
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
 from inbound_webhooks.dispatch.follower import Follower
 from inbound_webhooks.dispatch.loop import Loop
+from inbound_webhooks.dispatch.notifications import POLL_SECONDS, Mailer
 from inbound_webhooks.settings import Settings
 
 STOP_SECONDS = 3.0
@@ -14,13 +15,14 @@ STOP_SECONDS = 3.0
 
 
 class DispatchService:
-    """Makes runs in the thread that calls :meth:`run`, and follows them beside it."""
+    """Makes runs in the thread that calls :meth:`run`; follows them, and sends mails, beside it."""
 
     def __init__(self, settings: Settings) -> None:
         self._dispatcher = Dispatcher(settings)
-        follower = Follower(settings)
+        follower, mailer = Follower(settings), Mailer(settings)
         self._loops = (
             Loop("outcomes", lambda: follower.follow() > 0, seconds=settings.outcome_poll_seconds),
+            Loop("mails", mailer.send_due, seconds=POLL_SECONDS),
         )
 
     def wake(self) -> None:

@@ -165,6 +165,12 @@ def _list(connection: Connection, mail_id: str, outcome: Outcome) -> None:
 # --- sending --------------------------------------------------------------------------------
 
 
+def is_mail_due(connection: Connection, now: datetime) -> bool:
+    """Whether there is a mail to send."""
+    due = select(tables.mail.c.id).where(text(tables.WAITING), tables.mail.c.next_attempt_at <= now)
+    return connection.scalar(due.limit(1)) is not None
+
+
 def claim_mail(connection: Connection, now: datetime, *, until: datetime) -> Mail | None:
     """Take the mail that has waited longest for oneself until then, and count the attempt."""
     columns = tables.mail.c

@@ -355,6 +355,14 @@ def count_accepted(connection: Connection, limit: int) -> int:
     return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
 
 
+def backlog(connection: Connection, limit: int) -> tuple[int, datetime | None]:
+    """How many deliveries wait for their run, counted up to a limit, and when the oldest of them came."""
+    waiting = select(tables.delivery.c.received_at).where(tables.delivery.c.state == State.ACCEPTED)
+    counted = waiting.limit(limit).subquery()
+    count, oldest = connection.execute(select(func.count(), func.min(counted.c.received_at))).one()
+    return count, oldest
+
+
 def locked_version(connection: Connection, webhook_id: str) -> int | None:
     """The webhook's version, locked FOR SHARE until the transaction ends; None where it is deleted.
 
