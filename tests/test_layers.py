@@ -18,7 +18,7 @@ LAYERS = (
     {"health"},
     {"receiver", "dispatch"},
     {"sender_settings", "recipients"},
-    {"definitions"},
+    {"definitions", "delivery_story"},
     {"console"},
     {"web", "api", "commands"},
     {"cli"},

@@ -104,6 +104,9 @@ COMMANDS = (
     _action("rotate", "Give a webhook a new URL, or a new secret", ARG_NAME, ARG_GRACE, ARG_ONE_SECRET),
     _action("presets", "List the kinds of senders that need no settings of yours", ARG_OUTPUT),
     _action("deliveries", "List deliveries", ARG_OPTIONAL_NAME, ARG_STATE, ARG_LIMIT, ARG_OUTPUT),
+    _action(
+        "delivery", "Show what came in, what ran, how it ended and who was told", ARG_DELIVERY_ID, ARG_OUTPUT
+    ),
     _action("replay", "Accept a stored delivery once more", ARG_DELIVERY_ID, ARG_REMAP, ARG_OUTPUT),
     _action(
         "try",

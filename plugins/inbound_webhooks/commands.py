@@ -235,6 +235,14 @@ def deliveries_command(args: Namespace) -> None:
 
 
 @_handler
+def delivery_command(args: Namespace) -> None:
+    """Show one delivery."""
+    from inbound_webhooks.delivery_story import delivery_story
+
+    print_data(delivery_story(args.delivery_id), args.output)
+
+
+@_handler
 def replay_command(args: Namespace) -> None:
     """Accept a stored delivery once more."""
     from inbound_webhooks.receiver.door import door
@@ -315,6 +323,7 @@ def _delivery(row: Any) -> dict[str, Any]:
         "state": row.state,
         "received_at": row.received_at.isoformat(),
         "run_id": row.run_id,
+        "finished_at": row.finished_at.isoformat() if row.finished_at else None,
         "attempts": row.attempts,
         "replay_of": row.replay_of,
         "error": row.error,

@@ -102,6 +102,17 @@ class Settings:
         "", "Jinja template of the HTML of these mails; values are escaped. Empty: a table with links."
     )
 
+    retention_days: float = _option(
+        30.0,
+        "Deliveries, rejections and mails older than this are deleted. Those that are not finished stay, "
+        "and deduplication keys are remembered for 7 days at least.",
+        minimum=0.01,
+    )
+    store_bodies: bool = _option(
+        True,
+        "Whether a delivery keeps the body of its request. Without one it is replayed with its conf only.",
+    )
+
     @classmethod
     def load(cls) -> Settings:
         """Read the section from Airflow's configuration (file, environment, defaults).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from inbound_webhooks.dispatch.cleaner import ROUND_SECONDS, Cleaner
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
 from inbound_webhooks.dispatch.follower import Follower
 from inbound_webhooks.dispatch.loop import Loop
@@ -15,13 +16,15 @@ STOP_SECONDS = 3.0
 
 
 class DispatchService:
-    """Makes runs in the thread that calls :meth:`run`; follows them, and sends mails, beside it."""
+    """Makes runs in the thread that calls :meth:`run`; follows them, sends mails and cleans up beside it."""
 
     def __init__(self, settings: Settings) -> None:
         self._dispatcher = Dispatcher(settings)
+        self._cleaner = Cleaner(settings)
         follower, mailer = Follower(settings), Mailer(settings)
         self._loops = (
             Loop("outcomes", lambda: follower.follow() > 0, seconds=settings.outcome_poll_seconds),
+            Loop("retention", self._clean, seconds=ROUND_SECONDS),
             Loop("mails", mailer.send_due, seconds=POLL_SECONDS),
         )
 
@@ -32,6 +35,7 @@ class DispatchService:
     def stop(self) -> None:
         """Let :meth:`run` end after what is at hand."""
         self._dispatcher.stop()
+        self._cleaner.stop()
         for loop in self._loops:
             loop.stop()
 
@@ -44,3 +48,7 @@ class DispatchService:
         for loop in self._loops:
             loop.stop()
             loop.join(max(0.0, give_up_at - time.monotonic()))
+
+    def _clean(self) -> bool:
+        self._cleaner.clean()
+        return False

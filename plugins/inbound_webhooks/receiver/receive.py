@@ -66,7 +66,7 @@ class Receiver:
 
     def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings
-        self.inbox = Inbox()
+        self.inbox = Inbox(store_bodies=settings.store_bodies)
         self.rejections = RejectionLog()
         self.proxies = trusted_proxies(settings)
         self._public_url = public_url(settings)
