@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from benchmarks import dispatching, door_times, posts, report, until_run
+from benchmarks import dispatching, door_times, posts, report, retention, until_run
 from benchmarks.figures import Row
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.site import Site, built
@@ -41,11 +41,14 @@ def _measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     waits = until_run.measure(site, scale)
     _say("what the door turns away")
     turned_away = door_times.measure(site, scale)
+    _say("retention")
+    retained, retention_notes = retention.measure(site, scale)
     client = posts.client_limit(site.webhook(0), scale)
-    return [*rows, *with_dispatcher, *dispatched, *waits, *turned_away, client], [
+    return [*rows, *with_dispatcher, *dispatched, *waits, *turned_away, *retained, client], [
         *notes,
         *more_notes,
         *dispatch_notes,
+        *retention_notes,
     ]
 
 

@@ -11,6 +11,7 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
+from inbound_webhooks import metrics
 from inbound_webhooks.dispatch.service import DispatchService
 from inbound_webhooks.errors import ConfigurationError
 from inbound_webhooks.health import Health
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run what needs a thread between the server's start and its end."""
     app.state.health = Health()
+    metrics.start(in_api_server=True)
     with ExitStack() as running:
         try:
             _start(running)

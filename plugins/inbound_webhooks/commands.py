@@ -279,6 +279,7 @@ def dispatcher_command(args: Namespace) -> None:
     """Dispatch, follow and tell until SIGINT or SIGTERM, and finish the batch at hand."""
     from airflow.providers_manager import ProvidersManager
 
+    from inbound_webhooks import metrics
     from inbound_webhooks.dispatch.service import DispatchService
     from inbound_webhooks.settings import Settings
 
@@ -290,6 +291,7 @@ def dispatcher_command(args: Namespace) -> None:
         service = DispatchService(Settings.load())
     except ConfigurationError as error:
         exit_with(WRONG_CALL, error.message)
+    metrics.start(in_api_server=False)
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: service.stop())
     service.run()

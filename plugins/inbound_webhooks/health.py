@@ -15,9 +15,6 @@ from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 
-MAX_COUNTED = 100_000
-"""The backlog is counted up to here."""
-
 SILENT_SECONDS = 60
 """A dispatcher that was not seen for so long is not at work."""
 
@@ -63,7 +60,7 @@ class Health:
     def _look(self) -> Report:
         try:
             with transaction() as connection:
-                backlog, oldest = queries.backlog(connection, MAX_COUNTED)
+                backlog, oldest = queries.backlog(connection)
                 seen_at = queries.dispatchers_seen(connection)
         except DatabaseUnavailable:
             return Report(503, {"status": "database_unavailable"})

@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from inbound_webhooks import metrics
 from inbound_webhooks.dispatch.clock import utc_now
 from inbound_webhooks.dispatch.dag_runs import DagRuns, run_id_of
 from inbound_webhooks.dispatch.loop import log_fault
@@ -21,7 +22,7 @@ from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagState
 from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
-from inbound_webhooks.storage.mails import write_mails
+from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome
 from inbound_webhooks.storage.queries import Claimed, State
 
@@ -55,7 +56,7 @@ class Dispatcher:
         log.info("dispatcher started action=dispatcher_started")
         while not self._stopping:
             self._wanted.clear()
-            self._presence.note()
+            self._show_life()
             if self._drained():
                 self._rest()
         self._presence.end()
@@ -67,7 +68,17 @@ class Dispatcher:
         while (left := until - time.monotonic()) > 0:
             if self._wanted.wait(min(left, HEARTBEAT_SECONDS)):
                 return
-            self._presence.note()
+            self._show_life()
+
+    def _show_life(self) -> None:
+        if not self._presence.note() or not metrics.are_on():
+            return
+        try:
+            with transaction() as connection:
+                backlog, _ = queries.backlog(connection)
+        except DatabaseUnavailable:
+            return  # logged there; the next sign of life brings the next figure
+        metrics.gauge("backlog", backlog)
 
     def dispatch_due(self) -> int:
         """Handle one batch of due deliveries; return how many there were.
@@ -119,6 +130,8 @@ class Dispatcher:
             states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
             dispatched = make(session, batch, states)
         for delivery in dispatched:
+            metrics.count("dispatched")
+            metrics.timing("dispatch_delay", self._now() - delivery.received_at)
             log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
         return len(batch)
 
@@ -173,12 +186,14 @@ class Dispatcher:
             values |= {"state": State.UNDELIVERABLE, "finished_at": now}
         queries.mark(session.connection(), delivery.id, values)
         if again_at is None:
-            write_mails(
+            metrics.count(f"outcome.{State.UNDELIVERABLE}")
+            written = write_mails(
                 session.connection(),
                 [_undeliverable(delivery, error, now)],
                 at=now,
                 digest_window_seconds=self._digest_window_seconds,
             )
+            metrics.count(f"mails.{MailState.WAITING}", written)
         log.warning(
             "delivery not dispatched action=%s delivery=%s dag=%s attempts=%d reason=%s",
             "undeliverable" if again_at is None else "retry",

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from inbound_webhooks import metrics
 from inbound_webhooks.dispatch.clock import utc_now
 from inbound_webhooks.dispatch.dag_runs import DagRuns, RunSeen
 from inbound_webhooks.dispatch.loop import log_fault
@@ -20,7 +21,7 @@ from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import outcomes
 from inbound_webhooks.storage.database import begin_writing, session_transaction
-from inbound_webhooks.storage.mails import write_mails
+from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Followed, Outcome
 from inbound_webhooks.storage.queries import State
 
@@ -114,8 +115,12 @@ class Follower:
             if reopened:
                 outcomes.reopen(connection, reopened)
             outcomes.record(connection, ended)
-            write_mails(connection, ended, at=self._now(), digest_window_seconds=self._window_seconds)
+            written = write_mails(
+                connection, ended, at=self._now(), digest_window_seconds=self._window_seconds
+            )
+        metrics.count(f"mails.{MailState.WAITING}", written)
         for outcome in ended:
+            metrics.count(f"outcome.{outcome.state}")
             log.info("run ended action=outcome delivery=%s state=%s", outcome.delivery_id, outcome.state)
         return len(ours)
 

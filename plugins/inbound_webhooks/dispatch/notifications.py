@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
+from inbound_webhooks import metrics
 from inbound_webhooks.dispatch.clock import utc_now
 from inbound_webhooks.dispatch.loop import log_fault
 from inbound_webhooks.dispatch.mail_text import MAX_LISTED, MailTemplates
@@ -54,6 +55,7 @@ class Mailer:
             self._record_failure(mail, MailError(f"The mail could not be sent ({type(error).__name__})."))
             return False
         self._record(mail, state=MailState.SENT, next_attempt_at=None, sent_at=self._now(), error=None)
+        metrics.count(f"mails.{MailState.SENT}")
         log.info("mail sent action=mail_sent mail=%s webhook=%s", mail.id, mail.webhook_id)
         return True
 
@@ -79,6 +81,8 @@ class Mailer:
         if again_at is None:
             state = MailState.REFUSED if error.permanent else MailState.GIVEN_UP
         self._record(mail, state=state, next_attempt_at=again_at, error=error.message[:MAX_ERROR_CHARS])
+        if again_at is None:
+            metrics.count(f"mails.{state}")
         log.warning("mail not sent action=mail_%s mail=%s attempts=%d", state, mail.id, mail.attempts)
 
     def _record(self, mail: Mail, **values: Any) -> None:

@@ -19,6 +19,9 @@ from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers
 KEPT_REJECTIONS = 50
 """Newest rejections of a webhook that are kept."""
 
+MAX_COUNTED = 100_000
+"""Deliveries that are counted where a figure of the backlog is wanted."""
+
 
 class State:
     """The states of a delivery."""
@@ -355,10 +358,10 @@ def count_accepted(connection: Connection, limit: int) -> int:
     return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
 
 
-def backlog(connection: Connection, limit: int) -> tuple[int, datetime | None]:
-    """How many deliveries wait for their run, counted up to a limit, and when the oldest of them came."""
+def backlog(connection: Connection) -> tuple[int, datetime | None]:
+    """How many deliveries wait for their run, counted up to MAX_COUNTED, and when the oldest of them came."""
     waiting = select(tables.delivery.c.received_at).where(tables.delivery.c.state == State.ACCEPTED)
-    counted = waiting.limit(limit).subquery()
+    counted = waiting.limit(MAX_COUNTED).subquery()
     count, oldest = connection.execute(select(func.count(), func.min(counted.c.received_at))).one()
     return count, oldest
 
