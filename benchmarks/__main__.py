@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from benchmarks import dispatching, door_times, posts, report, signed_posts, until_run
+from benchmarks import dispatching, door_times, posts, report, retention, signed_posts, until_run
 from benchmarks.figures import Row
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.site import Site, built
@@ -43,12 +43,15 @@ def _measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     signed, signed_notes = signed_posts.measure(site, scale)
     _say("what the door turns away")
     turned_away = door_times.measure(site, scale)
+    _say("retention")
+    retained, retention_notes = retention.measure(site, scale)
     client = posts.client_limit(site.webhook(0), scale)
-    return [*rows, *with_dispatcher, *dispatched, *waits, *signed, *turned_away, client], [
+    return [*rows, *with_dispatcher, *dispatched, *waits, *signed, *turned_away, *retained, client], [
         *notes,
         *more_notes,
         *dispatch_notes,
         *signed_notes,
+        *retention_notes,
     ]
 
 

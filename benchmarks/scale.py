@@ -23,6 +23,8 @@ class Scale:
     paced_posts_a_second: int
     wrong_posts: int
     """Requests of each kind that the door turns away."""
+    retained: int
+    """Old deliveries that the retention takes away."""
 
 
 FULL = Scale(
@@ -36,6 +38,7 @@ FULL = Scale(
     paced_posts=600,
     paced_posts_a_second=20,
     wrong_posts=500,
+    retained=1_000_000,
 )
 QUICK = Scale(
     rounds=1,
@@ -48,4 +51,5 @@ QUICK = Scale(
     paced_posts=40,
     paced_posts_a_second=20,
     wrong_posts=100,
+    retained=20_000,
 )

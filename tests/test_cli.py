@@ -59,12 +59,15 @@ def test_create_stores_all_that_it_is_told(webhooks, sqlite_database, tmp_path):
         *("create", "shop", "--dag-id", "orders", "--disabled", "--response-status", "201"),
         *("--map", "a=${Webhook::Body.a}", "--map", "b = x=y"),
         *("--response-content-type", "text/plain", "--response-template", f"@{template}"),
+        *("--notify-success", "a@example.com", "--notify-failure", "b@example.com, c@example.com"),
     )
     made = definitions.get("shop")
     assert done.status == 0
     assert dict(made.mapping) == {"a": "${Webhook::Body.a}", "b": " x=y"}
     assert (made.enabled, made.response_status) == (False, 201)
     assert (made.response_content_type, made.response_template) == ("text/plain", "got ${Webhook::Body.a}")
+    assert made.notify_success == ("a@example.com",)
+    assert made.notify_failure == ("b@example.com", "c@example.com")
 
 
 def test_create_warns_beside_its_output(webhooks, sqlite_database):
@@ -81,6 +84,7 @@ WRONG_CALLS = {
     "an expression": ("create", "x", "--dag-id", "orders", "--map", "a=${Webhook::No}"),
     "a template": ("create", "x", "--dag-id", "orders", "--response-template", "{"),
     "a content type": ("create", "x", "--dag-id", "orders", "--response-content-type", "text/html"),
+    "an address": ("create", "x", "--dag-id", "orders", "--notify-failure", "nobody"),
     "a status": ("create", "x", "--dag-id", "orders", "--response-status", "500"),
     "a file that is not there": ("create", "x", "--dag-id", "orders", "--response-template", "@/no/file"),
     "a folder": ("try", "orders of the shop", "--data", "@/"),
@@ -113,6 +117,7 @@ def test_a_wrong_call_ends_with_2_and_one_line(webhooks, orders, monkeypatch, ca
         ("deliveries", "nobody"),
         ("try", "nobody"),
         ("replay", "0" * 32),
+        ("delivery", "0" * 32),
     ],
     ids=lambda call: call[0],
 )
@@ -215,6 +220,44 @@ def test_deliveries_are_listed_newest_first_by_state_and_number(webhooks, orders
     done = webhooks("deliveries", orders.name, "--state", "accepted", "--limit", "2", "-o", "json")
     assert [found["id"] for found in done.json] == ids[:0:-1]
     assert {found["state"] for found in done.json} == {"accepted"}
+
+
+def test_delivery_tells_what_came_in_what_ran_how_it_ended_and_who_was_told(webhooks, database):
+    from inbound_webhooks.storage import outcomes
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.mails import write_mails
+    from tests.dispatch.test_notifications import outcome
+
+    hook = store_webhook(notify_failure=["ops@example.com"])
+    headers = '[["Authorization", "***"], ["Content-Type", "application/json"]]'
+    stored = store_delivery(hook, headers=headers, query_string="a=b", body=b'{"number": 1}', conf='{"n": 1}')
+    ended = outcome(hook, delivery_id=stored, run_id=f"webhook__{stored}")
+    with transaction() as connection:
+        outcomes.record(connection, [ended])
+        connection.exec_driver_sql(f"UPDATE inbound_webhook_delivery SET run_id = '{ended.run_id}'")
+        write_mails(connection, [ended], at=now(), digest_window_seconds=60)
+    told = webhooks("delivery", stored, "-o", "json").json
+    assert (told["state"], told["conf"], told["request"]["query"]) == ("failed", {"n": 1}, "a=b")
+    assert (told["request"]["body"], told["request"]["headers"][0]) == (
+        '{"number": 1}',
+        ["Authorization", "***"],
+    )
+    assert told["run"]["page"].endswith(f"/dags/orders/runs/webhook__{stored}")
+    assert (told["run"]["duration_seconds"], told["run"]["failed_tasks"][0]["task_id"]) == (125, "work")
+    assert [(mail["recipient"], mail["state"]) for mail in told["mails"]] == [("ops@example.com", "waiting")]
+
+
+@pytest.mark.parametrize("output", ["table", "yaml", "plain"])
+def test_delivery_has_each_output(webhooks, orders, output):
+    stored = store_delivery(orders, body=b"\x00\xff", next_attempt_at=None)
+    done = webhooks("delivery", stored, "-o", output)
+    assert (done.status, stored in done.out) == (0, True)
+
+
+def test_delivery_without_its_body_says_so(webhooks, orders):
+    stored = store_delivery(orders, body=b"", body_stored=False)
+    told = webhooks("delivery", stored, "-o", "json").json
+    assert (told["request"]["body"], told["request"]["body_bytes"]) == (None, None)
 
 
 # --- changing -------------------------------------------------------------------------------

@@ -47,6 +47,8 @@ def test_a_webhook_is_stored_as_it_was_drafted(database):
         response_content_type="text/plain",
         response_template="thanks",
         response_status=201,
+        notify_success=("a@example.com",),
+        notify_failure=("b@mail.internal", "c@example.com"),
     )
     assert definitions.get(made.id) == made
     assert definitions.get(made.name) == made
@@ -71,6 +73,13 @@ def test_a_webhook_is_stored_as_it_was_drafted(database):
         ({"mapping": {" ": "1"}}, "mapping"),
         ({"response_template": '{"a": '}, "JSON"),
         ({"response_template": "{{ body"}, "line 1"),
+        ({"notify_success": ["nobody"]}, "notify on success: 'nobody'"),
+        ({"notify_failure": ["a@b.example", "two@at@b.example"]}, "notify on failure: 'two@at"),
+        ({"notify_failure": ["a@b.example, c@d.example"]}, "notify on failure"),
+        ({"notify_failure": ["a@b.example\r\nBcc: c@d.example"]}, "notify on failure"),
+        ({"notify_failure": ["ä@b.example"]}, "not ASCII"),
+        ({"notify_failure": ["a@b.example", "a@b.example"]}, "twice"),
+        ({"notify_failure": [f"a{n}@b.example" for n in range(51)]}, "more than 50"),
     ],
     ids=lambda value: "" if isinstance(value, str) else "-".join(value),
 )

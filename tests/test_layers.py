@@ -12,12 +12,13 @@ ROOT = Path(__file__).parent.parent / "plugins" / PACKAGE
 
 LAYERS = (
     {"errors"},
-    {"settings", "event"},
+    {"settings", "event", "metrics"},
     {"presets"},
     {"storage"},
+    {"health"},
     {"receiver", "dispatch"},
-    {"sender_settings"},
-    {"definitions"},
+    {"sender_settings", "recipients"},
+    {"definitions", "delivery_story"},
     {"console"},
     {"web", "api", "commands", "sender_commands"},
     {"cli"},

@@ -97,7 +97,7 @@ def store_deliveries(
 
 
 def rows(table_name: str) -> list[Any]:
-    """All rows of ``webhook``, ``token``, ``delivery`` or ``rejection``, in the order of their ids."""
+    """All rows of one of our tables, in the order of their ids: rows("delivery")."""
     from airflow import settings
 
     from inbound_webhooks.storage import tables
@@ -134,3 +134,48 @@ def audit_rows() -> list[Any]:
     query = table.select().where(table.c.event.like("webhook.%")).order_by(table.c.id)
     with settings.engine.connect() as connection:
         return list(connection.execute(query))
+
+
+def change_run(run_id: str, **columns: Any) -> None:
+    """Write columns of a DAG run: state, start_date, end_date."""
+    from airflow.models.dagrun import DagRun
+
+    table = DagRun.__table__
+    _execute(table.update().where(table.c.run_id == run_id).values(columns))
+
+
+def delete_run(run_id: str) -> None:
+    """Take a DAG run away, as a person or Airflow's clean-up does."""
+    from airflow import settings
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy import select
+
+    with settings.NonScopedSession() as session, session.begin():
+        session.delete(session.scalar(select(DagRun).where(DagRun.run_id == run_id)))
+
+
+def change_tasks(run_id: str, **columns: Any) -> None:
+    """Write columns of all task instances of a run: state, try_number, end_date."""
+    from airflow.models.taskinstance import TaskInstance
+
+    table = TaskInstance.__table__
+    _execute(table.update().where(table.c.run_id == run_id).values(columns))
+
+
+def listed(mail_id: str) -> list[str]:
+    """The ids of the deliveries that a mail tells of, in its order."""
+    from airflow import settings
+
+    from inbound_webhooks.storage import tables
+
+    table = tables.mail_delivery
+    query = table.select().where(table.c.mail_id == mail_id).order_by(table.c.position)
+    with settings.engine.connect() as connection:
+        return [row.delivery_id for row in connection.execute(query)]
+
+
+def _execute(statement: Any) -> None:
+    from airflow import settings
+
+    with settings.engine.begin() as connection:
+        connection.execute(statement)

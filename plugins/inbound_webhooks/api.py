@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
 import anyio.to_thread
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
 
-from inbound_webhooks.dispatch.dispatcher import Dispatcher
-from inbound_webhooks.dispatch.public_keys import KeyRefresher
-from inbound_webhooks.dispatch.threads import start
+from inbound_webhooks import metrics
+from inbound_webhooks.dispatch.service import DispatchService
 from inbound_webhooks.errors import ConfigurationError
+from inbound_webhooks.health import Health
 from inbound_webhooks.receiver.door import door
+from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 
 log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
-async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run what needs a thread between the server's start and its end."""
+    app.state.health = Health()
+    metrics.start(in_api_server=True)
     with ExitStack() as running:
         try:
             _start(running)
@@ -37,11 +42,21 @@ def _start(running: ExitStack) -> None:
     running.callback(receiver.rejections.stop)
     if not receiver.settings.dispatcher_enabled:
         return
-    dispatcher = Dispatcher(receiver.settings)
-    receiver.inbox.on_accepted(dispatcher.wake)
-    start(dispatcher, "dispatcher", running)
-    start(KeyRefresher(), "keys", running)
+    service = DispatchService(receiver.settings)
+    receiver.inbox.on_accepted(service.wake)
+    thread = threading.Thread(target=service.run, name="inbound-webhooks-dispatcher", daemon=True)
+    thread.start()
+    # It ends after the batch at hand, which waits for a lock no longer than LOCK_TIMEOUT_SECONDS.
+    running.callback(thread.join, 2 * LOCK_TIMEOUT_SECONDS)
+    running.callback(service.stop)
 
 
 # No pages of its own: documentation of the interface comes with the interface.
 app = FastAPI(title="Inbound webhooks", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+
+
+@app.get("/health")
+async def health(request: Request) -> JSONResponse:
+    """For monitors: 200, or 503 where no dispatcher is at work or the database is away; no login."""
+    report = await request.app.state.health.report()
+    return JSONResponse(report.document, report.status, headers={"Cache-Control": "no-store"})

@@ -72,6 +72,12 @@ ARG_GRACE = Arg(
 ARG_ONE_SECRET = Arg(
     ("--secret",), metavar="[PURPOSE=]@FILE|-|env:NAME", help="Rotate this secret instead of the URL"
 )
+ARG_NOTIFY_SUCCESS = Arg(
+    ("--notify-success",), metavar="A@B,…", help="Addresses that get a mail of each run that succeeds"
+)
+ARG_NOTIFY_FAILURE = Arg(
+    ("--notify-failure",), metavar="A@B,…", help="Addresses that get mails of runs that fail or cannot start"
+)
 ARG_DISABLED = Arg(("--disabled",), action="store_true", help="Create it disabled")
 ARG_YES = Arg(("--yes",), action="store_true", help="Do not ask")
 ARG_STATE = Arg(("--state",), metavar="STATE", help="Only deliveries in this state")
@@ -104,7 +110,8 @@ COMMANDS = (
         ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP,
         ARG_PRESET, ARG_SECRET, ARG_REFRESH_KEYS, ARG_PROOF,
         ARG_EVENT, ARG_FILTER, ARG_DEDUP, ARG_ALLOW, ARG_MAX_PER_SECOND,
-        ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS, ARG_DISABLED, ARG_OUTPUT,
+        ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS,
+        ARG_NOTIFY_SUCCESS, ARG_NOTIFY_FAILURE, ARG_DISABLED, ARG_OUTPUT,
     ),
     _action("list", "List all webhooks", ARG_OUTPUT),
     _action("show", "Show one webhook, its URL and its last rejections", ARG_NAME, ARG_OUTPUT),
@@ -115,6 +122,9 @@ COMMANDS = (
     _action("rotate", "Give a webhook a new URL, or a new secret", ARG_NAME, ARG_GRACE, ARG_ONE_SECRET),
     _action("presets", "List the kinds of senders, or show all about one", ARG_PRESET_NAME, ARG_OUTPUT),
     _action("deliveries", "List deliveries", ARG_OPTIONAL_NAME, ARG_STATE, ARG_LIMIT, ARG_OUTPUT),
+    _action(
+        "delivery", "Show what came in, what ran, how it ended and who was told", ARG_DELIVERY_ID, ARG_OUTPUT
+    ),
     _action("replay", "Accept a stored delivery once more", ARG_DELIVERY_ID, ARG_REMAP, ARG_OUTPUT),
     _action(
         "try",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from inbound_webhooks.console import (
@@ -67,6 +67,8 @@ def show_command(args: Namespace) -> None:
         "response_status": webhook.response_status,
         "disabled_status": webhook.disabled_status,
         "invalid_status": webhook.invalid_status,
+        "notify_success": list(webhook.notify_success),
+        "notify_failure": list(webhook.notify_failure),
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,
@@ -136,6 +138,14 @@ def deliveries_command(args: Namespace) -> None:
 
 
 @handler
+def delivery_command(args: Namespace) -> None:
+    """Show one delivery."""
+    from inbound_webhooks.delivery_story import delivery_story
+
+    print_data(delivery_story(args.delivery_id), args.output)
+
+
+@handler
 def replay_command(args: Namespace) -> None:
     """Accept a stored delivery once more."""
     from inbound_webhooks.receiver.door import door
@@ -169,24 +179,25 @@ def rotate_fernet_key_command(args: Namespace) -> None:
 
 
 def dispatcher_command(args: Namespace) -> None:
-    """Dispatch until SIGINT or SIGTERM, and finish the batch at hand."""
+    """Dispatch, follow and tell until SIGINT or SIGTERM, and finish the batch at hand."""
     from airflow.providers_manager import ProvidersManager
 
-    from inbound_webhooks.dispatch.dispatcher import Dispatcher
-    from inbound_webhooks.dispatch.public_keys import KeyRefresher
-    from inbound_webhooks.dispatch.threads import start
+    from inbound_webhooks import metrics
+    from inbound_webhooks.dispatch.service import DispatchService
     from inbound_webhooks.settings import Settings
 
+    # As Airflow's own servers do: connections that stand in the database only, the mail server's among them,
+    # are for those alone.
+    os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     ProvidersManager().initialize_providers_configuration()
     try:
-        dispatcher = Dispatcher(Settings.load())
+        service = DispatchService(Settings.load())
     except ConfigurationError as error:
         exit_with(WRONG_CALL, error.message)
+    metrics.start(in_api_server=False)
     for signal_number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signal_number, lambda *_: dispatcher.stop())
-    with ExitStack() as running:
-        start(KeyRefresher(), "keys", running)
-        dispatcher.run()
+        signal.signal(signal_number, lambda *_: service.stop())
+    service.run()
 
 
 def _set_enabled(name: str, enabled: bool) -> None:
@@ -213,6 +224,7 @@ def _delivery(row: Any) -> dict[str, Any]:
         "state": row.state,
         "received_at": row.received_at.isoformat(),
         "run_id": row.run_id,
+        "finished_at": row.finished_at.isoformat() if row.finished_at else None,
         "attempts": row.attempts,
         "replay_of": row.replay_of,
         "error": row.error,

@@ -92,6 +92,13 @@ def parse_json(option: str, text: str) -> Any:
     return value
 
 
+def parse_list(text: str | None) -> list[str] | None:
+    """What stands between commas; None stays None."""
+    if text is None:
+        return None
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def parse_header(text: str) -> tuple[str, str]:
     """``Name: value``."""
     name, colon, value = text.partition(":")

@@ -16,6 +16,7 @@ from inbound_webhooks.errors import InvalidDefinition, WebhookExists, WebhookNot
 from inbound_webhooks.event.response import CONTENT_TYPES
 from inbound_webhooks.event.signature import DEFAULT_PURPOSE
 from inbound_webhooks.receiver.definition import compile_definition
+from inbound_webhooks.recipients import check_recipients
 from inbound_webhooks.sender_settings import (
     NewSecret,
     check_complete,
@@ -123,6 +124,8 @@ def check(webhook: Webhook) -> None:
         raise InvalidDefinition("response content type", f"it is none of {', '.join(CONTENT_TYPES)}")
     if webhook.max_per_second is not None and not 1 <= webhook.max_per_second <= MAX_PER_SECOND:
         raise InvalidDefinition("requests per second", f"it is not between 1 and {MAX_PER_SECOND}")
+    check_recipients("notify on success", webhook.notify_success)
+    check_recipients("notify on failure", webhook.notify_failure)
     compile_definition(webhook)
 
 

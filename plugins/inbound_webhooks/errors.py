@@ -261,3 +261,18 @@ class RunRefused(DispatchError):
     """The DAG does not take this run."""
 
     permanent = True
+
+
+# --- a mail that does not go out ------------------------------------------------------------
+
+
+class MailError(WebhookError):
+    """The mail could not be sent."""
+
+    permanent = False
+
+
+class MailRefused(MailError):
+    """The mail server refuses this mail for good."""
+
+    permanent = True

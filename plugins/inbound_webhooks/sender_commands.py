@@ -13,6 +13,7 @@ from inbound_webhooks.console import (
     exit_with,
     handler,
     parse_json,
+    parse_list,
     parse_mapping,
     print_data,
     print_hint,
@@ -92,6 +93,8 @@ def _given_fields(args: Namespace) -> dict[str, Any]:
         "response_content_type": args.response_content_type,
         "response_template": read_text(args.response_template),
         "response_status": args.response_status,
+        "notify_success": parse_list(args.notify_success),
+        "notify_failure": parse_list(args.notify_failure),
     }
     return {name: value for name, value in fields.items() if value is not None}
 

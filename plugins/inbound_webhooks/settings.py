@@ -87,6 +87,33 @@ class Settings:
         "How often the dispatcher looks for deliveries that other processes accepted, in seconds.",
         minimum=0.05,
     )
+    outcome_poll_seconds: float = _option(
+        2.0, "How often the dispatcher looks how the runs of deliveries ended, in seconds.", minimum=0.1
+    )
+    digest_window_seconds: float = _option(
+        300.0,
+        "After a mail about a failure, further failures of the same webhook within this time, in seconds, "
+        "are told in one mail at its end; 0: a mail for each.",
+        minimum=0,
+    )
+    email_subject: str = _option(
+        "",
+        "Jinja template of the subject of mails about runs that succeeded or failed. Empty: a short one.",
+    )
+    email_html: str = _option(
+        "", "Jinja template of the HTML of these mails; values are escaped. Empty: a table with links."
+    )
+
+    retention_days: float = _option(
+        30.0,
+        "Deliveries, rejections and mails older than this are deleted. Those that are not finished stay, "
+        "and deduplication keys are remembered for 7 days at least.",
+        minimum=0.01,
+    )
+    store_bodies: bool = _option(
+        True,
+        "Whether a delivery keeps the body of its request. Without one it is replayed with its conf only.",
+    )
 
     @classmethod
     def load(cls) -> Settings:
@@ -99,12 +126,17 @@ class Settings:
 
 def public_url(settings: Settings) -> str:
     """What stands before ``/webhook/…``: the setting, else Airflow's own address."""
-    from airflow.configuration import conf
-
     if settings.public_url:
         return settings.public_url.rstrip("/")
+    return airflow_url() + BLUEPRINT_PREFIX
+
+
+def airflow_url() -> str:
+    """Airflow's own address, without a slash at its end."""
+    from airflow.configuration import conf
+
     base = conf.get("api", "base_url", fallback="") or f"http://localhost:{conf.getint('api', 'port')}"
-    return base.rstrip("/") + BLUEPRINT_PREFIX
+    return str(base).rstrip("/")
 
 
 def option_descriptions() -> dict[str, dict[str, Any]]:

@@ -23,23 +23,8 @@ from tests.webhooks_builder import (
 AT = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
 
 
-class Clock:
-    """A time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.at = AT
-
-    def __call__(self) -> datetime:
-        return self.at
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def dispatcher(clock: Clock):
+def dispatcher(clock):
     """A dispatcher whose now is the clock; batches of five."""
     from inbound_webhooks.dispatch.dispatcher import Dispatcher
     from inbound_webhooks.settings import Settings

@@ -191,13 +191,3 @@ def test_a_sender_without_published_keys_cannot_have_them_fetched(sqlite_databas
 
     with pytest.raises(InvalidDefinition, match="publishes no keys"):
         store_webhook(preset="github", refresh_keys=True)
-
-
-def test_it_runs_until_it_is_stopped(sns, vendor, refresher):
-    import threading
-
-    thread = threading.Thread(target=refresher.run)
-    thread.start()
-    refresher.stop()
-    thread.join(5)
-    assert not thread.is_alive()

@@ -48,3 +48,13 @@ def test_what_can_heal_is_tried_for_about_half_a_day(error):
     attempts = range(1, len(RETRY_DELAYS_SECONDS) + 1)
     whole = sum((next_attempt_at(NOW, n, error) - NOW for n in attempts), timedelta())
     assert whole == timedelta(hours=11, seconds=3112)
+
+
+def test_a_mail_is_tried_for_about_a_day():
+    from inbound_webhooks.event.retry import MAIL_DELAYS_SECONDS, next_mail_at
+
+    assert 23 * 3600 < sum(MAIL_DELAYS_SECONDS) < 25 * 3600
+    now = datetime(2030, 1, 1, tzinfo=timezone.utc)
+    assert next_mail_at(now, 1) == now + timedelta(seconds=30)
+    assert next_mail_at(now, len(MAIL_DELAYS_SECONDS)) == now + timedelta(hours=1)
+    assert next_mail_at(now, len(MAIL_DELAYS_SECONDS) + 1) is None

@@ -9,6 +9,7 @@ from tests.webhooks_builder import (
     audit_rows,
     change_webhook,
     delivery,
+    now,
     rows,
     states,
     store_delivery,
@@ -114,3 +115,56 @@ def test_a_body_over_todays_limit_is_not_replayed_with_a_reason(orders, asgi, re
     configure(max_body_bytes=1000)
     with pytest.raises(WebhookError):
         replay(rows("delivery")[-1].id)
+
+
+# --- without bodies, and with deduplication -------------------------------------------------
+
+
+def test_without_stored_bodies_a_delivery_keeps_none_and_is_replayed_as_then(orders, asgi, configure):
+    configure(store_bodies=False)
+    asgi.post(orders.path, b'{"number": 1}')
+    (first,) = rows("delivery")
+    assert (first.body, first.body_stored, first.conf) == (b"", False, '{"number":1}')
+    again = delivery(replay(first.id).id)
+    assert (again.conf, again.state, again.body_stored) == ('{"number":1}', "accepted", False)
+
+
+def test_without_its_body_a_delivery_is_not_mapped_anew_and_says_so(orders, asgi, configure):
+    from inbound_webhooks.errors import NotReplayable
+
+    configure(store_bodies=False)
+    asgi.post(orders.path, b'{"number": 1}')
+    with pytest.raises(NotReplayable, match="store_bodies"):
+        replay(rows("delivery")[0].id, remap=True)
+
+
+def test_without_its_body_a_refused_delivery_cannot_be_replayed_and_says_so(orders, asgi, configure):
+    from inbound_webhooks.errors import NotReplayable
+
+    configure(store_bodies=False)
+    assert asgi.post(orders.path, SENT).status == 422
+    with pytest.raises(NotReplayable, match="no conf"):
+        replay(rows("delivery")[0].id)
+    assert states() == ["refused"]
+
+
+@pytest.mark.parametrize("remap", [False, True])
+def test_a_deduplication_key_never_stops_a_replay(asgi, orders, remap):
+    change_webhook(orders.id, dedup="${Webhook::Body.number}")
+    asgi.post(orders.path, b'{"number": 1}')
+    first = rows("delivery")[0].id
+    replays = [replay(first, remap=remap).id for _ in range(2)]
+    assert states() == ["accepted"] * 3
+    assert {delivery(again).replay_of for again in replays} == {first}
+    assert asgi.post(orders.path, b'{"number": 1}').status == 202
+    assert len(rows("delivery")) == 3
+
+
+def test_a_replay_of_what_has_ended_begins_anew(database):
+    hook = store_webhook()
+    ended = {"state": "failed", "run_id": "of then", "failed_tasks": "[]", "finished_at": now()}
+    first = store_delivery(hook, run_started_at=now(), **ended)
+    again = delivery(replay(first).id)
+    assert (again.state, again.run_id, again.finished_at, again.run_started_at, again.failed_tasks) == (
+        *("accepted", None, None, None, None),
+    )

@@ -6,24 +6,51 @@ import json
 import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 from airflow.exceptions import AirflowException, ParamValidationError
 from airflow.models.dagrun import DagRun, DagRunNote
-from airflow.utils.state import DagRunState
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.state import DagRunState, TaskInstanceState
 from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused
 from inbound_webhooks.storage.dags import DagCache, DagState, dag_states
+from inbound_webhooks.storage.outcomes import FailedTask
 from inbound_webhooks.storage.queries import Claimed
 
 log = logging.getLogger(__name__)
 
 DAG_RECHECK_SECONDS = 0.5
 MAX_REASON_CHARS = 1_000
+MAX_FAILED_TASKS = 50
+
+RunKey = tuple[str, str]
+"""DAG id and run id."""
+
+
+@dataclass(frozen=True)
+class RunSeen:
+    """A run as it was a moment ago."""
+
+    state: str
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more happens unless somebody clears it."""
+        return self.state in (DagRunState.SUCCESS, DagRunState.FAILED)
+
+    @property
+    def has_succeeded(self) -> bool:
+        """Whether it ended well."""
+        return self.state == DagRunState.SUCCESS
 
 
 class DagRuns:
@@ -71,6 +98,33 @@ class DagRuns:
         """Whether there is a run with the delivery's run id already."""
         where = (DagRun.dag_id == delivery.dag_id, DagRun.run_id == run_id_of(delivery))
         return session.scalar(select(DagRun.id).where(*where)) is not None
+
+    def look_up(self, session: Session, keys: Sequence[RunKey]) -> dict[RunKey, RunSeen]:
+        """Those of the runs that there are."""
+        found: dict[RunKey, RunSeen] = {}
+        # One query for each DAG: Airflow's index begins with the DAG's id.
+        for dag_id, of_dag in groupby(sorted(keys), key=lambda key: key[0]):
+            rows = session.execute(
+                select(DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.end_date).where(
+                    DagRun.dag_id == dag_id, DagRun.run_id.in_([run_id for _, run_id in of_dag])
+                )
+            )
+            found |= {(dag_id, row[0]): RunSeen(*row[1:]) for row in rows}
+        return found
+
+    def failed_tasks(self, session: Session, dag_id: str, run_id: str) -> tuple[FailedTask, ...]:
+        """The tasks of a run that failed, in the order in which they did."""
+        rows = session.execute(
+            select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.try_number)
+            .where(
+                TaskInstance.dag_id == dag_id,
+                TaskInstance.run_id == run_id,
+                TaskInstance.state == TaskInstanceState.FAILED,
+            )
+            .order_by(TaskInstance.end_date, TaskInstance.task_id, TaskInstance.map_index)
+            .limit(MAX_FAILED_TASKS)
+        )
+        return tuple(FailedTask(*row) for row in rows)
 
     def note(self, session: Session, deliveries: Sequence[Claimed], at: datetime) -> None:
         """Write a note on the runs of deliveries that were just made: which webhook, which delivery."""

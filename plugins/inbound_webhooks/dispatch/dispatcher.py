@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
-import traceback
+import time
 from collections.abc import Callable
-from datetime import datetime, timezone
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from inbound_webhooks import metrics
+from inbound_webhooks.dispatch.clock import utc_now
 from inbound_webhooks.dispatch.dag_runs import DagRuns, run_id_of
+from inbound_webhooks.dispatch.loop import log_fault
+from inbound_webhooks.dispatch.presence import HEARTBEAT_SECONDS, Presence
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagState
 from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
+from inbound_webhooks.storage.mails import MailState, write_mails
+from inbound_webhooks.storage.outcomes import Outcome
 from inbound_webhooks.storage.queries import Claimed, State
 
 log = logging.getLogger(__name__)
@@ -27,12 +32,12 @@ log = logging.getLogger(__name__)
 class Dispatcher:
     """Any number may run at once, in any process; each delivery becomes one run."""
 
-    def __init__(
-        self, settings: Settings, *, now: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
-    ) -> None:
+    def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self._batch_size = settings.dispatcher_batch_size
         self._poll_seconds = settings.dispatcher_poll_seconds
+        self._digest_window_seconds = settings.digest_window_seconds
         self._now = now
+        self._presence = Presence()
         self._dag_runs = DagRuns()
         self._wanted = threading.Event()
         self._stopping = False
@@ -51,10 +56,29 @@ class Dispatcher:
         log.info("dispatcher started action=dispatcher_started")
         while not self._stopping:
             self._wanted.clear()
-            if not self._drained():
-                continue
-            self._wanted.wait(self._poll_seconds)
+            self._show_life()
+            if self._drained():
+                self._rest()
+        self._presence.end()
         log.info("dispatcher stopped action=dispatcher_stopped")
+
+    def _rest(self) -> None:
+        """Wait until there is work or it is time to look for some, with signs of life meanwhile."""
+        until = time.monotonic() + self._poll_seconds
+        while (left := until - time.monotonic()) > 0:
+            if self._wanted.wait(min(left, HEARTBEAT_SECONDS)):
+                return
+            self._show_life()
+
+    def _show_life(self) -> None:
+        if not self._presence.note() or not metrics.are_on():
+            return
+        try:
+            with transaction() as connection:
+                backlog, _ = queries.backlog(connection)
+        except DatabaseUnavailable:
+            return  # logged there; the next sign of life brings the next figure
+        metrics.gauge("backlog", backlog)
 
     def dispatch_due(self) -> int:
         """Handle one batch of due deliveries; return how many there were.
@@ -84,7 +108,7 @@ class Dispatcher:
         except DatabaseUnavailable:
             return True  # logged where it was noticed; the next poll tries again
         except Exception as error:  # noqa: BLE001 - one bad round must not end the only dispatcher
-            _log_fault("round", error)
+            log_fault("round", error)
             return True
 
     def _dispatch(self, webhook_ids: set[str], now: datetime) -> int:
@@ -106,6 +130,8 @@ class Dispatcher:
             states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
             dispatched = make(session, batch, states)
         for delivery in dispatched:
+            metrics.count("dispatched")
+            metrics.timing("dispatch_delay", self._now() - delivery.received_at)
             log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
         return len(batch)
 
@@ -140,8 +166,7 @@ class Dispatcher:
                 failure = _unforeseen(delivery, error)
             else:
                 continue
-            outcome = self._failure(delivery, failure, self._now())
-            queries.mark(session.connection(), delivery.id, outcome)
+            self._record_failure(session, delivery, failure)
         return dispatched
 
     def _adopt(self, session: Session, delivery: Claimed) -> bool:
@@ -152,9 +177,23 @@ class Dispatcher:
         queries.mark_dispatched(session.connection(), run_ids, attempts, self._now())
         return True
 
-    def _failure(self, delivery: Claimed, error: DispatchError, now: datetime) -> dict[str, Any]:
-        attempts = delivery.attempts + 1
+    def _record_failure(self, session: Session, delivery: Claimed, error: DispatchError) -> None:
+        """Write when it is tried again, or that it never is, which is told like a run that failed."""
+        now, attempts = self._now(), delivery.attempts + 1
         again_at = next_attempt_at(now, attempts, error)
+        values = {"attempts": attempts, "next_attempt_at": again_at, "error": error.message}
+        if again_at is None:
+            values |= {"state": State.UNDELIVERABLE, "finished_at": now}
+        queries.mark(session.connection(), delivery.id, values)
+        if again_at is None:
+            metrics.count(f"outcome.{State.UNDELIVERABLE}")
+            written = write_mails(
+                session.connection(),
+                [_undeliverable(delivery, error, now)],
+                at=now,
+                digest_window_seconds=self._digest_window_seconds,
+            )
+            metrics.count(f"mails.{MailState.WAITING}", written)
         log.warning(
             "delivery not dispatched action=%s delivery=%s dag=%s attempts=%d reason=%s",
             "undeliverable" if again_at is None else "retry",
@@ -163,20 +202,23 @@ class Dispatcher:
             attempts,
             type(error).__name__,
         )
-        return {
-            "state": State.UNDELIVERABLE if again_at is None else State.ACCEPTED,
-            "attempts": attempts,
-            "next_attempt_at": again_at,
-            "error": error.message,
-        }
+
+
+def _undeliverable(delivery: Claimed, error: DispatchError, at: datetime) -> Outcome:
+    return Outcome(
+        delivery_id=delivery.id,
+        webhook_id=delivery.webhook_id,
+        webhook_name=delivery.webhook_name,
+        dag_id=delivery.dag_id,
+        run_id=None,
+        state=State.UNDELIVERABLE,
+        received_at=delivery.received_at,
+        started_at=None,
+        finished_at=at,
+        error=error.message,
+    )
 
 
 def _unforeseen(delivery: Claimed, error: Exception) -> DispatchError:
-    _log_fault(f"delivery {delivery.id}", error)
+    log_fault(f"delivery {delivery.id}", error)
     return DispatchError(f"The run could not be made ({type(error).__name__}).")
-
-
-def _log_fault(what: str, error: Exception) -> None:
-    # The message of a database error quotes values; where it happened does not.
-    places = "".join(traceback.format_tb(error.__traceback__))
-    log.error("dispatch fault action=dispatch_fault what=%s kind=%s\n%s", what, type(error).__name__, places)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
 from cryptography import x509
 
 from inbound_webhooks.dispatch.key_fetch import KeyFetch
-from inbound_webhooks.errors import ConfigurationError, DatabaseUnavailable, DefinitionError, KeyFetchFailed
+from inbound_webhooks.errors import DefinitionError, KeyFetchFailed
 from inbound_webhooks.event.public_keys import is_key_url, refreshes_keys, standing_key_url
 from inbound_webhooks.event.signature import RequiredProof, check_key, required_proof
 from inbound_webhooks.storage import queries
@@ -44,21 +43,6 @@ class KeyRefresher:
         self._fetch = fetch or KeyFetch()
         self._now = now
         self._failed_at: dict[str, datetime] = {}
-        self._stopping = threading.Event()
-
-    def stop(self) -> None:
-        """Let :meth:`run` end after the key at hand."""
-        self._stopping.set()
-
-    def run(self) -> None:
-        """Refresh until :meth:`stop`, whatever the database or the vendors do."""
-        while not self._stopping.wait(LOOK_SECONDS):
-            try:
-                self.refresh_due()
-            except (DatabaseUnavailable, ConfigurationError):
-                continue  # logged where it was noticed; the next round tries again
-            except Exception as error:  # noqa: BLE001 - one bad round must not end the refreshing
-                log.error("key refresh fault action=key_refresh_fault kind=%s", type(error).__name__)
 
     def refresh_due(self) -> int:
         """Fetch what is missing or old; return how many keys were saved."""

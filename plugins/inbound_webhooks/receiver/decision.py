@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import uuid6
@@ -23,10 +23,11 @@ from inbound_webhooks.storage.tables import EVENT_TYPE_CHARS
 
 @dataclass(frozen=True)
 class Decision:
-    """A delivery that is not stored yet, and the answer that goes with it."""
+    """A delivery that is not stored yet, the answer that goes with it, and why its content is refused."""
 
     delivery: Delivery
     answer: Answer
+    refusal: ContentRefused | None = None
 
 
 def decide(
@@ -80,7 +81,8 @@ def refuse(
     delivery_id = delivery_id or uuid6.uuid7().hex
     answer = answers.refused(error, definition.webhook, delivery_id)
     outcome = {"error": error.message, "event_type": event_type or None}
-    return _decision(definition, request, delivery_id, answer, State.REFUSED, **outcome)
+    decision = _decision(definition, request, delivery_id, answer, State.REFUSED, **outcome)
+    return replace(decision, refusal=error)
 
 
 def sources_of(webhook: Webhook, request: InboundRequest, content: bytes, delivery_id: str) -> DataSources:

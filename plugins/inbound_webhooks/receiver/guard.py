@@ -19,6 +19,7 @@ from urllib.parse import quote_from_bytes
 import anyio
 import anyio.to_thread
 
+from inbound_webhooks import metrics
 from inbound_webhooks.errors import (
     BodyIncomplete,
     BodyTimeout,
@@ -110,6 +111,7 @@ class WebhookGuard:
                 scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
                 await self._app(scope, _replay(b"".join(kept.chunks)), answering)
         except RequestError as error:
+            metrics.count_rejection(error)
             if admission is not None:
                 receiver.note_rejection(admission, error)
             await answering.give(answers.rejected(error))

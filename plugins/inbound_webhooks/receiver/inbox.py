@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -17,7 +18,8 @@ log = logging.getLogger(__name__)
 class Inbox:
     """Commits deliveries and tells whoever waits for accepted ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, store_bodies: bool = True) -> None:
+        self._store_bodies = store_bodies
         self._listeners: list[Callable[[], None]] = []
 
     def on_accepted(self, listener: Callable[[], None]) -> None:
@@ -35,6 +37,8 @@ class Inbox:
 
         :raises DatabaseUnavailable: nothing was written, as far as we know
         """
+        if not self._store_bodies:
+            delivery = replace(delivery, body=b"", body_stored=False)
         with committing() as connection:
             begin_writing(connection)
             if queries.locked_version(connection, delivery.webhook_id) != version:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from urllib.parse import parse_qsl
 
+from inbound_webhooks import metrics
 from inbound_webhooks.errors import (
     BodyTooLarge,
     ContentRefused,
@@ -69,7 +70,7 @@ class Receiver:
 
     def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings
-        self.inbox = Inbox()
+        self.inbox = Inbox(store_bodies=settings.store_bodies)
         self.rejections = RejectionLog()
         self.proxies = trusted_proxies(settings)
         self._public_url = public_url(settings)
@@ -100,14 +101,17 @@ class Receiver:
             return self._answer(admission, request)
         except Exception as error:  # noqa: BLE001 - what we did not foresee is our fault, not the sender's
             log_fault(error)
+            metrics.count_rejection(ReceiverFault())
             return answers.rejected(ReceiverFault())
 
     def _answer(self, admission: Admission, request: InboundRequest) -> Answer:
         try:
             if request.method == "POST":
+                metrics.count("received")
                 return self._accept(admission, request)
             return self._verify(admission, request)
         except RequestError as error:
+            metrics.count_rejection(error)
             self.note_rejection(admission, error)
             return answers.rejected(error)
 
@@ -218,8 +222,12 @@ class Receiver:
         if decision.delivery.state == State.ACCEPTED:
             self._limits.admit_backlog()
         stored_id = self.inbox.commit(decision.delivery, admission.webhook.version)
-        if stored_id is None or stored_id == decision.delivery.id:
-            return None if stored_id is None else decision.answer
+        if stored_id is None:
+            return None
+        if stored_id == decision.delivery.id:
+            _count(decision)
+            return decision.answer
+        metrics.count("duplicates")
         sources = sources_of(admission.webhook, request, content, stored_id)
         sources = sources.with_event_type(decision.delivery.event_type or "")
         return answers.duplicate(admission.definition, sources, decision.answer.status, stored_id)
@@ -273,6 +281,13 @@ class Receiver:
                 queries.touch(connection, credential, now)
         except DatabaseUnavailable:
             return  # logged there; the request itself is done, and its answer must say so
+
+
+def _count(decision: Decision) -> None:
+    if decision.refusal is not None:
+        metrics.count_rejection(decision.refusal)
+    else:
+        metrics.count(decision.delivery.state)
 
 
 def log_fault(error: Exception) -> None:

@@ -22,7 +22,8 @@ def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = Fa
     makes of the stored request.
 
     :raises DeliveryNotFound: there is no such delivery
-    :raises NotReplayable: its webhook is gone, disabled or just being changed, or today's mapping refuses it
+    :raises NotReplayable: its webhook is gone, disabled or just being changed, its body is needed and was not
+        stored, or today's mapping refuses it
     """
     with transaction() as connection:
         stored = queries.find_delivery(connection, delivery_id)
@@ -33,9 +34,10 @@ def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = Fa
         raise NotReplayable("The webhook of this delivery is deleted.")
     if not webhook.enabled:
         raise NotReplayable(f"The webhook {webhook.name!r} is disabled.")
-    again = (
-        _mapped_now(receiver, webhook, stored) if remap or stored.conf is None else _as_then(webhook, stored)
-    )
+    needs_body = remap or stored.conf is None
+    if needs_body and not stored.body_stored:
+        raise NotReplayable(_without_body(stored))
+    again = _mapped_now(receiver, webhook, stored) if needs_body else _as_then(webhook, stored)
     if receiver.inbox.commit(again, webhook.version, actor=actor) is None:
         raise NotReplayable("The webhook was changed at the same moment; try again.")
     return again
@@ -57,7 +59,16 @@ def _as_then(webhook: Webhook, stored: Delivery) -> Delivery:
         next_attempt_at=now,
         run_id=None,
         dispatched_at=None,
+        run_started_at=None,
+        finished_at=None,
+        failed_tasks=None,
     )
+
+
+def _without_body(stored: Delivery) -> str:
+    if stored.conf is None:
+        return "Its body was not stored (see store_bodies and retention_days), and it has no conf to replay."
+    return "Its body was not stored (see store_bodies): it can only be replayed with the conf of then."
 
 
 def _mapped_now(receiver: Receiver, webhook: Webhook, stored: Delivery) -> Delivery:

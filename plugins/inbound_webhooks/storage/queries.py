@@ -14,9 +14,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.database import waiting_is_limited
+from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
 
 KEPT_REJECTIONS = 50
 """Newest rejections of a webhook that are kept."""
+
+MAX_COUNTED = 100_000
+"""Deliveries that are counted where a figure of the backlog is wanted."""
 
 
 class State:
@@ -27,9 +31,11 @@ class State:
     CANCELLED = "cancelled"
     ACCEPTED = "accepted"
     DISPATCHED = "dispatched"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
     UNDELIVERABLE = "undeliverable"
 
-    ALL = (REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, UNDELIVERABLE)
+    ALL = (REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, SUCCEEDED, FAILED, UNDELIVERABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +59,8 @@ class Draft:
     filter: str | None = None
     dedup: str | None = None
     max_per_second: int | None = None
+    notify_success: Sequence[str] = ()
+    notify_failure: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +119,10 @@ class Delivery:
     next_attempt_at: datetime | None = None
     run_id: str | None = None
     dispatched_at: datetime | None = None
+    run_started_at: datetime | None = None
+    finished_at: datetime | None = None
+    failed_tasks: str | None = None
+    body_stored: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +135,7 @@ class Claimed:
     dag_id: str
     conf: str | None
     attempts: int
+    received_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -402,6 +415,14 @@ def count_accepted(connection: Connection, limit: int) -> int:
     return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
 
 
+def backlog(connection: Connection) -> tuple[int, datetime | None]:
+    """How many deliveries wait for their run, counted up to MAX_COUNTED, and when the oldest of them came."""
+    waiting = select(tables.delivery.c.received_at).where(tables.delivery.c.state == State.ACCEPTED)
+    counted = waiting.limit(MAX_COUNTED).subquery()
+    count, oldest = connection.execute(select(func.count(), func.min(counted.c.received_at))).one()
+    return count, oldest
+
+
 def locked_version(connection: Connection, webhook_id: str) -> int | None:
     """The webhook's version, locked FOR SHARE until the transaction ends; None where it is deleted.
 
@@ -574,7 +595,7 @@ def audit(
     )
 
 
-_JSON_COLUMNS = ("mapping", "proofs", "allowed_addresses")
+_JSON_COLUMNS = ("mapping", "proofs", "allowed_addresses", "notify_success", "notify_failure")
 
 
 def _webhook(row: Any) -> Webhook:
@@ -594,6 +615,8 @@ def _json_values(webhook: Webhook) -> dict[str, Any]:
         "mapping": dict(webhook.mapping),
         "proofs": [dict(proof) for proof in webhook.proofs],
         "allowed_addresses": list(webhook.allowed_addresses),
+        "notify_success": list(webhook.notify_success),
+        "notify_failure": list(webhook.notify_failure),
     }
 
 

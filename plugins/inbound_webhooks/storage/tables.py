@@ -22,6 +22,14 @@ metadata = MetaData()
 
 WEBHOOK_NAME_CHARS = 200
 EVENT_TYPE_CHARS = 200
+EMAIL_ADDRESS_CHARS = 254
+
+UNFINISHED = "state = 'dispatched'"
+FINISHED = "state IN ('succeeded', 'failed')"
+ENDED = "state NOT IN ('accepted', 'dispatched')"
+WAITING = "state = 'waiting'"
+"""Conditions on a state: of a delivery whose run has not ended, has ended, with which nothing more is done;
+of a mail that is to be sent."""
 
 webhook = Table(
     "inbound_webhook",
@@ -55,6 +63,9 @@ webhook = Table(
     Column("max_per_second", Integer, nullable=True),
     # A link that a person has to open before the sender sends events.
     Column("confirm_url", Text, nullable=True),
+    # JSON text, lists of addresses; who is told of runs that succeed and of what fails.
+    Column("notify_success", Text, nullable=False, server_default="[]"),
+    Column("notify_failure", Text, nullable=False, server_default="[]"),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
 )
@@ -125,7 +136,34 @@ delivery = Table(
     Column("event_type", String(EVENT_TYPE_CHARS), nullable=True),
     # SHA-256, in hex, of what the deduplication expression gave; null where the delivery holds no key.
     Column("dedup_key", String(64), nullable=True),
+    # How its run ended; started and finished are the run's own times.
+    Column("run_started_at", UtcDateTime, nullable=True),
+    Column("finished_at", UtcDateTime, nullable=True),
+    # JSON text, a list of {"task_id", "map_index", "try_number"}; null where none is known to have failed.
+    Column("failed_tasks", Text, nullable=True),
+    # False where the body was not kept; "body" is empty then.
+    Column("body_stored", Boolean, nullable=False, server_default="1"),
     Index("idx_inbound_webhook_delivery_webhook_id", "webhook_id", "id"),
+    # Queries have the conditions of these indexes word for word: storage/outcomes.py, storage/retention.py.
+    Index(
+        "idx_inbound_webhook_delivery_unfinished",
+        "id",
+        postgresql_where=text(UNFINISHED),
+        sqlite_where=text(UNFINISHED),
+    ),
+    Index(
+        "idx_inbound_webhook_delivery_finished",
+        "finished_at",
+        "id",
+        postgresql_where=text(FINISHED),
+        sqlite_where=text(FINISHED),
+    ),
+    Index(
+        "idx_inbound_webhook_delivery_ended",
+        "received_at",
+        postgresql_where=text(ENDED),
+        sqlite_where=text(ENDED),
+    ),
     Index(
         "idx_inbound_webhook_delivery_dedup",
         "webhook_id",
@@ -156,4 +194,62 @@ rejection = Table(
     # Where the public key stands that the request named and that was not known.
     Column("key_url", Text, nullable=True),
     Index("idx_inbound_webhook_rejection_webhook_id", "webhook_id", "id"),
+)
+
+# One message to one address; it outlives webhook and deliveries, so it copies names and has no foreign key.
+mail = Table(
+    "inbound_webhook_mail",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("webhook_id", String(10), nullable=False),
+    Column("webhook_name", String(WEBHOOK_NAME_CHARS), nullable=False),
+    # "success" or "failure"
+    Column("kind", String(10), nullable=False),
+    Column("recipient", String(EMAIL_ADDRESS_CHARS), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    # When it was to be sent for the first time.
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    # While somebody sends it: when somebody else may.
+    Column("next_attempt_at", UtcDateTime, nullable=True),
+    Column("sent_at", UtcDateTime, nullable=True),
+    Column("error", Text, nullable=True),
+    Index(
+        "idx_inbound_webhook_mail_waiting",
+        "next_attempt_at",
+        postgresql_where=text(WAITING),
+        sqlite_where=text(WAITING),
+    ),
+    Index("idx_inbound_webhook_mail_webhook_id", "webhook_id", "kind", "due_at"),
+    Index("idx_inbound_webhook_mail_created_at", "created_at"),
+)
+
+# What a mail tells: the outcome as it was when the mail was written.
+mail_delivery = Table(
+    "inbound_webhook_mail_delivery",
+    metadata,
+    Column(
+        "mail_id",
+        String(32),
+        ForeignKey(
+            "inbound_webhook_mail.id", name="inbound_webhook_mail_delivery_mail_fkey", ondelete="CASCADE"
+        ),
+        primary_key=True,
+    ),
+    Column("position", Integer, primary_key=True),
+    Column("delivery_id", String(32), nullable=False),
+    # JSON text, an object: storage/mails.py.
+    Column("outcome", Text, nullable=False),
+    Index("idx_inbound_webhook_mail_delivery_delivery_id", "delivery_id"),
+)
+
+dispatcher = Table(
+    "inbound_webhook_dispatcher",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("host", String(250), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
 )

@@ -1,0 +1,109 @@
+"""One delivery in full: what came in, what ran, how it ended, who was told."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from inbound_webhooks.dispatch.links import delivery_url, log_url, run_url
+from inbound_webhooks.errors import DeliveryNotFound, RequestError
+from inbound_webhooks.event.content_encoding import inflate
+from inbound_webhooks.settings import Settings, airflow_url
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.mails import Mail, mails_of_delivery
+from inbound_webhooks.storage.outcomes import load_tasks
+from inbound_webhooks.storage.queries import Delivery
+
+MAX_BODY_CHARS = 2_000
+"""How much of a body is shown."""
+
+
+def delivery_story(delivery_id: str) -> dict[str, Any]:
+    """Everything that is known of a delivery, as JSON has it; credentials are masked.
+
+    :raises DeliveryNotFound: there is none
+    """
+    with transaction() as connection:
+        delivery = queries.find_delivery(connection, delivery_id)
+        mails = mails_of_delivery(connection, delivery_id)
+    if delivery is None:
+        raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
+    return {
+        "id": delivery.id,
+        "webhook": delivery.webhook_name,
+        "state": delivery.state,
+        "error": delivery.error,
+        "page": delivery_url(airflow_url(), delivery.id),
+        "replay_of": delivery.replay_of,
+        "request": _request(delivery),
+        "conf": None if delivery.conf is None else json.loads(delivery.conf),
+        "run": _run(delivery),
+        "mails": [_mail(mail) for mail in mails],
+    }
+
+
+def _request(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "received_at": _time(delivery.received_at),
+        "source_ip": delivery.source_ip,
+        "query": delivery.query_string,
+        "headers": json.loads(delivery.headers),
+        "body_bytes": len(delivery.body) if delivery.body_stored else None,
+        "body": _body(delivery),
+        "answer_status": delivery.answer_status,
+    }
+
+
+def _body(delivery: Delivery) -> str | None:
+    """The beginning of the body where it is text; None where it is not, or was not stored."""
+    if not delivery.body_stored:
+        return None
+    encodings = [value for name, value in json.loads(delivery.headers) if name.lower() == "content-encoding"]
+    try:
+        content = inflate(delivery.body, ", ".join(encodings), limit_bytes=Settings.load().max_body_bytes)
+        text = content.decode()
+    except (RequestError, UnicodeDecodeError):
+        return None
+    return text if len(text) <= MAX_BODY_CHARS else f"{text[:MAX_BODY_CHARS]}…"
+
+
+def _run(delivery: Delivery) -> dict[str, Any]:
+    base_url, run_id = airflow_url(), delivery.run_id
+    started, ended = delivery.run_started_at, delivery.finished_at
+    return {
+        "dag_id": delivery.dag_id,
+        "run_id": run_id,
+        "page": run_id and run_url(base_url, delivery.dag_id, run_id),
+        "attempts": delivery.attempts,
+        "next_attempt_at": _time(delivery.next_attempt_at),
+        "dispatched_at": _time(delivery.dispatched_at),
+        "started_at": _time(started),
+        "finished_at": _time(ended),
+        "duration_seconds": (ended - started).total_seconds() if started and ended else None,
+        "failed_tasks": [
+            {
+                "task_id": task.task_id,
+                "map_index": task.map_index,
+                "log": log_url(base_url, delivery.dag_id, run_id or "", task),
+            }
+            for task in load_tasks(delivery.failed_tasks)
+        ],
+    }
+
+
+def _mail(mail: Mail) -> dict[str, Any]:
+    return {
+        "kind": mail.kind,
+        "recipient": mail.recipient,
+        "state": mail.state,
+        "sent_at": _time(mail.sent_at),
+        "next_attempt_at": _time(mail.next_attempt_at),
+        "attempts": mail.attempts,
+        "error": mail.error,
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()

@@ -1,0 +1,95 @@
+"""Takes away what is older than the retention, in batches that lock little and leave time between them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlalchemy import Connection
+
+from inbound_webhooks.dispatch.clock import utc_now
+from inbound_webhooks.settings import Settings
+from inbound_webhooks.storage import retention
+from inbound_webhooks.storage.database import begin_writing, transaction
+from inbound_webhooks.storage.dispatchers import forget_dispatchers_before
+
+log = logging.getLogger(__name__)
+
+BATCH_SIZE = 500
+"""Rows of one transaction."""
+
+PAUSE_SECONDS = 0.05
+"""Between two batches: others get the disk, and SQLite's only write lock."""
+
+ROUND_SECONDS = 600
+"""How often it looks for what has become old."""
+
+KEYS_REMEMBERED = timedelta(days=7)
+"""Deduplication keys are kept so long, whatever the retention: senders repeat for days."""
+
+DISPATCHERS_REMEMBERED = timedelta(days=1)
+
+Batch = Callable[[Connection], int]
+
+
+class Cleaner:
+    """Any number may run at once; what one of them has locked the others leave to it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        now: Callable[[], datetime] = utc_now,
+        batch_size: int = BATCH_SIZE,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._kept = timedelta(days=settings.retention_days)
+        self._now = now
+        self._batch_size = batch_size
+        self._pause = pause
+        self._stopping = False
+
+    def stop(self) -> None:
+        """Let :meth:`clean` end after the batch at hand."""
+        self._stopping = True
+
+    def clean(self) -> int:
+        """Take away all that is too old; returns how many rows that were.
+
+        :raises DatabaseUnavailable: the rest goes the next time
+        """
+        before = self._now() - self._kept
+        keys_before = min(before, self._now() - KEYS_REMEMBERED)
+        limit = self._batch_size
+        batches: tuple[tuple[str, Batch], ...] = (
+            (
+                "deliveries",
+                partial(retention.delete_deliveries, before=before, keys_before=keys_before, limit=limit),
+            ),
+            ("contents", partial(retention.empty_deliveries, since=keys_before, before=before, limit=limit)),
+            ("mails", partial(retention.delete_mails, before=before, limit=limit)),
+            ("rejections", partial(retention.delete_rejections, before=before, limit=limit)),
+        )
+        done = sum(self._repeat(name, batch) for name, batch in batches)
+        with transaction() as connection:
+            begin_writing(connection)
+            forget_dispatchers_before(connection, self._now() - DISPATCHERS_REMEMBERED)
+        return done
+
+    def _repeat(self, name: str, batch: Batch) -> int:
+        """Batch after batch until one is not full."""
+        total = 0
+        while not self._stopping:
+            with transaction() as connection:
+                begin_writing(connection)
+                done = batch(connection)
+            total += done
+            if done < self._batch_size:
+                break
+            self._pause(PAUSE_SECONDS)
+        if total:
+            log.info("old rows removed action=retention what=%s count=%d", name, total)
+        return total

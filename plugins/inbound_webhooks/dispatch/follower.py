@@ -1,0 +1,157 @@
+"""Follows the runs of dispatched deliveries, and records how they ended with the mails that tell it.
+
+It goes around all deliveries whose run has not ended, a page at a time, and once more around those whose run
+ended in the last days: a run that is cleared, or marked by hand, ends another time or otherwise.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from inbound_webhooks import metrics
+from inbound_webhooks.dispatch.clock import utc_now
+from inbound_webhooks.dispatch.dag_runs import DagRuns, RunSeen
+from inbound_webhooks.dispatch.loop import log_fault
+from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.settings import Settings
+from inbound_webhooks.storage import outcomes
+from inbound_webhooks.storage.database import begin_writing, session_transaction
+from inbound_webhooks.storage.mails import MailState, write_mails
+from inbound_webhooks.storage.outcomes import Followed, Outcome
+from inbound_webhooks.storage.queries import State
+
+log = logging.getLogger(__name__)
+
+PAGE_SIZE = 500
+MAX_PAGES = 10
+"""Deliveries looked at in one query, and such queries in one round."""
+
+BATCH_SIZE = 50
+"""Outcomes recorded in one transaction."""
+
+RECHECKED = timedelta(days=7)
+"""How long a run that ended is looked at again."""
+
+DELETED = "The DAG run was deleted before it ended."
+WITHOUT_FAILED_TASK = "No task failed: the run timed out or was marked as failed."
+
+Change = tuple[Followed, RunSeen | None]
+
+
+class Follower:
+    """Any number may run at once; each outcome is recorded, and told, by one of them."""
+
+    def __init__(
+        self, settings: Settings, *, now: Callable[[], datetime] = utc_now, page_size: int = PAGE_SIZE
+    ) -> None:
+        self._page_size = page_size
+        self._window_seconds = settings.digest_window_seconds
+        self._now = now
+        self._dag_runs = DagRuns()
+        self._after = ""
+        self._before: Followed | None = None
+
+    def follow(self) -> int:
+        """One round; returns how many deliveries changed.
+
+        :raises DatabaseUnavailable: what was found is found again the next time
+        """
+        changes = self._rechecked()
+        for _ in range(MAX_PAGES):
+            changes += self._ended()
+            if not self._after:
+                break
+        return sum(self._settle(changes[i : i + BATCH_SIZE]) for i in range(0, len(changes), BATCH_SIZE))
+
+    def _ended(self) -> list[Change]:
+        """What of the next page of unfinished deliveries has ended."""
+        with session_transaction() as session:
+            page = outcomes.unfinished(session.connection(), after=self._after, limit=self._page_size)
+            changes = self._changes(session, page)
+        self._after = page[-1].id if len(page) == self._page_size else ""
+        return changes
+
+    def _rechecked(self) -> list[Change]:
+        """What of the next page of finished deliveries is not as it was recorded."""
+        since = self._now() - RECHECKED
+        with session_transaction() as session:
+            page = outcomes.finished_since(
+                session.connection(), since, before=self._before, limit=self._page_size
+            )
+            changes = self._changes(session, page)
+        self._before = page[-1] if len(page) == self._page_size else None
+        return changes
+
+    def _changes(self, session: Session, page: Sequence[Followed]) -> list[Change]:
+        runs = self._dag_runs.look_up(session, [(each.dag_id, each.run_id) for each in page])
+        seen = [(each, runs.get((each.dag_id, each.run_id))) for each in page]
+        return [(each, run) for each, run in seen if is_changed(each, run)]
+
+    def _settle(self, changes: Sequence[Change]) -> int:
+        """Record a batch; where that fails, each apart from the others."""
+        try:
+            return self._record(changes)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - one outcome that breaks us must not hold up the others
+            if len(changes) == 1:
+                log_fault(f"outcome of {changes[0][0].id}", error)
+                return 0
+        return sum(self._settle([change]) for change in changes)
+
+    def _record(self, changes: Sequence[Change]) -> int:
+        with session_transaction() as session:
+            connection = session.connection()
+            begin_writing(connection)
+            rows = outcomes.lock_followed(connection, [followed for followed, _ in changes])
+            ours = [(rows[each.id], each, run) for each, run in changes if each.id in rows]
+            reopened = [each.id for _, each, run in ours if run is not None and not run.has_ended]
+            ended = [self._outcome(session, row, run) for row, _, run in ours if run is None or run.has_ended]
+            if reopened:
+                outcomes.reopen(connection, reopened)
+            outcomes.record(connection, ended)
+            written = write_mails(
+                connection, ended, at=self._now(), digest_window_seconds=self._window_seconds
+            )
+        metrics.count(f"mails.{MailState.WAITING}", written)
+        for outcome in ended:
+            metrics.count(f"outcome.{outcome.state}")
+            log.info("run ended action=outcome delivery=%s state=%s", outcome.delivery_id, outcome.state)
+        return len(ours)
+
+    def _outcome(self, session: Session, row: Any, run: RunSeen | None) -> Outcome:
+        failed = run is None or not run.has_succeeded
+        tasks = self._dag_runs.failed_tasks(session, row.dag_id, row.run_id) if run and failed else ()
+        error = None
+        if failed and not tasks:
+            error = WITHOUT_FAILED_TASK if run else DELETED
+        return Outcome(
+            delivery_id=row.id,
+            webhook_id=row.webhook_id,
+            webhook_name=row.webhook_name,
+            dag_id=row.dag_id,
+            run_id=row.run_id,
+            state=State.FAILED if failed else State.SUCCEEDED,
+            received_at=row.received_at,
+            started_at=run.started_at if run else None,
+            finished_at=(run.ended_at if run else None) or self._now(),
+            failed_tasks=tasks,
+            error=error,
+        )
+
+
+def is_changed(followed: Followed, run: RunSeen | None) -> bool:
+    """Whether a run is not as its delivery says; None: there is no such run any more."""
+    if run is None:
+        # What ended stays as it ended when Airflow's own clean-up takes its run away.
+        return followed.state == State.DISPATCHED
+    if not run.has_ended:
+        return followed.state != State.DISPATCHED
+    if followed.state != (State.SUCCEEDED if run.has_succeeded else State.FAILED):
+        return True
+    return run.ended_at is not None and run.ended_at != followed.finished_at

@@ -1,0 +1,28 @@
+"""Addresses of Airflow's pages and ours, for people who read a mail."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from inbound_webhooks.settings import BLUEPRINT_PREFIX
+from inbound_webhooks.storage.outcomes import FailedTask
+
+DELIVERY_PATH = f"{BLUEPRINT_PREFIX}/webhooks/deliveries"
+"""Where the pages show one delivery, by its id."""
+
+
+def delivery_url(base_url: str, delivery_id: str) -> str:
+    """The page of a delivery."""
+    return f"{base_url}{DELIVERY_PATH}/{delivery_id}"
+
+
+def run_url(base_url: str, dag_id: str, run_id: str) -> str:
+    """Airflow's page of a DAG run."""
+    return f"{base_url}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+
+
+def log_url(base_url: str, dag_id: str, run_id: str, task: FailedTask) -> str:
+    """Airflow's page of a task's last try, which opens on its log."""
+    mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
+    tried = f"?try_number={task.try_number}" if task.try_number > 0 else ""
+    return f"{run_url(base_url, dag_id, run_id)}/tasks/{quote(task.task_id, safe='')}{mapped}{tried}"

@@ -1,0 +1,148 @@
+"""What a mail says: outcomes -> subject and HTML, by templates whose values are escaped."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from jinja2 import Template, TemplateError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from inbound_webhooks.dispatch.links import delivery_url, log_url, run_url
+from inbound_webhooks.settings import Settings
+from inbound_webhooks.storage.mails import Mail
+from inbound_webhooks.storage.outcomes import Outcome
+
+log = logging.getLogger(__name__)
+
+MAX_SUBJECT_CHARS = 200
+MAX_LISTED = 50
+"""Deliveries that a mail lists; of the others it says how many they are."""
+
+DEFAULT_SUBJECT = (
+    "[Airflow] {{ webhook }}: "
+    "{% if total == 1 %}{{ deliveries[0].dag_id }} {{ deliveries[0].state }}"
+    "{% else %}{{ total }} deliveries failed{% endif %}"
+)
+
+DEFAULT_HTML = """\
+<p>Webhook <b>{{ webhook }}</b>: {% if total == 1 -%}
+a delivery {{ deliveries[0].state }}.{% else %}{{ total }} deliveries failed.{% endif %}</p>
+<table cellpadding="6" border="1" style="border-collapse: collapse; font-family: sans-serif">
+<tr><th>DAG</th><th>Run</th><th>State</th><th>Duration</th><th>Failed tasks</th><th>Delivery</th></tr>
+{% for delivery in deliveries -%}
+<tr>
+<td>{{ delivery.dag_id }}</td>
+<td>{% if delivery.run_url %}<a href="{{ delivery.run_url }}">{{ delivery.run_id }}</a>
+{%- else %}none{% endif %}</td>
+<td>{{ delivery.state }}{% if delivery.error %}<br>{{ delivery.error }}{% endif %}</td>
+<td>{{ delivery.duration or "" }}</td>
+<td>{% for task in delivery.failed_tasks -%}
+<a href="{{ task.log_url }}">{{ task.task_id }}
+{%- if task.map_index >= 0 %}[{{ task.map_index }}]{% endif %}</a>
+{%- if not loop.last %}, {% endif %}{% endfor %}</td>
+<td><a href="{{ delivery.url }}">{{ delivery.id }}</a><br>received {{ delivery.received_at }}</td>
+</tr>
+{% endfor -%}
+</table>
+{% if total > deliveries | length %}<p>and {{ total - deliveries | length }} more</p>{% endif %}
+"""
+
+
+@dataclass(frozen=True)
+class MailText:
+    """What is sent."""
+
+    subject: str
+    html: str
+
+
+class MailTemplates:
+    """The operator's templates, or ours where there are none or they do not work."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._subject = _Template("email_subject", settings.email_subject, DEFAULT_SUBJECT, escaped=False)
+        self._html = _Template("email_html", settings.email_html, DEFAULT_HTML, escaped=True)
+
+    def render(self, mail: Mail, outcomes: Sequence[Outcome], *, total: int, base_url: str) -> MailText:
+        """The text of a mail; ``outcomes`` are the first of the ``total`` that it tells."""
+        values = {
+            "webhook": mail.webhook_name,
+            "kind": mail.kind,
+            "total": total,
+            "deliveries": [_shown(outcome, base_url) for outcome in outcomes],
+            "base_url": base_url,
+        }
+        # A header is one line.
+        subject = " ".join(self._subject.render(values).split())
+        return MailText(subject[:MAX_SUBJECT_CHARS], self._html.render(values))
+
+
+class _Template:
+    """One template with the default that stands in for it: a mistake in it must not cost a mail."""
+
+    def __init__(self, name: str, source: str, default: str, *, escaped: bool) -> None:
+        environment = ImmutableSandboxedEnvironment(autoescape=escaped)
+        self._name = name
+        self._default = environment.from_string(default)
+        self._chosen = self._compiled(environment, source) if source else self._default
+
+    def render(self, values: dict[str, Any]) -> str:
+        try:
+            return self._chosen.render(values)
+        except Exception as error:  # noqa: BLE001 - the operator's template may do anything
+            self._complain(error)
+            return self._default.render(values)
+
+    def _compiled(self, environment: ImmutableSandboxedEnvironment, source: str) -> Template:
+        try:
+            return environment.from_string(source)
+        except TemplateError as error:
+            self._complain(error)
+            return self._default
+
+    def _complain(self, error: Exception) -> None:
+        log.error(
+            "template not used action=mail_template_broken setting=[inbound_webhooks] %s: %s: %s",
+            self._name,
+            type(error).__name__,
+            error,
+        )
+
+
+def _shown(outcome: Outcome, base_url: str) -> dict[str, Any]:
+    run = outcome.run_id and run_url(base_url, outcome.dag_id, outcome.run_id)
+    return {
+        "id": outcome.delivery_id,
+        "url": delivery_url(base_url, outcome.delivery_id),
+        "dag_id": outcome.dag_id,
+        "run_id": outcome.run_id,
+        "run_url": run,
+        "state": outcome.state,
+        "received_at": _time(outcome.received_at),
+        "started_at": _time(outcome.started_at),
+        "finished_at": _time(outcome.finished_at),
+        "duration": _duration(outcome),
+        "error": outcome.error,
+        "failed_tasks": [
+            {
+                "task_id": task.task_id,
+                "map_index": task.map_index,
+                "log_url": log_url(base_url, outcome.dag_id, outcome.run_id or "", task),
+            }
+            for task in outcome.failed_tasks
+        ],
+    }
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _duration(outcome: Outcome) -> str | None:
+    if outcome.started_at is None:
+        return None
+    return str(timedelta(seconds=round((outcome.finished_at - outcome.started_at).total_seconds())))

@@ -1,0 +1,89 @@
+"""Airflow's own way of sending mail: its custom backend, else the hook of the SMTP provider."""
+
+from __future__ import annotations
+
+import smtplib
+
+from airflow.configuration import conf
+from airflow.exceptions import AirflowException
+
+from inbound_webhooks.dispatch.mail_text import MailText
+from inbound_webhooks.errors import MailError, MailRefused
+
+DEFAULT_BACKEND = "airflow.utils.email.send_email_smtp"
+"""Airflow's default of [email] email_backend, which stands for the SMTP provider."""
+
+MAX_REPLY_CHARS = 300
+PERMANENT = range(500, 600)
+
+
+def send(recipient: str, text: MailText, *, message_id: str) -> None:
+    """Send one message to one address.
+
+    :raises MailRefused: the server said a 5xx to this message; it is not worth another try
+    :raises MailError: it did not work now
+    :raises Exception: whatever a custom backend raises
+    """
+    try:
+        if conf.get("email", "email_backend", fallback=DEFAULT_BACKEND) not in ("", DEFAULT_BACKEND):
+            _by_backend(recipient, text)
+        else:
+            _by_smtp(recipient, text, message_id)
+    except smtplib.SMTPRecipientsRefused as error:
+        raise _refusal(*next(iter(error.recipients.values()))) from None
+    except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
+        raise _refusal(error.smtp_code, error.smtp_error) from None
+    except smtplib.SMTPResponseException as error:
+        # A login that fails, a server that is shutting down: not about this message.
+        raise MailError(_reply(error.smtp_code, error.smtp_error)) from None
+    except (smtplib.SMTPException, OSError) as error:
+        raise MailError(f"The mail server cannot be used: {type(error).__name__}: {error}") from None
+
+
+def _by_backend(recipient: str, text: MailText) -> None:
+    """As Airflow calls it for the alerts of tasks (airflow.sdk.execution_time.email_backend)."""
+    backend = conf.getimport("email", "email_backend")
+    backend(
+        recipient,
+        text.subject,
+        text.html,
+        conn_id=conf.get("email", "email_conn_id", fallback=None),
+        from_email=conf.get("email", "from_email", fallback=None),
+    )
+
+
+def _by_smtp(recipient: str, text: MailText, message_id: str) -> None:
+    try:
+        from airflow.providers.smtp.hooks.smtp import SmtpHook
+    except ImportError:
+        raise MailError("apache-airflow-providers-smtp is not installed.") from None
+
+    class OneTryHook(SmtpHook):
+        """Without the hook's own repetitions: a refusal is final, and for all else we come again."""
+
+        @property
+        def smtp_retry_limit(self) -> int:
+            return 0
+
+    try:
+        with OneTryHook(conf.get("email", "email_conn_id", fallback="smtp_default")) as hook:
+            hook.send_email_smtp(
+                to=[recipient],
+                subject=text.subject,
+                html_content=text.html,
+                # None: the hook takes the connection's own.
+                from_email=conf.get("email", "from_email", fallback=None) or None,
+                custom_headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
+            )
+    except AirflowException as error:
+        raise MailError(f"The mail could not be sent: {error}") from None
+
+
+def _refusal(code: int, reply: bytes | str) -> MailError:
+    kind = MailRefused if code in PERMANENT else MailError
+    return kind(_reply(code, reply))
+
+
+def _reply(code: int, reply: bytes | str) -> str:
+    said = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
+    return f"The mail server answered {code} {' '.join(said.split())}"[:MAX_REPLY_CHARS]

@@ -1,0 +1,90 @@
+"""Sends the mails that are due: claims one, sends it outside of any transaction, records how it went."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from inbound_webhooks import metrics
+from inbound_webhooks.dispatch.clock import utc_now
+from inbound_webhooks.dispatch.loop import log_fault
+from inbound_webhooks.dispatch.mail_text import MAX_LISTED, MailTemplates
+from inbound_webhooks.dispatch.mail_transport import send
+from inbound_webhooks.errors import DatabaseUnavailable, MailError
+from inbound_webhooks.event.retry import next_mail_at
+from inbound_webhooks.settings import Settings, airflow_url
+from inbound_webhooks.storage import mails
+from inbound_webhooks.storage.database import begin_writing, reading, transaction
+from inbound_webhooks.storage.mails import MAX_ERROR_CHARS, Mail, MailState
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+
+CLAIM = timedelta(minutes=5)
+"""How long a mail is its sender's; after it another one takes it. Each step of SMTP ends after 30 seconds,
+unless the connection says otherwise."""
+
+
+class Mailer:
+    """Any number may run at once; a mail goes out once, and twice only where its sender dies or hangs."""
+
+    def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._templates = MailTemplates(settings)
+        self._now = now
+
+    def send_due(self) -> bool:
+        """Send one mail; whether it is settled, so that the next one may follow at once.
+
+        :raises DatabaseUnavailable: nothing was sent, or it was and could not be recorded
+        """
+        mail = self._claimed()
+        if mail is None:
+            return False
+        try:
+            self._send(mail)
+        except DatabaseUnavailable:
+            raise
+        except MailError as error:
+            self._record_failure(mail, error)
+            return error.permanent
+        except Exception as error:  # noqa: BLE001 - a backend may raise anything; other mails must go out
+            log_fault(f"mail {mail.id}", error)
+            self._record_failure(mail, MailError(f"The mail could not be sent ({type(error).__name__})."))
+            return False
+        self._record(mail, state=MailState.SENT, next_attempt_at=None, sent_at=self._now(), error=None)
+        metrics.count(f"mails.{MailState.SENT}")
+        log.info("mail sent action=mail_sent mail=%s webhook=%s", mail.id, mail.webhook_id)
+        return True
+
+    def _claimed(self) -> Mail | None:
+        now = self._now()
+        with reading() as connection:
+            if not mails.is_mail_due(connection, now):
+                return None
+        with transaction() as connection:
+            begin_writing(connection)
+            return mails.claim_mail(connection, now, until=now + CLAIM)
+
+    def _send(self, mail: Mail) -> None:
+        with transaction() as connection:
+            total, outcomes = mails.listed_outcomes(connection, mail.id, MAX_LISTED)
+        text = self._templates.render(mail, outcomes, total=total, base_url=airflow_url())
+        # The same each time, so that a mailbox can tell a repetition.
+        send(mail.recipient, text, message_id=f"<{mail.id}@inbound-webhooks.airflow>")
+
+    def _record_failure(self, mail: Mail, error: MailError) -> None:
+        again_at = None if error.permanent else next_mail_at(self._now(), mail.attempts)
+        state = MailState.WAITING
+        if again_at is None:
+            state = MailState.REFUSED if error.permanent else MailState.GIVEN_UP
+        self._record(mail, state=state, next_attempt_at=again_at, error=error.message[:MAX_ERROR_CHARS])
+        if again_at is None:
+            metrics.count(f"mails.{state}")
+        log.warning("mail not sent action=mail_%s mail=%s attempts=%d", state, mail.id, mail.attempts)
+
+    def _record(self, mail: Mail, **values: Any) -> None:
+        with transaction() as connection:
+            mails.mark_mail(connection, mail, **values)

@@ -1,0 +1,56 @@
+"""All that a dispatcher process does, each in a thread of its own so that none waits for another."""
+
+from __future__ import annotations
+
+import time
+
+from inbound_webhooks.dispatch.cleaner import ROUND_SECONDS, Cleaner
+from inbound_webhooks.dispatch.dispatcher import Dispatcher
+from inbound_webhooks.dispatch.follower import Follower
+from inbound_webhooks.dispatch.loop import Loop
+from inbound_webhooks.dispatch.notifications import POLL_SECONDS, Mailer
+from inbound_webhooks.dispatch.public_keys import LOOK_SECONDS, KeyRefresher
+from inbound_webhooks.settings import Settings
+
+STOP_SECONDS = 3.0
+"""How long the end waits for rounds at hand; a mail on its way to a dead server is left, and sent later."""
+
+
+class DispatchService:
+    """Makes runs in the thread that calls :meth:`run`; all else is done beside it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._dispatcher = Dispatcher(settings)
+        self._cleaner = Cleaner(settings)
+        follower, mailer, refresher = Follower(settings), Mailer(settings), KeyRefresher()
+        self._loops = (
+            Loop("outcomes", lambda: follower.follow() > 0, seconds=settings.outcome_poll_seconds),
+            Loop("retention", self._clean, seconds=ROUND_SECONDS),
+            Loop("mails", mailer.send_due, seconds=POLL_SECONDS),
+            Loop("keys", lambda: refresher.refresh_due() > 0, seconds=LOOK_SECONDS),
+        )
+
+    def wake(self) -> None:
+        """Look for deliveries now: this process has accepted one."""
+        self._dispatcher.wake()
+
+    def stop(self) -> None:
+        """Let :meth:`run` end after what is at hand."""
+        self._dispatcher.stop()
+        self._cleaner.stop()
+        for loop in self._loops:
+            loop.stop()
+
+    def run(self) -> None:
+        """Work until :meth:`stop`, whatever database and mail server do."""
+        for loop in self._loops:
+            loop.start()
+        self._dispatcher.run()
+        give_up_at = time.monotonic() + STOP_SECONDS
+        for loop in self._loops:
+            loop.stop()
+            loop.join(max(0.0, give_up_at - time.monotonic()))
+
+    def _clean(self) -> bool:
+        self._cleaner.clean()
+        return False

@@ -1,0 +1,83 @@
+"""How the installation is, in three figures that name nothing: for monitors, without a login."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+import anyio.to_thread
+
+from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import transaction
+
+SILENT_SECONDS = 60
+"""A dispatcher that was not seen for so long is not at work."""
+
+FRESH_SECONDS = 1.0
+SHARE = 10
+"""A report counts for a second, and for ten times as long as it took: whoever asks without end keeps the
+database busy a tenth of the time at most."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a monitor reads; the status is 200 or 503."""
+
+    status: int
+    document: dict[str, Any]
+
+
+class Health:
+    """One for each process and event loop; many may ask at once, one of them looks."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+    ) -> None:
+        self._clock = clock
+        self._now = now
+        self._looking = asyncio.Lock()
+        self._held: Report | None = None
+        self._fresh_until = float("-inf")
+
+    async def report(self) -> Report:
+        """The newest report, at most a moment old; those who wait for it hold no thread."""
+        async with self._looking:
+            if self._held is None or self._clock() >= self._fresh_until:
+                started = self._clock()
+                self._held = await anyio.to_thread.run_sync(self._look)
+                ended = self._clock()
+                self._fresh_until = ended + max(FRESH_SECONDS, SHARE * (ended - started))
+            return self._held
+
+    def _look(self) -> Report:
+        try:
+            with transaction() as connection:
+                backlog, oldest = queries.backlog(connection)
+                seen_at = queries.dispatchers_seen(connection)
+        except DatabaseUnavailable:
+            return Report(503, {"status": "database_unavailable"})
+        now = self._now()
+        silent = None if seen_at is None else _seconds(now, seen_at)
+        alive = silent is not None and silent < SILENT_SECONDS
+        return Report(
+            200 if alive else 503,
+            {
+                "status": "ok" if alive else "no_dispatcher",
+                "backlog": backlog,
+                "oldest_undispatched_seconds": None if oldest is None else _seconds(now, oldest),
+                "dispatcher_seen_at": None if seen_at is None else seen_at.isoformat(),
+                "dispatcher_silent_seconds": silent,
+            },
+        )
+
+
+def _seconds(now: datetime, then: datetime) -> float:
+    return max(0.0, round((now - then).total_seconds(), 3))

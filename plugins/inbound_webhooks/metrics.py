@@ -1,0 +1,78 @@
+"""Figures for operators, through Airflow's own metrics: statsd, Datadog or OpenTelemetry, as it is set up.
+
+Where Airflow has none set up, nothing is done. Names begin with ``inbound_webhooks.``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from functools import cache
+
+log = logging.getLogger(__name__)
+
+PREFIX = "inbound_webhooks"
+
+_SWITCHES = ("statsd_on", "statsd_datadog_enabled", "otel_on")
+_INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+@cache
+def are_on() -> bool:
+    """Whether Airflow's metrics are switched on, in any of their ways."""
+    from airflow.configuration import conf
+
+    return any(conf.getboolean("metrics", switch, fallback=False) for switch in _SWITCHES)
+
+
+def start(*, in_api_server: bool) -> None:
+    """Set Airflow's metrics up where Airflow itself does not; its api-server does from 3.3 on."""
+    if not are_on():
+        return
+    from airflow import __version__
+    from airflow.configuration import conf
+    from airflow.observability.metrics.stats_utils import get_stats_factory
+    from airflow.observability.stats import Stats
+
+    if in_api_server and tuple(int(part) for part in __version__.split(".")[:2]) >= (3, 3):
+        return
+    # Airflow 3.2 hands its class to the factory, and knows no legacy names.
+    takes_class = bool(inspect.signature(get_stats_factory).parameters)
+    factory = get_stats_factory(Stats) if takes_class else get_stats_factory()
+    legacy = {} if takes_class else {"export_legacy_names": conf.getboolean("metrics", "legacy_names_on")}
+    Stats.initialize(factory=factory, **legacy)
+
+
+def count(name: str, by: int = 1) -> None:
+    """Count something that happened."""
+    if by:
+        _tell(lambda stats: stats.incr(f"{PREFIX}.{name}", by))
+
+
+def count_rejection(error: Exception) -> None:
+    """Count a request that was not accepted, by the kind of the error: ``rejected.body_too_large``."""
+    count(f"rejected.{_INNER_CAPITAL.sub('_', type(error).__name__).lower()}")
+
+
+def gauge(name: str, value: float) -> None:
+    """Say how much of something there is now."""
+    _tell(lambda stats: stats.gauge(f"{PREFIX}.{name}", value))
+
+
+def timing(name: str, taken: timedelta) -> None:
+    """Say how long something took."""
+    _tell(lambda stats: stats.timing(f"{PREFIX}.{name}", taken))
+
+
+def _tell(say: Callable[..., None]) -> None:
+    if not are_on():
+        return
+    from airflow.observability.stats import Stats
+
+    try:
+        say(Stats)
+    except Exception as error:  # noqa: BLE001 - a figure that gets lost must not cost a delivery
+        log.warning("metric lost action=metric_lost kind=%s", type(error).__name__)

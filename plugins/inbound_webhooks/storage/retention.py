@@ -1,0 +1,76 @@
+"""What is old goes, a bounded batch in each transaction; only rows that nobody else has locked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, delete, or_, select, text, update
+
+from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.mails import MailState
+
+
+def delete_deliveries(connection: Connection, *, before: datetime, keys_before: datetime, limit: int) -> int:
+    """Delete deliveries that came before and have ended; one with a deduplication key only where it came
+    before ``keys_before``. Return how many.
+    """
+    columns = tables.delivery.c
+    old = select(columns.id).where(text(tables.ENDED), columns.received_at < before)
+    forgettable = columns.dedup_key.is_(None) | (columns.received_at < keys_before)
+    return _delete(connection, tables.delivery, old.where(forgettable).order_by(columns.received_at), limit)
+
+
+def empty_deliveries(connection: Connection, *, since: datetime, before: datetime, limit: int) -> int:
+    """Take what was sent out of deliveries that are kept for their deduplication key alone."""
+    columns = tables.delivery.c
+    held = select(columns.id).where(
+        text(tables.ENDED),
+        columns.received_at >= since,
+        columns.received_at < before,
+        columns.dedup_key.is_not(None),
+        or_(columns.body_stored, columns.conf.is_not(None), columns.headers != EMPTY["headers"]),
+    )
+    chosen = _locked(connection, held.order_by(columns.received_at), limit)
+    if chosen:
+        connection.execute(update(tables.delivery).where(columns.id.in_(chosen)).values(EMPTY))
+    return len(chosen)
+
+
+EMPTY: dict[str, Any] = {
+    "headers": "[]",
+    "query_string": "",
+    "credentials": None,
+    "body": b"",
+    "body_stored": False,
+    "conf": None,
+    "error": None,
+}
+"""The columns of a delivery whose content is gone."""
+
+
+def delete_mails(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Delete mails that were written before and are not to be sent any more; return how many."""
+    columns = tables.mail.c
+    old = select(columns.id).where(columns.created_at < before, columns.state != MailState.WAITING)
+    return _delete(connection, tables.mail, old.order_by(columns.created_at), limit)
+
+
+def delete_rejections(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Delete those of the oldest rejections that came before; return how many."""
+    columns = tables.rejection.c
+    # Ids grow with time: the oldest are found without an index on the time.
+    oldest = select(columns.id).order_by(columns.id).limit(limit).subquery()
+    old = select(columns.id).where(columns.id.in_(select(oldest.c.id)), columns.rejected_at < before)
+    return _delete(connection, tables.rejection, old, limit)
+
+
+def _delete(connection: Connection, table: Table, old: Select[Any], limit: int) -> int:
+    chosen = _locked(connection, old, limit)
+    if chosen:
+        connection.execute(delete(table).where(table.c.id.in_(chosen)))
+    return len(chosen)
+
+
+def _locked(connection: Connection, old: Select[Any], limit: int) -> list[Any]:
+    return list(connection.scalars(old.limit(limit).with_for_update(skip_locked=True)))
