@@ -17,7 +17,7 @@ LAYERS = (
     {"storage"},
     {"receiver", "dispatch"},
     {"sender_settings"},
-    {"definitions"},
+    {"readiness", "definitions"},
     {"console"},
     {"web", "api", "commands"},
     {"cli"},

@@ -55,15 +55,15 @@ def _handler(function: Handler) -> Handler:
 @_handler
 def create_command(args: Namespace) -> None:
     """Create a webhook."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks import definitions, readiness
 
     secrets = [_new_secret(text) for text in args.secret]
     draft = definitions.drafted(
         preset=args.preset, purposes={secret.purpose for secret in secrets}, **_given_fields(args)
     )
     webhook = definitions.create(draft, secrets=secrets, actor=actor())
-    for warning in definitions.warnings(webhook):
-        print(warning, file=sys.stderr)
+    for reason in readiness.reasons_of(webhook):
+        print(reason.sentence, file=sys.stderr)
     print_data(_summary(webhook) | {"url": definitions.url(webhook)}, args.output)
 
 
@@ -108,7 +108,7 @@ def list_command(args: Namespace) -> None:
 @_handler
 def show_command(args: Namespace) -> None:
     """Show one webhook."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks import definitions, readiness
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
 
@@ -135,7 +135,7 @@ def show_command(args: Namespace) -> None:
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,
-        "warnings": definitions.warnings(webhook),
+        "warnings": [reason.sentence for reason in readiness.reasons_of(webhook)],
         "rejections": [
             {
                 "rejected_at": rejection.rejected_at.isoformat(),

@@ -69,6 +69,14 @@ class WebhookNotFound(WebhookError):
     """There is no such webhook."""
 
 
+class WebhookChanged(WebhookError):
+    """Somebody else changed this webhook meanwhile."""
+
+
+class NotPermitted(WebhookError):
+    """You may not do this."""
+
+
 class DeliveryNotFound(WebhookError):
     """There is no such delivery."""
 
@@ -193,7 +201,7 @@ class RateLimited(LimitReached):
     retry_after_seconds = 1
 
     def __init__(self, per_second: int | None = None) -> None:
-        super().__init__(per_second and f"More than {per_second} requests a second.")
+        super().__init__(f"More than {per_second} requests a second." if per_second else None)
 
 
 class BacklogFull(LimitReached):

@@ -53,14 +53,15 @@ def find_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def check_secrets(webhook: Webhook, secrets: Sequence[NewSecret]) -> None:
+def check_secrets(webhook: Webhook, secrets: Sequence[NewSecret], *, held: Collection[str] = ()) -> None:
     """Refuse a webhook whose proofs could never be given.
 
+    :param held: what there are secrets for already
     :raises InvalidDefinition: a secret is missing, is for nothing, or cannot be used
     """
     for secret in secrets:
         check_secret(webhook, secret)
-    missing = needed_purposes(webhook) - {secret.purpose for secret in secrets}
+    missing = needed_purposes(webhook) - {secret.purpose for secret in secrets} - set(held)
     if missing:
         raise InvalidDefinition(
             "secret", "; ".join(_missing(webhook, purpose) for purpose in sorted(missing))

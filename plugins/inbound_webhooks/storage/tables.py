@@ -119,7 +119,8 @@ delivery = Table(
     Column("dispatched_at", UtcDateTime, nullable=True),
     # SHA-256, in hex, of what the deduplication expression gave; null where the delivery holds no key.
     Column("dedup_key", String(64), nullable=True),
-    Index("idx_inbound_webhook_delivery_webhook_id", "webhook_id", "id"),
+    # Ids sort by time: newest first, a stretch of time, and what became of them, from the index alone.
+    Index("idx_inbound_webhook_delivery_history", "webhook_id", "id", "state"),
     Index(
         "idx_inbound_webhook_delivery_dedup",
         "webhook_id",
