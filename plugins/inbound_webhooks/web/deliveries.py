@@ -81,7 +81,7 @@ class DeliveriesView(WebhookPage):
             rejections=rejections,
             state=state,
             states=State.ALL,
-            may_change=self.access.may_change(webhook.dag_id),
+            may_change=self.access().may_change(webhook.dag_id),
         )
 
     @expose("/hook/<webhook_id>/deliveries.json", methods=["GET"])
@@ -109,7 +109,7 @@ class DeliveriesView(WebhookPage):
 
     def _readable(self, rows: Sequence[Any]) -> list[Any]:
         # A webhook may have had another DAG before, which its reader of today may not see.
-        return [row for row in rows if self.access.may_see(row.dag_id)]
+        return [row for row in rows if self.access().may_see(row.dag_id)]
 
     @expose("/delivery/<delivery_id>", methods=["GET"])
     def one(self, delivery_id: str) -> Response:
@@ -119,7 +119,7 @@ class DeliveriesView(WebhookPage):
     @expose("/run/<dag_id>/<path:run_id>", methods=["GET"])
     def of_run(self, dag_id: str, run_id: str) -> Response:
         """The tab of a DAG run: the delivery that made it."""
-        if not self.access.may_see(dag_id):
+        if not self.access().may_see(dag_id):
             raise NotPermitted("You may not see this DAG.")
         with transaction() as connection:
             delivery = queries.find_delivery(connection, run_id.removeprefix(RUN_PREFIX))
@@ -128,11 +128,11 @@ class DeliveriesView(WebhookPage):
         return self._one(delivery, place="run")
 
     def _one(self, delivery: Delivery, place: str) -> Response:
-        may_read = self.access.may_read_runs(delivery.dag_id)
+        may_read = self.access().may_read_runs(delivery.dag_id)
         with transaction() as connection:
             (shown,) = with_runs(connection, [delivery])
             webhook = queries.webhook_by_id(connection, delivery.webhook_id)
-        visible = webhook is not None and self.access.may_see(webhook.dag_id)
+        visible = webhook is not None and self.access().may_see(webhook.dag_id)
         contents = self._contents(delivery) if may_read else None
         return self.show(
             "delivery.html",
@@ -143,7 +143,7 @@ class DeliveriesView(WebhookPage):
             may_replay=visible
             and webhook is not None
             and may_read
-            and self.access.may_replay(webhook.dag_id),
+            and self.access().may_replay(webhook.dag_id),
         )
 
     def _contents(self, delivery: Delivery) -> dict[str, Any]:
@@ -161,11 +161,11 @@ class DeliveriesView(WebhookPage):
         delivery = self._found(delivery_id)
         with transaction() as connection:
             webhook = queries.webhook_by_id(connection, delivery.webhook_id)
-        if webhook is not None and not self.access.may_replay(webhook.dag_id):
+        if webhook is not None and not self.access().may_replay(webhook.dag_id):
             raise NotPermitted(f"A replay needs the right to trigger the DAG {webhook.dag_id}.")
-        if not self.access.may_read_runs(delivery.dag_id):
+        if not self.access().may_read_runs(delivery.dag_id):
             raise NotPermitted("A replay needs the right to read the runs of the delivery's DAG.")
-        again = replay(door(), delivery.id, actor=self.access.name, remap=request.form.get("remap") == "1")
+        again = replay(door(), delivery.id, actor=self.access().name, remap=request.form.get("remap") == "1")
         flash("Replayed: this is the new delivery.")
         return redirected(url_for("DeliveriesView.one", delivery_id=again.id))
 
@@ -175,7 +175,7 @@ class DeliveriesView(WebhookPage):
         webhook = self.visible(webhook_id)
         with transaction() as connection:
             newest = listing.newest_with_body(connection, webhook.id)
-        if newest is None or not self.access.may_read_runs(newest.dag_id):
+        if newest is None or not self.access().may_read_runs(newest.dag_id):
             return json_reply([])
         return json_reply(samples.fields_of(newest, Settings.load().max_body_bytes))
 
@@ -185,14 +185,14 @@ class DeliveriesView(WebhookPage):
         webhook = self.visible(webhook_id)
         with transaction() as connection:
             rows = listing.deliveries_page(connection, webhook.id, limit=10)
-        found = [row for row in rows if self.access.may_read_runs(row.dag_id)]
+        found = [row for row in rows if self.access().may_read_runs(row.dag_id)]
         return json_reply([{"id": row.id, "state": row.state, "at": exact(row.received_at)} for row in found])
 
     @expose("/delivery/<delivery_id>.json", methods=["GET"])
     def sample(self, delivery_id: str) -> Response:
         """A stored request to try again with; credentials stay masked."""
         delivery = self._found(delivery_id)
-        if not self.access.may_read_runs(delivery.dag_id):
+        if not self.access().may_read_runs(delivery.dag_id):
             raise NotPermitted("You may not read the runs of this DAG.")
         encoded = ("content-encoding", "content-length")
         headers = [pair for pair in samples.headers_of(delivery) if pair[0].lower() not in encoded]
@@ -207,7 +207,7 @@ class DeliveriesView(WebhookPage):
     def _found(self, delivery_id: str) -> Delivery:
         with transaction() as connection:
             delivery = queries.find_delivery(connection, delivery_id)
-        if delivery is None or not self.access.may_see(delivery.dag_id):
+        if delivery is None or not self.access().may_see(delivery.dag_id):
             raise DeliveryNotFound("There is no such delivery, or you may not see its DAG.")
         return delivery
 

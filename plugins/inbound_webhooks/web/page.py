@@ -102,9 +102,8 @@ class Page(BaseView):
         blueprint.register_error_handler(Exception, _failed)
         return blueprint
 
-    @property
     def access(self) -> Access:
-        """What the caller may do."""
+        """What the caller may do; no property, for FAB looks at each when it makes the view."""
         access = login.current()
         if access is None:
             raise NotPermitted
@@ -112,7 +111,7 @@ class Page(BaseView):
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
         """One of our templates as a page."""
-        return render_page(template, status, access=self.access, **values)
+        return render_page(template, status, access=self.access(), **values)
 
 
 def render_page(template: str, status: int = 200, **values: Any) -> Response:

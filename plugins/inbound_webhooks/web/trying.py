@@ -30,7 +30,7 @@ class TryView(WebhookPage):
     @expose("/try", methods=["POST"])
     def new(self) -> Response:
         """With the draft of a new webhook."""
-        if not self.access.may_create_any:
+        if not self.access().may_create_any:
             raise NotPermitted
         return self._tried("")
 
@@ -63,7 +63,7 @@ class TryView(WebhookPage):
     def _draft(self, form: WebhookForm, problems: Problems, webhook_id: str) -> Webhook | None:
         try:
             draft: Draft = form.draft(request.form, ())
-            if not self.access.may_change(draft.dag_id, "PUT" if webhook_id else "POST"):
+            if not self.access().may_change(draft.dag_id, "PUT" if webhook_id else "POST"):
                 problems.add("dag_id", "You may not trigger this DAG.")
                 return None
             now = datetime.now(timezone.utc)

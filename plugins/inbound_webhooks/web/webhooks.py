@@ -38,7 +38,7 @@ class WebhookPage(Page):
         """
         with transaction() as connection:
             webhook = queries.webhook_by_id(connection, webhook_id)
-        if webhook is None or not self.access.may_see(webhook.dag_id):
+        if webhook is None or not self.access().may_see(webhook.dag_id):
             raise WebhookNotFound("There is no such webhook, or you may not see its DAG.")
         return webhook
 
@@ -48,7 +48,7 @@ class WebhookPage(Page):
         :raises NotPermitted: they may see it, but not change it
         """
         webhook = self.visible(webhook_id)
-        if not self.access.may_change(webhook.dag_id, method):
+        if not self.access().may_change(webhook.dag_id, method):
             raise NotPermitted(f"Changing it needs the right to trigger the DAG {webhook.dag_id}.")
         return webhook
 
@@ -66,20 +66,20 @@ class WebhooksView(WebhookPage):
     @expose("/dag/<dag_id>", methods=["GET"])
     def dag(self, dag_id: str) -> Response:
         """The tab of a DAG."""
-        if not self.access.may_see(dag_id):
+        if not self.access().may_see(dag_id):
             raise NotPermitted("You may not see this DAG.")
         return self._list(Question.read({**request.args.to_dict(), "dag": dag_id}), place="dag")
 
     def _list(self, question: Question, place: str) -> Response:
-        page = catalog.read(self.access, question)
+        page = catalog.read(self.access(), question)
         dag_id = question.dag if place == "dag" else ""
-        may_create = self.access.may_change(dag_id, "POST") if dag_id else self.access.may_create_any
+        may_create = self.access().may_change(dag_id, "POST") if dag_id else self.access().may_create_any
         return self.show("list.html", page=page, place=place, dag_id=dag_id, may_create=may_create)
 
     @expose("/new", methods=["GET", "POST"])
     def new(self) -> Response:
         """The form of a new webhook."""
-        if not self.access.may_create_any:
+        if not self.access().may_create_any:
             raise NotPermitted("Making a webhook needs the right to trigger a DAG.")
         form = WebhookForm()
         if request.method == "GET":
@@ -117,14 +117,14 @@ class WebhooksView(WebhookPage):
         held = self._held_purposes(webhook)
         try:
             draft = form.draft(request.form, held | {secret.purpose for secret in secrets})
-            if not self.access.may_change(draft.dag_id, "PUT" if webhook else "POST"):
+            if not self.access().may_change(draft.dag_id, "PUT" if webhook else "POST"):
                 problems.add("dag_id", "You may not trigger this DAG.")
                 return None
             if webhook is None:
-                return definitions.create(draft, secrets=secrets, actor=self.access.name)
+                return definitions.create(draft, secrets=secrets, actor=self.access().name)
             version = int(form.version.data) if (form.version.data or "").isdecimal() else 0
             return definitions.change(
-                webhook.id, draft, version=version, secrets=secrets, actor=self.access.name
+                webhook.id, draft, version=version, secrets=secrets, actor=self.access().name
             )
         except DefinitionError as error:
             problems.note(error)
@@ -138,7 +138,7 @@ class WebhooksView(WebhookPage):
     def _form(
         self, form: WebhookForm, webhook: Webhook | None, problems: Problems, *, status: int = 200
     ) -> Response:
-        may_change = webhook is None or self.access.may_change(webhook.dag_id)
+        may_change = webhook is None or self.access().may_change(webhook.dag_id)
         url, credentials = self._url(webhook, may_change), []
         if webhook is not None:
             with transaction() as connection:
@@ -156,7 +156,7 @@ class WebhooksView(WebhookPage):
             steps=PRESETS.get(form.preset.data or ""),
             reasons=readiness.reasons_of(webhook) if webhook else [],
             may_change=may_change,
-            may_delete=webhook is not None and self.access.may_change(webhook.dag_id, "DELETE"),
+            may_delete=webhook is not None and self.access().may_change(webhook.dag_id, "DELETE"),
             notifies=NOTIFIES,
             is_new=bool(request.args.get("new")),
         )
@@ -180,7 +180,7 @@ class WebhooksView(WebhookPage):
         return lines(self._params((form.dag_id.data or "").strip()), mapping)
 
     def _params(self, dag_id: str) -> Any:
-        if not dag_id or not self.access.may_see(dag_id):
+        if not dag_id or not self.access().may_see(dag_id):
             return {}
         dag = _dags.get(dag_id, transaction)
         return dag.params if dag else {}
@@ -214,7 +214,7 @@ class WebhooksView(WebhookPage):
         """DAGs for which the user may make webhooks, whose id holds a text."""
         with transaction() as connection:
             known = listing.known_dag_ids(connection, request.args.get("text", "")[:250], 5 * MAX_SUGGESTIONS)
-        return json_reply(self.access.triggerable(known)[:MAX_SUGGESTIONS])
+        return json_reply(self.access().triggerable(known)[:MAX_SUGGESTIONS])
 
     @expose("/params.json", methods=["GET"])
     def params(self) -> Response:
@@ -240,7 +240,7 @@ class WebhooksView(WebhookPage):
         """Enable or disable one."""
         self.changeable(webhook_id)
         on = request.form.get("enabled") == "1"
-        webhook = definitions.set_enabled(webhook_id, on, actor=self.access.name)
+        webhook = definitions.set_enabled(webhook_id, on, actor=self.access().name)
         return self._done(f"{'Enabled' if on else 'Disabled'} {webhook.name}.")
 
     @expose("/hook/<webhook_id>/delete", methods=["POST"])
@@ -249,7 +249,7 @@ class WebhooksView(WebhookPage):
         webhook = self.changeable(webhook_id, "DELETE")
         if not _is_sure():
             return self._ask(f"Delete the webhook {webhook.name}, its URL and its secrets?")
-        cancelled = definitions.delete(webhook_id, actor=self.access.name)
+        cancelled = definitions.delete(webhook_id, actor=self.access().name)
         held = f" {cancelled} deliveries that had not started were cancelled." if cancelled else ""
         return self._done(f"Deleted {webhook.name}.{held}", leave=True)
 
@@ -262,10 +262,10 @@ class WebhooksView(WebhookPage):
         if not purpose:
             if not hours and not _is_sure():
                 return self._ask("Make a new URL? The one of now opens nothing any more, at once.")
-            definitions.rotate(webhook.id, actor=self.access.name, grace_hours=hours)
+            definitions.rotate(webhook.id, actor=self.access().name, grace_hours=hours)
             return self._done("There is a new URL: give it to the sender.")
         secret = NewSecret(purpose, value.strip("\r\n"))
-        definitions.rotate_secret(webhook.id, secret, actor=self.access.name, grace_hours=hours)
+        definitions.rotate_secret(webhook.id, secret, actor=self.access().name, grace_hours=hours)
         return self._done(f"There is a new secret for {purpose}.")
 
     @expose("/several", methods=["POST"])
@@ -287,13 +287,13 @@ class WebhooksView(WebhookPage):
         return self._done(f"{word} {len(changed)} webhook{'s' if len(changed) != 1 else ''}.")
 
     def _enable(self, webhook: Webhook) -> None:
-        definitions.set_enabled(webhook.id, True, actor=self.access.name)
+        definitions.set_enabled(webhook.id, True, actor=self.access().name)
 
     def _disable(self, webhook: Webhook) -> None:
-        definitions.set_enabled(webhook.id, False, actor=self.access.name)
+        definitions.set_enabled(webhook.id, False, actor=self.access().name)
 
     def _delete(self, webhook: Webhook) -> None:
-        definitions.delete(webhook.id, actor=self.access.name)
+        definitions.delete(webhook.id, actor=self.access().name)
 
     def _ask(self, question: str) -> Response:
         """The same request once more, with a yes; the scripts ask in a dialog instead."""

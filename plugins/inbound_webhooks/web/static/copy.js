@@ -41,10 +41,12 @@ function copyBySelection(text) {
 }
 
 function say(button, word) {
-  button.dataset.label ??= button.textContent;
-  button.textContent = word;
+  button.face ??= [...button.childNodes];
+  button.replaceChildren(button.classList.contains("icon") ? (word === "Copied" ? "✓" : "✗") : word);
+  document.querySelector("[data-copied]").textContent = word;
   clearTimeout(button.timer);
   button.timer = setTimeout(() => {
-    button.textContent = button.dataset.label;
+    button.replaceChildren(...button.face);
+    document.querySelector("[data-copied]").textContent = "";
   }, SAID_MILLISECONDS);
 }

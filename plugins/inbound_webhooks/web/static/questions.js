@@ -7,7 +7,7 @@ export function questions() {
     event.preventDefault();
     const form = button.form;
     document.getElementById("sure-question").textContent = button.dataset.sure;
-    dialog.querySelector('[value="yes"]').textContent = button.textContent.trim();
+    dialog.querySelector('[value="yes"]').textContent = button.textContent.trim() || button.title;
     dialog.returnValue = "no";
     dialog.onclose = () => {
       if (dialog.returnValue !== "yes") return;
