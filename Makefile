@@ -50,9 +50,9 @@ clean: ## Remove the environment, the local Airflow and all caches
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf plugins/*.egg-info
 
-# PostgreSQL's server, for the tests that run on it.
+# PostgreSQL's server and a browser, for the tests that run on them.
 system:
-	@sh dev/install_system.sh postgresql
+	@sh dev/install_system.sh postgresql chromium
 
 $(STAMP): constraints.txt setup.cfg pyproject.toml
 	@sh dev/install.sh $(VENV)

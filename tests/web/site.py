@@ -1,4 +1,4 @@
-"""The pages in this process: the Flask application that Airflow builds for plugins, and users of either auth manager."""
+"""The pages in this process, in the application that Airflow builds for plugins, and users of either kind."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from werkzeug.datastructures import MultiDict
+
 AUTH_MANAGERS = ("simple", "fab")
 ROOT = "/webhooks"
+BASE = "http://localhost/pluginsv2"
 
 
 class Site:
@@ -34,7 +37,7 @@ class Site:
         if self.auth == "simple":
             from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 
-            return SimpleAuthManagerUser(username=name, role=role.upper())
+            return SimpleAuthManagerUser(username=name, role=role.upper() or None)
         with self.app.app_context():
             security = self.app.appbuilder.sm
             found = security.find_user(username=name)
@@ -67,7 +70,7 @@ class Client:
         self._csrf_token: str | None = None
 
     def get(self, path: str, **more: Any) -> Any:
-        return self.browser.get(f"{ROOT}{path}", **more)
+        return self.browser.get(f"{ROOT}{path}", base_url=BASE, **more)
 
     def json(self, path: str) -> Any:
         answer = self.get(path, headers={"X-Requested-With": "fetch"})
@@ -76,8 +79,9 @@ class Client:
 
     def post(self, path: str, data: Any = (), *, script: bool = False, **more: Any) -> Any:
         headers = {"X-Requested-With": "fetch"} if script else {}
-        fields = dict(data) | {"csrf_token": self.csrf_token()}
-        return self.browser.post(f"{ROOT}{path}", data=fields, headers=headers, **more)
+        fields = MultiDict(data)
+        fields["csrf_token"] = self.csrf_token()
+        return self.browser.post(f"{ROOT}{path}", data=fields, base_url=BASE, headers=headers, **more)
 
     def csrf_token(self) -> str:
         """The one that stands in a page; "" for somebody who gets no page of ours."""

@@ -7,15 +7,16 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from flask_wtf import FlaskForm
+from markupsafe import Markup
 from wtforms import (
     BooleanField,
     HiddenField,
     IntegerField,
-    SelectField,
     StringField,
     TextAreaField,
 )
-from wtforms.validators import Optional
+from wtforms.validators import Optional, ValidationError
+from wtforms.widgets import html_params
 
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition
 from inbound_webhooks.event.expression import compile_condition, compile_expression
@@ -34,6 +35,34 @@ _BY_TITLE = sorted(PRESETS.values(), key=lambda preset: preset.title.lower())
 _SENDERS = [("", "Any sender, known by the URL alone"), *((found.name, found.title) for found in _BY_TITLE)]
 
 
+def _as_select(field: ChoiceField, **attributes: Any) -> Markup:
+    options = Markup("").join(
+        Markup('<option value="{}"{}>{}</option>').format(
+            value, Markup(" selected") if value == (field.data or "") else "", label
+        )
+        for value, label in field.choices
+    )
+    return Markup("<select {}>{}</select>").format(
+        Markup(html_params(name=field.name, **attributes)),  # noqa: S704 - it escapes what it is given
+        options,
+    )
+
+
+class ChoiceField(StringField):
+    """One of some texts; WTForms' own is changing how it takes its choices."""
+
+    widget = staticmethod(_as_select)
+
+    def __init__(self, label: str, choices: Collection[tuple[str, str]], **more: Any) -> None:
+        super().__init__(label, **more)
+        self.choices = choices
+
+    def pre_validate(self, _form: Any) -> None:
+        """Refuse what is none of them."""
+        if (self.data or "") not in {value for value, _ in self.choices}:
+            raise ValidationError("This is none of the choices.")
+
+
 class WebhookForm(FlaskForm):
     """What a person may say of a webhook; expressions are compiled when they are typed, not when they run."""
 
@@ -42,8 +71,8 @@ class WebhookForm(FlaskForm):
     dag_id = StringField("DAG")
     enabled = BooleanField("Enabled", default=True)
 
-    preset = SelectField("Sender", choices=_SENDERS, default="")
-    handshake = SelectField(
+    preset = ChoiceField("Sender", choices=_SENDERS, default="")
+    handshake = ChoiceField(
         "Endpoint check", choices=[("", "None"), *((name, name) for name in HANDSHAKES)], default=""
     )
     proofs = TextAreaField("Proofs (JSON)")
@@ -52,13 +81,18 @@ class WebhookForm(FlaskForm):
     filter = TextAreaField("Only events for which this is true")
 
     response_status = IntegerField("Status", validators=[Optional()])
-    response_content_type = SelectField("Content type", choices=[(name, name) for name in CONTENT_TYPES])
-    response_template = TextAreaField("Template")
-    disabled_status = SelectField(
-        "While disabled", choices=[("403", "403 Forbidden"), ("503", "503, so that the sender tries again")]
+    response_content_type = ChoiceField(
+        "Content type", choices=[(name, name) for name in CONTENT_TYPES], default=CONTENT_TYPES[0]
     )
-    invalid_status = SelectField(
+    response_template = TextAreaField("Template")
+    disabled_status = ChoiceField(
+        "While disabled",
+        default="403",
+        choices=[("403", "403 Forbidden"), ("503", "503, so that the sender tries again")],
+    )
+    invalid_status = ChoiceField(
         "Values that break the DAG's params",
+        default="422",
         choices=[("422", "422 Unprocessable"), ("202", "202, so that the sender does not repeat it")],
     )
 
