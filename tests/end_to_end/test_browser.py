@@ -30,8 +30,7 @@ def person(browser, airflow):
 
 def curl(url: str, body: str) -> str:
     done = subprocess.run(
-        ["curl", "-sS", "--noproxy", "*", "-X", "POST", url]
-        + ["-H", "Content-Type: application/json", "--data", body],
+        ["curl", "-sS", "--noproxy", "*", url, "-H", "Content-Type: application/json", "--data", body],
         capture_output=True,
         text=True,
         check=True,
@@ -44,7 +43,7 @@ def create(person: Person, dag_id: str, name: str) -> str:
     frame = person.open(f"dags/{dag_id}/plugin/webhooks-of-dag")
     frame.get_by_role("link", name="Add trigger").click()
     assert frame.get_by_label("DAG", exact=True).input_value() == dag_id
-    frame.get_by_label("Name").fill(name)
+    frame.get_by_label("Name", exact=True).fill(name)
     frame.get_by_role("button", name="Create webhook").click()
     frame.locator("#url").wait_for()
     return str(frame.locator("#url").input_value())
@@ -78,13 +77,13 @@ def test_airflows_own_pages_still_know_who_is_logged_in(person, airflow):
         answer = person.page.goto(f"{airflow.url}/auth/users/list/")
         assert answer.status == 200
         assert "/login" not in person.page.url
-    person.open("plugin/webhooks").get_by_role("heading", name="Webhooks").wait_for()
+    person.open("plugin/webhooks").get_by_role("heading", name="Webhooks", exact=True).wait_for()
 
 
 def test_the_side_bar_leads_to_the_list_and_to_no_page_of_airflow_2(person, airflow):
     person.page.get_by_role("button", name="Browse").click()
     person.page.get_by_role("menuitem", name="Webhooks").click()
-    person.frame.get_by_role("heading", name="Webhooks").wait_for()
+    person.frame.get_by_role("heading", name="Webhooks", exact=True).wait_for()
     assert person.page.get_by_text("Legacy").count() == 0
     assert person.frame.get_by_text("deprecat").count() == 0
     assert person.frame.locator(".navbar").count() == 0
@@ -92,7 +91,7 @@ def test_the_side_bar_leads_to_the_list_and_to_no_page_of_airflow_2(person, airf
 
 def test_the_pages_follow_airflows_colour_mode_at_once(person, airflow):
     frame = person.open("plugin/webhooks")
-    frame.get_by_role("heading", name="Webhooks").wait_for()
+    frame.get_by_role("heading", name="Webhooks", exact=True).wait_for()
     for mode, colour in (("dark", "rgb(22, 29, 45)"), ("light", "rgb(255, 255, 255)")):
         person.page.evaluate(f"localStorage.setItem('theme', '{mode}')")
         shown = frame.locator("body")

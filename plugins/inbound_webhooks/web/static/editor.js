@@ -29,7 +29,8 @@ function saving(form) {
     const button = form.querySelector("[value=save]");
     button.disabled = true;
     said.textContent = "Saving…";
-    const answer = await postForm(form.action, new FormData(form)).catch(() => ({ data: {} }));
+    // Not form.action: that is our buttons, which have this name.
+    const answer = await postForm(location.pathname, new FormData(form)).catch(() => ({ data: {} }));
     if (answer.ok) return location.assign(answer.data.location);
     button.disabled = false;
     const problems = answer.data.problems ?? { "": [answer.data.error ?? "The server did not answer; nothing is saved."] };
