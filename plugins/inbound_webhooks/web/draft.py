@@ -55,7 +55,7 @@ class Line:
         if self.parameter is None:
             return ""
         schema = self.parameter.schema
-        return str(schema.get("description") or schema.get("description_md") or schema.get("title") or "")
+        return self.parameter.description or str(schema.get("description_md") or schema.get("title") or "")
 
     @property
     def default(self) -> str | None:
