@@ -10,7 +10,6 @@ from collections.abc import Collection
 from functools import cached_property
 from typing import Any, Literal
 
-from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.models.dag import DagModel
 
@@ -30,12 +29,20 @@ GRANTED: dict[str, tuple[str, ...]] = {
 """What Airflow's own roles may do on the view, until somebody takes it from them."""
 
 
+def auth_manager() -> Any:
+    """Airflow's, which its api-server has made."""
+    # Importing this builds half of the api-server, which commands that look at plugins can do without.
+    from airflow.api_fastapi.app import get_auth_manager
+
+    return get_auth_manager()
+
+
 class Access:
     """What one user may do, asked once a request at most for each DAG."""
 
     def __init__(self, user: Any) -> None:
         self.user = user
-        self._manager = get_auth_manager()
+        self._manager = auth_manager()
         self._asked: dict[tuple[str, str, str | None], bool] = {}
 
     @property

@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_TOKEN
 from flask import g, request
 from jwt import InvalidTokenError
 
-from inbound_webhooks.web.access import Access
+from inbound_webhooks.web.access import Access, auth_manager
 
 
 def log_in() -> Access | None:
@@ -33,7 +32,7 @@ def current() -> Access | None:
 
 def login_url() -> str:
     """Where Airflow asks for a name and a password."""
-    return str(get_auth_manager().get_url_login())
+    return str(auth_manager().get_url_login())
 
 
 def _user() -> Any:
@@ -41,7 +40,7 @@ def _user() -> Any:
     if not token:
         return None
     try:
-        return asyncio.run(get_auth_manager().get_user_from_token(token))
+        return asyncio.run(auth_manager().get_user_from_token(token))
     except InvalidTokenError:
         return None
 
