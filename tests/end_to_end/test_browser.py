@@ -8,8 +8,10 @@ import subprocess
 import pytest
 
 from tests.end_to_end.browser import Person, chromium
+from tests.infrastructure.environment import CHECKOUT
 
 RUN_MILLISECONDS = 120_000
+AXE = CHECKOUT / "tests" / "vendor" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -97,3 +99,102 @@ def test_the_pages_follow_airflows_colour_mode_at_once(person, airflow):
         shown = frame.locator("body")
         person.page.wait_for_timeout(500)
         assert shown.evaluate("body => getComputedStyle(body).backgroundColor") == colour
+
+
+@pytest.fixture(scope="module")
+def shown(airflow, webhooks):
+    """The paths of pages with something on them, by name."""
+    from tests.end_to_end.payloads import body_of, headers_of
+    from tests.end_to_end.webhooks import deliver
+
+    push = webhooks["pushes"]
+    case = "github/push__new_branch"
+    delivery = deliver(push, body_of(case), headers_of(case))
+    airflow.wait_for_run("github_push_build", f"webhook__{delivery}")
+    root = "pluginsv2/webhooks"
+    return {
+        "list": f"{root}/",
+        "new": f"{root}/new",
+        "webhook": f"{root}/hook/{push.id}",
+        "deliveries": f"{root}/hook/{push.id}/deliveries",
+        "delivery": f"{root}/delivery/{delivery}",
+        "no webhook": f"{root}/hook/nothing",
+    }
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_axe_finds_no_serious_fault_on_any_page_in_either_width(person, shown, mode):
+    person.page.evaluate(f"localStorage.setItem('theme', '{mode}')")
+    faults = {}
+    for width in (1280, 390):
+        person.page.set_viewport_size({"width": width, "height": 900})
+        for name, path in shown.items():
+            person.open(path)
+            person.page.wait_for_load_state("networkidle")
+            faults[name, width] = axe_faults(person.page)
+            assert person.page.evaluate("document.documentElement.scrollWidth") <= width, name
+    assert {key: found for key, found in faults.items() if found} == {}
+
+
+def axe_faults(page) -> list[str]:
+    page.evaluate(AXE.read_text() + "; void 0")
+    results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{fault['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
+        for fault in results["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_the_form_is_filled_by_a_sender_and_tried_before_it_is_saved(person):
+    person.open("pluginsv2/webhooks/new")
+    page = person.page
+    page.get_by_label("DAG", exact=True).fill("github_push_build")
+    page.get_by_text("How many commits came").wait_for()
+    page.get_by_label("Which system calls").select_option("github")
+    page.get_by_role("button", name="Use the sender's example").click()
+    assert page.get_by_label("Expression for ref").input_value() == "${Webhook::Body.ref}"
+    page.get_by_role("button", name="Make one").click()
+    assert len(page.get_by_label("Secret", exact=True).input_value()) == 64
+    page.get_by_role("button", name="Try it").click()
+    page.locator("#tried").get_by_text("commit").first.wait_for()
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_mistakes_come_beside_their_fields_and_what_was_typed_stays(person):
+    person.open("pluginsv2/webhooks/new?dag=event_log")
+    page = person.page
+    page.get_by_label("Which system calls").select_option("stripe")
+    page.get_by_label("Signing secret").fill("whsec_1234567890")
+    page.get_by_label("Only events for which this is true").fill("body.")
+    page.get_by_role("button", name="Create webhook").click()
+    page.get_by_text("A name is needed.").wait_for()
+    assert page.locator("#problem-filter").is_visible()
+    assert page.get_by_label("Signing secret").input_value() == "whsec_1234567890"
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_expressions_are_completed_with_the_keyboard(person, shown):
+    person.open(shown["webhook"])
+    person.page.wait_for_load_state("networkidle")
+    field = person.page.get_by_label("Expression for commits")
+    field.press_sequentially("${Webhook::Body.rep")
+    person.page.locator("#completions [role=option]").first.wait_for()
+    field.press("ArrowDown")
+    field.press("Enter")
+    assert field.input_value() == "${Webhook::Body.repository}"
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_deleting_asks_in_a_dialog_and_a_no_deletes_nothing(person, airflow):
+    create(person, "event_log", "kept or not")
+    person.open("pluginsv2/webhooks/?text=kept+or+not")
+    page = person.page
+    for answer in ("Cancel", "Delete"):
+        assert page.get_by_role("link", name="kept or not", exact=True).is_visible()
+        page.get_by_role("button", name="Delete kept or not").click()
+        page.get_by_role("dialog").get_by_role("button", name=answer).click()
+    page.get_by_text("Deleted kept or not.").wait_for()

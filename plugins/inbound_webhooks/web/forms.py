@@ -71,7 +71,7 @@ class WebhookForm(FlaskForm):
     dag_id = StringField("DAG")
     enabled = BooleanField("Enabled", default=True)
 
-    preset = ChoiceField("Sender", choices=_SENDERS, default="")
+    preset = ChoiceField("Which system calls", choices=_SENDERS, default="")
     handshake = ChoiceField(
         "Endpoint check", choices=[("", "None"), *((name, name) for name in HANDSHAKES)], default=""
     )
