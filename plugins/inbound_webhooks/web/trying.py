@@ -17,7 +17,7 @@ from inbound_webhooks.web.forms import WebhookForm
 from inbound_webhooks.web.page import json_reply
 from inbound_webhooks.web.samples import parse_headers
 from inbound_webhooks.web.webhooks import WebhookPage
-from inbound_webhooks.web.wording import explained, pretty, tone
+from inbound_webhooks.web.wording import TRIED, pretty, tone
 
 METHODS = ("POST", "GET")
 
@@ -57,7 +57,7 @@ class TryView(WebhookPage):
             body=request.form.get("try_body", "").replace("\r\n", "\n").encode(),
         )
         state = tried["state"]
-        shown = {"tone": tone(state), "explained": explained(state), "conf_text": pretty(tried["conf"])}
+        shown = {"tone": tone(state), "explained": TRIED.get(state, ""), "conf_text": pretty(tried["conf"])}
         return json_reply(tried | shown)
 
     def _draft(self, form: WebhookForm, problems: Problems, webhook_id: str) -> Webhook | None:

@@ -43,6 +43,15 @@ EXPLAINED = {
     "verified": "The endpoint was checked; such a request never starts a run.",
 }
 
+TRIED = {
+    "accepted": "A run would start with this conf.",
+    "filtered": "The filter would leave it out; nothing would run.",
+    "refused": "It would be kept for a replay, and nothing would run.",
+    "rejected": "It would be refused; nothing would be kept or run.",
+    "verified": "The endpoint would be verified; such a request never starts a run.",
+}
+"""State -> what it means for a request that is only tried."""
+
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _KIB = 1024
 

@@ -140,6 +140,7 @@ function showExamples(form, rows, preset) {
   button.onclick = () => {
     for (const [name, expression] of example) setLine(rows, name, expression);
     dropEmptyLine(rows);
+    rows.dispatchEvent(new Event("change", { bubbles: true }));
   };
   const hint = document.getElementById("filter-example");
   hint.hidden = !preset?.filter_example;

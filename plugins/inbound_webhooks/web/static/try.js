@@ -27,13 +27,18 @@ export function tryOut() {
 
   async function pick() {
     const chosen = field("sample").value;
+    panel.touched = false;
     if (samples[chosen]) return samples[chosen]();
     const answer = await getJson(panel.dataset.sample.replace("ID", chosen));
     if (!answer.ok || answer.data.body === null) return say(panel, answer.data.error ?? "Its body is not text.");
     set(answer.data);
   }
 
+  // What was made up follows the parameters until somebody changes it.
+  const follow = () => field("sample").value === "mapping" && !panel.touched && samples.mapping();
+
   async function run() {
+    follow();
     const data = new FormData(form);
     for (const name of ["method", "query", "headers", "body"]) data.set(`try_${name}`, field(name).value);
     const answer = await postForm(panel.dataset.try, data).catch(() => ({ data: { error: "The server did not answer." } }));
@@ -44,8 +49,7 @@ export function tryOut() {
 
   field("sample").addEventListener("change", pick);
   document.getElementById("try-now").addEventListener("click", run);
-  // What was made up follows the parameters until somebody changes it.
-  form.addEventListener("change", () => field("sample").value === "mapping" && !panel.touched && samples.mapping());
+  form.addEventListener("change", follow);
   field("body").addEventListener("input", () => (panel.touched = true));
   samples.mapping();
   if (panel.dataset.deliveries) pastDeliveries(panel, field("sample"));
