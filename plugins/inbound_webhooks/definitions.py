@@ -130,8 +130,8 @@ def change(
 
 
 def _find_version(connection: Connection, webhook_id: str, version: int) -> Webhook:
-    held = _find(connection, webhook_id, locked=True)
-    if held.id != webhook_id or held.version != version:
+    held = _find(connection, queries.ById(webhook_id), locked=True)
+    if held.version != version:
         raise WebhookChanged
     return held
 

@@ -28,6 +28,8 @@ class Site:
         plugins_manager.get_flask_plugins.cache_clear()
         self.manager = api.get_auth_manager()
         if auth == "fab":
+            # Users of another database had the same ids.
+            type(self.manager).cache.clear()
             # Airflow makes this one first: it is the application of the login.
             create_app(enable_plugins=False)
         self.app = create_app(enable_plugins=True)

@@ -188,3 +188,12 @@ def test_the_session_has_a_name_and_a_path_of_its_own(pages):
     assert cookie.startswith("webhooks_session=")
     assert "Path=/pluginsv2" in cookie
     assert "HttpOnly" in cookie
+
+
+@pytest.mark.parametrize("path", ["enabled", "rotate", "delete"])
+def test_a_webhook_that_is_named_like_anothers_id_is_left_alone(ada, path):
+    hook = store_webhook(f"meant {path}", dag_id="events")
+    decoy = store_webhook(hook.id, dag_id="events")
+    ada.post(f"/hook/{hook.id}/{path}", {"enabled": "0", "grace_hours": "0", "sure": "1"})
+    left = stored(hook.id)
+    assert (left.enabled, left.version, token_of(decoy.id)) == (True, 1, decoy.token)

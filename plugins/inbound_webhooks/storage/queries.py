@@ -161,10 +161,19 @@ def set_confirm_url(connection: Connection, webhook_id: str, url: str) -> None:
     )
 
 
+class ById(str):
+    """The id of a webhook that must not be taken for another one's name."""
+
+    __slots__ = ()
+
+
 def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook | None:
     """A webhook by name, else by id; ``locked``: once nobody is about to commit on it, and kept so."""
     columns = tables.webhook.c
-    query = select(tables.webhook).where((columns.name == name_or_id) | (columns.id == name_or_id))
+    which = columns.id == name_or_id
+    if not isinstance(name_or_id, ById):
+        which |= columns.name == name_or_id
+    query = select(tables.webhook).where(which)
     rows = connection.execute(query.with_for_update() if locked else query).all()
     by_name = sorted(rows, key=lambda row: row.name != name_or_id)
     return read_webhook(by_name[0]) if by_name else None

@@ -14,7 +14,7 @@ from inbound_webhooks.sender_settings import NewSecret
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.dags import DagCache
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.storage.queries import ById, Webhook
 from inbound_webhooks.web import catalog
 from inbound_webhooks.web.catalog import Question
 from inbound_webhooks.web.draft import NOTIFIES, Line, Problems, lines, preset_document
@@ -240,7 +240,7 @@ class WebhooksView(WebhookPage):
         """Enable or disable one."""
         self.changeable(webhook_id)
         on = request.form.get("enabled") == "1"
-        webhook = definitions.set_enabled(webhook_id, on, actor=self.access().name)
+        webhook = definitions.set_enabled(ById(webhook_id), on, actor=self.access().name)
         return self._done(f"{'Enabled' if on else 'Disabled'} {webhook.name}.")
 
     @expose("/hook/<webhook_id>/delete", methods=["POST"])
@@ -249,7 +249,7 @@ class WebhooksView(WebhookPage):
         webhook = self.changeable(webhook_id, "DELETE")
         if not _is_sure():
             return self._ask(f"Delete the webhook {webhook.name}, its URL and its secrets?")
-        cancelled = definitions.delete(webhook_id, actor=self.access().name)
+        cancelled = definitions.delete(ById(webhook_id), actor=self.access().name)
         held = f" {cancelled} deliveries that had not started were cancelled." if cancelled else ""
         return self._done(f"Deleted {webhook.name}.{held}", leave=True)
 
@@ -262,10 +262,10 @@ class WebhooksView(WebhookPage):
         if not purpose:
             if not hours and not _is_sure():
                 return self._ask("Make a new URL? The one of now opens nothing any more, at once.")
-            definitions.rotate(webhook.id, actor=self.access().name, grace_hours=hours)
+            definitions.rotate(ById(webhook.id), actor=self.access().name, grace_hours=hours)
             return self._done("There is a new URL: give it to the sender.")
         secret = NewSecret(purpose, value.strip("\r\n"))
-        definitions.rotate_secret(webhook.id, secret, actor=self.access().name, grace_hours=hours)
+        definitions.rotate_secret(ById(webhook.id), secret, actor=self.access().name, grace_hours=hours)
         return self._done(f"There is a new secret for {purpose}.")
 
     @expose("/several", methods=["POST"])
@@ -287,13 +287,13 @@ class WebhooksView(WebhookPage):
         return self._done(f"{word} {len(changed)} webhook{'s' if len(changed) != 1 else ''}.")
 
     def _enable(self, webhook: Webhook) -> None:
-        definitions.set_enabled(webhook.id, True, actor=self.access().name)
+        definitions.set_enabled(ById(webhook.id), True, actor=self.access().name)
 
     def _disable(self, webhook: Webhook) -> None:
-        definitions.set_enabled(webhook.id, False, actor=self.access().name)
+        definitions.set_enabled(ById(webhook.id), False, actor=self.access().name)
 
     def _delete(self, webhook: Webhook) -> None:
-        definitions.delete(webhook.id, actor=self.access().name)
+        definitions.delete(ById(webhook.id), actor=self.access().name)
 
     def _ask(self, question: str) -> Response:
         """The same request once more, with a yes; the scripts ask in a dialog instead."""
