@@ -50,9 +50,9 @@ clean: ## Remove the environment, the local Airflow and all caches
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf plugins/*.egg-info
 
-# The servers that tests run on.
+# The servers and the browser that tests run on.
 system:
-	@sh dev/install_system.sh postgresql redis-server
+	@sh dev/install_system.sh postgresql redis-server chromium
 
 $(STAMP): constraints.txt setup.cfg pyproject.toml
 	@sh dev/install.sh $(VENV)

@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from tests.dags_builder import change_dag, store_dag
 from tests.webhooks_builder import ACTOR, audit_rows, now, rows, store_delivery, store_webhook, token_of
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{9}")
@@ -277,47 +276,6 @@ def test_a_url_begins_with_what_is_set(sqlite_database, monkeypatch, section, op
     hook = store_webhook()
     monkeypatch.setenv(f"AIRFLOW__{section}__{option}", value)
     assert definitions.url(definitions.get(hook.id)) == f"{before}/webhook/{hook.id}/{hook.token}"
-
-
-# --- what will keep it from starting runs ---------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("columns", "expected"),
-    [
-        ({}, []),
-        ({"is_paused": True}, ["paused"]),
-        ({"is_stale": True}, ["gone"]),
-        ({"has_import_errors": True}, ["import errors"]),
-    ],
-    ids=["nothing", "paused", "stale", "import errors"],
-)
-def test_a_warning_says_what_keeps_runs_from_starting(database, columns, expected):
-    from inbound_webhooks import definitions
-
-    store_dag("orders")
-    if columns:
-        change_dag("orders", **columns)
-    found = definitions.warnings(create())
-    assert len(found) == len(expected)
-    assert all(word in warning for word, warning in zip(expected, found, strict=True))
-
-
-def test_a_warning_names_a_dag_that_airflow_does_not_know(database):
-    from inbound_webhooks import definitions
-
-    (warning,) = definitions.warnings(create(dag_id="of tomorrow"))
-    assert "of tomorrow" in warning
-
-
-def test_a_warning_names_a_parameter_that_the_dag_does_not_have(database):
-    from airflow.sdk import Param
-
-    from inbound_webhooks import definitions
-
-    store_dag("orders", params={"number": Param(1, type="integer")})
-    (warning,) = definitions.warnings(create(mapping={"number": "1", "misspelt": "2"}))
-    assert "'misspelt'" in warning
 
 
 # --- rotation -------------------------------------------------------------------------------

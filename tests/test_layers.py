@@ -18,7 +18,7 @@ LAYERS = (
     {"health"},
     {"receiver", "dispatch"},
     {"sender_settings", "recipients"},
-    {"definitions", "delivery_story"},
+    {"readiness", "definitions", "delivery_story"},
     {"console"},
     {"web", "api", "commands", "sender_commands"},
     {"cli"},

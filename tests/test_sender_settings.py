@@ -105,12 +105,12 @@ def test_a_disabled_webhook_waits_for_its_secrets_and_cannot_be_enabled_before(s
 
 
 def test_a_secret_that_has_ended_is_missing_again(sqlite_database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks import definitions, readiness
     from inbound_webhooks.errors import InvalidDefinition
 
     hook = store_webhook(preset="github", secrets={"signing": SECRET}, enabled=False)
     end_secrets(hook.id)
-    assert definitions.warnings(definitions.get(hook.id))[0].startswith("Of the secrets, one for signing")
+    assert "secret-expired" in [reason.code for reason in readiness.reasons_of(definitions.get(hook.id))]
     with pytest.raises(InvalidDefinition, match="one for signing is missing"):
         definitions.set_enabled(hook.id, True, actor=ACTOR)
 

@@ -40,7 +40,7 @@ def list_command(args: Namespace) -> None:
 @handler
 def show_command(args: Namespace) -> None:
     """Show one webhook."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks import definitions, readiness
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
 
@@ -72,7 +72,7 @@ def show_command(args: Namespace) -> None:
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,
-        "warnings": definitions.warnings(webhook),
+        "warnings": [reason.sentence for reason in readiness.reasons_of(webhook)],
         "rejections": [
             {
                 "rejected_at": rejection.rejected_at.isoformat(),

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from inbound_webhooks.errors import InvalidDefinition, WebhookExists, WebhookNotFound
+from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookExists, WebhookNotFound
 from inbound_webhooks.event.response import CONTENT_TYPES
 from inbound_webhooks.event.signature import DEFAULT_PURPOSE
 from inbound_webhooks.receiver.definition import compile_definition
@@ -22,13 +22,11 @@ from inbound_webhooks.sender_settings import (
     check_complete,
     check_secret,
     event_filter,
-    missing_secrets,
     preset_fields,
     with_refreshed_keys,
 )
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
-from inbound_webhooks.storage.dags import DagCache, dag_states
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.encryption import decrypt, encrypt, reencrypt
 from inbound_webhooks.storage.queries import Draft, Webhook
@@ -129,24 +127,6 @@ def check(webhook: Webhook) -> None:
     compile_definition(webhook)
 
 
-def warnings(webhook: Webhook) -> list[str]:
-    """What will keep a webhook from starting runs as things are now, in sentences."""
-    with transaction() as connection:
-        state = dag_states(connection, {webhook.dag_id}).get(webhook.dag_id)
-        held = _valid_purposes(connection, webhook)
-    found = [f"Of the secrets, {missing}." for missing in missing_secrets(webhook, held)]
-    dag = DagCache(recheck_seconds=0).get(webhook.dag_id, transaction)
-    if state is None or dag is None:
-        return [*found, f"Airflow knows no DAG {webhook.dag_id} yet; deliveries wait until it does."]
-    if state.is_paused:
-        found.append(f"DAG {webhook.dag_id} is paused; its runs stay queued until it is not.")
-    if state.has_import_errors or state.is_stale:
-        found.append(f"DAG {webhook.dag_id} has import errors or is gone; deliveries wait.")
-    unknown = sorted(set(webhook.mapping) - set(dag.params)) if dag.params else []
-    found += [f"DAG {webhook.dag_id} has no param {name!r}; it only shows in conf." for name in unknown]
-    return found
-
-
 def get(name_or_id: str) -> Webhook:
     """A webhook by name or id.
 
@@ -154,6 +134,61 @@ def get(name_or_id: str) -> Webhook:
     """
     with transaction() as connection:
         return _find(connection, name_or_id)
+
+
+def change(
+    webhook_id: str,
+    draft: Draft,
+    *,
+    actor: str,
+    version: int,
+    secrets: Sequence[NewSecret] = (),
+) -> Webhook:
+    """Put a draft in the place of a webhook's definition, and new secrets in the place of old ones.
+
+    :param version: of the definition that the draft was made from
+    :raises WebhookChanged: it is another one by now; nothing is written
+    :raises DefinitionError: a field cannot be used, a secret is missing, or the name is taken
+    :raises FernetKeyMissing: there is nothing to encrypt a secret with
+    """
+    sealed = [(secret.purpose, encrypt(secret.value)) for secret in secrets]
+    now = _now()
+    try:
+        with transaction() as connection:
+            begin_writing(connection)
+            held = _find_version(connection, webhook_id, version)
+            webhook = replace(held, **vars(draft))
+            check(webhook)
+            for secret in secrets:
+                check_secret(webhook, secret)
+            held_for = _valid_purposes(connection, webhook_id, now)
+            check_complete(webhook, held_for | {secret.purpose for secret in secrets})
+            queries.update_webhook(connection, webhook, now)
+            for purpose, encrypted in sealed:
+                queries.delete_secrets(connection, webhook_id, purpose)
+                queries.insert_secret(connection, webhook_id, purpose, encrypted, now)
+            details = {"changed": _changed(held, webhook), "secrets": [purpose for purpose, _ in sealed]}
+            _audit(connection, "webhook.change", webhook, actor, details)
+    except IntegrityError:
+        raise WebhookExists(f"There is a webhook named {draft.name!r} already.") from None
+    return webhook
+
+
+def _find_version(connection: Connection, webhook_id: str, version: int) -> Webhook:
+    held = _find(connection, queries.ById(webhook_id), locked=True)
+    if held.version != version:
+        raise WebhookChanged
+    return held
+
+
+def _valid_purposes(connection: Connection, webhook_id: str, now: datetime) -> set[str]:
+    held = queries.list_credentials(connection, webhook_id)
+    return {credential.purpose for credential in held if credential.purpose and credential.is_valid(now)}
+
+
+def _changed(before: Webhook, after: Webhook) -> list[str]:
+    """The names of the fields that differ; never what they hold."""
+    return [name for name, value in vars(after).items() if getattr(before, name) != value]
 
 
 def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
@@ -164,7 +199,7 @@ def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
     with transaction() as connection:
         begin_writing(connection)
         webhook = replace(_find(connection, name_or_id, locked=True), enabled=enabled)
-        check_complete(webhook, _valid_purposes(connection, webhook))
+        check_complete(webhook, _valid_purposes(connection, webhook.id, _now()))
         queries.update_webhook(connection, webhook, _now())
         _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})
     return webhook
@@ -247,11 +282,6 @@ def url(webhook: Webhook) -> str:
         held = queries.list_credentials(connection, webhook.id)
     newest = next(credential for credential in held if not credential.purpose)
     return f"{public_url(Settings.load())}/webhook/{webhook.id}/{decrypt(newest.encrypted)}"
-
-
-def _valid_purposes(connection: Connection, webhook: Webhook) -> set[str]:
-    held, now = queries.list_credentials(connection, webhook.id), _now()
-    return {credential.purpose for credential in held if credential.is_valid(now)}
 
 
 def _listed(statuses: Sequence[int]) -> str:

@@ -69,6 +69,14 @@ class WebhookNotFound(WebhookError):
     """There is no such webhook."""
 
 
+class WebhookChanged(WebhookError):
+    """Somebody else changed this webhook meanwhile."""
+
+
+class NotPermitted(WebhookError):
+    """You may not do this."""
+
+
 class DeliveryNotFound(WebhookError):
     """There is no such delivery."""
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.plugins_manager import AirflowPlugin
 
-from inbound_webhooks.settings import BLUEPRINT_PREFIX
+from inbound_webhooks.settings import BLUEPRINT_PREFIX, base_path
 
 
 class InboundWebhooksPlugin(AirflowPlugin):
@@ -16,10 +16,39 @@ class InboundWebhooksPlugin(AirflowPlugin):
 
     @property
     def flask_blueprints(self) -> list[Any]:
-        """The receiver."""
+        """The receiver, and what the pages are made of."""
         from inbound_webhooks.receiver.blueprint import blueprint
+        from inbound_webhooks.web.page import assets
 
-        return [blueprint]
+        return [blueprint, assets]
+
+    @property
+    def appbuilder_views(self) -> list[Any]:
+        """The pages; without a name, for a named one would bring Airflow 2's menu along."""
+        from inbound_webhooks.web.deliveries import DeliveriesView
+        from inbound_webhooks.web.trying import TryView
+        from inbound_webhooks.web.webhooks import WebhooksView
+
+        return [{"view": WebhooksView()}, {"view": DeliveriesView()}, {"view": TryView()}]
+
+    @property
+    def external_views(self) -> list[Any]:
+        """Where Airflow's own interface shows the pages."""
+        root = f"{base_path()}{BLUEPRINT_PREFIX}/webhooks"
+        icons = {"icon": f"{root}/static/webhook.svg", "icon_dark_mode": f"{root}/static/webhook_dark.svg"}
+        return [
+            {"name": "Webhooks", "url_route": "webhooks", **icons, **place}
+            for place in (
+                {"destination": "nav", "category": "browse", "href": f"{root}/"},
+                {"destination": "dag", "href": f"{root}/dag/{{DAG_ID}}", "url_route": "webhooks-of-dag"},
+                {
+                    "destination": "dag_run",
+                    "href": f"{root}/run/{{DAG_ID}}/{{RUN_ID}}",
+                    "url_route": "webhook-of-run",
+                    "name": "Webhook",
+                },
+            )
+        ]
 
     @property
     def fastapi_apps(self) -> list[Any]:

@@ -40,7 +40,7 @@ GIVEN_SECRET = "<the secret that you gave>"  # noqa: S105 - what stands for one
 @handler
 def create_command(args: Namespace) -> None:
     """Create a webhook; the vendor's steps go to standard error."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks import definitions, readiness
     from inbound_webhooks.sender_settings import find_preset
 
     secrets = _new_secrets(args.secret)
@@ -54,8 +54,8 @@ def create_command(args: Namespace) -> None:
     webhook = definitions.create(draft, secrets=secrets, actor=actor())
     url = definitions.url(webhook)
     print_data(summary(webhook) | {"url": url}, args.output)
-    for warning in definitions.warnings(webhook):
-        print_hint(warning)
+    for reason in readiness.reasons_of(webhook):
+        print_hint(reason.sentence)
     if args.preset is not None:
         _print_steps(find_preset(args.preset), url)
     if not webhook.enabled:

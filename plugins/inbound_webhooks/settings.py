@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from inbound_webhooks.errors import InvalidSetting
 
@@ -137,6 +138,13 @@ def airflow_url() -> str:
 
     base = conf.get("api", "base_url", fallback="") or f"http://localhost:{conf.getint('api', 'port')}"
     return str(base).rstrip("/")
+
+
+def base_path() -> str:
+    """The path of Airflow's own address, without a slash at its end."""
+    from airflow.configuration import conf
+
+    return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
 
 
 def option_descriptions() -> dict[str, dict[str, Any]]:

@@ -18,7 +18,7 @@ def airflow_variables(home: Path, database_url: str) -> dict[str, str]:
     return {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__API__SECRET_KEY": "a secret key for tests",
-        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret for tests, long enough for each algorithm of tokens...",
+        "AIRFLOW__API_AUTH__JWT_SECRET": "a secret for tests, long enough for each algorithm of tokens....",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__DAGS_FOLDER": str(DAGS_FOLDER),
         "AIRFLOW__CORE__FERNET_KEY": FERNET_KEY,

@@ -56,6 +56,7 @@ class Parameter:
     name: str
     schema: Mapping[str, Any]
     default: Any = NO_DEFAULT
+    description: str = ""
 
     @cached_property
     def types(self) -> frozenset[str]:

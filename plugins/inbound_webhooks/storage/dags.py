@@ -125,4 +125,4 @@ def _read(connection: Connection, dag_id: str) -> CachedDag | None:
 
 def _parameter(name: str, param: Any) -> Parameter:
     default = param.value if is_arg_set(param.value) else NO_DEFAULT
-    return Parameter(name, param.schema or {}, default)
+    return Parameter(name, param.schema or {}, default, str(getattr(param, "description", None) or ""))

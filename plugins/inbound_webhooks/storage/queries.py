@@ -181,25 +181,35 @@ def set_confirm_url(connection: Connection, webhook_id: str, url: str) -> None:
     )
 
 
+class ById(str):
+    """The id of a webhook that must not be taken for another one's name."""
+
+    __slots__ = ()
+
+
 def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook | None:
     """A webhook by name, else by id; ``locked``: once nobody is about to commit on it, and kept so."""
     columns = tables.webhook.c
-    query = select(tables.webhook).where((columns.name == name_or_id) | (columns.id == name_or_id))
+    which = columns.id == name_or_id
+    if not isinstance(name_or_id, ById):
+        which |= columns.name == name_or_id
+    query = select(tables.webhook).where(which)
     rows = connection.execute(query.with_for_update() if locked else query).all()
     by_name = sorted(rows, key=lambda row: row.name != name_or_id)
-    return _webhook(by_name[0]) if by_name else None
+    return read_webhook(by_name[0]) if by_name else None
 
 
 def webhook_by_id(connection: Connection, webhook_id: str) -> Webhook | None:
     """A webhook by id alone."""
     row = connection.execute(select(tables.webhook).where(tables.webhook.c.id == webhook_id)).first()
-    return _webhook(row) if row else None
+    return read_webhook(row) if row else None
 
 
 def list_webhooks(connection: Connection) -> list[Webhook]:
     """All webhooks by name."""
     return [
-        _webhook(row) for row in connection.execute(select(tables.webhook).order_by(tables.webhook.c.name))
+        read_webhook(row)
+        for row in connection.execute(select(tables.webhook).order_by(tables.webhook.c.name))
     ]
 
 
@@ -276,7 +286,7 @@ def webhooks_with_refreshed_keys(connection: Connection) -> list[Webhook]:
     query = select(tables.webhook).where(
         columns.enabled, columns.proofs.contains('"refresh_keys": true', autoescape=True)
     )
-    return [_webhook(row) for row in connection.execute(query)]
+    return [read_webhook(row) for row in connection.execute(query)]
 
 
 def delete_tokens(connection: Connection, webhook_id: str) -> None:
@@ -371,7 +381,7 @@ def find_with_credentials(connection: Connection, webhook_id: str) -> tuple[Webh
     if not rows:
         return None
     found = [_credential(row, "credential_") for row in rows if row.credential_id is not None]
-    return _webhook(rows[0]), sorted(found, key=lambda credential: credential.id, reverse=True)
+    return read_webhook(rows[0]), sorted(found, key=lambda credential: credential.id, reverse=True)
 
 
 _INSERT_DELIVERY = insert(tables.delivery)
@@ -598,7 +608,8 @@ def audit(
 _JSON_COLUMNS = ("mapping", "proofs", "allowed_addresses", "notify_success", "notify_failure")
 
 
-def _webhook(row: Any) -> Webhook:
+def read_webhook(row: Any) -> Webhook:
+    """A row of the table as a webhook."""
     values = {name: row._mapping[name] for name in Webhook.__dataclass_fields__}
     parsed = {name: json.loads(values[name]) for name in _JSON_COLUMNS}
     lists = {name: tuple(value) for name, value in parsed.items() if isinstance(value, list)}

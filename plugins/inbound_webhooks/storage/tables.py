@@ -143,7 +143,6 @@ delivery = Table(
     Column("failed_tasks", Text, nullable=True),
     # False where the body was not kept; "body" is empty then.
     Column("body_stored", Boolean, nullable=False, server_default="1"),
-    Index("idx_inbound_webhook_delivery_webhook_id", "webhook_id", "id"),
     # Queries have the conditions of these indexes word for word: storage/outcomes.py, storage/retention.py.
     Index(
         "idx_inbound_webhook_delivery_unfinished",
@@ -164,6 +163,8 @@ delivery = Table(
         postgresql_where=text(ENDED),
         sqlite_where=text(ENDED),
     ),
+    # Ids sort by time: newest first, a stretch of time, and what became of them, from the index alone.
+    Index("idx_inbound_webhook_delivery_history", "webhook_id", "id", "state"),
     Index(
         "idx_inbound_webhook_delivery_dedup",
         "webhook_id",

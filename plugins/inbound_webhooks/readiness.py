@@ -1,0 +1,201 @@
+"""Will a webhook start runs as things are now? The reasons why not, for pages and command line alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Literal
+
+from inbound_webhooks.errors import DefinitionError, TokenUnreadable
+from inbound_webhooks.event.run_conf import NO_DEFAULT, Parameter, convert
+from inbound_webhooks.sender_settings import needed_purposes
+from inbound_webhooks.storage import listing
+from inbound_webhooks.storage.dags import CachedDag, DagCache, DagState, dag_states
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.dispatchers import dispatchers_seen
+from inbound_webhooks.storage.encryption import decrypt
+from inbound_webhooks.storage.queries import Credential, Webhook
+
+Severity = Literal["stops", "delays", "hint"]
+"""Nothing is started; it is started later; it is started, but perhaps not as meant."""
+
+MANUAL_RUN = "manual"
+DISPATCHER_SILENT = timedelta(minutes=1)
+"""A dispatcher gives a sign of life every few seconds."""
+
+_dags = DagCache(recheck_seconds=0)
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a webhook may start nothing: a word for code, and a sentence for people."""
+
+    code: str
+    severity: Severity
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What was found about one webhook."""
+
+    now: datetime
+    credentials: Sequence[Credential]
+    state: DagState | None
+    dag: CachedDag | None
+    dispatcher_seen_at: datetime | None
+
+
+def reasons_of(webhook: Webhook) -> list[Reason]:
+    """The reasons for one webhook, the worst first."""
+    return reasons_by_id([webhook])[webhook.id]
+
+
+def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Reason]]:
+    """The reasons for each of some webhooks, by id."""
+    dag_ids = {webhook.dag_id for webhook in webhooks}
+    with transaction() as connection:
+        states = dag_states(connection, dag_ids)
+        credentials = listing.credentials_of(connection, [webhook.id for webhook in webhooks])
+        seen_at = dispatchers_seen(connection)
+    dags = {dag_id: _dags.get(dag_id, transaction) for dag_id in states}
+    now = datetime.now(timezone.utc)
+    return {
+        webhook.id: _sorted(
+            reasons(
+                webhook,
+                Facts(
+                    now=now,
+                    credentials=credentials[webhook.id],
+                    state=states.get(webhook.dag_id),
+                    dag=dags.get(webhook.dag_id),
+                    dispatcher_seen_at=seen_at,
+                ),
+            )
+        )
+        for webhook in webhooks
+    }
+
+
+def reasons(webhook: Webhook, facts: Facts) -> list[Reason]:
+    """What the facts say, each check on its own."""
+    return [reason for check in _CHECKS for reason in check(webhook, facts)]
+
+
+def _sorted(found: list[Reason]) -> list[Reason]:
+    return sorted(found, key=lambda reason: ("stops", "delays", "hint").index(reason.severity))
+
+
+def _dispatcher(_webhook: Webhook, facts: Facts) -> list[Reason]:
+    seen_at = facts.dispatcher_seen_at
+    if seen_at is not None and facts.now - seen_at < DISPATCHER_SILENT:
+        return []
+    return [Reason("no-dispatcher", "delays", "No dispatcher is running; deliveries wait until one does.")]
+
+
+def _disabled(webhook: Webhook, _facts: Facts) -> list[Reason]:
+    if webhook.enabled:
+        return []
+    return [Reason("disabled", "stops", f"It is disabled and answers {webhook.disabled_status}.")]
+
+
+def _dag_state(webhook: Webhook, facts: Facts) -> list[Reason]:
+    dag_id, state = webhook.dag_id, facts.state
+    if state is None or (facts.dag is None and not state.is_stale and not state.has_import_errors):
+        sentence = f"Airflow knows no DAG {dag_id} yet; deliveries wait until it does."
+        return [Reason("dag-missing", "stops", sentence)]
+    if state.has_import_errors:
+        return [Reason("dag-import-errors", "stops", f"DAG {dag_id} has import errors; deliveries wait.")]
+    if state.is_stale:
+        return [Reason("dag-missing", "stops", f"DAG {dag_id} is gone; deliveries wait until it is back.")]
+    if state.allowed_run_types is not None and MANUAL_RUN not in state.allowed_run_types:
+        return [Reason("run-type", "stops", f"DAG {dag_id} does not allow manual runs.")]
+    if state.is_paused:
+        sentence = f"DAG {dag_id} is paused; its runs stay queued until it is not."
+        return [Reason("dag-paused", "delays", sentence)]
+    return []
+
+
+def _url_token(_webhook: Webhook, facts: Facts) -> list[Reason]:
+    tokens = [held for held in facts.credentials if not held.purpose and held.is_valid(facts.now)]
+    if not tokens:
+        return [Reason("no-token", "stops", "Its URL has ended: rotate it to get another.")]
+    if not any(_is_readable(held) for held in tokens):
+        sentence = "Its token cannot be decrypted with [core] fernet_key; senders are answered 503."
+        return [Reason("token-unreadable", "stops", sentence)]
+    return []
+
+
+def _secrets(webhook: Webhook, facts: Facts) -> list[Reason]:
+    try:
+        needed = needed_purposes(webhook)
+    except DefinitionError as error:
+        return [Reason("definition-unusable", "stops", f"It cannot be used: {error.message}")]
+    return [reason for purpose in sorted(needed) for reason in _secret(purpose, facts)]
+
+
+def _secret(purpose: str, facts: Facts) -> list[Reason]:
+    held = [secret for secret in facts.credentials if secret.purpose == purpose]
+    valid = [secret for secret in held if secret.is_valid(facts.now)]
+    if not valid:
+        code, what = ("secret-expired", "has expired") if held else ("secret-missing", "is missing")
+        return [Reason(code, "stops", f"The secret for {purpose} {what}; senders are answered 401.")]
+    if not all(_is_readable(secret) for secret in valid):
+        sentence = f"The secret for {purpose} cannot be decrypted with [core] fernet_key."
+        return [Reason("secret-unreadable", "stops", sentence)]
+    return []
+
+
+def _params(webhook: Webhook, facts: Facts) -> list[Reason]:
+    if facts.dag is None:
+        return []
+    params = facts.dag.params
+    found = []
+    for name, parameter in params.items():
+        if why := _never_fits(parameter, webhook.mapping):
+            status = webhook.invalid_status
+            sentence = f"The mapping breaks the DAG's params: {name} {why}; senders are answered {status}."
+            found.append(Reason("mapping-breaks", "stops", sentence))
+    unknown = sorted(set(webhook.mapping) - set(params)) if params else []
+    for name in unknown:
+        sentence = f"DAG {webhook.dag_id} has no param {name!r}; it only shows in conf."
+        found.append(Reason("mapping-unknown", "hint", sentence))
+    return found
+
+
+def _never_fits(parameter: Parameter, mapping: Mapping[str, str]) -> str | None:
+    """Why no request could satisfy a parameter: it gets no value, or always a wrong one."""
+    if parameter.name in mapping:
+        return _refused_constant(parameter, mapping[parameter.name])
+    if parameter.default is NO_DEFAULT:
+        return "has no default and no expression"
+    if reason := parameter.refusal(parameter.default):
+        return f"has a default that its schema refuses ({reason})"
+    return None
+
+
+def _refused_constant(parameter: Parameter, source: str) -> str | None:
+    """Why a text without any expression can never be right."""
+    if "{" in source:
+        return None
+    reason = parameter.refusal(convert(source, parameter.types))
+    return f"is always {source!r}, which its schema refuses ({reason})" if reason else None
+
+
+def _is_readable(held: Credential) -> bool:
+    try:
+        decrypt(held.encrypted)
+    except TokenUnreadable:
+        return False
+    return True
+
+
+_CHECKS: Collection[Callable[[Webhook, Facts], list[Reason]]] = (
+    _disabled,
+    _dag_state,
+    _url_token,
+    _secrets,
+    _params,
+    _dispatcher,
+)

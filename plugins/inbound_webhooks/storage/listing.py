@@ -1,0 +1,296 @@
+"""What the pages list and count; ids of deliveries sort by time, so a stretch of time is a range of ids."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from airflow.models.dag import DagModel
+from airflow.models.dagrun import DagRun
+from sqlalchemy import Connection, and_, func, or_, select, tuple_
+
+from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.queries import Credential, Delivery, State, Webhook, read_webhook
+
+FAILED_STATES = (State.REFUSED, State.UNDELIVERABLE, "failed")
+"""States of deliveries that somebody should look at."""
+
+OPEN_STATES = (State.ACCEPTED, State.DISPATCHED)
+"""States that will still change."""
+
+BARS = 24
+"""Stretches of time in an activity chart, an hour each."""
+
+SORTS = ("name", "dag", "sender", "state", "last")
+
+_ID_CHARS = 32
+_TIME_CHARS = 12  # of a UUID version 7: milliseconds since 1970
+_BIN_CHARS = 7  # about 17 minutes
+_BIN_MILLISECONDS = 16 ** (_TIME_CHARS - _BIN_CHARS)
+_HOUR_MILLISECONDS = 3_600_000
+_HEAVY = {"body", "headers", "credentials", "conf", "query_string"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """Which webhooks a list shows: ``dag_ids`` are those that its reader may see."""
+
+    dag_ids: Collection[str]
+    text: str = ""
+    dag_id: str = ""
+    sender: str = ""
+    state: str = ""
+    sort: str = "name"
+    descending: bool = False
+    offset: int = 0
+    limit: int = 25
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Deliveries of the last 24 hours: all, the failed ones, and (all, failed) of each hour, oldest first."""
+
+    total: int = 0
+    failed: int = 0
+    bars: tuple[tuple[int, int], ...] = field(default=((0, 0),) * BARS)
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What Airflow knows of a run by now."""
+
+    state: str
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it took, None before its end."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
+
+def first_id_at(moment: datetime) -> str:
+    """The smallest id that a delivery of this moment can have."""
+    return f"{int(moment.timestamp() * 1000):0{_TIME_CHARS}x}".ljust(_ID_CHARS, "0")
+
+
+# --- webhooks -------------------------------------------------------------------------------
+
+
+def dag_ids(connection: Connection) -> set[str]:
+    """Every DAG that a webhook names."""
+    return set(connection.scalars(select(tables.webhook.c.dag_id).distinct()))
+
+
+def known_dag_ids(connection: Connection, text: str, limit: int) -> list[str]:
+    """DAGs that Airflow has right now whose id holds a text, by id."""
+    query = select(DagModel.dag_id).where(DagModel.is_stale.is_(False), _holds(DagModel.dag_id, text))
+    return list(connection.scalars(query.order_by(DagModel.dag_id).limit(limit)))
+
+
+def senders(connection: Connection, readable: Collection[str]) -> list[str]:
+    """The presets in use, by name."""
+    columns = tables.webhook.c
+    query = select(columns.preset).where(columns.preset.is_not(None), _among(connection, readable)).distinct()
+    return sorted(connection.scalars(query))
+
+
+def webhooks_page(connection: Connection, wanted: Wanted) -> tuple[list[Webhook], int]:
+    """One page of webhooks, and how many there are on all."""
+    table = tables.webhook
+    # An outer join: a webhook may name a DAG that Airflow does not know.
+    joined = table.outerjoin(DagModel.__table__, DagModel.dag_id == table.c.dag_id)
+    conditions = [*_conditions(wanted), _among(connection, wanted.dag_ids)]
+    total = connection.scalar(select(func.count()).select_from(joined).where(*conditions)) or 0
+    query = select(table).select_from(joined).where(*conditions).order_by(*_order(wanted))
+    rows = connection.execute(query.offset(wanted.offset).limit(wanted.limit))
+    return [read_webhook(row) for row in rows], total
+
+
+def _among(connection: Connection, readable: Collection[str]) -> Any:
+    """That a webhook's DAG is one of these; nothing to check where they are all there are."""
+    everything = dag_ids(connection)
+    if everything <= set(readable):
+        # One that is made right now may be missing here; the pages look at each row again.
+        return tables.webhook.c.id.is_not(None)
+    return tables.webhook.c.dag_id.in_(sorted(everything & set(readable)))
+
+
+def _conditions(wanted: Wanted) -> list[Any]:
+    columns = tables.webhook.c
+    found: list[Any] = []
+    if wanted.text:
+        found.append(or_(_holds(columns.name, wanted.text), _holds(columns.dag_id, wanted.text)))
+    if wanted.dag_id:
+        found.append(columns.dag_id == wanted.dag_id)
+    if wanted.sender:
+        found.append(columns.preset.is_(None) if wanted.sender == "none" else columns.preset == wanted.sender)
+    if wanted.state in _STATES:
+        found.append(_STATES[wanted.state])
+    return found
+
+
+def _holds(column: Any, text: str) -> Any:
+    return column.icontains(text, autoescape=True)
+
+
+_DAG_IS_GONE = or_(
+    DagModel.dag_id.is_(None), DagModel.is_stale.is_(True), DagModel.has_import_errors.is_(True)
+)
+_STATES = {
+    "enabled": tables.webhook.c.enabled.is_(True),
+    "disabled": tables.webhook.c.enabled.is_(False),
+    "paused": and_(tables.webhook.c.enabled.is_(True), DagModel.is_paused.is_(True)),
+    "broken": and_(tables.webhook.c.enabled.is_(True), _DAG_IS_GONE),
+}
+STATES = tuple(_STATES)
+"""By which states a list can be narrowed down."""
+
+
+def _order(wanted: Wanted) -> list[Any]:
+    columns = tables.webhook.c
+    newest = (
+        select(func.max(tables.delivery.c.id))
+        .where(tables.delivery.c.webhook_id == columns.id)
+        .correlate(tables.webhook)
+        .scalar_subquery()
+    )
+    by = {
+        "dag": func.lower(columns.dag_id),
+        "sender": func.coalesce(columns.preset, ""),
+        "state": columns.enabled,
+        "last": func.coalesce(newest, ""),
+    }.get(wanted.sort, func.lower(columns.name))
+    return [by.desc() if wanted.descending else by.asc(), columns.name, columns.id]
+
+
+def credentials_of(connection: Connection, webhook_ids: Collection[str]) -> dict[str, list[Credential]]:
+    """The tokens and secrets of some webhooks, ended ones too."""
+    found: dict[str, list[Credential]] = {webhook_id: [] for webhook_id in webhook_ids}
+    for table in (tables.token, tables.secret):
+        for row in connection.execute(select(table).where(table.c.webhook_id.in_(sorted(webhook_ids)))):
+            values = {"purpose": "", **row._mapping}
+            webhook_id = values.pop("webhook_id")
+            found[webhook_id].append(Credential(**values))
+    return found
+
+
+# --- deliveries -----------------------------------------------------------------------------
+
+
+def activity(connection: Connection, webhook_ids: Sequence[str], now: datetime) -> dict[str, Activity]:
+    """The last 24 hours of some webhooks; from the index alone."""
+    since = now - timedelta(hours=BARS)
+    columns = tables.delivery.c
+    bin_ = func.substr(columns.id, 1, _BIN_CHARS).label("bin")
+    rows = connection.execute(
+        select(columns.webhook_id, bin_, columns.state, func.count().label("number"))
+        .where(columns.webhook_id.in_(webhook_ids), columns.id >= first_id_at(since))
+        .group_by(columns.webhook_id, bin_, columns.state)
+    )
+    counted: dict[str, list[tuple[int, int, int]]] = {}
+    for row in rows:
+        failed = row.number if row.state in FAILED_STATES else 0
+        counted.setdefault(row.webhook_id, []).append((_hour(row.bin, since), row.number, failed))
+    return {webhook_id: _activity(counts) for webhook_id, counts in counted.items()}
+
+
+def _hour(bin_: str, since: datetime) -> int:
+    middle = int(bin_, 16) * _BIN_MILLISECONDS + _BIN_MILLISECONDS // 2
+    passed = middle - int(since.timestamp() * 1000)
+    return min(max(passed // _HOUR_MILLISECONDS, 0), BARS - 1)
+
+
+def _activity(counts: Iterable[tuple[int, int, int]]) -> Activity:
+    bars = [[0, 0] for _ in range(BARS)]
+    for hour, number, failed in counts:
+        bars[hour][0] += number
+        bars[hour][1] += failed
+    return Activity(
+        sum(total for total, _ in bars),
+        sum(failed for _, failed in bars),
+        tuple((total, failed) for total, failed in bars),
+    )
+
+
+def newest(connection: Connection, webhook_ids: Sequence[str]) -> dict[str, Any]:
+    """The newest delivery of each webhook that has one: id, state, received_at."""
+    columns = tables.delivery.c
+    last = (
+        select(func.max(columns.id))
+        .where(columns.webhook_id == tables.webhook.c.id)
+        .correlate(tables.webhook)
+        .scalar_subquery()
+    )
+    ids = list(connection.scalars(select(last).where(tables.webhook.c.id.in_(webhook_ids))))
+    rows = connection.execute(
+        select(columns.webhook_id, columns.id, columns.state, columns.received_at).where(
+            columns.id.in_([found for found in ids if found])
+        )
+    )
+    return {row.webhook_id: row for row in rows}
+
+
+def deliveries_page(
+    connection: Connection,
+    webhook_id: str,
+    *,
+    state: str = "",
+    before: str = "",
+    after: str = "",
+    limit: int = 25,
+) -> list[Any]:
+    """Deliveries of a webhook older than one id and newer than another, newest first, without what is big."""
+    columns = tables.delivery.c
+    query = _light().where(columns.webhook_id == webhook_id)
+    if state:
+        query = query.where(columns.state == state)
+    if before:
+        query = query.where(columns.id < before)
+    if after:
+        query = query.where(columns.id > after)
+    return list(connection.execute(query.order_by(columns.id.desc()).limit(limit)))
+
+
+def deliveries_by_id(connection: Connection, webhook_id: str, ids: Sequence[str]) -> list[Any]:
+    """Some of a webhook's deliveries, without what is big."""
+    columns = tables.delivery.c
+    return list(connection.execute(_light().where(columns.webhook_id == webhook_id, columns.id.in_(ids))))
+
+
+def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None:
+    """The newest delivery, whole."""
+    columns = tables.delivery.c
+    row = connection.execute(
+        select(tables.delivery).where(columns.webhook_id == webhook_id).order_by(columns.id.desc()).limit(1)
+    ).first()
+    return Delivery(**row._mapping) if row else None
+
+
+def _light() -> Any:
+    columns = tables.delivery.c
+    size = func.length(columns.body).label("body_bytes")
+    return select(*(column for column in columns if column.name not in _HEAVY), size)
+
+
+def run_facts(connection: Connection, runs: Collection[tuple[str, str]]) -> dict[tuple[str, str], RunFacts]:
+    """What Airflow knows of some runs, by DAG id and run id."""
+    if not runs:
+        return {}
+    rows = connection.execute(
+        select(DagRun.dag_id, DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.end_date).where(
+            tuple_(DagRun.dag_id, DagRun.run_id).in_(sorted(runs))
+        )
+    )
+    return {
+        (row.dag_id, row.run_id): RunFacts(str(row.state), _utc(row.start_date), _utc(row.end_date))
+        for row in rows
+    }
+
+
+def _utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else moment.astimezone(timezone.utc)

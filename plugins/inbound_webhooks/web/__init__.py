@@ -1,0 +1,1 @@
+"""The management pages, shown inside Airflow's own interface."""

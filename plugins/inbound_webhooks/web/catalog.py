@@ -1,0 +1,135 @@
+"""The list's page: which webhooks, and beside each what a person wants to know at a glance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+from inbound_webhooks.readiness import Reason, reasons_by_id
+from inbound_webhooks.storage import listing
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.listing import Activity, Wanted
+from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.web.access import Access
+
+PAGE_SIZE = 25
+MAX_PAGE = 10_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One webhook in the list; ``newest`` has state and received_at of its newest delivery, or is None."""
+
+    webhook: Webhook
+    reasons: Sequence[Reason]
+    activity: Activity
+    newest: Any
+    may_change: bool
+    may_delete: bool
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a list was asked for; ``query()`` gives the query string of a variation."""
+
+    text: str = ""
+    dag: str = ""
+    sender: str = ""
+    state: str = ""
+    sort: str = "name"
+    down: bool = False
+    page: int = 1
+
+    @classmethod
+    def read(cls, arguments: Any) -> Question:
+        """From a query string; what makes no sense is as if it were not there."""
+        sort = arguments.get("sort", "")
+        return cls(
+            text=arguments.get("text", "").strip()[:200],
+            dag=arguments.get("dag", "").strip()[:250],
+            sender=arguments.get("sender", "")[:40],
+            state=arguments.get("state", "") if arguments.get("state") in listing.STATES else "",
+            sort=sort if sort in listing.SORTS else "name",
+            down=arguments.get("down") == "1",
+            page=_page(arguments.get("page", "")),
+        )
+
+    @property
+    def narrows(self) -> bool:
+        """Whether it leaves webhooks out."""
+        return bool(self.text or self.dag or self.sender or self.state)
+
+    def query(self, **changes: Any) -> str:
+        """The query string with some fields changed; a change starts at the first page again."""
+        values = vars(replace(self, **{"page": 1, **changes}))
+        defaults = vars(Question())
+        shown = {name: value for name, value in values.items() if value != defaults[name]}
+        return urlencode({name: int(value) if value is True else value for name, value in shown.items()})
+
+    def sorted_by(self, sort: str) -> str:
+        """The query string of a click on a column's head."""
+        return self.query(sort=sort, down=self.sort == sort and not self.down)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A page of the list."""
+
+    question: Question
+    rows: Sequence[Row]
+    total: int
+    senders: Sequence[str]
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are, at least one."""
+        return max(-(-self.total // PAGE_SIZE), 1)
+
+
+def read(access: Access, question: Question) -> Catalog:
+    """What this user may see of it."""
+    now = datetime.now(timezone.utc)
+    with transaction() as connection:
+        named = listing.dag_ids(connection)
+    readable = access.readable(named)
+    with transaction() as connection:
+        webhooks, total = listing.webhooks_page(connection, _wanted(question, readable))
+        webhooks = [webhook for webhook in webhooks if webhook.dag_id in readable]
+        ids = [webhook.id for webhook in webhooks]
+        activities = listing.activity(connection, ids, now) if ids else {}
+        newest = listing.newest(connection, ids) if ids else {}
+        senders = listing.senders(connection, readable)
+    reasons = reasons_by_id(webhooks)
+    rows = [
+        Row(
+            webhook,
+            reasons[webhook.id],
+            activities.get(webhook.id, Activity()),
+            newest.get(webhook.id),
+            access.may_change(webhook.dag_id),
+            access.may_change(webhook.dag_id, "DELETE"),
+        )
+        for webhook in webhooks
+    ]
+    return Catalog(question, rows, total, senders)
+
+
+def _wanted(question: Question, readable: set[str]) -> Wanted:
+    return Wanted(
+        dag_ids=readable,
+        text=question.text,
+        dag_id=question.dag,
+        sender=question.sender,
+        state=question.state,
+        sort=question.sort,
+        descending=question.down,
+        offset=(question.page - 1) * PAGE_SIZE,
+        limit=PAGE_SIZE,
+    )
+
+
+def _page(text: str) -> int:
+    return min(max(int(text), 1), MAX_PAGE) if text.isdecimal() and len(text) < 9 else 1

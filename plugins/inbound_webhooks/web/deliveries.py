@@ -1,0 +1,216 @@
+"""What came in: a webhook's deliveries and rejections, one delivery in full, and its replay."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, flash, render_template, request, url_for
+from flask_appbuilder import expose
+
+from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
+from inbound_webhooks.receiver.door import door
+from inbound_webhooks.receiver.replay import replay
+from inbound_webhooks.settings import Settings
+from inbound_webhooks.storage import listing, queries
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.listing import OPEN_STATES, RunFacts
+from inbound_webhooks.storage.queries import Delivery, State
+from inbound_webhooks.web import samples
+from inbound_webhooks.web.page import airflow_url, json_reply, redirected
+from inbound_webhooks.web.webhooks import WebhookPage
+from inbound_webhooks.web.wording import exact
+
+PAGE_SIZE = 25
+RUN_PREFIX = "webhook__"
+
+_ID = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A delivery with what Airflow knows of its run."""
+
+    delivery: Any
+    run: RunFacts | None
+
+    @property
+    def state(self) -> str:
+        """The delivery's, and once its run was made the run's."""
+        made = self.delivery.state == State.DISPATCHED and self.run is not None
+        return self.run.state if made and self.run else str(self.delivery.state)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it will still change."""
+        return self.delivery.state in OPEN_STATES and self.state not in ("success", "failed")
+
+
+def with_runs(connection: Any, rows: Sequence[Any]) -> list[Shown]:
+    """Deliveries, each with its run."""
+    facts = listing.run_facts(connection, {(row.dag_id, row.run_id) for row in rows if row.run_id})
+    return [Shown(row, facts.get((row.dag_id, row.run_id))) for row in rows]
+
+
+class DeliveriesView(WebhookPage):
+    """Deliveries and rejections."""
+
+    default_view = "of_webhook"
+
+    @expose("/hook/<webhook_id>/deliveries", methods=["GET"])
+    def of_webhook(self, webhook_id: str) -> Response:
+        """A webhook's newest deliveries, or those before one of them."""
+        webhook = self.visible(webhook_id)
+        state, before = request.args.get("state", ""), _id(request.args.get("before", ""))
+        state = state if state in State.ALL else ""
+        with transaction() as connection:
+            rows = listing.deliveries_page(
+                connection, webhook.id, state=state, before=before, limit=PAGE_SIZE + 1
+            )
+            shown = with_runs(connection, self._readable(rows[:PAGE_SIZE]))
+            rejections = queries.list_rejections(connection, webhook.id, queries.KEPT_REJECTIONS)
+        return self.show(
+            "deliveries.html",
+            webhook=webhook,
+            deliveries=shown,
+            older=rows[PAGE_SIZE - 1].id if len(rows) > PAGE_SIZE else None,
+            is_first=not before,
+            rejections=rejections,
+            state=state,
+            states=State.ALL,
+            may_change=self.access().may_change(webhook.dag_id),
+        )
+
+    @expose("/hook/<webhook_id>/deliveries.json", methods=["GET"])
+    def changes(self, webhook_id: str) -> Response:
+        """Deliveries after the newest one that a page shows, and those of its open ones as they are now."""
+        webhook = self.visible(webhook_id)
+        state = request.args.get("state", "")
+        after = _id(request.args.get("after", "")) or listing.first_id_at(webhook.created_at)
+        still_open = [found for found in request.args.get("open", "").split(",") if _id(found)][:PAGE_SIZE]
+        with transaction() as connection:
+            new = listing.deliveries_page(
+                connection,
+                webhook.id,
+                after=after,
+                state=state if state in State.ALL else "",
+                limit=PAGE_SIZE,
+            )
+            old = listing.deliveries_by_id(connection, webhook.id, still_open) if still_open else []
+            shown = with_runs(connection, self._readable([*new, *old]))
+        return json_reply([self._row(found) for found in shown])
+
+    def _row(self, shown: Shown) -> dict[str, Any]:
+        html = render_template("inbound_webhooks/delivery_row.html", item=shown, airflow_url=airflow_url)
+        return {"id": shown.delivery.id, "open": shown.is_open, "html": html}
+
+    def _readable(self, rows: Sequence[Any]) -> list[Any]:
+        # A webhook may have had another DAG before, which its reader of today may not see.
+        return [row for row in rows if self.access().may_see(row.dag_id)]
+
+    @expose("/delivery/<delivery_id>", methods=["GET"])
+    def one(self, delivery_id: str) -> Response:
+        """One delivery in full."""
+        return self._one(self._found(delivery_id), place="page")
+
+    @expose("/run/<dag_id>/<path:run_id>", methods=["GET"])
+    def of_run(self, dag_id: str, run_id: str) -> Response:
+        """The tab of a DAG run: the delivery that made it."""
+        if not self.access().may_see(dag_id):
+            raise NotPermitted("You may not see this DAG.")
+        with transaction() as connection:
+            delivery = queries.find_delivery(connection, run_id.removeprefix(RUN_PREFIX))
+        if delivery is None or delivery.run_id != run_id or delivery.dag_id != dag_id:
+            return self.show("no_delivery.html")
+        return self._one(delivery, place="run")
+
+    def _one(self, delivery: Delivery, place: str) -> Response:
+        may_read = self.access().may_read_runs(delivery.dag_id)
+        with transaction() as connection:
+            (shown,) = with_runs(connection, [delivery])
+            webhook = queries.webhook_by_id(connection, delivery.webhook_id)
+        visible = webhook is not None and self.access().may_see(webhook.dag_id)
+        contents = self._contents(delivery) if may_read else None
+        return self.show(
+            "delivery.html",
+            item=shown,
+            webhook=webhook if visible else None,
+            contents=contents,
+            place=place,
+            may_replay=visible
+            and webhook is not None
+            and may_read
+            and self.access().may_replay(webhook.dag_id),
+        )
+
+    def _contents(self, delivery: Delivery) -> dict[str, Any]:
+        """What only somebody who may read runs gets to see."""
+        return {
+            "headers": samples.headers_of(delivery),
+            "query": delivery.query_string,
+            "body": samples.shown_body(delivery, Settings.load().max_body_bytes),
+            "conf": json.loads(delivery.conf) if delivery.conf is not None else None,
+        }
+
+    @expose("/delivery/<delivery_id>/replay", methods=["POST"])
+    def replay(self, delivery_id: str) -> Response:
+        """Accept it once more."""
+        delivery = self._found(delivery_id)
+        with transaction() as connection:
+            webhook = queries.webhook_by_id(connection, delivery.webhook_id)
+        if webhook is not None and not self.access().may_replay(webhook.dag_id):
+            raise NotPermitted(f"A replay needs the right to trigger the DAG {webhook.dag_id}.")
+        if not self.access().may_read_runs(delivery.dag_id):
+            raise NotPermitted("A replay needs the right to read the runs of the delivery's DAG.")
+        again = replay(door(), delivery.id, actor=self.access().name, remap=request.form.get("remap") == "1")
+        flash("Replayed: this is the new delivery.")
+        return redirected(url_for("DeliveriesView.one", delivery_id=again.id))
+
+    @expose("/hook/<webhook_id>/fields.json", methods=["GET"])
+    def fields(self, webhook_id: str) -> Response:
+        """What expressions can name in the newest delivery."""
+        webhook = self.visible(webhook_id)
+        with transaction() as connection:
+            newest = listing.newest_with_body(connection, webhook.id)
+        if newest is None or not self.access().may_read_runs(newest.dag_id):
+            return json_reply([])
+        return json_reply(samples.fields_of(newest, Settings.load().max_body_bytes))
+
+    @expose("/hook/<webhook_id>/recent.json", methods=["GET"])
+    def recent(self, webhook_id: str) -> Response:
+        """The newest deliveries that the user may try again with."""
+        webhook = self.visible(webhook_id)
+        with transaction() as connection:
+            rows = listing.deliveries_page(connection, webhook.id, limit=10)
+        found = [row for row in rows if self.access().may_read_runs(row.dag_id)]
+        return json_reply([{"id": row.id, "state": row.state, "at": exact(row.received_at)} for row in found])
+
+    @expose("/delivery/<delivery_id>.json", methods=["GET"])
+    def sample(self, delivery_id: str) -> Response:
+        """A stored request to try again with; credentials stay masked."""
+        delivery = self._found(delivery_id)
+        if not self.access().may_read_runs(delivery.dag_id):
+            raise NotPermitted("You may not read the runs of this DAG.")
+        encoded = ("content-encoding", "content-length")
+        headers = [pair for pair in samples.headers_of(delivery) if pair[0].lower() not in encoded]
+        return json_reply(
+            {
+                "headers": "\n".join(f"{name}: {value}" for name, value in headers),
+                "query": delivery.query_string,
+                "body": samples.text_of(delivery, Settings.load().max_body_bytes),
+            }
+        )
+
+    def _found(self, delivery_id: str) -> Delivery:
+        with transaction() as connection:
+            delivery = queries.find_delivery(connection, delivery_id)
+        if delivery is None or not self.access().may_see(delivery.dag_id):
+            raise DeliveryNotFound("There is no such delivery, or you may not see its DAG.")
+        return delivery
+
+
+def _id(text: str) -> str:
+    return text if _ID.fullmatch(text) else ""

@@ -1,0 +1,211 @@
+"""What all pages share: who is asked before, what is sent along, what is cleaned up behind."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+from airflow import settings as airflow_settings
+from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
+from flask.blueprints import BlueprintSetupState
+from flask_appbuilder import BaseView
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from inbound_webhooks import __version__
+from inbound_webhooks.errors import (
+    DatabaseUnavailable,
+    DefinitionError,
+    DeliveryNotFound,
+    NotPermitted,
+    NotReplayable,
+    WebhookChanged,
+    WebhookError,
+    WebhookNotFound,
+)
+from inbound_webhooks.settings import BLUEPRINT_PREFIX
+from inbound_webhooks.web import login
+from inbound_webhooks.web.access import ACTIONS, VIEW, Access, create_permissions
+from inbound_webhooks.web.wording import FILTERS
+
+log = logging.getLogger(__name__)
+
+ROOT = "/webhooks"
+"""Where the pages are, below Airflow's prefix for plugins."""
+
+SAFETY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+SESSION = {
+    # By its usual name and path this application's session would take the place of FAB's own login.
+    "SESSION_COOKIE_NAME": "webhooks_session",
+    "SESSION_COOKIE_HTTPONLY": True,
+    "SESSION_COOKIE_SAMESITE": "Lax",
+    # A form may stay open for long; its token ends with the session.
+    "WTF_CSRF_TIME_LIMIT": None,
+}
+STATUS: dict[type[WebhookError], int] = {
+    WebhookNotFound: 404,
+    DeliveryNotFound: 404,
+    NotPermitted: 403,
+    WebhookChanged: 409,
+    NotReplayable: 409,
+    DefinitionError: 422,
+    DatabaseUnavailable: 503,
+}
+"""What a page answers to an error that it does not show beside a field; any other is a 500."""
+
+assets = Blueprint(
+    "inbound_webhooks_assets",
+    __name__,
+    static_folder="static",
+    static_url_path=f"{ROOT}/static",
+    template_folder="templates",
+)
+"""Style sheet, scripts and icons, for everybody: they hold nothing of anybody."""
+
+
+@assets.record_once
+def _configure(state: BlueprintSetupState) -> None:
+    path = (state.app.config.get("SESSION_COOKIE_PATH") or "/").rstrip("/") + BLUEPRINT_PREFIX
+    state.app.config.update(SESSION, SESSION_COOKIE_PATH=path)
+    state.app.jinja_env.filters.update(FILTERS)
+
+
+@assets.after_request
+def _keep_assets_inert(response: Response) -> Response:
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+class Page(BaseView):
+    """A view of ours; every one of its routes is for users who may read the view, or it says so itself."""
+
+    route_base = ROOT
+    class_permission_name = VIEW
+    base_permissions = list(ACTIONS)
+
+    def create_blueprint(self, appbuilder: Any, endpoint: Any = None, static_folder: Any = None) -> Blueprint:
+        """FAB's, with what all pages share around it."""
+        create_permissions(appbuilder.sm)
+        blueprint: Blueprint = super().create_blueprint(appbuilder, endpoint, static_folder)
+        blueprint.before_request(_admit)
+        blueprint.after_request(_protect)
+        blueprint.teardown_request(_leave)
+        blueprint.register_error_handler(CSRFError, _csrf_failed)
+        blueprint.register_error_handler(HTTPException, _http_failed)
+        blueprint.register_error_handler(Exception, _failed)
+        return blueprint
+
+    def access(self) -> Access:
+        """What the caller may do; no property, for FAB looks at each when it makes the view."""
+        access = login.current()
+        if access is None:
+            raise NotPermitted
+        return access
+
+    def show(self, template: str, status: int = 200, **values: Any) -> Response:
+        """One of our templates as a page."""
+        return render_page(template, status, access=self.access(), **values)
+
+
+def render_page(template: str, status: int = 200, **values: Any) -> Response:
+    """A page of ours around values that come from anywhere: Jinja escapes them all."""
+    return make_response(
+        render_template(f"inbound_webhooks/{template}", asset=_asset, airflow_url=airflow_url, **values),
+        status,
+    )
+
+
+def redirected(url: str) -> Response:
+    """After a change: the browser loads this page, and a reload of it repeats nothing."""
+    return make_response(redirect(url, 303))
+
+
+def json_reply(document: Any, status: int = 200) -> Response:
+    """A small document for one of our scripts."""
+    return Response(json.dumps(document), status, mimetype="application/json")
+
+
+def wants_json() -> bool:
+    """Whether a script of ours is asking, not a person's browser."""
+    return request.headers.get("X-Requested-With") == "fetch"
+
+
+def airflow_url(path: str) -> str:
+    """The address of a page of Airflow's own interface."""
+    root = request.script_root
+    return f"{root.removesuffix(BLUEPRINT_PREFIX)}/{path.lstrip('/')}"
+
+
+def _asset(name: str) -> str:
+    return url_for("inbound_webhooks_assets.static", filename=name, v=__version__)
+
+
+def _admit() -> Response | None:
+    access = login.log_in()
+    if access is None:
+        return _message(401, "You are not logged in", "Log in to Airflow, then come back to this page.")
+    if not access.may_view("GET"):
+        raise NotPermitted("Your role may not see webhooks. An administrator can grant can_read on Webhooks.")
+    return None
+
+
+def _protect(response: Response) -> Response:
+    response.headers.update(SAFETY_HEADERS)
+    return response
+
+
+def _leave(_error: BaseException | None) -> None:
+    # Airflow's auth managers read with the thread's scoped session, and nobody else ends it here.
+    airflow_settings.Session.remove()
+
+
+def _csrf_failed(error: CSRFError) -> Response:
+    g.setdefault("webhooks_access", None)
+    if g.webhooks_access is None:
+        login.log_in()
+    return _message(400, "This form is no longer valid", f"Load the page again. ({error.description})")
+
+
+def _http_failed(error: HTTPException) -> Response:
+    title = "There is no such page" if error.code == 404 else error.name
+    return _message(error.code or 500, title, error.description or "")
+
+
+def _failed(error: Exception) -> Response:
+    if not isinstance(error, WebhookError):
+        # Its text could quote what was sent; the traceback has only code.
+        log.error(
+            "page failed action=page_failed kind=%s", type(error).__name__, exc_info=_without_text(error)
+        )
+        return _message(500, "Something went wrong here", "Airflow's log of the api-server says what.")
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
+    return _message(status, _TITLES.get(status, "That did not work"), error.message)
+
+
+def _without_text(error: Exception) -> tuple[type[Exception], Exception, Any]:
+    return (Exception, Exception(type(error).__name__), error.__traceback__)
+
+
+_TITLES = {
+    403: "You may not do this",
+    404: "Not found",
+    409: "That did not work",
+    503: "The database is away",
+}
+
+
+def _message(status: int, title: str, text: str) -> Response:
+    if wants_json():
+        response = json_reply({"error": text or title}, status)
+    else:
+        where = login.login_url() if status == 401 else None
+        response = render_page("message.html", status, title=title, text=text, login_url=where, access=None)
+    # Blueprints call this after their own answers; not after those of an application-wide check.
+    return _protect(response)

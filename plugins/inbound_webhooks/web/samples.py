@@ -1,0 +1,128 @@
+"""Stored requests for reading: bodies as text, and the fields that expressions can name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from inbound_webhooks.errors import BodyMalformed, RequestError
+from inbound_webhooks.event.content_encoding import inflate
+from inbound_webhooks.event.request import Body, Values
+from inbound_webhooks.storage.queries import Delivery
+
+MAX_SHOWN_CHARS = 200_000
+MAX_FIELDS = 300
+MAX_DEPTH = 6
+MAX_PREVIEW_CHARS = 60
+MAX_LIST_ITEMS = 1
+
+
+@dataclass(frozen=True)
+class ShownBody:
+    """A body as it can be read; ``note`` says what is not as it came."""
+
+    text: str
+    note: str
+    stored_bytes: int
+
+
+def headers_of(delivery: Delivery) -> list[tuple[str, str]]:
+    """The headers with credentials masked, in order of arrival."""
+    return [(name, value) for name, value in json.loads(delivery.headers)]
+
+
+def content_of(delivery: Delivery, limit_bytes: int) -> bytes:
+    """The body after decompression.
+
+    :raises RequestError: it is too large, or not what its encoding says
+    """
+    encoding = ", ".join(value for name, value in headers_of(delivery) if name.lower() == "content-encoding")
+    return inflate(delivery.body, encoding, limit_bytes=limit_bytes)
+
+
+def shown_body(delivery: Delivery, limit_bytes: int) -> ShownBody:
+    """The body, JSON in lines, cut where it is very long."""
+    size = len(delivery.body)
+    try:
+        content = content_of(delivery, limit_bytes)
+    except RequestError as error:
+        return ShownBody("", error.message, size)
+    text, note = _readable(content, _content_type(delivery))
+    if len(text) > MAX_SHOWN_CHARS:
+        return ShownBody(text[:MAX_SHOWN_CHARS], f"Only the first {MAX_SHOWN_CHARS:,} characters.", size)
+    return ShownBody(text, note, size)
+
+
+def _readable(content: bytes, content_type: str) -> tuple[str, str]:
+    body = Body(content, content_type)
+    if body.is_json:
+        try:
+            return json.dumps(body.value, indent=2, ensure_ascii=False), ""
+        except BodyMalformed:
+            return content.decode("utf-8", "replace"), "It is not JSON, although its type says so."
+    try:
+        return content.decode("utf-8"), ""
+    except UnicodeDecodeError:
+        return body.text, "It is not text: shown as Base64."
+
+
+def text_of(delivery: Delivery, limit_bytes: int) -> str | None:
+    """The body as text to edit, None where it is not text.
+
+    :raises RequestError: it cannot be decompressed
+    """
+    try:
+        return content_of(delivery, limit_bytes).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def fields_of(delivery: Delivery, limit_bytes: int) -> list[dict[str, str]]:
+    """What expressions can name in a delivery: ``source`` is in their words, ``value`` how it begins."""
+    found = [
+        {"source": f"Headers{_step(name)}", "value": _preview(value)} for name, value in headers_of(delivery)
+    ]
+    try:
+        body = Body(content_of(delivery, limit_bytes), _content_type(delivery))
+        properties = body.properties
+    except RequestError:
+        return found[:MAX_FIELDS]
+    if isinstance(properties, Values):
+        properties = {name: values[0] for name, values in properties.lists.items()}
+    paths = [{"source": f"Body{path}", "value": _preview(value)} for path, value in _paths(properties, "", 0)]
+    return (paths + found)[:MAX_FIELDS]
+
+
+def _paths(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
+    if path:
+        yield path, value
+    if depth >= MAX_DEPTH:
+        return
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _paths(item, f"{path}{_step(name)}", depth + 1)
+    elif isinstance(value, list):
+        for index, item in enumerate(value[:MAX_LIST_ITEMS]):
+            yield from _paths(item, f"{path}[{index}]", depth + 1)
+
+
+def _step(name: str) -> str:
+    plain = name.replace("-", "_").isidentifier() and name.isascii()
+    return f".{name}" if plain else f"[{json.dumps(name)}]"
+
+
+def _preview(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_PREVIEW_CHARS else f"{text[:MAX_PREVIEW_CHARS]}…"
+
+
+def _content_type(delivery: Delivery) -> str:
+    return next((value for name, value in headers_of(delivery) if name.lower() == "content-type"), "")
+
+
+def parse_headers(text: str) -> Sequence[tuple[str, str]]:
+    """``Name: value`` lines; what has no colon is left out."""
+    pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
+    return [(name.strip(), value.strip()) for name, _, value in pairs if name.strip()]

@@ -1,0 +1,248 @@
+// The form of a webhook: a picked sender fills it, a DAG brings its parameters, errors come beside the fields.
+import { completion } from "./completion.js";
+import { getJson, postForm } from "./fetching.js";
+import { later, make } from "./elements.js";
+
+const TYPING_MILLISECONDS = 350;
+const SECRET_BYTES = 32;
+
+export function editor() {
+  const form = document.getElementById("definition");
+  const rows = document.getElementById("lines");
+  if (!form || !form.querySelector("[value=save]")) return;
+  let fields = [];
+  completion(document.body, () => fields);
+  if (rows.dataset.fields) getJson(rows.dataset.fields).then((answer) => answer.ok && (fields = answer.data));
+  senders(form, rows);
+  parameters(form, rows);
+  randomSecrets();
+  rotation();
+  saving(form);
+}
+
+// --- saving -----------------------------------------------------------------------------------
+
+function saving(form) {
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const said = form.querySelector("[data-saving]");
+    const button = form.querySelector("[value=save]");
+    button.disabled = true;
+    said.textContent = "Saving…";
+    // Not form.action: that is our buttons, which have this name.
+    const answer = await postForm(location.pathname, new FormData(form)).catch(() => ({ data: {} }));
+    if (answer.ok) return location.assign(answer.data.location);
+    button.disabled = false;
+    const problems = answer.data.problems ?? { "": [answer.data.error ?? "The server did not answer; nothing is saved."] };
+    said.textContent = "Not saved: see what is marked.";
+    showProblems(form, problems);
+  });
+}
+
+export function showProblems(form, problems) {
+  for (const place of form.querySelectorAll("[data-problem]")) {
+    const messages = problems[place.dataset.problem] ?? [];
+    place.textContent = messages.join(" ");
+    place.hidden = !messages.length;
+    const input = place.parentElement.querySelector("input:not([type=hidden]), select, textarea");
+    if (place.dataset.problem && input) input.setAttribute("aria-invalid", String(messages.length > 0));
+    if (messages.length) place.closest("details")?.setAttribute("open", "");
+  }
+  const unplaced = Object.entries(problems).filter(([name]) => !form.querySelector(`[data-problem="${CSS.escape(name)}"]`));
+  if (unplaced.length) {
+    const whole = form.querySelector('[data-problem=""]');
+    whole.textContent = unplaced.map(([name, messages]) => `${name}: ${messages.join(" ")}`).join(" ");
+    whole.hidden = false;
+  }
+  const first = form.querySelector('[aria-invalid="true"]') ?? form.querySelector('[data-problem=""]:not([hidden])');
+  first?.scrollIntoView({ block: "center", behavior: "smooth" });
+  first?.focus({ preventScroll: true });
+}
+
+// --- the sender -------------------------------------------------------------------------------
+
+function senders(form, rows) {
+  const select = form.elements.preset;
+  const show = async (fill) => {
+    const name = select.value;
+    const answer = name ? await getJson(select.dataset.sender.replace("NAME", encodeURIComponent(name))) : null;
+    const preset = answer?.ok ? answer.data : null;
+    showExamples(form, rows, preset);
+    if (!fill) return;
+    showSteps(preset);
+    showSecrets(preset);
+    for (const field of ["proofs", "handshake", "event_type", "dedup", "response_status", "response_template"]) {
+      form.elements[field].value = preset?.[field] ?? "";
+    }
+    form.elements.response_content_type.value = preset?.response_content_type ?? "application/json";
+    form.elements.disabled_status.value = preset?.disabled_status ?? "403";
+    form.elements.invalid_status.value = preset?.invalid_status ?? "422";
+  };
+  select.addEventListener("change", () => show(true));
+  if (select.value) show(false);
+}
+
+function showSteps(preset) {
+  const place = document.getElementById("steps");
+  if (!preset) return place.replaceChildren();
+  const url = place.dataset.url || "the URL of this webhook, once it is created";
+  const text = (step) => step.replaceAll("{url}", url).replaceAll("{secret}", "the secret below");
+  place.replaceChildren(
+    make("ol", { class: "steps" }, ...preset.steps.map((step) => make("li", {}, text(step)))),
+    ...preset.notes.map((note) => make("p", { class: "help" }, note)),
+    make("p", { class: "help" },
+      make("a", { href: preset.documentation_url, target: "_blank", rel: "noopener noreferrer" }, "The vendor's documentation")),
+  );
+}
+
+function showSecrets(preset) {
+  const place = document.getElementById("secrets");
+  const held = place.dataset.held.split(" ");
+  place.replaceChildren(...(preset?.secrets ?? []).map((secret, index) => secretField(secret, index + 1, held)));
+}
+
+function secretField(secret, index, held) {
+  const id = `secret-${index}`;
+  const stored = held.includes(secret.purpose);
+  const label = make("label", { for: id }, `${secret.label} `,
+    secret.optional ? make("span", { class: "muted" }, "optional ") : null,
+    stored ? make("span", { class: "badge good" }, "stored") : null);
+  const input = make("input", {
+    type: "password", id, name: `secret:${secret.purpose}`, autocomplete: "new-password", spellcheck: "false",
+    placeholder: stored ? "leave empty to keep it" : null,
+  });
+  const button = secret.chosen_here ? make("button", { type: "button", "data-random": `#${id}` }, "Make one") : null;
+  return make("div", { class: "field secret" }, label, make("div", { class: "copyable" }, input, button),
+    secret.help ? make("p", { class: "help" }, secret.help) : null);
+}
+
+function randomSecrets() {
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest?.("[data-random]");
+    if (!button) return;
+    const bytes = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
+    const input = document.querySelector(button.dataset.random);
+    input.value = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+    // Shown while it is new, to be copied to the sender; once saved nobody sees it again.
+    input.type = "text";
+    input.classList.add("mono");
+    if (!button.nextElementSibling) {
+      button.after(make("button", { type: "button", "data-copy": button.dataset.random }, "Copy"));
+    }
+    input.select();
+  });
+}
+
+function showExamples(form, rows, preset) {
+  const button = document.getElementById("use-example");
+  const example = Object.entries(preset?.mapping_example ?? {});
+  button.hidden = !example.length;
+  button.onclick = () => {
+    for (const [name, expression] of example) setLine(rows, name, expression);
+    dropEmptyLine(rows);
+    rows.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const hint = document.getElementById("filter-example");
+  hint.hidden = !preset?.filter_example;
+  const use = make("button", { type: "button", class: "quiet" }, "Use it");
+  use.onclick = () => {
+    form.elements.filter.value = preset.filter_example;
+  };
+  hint.replaceChildren("Such as ", make("code", {}, preset?.filter_example ?? ""), " ", use);
+}
+
+// --- parameters -------------------------------------------------------------------------------
+
+function parameters(form, rows) {
+  document.getElementById("add-line").addEventListener("click", () => {
+    const row = lineRow({ name: "" });
+    rows.append(row);
+    row.querySelector("[data-name]").focus();
+  });
+  rows.addEventListener("input", (event) => {
+    if (!event.target.matches("[data-name]")) return;
+    const row = event.target.closest("tr");
+    row.querySelector(".problem").dataset.problem = `mapping:${event.target.value.trim()}`;
+  });
+  const dag = form.elements.dag_id;
+  let shown = dag.value.trim();
+  const load = later(TYPING_MILLISECONDS, async () => {
+    const id = dag.value.trim();
+    if (id === shown) return;
+    const answer = await getJson(`${dag.dataset.params}?dag=${encodeURIComponent(id)}`);
+    if (!answer.ok || dag.value.trim() !== id) return;
+    shown = id;
+    showParameters(rows, answer.data);
+  });
+  dag.addEventListener("input", load);
+  dag.addEventListener("change", load);
+}
+
+function showParameters(rows, params) {
+  const typed = new Map();
+  for (const row of rows.rows) {
+    const expression = row.querySelector("[name=mapping_expression]").value;
+    if (expression.trim()) typed.set(row.querySelector("[data-name]").value, expression);
+  }
+  const known = params.map((param) => lineRow(param, typed.get(param.name) ?? ""));
+  const names = new Set(params.map((param) => param.name));
+  const others = [...typed].filter(([name]) => !names.has(name)).map(([name, text]) => lineRow({ name, own: true }, text));
+  rows.replaceChildren(...known, ...others);
+  if (!rows.rows.length) rows.append(lineRow({ name: "" }));
+}
+
+function setLine(rows, name, expression) {
+  const row = [...rows.rows].find((found) => found.querySelector("[data-name]").value === name);
+  if (row) row.querySelector("[name=mapping_expression]").value ||= expression;
+  else rows.append(lineRow({ name, own: true }, expression));
+}
+
+function dropEmptyLine(rows) {
+  for (const row of [...rows.rows]) if (!row.querySelector("[data-name]").value) row.remove();
+}
+
+function lineRow(param, expression = "") {
+  const isKnown = param.types !== undefined;
+  const cell = make("td", { class: "param" });
+  if (isKnown) {
+    cell.append(
+      make("input", { type: "hidden", name: "mapping_name", value: param.name, "data-name": true }),
+      make("b", { class: "mono cut", title: param.name }, param.name),
+      describe(param),
+    );
+    if (param.choices) cell.append(make("span", { class: "muted" }, `one of ${param.choices}`));
+    if (param.description) cell.append(make("span", { class: "help" }, param.description));
+  } else {
+    cell.append(make("input", {
+      name: "mapping_name", value: param.name, class: "mono", placeholder: "parameter", "aria-label": "Parameter", "data-name": true,
+    }));
+  }
+  const placeholder = isKnown && param.default !== null ? "the default" : "${Webhook::Body.…}";
+  return make("tr", { class: "line" }, cell, make("td", {},
+    make("input", {
+      name: "mapping_expression", class: "mono", value: expression, autocomplete: "off", spellcheck: "false",
+      "data-completes": true, placeholder, "aria-label": `Expression for ${param.name || "a parameter"}`,
+    }),
+    make("p", { class: "problem", "data-problem": `mapping:${param.name}`, hidden: true })));
+}
+
+function describe(param) {
+  const line = make("span", { class: "muted" }, param.types);
+  if (param.types) line.append(", ");
+  if (param.default === null) line.append(make("strong", {}, "required"));
+  else line.append("default ", make("code", { class: "cut", title: param.default }, param.default));
+  return line;
+}
+
+// --- rotation ---------------------------------------------------------------------------------
+
+function rotation() {
+  const what = document.querySelector("[data-rotates]");
+  const value = document.querySelector("[data-rotates-secret]");
+  if (!what || !value) return;
+  const update = () => {
+    value.hidden = !what.value;
+  };
+  what.addEventListener("change", update);
+  update();
+}

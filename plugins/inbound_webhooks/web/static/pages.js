@@ -1,0 +1,18 @@
+// What all pages do with a script; without one they work through plain forms.
+import { copyButtons } from "./copy.js";
+import { questions } from "./questions.js";
+import { outerLinks } from "./links.js";
+import { selection, suggestDags } from "./lists.js";
+import { live } from "./live.js";
+import { editor } from "./editor.js";
+import { tryOut } from "./try.js";
+
+document.documentElement.classList.add("with-script");
+outerLinks();
+copyButtons();
+questions();
+selection();
+suggestDags();
+live();
+editor();
+tryOut();

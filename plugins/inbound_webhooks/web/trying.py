@@ -1,0 +1,76 @@
+"""Try it: what a request would become with the form as it is typed; nothing is stored and nothing runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+from flask import Response, request
+from flask_appbuilder import expose
+
+from inbound_webhooks import definitions
+from inbound_webhooks.errors import DefinitionError, NotPermitted
+from inbound_webhooks.receiver.door import door
+from inbound_webhooks.receiver.tryout import try_out
+from inbound_webhooks.storage.queries import Draft, Webhook
+from inbound_webhooks.web.draft import Problems
+from inbound_webhooks.web.forms import WebhookForm
+from inbound_webhooks.web.page import json_reply
+from inbound_webhooks.web.samples import parse_headers
+from inbound_webhooks.web.webhooks import WebhookPage
+from inbound_webhooks.web.wording import TRIED, pretty, tone
+
+METHODS = ("POST", "GET")
+
+
+class TryView(WebhookPage):
+    """Answers for the panel beside the form."""
+
+    default_view = "new"
+
+    @expose("/try", methods=["POST"])
+    def new(self) -> Response:
+        """With the draft of a new webhook."""
+        if not self.access().may_create_any:
+            raise NotPermitted
+        return self._tried("")
+
+    @expose("/hook/<webhook_id>/try", methods=["POST"])
+    def stored(self, webhook_id: str) -> Response:
+        """With the draft of a change."""
+        return self._tried(self.changeable(webhook_id).id)
+
+    def _tried(self, webhook_id: str) -> Response:
+        form = WebhookForm()
+        problems = form.problems(request.form)
+        # A draft without a name yet can be tried all the same.
+        problems.by_field.pop("name", None)
+        webhook = None if problems else self._draft(form, problems, webhook_id)
+        if webhook is None:
+            return json_reply({"problems": problems.by_field}, 422)
+        method = request.form.get("try_method", "POST")
+        tried = try_out(
+            door(),
+            webhook,
+            method=method if method in METHODS else "POST",
+            query_string=request.form.get("try_query", "").lstrip("?"),
+            headers=list(parse_headers(request.form.get("try_headers", ""))),
+            body=request.form.get("try_body", "").replace("\r\n", "\n").encode(),
+        )
+        state = tried["state"]
+        shown = {"tone": tone(state), "explained": TRIED.get(state, ""), "conf_text": pretty(tried["conf"])}
+        return json_reply(tried | shown)
+
+    def _draft(self, form: WebhookForm, problems: Problems, webhook_id: str) -> Webhook | None:
+        try:
+            draft: Draft = form.draft(request.form, ())
+            if not self.access().may_change(draft.dag_id, "PUT" if webhook_id else "POST"):
+                problems.add("dag_id", "You may not trigger this DAG.")
+                return None
+            now = datetime.now(timezone.utc)
+            named = vars(draft) | {"name": draft.name or "(not saved yet)"}
+            webhook = Webhook(id=webhook_id, created_at=now, updated_at=now, **named)
+            definitions.check(webhook)
+        except DefinitionError as error:
+            problems.note(error)
+            return None
+        return webhook

@@ -1,0 +1,327 @@
+"""The list, a webhook's page, and every change of one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, flash, request, url_for
+from flask_appbuilder import expose
+
+from inbound_webhooks import definitions, readiness
+from inbound_webhooks.errors import DefinitionError, NotPermitted, TokenUnreadable, WebhookNotFound
+from inbound_webhooks.presets import PRESETS
+from inbound_webhooks.sender_settings import NewSecret
+from inbound_webhooks.storage import listing, queries
+from inbound_webhooks.storage.dags import DagCache
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.queries import ById, Webhook
+from inbound_webhooks.web import catalog
+from inbound_webhooks.web.catalog import Question
+from inbound_webhooks.web.draft import Line, Problems, lines, preset_document
+from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
+from inbound_webhooks.web.page import Page, json_reply, redirected, wants_json
+
+MAX_GRACE_HOURS = 24 * 90
+MAX_SUGGESTIONS = 20
+MAX_AT_ONCE = 100
+
+_dags = DagCache(recheck_seconds=0.5)
+
+
+class WebhookPage(Page):
+    """A page about one webhook."""
+
+    def visible(self, webhook_id: str) -> Webhook:
+        """A webhook that the user may see.
+
+        :raises WebhookNotFound: there is none, or it is none of theirs; nobody can tell which
+        """
+        with transaction() as connection:
+            webhook = queries.webhook_by_id(connection, webhook_id)
+        if webhook is None or not self.access().may_see(webhook.dag_id):
+            raise WebhookNotFound("There is no such webhook, or you may not see its DAG.")
+        return webhook
+
+    def changeable(self, webhook_id: str, method: Any = "PUT") -> Webhook:
+        """A webhook that the user may change.
+
+        :raises NotPermitted: they may see it, but not change it
+        """
+        webhook = self.visible(webhook_id)
+        if not self.access().may_change(webhook.dag_id, method):
+            raise NotPermitted(f"Changing it needs the right to trigger the DAG {webhook.dag_id}.")
+        return webhook
+
+
+class WebhooksView(WebhookPage):
+    """Lists and forms."""
+
+    default_view = "index"
+
+    @expose("/", methods=["GET"])
+    def index(self) -> Response:
+        """All webhooks that the user may see."""
+        return self._list(Question.read(request.args), place="list")
+
+    @expose("/dag/<dag_id>", methods=["GET"])
+    def dag(self, dag_id: str) -> Response:
+        """The tab of a DAG."""
+        if not self.access().may_see(dag_id):
+            raise NotPermitted("You may not see this DAG.")
+        return self._list(Question.read({**request.args.to_dict(), "dag": dag_id}), place="dag")
+
+    def _list(self, question: Question, place: str) -> Response:
+        page = catalog.read(self.access(), question)
+        dag_id = question.dag if place == "dag" else ""
+        may_create = self.access().may_change(dag_id, "POST") if dag_id else self.access().may_create_any
+        return self.show("list.html", page=page, place=place, dag_id=dag_id, may_create=may_create)
+
+    @expose("/new", methods=["GET", "POST"])
+    def new(self) -> Response:
+        """The form of a new webhook."""
+        if not self.access().may_create_any:
+            raise NotPermitted("Making a webhook needs the right to trigger a DAG.")
+        form = WebhookForm()
+        if request.method == "GET":
+            form.dag_id.data = request.args.get("dag", "")[:250]
+            form.use_sender(request.args.get("sender", ""))
+            return self._form(form, None, Problems())
+        return self._submitted(form, None)
+
+    @expose("/hook/<webhook_id>", methods=["GET", "POST"])
+    def edit(self, webhook_id: str) -> Response:
+        """A webhook's page; for those who may not change it, its definition without the URL."""
+        if request.method == "POST":
+            return self._submitted(WebhookForm(), self.changeable(webhook_id))
+        webhook = self.visible(webhook_id)
+        form = WebhookForm()
+        form.fill(webhook)
+        return self._form(form, webhook, Problems())
+
+    def _submitted(self, form: WebhookForm, webhook: Webhook | None) -> Response:
+        if request.form.get("action") == "sender":
+            form.use_sender(form.preset.data or "")
+            return self._form(form, webhook, Problems())
+        if request.form.get("action") == "params":
+            return self._form(form, webhook, Problems())
+        problems = form.problems(request.form)
+        saved = None if problems else self._save(form, webhook, problems)
+        if saved is None:
+            return self._refused(form, webhook, problems)
+        flash(f"{'Saved' if webhook else 'Created'} {saved.name}.")
+        target = url_for("WebhooksView.edit", webhook_id=saved.id, new=None if webhook else 1)
+        return json_reply({"location": target}) if wants_json() else redirected(target)
+
+    def _save(self, form: WebhookForm, webhook: Webhook | None, problems: Problems) -> Webhook | None:
+        secrets = typed_secrets(request.form)
+        held = self._held_purposes(webhook)
+        try:
+            draft = form.draft(request.form, held | {secret.purpose for secret in secrets})
+            if not self.access().may_change(draft.dag_id, "PUT" if webhook else "POST"):
+                problems.add("dag_id", "You may not trigger this DAG.")
+                return None
+            if webhook is None:
+                return definitions.create(draft, secrets=secrets, actor=self.access().name)
+            version = int(form.version.data) if (form.version.data or "").isdecimal() else 0
+            return definitions.change(
+                webhook.id, draft, version=version, secrets=secrets, actor=self.access().name
+            )
+        except DefinitionError as error:
+            problems.note(error)
+            return None
+
+    def _refused(self, form: WebhookForm, webhook: Webhook | None, problems: Problems) -> Response:
+        if wants_json():
+            return json_reply({"problems": problems.by_field}, 422)
+        return self._form(form, webhook, problems, status=422)
+
+    def _form(
+        self, form: WebhookForm, webhook: Webhook | None, problems: Problems, *, status: int = 200
+    ) -> Response:
+        may_change = webhook is None or self.access().may_change(webhook.dag_id)
+        url, credentials = self._url(webhook, may_change), []
+        if webhook is not None:
+            with transaction() as connection:
+                credentials = queries.list_credentials(connection, webhook.id)
+        return self.show(
+            "webhook.html",
+            status,
+            form=form,
+            webhook=webhook,
+            problems=problems.by_field,
+            lines=self._lines(form, webhook),
+            secrets=self._secret_fields(form, {held.purpose for held in credentials}),
+            tokens=[held for held in credentials if not held.purpose],
+            url=url,
+            steps=PRESETS.get(form.preset.data or ""),
+            reasons=readiness.reasons_of(webhook) if webhook else [],
+            may_change=may_change,
+            may_delete=webhook is not None and self.access().may_change(webhook.dag_id, "DELETE"),
+            is_new=bool(request.args.get("new")),
+        )
+
+    def _url(self, webhook: Webhook | None, may_change: bool) -> str | None:
+        if webhook is None or not may_change:
+            return None
+        try:
+            return definitions.url(webhook)
+        except (TokenUnreadable, StopIteration):
+            return None
+
+    def _lines(self, form: WebhookForm, webhook: Webhook | None) -> list[Line]:
+        if request.method == "POST":
+            pairs = zip(
+                request.form.getlist("mapping_name"), request.form.getlist("mapping_expression"), strict=False
+            )
+            mapping = dict(pairs)
+        else:
+            mapping = dict(webhook.mapping) if webhook else {}
+        return lines(self._params((form.dag_id.data or "").strip()), mapping)
+
+    def _params(self, dag_id: str) -> Any:
+        if not dag_id or not self.access().may_see(dag_id):
+            return {}
+        dag = _dags.get(dag_id, transaction)
+        return dag.params if dag else {}
+
+    def _held_purposes(self, webhook: Webhook | None) -> set[str]:
+        if webhook is None:
+            return set()
+        with transaction() as connection:
+            return {held.purpose for held in queries.list_credentials(connection, webhook.id) if held.purpose}
+
+    def _secret_fields(self, form: WebhookForm, held: set[str]) -> list[dict[str, Any]]:
+        preset = PRESETS.get(form.preset.data or "")
+        known = {secret.purpose: vars(secret) for secret in preset.secrets} if preset else {}
+        purposes = [*known, *sorted((purposes_of(form.proofs.data or "") | held) - set(known) - {""})]
+        plain = {"help": "", "chosen_here": True, "optional": False}
+        return [
+            {
+                "purpose": name,
+                "label": f"Secret for {name}",
+                **plain,
+                **known.get(name, {}),
+                "held": name in held,
+            }
+            for name in purposes
+        ]
+
+    # --- small documents for the scripts ----------------------------------------------------
+
+    @expose("/dags.json", methods=["GET"])
+    def dags(self) -> Response:
+        """DAGs for which the user may make webhooks, whose id holds a text."""
+        with transaction() as connection:
+            known = listing.known_dag_ids(connection, request.args.get("text", "")[:250], 5 * MAX_SUGGESTIONS)
+        return json_reply(self.access().triggerable(known)[:MAX_SUGGESTIONS])
+
+    @expose("/params.json", methods=["GET"])
+    def params(self) -> Response:
+        """The params of a DAG."""
+        found = lines(self._params(request.args.get("dag", "")), {})
+        names = ("name", "types", "description", "default", "choices")
+        return json_reply([{name: getattr(line, name) for name in names} for line in found])
+
+    @expose("/senders/<name>.json", methods=["GET"])
+    def sender(self, name: str) -> Response:
+        """What one kind of sender needs."""
+        return json_reply(preset_document(name) if name in PRESETS else None)
+
+    @expose("/hook/<webhook_id>/url.json", methods=["GET"])
+    def url(self, webhook_id: str) -> Response:
+        """The URL with its token."""
+        return json_reply({"url": definitions.url(self.changeable(webhook_id))})
+
+    # --- changes ----------------------------------------------------------------------------
+
+    @expose("/hook/<webhook_id>/enabled", methods=["POST"])
+    def enabled(self, webhook_id: str) -> Response:
+        """Enable or disable one."""
+        self.changeable(webhook_id)
+        on = request.form.get("enabled") == "1"
+        webhook = definitions.set_enabled(ById(webhook_id), on, actor=self.access().name)
+        return self._done(f"{'Enabled' if on else 'Disabled'} {webhook.name}.")
+
+    @expose("/hook/<webhook_id>/delete", methods=["POST"])
+    def delete(self, webhook_id: str) -> Response:
+        """Delete one."""
+        webhook = self.changeable(webhook_id, "DELETE")
+        if not _is_sure():
+            return self._ask(f"Delete the webhook {webhook.name}, its URL and its secrets?")
+        cancelled = definitions.delete(ById(webhook_id), actor=self.access().name)
+        held = f" {cancelled} deliveries that had not started were cancelled." if cancelled else ""
+        return self._done(f"Deleted {webhook.name}.{held}", leave=True)
+
+    @expose("/hook/<webhook_id>/rotate", methods=["POST"])
+    def rotate(self, webhook_id: str) -> Response:
+        """Give one another URL, or another secret."""
+        webhook = self.changeable(webhook_id)
+        hours = _hours(request.form.get("grace_hours", ""))
+        purpose, value = request.form.get("purpose", ""), request.form.get("value", "")
+        if not purpose:
+            if not hours and not _is_sure():
+                return self._ask("Make a new URL? The one of now opens nothing any more, at once.")
+            definitions.rotate(ById(webhook.id), actor=self.access().name, grace_hours=hours)
+            return self._done("There is a new URL: give it to the sender.")
+        secret = NewSecret(purpose, value.strip("\r\n"))
+        definitions.rotate_secret(ById(webhook.id), secret, actor=self.access().name, grace_hours=hours)
+        return self._done(f"There is a new secret for {purpose}.")
+
+    @expose("/several", methods=["POST"])
+    def several(self) -> Response:
+        """Enable, disable or delete some at once; each is asked for on its own."""
+        act = {"enable": self._enable, "disable": self._disable, "delete": self._delete}.get(
+            request.form.get("do", "")
+        )
+        ids = request.form.getlist("id")[:MAX_AT_ONCE]
+        if act is None or not ids:
+            return self._done("Nothing was chosen.")
+        method = "DELETE" if request.form["do"] == "delete" else "PUT"
+        if request.form["do"] == "delete" and not _is_sure():
+            return self._ask(f"Delete {len(ids)} webhooks, their URLs and their secrets?")
+        changed = [self.changeable(webhook_id, method) for webhook_id in ids]
+        for webhook in changed:
+            act(webhook)
+        word = {"enable": "Enabled", "disable": "Disabled", "delete": "Deleted"}[request.form["do"]]
+        return self._done(f"{word} {len(changed)} webhook{'s' if len(changed) != 1 else ''}.")
+
+    def _enable(self, webhook: Webhook) -> None:
+        definitions.set_enabled(ById(webhook.id), True, actor=self.access().name)
+
+    def _disable(self, webhook: Webhook) -> None:
+        definitions.set_enabled(ById(webhook.id), False, actor=self.access().name)
+
+    def _delete(self, webhook: Webhook) -> None:
+        definitions.delete(ById(webhook.id), actor=self.access().name)
+
+    def _ask(self, question: str) -> Response:
+        """The same request once more, with a yes; the scripts ask in a dialog instead."""
+        fields = [pair for pair in request.form.items(multi=True) if pair[0] not in ("csrf_token", "sure")]
+        return self.show("sure.html", question=question, fields=fields, back=_back(leave=False))
+
+    def _done(self, said: str, *, leave: bool = False) -> Response:
+        """Say it on the page that the user came from; ``leave``: that one is gone."""
+        flash(said)
+        return redirected(_back(leave=leave))
+
+
+def _back(*, leave: bool) -> str:
+    """The page of ours that the form names, never another site's."""
+    root = url_for("WebhooksView.index")
+    back = request.form.get("back", "")
+    ours = back.startswith(root) and "\\" not in back and back.isprintable()
+    return back if ours and not (leave and "/hook/" in back) else root
+
+
+def _is_sure() -> bool:
+    return request.form.get("sure") == "1"
+
+
+def _hours(text: str) -> float:
+    try:
+        hours = float(text or 0)
+    except ValueError:
+        hours = -1
+    if not 0 <= hours <= MAX_GRACE_HOURS:
+        raise DefinitionError(f"The hours are between 0 and {MAX_GRACE_HOURS}.")
+    return hours

@@ -1,0 +1,75 @@
+"""A person in front of a real browser: Debian's Chromium, moved by Playwright."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tests.infrastructure.airflow_processes import ADMIN, PASSWORD, AirflowProcesses
+
+ARGUMENTS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+WAIT_MILLISECONDS = 60_000
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """A browser process; no page of it is anybody's yet."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        path = shutil.which("chromium") or shutil.which("google-chrome")
+        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Person:
+    """Somebody at a window of their own; ``faults`` is what the pages complained about."""
+
+    def __init__(self, browser: Any, airflow: AirflowProcesses, *, width: int = 1280) -> None:
+        self.airflow = airflow
+        self.context = browser.new_context(viewport={"width": width, "height": 900})
+        self.context.set_default_timeout(WAIT_MILLISECONDS)
+        self.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        self.page = self.context.new_page()
+        self.faults: list[str] = []
+        self.page.on("pageerror", self._note_error)
+        self.page.on("console", self._note)
+
+    def _note_error(self, error: Any) -> None:
+        # Airflow's own login page has faults of its own.
+        if "pluginsv2" in (error.stack or ""):
+            self.faults.append(str(error))
+
+    def _note(self, message: Any) -> None:
+        if message.type == "error" and ("Content Security" in message.text or "pluginsv2" in message.text):
+            self.faults.append(message.text)
+
+    def log_in(self, name: str = ADMIN) -> None:
+        """Once, on Airflow's own page, where it asks."""
+        self.page.goto(f"{self.airflow.url}/")
+        if self.airflow.auth == "fab":
+            self.page.locator("input[name=username]").fill(name)
+            self.page.locator("input[name=password]").fill(PASSWORD)
+            self.page.locator("input[type=submit], button[type=submit]").first.click()
+        self.page.get_by_role("heading", name="Welcome").wait_for()
+
+    def open(self, path: str) -> Any:
+        """A page of Airflow's; what is in its frame, where there is one."""
+        self.page.goto(f"{self.airflow.url}/{path.lstrip('/')}")
+        return self.frame
+
+    @property
+    def frame(self) -> Any:
+        """Our page inside Airflow's."""
+        return self.page.frame_locator("iframe")
+
+    def close(self) -> None:
+        self.context.close()

@@ -1,0 +1,200 @@
+"""A new user's story in a real browser: from the login to a run, and again."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+
+import pytest
+
+from tests.end_to_end.browser import Person, chromium
+from tests.infrastructure.environment import CHECKOUT
+
+RUN_MILLISECONDS = 120_000
+AXE = CHECKOUT / "tests" / "vendor" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def person(browser, airflow):
+    """Somebody who has just logged in."""
+    found = Person(browser, airflow)
+    found.log_in()
+    yield found
+    found.close()
+    assert found.faults == []
+
+
+def curl(url: str, body: str) -> str:
+    done = subprocess.run(
+        ["curl", "-sS", "--noproxy", "*", url, "-H", "Content-Type: application/json", "--data", body],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def create(person: Person, dag_id: str, name: str) -> str:
+    """Make a webhook on the DAG's own tab; returns its URL."""
+    frame = person.open(f"dags/{dag_id}/plugin/webhooks-of-dag")
+    frame.get_by_role("link", name="Add trigger").click()
+    assert frame.get_by_label("DAG", exact=True).input_value() == dag_id
+    frame.get_by_label("Name", exact=True).fill(name)
+    frame.get_by_role("button", name="Create webhook").click()
+    frame.locator("#url").wait_for()
+    return str(frame.locator("#url").input_value())
+
+
+def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow):
+    url = create(person, "event_log", "a first webhook")
+    person.frame.locator("[data-copy='#url']").click()
+    person.frame.get_by_text("Copied", exact=True).first.wait_for()
+    assert person.page.evaluate("navigator.clipboard.readText()") == url
+
+    person.frame.get_by_role("link", name="Deliveries").click()
+    person.frame.get_by_text("Nothing has come in yet").wait_for()
+    assert "accepted" in curl(url, '{"hello": "world"}')
+    person.frame.locator(".badge", has_text=re.compile("^succe")).wait_for(timeout=RUN_MILLISECONDS)
+
+    person.frame.get_by_role("link", name=re.compile("^webhook__")).click()
+    person.page.wait_for_url(re.compile("/dags/event_log/runs/webhook__"))
+    person.page.get_by_role("link", name="Webhook", exact=True).click()
+    person.frame.get_by_role("heading", name=re.compile("^Delivery")).wait_for()
+    assert '"hello": "world"' in person.frame.get_by_label("Body").inner_text()
+
+    person.frame.get_by_role("button", name="Replay", exact=True).click()
+    person.frame.get_by_text("Replayed").wait_for()
+    person.frame.get_by_text("Replay of").wait_for()
+
+
+def test_airflows_own_pages_still_know_who_is_logged_in(person, airflow):
+    create(person, "event_log", "one before the security page")
+    if airflow.auth == "fab":
+        answer = person.page.goto(f"{airflow.url}/auth/users/list/")
+        assert answer.status == 200
+        assert "/login" not in person.page.url
+    person.open("plugin/webhooks").get_by_role("heading", name="Webhooks", exact=True).wait_for()
+
+
+def test_the_side_bar_leads_to_the_list_and_to_no_page_of_airflow_2(person, airflow):
+    person.page.get_by_role("button", name="Browse").click()
+    person.page.get_by_role("menuitem", name="Webhooks").click()
+    person.frame.get_by_role("heading", name="Webhooks", exact=True).wait_for()
+    assert person.page.get_by_text("Legacy").count() == 0
+    assert person.frame.get_by_text("deprecat").count() == 0
+    assert person.frame.locator(".navbar").count() == 0
+
+
+def test_the_pages_follow_airflows_colour_mode_at_once(person, airflow):
+    frame = person.open("plugin/webhooks")
+    frame.get_by_role("heading", name="Webhooks", exact=True).wait_for()
+    for mode, colour in (("dark", "rgb(22, 29, 45)"), ("light", "rgb(255, 255, 255)")):
+        person.page.evaluate(f"localStorage.setItem('theme', '{mode}')")
+        shown = frame.locator("body")
+        person.page.wait_for_timeout(500)
+        assert shown.evaluate("body => getComputedStyle(body).backgroundColor") == colour
+
+
+@pytest.fixture(scope="module")
+def shown(airflow, webhooks):
+    """The paths of pages with something on them, by name."""
+    from tests.end_to_end.payloads import body_of, headers_of
+    from tests.end_to_end.webhooks import deliver
+
+    push = webhooks["pushes"]
+    case = "github/push__new_branch"
+    delivery = deliver(push, body_of(case), headers_of(case))
+    airflow.wait_for_run("github_push_build", f"webhook__{delivery}")
+    root = "pluginsv2/webhooks"
+    return {
+        "list": f"{root}/",
+        "new": f"{root}/new",
+        "webhook": f"{root}/hook/{push.id}",
+        "deliveries": f"{root}/hook/{push.id}/deliveries",
+        "delivery": f"{root}/delivery/{delivery}",
+        "no webhook": f"{root}/hook/nothing",
+    }
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_axe_finds_no_serious_fault_on_any_page_in_either_width(person, shown, mode):
+    person.page.evaluate(f"localStorage.setItem('theme', '{mode}')")
+    faults = {}
+    for width in (1280, 390):
+        person.page.set_viewport_size({"width": width, "height": 900})
+        for name, path in shown.items():
+            person.open(path)
+            person.page.wait_for_load_state("networkidle")
+            faults[name, width] = axe_faults(person.page)
+            assert person.page.evaluate("document.documentElement.scrollWidth") <= width, name
+    assert {key: found for key, found in faults.items() if found} == {}
+
+
+def axe_faults(page) -> list[str]:
+    page.evaluate(AXE.read_text() + "; void 0")
+    results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{fault['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
+        for fault in results["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_the_form_is_filled_by_a_sender_and_tried_before_it_is_saved(person):
+    person.open("pluginsv2/webhooks/new")
+    page = person.page
+    page.get_by_label("DAG", exact=True).fill("github_push_build")
+    page.get_by_text("How many commits came").wait_for()
+    page.get_by_label("Which system calls").select_option("github")
+    page.get_by_role("button", name="Use the sender's example").click()
+    assert page.get_by_label("Expression for ref").input_value() == "${Webhook::Body.ref}"
+    page.get_by_role("button", name="Make one").click()
+    assert len(page.get_by_label("Secret", exact=True).input_value()) == 64
+    page.get_by_role("button", name="Try it").click()
+    page.locator("#tried").get_by_text("commit").first.wait_for()
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_mistakes_come_beside_their_fields_and_what_was_typed_stays(person):
+    person.open("pluginsv2/webhooks/new?dag=event_log")
+    page = person.page
+    page.get_by_label("Which system calls").select_option("stripe")
+    page.get_by_label("Signing secret").fill("whsec_1234567890")
+    page.get_by_label("Only events for which this is true").fill("body.")
+    page.get_by_role("button", name="Create webhook").click()
+    page.get_by_text("A name is needed.").wait_for()
+    assert page.locator("#problem-filter").is_visible()
+    assert page.get_by_label("Signing secret").input_value() == "whsec_1234567890"
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_expressions_are_completed_with_the_keyboard(person, shown):
+    person.open(shown["webhook"])
+    person.page.wait_for_load_state("networkidle")
+    field = person.page.get_by_label("Expression for commits")
+    field.press_sequentially("${Webhook::Body.rep")
+    person.page.locator("#completions [role=option]").first.wait_for()
+    field.press("ArrowDown")
+    field.press("Enter")
+    assert field.input_value() == "${Webhook::Body.repository}"
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_deleting_asks_in_a_dialog_and_a_no_deletes_nothing(person, airflow):
+    create(person, "event_log", "kept or not")
+    person.open("pluginsv2/webhooks/?text=kept+or+not")
+    page = person.page
+    for answer in ("Cancel", "Delete"):
+        assert page.get_by_role("link", name="kept or not", exact=True).is_visible()
+        page.get_by_role("button", name="Delete kept or not").click()
+        page.get_by_role("dialog").get_by_role("button", name=answer).click()
+    page.get_by_text("Deleted kept or not.").wait_for()
