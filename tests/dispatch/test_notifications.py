@@ -113,6 +113,15 @@ def test_values_stay_inert_in_html_and_headers(sqlite_database, mailer, mail_ser
     assert message["Subject"].startswith(f"[Airflow] {evil}: ")
 
 
+def test_a_name_that_is_not_ascii_arrives_as_it_is(sqlite_database, mailer, mail_server):
+    hook = store_webhook("Aufträge 日本", notify_failure=["a@example.com"])
+    store_mail(hook=hook)
+    send_all(mailer)
+    (message,) = mail_server.messages
+    assert "Aufträge 日本" in message["Subject"]
+    assert "Aufträge 日本" in html_of(message)
+
+
 def test_the_operators_templates_are_used_and_escaped(sqlite_database, clock, mail_server):
     hook = store_webhook("<b>x</b>", notify_failure=["a@example.com"])
     store_mail(hook=hook)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 
@@ -160,7 +161,13 @@ def test_the_form_is_filled_by_a_sender_and_tried_before_it_is_saved(person):
     page.get_by_role("button", name="Make one").click()
     assert len(page.get_by_label("Secret", exact=True).input_value()) == 64
     page.get_by_role("button", name="Try it").click()
-    page.locator("#tried").get_by_text("commit").first.wait_for()
+    # What is made up has no slash in the repository's name, which the DAG's param asks for.
+    page.locator("#tried").get_by_text("parameter repository").first.wait_for()
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    body = {"repository": {"full_name": "octo/cat"}, "ref": "refs/heads/main", "after": commit}
+    page.locator("#try-body").fill(json.dumps(body))
+    page.get_by_role("button", name="Try it").click()
+    page.locator("#tried pre").get_by_text(commit).wait_for()
 
 
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)

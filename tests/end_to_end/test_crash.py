@@ -52,7 +52,7 @@ def test_a_dispatcher_of_its_own_makes_one_run_of_each_delivery_and_stops_when_a
     assert states(airflow, delivered) == {"accepted"}
     airflow.launch("dispatcher", "webhooks", "dispatcher")
     wait_for_runs(airflow, delivered)
-    assert states(airflow, delivered) == {"dispatched"}
+    assert states(airflow, delivered) <= {"dispatched", "succeeded"}
     assert count_runs(airflow) == runs_before + len(delivered)
     started = time.monotonic()
     airflow.stop("dispatcher")
