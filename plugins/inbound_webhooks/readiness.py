@@ -9,7 +9,7 @@ from typing import Literal
 
 from inbound_webhooks.errors import DefinitionError, TokenUnreadable
 from inbound_webhooks.event.run_conf import NO_DEFAULT, Parameter, convert
-from inbound_webhooks.sender_settings import needed_purposes
+from inbound_webhooks.sender_settings import missing_secrets, needed_purposes
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.dags import CachedDag, DagCache, DagState, dag_states
 from inbound_webhooks.storage.database import transaction
@@ -128,19 +128,24 @@ def _url_token(_webhook: Webhook, facts: Facts) -> list[Reason]:
 
 
 def _secrets(webhook: Webhook, facts: Facts) -> list[Reason]:
+    held = [secret for secret in facts.credentials if secret.purpose]
     try:
+        missing = missing_secrets(webhook, {secret.purpose for secret in held})
         needed = needed_purposes(webhook)
     except DefinitionError as error:
         return [Reason("definition-unusable", "stops", f"It cannot be used: {error.message}")]
-    return [reason for purpose in sorted(needed) for reason in _secret(purpose, facts)]
+    found = [Reason("secret-missing", "stops", f"Of the secrets, {sentence}.") for sentence in missing]
+    for purpose in sorted(needed):
+        found += _secret(purpose, [secret for secret in held if secret.purpose == purpose], facts.now)
+    return found
 
 
-def _secret(purpose: str, facts: Facts) -> list[Reason]:
-    held = [secret for secret in facts.credentials if secret.purpose == purpose]
-    valid = [secret for secret in held if secret.is_valid(facts.now)]
-    if not valid:
-        code, what = ("secret-expired", "has expired") if held else ("secret-missing", "is missing")
-        return [Reason(code, "stops", f"The secret for {purpose} {what}; senders are answered 401.")]
+def _secret(purpose: str, held: Sequence[Credential], now: datetime) -> list[Reason]:
+    """What is wrong with the secrets for one purpose; none is another check's matter."""
+    valid = [secret for secret in held if secret.is_valid(now)]
+    if held and not valid:
+        sentence = f"The secret for {purpose} has expired; senders are answered 401."
+        return [Reason("secret-expired", "stops", sentence)]
     if not all(_is_readable(secret) for secret in valid):
         sentence = f"The secret for {purpose} cannot be decrypted with [core] fernet_key."
         return [Reason("secret-unreadable", "stops", sentence)]

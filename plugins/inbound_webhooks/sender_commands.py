@@ -37,6 +37,10 @@ URL_PLACE, SECRET_PLACE = "<the webhook's URL>", "<the secret>"
 GIVEN_SECRET = "<the secret that you gave>"  # noqa: S105 - what stands for one
 
 
+NOT_TOLD_AT_CREATE = ("disabled", "no-dispatcher")
+"""Reasons that are as the call has it, or that are over once the api-server runs."""
+
+
 @handler
 def create_command(args: Namespace) -> None:
     """Create a webhook; the vendor's steps go to standard error."""
@@ -55,7 +59,8 @@ def create_command(args: Namespace) -> None:
     url = definitions.url(webhook)
     print_data(summary(webhook) | {"url": url}, args.output)
     for reason in readiness.reasons_of(webhook):
-        print_hint(reason.sentence)
+        if reason.code not in NOT_TOLD_AT_CREATE:
+            print_hint(reason.sentence)
     if args.preset is not None:
         _print_steps(find_preset(args.preset), url)
     if not webhook.enabled:
