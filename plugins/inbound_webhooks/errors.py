@@ -109,10 +109,7 @@ class NotProved(RequestError):
 
 
 class KeyUnknown(RequestError):
-    """The public key that the request names is none of those that are known.
-
-    ``key_url`` is the vendor's own address of the key.
-    """
+    """The public key that the request names is none of those that are known."""
 
     def __init__(self, key_url: str, message: str | None = None) -> None:
         self.key_url = key_url
@@ -195,10 +192,7 @@ class DefinitionUnusable(Unavailable):
 
 
 class KeyPending(Unavailable):
-    """The sender's public key is on its way.
-
-    ``key_url`` is where the dispatcher fetches it.
-    """
+    """The sender's public key is on its way."""
 
     retry_after_seconds = 15
 
