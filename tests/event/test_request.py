@@ -204,7 +204,7 @@ def test_a_header_is_found_by_any_spelling_and_the_first_one_counts():
 
 def test_the_delivery_is_an_object():
     assert json.dumps(sources().delivery)
-    assert set(sources().delivery) == {"id", "received_at", "webhook", "source_ip"}
+    assert set(sources().delivery) == {"id", "received_at", "webhook", "source_ip", "event_type"}
 
 
 # --- credentials ----------------------------------------------------------------------------
