@@ -81,7 +81,7 @@ def test_a_mail_arrives_once_with_what_happened_and_links(database, mailer, mail
         f'href="{run}"',
         f'href="{run}/tasks/work?try_number=2"',
         f'href="{run}/tasks/part/mapped/3?try_number=1"',
-        f'href="https://airflow.example.com/af/pluginsv2/webhooks/deliveries/{0:032x}"',
+        f'href="https://airflow.example.com/af/pluginsv2/webhooks/delivery/{0:032x}"',
         "0:02:05",
         "2030-01-01 12:00:00 UTC",
     ):
@@ -95,7 +95,7 @@ def test_a_digest_lists_its_deliveries_and_says_how_many_more(sqlite_database, m
     send_all(mailer)
     (message,) = mail_server.messages
     assert message["Subject"] == "[Airflow] orders of the shop: 53 deliveries failed"
-    assert html_of(message).count("/pluginsv2/webhooks/deliveries/") == 50
+    assert html_of(message).count("/pluginsv2/webhooks/delivery/") == 50
     assert "and 3 more" in html_of(message)
 
 
@@ -142,7 +142,7 @@ def test_a_template_that_does_not_work_costs_no_mail(sqlite_database, clock, mai
     store_mail("a@example.com")
     send_all(make_mailer(clock, email_html=broken))
     (message,) = mail_server.messages
-    assert "deliveries/" in html_of(message)
+    assert "/delivery/" in html_of(message)
     assert "email_html" in caplog.text
 
 

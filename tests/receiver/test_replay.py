@@ -46,6 +46,25 @@ def test_a_refused_delivery_is_accepted_once_the_mapping_is_mended(orders, refus
     assert delivery(refused).state == "refused"
 
 
+def test_the_senders_own_repetition_of_a_refused_event_that_was_replayed_is_a_duplicate(asgi, orders):
+    change_webhook(orders.id, dedup="${Webhook::Body.count}")
+    asgi.post(orders.path, SENT)
+    change_webhook(orders.id, mapping={"number": "${Webhook::Body.count}"})
+    again = replay(rows("delivery")[0].id)
+    assert asgi.post(orders.path, SENT).json == {"status": "duplicate", "delivery_id": again.id}
+    assert states() == ["accepted", "refused"]
+
+
+def test_a_refused_event_that_its_sender_repeated_with_success_can_be_replayed_all_the_same(asgi, orders):
+    change_webhook(orders.id, dedup="${Webhook::Body.count}")
+    asgi.post(orders.path, SENT)
+    refused_id = rows("delivery")[0].id
+    change_webhook(orders.id, mapping={"number": "${Webhook::Body.count}"})
+    asgi.post(orders.path, SENT)
+    assert delivery(replay(refused_id).id).dedup_key is None
+    assert states() == ["accepted", "accepted", "refused"]
+
+
 def test_a_refused_delivery_stays_refused_while_the_mapping_is_as_it_was(orders, refused):
     from inbound_webhooks.errors import NotReplayable
 

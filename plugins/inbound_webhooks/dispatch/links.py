@@ -7,7 +7,7 @@ from urllib.parse import quote
 from inbound_webhooks.settings import BLUEPRINT_PREFIX
 from inbound_webhooks.storage.outcomes import FailedTask
 
-DELIVERY_PATH = f"{BLUEPRINT_PREFIX}/webhooks/deliveries"
+DELIVERY_PATH = f"{BLUEPRINT_PREFIX}/webhooks/delivery"
 """Where the pages show one delivery, by its id."""
 
 

@@ -19,7 +19,8 @@ def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = Fa
     """Accept a stored delivery again, for its webhook's DAG of today.
 
     Its conf is the one of then, or, with ``remap`` and for a refused delivery, what the mapping of today
-    makes of the stored request.
+    makes of the stored request. A refused delivery held no deduplication key; its replay takes the key where
+    nobody else has it, so that the sender's own repetition is seen.
 
     :raises DeliveryNotFound: there is no such delivery
     :raises NotReplayable: its webhook is gone, disabled or just being changed, its body is needed and was not
@@ -38,7 +39,12 @@ def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = Fa
     if needs_body and not stored.body_stored:
         raise NotReplayable(_without_body(stored))
     again = _mapped_now(receiver, webhook, stored) if needs_body else _as_then(webhook, stored)
-    if receiver.inbox.commit(again, webhook.version, actor=actor) is None:
+    stored_id = receiver.inbox.commit(again, webhook.version, actor=actor)
+    if stored_id not in (None, again.id):
+        # Another delivery holds the event's key. Whoever replays wants it all the same, without one.
+        again = replace(again, dedup_key=None)
+        stored_id = receiver.inbox.commit(again, webhook.version, actor=actor)
+    if stored_id is None:
         raise NotReplayable("The webhook was changed at the same moment; try again.")
     return again
 
@@ -79,4 +85,4 @@ def _mapped_now(receiver: Receiver, webhook: Webhook, stored: Delivery) -> Deliv
     if delivery.state == State.FILTERED:
         raise NotReplayable("Today's filter leaves it out.")
     now = utc_now()
-    return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id, dedup_key=None)
+    return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id)
