@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from benchmarks import dispatching, door_times, posts, report, retention, signed_posts, until_run
+from benchmarks import dispatching, door_times, pages, posts, report, retention, signed_posts, until_run
 from benchmarks.figures import Row
 from benchmarks.scale import FULL, QUICK, Scale
 from benchmarks.site import Site, built
@@ -45,8 +45,10 @@ def _measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     turned_away = door_times.measure(site, scale)
     _say("retention")
     retained, retention_notes = retention.measure(site, scale)
+    _say("pages")
+    seen = pages.measure(site, scale)
     client = posts.client_limit(site.webhook(0), scale)
-    return [*rows, *with_dispatcher, *dispatched, *waits, *signed, *turned_away, *retained, client], [
+    return [*rows, *with_dispatcher, *dispatched, *waits, *signed, *turned_away, *retained, *seen, client], [
         *notes,
         *more_notes,
         *dispatch_notes,

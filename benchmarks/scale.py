@@ -25,6 +25,10 @@ class Scale:
     """Requests of each kind that the door turns away."""
     retained: int
     """Old deliveries that the retention takes away."""
+    webhooks: int
+    stored: int
+    """Deliveries in the database while pages are looked at."""
+    page_views: int
 
 
 FULL = Scale(
@@ -39,6 +43,9 @@ FULL = Scale(
     paced_posts_a_second=20,
     wrong_posts=500,
     retained=1_000_000,
+    webhooks=10_000,
+    stored=1_000_000,
+    page_views=20,
 )
 QUICK = Scale(
     rounds=1,
@@ -52,4 +59,7 @@ QUICK = Scale(
     paced_posts_a_second=20,
     wrong_posts=100,
     retained=20_000,
+    webhooks=1_000,
+    stored=20_000,
+    page_views=3,
 )
