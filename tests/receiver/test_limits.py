@@ -142,9 +142,10 @@ def test_ipv4_addresses_that_are_written_as_ipv6_are_each_their_own_sender():
     assert admitted(limits, [f"::ffff:192.0.2.{number}" for number in range(50)]) == 50
 
 
-def test_addresses_that_are_gone_take_no_memory():
+@pytest.mark.parametrize("counted", [True, False], ids=["counted", "too few to count"])
+def test_addresses_that_are_gone_take_no_memory(counted):
     """Who has many addresses must not be able to fill the memory with them."""
-    limits = limits_of()
+    limits = limits_of(max_requests_per_second_per_address=5 if counted else 1_000)
     admitted(limits, (f"198.51.{number // 250}.{number % 250}" for number in range(2_000)))
     time.sleep(2.1)
     admitted(limits, ["192.0.2.1"])
@@ -152,6 +153,7 @@ def test_addresses_that_are_gone_take_no_memory():
     storage = limits._addresses.storage
     held = [*storage.storage, *storage.events, *storage.expirations, *storage.locks]
     assert [key for key in held if "198.51." in key] == []
+    assert len(limits._in_second) <= 1
 
 
 # --- the backlog ----------------------------------------------------------------------------
