@@ -11,6 +11,21 @@ from airflow.cli.cli_config import (
     lazy_load_command,
 )
 
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 < number < 65536:
+        raise ValueError
+    return number
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 ARG_NAME = Arg(("name",), metavar="NAME", help="Name or id of the webhook")
 ARG_NEW_NAME = Arg(("name",), metavar="NAME", help="Name of the new webhook")
 ARG_OPTIONAL_NAME = Arg(("name",), metavar="NAME", nargs="?", help="Name or id of a webhook; all without it")
@@ -71,6 +86,17 @@ ARG_GRACE = Arg(
 )
 ARG_ONE_SECRET = Arg(
     ("--secret",), metavar="[PURPOSE=]@FILE|-|env:NAME", help="Rotate this secret instead of the URL"
+)
+ARG_HOST = Arg(("--host",), metavar="ADDRESS", default="127.0.0.1", help="Address to listen on")
+ARG_PORT = Arg(("--port",), metavar="N", type=_port, default=8787, help="Port to listen on")
+ARG_WORKERS = Arg(
+    ("--workers",), metavar="N", type=_positive, default=1, help="Processes that share the port, one a core"
+)
+ARG_METRICS_HOST = Arg(
+    ("--metrics-host",), metavar="ADDRESS", default="127.0.0.1", help="Address of the figures for Prometheus"
+)
+ARG_METRICS_PORT = Arg(
+    ("--metrics-port",), metavar="N", type=_port, help="Port of the figures for Prometheus; none without it"
 )
 ARG_NOTIFY_SUCCESS = Arg(
     ("--notify-success",), metavar="A@B,…", help="Addresses that get a mail of each run that succeeds"
@@ -133,6 +159,11 @@ COMMANDS = (
     ),
     _action("rotate-fernet-key", "Encrypt tokens and secrets again with the newest [core] fernet_key"),
     _action("dispatcher", "Turn deliveries into DAG runs until it is stopped"),
+    _action(
+        "gateway",
+        "Serve the webhooks' URLs and nothing else until it is stopped",
+        ARG_HOST, ARG_PORT, ARG_WORKERS, ARG_METRICS_HOST, ARG_METRICS_PORT,
+    ),
 )  # fmt: skip
 
 

@@ -200,6 +200,21 @@ def dispatcher_command(args: Namespace) -> None:
     service.run()
 
 
+def gateway_command(args: Namespace) -> None:
+    """Serve the door alone until SIGINT or SIGTERM."""
+    from airflow.providers_manager import ProvidersManager
+
+    from inbound_webhooks.receiver.gateway_server import serve
+    from inbound_webhooks.settings import Settings
+
+    ProvidersManager().initialize_providers_configuration()
+    metrics = (args.metrics_host, args.metrics_port) if args.metrics_port else None
+    try:
+        serve(Settings.load(), host=args.host, port=args.port, workers=args.workers, metrics=metrics)
+    except ConfigurationError as error:
+        exit_with(WRONG_CALL, error.message)
+
+
 def _set_enabled(name: str, enabled: bool) -> None:
     from inbound_webhooks import definitions
 

@@ -1,6 +1,7 @@
 """Figures for operators, through Airflow's own metrics: statsd, Datadog or OpenTelemetry, as it is set up.
 
 Where Airflow has none set up, nothing is done. Names begin with ``inbound_webhooks.``.
+The gateway also shows what it counts to Prometheus.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from functools import cache
 log = logging.getLogger(__name__)
 
 PREFIX = "inbound_webhooks"
+
+_listeners: list[Callable[[str, int], None]] = []
 
 _SWITCHES = ("statsd_on", "statsd_datadog_enabled", "otel_on")
 _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -46,15 +49,28 @@ def start(*, in_api_server: bool) -> None:
     Stats.initialize(factory=factory, **legacy)
 
 
+def also_tell(listener: Callable[[str, int], None]) -> None:
+    """Have somebody else hear of everything that is counted in this process."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
 def count(name: str, by: int = 1) -> None:
     """Count something that happened."""
+    for listener in _listeners:
+        listener(name, by)
     if by:
         _tell(lambda stats: stats.incr(f"{PREFIX}.{name}", by))
 
 
 def count_rejection(error: Exception) -> None:
     """Count a request that was not accepted, by the kind of the error: ``rejected.body_too_large``."""
-    count(f"rejected.{_INNER_CAPITAL.sub('_', type(error).__name__).lower()}")
+    count(_rejected(type(error).__name__))
+
+
+@cache
+def _rejected(kind: str) -> str:
+    return f"rejected.{_INNER_CAPITAL.sub('_', kind).lower()}"
 
 
 def gauge(name: str, value: float) -> None:

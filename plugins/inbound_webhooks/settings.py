@@ -42,6 +42,23 @@ class Settings:
         "Others wait, so that Airflow's own pages keep threads and database connections.",
         minimum=1,
     )
+    gateway_max_concurrent_requests: int = _option(
+        256, "Requests that one gateway worker process works on at the same time.", minimum=1
+    )
+    gateway_max_connections: int = _option(
+        2_000,
+        "Connections that one gateway worker process keeps open; further ones are closed at once.",
+        minimum=1,
+    )
+    header_timeout_seconds: float = _option(
+        10.0,
+        "Time a sender has for the request line and headers at the gateway, in seconds, from the opening of "
+        "the connection or the first byte of the next request.",
+        minimum=0.1,
+    )
+    keep_alive_seconds: float = _option(
+        20.0, "How long the gateway keeps a connection open on which nothing comes, in seconds.", minimum=0.1
+    )
     queue_timeout_seconds: float = _option(
         5.0,
         "Time a request may wait for its turn, in seconds; after it the answer is 503 with Retry-After.",

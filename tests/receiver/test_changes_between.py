@@ -18,6 +18,7 @@ def admitted(hook, receiver=None):
     from inbound_webhooks.event.request import InboundRequest
     from inbound_webhooks.receiver.door import door
     from inbound_webhooks.receiver.receive import RequestHead, utc_now
+    from inbound_webhooks.receiver.visits import finish as run_through
 
     receiver = receiver or door()
     head = RequestHead(
@@ -31,8 +32,8 @@ def admitted(hook, receiver=None):
         source_ip="192.0.2.7",
         received_at=utc_now(),
     )
-    admission = receiver.admit(head)
-    return lambda: receiver.receive(admission, request)
+    admission = run_through(receiver.admit(head))
+    return lambda: run_through(receiver.receive(admission, request))
 
 
 def disable(hook) -> None:

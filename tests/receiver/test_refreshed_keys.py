@@ -35,6 +35,7 @@ def receiver(hook):
 def post(receiver, hook, body=CASE["body"]):
     from inbound_webhooks.event.request import InboundRequest
     from inbound_webhooks.receiver.admission import RequestHead
+    from inbound_webhooks.receiver.visits import finish
 
     head = RequestHead(
         method="POST", webhook_id=hook.id, token=hook.token, content_length="", source_ip="192.0.2.1"
@@ -47,7 +48,7 @@ def post(receiver, hook, body=CASE["body"]):
         source_ip="192.0.2.1",
         received_at=SENT_AT,
     )
-    answer = receiver.receive(receiver.admit(head), request)
+    answer = finish(receiver.receive(finish(receiver.admit(head)), request))
     receiver.rejections.flush()
     return answer
 

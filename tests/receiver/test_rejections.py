@@ -136,6 +136,7 @@ def used_at(hook, at: datetime, method: str = "POST") -> datetime:
     """Send a request at this time; return what the token then says."""
     from inbound_webhooks.event.request import InboundRequest
     from inbound_webhooks.receiver.receive import Receiver, RequestHead
+    from inbound_webhooks.receiver.visits import finish
     from inbound_webhooks.settings import Settings
 
     receiver = Receiver(Settings(), now=lambda: at)
@@ -145,7 +146,7 @@ def used_at(hook, at: datetime, method: str = "POST") -> datetime:
     request = InboundRequest(
         method=method, query_string="", headers=(), body=b"", source_ip="::1", received_at=at
     )
-    assert receiver.receive(receiver.admit(head), request).status // 100 == 2
+    assert finish(receiver.receive(finish(receiver.admit(head)), request)).status // 100 == 2
     return rows("token")[0].last_used_at
 
 

@@ -23,6 +23,7 @@ def deliver_with_credentials(webhook_id: str) -> None:
     """One delivery whose headers and query hold credentials."""
     from inbound_webhooks.event.request import InboundRequest
     from inbound_webhooks.receiver.receive import Receiver, RequestHead, utc_now
+    from inbound_webhooks.receiver.visits import finish
     from inbound_webhooks.settings import Settings
 
     receiver = Receiver(Settings())
@@ -37,7 +38,7 @@ def deliver_with_credentials(webhook_id: str) -> None:
         source_ip="",
         received_at=utc_now(),
     )
-    assert receiver.receive(receiver.admit(head), request).status == 202
+    assert finish(receiver.receive(finish(receiver.admit(head)), request)).status == 202
 
 
 def whole_database(database) -> str:

@@ -25,14 +25,14 @@ def parse(text: str) -> Any:
     :raises JsonRefused: not JSON, or a number or depth that nothing downstream could hold
     """
     try:
-        value = json.loads(
-            text, parse_constant=_refuse_constant, parse_float=_finite_float, parse_int=_bounded_int
-        )
+        value = _DECODER.decode(text)
     except json.JSONDecodeError as error:
         raise JsonRefused(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
     except RecursionError:
         raise JsonRefused(f"it is nested deeper than {MAX_DEPTH} levels") from None
-    _refuse_depth(value)
+    # No text is nested deeper than it has opening brackets, and counting these costs next to nothing.
+    if text.count("[") + text.count("{") > MAX_DEPTH:
+        _refuse_depth(value)
     return value
 
 
@@ -43,7 +43,7 @@ def dump(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     :raises JsonRefused: a number is not finite or too long, or it is nested too deeply
     """
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default)
+        return _encoder(default).encode(value)
     except JsonRefused:
         raise
     except (ValueError, RecursionError):
@@ -52,14 +52,22 @@ def dump(value: Any, default: Callable[[Any], Any] | None = None) -> str:
 
 def least_chars(value: Any, known: dict[int, int] | None = None) -> int:
     """A lower bound of the length of a value's JSON, each part counted as often as it is referred to."""
-    known = {} if known is None else known
     if isinstance(value, str):
         return len(value)
     if not isinstance(value, (dict, list, tuple)):
         return 1
+    known = {} if known is None else known
     if id(value) not in known:
         parts = (*value, *value.values()) if isinstance(value, dict) else value
-        known[id(value)] = sum(least_chars(part, known) for part in parts)
+        chars = 0
+        for part in parts:
+            if part.__class__ is str:
+                chars += len(part)
+            elif part.__class__ in _ONE_CHAR:
+                chars += 1
+            else:
+                chars += least_chars(part, known)
+        known[id(value)] = chars
     return known[id(value)]
 
 
@@ -79,6 +87,20 @@ def unstorable_reason(value: Any, text: str) -> str | None:
     return None
 
 
+_ONE_CHAR = frozenset({int, float, bool, type(None)})
+
+
+def _encoder(default: Callable[[Any], Any] | None) -> json.JSONEncoder:
+    return _ENCODER if default is None else _made_encoder(default)
+
+
+def _made_encoder(default: Callable[[Any], Any] | None) -> json.JSONEncoder:
+    return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default)
+
+
+_ENCODER = _made_encoder(None)
+
+
 def _refuse_constant(name: str) -> Any:
     raise JsonRefused(f"{name} is not JSON")
 
@@ -94,6 +116,11 @@ def _bounded_int(digits: str) -> int:
     if len(digits.lstrip("-")) > MAX_INTEGER_DIGITS:
         raise JsonRefused(f"a number has more than {MAX_INTEGER_DIGITS} digits")
     return int(digits)
+
+
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite_float, parse_int=_bounded_int
+)
 
 
 def _refuse_depth(value: Any) -> None:

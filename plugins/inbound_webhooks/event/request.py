@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -201,17 +201,33 @@ class DataSources:
         return cls(
             body=Body(content, request.header("Content-Type")),
             headers=Values(request.headers, ignore_case=True),
-            query=Values(parse_qsl(request.query_string, keep_blank_values=True)),
+            query=Values(parse_query(request.query_string)),
             delivery=dict(vars(delivered)),
         )
 
     def with_event_type(self, event_type: str) -> DataSources:
         """The same, once it is known what kind of event this is."""
+        if event_type == self.delivery.get("event_type"):
+            return self
         return replace(self, delivery=self.delivery | {"event_type": event_type})
+
+
+def parse_query(query_string: str) -> list[tuple[str, str]]:
+    """Names and values of a query, percent-decoded."""
+    return parse_qsl(query_string, keep_blank_values=True) if query_string else []
 
 
 def title_case(name: str) -> str:
     """``x-github-event`` -> ``X-Github-Event``, the spelling that both front doors give."""
+    return _title_case(name) if len(name) <= MAX_REMEMBERED_CHARS else _title_case.__wrapped__(name)
+
+
+MAX_REMEMBERED_CHARS = 64
+"""Longer names of headers are not remembered: senders may send new ones without end."""
+
+
+@lru_cache(maxsize=4096)
+def _title_case(name: str) -> str:
     return "-".join(part.capitalize() for part in name.split("-"))
 
 
@@ -232,6 +248,11 @@ _HARMLESS_NAME = re.compile(r"idempotency|event-key", re.IGNORECASE)
 
 def is_credential(name: str) -> bool:
     """Whether a header or query field of this name carries something that must not be shown."""
+    return _is_credential(name) if len(name) <= MAX_REMEMBERED_CHARS else _is_credential.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _is_credential(name: str) -> bool:
     return bool(_CREDENTIAL_NAME.search(name)) and not _HARMLESS_NAME.search(name)
 
 
@@ -247,6 +268,8 @@ def mask_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def mask_query(query_string: str) -> str:
     """The query string with credentials replaced by ``***``, the rest as sent."""
+    if not query_string:
+        return ""
     return "&".join(_mask_field(field) for field in query_string.split("&"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -77,14 +78,22 @@ def follow(container: Any, path: tuple[Any, ...]) -> Any:
 
 
 def _follow_dotted(container: Any, path: tuple[Any, ...], start: int) -> tuple[Any, int]:
+    if isinstance(container, Body):
+        container = container.properties
+    if isinstance(container, (dict, Values)):
+        for key, stop in _readings(path, start):
+            if key in container:
+                return container[key], stop
+    return look_up(container, path[start]), start + 1
+
+
+@lru_cache(maxsize=4096)
+def _readings(path: tuple[Any, ...], start: int) -> tuple[tuple[str, int], ...]:
+    """The keys with dots that the names from a place on could be, and where each ends; longest first."""
     end = start
     while end < len(path) and isinstance(path[end], str):
         end += 1
-    for stop in range(end, start + 1, -1):
-        found = look_up(container, ".".join(path[start:stop]))
-        if not isinstance(found, Nothing):
-            return found, stop
-    return look_up(container, path[start]), start + 1
+    return tuple((".".join(path[start:stop]), stop) for stop in range(end, start + 1, -1))
 
 
 def plain(value: Any) -> Any:

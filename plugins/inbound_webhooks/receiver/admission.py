@@ -20,7 +20,7 @@ MIN_COMPARISONS = 8
 in their grace."""
 
 _DECLARED_LENGTH = re.compile(r"[0-9]{1,18}")
-_NO_TOKEN = secrets.token_hex(32)
+_NO_TOKEN = secrets.token_hex(32).encode()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,18 +89,15 @@ def matching_token(tokens: Sequence[Credential], presented: str) -> Credential |
     :raises TokenUnreadable: none fits, and one could not be decrypted
     """
     unreadable, match = False, None
+    given = presented.encode("utf-8", "surrogateescape")
     for token in tokens:
         try:
-            if _same(decrypt(token.encrypted), presented):
+            if hmac.compare_digest(decrypt(token.encrypted).encode(), given):
                 match = token
         except TokenUnreadable:
             unreadable = True
     for _ in range(MIN_COMPARISONS - len(tokens)):
-        _same(_NO_TOKEN, presented)
+        hmac.compare_digest(_NO_TOKEN, given)
     if match is None and unreadable:
         raise TokenUnreadable
     return match
-
-
-def _same(expected: str, presented: str) -> bool:
-    return hmac.compare_digest(expected.encode(), presented.encode("utf-8", "surrogateescape"))

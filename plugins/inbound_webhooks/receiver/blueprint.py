@@ -12,6 +12,7 @@ from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission
 from inbound_webhooks.receiver.guard import ADMITTED
 from inbound_webhooks.receiver.receive import Receiver, utc_now
+from inbound_webhooks.receiver.visits import finish
 
 blueprint = Blueprint("inbound_webhooks", __name__)
 
@@ -49,4 +50,4 @@ def _answer(receiver: Receiver, admission: Admission) -> Answer:
         source_ip=admission.head.source_ip,
         received_at=utc_now(),
     )
-    return receiver.receive(admission, inbound)
+    return finish(receiver.receive(admission, inbound))

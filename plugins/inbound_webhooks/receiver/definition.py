@@ -95,7 +95,7 @@ class DefinitionCache:
         """
         with self._lock:
             held = self._held.get(webhook.id)
-        if held is None or held.webhook != webhook:
+        if held is None or (held.webhook is not webhook and held.webhook != webhook):
             held = _compile_stored(webhook)
             with self._lock:
                 self._held[webhook.id] = held

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from contextvars import ContextVar
+from functools import lru_cache
+from io import BytesIO
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 import anyio
-import anyio.to_thread
 
 from inbound_webhooks import metrics
 from inbound_webhooks.errors import (
@@ -37,6 +37,7 @@ from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.receiver.receive import Receiver, log_fault
 from inbound_webhooks.receiver.source import source_address
+from inbound_webhooks.settings import Settings
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -62,12 +63,23 @@ POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
 
 class WebhookGuard:
-    """A root middleware; ``prefix`` is the receiver's path below the application's root path."""
+    """A root middleware; ``prefix`` is the receiver's path below the application's root path.
 
-    def __init__(self, app: ASGIApp, prefix: str, receiver: Callable[[], Receiver] = door) -> None:
+    ``concurrent_requests`` are worked on at the same time, as many as the setting says where it is None.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        prefix: str,
+        receiver: Callable[[], Receiver] = door,
+        *,
+        concurrent_requests: int | None = None,
+    ) -> None:
         self._app = app
         self._prefix = prefix
         self._receiver = receiver
+        self._concurrent_requests = concurrent_requests
         self._slots: asyncio.Semaphore | None = None
         self._buffered_bytes = 0
 
@@ -101,15 +113,16 @@ class WebhookGuard:
             if head is None:
                 raise UnknownWebhook
             _check_host(scope)
-            async with self._slot(receiver):
-                admission = await anyio.to_thread.run_sync(receiver.admit, head)
+            async with await self._slot(receiver):
+                admission = await receiver.visits.drive(receiver.admit(head))
             if head.method == "POST":
                 await self._read_body(receive, receiver, head, kept)
                 _check_upgrade(scope, kept)
-            async with self._slot(receiver):
+            async with await self._slot(receiver):
                 ADMITTED.set((receiver, admission))
-                scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
-                await self._app(scope, _replay(b"".join(kept.chunks)), answering)
+                if scope["query_string"]:
+                    scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
+                await self._app(scope, _replay(kept.whole()), answering)
         except RequestError as error:
             metrics.count_rejection(error)
             if admission is not None:
@@ -124,33 +137,45 @@ class WebhookGuard:
         :raises RequestError: it is too large, too slow, cut short, or there is no memory for it now
         """
         settings = receiver.settings
-        try:
-            with anyio.fail_after(settings.body_timeout_seconds):
-                async for chunk in _chunks(receive):
-                    self._buffered_bytes += len(chunk)
-                    kept.add(chunk)
-                    if kept.size > settings.max_body_bytes:
-                        raise BodyTooLarge(settings.max_body_bytes)
-                    if self._buffered_bytes > settings.max_buffered_bytes:
-                        raise TooBusy
-        except TimeoutError:
-            raise BodyTimeout from None
+        first = _FirstStep(receive())
+        if not (first.is_done and self._keep(first.message, settings, kept)):
+            try:
+                with anyio.fail_after(settings.body_timeout_seconds):
+                    is_last = not first.is_done and self._keep(await first, settings, kept)
+                    while not is_last:
+                        is_last = self._keep(await receive(), settings, kept)
+            except TimeoutError:
+                raise BodyTimeout from None
         if head.declared_length is not None and kept.size != head.declared_length:
             raise BodyIncomplete
 
-    @asynccontextmanager
-    async def _slot(self, receiver: Receiver) -> AsyncIterator[None]:
+    def _keep(self, message: Message, settings: Settings, kept: _Kept) -> bool:
+        """Take a part of the body; return whether it was the last one."""
+        if message["type"] == "http.disconnect":
+            raise BodyIncomplete
+        if chunk := message.get("body", b""):
+            self._buffered_bytes += len(chunk)
+            kept.add(chunk)
+            if kept.size > settings.max_body_bytes:
+                raise BodyTooLarge(settings.max_body_bytes)
+            if self._buffered_bytes > settings.max_buffered_bytes:
+                raise TooBusy
+        return not message.get("more_body", False)
+
+    async def _slot(self, receiver: Receiver) -> _Slot:
         """One of the places for requests that hold a thread and a database connection."""
         if self._slots is None:
-            self._slots = asyncio.Semaphore(receiver.settings.max_concurrent_requests)
+            self._slots = asyncio.Semaphore(
+                self._concurrent_requests or receiver.settings.max_concurrent_requests
+            )
+        if not self._slots.locked():
+            await self._slots.acquire()
+            return _Slot(self._slots)
         try:
             await asyncio.wait_for(self._slots.acquire(), receiver.settings.queue_timeout_seconds)
         except asyncio.TimeoutError:
             raise TooBusy from None
-        try:
-            yield
-        finally:
-            self._slots.release()
+        return _Slot(self._slots)
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -179,16 +204,74 @@ class WebhookGuard:
         return "" if _SLASHES.sub("/", path).startswith(self._prefix + "/") else None
 
 
+class _Slot:
+    """A place that was taken, and is given back."""
+
+    __slots__ = ("_slots",)
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *_: object) -> None:
+        self._slots.release()
+
+
 class _Kept:
-    """The part of a body that has arrived."""
+    """The part of a body that has arrived; held once, however many chunks it came in."""
 
     def __init__(self) -> None:
-        self.chunks: list[bytes] = []
+        self._only: bytes | None = None
+        self._buffer: BytesIO | None = None
         self.size = 0
 
     def add(self, chunk: bytes) -> None:
-        self.chunks.append(chunk)
         self.size += len(chunk)
+        if self._buffer is None and self._only is None:
+            self._only = chunk
+            return
+        if self._buffer is None:
+            self._buffer = BytesIO()
+            self._buffer.write(self._only or b"")
+            self._only = None
+        self._buffer.write(chunk)
+
+    def whole(self) -> bytes:
+        """The body; what a BytesIO gives shares its memory."""
+        return self._buffer.getvalue() if self._buffer is not None else self._only or b""
+
+
+class _FirstStep:
+    """A ``receive`` that has been asked once: what is there already needs no time limit around it.
+
+    Otherwise it is awaited, and goes on where it stopped.
+    """
+
+    def __init__(self, receiving: Awaitable[Message]) -> None:
+        self._steps = receiving.__await__()
+        self.is_done = False
+        self.message: Message = {}
+        self._waits_for: Any = None
+        try:
+            self._waits_for = next(self._steps)
+        except StopIteration as ended:
+            self.is_done, self.message = True, ended.value
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        waits_for = self._waits_for
+        try:
+            while True:
+                try:
+                    given = yield waits_for
+                except BaseException as error:  # noqa: BLE001 - a cancellation is the application's to handle
+                    waits_for = self._steps.throw(error)
+                else:
+                    waits_for = self._steps.send(given)
+        except StopIteration as ended:
+            message: Message = ended.value
+            return message
 
 
 class _Answering:
@@ -204,22 +287,20 @@ class _Answering:
         await self._send(message)
 
     async def give(self, answer: Answer) -> None:
-        headers = [(name.lower().encode(), value.encode()) for name, value in answer.all_headers]
-        headers.append((b"content-length", str(len(answer.body)).encode()))
-        await self({"type": "http.response.start", "status": answer.status, "headers": headers})
-        body = b"" if self._method == "HEAD" else answer.body
-        await self({"type": "http.response.body", "body": body})
+        await give(answer, self._method, self)
 
 
-async def _chunks(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise BodyIncomplete
-        if chunk := message.get("body", b""):
-            yield chunk
-        if not message.get("more_body", False):
-            return
+async def give(answer: Answer, method: str, send: Send) -> None:
+    """Send an answer as ASGI messages."""
+    headers = [*_encoded(answer.all_headers), (b"content-length", str(len(answer.body)).encode())]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    body = b"" if method == "HEAD" else answer.body
+    await send({"type": "http.response.body", "body": body})
+
+
+@lru_cache(maxsize=256)
+def _encoded(headers: tuple[tuple[str, str], ...]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower().encode(), value.encode()) for name, value in headers]
 
 
 def _replay(body: bytes) -> Receive:
@@ -280,8 +361,7 @@ def _check_upgrade(scope: Scope, kept: _Kept) -> None:
 
     :raises BodyIncomplete: the request offers to upgrade, announces a body, and none came
     """
-    names = {name for name, _ in scope["headers"]}
-    if not kept.size and {b"upgrade", b"transfer-encoding"} <= names:
+    if not kept.size and {b"upgrade", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
         raise BodyIncomplete
 
 

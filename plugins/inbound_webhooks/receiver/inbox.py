@@ -8,8 +8,9 @@ from dataclasses import replace
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.receiver.visits import Visits
 from inbound_webhooks.storage import queries
-from inbound_webhooks.storage.database import at_once, begin_writing, transaction
+from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.queries import Delivery, State
 
 log = logging.getLogger(__name__)
@@ -18,7 +19,8 @@ log = logging.getLogger(__name__)
 class Inbox:
     """Commits deliveries and tells whoever waits for accepted ones."""
 
-    def __init__(self, *, store_bodies: bool = True) -> None:
+    def __init__(self, visits: Visits, *, store_bodies: bool = True) -> None:
+        self._visits = visits
         self._store_bodies = store_bodies
         self._listeners: list[Callable[[], None]] = []
 
@@ -26,26 +28,32 @@ class Inbox:
         """Call ``listener`` after each commit of an accepted delivery; it must return at once."""
         self._listeners.append(listener)
 
-    def commit(self, delivery: Delivery, version: int, *, actor: str | None = None) -> str | None:
+    async def commit(self, delivery: Delivery, version: int) -> str | None:
         """Write a delivery if its webhook is still as it was at ``version``; else write nothing.
 
         Returns the id under which the event is stored: the delivery's own, or that of an earlier one which
         holds its deduplication key; None where the webhook has changed.
 
         A webhook that is disabled, deleted or changed after this transaction has its lock waits for it; one
-        that was changed before is seen here. With an ``actor`` the audit log names who did it.
+        that was changed before is seen here.
 
         :raises DatabaseUnavailable: nothing was written, as far as we know
         """
-        if not self._store_bodies:
-            delivery = replace(delivery, body=b"", body_stored=False)
-        if actor is None:
-            stored = at_once(lambda connection: queries.store(connection, delivery, version))
-        else:
-            stored = _store_with_audit(delivery, version, actor)
-        if stored == delivery.id and delivery.state == State.ACCEPTED:
+        delivery = self._kept(delivery)
+        return self._told(delivery, await self._visits.store(delivery, version))
+
+    def commit_as(self, actor: str, delivery: Delivery, version: int) -> str | None:
+        """The same for a person, whom the audit log names; blocks."""
+        delivery = self._kept(delivery)
+        return self._told(delivery, _store_with_audit(delivery, version, actor))
+
+    def _kept(self, delivery: Delivery) -> Delivery:
+        return delivery if self._store_bodies else replace(delivery, body=b"", body_stored=False)
+
+    def _told(self, delivery: Delivery, stored_id: str | None) -> str | None:
+        if stored_id == delivery.id and delivery.state == State.ACCEPTED:
             self._tell()
-        return stored
+        return stored_id
 
     def _tell(self) -> None:
         for listener in self._listeners:

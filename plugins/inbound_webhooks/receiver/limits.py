@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 
 import limits
 from limits.errors import ConfigurationError as StorageRefused
@@ -53,7 +54,8 @@ class Limits:
         self._addresses = SlidingWindowCounterRateLimiter(storage)
         self._per_address = limits.RateLimitItemPerSecond(settings.max_requests_per_second_per_address)
         # Where others count as well, each request has to be told to all; here only those of a busy address.
-        self._few = 0 if _is_shared(settings) else self._per_address.amount // FEW_SHARE
+        self.are_shared = _is_shared(settings)
+        self._few = 0 if self.are_shared else self._per_address.amount // FEW_SHARE
         self._second = 0
         self._in_second: dict[str, int] = {}
         self._max_backlog = settings.max_backlog
@@ -84,19 +86,25 @@ class Limits:
         if not self._counted(self._webhooks, item, "webhook", webhook.id):
             raise RateLimited(webhook.max_per_second)
 
-    def admit_backlog(self) -> None:
-        """Refuse more while too many deliveries wait; counted at most once a second.
-
-        :raises BacklogFull: they do
-        """
+    def backlog_is_due(self) -> bool:
+        """Whether the caller has to count the backlog now: one a second has."""
         with self._lock:
             due = self._clock() - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS
             if due:
                 self._backlog_checked_at = self._clock()
-        if due:
-            with transaction() as connection:
-                waiting = queries.count_accepted(connection, self._max_backlog)
-            self._backlog_is_full = waiting >= self._max_backlog
+        return due
+
+    def count_backlog(self) -> None:
+        """Count how many deliveries wait."""
+        with transaction() as connection:
+            waiting = queries.count_accepted(connection, self._max_backlog)
+        self._backlog_is_full = waiting >= self._max_backlog
+
+    def admit_backlog(self) -> None:
+        """Refuse more while too many deliveries wait.
+
+        :raises BacklogFull: they do
+        """
         if self._backlog_is_full:
             raise BacklogFull
 
@@ -150,6 +158,7 @@ def _storage(uri: str) -> Storage:
     return storage
 
 
+@lru_cache(maxsize=4096)
 def _sender(source_ip: str) -> str:
     """What is counted together with an address."""
     try:

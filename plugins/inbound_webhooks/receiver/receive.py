@@ -1,8 +1,11 @@
-"""Request -> answer, in the door's order, without any web framework.
+"""Request -> answer, in the door's order, without any web framework and without any waiting of its own.
 
 Before a byte of the body is read (:meth:`Receiver.admit`): declared length, limit of the address, webhook and
 token, method, state, allowed addresses. With the body (:meth:`Receiver.receive`): proofs over the bytes as
 received, limit of the webhook, decompression, handshake, filter, conf, commit, answer.
+
+Whoever drives it gives it the database (:class:`~inbound_webhooks.receiver.visits.Visits`): one whose visits
+block, for a thread of its own, or one whose visits are awaited, for an event loop.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
+from functools import partial
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from inbound_webhooks import metrics
@@ -33,6 +38,7 @@ from inbound_webhooks.event.handshake import HandshakeRequest
 from inbound_webhooks.event.proof import SignedRequest
 from inbound_webhooks.event.request import InboundRequest, Values
 from inbound_webhooks.event.response import Answer
+from inbound_webhooks.event.run_conf import Parameter
 from inbound_webhooks.event.signature import check_proofs
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
@@ -43,18 +49,28 @@ from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
 from inbound_webhooks.receiver.source import trusted_proxies
 from inbound_webhooks.receiver.stored_request import MAX_IP_CHARS
+from inbound_webhooks.receiver.visits import BlockingVisits, Visits
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
-from inbound_webhooks.storage.database import at_once, transaction
+from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import Credential, Rejection, State
 
 log = logging.getLogger(__name__)
 
 DAG_RECHECK_SECONDS = 2.0
 LAST_USED_EVERY = timedelta(minutes=1)
+MAX_USED = 100_000
+"""Credentials whose last use is remembered here."""
+
+LONG_BODY_BYTES = 32 * 1024
+"""Above it, or compressed, a body is not looked at on an event loop, where all others would wait."""
+
 MAX_CHANGES_SEEN = 3
 """How often a request is judged afresh because its webhook changed before the commit."""
+
+Counted = TypeVar("Counted")
+Result = TypeVar("Result")
 
 Secrets = Mapping[str, Sequence[str]]
 """Plain secrets by purpose, the newest first."""
@@ -66,28 +82,32 @@ def utc_now() -> datetime:
 
 
 class Receiver:
-    """Takes requests for every webhook; safe to call from many threads."""
+    """Takes requests for every webhook; safe to call from many threads where its visits are."""
 
-    def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, settings: Settings, visits: Visits | None = None, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
         self.settings = settings
-        self.inbox = Inbox(store_bodies=settings.store_bodies)
+        self.visits = visits or BlockingVisits()
+        self.inbox = Inbox(self.visits, store_bodies=settings.store_bodies)
         self.rejections = RejectionLog()
         self.proxies = trusted_proxies(settings)
         self._public_url = public_url(settings)
         self._limits = Limits(settings)
         self._definitions = DefinitionCache()
         self._dags = DagCache(recheck_seconds=DAG_RECHECK_SECONDS)
+        self._used: dict[tuple[str, int], datetime] = {}
         self._now = now
 
-    def admit(self, head: RequestHead) -> Admission:
+    async def admit(self, head: RequestHead) -> Admission:
         """Check what can be checked before the body is read.
 
         :raises RequestError: the request is not admitted; where its token was right that is noted
         """
         if (head.declared_length or 0) > self.settings.max_body_bytes:
             raise BodyTooLarge(self.settings.max_body_bytes)
-        self._limits.admit_address(head.source_ip)
-        admission = self._authenticate(head)
+        await self._count(self._limits.admit_address, head.source_ip)
+        admission = await self._authenticate(head)
         try:
             admission.check()
         except RequestError as error:
@@ -95,28 +115,28 @@ class Receiver:
             raise
         return admission
 
-    def receive(self, admission: Admission, request: InboundRequest) -> Answer:
+    async def receive(self, admission: Admission, request: InboundRequest) -> Answer:
         """Answer an admitted request; a POST is committed before this returns 2xx."""
         try:
-            return self._answer(admission, request)
+            return await self._answer(admission, request)
         except Exception as error:  # noqa: BLE001 - what we did not foresee is our fault, not the sender's
             log_fault(error)
             metrics.count_rejection(ReceiverFault())
             return answers.rejected(ReceiverFault())
 
-    def _answer(self, admission: Admission, request: InboundRequest) -> Answer:
+    async def _answer(self, admission: Admission, request: InboundRequest) -> Answer:
         try:
             if request.method == "POST":
                 metrics.count("received")
-                return self._accept(admission, request)
-            return self._verify(admission, request)
+                return await self._accept(admission, request)
+            return await self._verify(admission, request)
         except RequestError as error:
             metrics.count_rejection(error)
             self.note_rejection(admission, error)
             return answers.rejected(error)
 
     def decide(self, definition: Definition, request: InboundRequest) -> Decision:
-        """What would be stored and answered with the DAG's params as they are; writes nothing.
+        """What would be stored and answered with the DAG's params as they are; writes nothing, and blocks.
 
         :raises RequestError: it would be rejected
         """
@@ -124,7 +144,8 @@ class Receiver:
             content = self._inflated(request)
         except ContentRefused as error:
             return refuse(definition, request, error)
-        return self._decide(definition, request, content)
+        dag = self._dags.get(definition.webhook.dag_id, transaction)
+        return decide(definition, request, content, params=None if dag is None else dag.params)
 
     def note_rejection(self, admission: Admission, error: RequestError) -> None:
         """Keep a rejection of a request whose token was right; our own faults are none."""
@@ -142,9 +163,8 @@ class Receiver:
             )
         )
 
-    def _authenticate(self, head: RequestHead) -> Admission:
-        found = at_once(lambda connection: queries.find_with_credentials(connection, head.webhook_id))
-        webhook, credentials = found or (None, [])
+    async def _authenticate(self, head: RequestHead) -> Admission:
+        webhook, credentials = await self.visits.find(head.webhook_id) or (None, ())
         now = self._now()
         valid = [credential for credential in credentials if credential.is_valid(now)]
         token = matching_token([held for held in valid if not held.purpose], head.token)
@@ -153,33 +173,44 @@ class Receiver:
         secrets = tuple(held for held in valid if held.purpose)
         return Admission(head, self._definitions.get(webhook), token, secrets)
 
-    def _verify(self, admission: Admission, request: InboundRequest) -> Answer:
-        self._note_use(admission.token)
-        if (answer := self._handshake(admission, request, b"", admission.plain_secrets())) is not None:
+    async def _verify(self, admission: Admission, request: InboundRequest) -> Answer:
+        await self._note_use(admission.token)
+        if (answer := await self._handshake(admission, request, b"", admission.plain_secrets())) is not None:
             return answer
         if request.method == "OPTIONS":
             return answers.options()
         sources = sources_of(admission.webhook, request, content=b"", delivery_id="")
         return answers.verified(admission.definition, sources)
 
-    def _accept(self, admission: Admission, request: InboundRequest) -> Answer:
+    async def _accept(self, admission: Admission, request: InboundRequest) -> Answer:
         for _ in range(MAX_CHANGES_SEEN):
             secrets = admission.plain_secrets()
-            if (answer := self._handshake(admission, request, b"", secrets, before_proof=True)) is not None:
+            answer = await self._handshake(admission, request, b"", secrets, before_proof=True)
+            if answer is not None:
                 return answer
-            used = self._prove(admission, request, secrets)
-            answer = self._judge(admission, request, secrets)
+            used = await self._prove(admission, request, secrets)
+            answer = await self._judge(admission, request, secrets)
             if answer is not None:
                 for credential in (admission.token, *used):
-                    self._note_use(credential)
+                    await self._note_use(credential)
                 return answer
-            admission = self._authenticate(admission.head)
+            admission = await self._authenticate(admission.head)
             admission.check()
         raise TooBusy("The webhook is being changed.")
 
-    def _prove(self, admission: Admission, request: InboundRequest, secrets: Secrets) -> list[Credential]:
+    async def _prove(
+        self, admission: Admission, request: InboundRequest, secrets: Secrets
+    ) -> list[Credential]:
         """Check the proofs, then count the request; return the secrets that fitted."""
-        proofs = admission.definition.proofs
+        definition = admission.definition
+        fitted = self._fitting(admission, request, secrets) if definition.proofs else {}
+        handshake = definition.handshake
+        if handshake is not None and handshake.signs_for_anyone(request.body):
+            raise NotProved("The body is a text that the handshake signs for everyone who knows the URL.")
+        await self._count(self._limits.admit_webhook, admission.webhook)
+        return [admission.secret(purpose, index) for purpose, index in fitted.items()]
+
+    def _fitting(self, admission: Admission, request: InboundRequest, secrets: Secrets) -> dict[str, int]:
         signed = SignedRequest(
             method=request.method,
             url=self._url(admission.head, request.query_string),
@@ -188,50 +219,54 @@ class Receiver:
             body=request.body,
         )
         try:
-            fitted = check_proofs(proofs, signed, secrets, self._now())
+            return check_proofs(admission.definition.proofs, signed, secrets, self._now())
         except KeyUnknown as error:
             if error.key_url in {held.source_url for held in admission.secrets}:
                 raise
             raise KeyPending(error.key_url) from None
-        handshake = admission.definition.handshake
-        if handshake is not None and handshake.signs_for_anyone(request.body):
-            raise NotProved("The body is a text that the handshake signs for everyone who knows the URL.")
-        self._limits.admit_webhook(admission.webhook)
-        return [admission.secret(purpose, index) for purpose, index in fitted.items()]
 
     def _url(self, head: RequestHead, query_string: str) -> str:
         """The URL as the sender has it: the one that we gave out, whatever proxies made of it."""
         query = f"?{query_string}" if query_string else ""
         return f"{self._public_url}/webhook/{head.webhook_id}/{head.token}{query}"
 
-    def _judge(self, admission: Admission, request: InboundRequest, secrets: Secrets) -> Answer | None:
+    async def _judge(self, admission: Admission, request: InboundRequest, secrets: Secrets) -> Answer | None:
         """Answer a proved request; None, and nothing written, where the webhook has changed meanwhile."""
         definition = admission.definition
         try:
-            content = self._inflated(request)
+            content = await self._weigh(request, partial(self._inflated, request))
         except ContentRefused as error:
-            return self._commit(admission, request, b"", refuse(definition, request, error))
-        if (answer := self._handshake(admission, request, content, secrets)) is not None:
+            return await self._commit(admission, request, b"", refuse(definition, request, error))
+        if (answer := await self._handshake(admission, request, content, secrets)) is not None:
             return answer
-        return self._commit(admission, request, content, self._decide(definition, request, content))
+        params = await self._params(definition.webhook.dag_id)
+        decision = await self._weigh(request, partial(decide, definition, request, content, params=params))
+        return await self._commit(admission, request, content, decision)
 
-    def _commit(
+    async def _weigh(self, request: InboundRequest, work: Callable[[], Result]) -> Result:
+        """Do what takes its time by the size of the body: at once, or aside where that could be long."""
+        is_long = len(request.body) > LONG_BODY_BYTES or request.header("Content-Encoding")
+        return await self.visits.aside(work) if is_long else work()
+
+    async def _commit(
         self, admission: Admission, request: InboundRequest, content: bytes, decision: Decision
     ) -> Answer | None:
         if decision.delivery.state == State.ACCEPTED:
+            if self._limits.backlog_is_due():
+                await self.visits.aside(self._limits.count_backlog)
             self._limits.admit_backlog()
-        stored_id = self.inbox.commit(decision.delivery, admission.webhook.version)
+        stored_id = await self.inbox.commit(decision.delivery, admission.webhook.version)
         if stored_id is None:
             return None
         if stored_id == decision.delivery.id:
-            _count(decision)
+            _tally(decision)
             return decision.answer
         metrics.count("duplicates")
         sources = sources_of(admission.webhook, request, content, stored_id)
         sources = sources.with_event_type(decision.delivery.event_type or "")
         return answers.duplicate(admission.definition, sources, decision.answer.status, stored_id)
 
-    def _handshake(
+    async def _handshake(
         self,
         admission: Admission,
         request: InboundRequest,
@@ -257,32 +292,56 @@ class Receiver:
         if answered is None:
             return None
         if answered.confirm_url is not None:
-            with transaction() as connection:
-                queries.set_confirm_url(connection, admission.webhook.id, answered.confirm_url)
+            await self.visits.aside(partial(_keep_confirm_url, admission.webhook.id, answered.confirm_url))
         if answered.used is not None:
-            self._note_use(admission.secret(*answered.used))
+            await self._note_use(admission.secret(*answered.used))
         return answered.answer
 
     def _inflated(self, request: InboundRequest) -> bytes:
         encoding = request.combined_header("Content-Encoding")
         return inflate(request.body, encoding, limit_bytes=self.settings.max_body_bytes)
 
-    def _decide(self, definition: Definition, request: InboundRequest, content: bytes) -> Decision:
-        dag = self._dags.get(definition.webhook.dag_id, transaction)
-        return decide(definition, request, content, params=None if dag is None else dag.params)
+    async def _params(self, dag_id: str) -> Mapping[str, Parameter] | None:
+        """The DAG's params, None where Airflow does not know the DAG yet."""
+        if self._dags.is_due(dag_id):
+            dag = await self.visits.aside(partial(self._dags.refresh, dag_id, transaction))
+        else:
+            dag = self._dags.held(dag_id)
+        return None if dag is None else dag.params
 
-    def _note_use(self, credential: Credential) -> None:
-        now = self._now()
-        if credential.last_used_at is not None and now - credential.last_used_at < LAST_USED_EVERY:
+    async def _count(self, admit: Callable[[Counted], None], counted: Counted) -> None:
+        """Count a request against a limit; aside where the count is kept in another process."""
+        if self._limits.are_shared:
+            await self.visits.aside(partial(admit, counted))
+        else:
+            admit(counted)
+
+    async def _note_use(self, credential: Credential) -> None:
+        """Write when a credential was used, at most once a minute."""
+        now, key = self._now(), (credential.purpose, credential.id)
+        last_used_at = self._used.get(key, credential.last_used_at)
+        if last_used_at is not None and now - last_used_at < LAST_USED_EVERY:
             return
-        try:
-            with transaction() as connection:
-                queries.touch(connection, credential, now)
-        except DatabaseUnavailable:
-            return  # logged there; the request itself is done, and its answer must say so
+        if len(self._used) >= MAX_USED:
+            self._used.clear()
+        self._used[key] = now
+        await self.visits.aside(partial(_touch, credential, now))
 
 
-def _count(decision: Decision) -> None:
+def _touch(credential: Credential, now: datetime) -> None:
+    try:
+        with transaction() as connection:
+            queries.touch(connection, credential, now)
+    except DatabaseUnavailable:
+        return  # logged there; the request itself is done, and its answer must say so
+
+
+def _keep_confirm_url(webhook_id: str, url: str) -> None:
+    with transaction() as connection:
+        queries.set_confirm_url(connection, webhook_id, url)
+
+
+def _tally(decision: Decision) -> None:
     if decision.refusal is not None:
         metrics.count_rejection(decision.refusal)
     else:

@@ -39,11 +39,11 @@ def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = Fa
     if needs_body and not stored.body_stored:
         raise NotReplayable(_without_body(stored))
     again = _mapped_now(receiver, webhook, stored) if needs_body else _as_then(webhook, stored)
-    stored_id = receiver.inbox.commit(again, webhook.version, actor=actor)
+    stored_id = receiver.inbox.commit_as(actor, again, webhook.version)
     if stored_id not in (None, again.id):
         # Another delivery holds the event's key. Whoever replays wants it all the same, without one.
         again = replace(again, dedup_key=None)
-        stored_id = receiver.inbox.commit(again, webhook.version, actor=actor)
+        stored_id = receiver.inbox.commit_as(actor, again, webhook.version)
     if stored_id is None:
         raise NotReplayable("The webhook was changed at the same moment; try again.")
     return again

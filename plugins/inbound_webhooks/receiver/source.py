@@ -33,7 +33,7 @@ def source_address(peer: str, forwarded_for: Iterable[str], proxies: Addresses) 
     header's values in order of arrival. Without a trusted proxy as peer it is the peer. Where a proxy wrote
     something else than an address (``unknown``), it is the proxy's own.
     """
-    if not proxies.admits(peer):
+    if not proxies.allowed or not proxies.admits(peer):
         return peer
     hops = [hop.strip() for value in forwarded_for for hop in value.split(",")][-MAX_HOPS:]
     address = peer

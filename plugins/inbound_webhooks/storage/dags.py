@@ -42,6 +42,9 @@ class CachedDag:
     params: Mapping[str, Parameter]
 
 
+_UNKNOWN: tuple[float | None, CachedDag | None] = (None, None)
+
+
 class DagCache:
     """The latest version of each DAG, checked against the database at most every so many seconds."""
 
@@ -51,18 +54,37 @@ class DagCache:
         self._lock = Lock()
         self._entries: OrderedDict[str, tuple[float, CachedDag | None]] = OrderedDict()
 
+    def is_due(self, dag_id: str) -> bool:
+        """Whether the database has to be asked again; while a version is held, one caller hears it."""
+        now = self._clock()
+        with self._lock:
+            checked_at, held = self._entries.get(dag_id, _UNKNOWN)
+            if checked_at is not None and now - checked_at < self._recheck_seconds:
+                return False
+            if held is not None:
+                # The others go on with this version meanwhile.
+                self._entries[dag_id] = (now, held)
+            return True
+
+    def held(self, dag_id: str) -> CachedDag | None:
+        """The version that was read last."""
+        with self._lock:
+            return self._entries.get(dag_id, _UNKNOWN)[1]
+
     def get(self, dag_id: str, connect: Callable[[], AbstractContextManager[Connection]]) -> CachedDag | None:
         """The latest version of a DAG, None where Airflow has not serialized it.
 
         ``connect`` is called only when the database has to be asked.
         """
+        return self.refresh(dag_id, connect) if self.is_due(dag_id) else self.held(dag_id)
+
+    def refresh(
+        self, dag_id: str, connect: Callable[[], AbstractContextManager[Connection]]
+    ) -> CachedDag | None:
+        """Ask the database for the latest version."""
         now = self._clock()
-        with self._lock:
-            checked_at, held = self._entries.get(dag_id, (None, None))
-        if checked_at is not None and now - checked_at < self._recheck_seconds:
-            return held
         with connect() as connection:
-            current = self._current(connection, dag_id, held)
+            current = self._current(connection, dag_id, self.held(dag_id))
         with self._lock:
             self._entries[dag_id] = (now, current)
             self._entries.move_to_end(dag_id)

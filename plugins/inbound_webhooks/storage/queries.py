@@ -333,7 +333,7 @@ def _end(connection: Connection, table: Any, which: Any, end: datetime) -> None:
 def list_credentials(connection: Connection, webhook_id: str) -> list[Credential]:
     """A webhook's tokens and secrets, ended ones too, newest first."""
     rows = connection.execute(select(_CREDENTIALS).where(_CREDENTIALS.c.webhook_id == webhook_id))
-    found = [_credential(row) for row in rows]
+    found = [_credential(row._mapping) for row in rows]
     return sorted(found, key=lambda credential: (credential.created_at, credential.id), reverse=True)
 
 
@@ -373,20 +373,27 @@ _CREDENTIALS = union_all(
     _credential_columns(tables.secret, tables.secret.c.purpose, tables.secret.c.source_url),
 ).subquery("credential")
 
-_WITH_CREDENTIALS = (
-    select(tables.webhook, *(column.label(f"credential_{column.name}") for column in _CREDENTIALS.c))
-    .select_from(tables.webhook.outerjoin(_CREDENTIALS, _CREDENTIALS.c.webhook_id == tables.webhook.c.id))
-    .where(tables.webhook.c.id == bindparam("webhook_id"))
-)
+
+def with_credentials(which: Any) -> Any:
+    """Webhooks, a row for each of their credentials; :func:`webhook_with_credentials` reads them."""
+    credentials = (column.label(f"credential_{column.name}") for column in _CREDENTIALS.c)
+    joined = tables.webhook.outerjoin(_CREDENTIALS, _CREDENTIALS.c.webhook_id == tables.webhook.c.id)
+    return select(tables.webhook, *credentials).select_from(joined).where(which)
+
+
+_WITH_CREDENTIALS = with_credentials(tables.webhook.c.id == bindparam("webhook_id"))
 
 
 def find_with_credentials(connection: Connection, webhook_id: str) -> tuple[Webhook, list[Credential]] | None:
     """What the door needs to know, in one query; the credentials newest first."""
-    rows = connection.execute(_WITH_CREDENTIALS, {"webhook_id": webhook_id}).all()
-    if not rows:
-        return None
-    found = [_credential(row, "credential_") for row in rows if row.credential_id is not None]
-    return read_webhook(rows[0]), sorted(found, key=lambda credential: credential.id, reverse=True)
+    rows = connection.execute(_WITH_CREDENTIALS, {"webhook_id": webhook_id}).mappings().all()
+    return webhook_with_credentials(rows) if rows else None
+
+
+def webhook_with_credentials(rows: Sequence[Any]) -> tuple[Webhook, list[Credential]]:
+    """What the rows of one webhook say, mappings from column to value; the credentials newest first."""
+    found = [_credential(row, "credential_") for row in rows if row["credential_id"] is not None]
+    return _webhook(rows[0]), sorted(found, key=lambda credential: credential.id, reverse=True)
 
 
 def store(connection: Connection, delivery: Delivery, version: int) -> str | None:
@@ -615,7 +622,11 @@ _JSON_COLUMNS = ("mapping", "proofs", "allowed_addresses", "notify_success", "no
 
 def read_webhook(row: Any) -> Webhook:
     """A row of the table as a webhook."""
-    values = {name: row._mapping[name] for name in Webhook.__dataclass_fields__}
+    return _webhook(row._mapping)
+
+
+def _webhook(row: Any) -> Webhook:
+    values = {name: row[name] for name in Webhook.__dataclass_fields__}
     parsed = {name: json.loads(values[name]) for name in _JSON_COLUMNS}
     lists = {name: tuple(value) for name, value in parsed.items() if isinstance(value, list)}
     return Webhook(**values | parsed | lists)
@@ -637,4 +648,4 @@ def _json_values(webhook: Webhook) -> dict[str, Any]:
 
 
 def _credential(row: Any, prefix: str = "") -> Credential:
-    return Credential(**{name: row._mapping[prefix + name] for name in Credential.__dataclass_fields__})
+    return Credential(**{name: row[prefix + name] for name in Credential.__dataclass_fields__})

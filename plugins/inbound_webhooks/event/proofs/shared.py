@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from inbound_webhooks.errors import InvalidDefinition, NotProved
@@ -138,7 +139,12 @@ class Addresses:
             return False
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
-        return any(address in ipaddress.ip_network(block) for block in self.allowed)
+        return any(address in _network(block) for block in self.allowed)
+
+
+@lru_cache(maxsize=4096)
+def _network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    return ipaddress.ip_network(block)
 
 
 def _matching(secrets: Sequence[str], presented: str, what: str) -> int:

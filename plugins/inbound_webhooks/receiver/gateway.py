@@ -1,0 +1,126 @@
+"""The front door as a process of its own: scope -> receive -> ASGI messages, behind the same guard."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from airflow import settings as airflow_settings
+from airflow.providers_manager import ProvidersManager
+
+from inbound_webhooks import metrics
+from inbound_webhooks.errors import UnknownWebhook
+from inbound_webhooks.event.request import InboundRequest, title_case
+from inbound_webhooks.event.response import Answer
+from inbound_webhooks.health import Health
+from inbound_webhooks.receiver import answers
+from inbound_webhooks.receiver.guard import ADMITTED, WebhookGuard, give
+from inbound_webhooks.receiver.receive import Receiver, utc_now
+from inbound_webhooks.receiver.shared_visits import SharedVisits, batches_of
+from inbound_webhooks.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Gateway:
+    """The application below the guard: webhooks that it let in, ``/health``, and nothing else."""
+
+    def __init__(self, receiver: Receiver, visits: SharedVisits) -> None:
+        self._receiver = receiver
+        self._visits = visits
+        self._health = Health()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "http":
+            await give(await self._answer(scope, receive), scope["method"], send)
+        else:
+            await send({"type": "websocket.close"})
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
+        admitted = ADMITTED.get()
+        if admitted is not None:
+            receiver, admission = admitted
+            return await receiver.receive(admission, await _inbound(scope, receive, admission.head.source_ip))
+        if scope["path"] == "/health" and scope["method"] in ("GET", "HEAD"):
+            report = await self._health.report()
+            return Answer(report.status, json.dumps(report.document).encode())
+        return answers.rejected(UnknownWebhook())
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        async with self._running():
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        self._receiver.rejections.start()
+        try:
+            yield
+        finally:
+            await self._visits.aside(self._receiver.rejections.stop)
+            await self._visits.close()
+
+
+def application() -> ASGIApp:
+    """One worker process's door, with the settings as they are now."""
+    ProvidersManager().initialize_providers_configuration()
+    settings = Settings.load()
+    metrics.start(in_api_server=False)
+    visits = SharedVisits(batches_of(airflow_settings.engine.dialect.name))
+    receiver = Receiver(settings, visits)
+    app = guarded(receiver, visits)
+    return _measured(app) if "PROMETHEUS_MULTIPROC_DIR" in os.environ else app
+
+
+def _measured(app: ASGIApp) -> ASGIApp:
+    from inbound_webhooks.receiver import gateway_metrics
+
+    metrics.also_tell(gateway_metrics.count)
+
+    async def measured(scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        await app(scope, receive, send)
+        gateway_metrics.ANSWER_SECONDS.observe(time.perf_counter() - started)
+
+    return measured
+
+
+def guarded(receiver: Receiver, visits: SharedVisits) -> ASGIApp:
+    """The application behind its guard."""
+    return WebhookGuard(
+        Gateway(receiver, visits),
+        prefix=urlsplit(receiver.settings.public_url).path.rstrip("/") + "/webhook",
+        receiver=lambda: receiver,
+        concurrent_requests=receiver.settings.gateway_max_concurrent_requests,
+    )
+
+
+async def _inbound(scope: Scope, receive: Receive, source_ip: str) -> InboundRequest:
+    message = await receive()
+    return InboundRequest(
+        method=scope["method"],
+        query_string=scope["query_string"].decode("ascii"),
+        headers=tuple((_name(name), value.decode("latin-1")) for name, value in scope["headers"]),
+        body=message["body"],
+        source_ip=source_ip,
+        received_at=utc_now(),
+    )
+
+
+def _name(name: bytes) -> str:
+    # As WSGI has them, so that both doors know the same names.
+    return title_case(name.decode("latin-1").replace("_", "-"))

@@ -1,0 +1,57 @@
+"""The gateway's processes: workers on one port, their figures on another."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import partial
+
+import uvicorn
+
+from inbound_webhooks.receiver.bounded_protocol import BoundedProtocol, Bounds
+from inbound_webhooks.settings import Settings
+
+GRACEFUL_SECONDS = 30
+"""How long requests that are under way may take once the gateway is told to stop."""
+
+BACKLOG = 2048
+"""Connections that the operating system keeps until they are taken."""
+
+
+def serve(settings: Settings, *, host: str, port: int, workers: int, metrics: tuple[str, int] | None) -> None:
+    """Serve until SIGINT or SIGTERM; then take nothing new, and finish what was accepted.
+
+    :param metrics: host and port of the figures for Prometheus
+    """
+    with tempfile.TemporaryDirectory(prefix="inbound-webhooks-metrics-") as folder:
+        if metrics is not None:
+            # Read by prometheus_client when it is first imported, in each worker as well.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            from inbound_webhooks.receiver import gateway_metrics
+
+            gateway_metrics.serve(folder, *metrics)
+        uvicorn.run(
+            "inbound_webhooks.receiver.gateway:application",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            http=partial(BoundedProtocol, bounds=_bounds(settings)),  # type: ignore[arg-type]
+            ws="none",
+            lifespan="on",
+            interface="asgi3",
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            backlog=BACKLOG,
+            timeout_keep_alive=settings.keep_alive_seconds,  # type: ignore[arg-type]
+            timeout_graceful_shutdown=GRACEFUL_SECONDS,
+        )
+
+
+def _bounds(settings: Settings) -> Bounds:
+    return Bounds(
+        header_timeout_seconds=settings.header_timeout_seconds,
+        write_timeout_seconds=settings.body_timeout_seconds,
+        max_connections=settings.gateway_max_connections,
+    )

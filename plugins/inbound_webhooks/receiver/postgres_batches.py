@@ -1,0 +1,54 @@
+"""Batches on PostgreSQL: each is one statement, on a connection of asyncpg's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import anyio.to_thread
+
+from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.receiver.shared_visits import BATCHES, Found, ToStore, outcome
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.async_connections import AsyncConnections, StatementRefused
+from inbound_webhooks.storage.database import at_once
+from inbound_webhooks.storage.queries import Delivery
+from inbound_webhooks.storage.together import FoundWebhooks, store_many
+
+
+class PostgresBatches:
+    """Many visits at once to PostgreSQL."""
+
+    def __init__(self) -> None:
+        self._connections = AsyncConnections(2 * BATCHES)
+        self._webhooks = FoundWebhooks()
+
+    async def find(self, webhook_ids: Sequence[str]) -> Sequence[Found | BaseException | None]:
+        """One statement; a second one where webhooks have changed."""
+        try:
+            found = await self._connections.use(partial(self._webhooks.find, webhook_ids=webhook_ids))
+        except StatementRefused:
+            raise DatabaseUnavailable from None
+        return [found.get(webhook_id) for webhook_id in webhook_ids]
+
+    async def store(self, given: Sequence[ToStore]) -> Sequence[str | BaseException | None]:
+        """One statement; whoever did not get in by it is looked at alone."""
+        try:
+            stored = await self._connections.use(partial(store_many, given=given))
+        except StatementRefused:
+            stored = set()  # because of one of them: which, shows when each is tried alone
+        return [
+            delivery.id if delivery.id in stored else await _alone(delivery, version)
+            for delivery, version in given
+        ]
+
+    async def close(self) -> None:
+        """End the connections."""
+        await self._connections.close()
+
+
+async def _alone(delivery: Delivery, version: int) -> str | BaseException | None:
+    def store() -> str | None:
+        return at_once(lambda connection: queries.store(connection, delivery, version))
+
+    return await anyio.to_thread.run_sync(outcome, store)

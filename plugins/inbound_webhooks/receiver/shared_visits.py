@@ -1,0 +1,94 @@
+"""Visits to the database that requests share: those that come together read together and commit together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
+
+import anyio.to_thread
+
+from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.receiver.together import Together
+from inbound_webhooks.storage.queries import Credential, Delivery, Webhook
+
+Result = TypeVar("Result")
+Found = tuple[Webhook, Sequence[Credential]]
+ToStore = tuple[Delivery, int]
+"""A delivery, and the version that its webhook has to have."""
+
+MOST_READ = 256
+MOST_STORED = 64
+"""Visits in one statement or transaction."""
+
+BATCHES = 2
+"""Batches of a kind that are under way at the same time: one is written while the next one is collected."""
+
+
+class Batches(Protocol):
+    """A database that takes many visits at once."""
+
+    async def find(self, webhook_ids: Sequence[str]) -> Sequence[Found | BaseException | None]:
+        """Each webhook as it is now, None for one that there is not."""
+        ...
+
+    async def store(self, given: Sequence[ToStore]) -> Sequence[str | BaseException | None]:
+        """For each delivery what :func:`inbound_webhooks.storage.queries.store` returns."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what is held."""
+        ...
+
+
+class SharedVisits:
+    """For a receiver that an event loop drives."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self._find = Together[str, "Found | None"](batches.find, most=MOST_READ, batches=BATCHES)
+        self._store = Together[ToStore, "str | None"](batches.store, most=MOST_STORED, batches=BATCHES)
+
+    async def find(self, webhook_id: str) -> Found | None:
+        """One query for all that ask now."""
+        return await self._find(webhook_id)
+
+    async def store(self, delivery: Delivery, version: int) -> str | None:
+        """One transaction for all that are stored now."""
+        return await self._store((delivery, version))
+
+    async def aside(self, work: Callable[[], Result]) -> Result:
+        """In a thread."""
+        return await anyio.to_thread.run_sync(work)
+
+    async def drive(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Here: nothing in it blocks."""
+        return await work
+
+    async def close(self) -> None:
+        """Once nobody visits any more."""
+        await self._batches.close()
+
+
+def outcome(store: Callable[[], str | None]) -> str | BaseException | None:
+    """What came of storing one delivery; what is wrong with one is not its neighbours' trouble."""
+    try:
+        return store()
+    except Exception as error:  # noqa: BLE001 - the sender's answer tells it
+        return error
+
+
+def batches_of(dialect_name: str) -> Batches:
+    """What the database that Airflow uses takes.
+
+    :raises DatabaseUnavailable: it is none that we know
+    """
+    if dialect_name == "postgresql":
+        # Not at the top: an Airflow on SQLite has no asyncpg.
+        from inbound_webhooks.receiver.postgres_batches import PostgresBatches
+
+        return PostgresBatches()
+    if dialect_name == "sqlite":
+        from inbound_webhooks.receiver.sqlite_batches import SqliteBatches
+
+        return SqliteBatches()
+    raise DatabaseUnavailable

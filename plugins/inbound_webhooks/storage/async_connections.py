@@ -1,0 +1,106 @@
+"""Connections to PostgreSQL for an event loop: asyncpg's own, made as Airflow makes its asynchronous ones."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import asyncpg
+from airflow import settings
+from sqlalchemy.exc import SQLAlchemyError
+
+from inbound_webhooks.errors import DatabaseUnavailable
+
+log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+CONNECT_SECONDS = 10.0
+
+_AWAY = (OSError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
+_DEAD = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+# PostgreSQL's classes 08, 53, 57 and 58: the server, not the statement.
+_SERVER = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.PostgresSystemError,
+)
+
+
+class StatementRefused(Exception):
+    """PostgreSQL, or asyncpg, takes this statement not; with other values it might."""
+
+
+class AsyncConnections:
+    """A few connections of one event loop, each for one user at a time; made when first wanted."""
+
+    def __init__(self, size: int) -> None:
+        self._free: asyncio.LifoQueue[Any] = asyncio.LifoQueue()
+        for _ in range(size):
+            self._free.put_nowait(None)
+
+    async def use(self, work: Callable[[Any], Awaitable[Result]]) -> Result:
+        """Do work whose every statement is a transaction of its own; it must stand being done twice.
+
+        Where a connection turns out to be dead, as all are after the server was restarted, the work is done
+        once more on another one.
+
+        :raises DatabaseUnavailable: the database is away, or what a statement waited for took too long
+        :raises StatementRefused: a value cannot be stored, or waits too long for a lock
+        """
+        held = await self._free.get()
+        try:
+            if held is None or held.is_closed():
+                held = await _connect()
+                return await work(held)
+            try:
+                return await work(held)
+            except _DEAD:
+                if not held.is_closed():
+                    raise
+            held = await _connect()
+            return await work(held)
+        except ValueError:
+            raise StatementRefused from None  # asyncpg's own DataError among them
+        except _AWAY as error:
+            if isinstance(error, asyncpg.PostgresError) and not isinstance(error, _SERVER):
+                log.warning("statement refused action=statement_refused kind=%s", _kind(error))
+                raise StatementRefused from None
+            # The text of these errors quotes values.
+            log.error("database error action=database_error kind=%s", _kind(error))
+            _end(held)
+            raise DatabaseUnavailable from None
+        except BaseException:
+            _end(held)  # cancelled in the middle: nobody knows what it still has to say
+            raise
+        finally:
+            self._free.put_nowait(held)
+
+    async def close(self) -> None:
+        """End every connection that nobody uses; their users have ended before."""
+        for _ in range(self._free.qsize()):
+            held = self._free.get_nowait()
+            if held is not None:
+                await held.close(timeout=CONNECT_SECONDS)
+
+
+async def _connect() -> Any:
+    """A connection of Airflow's asynchronous engine, which knows its address and arguments, for us alone."""
+    if settings.async_engine is None:
+        raise DatabaseUnavailable
+    pooled = await asyncio.wait_for(settings.async_engine.raw_connection(), CONNECT_SECONDS)
+    connection = pooled.driver_connection
+    pooled.detach()
+    return connection
+
+
+def _end(held: Any) -> None:
+    if held is not None:
+        held.terminate()
+
+
+def _kind(error: BaseException) -> str:
+    return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()

@@ -1,0 +1,165 @@
+"""What many requests want of the database at the same time, in one statement for all; PostgreSQL only.
+
+Statements are built from the tables and run by asyncpg itself: SQLAlchemy's own way through it costs a
+multiple for each row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    Column,
+    Integer,
+    String,
+    Text,
+    any_,
+    bindparam,
+    func,
+    select,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
+
+from inbound_webhooks.storage import queries, tables
+from inbound_webhooks.storage.database import waiting_is_limited
+from inbound_webhooks.storage.queries import Credential, Delivery, Webhook
+
+Found = tuple[Webhook, Sequence[Credential]]
+Stamp = tuple[int, int]
+"""A webhook's version and the id of its newest fetched key: whatever changes, changes one of them."""
+
+STATEMENT_SECONDS = 10.0
+"""How long a statement may take: PostgreSQL gives up on locks before."""
+
+MAX_FOUND = 20_000
+"""Webhooks that are held in memory."""
+
+
+class _Statement:
+    """A statement as asyncpg takes it; called with its values by name."""
+
+    def __init__(self, statement: Any) -> None:
+        compiled = statement.compile(dialect=asyncpg_dialect())
+        self._text = str(compiled)
+        self._names = tuple(compiled.positiontup)
+        self._constants = compiled.params
+
+    async def __call__(self, connection: Any, values: Mapping[str, Any]) -> list[Any]:
+        given = [values.get(name, self._constants[name]) for name in self._names]
+        rows: list[Any] = await connection.fetch(self._text, *given, timeout=STATEMENT_SECONDS)
+        return rows
+
+
+class FoundWebhooks:
+    """Webhooks with their credentials: each is asked about each time, and read again where it has changed."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, tuple[Stamp, Found]] = {}
+
+    async def find(self, connection: Any, webhook_ids: Sequence[str]) -> dict[str, Found]:
+        """Those of the webhooks that there are, as they are now."""
+        wanted = list(set(webhook_ids))
+        rows = await _STAMPS(connection, {"ids": wanted})
+        stamps: dict[str, Stamp] = {row[0]: (row[1], row[2]) for row in rows}
+        changed = [
+            webhook_id
+            for webhook_id, stamp in stamps.items()
+            if webhook_id not in self._held or self._held[webhook_id][0] != stamp
+        ]
+        if changed:
+            await self._read(connection, changed, stamps)
+        return {webhook_id: self._held[webhook_id][1] for webhook_id in stamps if webhook_id in self._held}
+
+    async def _read(self, connection: Any, webhook_ids: list[str], stamps: Mapping[str, Stamp]) -> None:
+        rows: dict[str, list[Any]] = {}
+        for row in await _WITH_CREDENTIALS(connection, {"ids": webhook_ids}):
+            rows.setdefault(row["id"], []).append(row)
+        for webhook_id in webhook_ids:
+            self._held.pop(webhook_id, None)
+            if webhook_id in rows:
+                found = queries.webhook_with_credentials(rows[webhook_id])
+                # What changed between the two statements has the older stamp: it is read again next time.
+                self._held[webhook_id] = (stamps[webhook_id], found)
+        while len(self._held) > MAX_FOUND:
+            self._held.pop(next(iter(self._held)))
+
+
+async def store_many(connection: Any, given: Sequence[tuple[Delivery, int]]) -> set[str]:
+    """Insert deliveries, each if its webhook is still at the version beside it; return the ids that went in.
+
+    The webhooks are locked FOR SHARE in the order of their ids. Not among the ids are deliveries whose
+    webhook is at another version or just being changed, and events that are stored already: the caller looks
+    at these one by one, with :func:`inbound_webhooks.storage.queries.store`.
+    """
+    columns = zip(*(_VALUES(delivery) for delivery, _ in given), strict=True)
+    values = dict(zip(_NAMES, map(list, columns), strict=True))
+    values["expected_version"] = [version for _, version in given]
+    values["webhook_ids"] = list(set(values["webhook_id"]))
+    return {row[0] for row in await _STORE(connection, values)}
+
+
+# --- statements -----------------------------------------------------------------------------
+
+_LATER = ("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks")
+"""Columns that are null in a delivery that comes from a sender and has no run yet."""
+
+_COLUMNS = [
+    column
+    for column in tables.delivery.c
+    if column.name in Delivery.__dataclass_fields__ and column.name not in _LATER
+]
+_NAMES = tuple(column.name for column in _COLUMNS)
+_VALUES = attrgetter(*_NAMES)
+
+
+def _array(column: Column[Any]) -> Any:
+    # A VARCHAR(n) goes as text: a cast to VARCHAR(n) would cut what is too long in silence.
+    item_type = Text() if isinstance(column.type, String) else column.type
+    return bindparam(column.name, type_=ARRAY(item_type))
+
+
+def _stamps() -> Any:
+    fetched = (
+        select(func.coalesce(func.max(tables.secret.c.id), 0))
+        .where(tables.secret.c.webhook_id == tables.webhook.c.id, tables.secret.c.source_url.is_not(None))
+        .scalar_subquery()
+    )
+    return select(tables.webhook.c.id, tables.webhook.c.version, fetched).where(_among("ids"))
+
+
+def _among(name: str) -> Any:
+    return tables.webhook.c.id == any_(bindparam(name, type_=ARRAY(Text())))
+
+
+def _store() -> Any:
+    names = (*_NAMES, "expected_version")
+    arrays = (*map(_array, _COLUMNS), bindparam("expected_version", type_=ARRAY(Integer())))
+    given = func.unnest(*arrays).table_valued(*names, name="given").render_derived()
+    locked = (
+        select(tables.webhook.c.id, tables.webhook.c.version)
+        .where(_among("webhook_ids"), waiting_is_limited("postgresql"))
+        .order_by(tables.webhook.c.id)
+        .with_for_update(read=True, skip_locked=True)
+        .cte("locked")
+    )
+    rows = (
+        select(*(given.c[name] for name in _NAMES))
+        .join_from(
+            given,
+            locked,
+            (locked.c.id == given.c.webhook_id) & (locked.c.version == given.c.expected_version),
+        )
+        # Two of these that hold the same keys wait for each other in the same order.
+        .order_by(given.c.webhook_id, given.c.dedup_key, given.c.id)
+    )
+    inserted = postgresql.insert(tables.delivery).from_select(_NAMES, rows).on_conflict_do_nothing()
+    return inserted.returning(tables.delivery.c.id)
+
+
+_STAMPS = _Statement(_stamps())
+_WITH_CREDENTIALS = _Statement(queries.with_credentials(_among("ids")))
+_STORE = _Statement(_store())
