@@ -119,10 +119,17 @@ class AsgiDoor:
         disconnects: bool = False,
         stalls: bool = False,
         peer: str = PEER,
+        before_each_chunk: Callable[[], Awaitable[None]] | None = None,
     ) -> Reply:
         sending = Sending(list(chunks), disconnects=disconnects, stalls=stalls)
         scope = scope_of(method, path, query, headers, peer=peer)
-        await self.app(scope, sending.receive, sending.send)
+
+        async def receive() -> dict[str, Any]:
+            if before_each_chunk is not None:
+                await before_each_chunk()
+            return await sending.receive()
+
+        await self.app(scope, receive, sending.send)
         return sending.reply()
 
 

@@ -22,12 +22,20 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     forget()
 
 
-@pytest.fixture
-def asgi():
-    """The door of a process."""
+@pytest.fixture(params=["blueprint", "gateway"])
+def asgi(request: pytest.FixtureRequest):
+    """The contract's doors, one after the other: that of the api-server, and the gateway."""
     from tests.receiver.asgi_door import AsgiDoor
+    from tests.receiver.gateway_door import GatewayDoor
 
-    return AsgiDoor()
+    if request.param == "blueprint":
+        yield AsgiDoor()
+        return
+    door = GatewayDoor()
+    try:
+        yield door
+    finally:
+        door.close()
 
 
 @pytest.fixture

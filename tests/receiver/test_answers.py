@@ -279,18 +279,15 @@ def test_a_body_that_does_not_arrive_in_time_is_refused(asgi, sqlite_orders, con
 def test_the_time_for_a_body_is_for_the_whole_of_it(asgi, sqlite_orders, configure):
     import asyncio
 
-    from tests.receiver.asgi_door import Sending, scope_of
-
     configure(body_timeout_seconds=0.2)
-    sending = Sending([b"x"] * 100)
-    at_once = sending.receive
-
-    async def slowly():
-        await asyncio.sleep(0.05)
-        return await at_once()
-
-    asyncio.run(asgi.app(scope_of("POST", sqlite_orders.path, b"", JSON), slowly, sending.send))
-    assert (sending.reply().status, rows("delivery")) == (408, [])
+    reply = asgi.request(
+        "POST",
+        sqlite_orders.path,
+        headers=JSON,
+        chunks=[b"x"] * 100,
+        before_each_chunk=lambda: asyncio.sleep(0.05),
+    )
+    assert (reply.status, rows("delivery")) == (408, [])
 
 
 @pytest.mark.parametrize("difference", [-1, 1], ids=["more", "fewer"])

@@ -63,21 +63,14 @@ def test_an_unknown_url_is_put_off_too_for_nobody_can_tell(asgi, postgres_cluste
 def test_a_server_that_goes_while_the_body_arrives_costs_no_2xx(asgi, postgres_cluster, postgres_orders):
     import asyncio
 
-    from tests.receiver.asgi_door import JSON, Sending, scope_of
-
-    sending = Sending([ORDER])
-    at_once = sending.receive
-
-    async def after_the_server_has_gone():
+    async def once_the_server_has_gone():
         await asyncio.to_thread(postgres_cluster.stop)
-        return await at_once()
 
-    scope = scope_of("POST", postgres_orders.path, b"", JSON)
     try:
-        asyncio.run(asgi.app(scope, after_the_server_has_gone, sending.send))
+        reply = asgi.post(postgres_orders.path, ORDER, before_each_chunk=once_the_server_has_gone)
     finally:
         postgres_cluster.start()
-    assert (sending.reply().status, rows("delivery")) == (503, [])
+    assert (reply.status, rows("delivery")) == (503, [])
 
 
 def test_a_server_that_goes_between_insert_and_commit_costs_no_2xx(asgi, postgres_cluster, postgres_orders):

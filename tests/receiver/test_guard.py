@@ -15,6 +15,12 @@ from tests.webhooks_builder import PREFIX, rows, store_webhook
 ORDER = b'{"number": 1}'
 
 
+@pytest.fixture
+def asgi():
+    """The api-server's door: paths that are not the receiver's go on to Airflow."""
+    return AsgiDoor()
+
+
 class Inside:
     """Stands for what the guard guards: counts who is in at once, and keeps each for a while."""
 

@@ -209,10 +209,23 @@ def _is_yes(value: Any) -> bool:
 
 
 def _compile_whole(parsed: Parsed, whole: nodes.Expr) -> Callable[[DataSources], Any]:
+    if (path := _bare_path(whole)) is not None:
+        return partial(_found_at, *path)
     assignment = nodes.Assign(nodes.Name("result", "store", lineno=1), whole, lineno=1)
     template = _load(parsed, nodes.Template([assignment], lineno=1))
     builds_containers = any(parsed.tree.find_all((nodes.List, nodes.Tuple, nodes.Dict)))
     return partial(_container_of if builds_containers else _value_of, template)
+
+
+def _bare_path(whole: nodes.Expr) -> tuple[str, tuple[Any, ...]] | None:
+    """Source and path of an expression that is nothing else: most are, and need no template then."""
+    if not isinstance(whole, nodes.Filter) or whole.name != _FOLLOW or not isinstance(whole.node, nodes.Name):
+        return None
+    whole.set_environment(_ENGINE)
+    try:
+        return whole.node.name, tuple(argument.as_const() for argument in whole.args)
+    except nodes.Impossible:
+        return None
 
 
 # --- evaluation -----------------------------------------------------------------------------
@@ -220,6 +233,13 @@ def _compile_whole(parsed: Parsed, whole: nodes.Expr) -> Callable[[DataSources],
 
 def _names(sources: DataSources) -> dict[str, Any]:
     return {name: getattr(sources, name) for name in SOURCES.values()}
+
+
+def _found_at(source: str, path: tuple[Any, ...], sources: DataSources) -> Any:
+    try:
+        return follow(getattr(sources, source), path)
+    except _RUNTIME_FAULTS as error:
+        raise _failed(error) from None
 
 
 def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
@@ -68,6 +69,9 @@ class Gateway:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         self._receiver.rejections.start()
+        # What is imported stays: the collector need not look through all of Airflow again and again.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:
