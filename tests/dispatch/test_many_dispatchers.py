@@ -18,6 +18,7 @@ import pytest
 from tests.dags_builder import store_dag
 from tests.webhooks_builder import (
     ACTOR,
+    change_run,
     delivery,
     now,
     runs,
@@ -102,6 +103,19 @@ def test_a_limit_of_active_runs_holds_with_many_dispatchers_at_once(postgres_dat
     with running(*[dispatcher(dispatcher_poll_seconds=0.05) for _ in range(3)]):
         wait_until(lambda: seen.append(end_runs(hook)) or states().count("accepted") == 0)
     assert max(seen) == limit
+
+
+def test_the_end_of_a_run_makes_room_for_the_next_at_once(database):
+    """The outcome is noticed by another thread than the dispatcher's, which looks by itself once a minute."""
+    from inbound_webhooks.dispatch.service import DispatchService
+    from inbound_webhooks.settings import Settings
+
+    store_dag("orders")
+    first, second = sorted(store_deliveries(store_webhook(max_active_runs=1), 2, next_attempt_at=now()))
+    with running(DispatchService(Settings(dispatcher_poll_seconds=60, outcome_poll_seconds=0.1))):
+        wait_until(lambda: delivery(first).state == "dispatched")
+        change_run(f"webhook__{first}", state="success", end_date=now())
+        wait_until(lambda: delivery(second).state == "dispatched")
 
 
 def end_runs(hook) -> int:

@@ -14,7 +14,6 @@ from tests.webhooks_builder import (
     rows,
     runs,
     store_deliveries,
-    store_delivery,
     store_webhook,
 )
 

@@ -1,4 +1,4 @@
-"""How much may come in: a second from an address, a second for a webhook, waiting in all."""
+"""How much may come in: a second from an address, a second for a webhook, waiting for one and in all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import limits
 from limits.errors import ConfigurationError as StorageRefused
@@ -62,6 +63,7 @@ class Limits:
         self._storage_asked_again_at = float("-inf")
         self._backlog_checked_at = float("-inf")
         self._backlog_is_full = False
+        self._rooms: dict[str, _Room] = {}
 
     def admit_address(self, source_ip: str) -> None:
         """Count a request of an address, of IPv6 of its network.
@@ -84,11 +86,29 @@ class Limits:
         if not self._counted(self._webhooks, item, "webhook", webhook.id):
             raise RateLimited(webhook.max_per_second)
 
-    def admit_backlog(self) -> None:
-        """Refuse more while too many deliveries wait; counted at most once a second.
+    def admit_backlog(self, webhook: Webhook) -> None:
+        """Refuse more while too many deliveries wait, in all or of this webhook; counted once a second.
 
         :raises BacklogFull: they do
         """
+        self._admit_in_all()
+        if webhook.max_backlog is not None and not self._has_room(webhook.id, webhook.max_backlog):
+            raise BacklogFull(webhook.max_backlog)
+
+    def _has_room(self, webhook_id: str, limit: int) -> bool:
+        """Whether one more may wait; what this process let in since the last count is counted as well."""
+        with self._lock:
+            room = self._rooms.get(webhook_id)
+            if room and room.limit == limit and self._clock() - room.counted_at < BACKLOG_RECHECK_SECONDS:
+                room.left -= 1
+                return room.left >= 0
+        with transaction() as connection:
+            waiting = queries.count_accepted(connection, limit, webhook_id=webhook_id)
+        with self._lock:
+            self._rooms[webhook_id] = _Room(limit, self._clock(), left=limit - waiting - 1)
+        return waiting < limit
+
+    def _admit_in_all(self) -> None:
         with self._lock:
             due = self._clock() - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS
             if due:
@@ -129,6 +149,15 @@ class Limits:
                 type(error.storage_error).__name__,
             )
             return True
+
+
+@dataclass
+class _Room:
+    """How many more deliveries of a webhook may wait, as counted a moment ago."""
+
+    limit: int
+    counted_at: float
+    left: int
 
 
 def _is_shared(settings: Settings) -> bool:

@@ -219,7 +219,7 @@ class Receiver:
         self, admission: Admission, request: InboundRequest, content: bytes, decision: Decision
     ) -> Answer | None:
         if decision.delivery.state == State.ACCEPTED:
-            self._limits.admit_backlog()
+            self._limits.admit_backlog(admission.webhook)
         stored_id = self.inbox.commit(decision.delivery, admission.webhook.version)
         if stored_id is None:
             return None

@@ -19,6 +19,7 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    text,
     union_all,
     update,
 )
@@ -421,15 +422,18 @@ _STORE = {
 }
 
 
-def count_accepted(connection: Connection, limit: int) -> int:
-    """How many deliveries wait for their run, counted up to a limit."""
-    waiting = select(tables.delivery.c.id).where(tables.delivery.c.state == State.ACCEPTED).limit(limit)
+def count_accepted(connection: Connection, limit: int, *, webhook_id: str | None = None) -> int:
+    """How many deliveries, of one webhook or of all, wait for their run, counted up to a limit."""
+    columns = tables.delivery.c
+    waiting = select(columns.id).where(text(tables.ACCEPTED)).limit(limit)
+    if webhook_id is not None:
+        waiting = waiting.where(columns.webhook_id == webhook_id)
     return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
 
 
 def backlog(connection: Connection) -> tuple[int, datetime | None]:
     """How many deliveries wait for their run, counted up to MAX_COUNTED, and when the oldest of them came."""
-    waiting = select(tables.delivery.c.received_at).where(tables.delivery.c.state == State.ACCEPTED)
+    waiting = select(tables.delivery.c.received_at).where(text(tables.ACCEPTED))
     counted = waiting.limit(MAX_COUNTED).subquery()
     count, oldest = connection.execute(select(func.count(), func.min(counted.c.received_at))).one()
     return count, oldest
