@@ -247,6 +247,17 @@ def test_delivery_tells_what_came_in_what_ran_how_it_ended_and_who_was_told(webh
     assert [(mail["recipient"], mail["state"]) for mail in told["mails"]] == [("ops@example.com", "waiting")]
 
 
+def test_delivery_says_that_it_waits_for_other_runs_to_end(webhooks, database):
+    hook = store_webhook(max_active_runs=2)
+    store_delivery(hook, state="dispatched")
+    stored = store_delivery(hook)
+    assert webhooks("delivery", stored, "-o", "json").json["waits_for"] is None
+    running = store_delivery(hook, state="dispatched")
+    told = webhooks("delivery", stored, "-o", "json").json["waits_for"]
+    assert told == "the end of one of the webhook's runs: 2 are active, and its limit is 2."
+    assert webhooks("delivery", running, "-o", "json").json["waits_for"] is None
+
+
 @pytest.mark.parametrize("output", ["table", "yaml", "plain"])
 def test_delivery_has_each_output(webhooks, orders, output):
     stored = store_delivery(orders, body=b"\x00\xff", next_attempt_at=None)

@@ -107,12 +107,20 @@ def test_a_name_is_taken_once(database):
     assert [row.dag_id for row in rows("webhook")] == ["one"]
 
 
+LIMITS = {
+    "max_per_second": "requests per second",
+    "max_backlog": "max backlog",
+    "max_active_runs": "max active runs",
+}
+
+
 @pytest.mark.parametrize("number", [-1, 0, 1_000_001, 2**63])
-def test_a_limit_that_no_webhook_could_have_is_refused(sqlite_database, number):
+@pytest.mark.parametrize("limit", LIMITS)
+def test_a_limit_that_no_webhook_could_have_is_refused(sqlite_database, limit, number):
     from inbound_webhooks.errors import InvalidDefinition
 
-    with pytest.raises(InvalidDefinition, match="requests per second"):
-        create(max_per_second=number)
+    with pytest.raises(InvalidDefinition, match=LIMITS[limit]):
+        create(**{limit: number})
 
 
 # --- changing -------------------------------------------------------------------------------

@@ -81,11 +81,13 @@ def test_what_the_call_says_counts_more_than_the_preset(webhooks, orders, secret
         *(*GITHUB, "--secret", secret_file, "--proof", json.dumps(proof), "--dedup", "{{ body | sha256 }}"),
         *("--filter", 'body.ref == "refs/heads/main"', "--response-status", "201"),
         *("--allow", "192.0.2.0/24", "--allow", "2001:db8::/32", "--max-per-second", "5"),
+        *("--max-backlog", "100", "--max-active-runs", "2"),
     )
     made = definitions.get("pushes")
     assert list(made.proofs) == [proof]
     assert (made.dedup, made.filter) == ("{{ body | sha256 }}", 'body.ref == "refs/heads/main"')
     assert (made.response_status, made.max_per_second) == (201, 5)
+    assert (made.max_backlog, made.max_active_runs) == (100, 2)
     assert list(made.allowed_addresses) == ["192.0.2.0/24", "2001:db8::/32"]
 
 
@@ -268,11 +270,13 @@ def test_show_lists_credentials_with_their_times_and_nothing_else(webhooks, orde
 
 def test_show_has_all_that_create_was_told_about_the_sender(webhooks, orders, secret_file):
     given = ("--filter", "body.a", "--allow", "192.0.2.0/24", "--max-per-second", "7")
-    webhooks(*CREATE, "--preset", "stripe", "--secret", secret_file, *given)
+    limits = ("--max-backlog", "8", "--max-active-runs", "9")
+    webhooks(*CREATE, "--preset", "stripe", "--secret", secret_file, *given, *limits)
     shown, preset = webhooks("show", "pushes", "-o", "json").json, PRESETS["stripe"]
     assert (shown["preset"], shown["filter"], shown["dedup"]) == ("stripe", "body.a", preset.dedup)
     assert shown["event_type"] == preset.event_type
     assert (shown["allowed_addresses"], shown["max_per_second"]) == (["192.0.2.0/24"], 7)
+    assert (shown["max_backlog"], shown["max_active_runs"]) == (8, 9)
     assert (shown["disabled_status"], shown["invalid_status"]) == (503, 202)
     assert shown["proofs"] == [dict(proof) for proof in preset.proofs]
 

@@ -81,6 +81,12 @@ ARG_FILTER = Arg(("--filter",), metavar="EXPRESSION", help="Which events count; 
 ARG_DEDUP = Arg(("--dedup",), metavar="EXPRESSION", help="What names an event, so that a repetition is seen")
 ARG_ALLOW = Arg(("--allow",), metavar="CIDR", action="append", help="Addresses that may call; repeatable")
 ARG_MAX_PER_SECOND = Arg(("--max-per-second",), metavar="N", type=int, help="Requests a second; 429 above")
+ARG_MAX_BACKLOG = Arg(
+    ("--max-backlog",), metavar="N", type=int, help="Deliveries that may wait for their run; 429 above"
+)
+ARG_MAX_ACTIVE_RUNS = Arg(
+    ("--max-active-runs",), metavar="N", type=int, help="Runs at work at once; others wait in the inbox"
+)
 ARG_GRACE = Arg(
     ("--grace-hours",), metavar="N", type=float, default=0.0, help="How long the old one still counts"
 )
@@ -135,7 +141,8 @@ COMMANDS = (
         "Create a webhook for a DAG",
         ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP,
         ARG_PRESET, ARG_SECRET, ARG_REFRESH_KEYS, ARG_PROOF,
-        ARG_EVENT, ARG_FILTER, ARG_DEDUP, ARG_ALLOW, ARG_MAX_PER_SECOND,
+        ARG_EVENT, ARG_FILTER, ARG_DEDUP, ARG_ALLOW,
+        ARG_MAX_PER_SECOND, ARG_MAX_BACKLOG, ARG_MAX_ACTIVE_RUNS,
         ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS,
         ARG_NOTIFY_SUCCESS, ARG_NOTIFY_FAILURE, ARG_DISABLED, ARG_OUTPUT,
     ),

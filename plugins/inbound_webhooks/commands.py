@@ -62,6 +62,8 @@ def show_command(args: Namespace) -> None:
         "filter": webhook.filter,
         "dedup": webhook.dedup,
         "max_per_second": webhook.max_per_second,
+        "max_backlog": webhook.max_backlog,
+        "max_active_runs": webhook.max_active_runs,
         "response_content_type": webhook.response_content_type,
         "response_template": webhook.response_template,
         "response_status": webhook.response_status,

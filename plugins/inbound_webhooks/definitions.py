@@ -34,8 +34,8 @@ from inbound_webhooks.storage.tables import WEBHOOK_NAME_CHARS
 
 ID_CHARS = 10
 TOKEN_BYTES = 32
-MAX_PER_SECOND = 1_000_000
-"""Far above what one webhook can take, and far below what the column holds."""
+MAX_LIMIT = 1_000_000
+"""Far above what one webhook can take, and far below what the columns hold."""
 
 DISABLED_STATUSES = (403, 503)
 """What a disabled webhook may answer."""
@@ -120,11 +120,21 @@ def check(webhook: Webhook) -> None:
         raise InvalidDefinition("invalid status", f"it is none of {_listed(INVALID_STATUSES)}")
     if webhook.response_content_type not in CONTENT_TYPES:
         raise InvalidDefinition("response content type", f"it is none of {', '.join(CONTENT_TYPES)}")
-    if webhook.max_per_second is not None and not 1 <= webhook.max_per_second <= MAX_PER_SECOND:
-        raise InvalidDefinition("requests per second", f"it is not between 1 and {MAX_PER_SECOND}")
+    _check_limits(webhook)
     check_recipients("notify on success", webhook.notify_success)
     check_recipients("notify on failure", webhook.notify_failure)
     compile_definition(webhook)
+
+
+def _check_limits(webhook: Webhook) -> None:
+    limits = {
+        "requests per second": webhook.max_per_second,
+        "max backlog": webhook.max_backlog,
+        "max active runs": webhook.max_active_runs,
+    }
+    for name, limit in limits.items():
+        if limit is not None and not 1 <= limit <= MAX_LIMIT:
+            raise InvalidDefinition(name, f"it is not between 1 and {MAX_LIMIT}")
 
 
 def get(name_or_id: str) -> Webhook:

@@ -6,15 +6,17 @@ import json
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Connection
+
 from inbound_webhooks.dispatch.links import delivery_url, log_url, run_url
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.settings import Settings, airflow_url
-from inbound_webhooks.storage import queries
+from inbound_webhooks.storage import claims, queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.mails import Mail, mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
-from inbound_webhooks.storage.queries import Delivery
+from inbound_webhooks.storage.queries import Delivery, State
 
 MAX_BODY_CHARS = 2_000
 """How much of a body is shown."""
@@ -27,14 +29,16 @@ def delivery_story(delivery_id: str) -> dict[str, Any]:
     """
     with transaction() as connection:
         delivery = queries.find_delivery(connection, delivery_id)
+        if delivery is None:
+            raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
         mails = mails_of_delivery(connection, delivery_id)
-    if delivery is None:
-        raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
+        waits_for = what_it_waits_for(connection, delivery)
     return {
         "id": delivery.id,
         "webhook": delivery.webhook_name,
         "state": delivery.state,
         "error": delivery.error,
+        "waits_for": waits_for,
         "page": delivery_url(airflow_url(), delivery.id),
         "replay_of": delivery.replay_of,
         "request": _request(delivery),
@@ -42,6 +46,19 @@ def delivery_story(delivery_id: str) -> dict[str, Any]:
         "run": _run(delivery),
         "mails": [_mail(mail) for mail in mails],
     }
+
+
+def what_it_waits_for(connection: Connection, delivery: Delivery) -> str | None:
+    """Why a delivery gets no run yet although its DAG is there: its webhook has as many as it may have."""
+    if delivery.state != State.ACCEPTED:
+        return None
+    webhook = queries.webhook_by_id(connection, delivery.webhook_id)
+    if webhook is None or webhook.max_active_runs is None:
+        return None
+    active, limit = claims.count_active(connection, webhook.id), webhook.max_active_runs
+    if active < limit:
+        return None
+    return f"the end of one of the webhook's runs: {active} are active, and its limit is {limit}."
 
 
 def _request(delivery: Delivery) -> dict[str, Any]:

@@ -227,6 +227,10 @@ class BacklogFull(LimitReached):
 
     retry_after_seconds = 30
 
+    def __init__(self, of_webhook: int | None = None) -> None:
+        named = f"{of_webhook} deliveries of this webhook wait for their run, which is its limit."
+        super().__init__(None if of_webhook is None else named)
+
 
 class ReceiverFault(Unavailable):
     """Something went wrong here; the sender should try again."""

@@ -95,6 +95,8 @@ def _given_fields(args: Namespace) -> dict[str, Any]:
         "dedup": args.dedup,
         "allowed_addresses": args.allow,
         "max_per_second": args.max_per_second,
+        "max_backlog": args.max_backlog,
+        "max_active_runs": args.max_active_runs,
         "response_content_type": args.response_content_type,
         "response_template": read_text(args.response_template),
         "response_status": args.response_status,

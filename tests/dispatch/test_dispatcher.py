@@ -166,17 +166,17 @@ def execute(statement: str) -> None:
 
 def test_a_run_that_is_rolled_back_leaves_neither_run_nor_claim(hook):
     from inbound_webhooks.dispatch.dag_runs import DagRuns
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage import claims
     from inbound_webhooks.storage.database import begin_writing, session_transaction
 
     due(hook)
     with pytest.raises(ZeroDivisionError), session_transaction() as session:  # noqa: PT012
         begin_writing(session.connection())
-        (claimed,) = queries.claim_due(session.connection(), {hook.id}, AT, 1)
+        (claimed,) = claims.claim_due(session.connection(), hook.id, AT, 1)
         dag_runs = DagRuns()
         state = dag_runs.states(session, {"orders"})["orders"]
         run_id = dag_runs.create(session, claimed, state, AT)
-        queries.mark(session.connection(), claimed.id, {"state": "dispatched", "run_id": run_id})
+        claims.mark(session.connection(), claimed.id, {"state": "dispatched", "run_id": run_id})
         session.flush()
         1 / 0  # noqa: B018
     assert (runs(), states()) == ([], ["accepted"])

@@ -18,6 +18,7 @@ import pytest
 from tests.dags_builder import store_dag
 from tests.webhooks_builder import (
     ACTOR,
+    change_run,
     delivery,
     now,
     runs,
@@ -73,6 +74,59 @@ def test_many_dispatchers_make_one_run_for_each_delivery(postgres_database, coun
         wait_until(done)
     assert sorted(run.run_id for run in runs()) == sorted(f"webhook__{stored}" for stored in ids)
     assert states() == ["dispatched"] * len(ids)
+
+
+@pytest.mark.parametrize(("limit", "taken"), [(None, 2), (2, 0)], ids=["no limit", "limit of active runs"])
+def test_a_second_dispatcher_goes_on_where_a_first_one_is_at_work_unless_runs_are_limited(
+    postgres_cluster, postgres_database, limit, taken
+):
+    """The first one has made a run and waits in the middle of its batch, before its commit."""
+    store_dag("orders")
+    ids = sorted(store_deliveries(store_webhook(max_active_runs=limit), 4, next_attempt_at=now()))
+    first = threading.Thread(target=dispatcher(dispatcher_batch_size=2).dispatch_due)
+    with uncommitted_run(f"webhook__{ids[1]}"):
+        first.start()
+        wait_until_blocked(postgres_cluster)
+        assert dispatcher(dispatcher_batch_size=2).dispatch_due() == taken
+    first.join(SECONDS)
+    assert len(runs()) == 2 + taken
+    assert [delivery(stored).state for stored in ids[:2]] == ["dispatched"] * 2
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_a_limit_of_active_runs_holds_with_many_dispatchers_at_once(postgres_database, limit):
+    store_dag("orders")
+    hook = store_webhook(max_active_runs=limit)
+    store_deliveries(hook, 30)
+    store_deliveries(store_webhook("another"), 30)
+    seen = []
+    with running(*[dispatcher(dispatcher_poll_seconds=0.05) for _ in range(3)]):
+        wait_until(lambda: seen.append(end_runs(hook)) or states().count("accepted") == 0)
+    assert max(seen) == limit
+
+
+def test_the_end_of_a_run_makes_room_for_the_next_at_once(database):
+    """The outcome is noticed by another thread than the dispatcher's, which looks by itself once a minute."""
+    from inbound_webhooks.dispatch.service import DispatchService
+    from inbound_webhooks.settings import Settings
+
+    store_dag("orders")
+    first, second = sorted(store_deliveries(store_webhook(max_active_runs=1), 2, next_attempt_at=now()))
+    with running(DispatchService(Settings(dispatcher_poll_seconds=60, outcome_poll_seconds=0.1))):
+        wait_until(lambda: delivery(first).state == "dispatched")
+        change_run(f"webhook__{first}", state="success", end_date=now())
+        wait_until(lambda: delivery(second).state == "dispatched")
+
+
+def end_runs(hook) -> int:
+    """Let all active runs of a webhook end; returns how many there were."""
+    from inbound_webhooks.storage import tables
+    from inbound_webhooks.storage.database import transaction
+
+    table = tables.delivery
+    active = (table.c.webhook_id == hook.id) & (table.c.state == "dispatched")
+    with transaction() as connection:
+        return connection.execute(table.update().where(active).values(state="succeeded")).rowcount
 
 
 def test_two_dispatchers_on_sqlite_make_one_run_for_each_delivery(sqlite_database, caplog):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -183,16 +184,53 @@ def test_the_backlog_is_looked_at_again_every_second(database):
     from inbound_webhooks.errors import BacklogFull
     from tests.webhooks_builder import ACTOR
 
-    clock, hook = Clock(), store_webhook()
+    clock, hook, other = Clock(), store_webhook(), stored_webhook(name="another")
     store_delivery(hook)
     limits = limits_of(clock, max_backlog=1)
     with pytest.raises(BacklogFull):
-        limits.admit_backlog()
+        limits.admit_backlog(other)
     definitions.delete(hook.id, actor=ACTOR)
     with pytest.raises(BacklogFull):
-        limits.admit_backlog()
+        limits.admit_backlog(other)
     clock.seconds += 1
-    limits.admit_backlog()
+    limits.admit_backlog(other)
+
+
+def test_a_webhook_lets_no_more_wait_than_it_may_and_others_go_on(asgi, database):
+    hook, other = store_webhook(max_backlog=3), store_webhook("another")
+    replies = [asgi.post(hook.path, ORDER) for _ in range(5)]
+    assert [reply.status for reply in replies] == [202, 202, 202, 429, 429]
+    assert [reply.header("retry-after") for reply in replies[-2:]] == ["30", "30"]
+    assert asgi.post(other.path, ORDER).status == 202
+    assert states() == ["accepted"] * 4
+    assert set(noted_reasons()) == {"3 deliveries of this webhook wait for their run, which is its limit."}
+
+
+def test_only_what_waits_counts_for_a_webhooks_backlog(asgi, database):
+    hook = store_webhook(max_backlog=2)
+    for state in ("dispatched", "succeeded", "refused", "accepted"):
+        store_delivery(hook, state=state)
+    store_delivery(store_webhook("another"))
+    assert [asgi.post(hook.path, ORDER).status for _ in range(2)] == [202, 429]
+
+
+def test_a_webhooks_backlog_is_counted_again_every_second_and_when_its_limit_changes(database):
+    clock, hook = Clock(), stored_webhook(max_backlog=2)
+    limits = limits_of(clock)
+    assert [has_room(limits, hook) for _ in range(3)] == [True, True, False]
+    assert has_room(limits, replace(hook, max_backlog=1))
+    clock.seconds += 1
+    assert [has_room(limits, hook) for _ in range(3)] == [True, True, False]
+
+
+def has_room(limits, webhook) -> bool:
+    from inbound_webhooks.errors import BacklogFull
+
+    try:
+        limits.admit_backlog(webhook)
+    except BacklogFull:
+        return False
+    return True
 
 
 # --- where it is counted --------------------------------------------------------------------

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from tests.webhooks_builder import (
     made_delivery,
     now,
@@ -73,52 +71,6 @@ def test_a_mapping_keeps_the_order_of_its_lines(database):
 
     hook = store_webhook(mapping={"z": "1", "a": "2", "m": "3"})
     assert list(definitions.get(hook.id).mapping) == ["z", "a", "m"]
-
-
-def test_the_oldest_due_deliveries_are_claimed_first(database):
-    hook = store_webhook()
-    late = store_delivery(hook, next_attempt_at=now() - timedelta(minutes=1))
-    early = store_delivery(hook, next_attempt_at=now() - timedelta(minutes=9))
-    store_delivery(hook, next_attempt_at=now() + timedelta(minutes=9))
-    assert claim(hook.id) == [early, late]
-
-
-def test_only_accepted_deliveries_are_claimed(database):
-    hook = store_webhook()
-    for state in ("refused", "cancelled", "dispatched", "undeliverable"):
-        store_delivery(hook, state=state)
-    assert claim(hook.id) == []
-
-
-def test_what_one_connection_has_claimed_another_one_skips(postgres_database):
-    from inbound_webhooks.storage import queries
-    from inbound_webhooks.storage.database import transaction
-
-    hook = store_webhook()
-    first, second, third = sorted(store_deliveries(hook, 3, next_attempt_at=now()))
-    with transaction() as connection:
-        claimed = queries.claim_due(connection, {hook.id}, now(), 2)
-        assert [delivery.id for delivery in claimed] == [first, second]
-        assert claim(hook.id) == [third]
-
-
-def test_only_enabled_webhooks_that_nobody_is_changing_are_locked(postgres_cluster, postgres_database):
-    """What was enabled when its deliveries were looked for may not be any more."""
-    from inbound_webhooks.storage import queries
-    from inbound_webhooks.storage.database import transaction
-
-    free, disabled, changing = (
-        store_webhook("free"),
-        store_webhook("disabled", enabled=False),
-        store_webhook("changing"),
-    )
-    holder = postgres_cluster.connect("airflow")
-    holder.autocommit = False
-    holder.cursor().execute("SELECT 1 FROM inbound_webhook WHERE id = %s FOR UPDATE", (changing.id,))
-    with transaction() as connection:
-        ids = {free.id, disabled.id, changing.id, "of nobody"}
-        assert queries.lock_enabled(connection, ids) == {free.id}
-    holder.close()
 
 
 def test_deliveries_are_listed_newest_first_without_their_bodies(database):
@@ -216,11 +168,3 @@ def test_credentials_come_newest_first_with_what_they_are_for(database):
     secrets = [credential for credential in held if credential.purpose == "signing"]
     assert [credential.expires_at is None for credential in secrets] == [True, False]
     assert (webhook.id, len(held)) == (hook.id, 3)
-
-
-def claim(webhook_id: str) -> list[str]:
-    from inbound_webhooks.storage import queries
-    from inbound_webhooks.storage.database import transaction
-
-    with transaction() as connection:
-        return [delivery.id for delivery in queries.claim_due(connection, {webhook_id}, now(), 10)]

@@ -85,12 +85,13 @@ def test_a_fresh_and_a_migrated_database_have_the_same_schema(empty_database):
     assert reflected_schema() == fresh
 
 
-def test_the_index_of_due_deliveries_is_partial(empty_database):
+def test_the_indexes_of_waiting_deliveries_and_active_runs_are_partial(empty_database):
     empty_database("fresh")
     install(**FRESH)
     indexes = reflected_schema()["inbound_webhook_delivery"]["indexes"]
     conditions = {name: where for name, _, _, where in indexes}
-    assert "accepted" in conditions["idx_inbound_webhook_delivery_due"]
+    assert "accepted" in conditions["idx_inbound_webhook_delivery_waiting"]
+    assert "dispatched" in conditions["idx_inbound_webhook_delivery_active"]
 
 
 def test_a_webhooks_tokens_and_secrets_go_with_it_in_either_schema(empty_database):

@@ -72,6 +72,15 @@ def test_the_list_shows_state_size_and_why(ada, hook):
     assert "parameter number: &lt;i&gt;no&lt;/i&gt;" in page
 
 
+def test_a_delivery_that_waits_for_other_runs_to_end_says_so(ada, hook):
+    limited = store_webhook("limited", max_active_runs=1)
+    running, waiting = stored(limited), stored(limited, state="accepted")
+    sentence = "1 are active, and its limit is 1."
+    assert sentence in ada.get(f"/delivery/{waiting}").text
+    assert sentence not in ada.get(f"/delivery/{running}").text
+    assert sentence not in ada.get(f"/delivery/{stored(hook, state='accepted')}").text
+
+
 def test_one_delivery_shows_its_request_and_conf_as_text(ada, hook):
     page = ada.get(f"/delivery/{stored(hook)}").text
     assert "&#34;name&#34;: &#34;&lt;b&gt;Ada&lt;/b&gt;&#34;" in page

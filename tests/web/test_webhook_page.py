@@ -71,6 +71,22 @@ def test_every_mistake_is_named_beside_its_field_and_nothing_typed_is_lost(ada):
         assert html.escape(value).replace("&#x27;", "&#39;") in page.text.replace("&#34;", "&quot;")
 
 
+def test_limits_are_stored_shown_again_and_refused_beside_their_fields(ada):
+    limits = {"max_per_second": "3", "max_backlog": "4", "max_active_runs": "5"}
+    page = ada.post("/new", form(name="limited", **limits), follow_redirects=True).text
+    made = stored("limited")
+    assert (made.max_per_second, made.max_backlog, made.max_active_runs) == (3, 4, 5)
+    assert [f'name="{name}"' in page and f'value="{value}"' in page for name, value in limits.items()]
+    refused = ada.post("/new", form(name="too small", **dict.fromkeys(limits, "0")), script=True)
+    assert list(refused.json["problems"]) == ["max_per_second"]
+
+
+@pytest.mark.parametrize("field", ["max_backlog", "max_active_runs"])
+def test_a_limit_of_nothing_is_refused_beside_its_field(ada, field):
+    answer = ada.post("/new", form(name="too small", **{field: "0"}), script=True)
+    assert list(answer.json["problems"]) == [field]
+
+
 def test_a_secret_is_written_and_never_shown_again(ada):
     fields = form(name="signed", preset="github") | {"secret:signing": SECRET}
     proof = '[{"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="}]'

@@ -20,9 +20,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused
+from inbound_webhooks.storage.claims import Claimed
 from inbound_webhooks.storage.dags import DagCache, DagState, dag_states
 from inbound_webhooks.storage.outcomes import FailedTask
-from inbound_webhooks.storage.queries import Claimed
 
 log = logging.getLogger(__name__)
 

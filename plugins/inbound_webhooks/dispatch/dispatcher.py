@@ -16,15 +16,17 @@ from inbound_webhooks.dispatch.clock import utc_now
 from inbound_webhooks.dispatch.dag_runs import DagRuns, run_id_of
 from inbound_webhooks.dispatch.loop import log_fault
 from inbound_webhooks.dispatch.presence import HEARTBEAT_SECONDS, Presence
+from inbound_webhooks.dispatch.turns import Turns, claim
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.settings import Settings
-from inbound_webhooks.storage import queries
+from inbound_webhooks.storage import claims, queries
+from inbound_webhooks.storage.claims import Claimed, Waiting
 from inbound_webhooks.storage.dags import DagState
 from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
 from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome
-from inbound_webhooks.storage.queries import Claimed, State
+from inbound_webhooks.storage.queries import State
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Dispatcher:
         self._digest_window_seconds = settings.digest_window_seconds
         self._now = now
         self._presence = Presence()
+        self._turns = Turns(settings.dispatcher_batch_size)
         self._dag_runs = DagRuns()
         self._wanted = threading.Event()
         self._stopping = False
@@ -83,23 +86,16 @@ class Dispatcher:
     def dispatch_due(self) -> int:
         """Handle one batch of due deliveries; return how many there were.
 
-        Webhooks are locked before deliveries, as whoever deletes a webhook does, so neither waits for
-        the other for ever.
-
         :raises DatabaseUnavailable: nothing of the batch was recorded
         """
         now = self._now()
         passed_over: set[str] = set()
-        while webhook_ids := self._due_webhooks(now, passed_over):
-            if done := self._dispatch(webhook_ids, now):
+        while turn := [each for each in self._turns.next(now) if each.webhook_id not in passed_over]:
+            if done := self._dispatch(turn, now):
                 return done
             # Another dispatcher has them, or somebody is changing them: on with the others.
-            passed_over |= webhook_ids
+            passed_over |= {each.webhook_id for each in turn}
         return 0
-
-    def _due_webhooks(self, now: datetime, passed_over: set[str]) -> set[str]:
-        with transaction() as connection:
-            return queries.due_webhooks(connection, now, self._batch_size, without=passed_over)
 
     def _drained(self) -> bool:
         """Handle a batch; False while there may be more."""
@@ -111,20 +107,19 @@ class Dispatcher:
             log_fault("round", error)
             return True
 
-    def _dispatch(self, webhook_ids: set[str], now: datetime) -> int:
+    def _dispatch(self, turn: list[Waiting], now: datetime) -> int:
         """Make the runs of a batch, all or none; where one fails, again with each apart from the others."""
         try:
-            return self._batch(webhook_ids, now, self._make_together)
+            return self._batch(turn, now, self._make_together)
         except Exception as error:  # noqa: BLE001 - whatever it was, the careful way finds whose it is
             log.info("batch failed action=batch_failed kind=%s", type(error).__name__)
-            return self._batch(webhook_ids, now, self._make_apart)
+            return self._batch(turn, now, self._make_apart)
 
-    def _batch(self, webhook_ids: set[str], now: datetime, make: Callable[..., list[Claimed]]) -> int:
+    def _batch(self, turn: list[Waiting], now: datetime, make: Callable[..., list[Claimed]]) -> int:
         with session_transaction() as session:
             connection = session.connection()
             begin_writing(connection)
-            enabled = queries.lock_enabled(connection, webhook_ids)
-            batch = queries.claim_due(connection, enabled, now, self._batch_size) if enabled else []
+            batch = claim(connection, turn, now, self._batch_size)
             if not batch:
                 return 0
             states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
@@ -145,7 +140,7 @@ class Dispatcher:
             now = self._now()
         self._dag_runs.note(session, batch, now)
         attempts = {delivery.id: delivery.attempts + 1 for delivery in batch}
-        queries.mark_dispatched(session.connection(), run_ids, attempts, now)
+        claims.mark_dispatched(session.connection(), run_ids, attempts, now)
         return batch
 
     def _make_apart(
@@ -174,7 +169,7 @@ class Dispatcher:
         if not self._dag_runs.exists(session, delivery):
             return False
         run_ids, attempts = {delivery.id: run_id_of(delivery)}, {delivery.id: delivery.attempts + 1}
-        queries.mark_dispatched(session.connection(), run_ids, attempts, self._now())
+        claims.mark_dispatched(session.connection(), run_ids, attempts, self._now())
         return True
 
     def _record_failure(self, session: Session, delivery: Claimed, error: DispatchError) -> None:
@@ -184,7 +179,7 @@ class Dispatcher:
         values = {"attempts": attempts, "next_attempt_at": again_at, "error": error.message}
         if again_at is None:
             values |= {"state": State.UNDELIVERABLE, "finished_at": now}
-        queries.mark(session.connection(), delivery.id, values)
+        claims.mark(session.connection(), delivery.id, values)
         if again_at is None:
             metrics.count(f"outcome.{State.UNDELIVERABLE}")
             written = write_mails(

@@ -22,9 +22,10 @@ class DispatchService:
     def __init__(self, settings: Settings) -> None:
         self._dispatcher = Dispatcher(settings)
         self._cleaner = Cleaner(settings)
-        follower, mailer, refresher = Follower(settings), Mailer(settings), KeyRefresher()
+        self._follower = Follower(settings)
+        mailer, refresher = Mailer(settings), KeyRefresher()
         self._loops = (
-            Loop("outcomes", lambda: follower.follow() > 0, seconds=settings.outcome_poll_seconds),
+            Loop("outcomes", self._follow, seconds=settings.outcome_poll_seconds),
             Loop("retention", self._clean, seconds=ROUND_SECONDS),
             Loop("mails", mailer.send_due, seconds=POLL_SECONDS),
             Loop("keys", lambda: refresher.refresh_due() > 0, seconds=LOOK_SECONDS),
@@ -50,6 +51,12 @@ class DispatchService:
         for loop in self._loops:
             loop.stop()
             loop.join(max(0.0, give_up_at - time.monotonic()))
+
+    def _follow(self) -> bool:
+        changed = self._follower.follow() > 0
+        if changed:
+            self._dispatcher.wake()  # a webhook with a limit of active runs may have room again
+        return changed
 
     def _clean(self) -> bool:
         self._cleaner.clean()

@@ -1,4 +1,4 @@
-"""How much may come in: a second from an address, a second for a webhook, waiting in all."""
+"""How much may come in: a second from an address, a second for a webhook, waiting for one and in all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import limits
@@ -64,6 +65,7 @@ class Limits:
         self._storage_asked_again_at = float("-inf")
         self._backlog_checked_at = float("-inf")
         self._backlog_is_full = False
+        self._rooms: dict[str, _Room] = {}
 
     def admit_address(self, source_ip: str) -> None:
         """Count a request of an address, of IPv6 of its network.
@@ -86,25 +88,45 @@ class Limits:
         if not self._counted(self._webhooks, item, "webhook", webhook.id):
             raise RateLimited(webhook.max_per_second)
 
-    def backlog_is_due(self) -> bool:
-        """Whether the caller has to count the backlog now: one a second has."""
+    def backlog_is_due(self, webhook: Webhook) -> bool:
+        """Whether :meth:`admit_backlog` would ask the database now."""
+        now = self._clock()
+        if now - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS:
+            return True
+        room = None if webhook.max_backlog is None else self._rooms.get(webhook.id, _NO_ROOM)
+        return room is not None and now - room.counted_at >= BACKLOG_RECHECK_SECONDS
+
+    def admit_backlog(self, webhook: Webhook) -> None:
+        """Refuse more while too many deliveries wait, in all or of this webhook; counted once a second.
+
+        :raises BacklogFull: they do
+        """
+        self._admit_in_all()
+        if webhook.max_backlog is not None and not self._has_room(webhook.id, webhook.max_backlog):
+            raise BacklogFull(webhook.max_backlog)
+
+    def _has_room(self, webhook_id: str, limit: int) -> bool:
+        """Whether one more may wait; what this process let in since the last count is counted as well."""
+        with self._lock:
+            room = self._rooms.get(webhook_id)
+            if room and room.limit == limit and self._clock() - room.counted_at < BACKLOG_RECHECK_SECONDS:
+                room.left -= 1
+                return room.left >= 0
+        with transaction() as connection:
+            waiting = queries.count_accepted(connection, limit, webhook_id=webhook_id)
+        with self._lock:
+            self._rooms[webhook_id] = _Room(limit, self._clock(), left=limit - waiting - 1)
+        return waiting < limit
+
+    def _admit_in_all(self) -> None:
         with self._lock:
             due = self._clock() - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS
             if due:
                 self._backlog_checked_at = self._clock()
-        return due
-
-    def count_backlog(self) -> None:
-        """Count how many deliveries wait."""
-        with transaction() as connection:
-            waiting = queries.count_accepted(connection, self._max_backlog)
-        self._backlog_is_full = waiting >= self._max_backlog
-
-    def admit_backlog(self) -> None:
-        """Refuse more while too many deliveries wait.
-
-        :raises BacklogFull: they do
-        """
+        if due:
+            with transaction() as connection:
+                waiting = queries.count_accepted(connection, self._max_backlog)
+            self._backlog_is_full = waiting >= self._max_backlog
         if self._backlog_is_full:
             raise BacklogFull
 
@@ -137,6 +159,18 @@ class Limits:
                 type(error.storage_error).__name__,
             )
             return True
+
+
+@dataclass
+class _Room:
+    """How many more deliveries of a webhook may wait, as counted a moment ago."""
+
+    limit: int
+    counted_at: float
+    left: int
+
+
+_NO_ROOM = _Room(0, float("-inf"), left=0)
 
 
 def _is_shared(settings: Settings) -> bool:

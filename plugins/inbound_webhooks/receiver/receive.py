@@ -252,9 +252,11 @@ class Receiver:
         self, admission: Admission, request: InboundRequest, content: bytes, decision: Decision
     ) -> Answer | None:
         if decision.delivery.state == State.ACCEPTED:
-            if self._limits.backlog_is_due():
-                await self.visits.aside(self._limits.count_backlog)
-            self._limits.admit_backlog()
+            admit = partial(self._limits.admit_backlog, admission.webhook)
+            if self._limits.backlog_is_due(admission.webhook):
+                await self.visits.aside(admit)
+            else:
+                admit()
         stored_id = await self.inbox.commit(decision.delivery, admission.webhook.version)
         if stored_id is None:
             return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy import (
     literal,
     null,
     select,
+    text,
     union_all,
     update,
 )
@@ -73,6 +74,8 @@ class Draft:
     max_per_second: int | None = None
     notify_success: Sequence[str] = ()
     notify_failure: Sequence[str] = ()
+    max_backlog: int | None = None
+    max_active_runs: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,19 +138,6 @@ class Delivery:
     finished_at: datetime | None = None
     failed_tasks: str | None = None
     body_stored: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class Claimed:
-    """What the dispatcher needs of a delivery: not its body."""
-
-    id: str
-    webhook_id: str
-    webhook_name: str
-    dag_id: str
-    conf: str | None
-    attempts: int
-    received_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -439,15 +429,18 @@ _STORE = {
 }
 
 
-def count_accepted(connection: Connection, limit: int) -> int:
-    """How many deliveries wait for their run, counted up to a limit."""
-    waiting = select(tables.delivery.c.id).where(tables.delivery.c.state == State.ACCEPTED).limit(limit)
+def count_accepted(connection: Connection, limit: int, *, webhook_id: str | None = None) -> int:
+    """How many deliveries, of one webhook or of all, wait for their run, counted up to a limit."""
+    columns = tables.delivery.c
+    waiting = select(columns.id).where(text(tables.ACCEPTED)).limit(limit)
+    if webhook_id is not None:
+        waiting = waiting.where(columns.webhook_id == webhook_id)
     return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
 
 
 def backlog(connection: Connection) -> tuple[int, datetime | None]:
     """How many deliveries wait for their run, counted up to MAX_COUNTED, and when the oldest of them came."""
-    waiting = select(tables.delivery.c.received_at).where(tables.delivery.c.state == State.ACCEPTED)
+    waiting = select(tables.delivery.c.received_at).where(text(tables.ACCEPTED))
     counted = waiting.limit(MAX_COUNTED).subquery()
     count, oldest = connection.execute(select(func.count(), func.min(counted.c.received_at))).one()
     return count, oldest
@@ -513,82 +506,6 @@ def cancel_accepted(connection: Connection, webhook_id: str) -> int:
         .values(state=State.CANCELLED, next_attempt_at=None, error="The webhook was deleted.")
     )
     return done.rowcount
-
-
-# --- dispatching ----------------------------------------------------------------------------
-
-
-def due_webhooks(connection: Connection, now: datetime, limit: int, *, without: set[str]) -> set[str]:
-    """The enabled webhooks of the ``limit`` deliveries that are due first, leaving out some."""
-    columns = tables.delivery.c
-    first = (
-        select(columns.webhook_id)
-        .join(tables.webhook, tables.webhook.c.id == columns.webhook_id)
-        .where(columns.state == State.ACCEPTED, columns.next_attempt_at <= now, tables.webhook.c.enabled)
-        .where(columns.webhook_id.not_in(sorted(without)))
-        .order_by(columns.next_attempt_at, columns.id)
-        .limit(limit)
-    )
-    return set(connection.scalars(first))
-
-
-def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> set[str]:
-    """Those of the webhooks that are enabled, locked FOR SHARE in the order of their ids.
-
-    One that somebody is changing right now is left for the next round.
-    """
-    rows = connection.execute(
-        select(tables.webhook.c.id, tables.webhook.c.enabled)
-        .where(tables.webhook.c.id.in_(sorted(webhook_ids)))
-        .order_by(tables.webhook.c.id)
-        .with_for_update(read=True, skip_locked=True)
-    )
-    return {row.id for row in rows if row.enabled}
-
-
-def claim_due(connection: Connection, webhook_ids: set[str], now: datetime, limit: int) -> list[Claimed]:
-    """The first due deliveries of these webhooks, locked; those that another dispatcher holds are skipped."""
-    columns = tables.delivery.c
-    rows = connection.execute(
-        select(*(columns[name] for name in Claimed.__dataclass_fields__))
-        .where(
-            columns.state == State.ACCEPTED,
-            columns.next_attempt_at <= now,
-            columns.webhook_id.in_(sorted(webhook_ids)),
-        )
-        .order_by(columns.next_attempt_at, columns.id)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return [Claimed(**row._mapping) for row in rows]
-
-
-def mark_dispatched(
-    connection: Connection, run_ids: Mapping[str, str], attempts: Mapping[str, int], at: datetime
-) -> None:
-    """Write that deliveries of a batch, which the caller has locked, have their runs (id -> run id)."""
-    if run_ids:
-        rows = [{"key": key, "run": run, "tried": attempts[key], "at": at} for key, run in run_ids.items()]
-        connection.execute(_MARK_DISPATCHED, rows)
-
-
-_MARK_DISPATCHED = (
-    update(tables.delivery)
-    .where(tables.delivery.c.id == bindparam("key"))
-    .values(
-        state=State.DISPATCHED,
-        attempts=bindparam("tried"),
-        next_attempt_at=None,
-        run_id=bindparam("run"),
-        dispatched_at=bindparam("at"),
-        error=None,
-    )
-)
-
-
-def mark(connection: Connection, delivery_id: str, values: Mapping[str, Any]) -> None:
-    """Write the outcome of an attempt on a delivery that the caller has locked."""
-    connection.execute(update(tables.delivery).where(tables.delivery.c.id == delivery_id).values(**values))
 
 
 # --- audit ----------------------------------------------------------------------------------

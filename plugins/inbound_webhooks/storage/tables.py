@@ -24,12 +24,13 @@ WEBHOOK_NAME_CHARS = 200
 EVENT_TYPE_CHARS = 200
 EMAIL_ADDRESS_CHARS = 254
 
+ACCEPTED = "state = 'accepted'"
 UNFINISHED = "state = 'dispatched'"
 FINISHED = "state IN ('succeeded', 'failed')"
 ENDED = "state NOT IN ('accepted', 'dispatched')"
 WAITING = "state = 'waiting'"
-"""Conditions on a state: of a delivery whose run has not ended, has ended, with which nothing more is done;
-of a mail that is to be sent."""
+"""Conditions on a state: of a delivery that waits for its run, whose run has not ended, has ended, with which
+nothing more is done; of a mail that is to be sent."""
 
 webhook = Table(
     "inbound_webhook",
@@ -66,6 +67,9 @@ webhook = Table(
     # JSON text, lists of addresses; who is told of runs that succeed and of what fails.
     Column("notify_success", Text, nullable=False, server_default="[]"),
     Column("notify_failure", Text, nullable=False, server_default="[]"),
+    # Deliveries that may wait for their run, and runs that may be at work at once; null for no limit.
+    Column("max_backlog", Integer, nullable=True),
+    Column("max_active_runs", Integer, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
 )
@@ -180,12 +184,20 @@ delivery = Table(
         postgresql_where=text("dedup_key IS NOT NULL"),
         sqlite_where=text("dedup_key IS NOT NULL"),
     ),
+    # From webhook to webhook, and along the deliveries of one: storage/claims.py.
     Index(
-        "idx_inbound_webhook_delivery_due",
+        "idx_inbound_webhook_delivery_waiting",
+        "webhook_id",
         "next_attempt_at",
         "id",
-        postgresql_where=text("state = 'accepted'"),
-        sqlite_where=text("state = 'accepted'"),
+        postgresql_where=text(ACCEPTED),
+        sqlite_where=text(ACCEPTED),
+    ),
+    Index(
+        "idx_inbound_webhook_delivery_active",
+        "webhook_id",
+        postgresql_where=text(UNFINISHED),
+        sqlite_where=text(UNFINISHED),
     ),
 )
 

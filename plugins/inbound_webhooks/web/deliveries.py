@@ -12,6 +12,7 @@ from typing import Any
 from flask import Response, flash, render_template, request, url_for
 from flask_appbuilder import expose
 
+from inbound_webhooks.delivery_story import what_it_waits_for
 from inbound_webhooks.dispatch.links import log_url
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.door import door
@@ -160,6 +161,7 @@ class DeliveriesView(WebhookPage):
         with transaction() as connection:
             (shown,) = with_runs(connection, [delivery])
             webhook = queries.webhook_by_id(connection, delivery.webhook_id)
+            waits_for = what_it_waits_for(connection, delivery)
         visible = webhook is not None and self.access().may_see(webhook.dag_id)
         contents = self._contents(delivery) if may_read else None
         return self.show(
@@ -169,6 +171,7 @@ class DeliveriesView(WebhookPage):
             contents=contents,
             family=self._family(delivery),
             told=self._told(delivery) if may_read else None,
+            waits_for=waits_for,
             place=place,
             may_replay=visible
             and webhook is not None

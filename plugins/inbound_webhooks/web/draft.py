@@ -24,6 +24,8 @@ FIELD_OF = {
     "dedup": "dedup",
     "allowed addresses": "allowed_addresses",
     "requests per second": "max_per_second",
+    "max backlog": "max_backlog",
+    "max active runs": "max_active_runs",
     "disabled status": "disabled_status",
     "invalid status": "invalid_status",
     "response status": "response_status",

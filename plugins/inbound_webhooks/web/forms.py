@@ -31,6 +31,8 @@ from inbound_webhooks.web.draft import Problems, compile_error, mapping_of, new_
 SECRET_PREFIX = "secret:"  # noqa: S105 - the beginning of a field's name
 MAX_PROOFS_CHARS = 20_000
 
+_LIMITS = ("max_per_second", "max_backlog", "max_active_runs")
+
 _BY_TITLE = sorted(PRESETS.values(), key=lambda preset: preset.title.lower())
 _SENDERS = [("", "Any sender, known by the URL alone"), *((found.name, found.title) for found in _BY_TITLE)]
 
@@ -107,6 +109,8 @@ class WebhookForm(FlaskForm):
 
     allowed_addresses = TextAreaField("Addresses that may call")
     max_per_second = IntegerField("Requests a second", validators=[Optional()])
+    max_backlog = IntegerField("Deliveries that wait", validators=[Optional()])
+    max_active_runs = IntegerField("Active runs", validators=[Optional()])
 
     def problems(self, form_data: Any) -> Problems:
         """Everything that can be told without the database, all at once."""
@@ -167,6 +171,8 @@ class WebhookForm(FlaskForm):
             filter=_text(self.filter.data),
             dedup=_text(self.dedup.data),
             max_per_second=self.max_per_second.data,
+            max_backlog=self.max_backlog.data,
+            max_active_runs=self.max_active_runs.data,
             notify_success=_words(self.notify_success.data),
             notify_failure=_words(self.notify_failure.data),
         )
@@ -182,7 +188,7 @@ class WebhookForm(FlaskForm):
         for name in ("name", "dag_id", "enabled", "preset", "handshake", "event_type", "dedup", "filter"):
             self[name].data = getattr(webhook, name) or ""
         self.enabled.data = webhook.enabled
-        for name in ("response_status", "response_content_type", "response_template", "max_per_second"):
+        for name in (*_LIMITS, "response_status", "response_content_type", "response_template"):
             self[name].data = getattr(webhook, name)
         self.disabled_status.data = str(webhook.disabled_status)
         self.invalid_status.data = str(webhook.invalid_status)
