@@ -128,6 +128,8 @@ class Expression:
 
     source: str
     evaluate: Callable[[DataSources], Any]
+    is_path: bool = False
+    """Whether it gives a part of the data as it is."""
 
 
 def compile_expression(source: str) -> Expression:
@@ -143,7 +145,7 @@ def compile_expression(source: str) -> Expression:
     whole = parsed.whole_expression
     if whole is None:
         return Expression(source, compile_output(parsed, lambda _: "webhook text"))
-    return Expression(source, _compile_whole(parsed, whole))
+    return Expression(source, _compile_whole(parsed, whole), is_path=_bare_path(whole) is not None)
 
 
 def compile_condition(source: str) -> Callable[[DataSources], bool]:

@@ -75,9 +75,15 @@ class Values:
 
     def __init__(self, pairs: Iterable[tuple[str, str]], *, ignore_case: bool = False) -> None:
         self._ignore_case = ignore_case
-        self.lists: dict[str, list[str]] = {}
-        for name, value in pairs:
-            self.lists.setdefault(title_case(name) if ignore_case else name, []).append(value)
+        self._pairs = pairs
+
+    @cached_property
+    def lists(self) -> dict[str, list[str]]:
+        """The values by name; put together when they are first asked for."""
+        lists: dict[str, list[str]] = {}
+        for name, value in self._pairs:
+            lists.setdefault(title_case(name) if self._ignore_case else name, []).append(value)
+        return lists
 
     def __bool__(self) -> bool:
         return bool(self.lists)
@@ -135,7 +141,7 @@ class Body:
         if not self.is_json:
             return self.text
         try:
-            return json_text.parse(self.text)
+            return json_text.parse(self.content if self.content.isascii() else self.text)
         except json_text.JsonRefused as error:
             raise BodyMalformed(f"The body is not JSON as Content-Type says: {error.message}.") from None
 

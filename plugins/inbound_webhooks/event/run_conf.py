@@ -23,6 +23,9 @@ from inbound_webhooks.event.values import Nothing, plain, text
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
 
+MAX_CHARS_OF_ONE = 6
+MAX_HEAD_CHARS = 64 * 1024
+
 MAX_COMPARED_ITEMS = 300
 """Objects in a list with uniqueItems; jsonschema compares each with each, 4,000 take 13 s."""
 
@@ -72,11 +75,25 @@ class Parameter:
         # An empty registry: a $ref that leads out of the schema is an error, never a request of ours.
         return _bounded_validator(made_of)(schema, format_checker=FormatChecker(), registry=Registry())
 
+    @cached_property
+    def _asks_for_types_only(self) -> bool:
+        rules = self._validator.VALIDATORS.keys() & self.schema.keys()
+        return rules == {"type"}
+
+    @cached_property
+    def _named_types(self) -> list[str]:
+        named = self.schema["type"]
+        return [named] if isinstance(named, str) else named
+
     def refusal(self, value: Any) -> str | None:
         """Why the schema refuses a value, or None."""
         if not self.schema:
             return None
         try:
+            if self._asks_for_types_only:
+                validator = self._validator
+                if any(validator.is_type(value, name) for name in self._named_types):
+                    return None
             self._validator.validate(value)
         except ValidationError as error:
             return _reason(error)
@@ -92,6 +109,15 @@ class ConfMapping:
     """A compiled mapping: parameter name -> expression. Without lines, conf is the whole event."""
 
     lines: Mapping[str, Expression] = field(default_factory=dict)
+
+    def most_chars(self, sources: DataSources) -> int | None:
+        """How long the conf can be as JSON at most, None where an expression may make more of the data.
+
+        A character takes six as ``\\u0000``. Headers and query are a server's to limit.
+        """
+        if not all(expression.is_path for expression in self.lines.values()):
+            return None
+        return MAX_CHARS_OF_ONE * len(self.lines or "1") * (len(sources.body.content) + MAX_HEAD_CHARS)
 
     def conf(self, sources: DataSources, params: Mapping[str, Parameter] | None) -> dict[str, Any]:
         """Compute and check the conf; ``params`` is None where the DAG is not known yet.
@@ -132,11 +158,14 @@ def compile_mapping(mapping: Mapping[str, str]) -> ConfMapping:
     return ConfMapping(lines)
 
 
-def dump_conf(conf: dict[str, Any]) -> str:
+def dump_conf(conf: dict[str, Any], *, most_chars: int | None = None) -> str:
     """The conf as JSON text that PostgreSQL's jsonb takes.
 
+    :param most_chars: more than which it cannot have, None where nobody knows
     :raises ParameterRefused: it is too large, or holds what JSON or jsonb does not
     """
+    if most_chars is not None and most_chars <= MAX_CONF_CHARS and (whole := _dump_whole(conf)) is not None:
+        return whole
     written: list[str] = []
     room = MAX_CONF_CHARS
     for name, value in conf.items():
@@ -146,6 +175,15 @@ def dump_conf(conf: dict[str, Any]) -> str:
             raise ParameterRefused(name, f"with it the conf is longer than {MAX_CONF_CHARS} characters")
         written.append(entry)
     return "{" + ",".join(written) + "}"
+
+
+def _dump_whole(conf: dict[str, Any]) -> str | None:
+    """The same where nothing is wrong with it; otherwise each entry is looked at alone."""
+    try:
+        written = json_text.dump(conf)
+    except json_text.JsonRefused:
+        return None
+    return None if json_text.unstorable_reason(conf, written) else written
 
 
 def _dump_entry(name: str, value: Any) -> str:

@@ -41,12 +41,17 @@ class RequestHead:
 
 @dataclass(frozen=True)
 class Admission:
-    """A request whose token was right; ``secrets`` are the valid ones, the newest first."""
+    """A request whose token was right; ``secrets`` are the valid ones, the newest first.
+
+    Where it is not fresh the webhook is as it was a moment ago: what comes of it counts if a commit says that
+    nothing has changed.
+    """
 
     head: RequestHead
     definition: Definition
     token: Credential
     secrets: tuple[Credential, ...] = ()
+    is_fresh: bool = True
 
     @property
     def webhook(self) -> Webhook:

@@ -52,7 +52,8 @@ def decide(
             answer = answers.filtered(definition, sources, delivery_id)
             outcome = {"dedup_key": dedup_key, "event_type": event_type or None}
             return _decision(definition, request, delivery_id, answer, State.FILTERED, **outcome)
-        conf = dump_conf(definition.mapping.conf(sources, params))
+        mapping = definition.mapping
+        conf = dump_conf(mapping.conf(sources, params), most_chars=mapping.most_chars(sources))
     except ContentRefused as error:
         return refuse(definition, request, error, delivery_id=delivery_id, event_type=event_type)
     answer = answers.accepted(definition, sources, delivery_id)

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from inbound_webhooks.event.request import InboundRequest, title_case
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.health import Health
 from inbound_webhooks.receiver import answers
+from inbound_webhooks.receiver.gateway_metrics import WorkerFigures
 from inbound_webhooks.receiver.guard import ADMITTED, WebhookGuard, give
 from inbound_webhooks.receiver.receive import Receiver, utc_now
 from inbound_webhooks.receiver.shared_visits import SharedVisits, batches_of
@@ -32,12 +34,17 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
+FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
+"""The variable by which the workers know where to write their figures."""
+
+
 class Gateway:
     """The application below the guard: webhooks that it let in, ``/health``, and nothing else."""
 
-    def __init__(self, receiver: Receiver, visits: SharedVisits) -> None:
+    def __init__(self, receiver: Receiver, visits: SharedVisits, figures: WorkerFigures | None) -> None:
         self._receiver = receiver
         self._visits = visits
+        self._figures = figures
         self._health = Health()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,12 +76,17 @@ class Gateway:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         self._receiver.rejections.start()
+        if self._figures is not None:
+            metrics.also_tell(self._figures.count)
+            self._figures.start()
         # What is imported stays: the collector need not look through all of Airflow again and again.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
+            if self._figures is not None:
+                await self._visits.aside(self._figures.stop)
             await self._visits.aside(self._receiver.rejections.stop)
             await self._visits.close()
 
@@ -86,31 +98,29 @@ def application() -> ASGIApp:
     metrics.start(in_api_server=False)
     visits = SharedVisits(batches_of(airflow_settings.engine.dialect.name))
     receiver = Receiver(settings, visits)
-    app = guarded(receiver, visits)
-    return _measured(app) if "PROMETHEUS_MULTIPROC_DIR" in os.environ else app
+    folder = os.environ.get(FIGURES_FOLDER)
+    return guarded(receiver, visits, WorkerFigures(Path(folder)) if folder else None)
 
 
-def _measured(app: ASGIApp) -> ASGIApp:
-    from inbound_webhooks.receiver import gateway_metrics
-
-    metrics.also_tell(gateway_metrics.count)
-
-    async def measured(scope: Scope, receive: Receive, send: Send) -> None:
-        started = time.perf_counter()
-        await app(scope, receive, send)
-        gateway_metrics.ANSWER_SECONDS.observe(time.perf_counter() - started)
-
-    return measured
-
-
-def guarded(receiver: Receiver, visits: SharedVisits) -> ASGIApp:
+def guarded(receiver: Receiver, visits: SharedVisits, figures: WorkerFigures | None = None) -> ASGIApp:
     """The application behind its guard."""
-    return WebhookGuard(
-        Gateway(receiver, visits),
+    guard = WebhookGuard(
+        Gateway(receiver, visits, figures),
         prefix=urlsplit(receiver.settings.public_url).path.rstrip("/") + "/webhook",
         receiver=lambda: receiver,
         concurrent_requests=receiver.settings.gateway_max_concurrent_requests,
     )
+    return guard if figures is None else _timed(guard, figures)
+
+
+def _timed(app: ASGIApp, figures: WorkerFigures) -> ASGIApp:
+    async def timed(scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        await app(scope, receive, send)
+        if scope["type"] == "http":
+            figures.answered(time.perf_counter() - started)
+
+    return timed
 
 
 async def _inbound(scope: Scope, receive: Receive, source_ip: str) -> InboundRequest:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from functools import partial
+from pathlib import Path
 
 import uvicorn
 
+from inbound_webhooks.receiver import gateway_metrics
 from inbound_webhooks.receiver.bounded_protocol import BoundedProtocol, Bounds
+from inbound_webhooks.receiver.gateway import FIGURES_FOLDER
 from inbound_webhooks.settings import Settings
 
 GRACEFUL_SECONDS = 30
@@ -25,11 +28,8 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, metrics: tu
     """
     with tempfile.TemporaryDirectory(prefix="inbound-webhooks-metrics-") as folder:
         if metrics is not None:
-            # Read by prometheus_client when it is first imported, in each worker as well.
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            from inbound_webhooks.receiver import gateway_metrics
-
-            gateway_metrics.serve(folder, *metrics)
+            os.environ[FIGURES_FOLDER] = folder
+            gateway_metrics.serve(Path(folder), *metrics)
         uvicorn.run(
             "inbound_webhooks.receiver.gateway:application",
             factory=True,

@@ -124,6 +124,7 @@ class WebhookGuard:
                     scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
                 await self._app(scope, _replay(kept.whole()), answering)
         except RequestError as error:
+            error, admission = await _confirmed(receiver, error, admission)
             metrics.count_rejection(error)
             if admission is not None:
                 receiver.note_rejection(admission, error)
@@ -202,6 +203,18 @@ class WebhookGuard:
             return path[len(self._prefix) + 1 :]
         # Flask takes "//webhook" for "/webhook": nothing gets to it past this guard.
         return "" if _SLASHES.sub("/", path).startswith(self._prefix + "/") else None
+
+
+async def _confirmed(
+    receiver: Receiver, error: RequestError, admission: Admission | None
+) -> tuple[RequestError, Admission | None]:
+    """Why a request is rejected, and by what admission, by what the database says now."""
+    if admission is None or admission.is_fresh:
+        return error, admission
+    try:
+        return error, await receiver.visits.drive(receiver.confirm(admission.head))
+    except RequestError as newer:
+        return newer, None
 
 
 class _Slot:

@@ -54,7 +54,7 @@ from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.queries import Credential, Rejection, State
+from inbound_webhooks.storage.queries import Credential, Rejection, State, Webhook
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +107,13 @@ class Receiver:
         if (head.declared_length or 0) > self.settings.max_body_bytes:
             raise BodyTooLarge(self.settings.max_body_bytes)
         await self._count(self._limits.admit_address, head.source_ip)
+        return self._held_admission(head) or await self.confirm(head)
+
+    async def confirm(self, head: RequestHead) -> Admission:
+        """Check webhook, token, method, state and address by what the database says now.
+
+        :raises RequestError: the request is not admitted; where its token was right that is noted
+        """
         admission = await self._authenticate(head)
         try:
             admission.check()
@@ -148,7 +155,9 @@ class Receiver:
         return decide(definition, request, content, params=None if dag is None else dag.params)
 
     def note_rejection(self, admission: Admission, error: RequestError) -> None:
-        """Keep a rejection of a request whose token was right; our own faults are none."""
+        """Keep a rejection of a request whose token was right and still is; our own faults are none."""
+        if isinstance(error, UnknownWebhook):
+            return
         if isinstance(error, Unavailable) and not isinstance(error, LimitReached | KeyPending):
             return
         self.rejections.add(
@@ -163,15 +172,40 @@ class Receiver:
             )
         )
 
+    def _held_admission(self, head: RequestHead) -> Admission | None:
+        """The admission of a POST by a webhook as it was a moment ago; None where that would not let it in.
+
+        A handshake answers without a commit, so it needs the webhook as it is.
+        """
+        found = self.visits.held(head.webhook_id) if head.method == "POST" else None
+        if found is None or found[0].handshake is not None:
+            return None
+        try:
+            admission = self._admission(head, *found, is_fresh=False)
+            admission.check()
+        except RequestError:
+            return None
+        return admission
+
     async def _authenticate(self, head: RequestHead) -> Admission:
         webhook, credentials = await self.visits.find(head.webhook_id) or (None, ())
+        return self._admission(head, webhook, credentials)
+
+    def _admission(
+        self,
+        head: RequestHead,
+        webhook: Webhook | None,
+        credentials: Sequence[Credential],
+        *,
+        is_fresh: bool = True,
+    ) -> Admission:
         now = self._now()
         valid = [credential for credential in credentials if credential.is_valid(now)]
         token = matching_token([held for held in valid if not held.purpose], head.token)
         if webhook is None or token is None:
             raise UnknownWebhook
         secrets = tuple(held for held in valid if held.purpose)
-        return Admission(head, self._definitions.get(webhook), token, secrets)
+        return Admission(head, self._definitions.get(webhook), token, secrets, is_fresh)
 
     async def _verify(self, admission: Admission, request: InboundRequest) -> Answer:
         await self._note_use(admission.token)
@@ -184,19 +218,32 @@ class Receiver:
 
     async def _accept(self, admission: Admission, request: InboundRequest) -> Answer:
         for _ in range(MAX_CHANGES_SEEN):
-            secrets = admission.plain_secrets()
-            answer = await self._handshake(admission, request, b"", secrets, before_proof=True)
+            try:
+                answer = await self._accept_as_it_is(admission, request)
+            except DatabaseUnavailable:
+                raise
+            except RequestError:
+                if admission.is_fresh:
+                    raise
+                answer = None
             if answer is not None:
-                return answer
-            used = await self._prove(admission, request, secrets)
-            answer = await self._judge(admission, request, secrets)
-            if answer is not None:
-                for credential in (admission.token, *used):
-                    await self._note_use(credential)
                 return answer
             admission = await self._authenticate(admission.head)
             admission.check()
         raise TooBusy("The webhook is being changed.")
+
+    async def _accept_as_it_is(self, admission: Admission, request: InboundRequest) -> Answer | None:
+        """Answer a POST; None, and nothing written, where the webhook has changed meanwhile."""
+        secrets = admission.plain_secrets()
+        answer = await self._handshake(admission, request, b"", secrets, before_proof=True)
+        if answer is not None:
+            return answer
+        used = await self._prove(admission, request, secrets)
+        answer = await self._judge(admission, request, secrets)
+        if answer is not None:
+            for credential in (admission.token, *used):
+                await self._note_use(credential)
+        return answer
 
     async def _prove(
         self, admission: Admission, request: InboundRequest, secrets: Secrets

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -24,6 +25,15 @@ BATCHES = 2
 """Batches of a kind that are under way at the same time: one is written while the next one is collected."""
 
 
+HELD_SECONDS = 1.0
+"""For how long a webhook counts as known: so long a sender whose token was taken away could still have a body
+read, which is then not stored."""
+
+MAX_HELD = 20_000
+
+_NOT_HELD: tuple[Found | None, float] = (None, float("-inf"))
+
+
 class Batches(Protocol):
     """A database that takes many visits at once."""
 
@@ -43,18 +53,39 @@ class Batches(Protocol):
 class SharedVisits:
     """For a receiver that an event loop drives."""
 
-    def __init__(self, batches: Batches) -> None:
+    def __init__(self, batches: Batches, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._batches = batches
+        self._clock = clock
+        self._held: dict[str, tuple[Found | None, float]] = {}
         self._find = Together[str, "Found | None"](batches.find, most=MOST_READ, batches=BATCHES)
         self._store = Together[ToStore, "str | None"](batches.store, most=MOST_STORED, batches=BATCHES)
 
     async def find(self, webhook_id: str) -> Found | None:
         """One query for all that ask now."""
-        return await self._find(webhook_id)
+        found = await self._find(webhook_id)
+        if found is None:
+            self._held.pop(webhook_id, None)
+        else:
+            self._hold(webhook_id, found)
+        return found
+
+    def held(self, webhook_id: str) -> Found | None:
+        """A webhook that was found, or had a delivery stored, within the last second."""
+        found, seen_at = self._held.get(webhook_id, _NOT_HELD)
+        return found if self._clock() - seen_at < HELD_SECONDS else None
 
     async def store(self, delivery: Delivery, version: int) -> str | None:
         """One transaction for all that are stored now."""
-        return await self._store((delivery, version))
+        stored_id = await self._store((delivery, version))
+        found, _ = self._held.get(delivery.webhook_id, _NOT_HELD)
+        if stored_id is not None and found is not None and found[0].version == version:
+            self._hold(delivery.webhook_id, found)
+        return stored_id
+
+    def _hold(self, webhook_id: str, found: Found) -> None:
+        if len(self._held) >= MAX_HELD:
+            self._held.clear()
+        self._held[webhook_id] = (found, self._clock())
 
     async def aside(self, work: Callable[[], Result]) -> Result:
         """In a thread."""

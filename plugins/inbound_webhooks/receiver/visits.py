@@ -21,6 +21,13 @@ class Visits(Protocol):
         """A webhook as it is now, its credentials newest first."""
         ...
 
+    def held(self, webhook_id: str) -> tuple[Webhook, Sequence[Credential]] | None:
+        """A webhook as it was a moment ago, where that is known without a visit.
+
+        Enough to go on with what a commit will check, never to say no.
+        """
+        ...
+
     async def store(self, delivery: Delivery, version: int) -> str | None:
         """See :func:`inbound_webhooks.storage.queries.store`; committed when this returns."""
         ...
@@ -40,6 +47,10 @@ class BlockingVisits:
     async def find(self, webhook_id: str) -> tuple[Webhook, Sequence[Credential]] | None:
         """One query."""
         return at_once(lambda connection: queries.find_with_credentials(connection, webhook_id))
+
+    def held(self, webhook_id: str) -> tuple[Webhook, Sequence[Credential]] | None:
+        """Nothing is held."""
+        return None
 
     async def store(self, delivery: Delivery, version: int) -> str | None:
         """One statement."""
