@@ -59,7 +59,7 @@ def count(name: str, by: int = 1) -> None:
     """Count something that happened."""
     for listener in _listeners:
         listener(name, by)
-    if by:
+    if by and are_on():
         _tell(lambda stats: stats.incr(f"{PREFIX}.{name}", by))
 
 

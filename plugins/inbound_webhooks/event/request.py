@@ -53,13 +53,18 @@ class InboundRequest:
     source_ip: str
     received_at: datetime
 
+    @cached_property
+    def _first_values(self) -> dict[str, str]:
+        return {name.lower(): value for name, value in reversed(self.headers)}
+
     def header(self, name: str) -> str:
         """The first value of a header, "" when it is missing."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), "")
+        return self._first_values.get(name.lower(), "")
 
     def combined_header(self, name: str) -> str:
         """Every value of a header with commas between them (RFC 9110, section 5.3)."""
+        if not self.header(name):
+            return ""
         wanted = name.lower()
         return ", ".join(value for key, value in self.headers if key.lower() == wanted)
 

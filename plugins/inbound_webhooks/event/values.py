@@ -66,34 +66,38 @@ def follow(container: Any, path: tuple[Any, ...]) -> Any:
 
     A literal key that contains dots wins over the steps that it could be read as.
     """
-    position = 0
+    position, readings = 0, _readings(path)
     while position < len(path) and not isinstance(container, Nothing):
-        step = path[position]
-        if isinstance(step, str):
-            container, position = _follow_dotted(container, path, position)
+        if isinstance(container, Body) and isinstance(path[position], str):
+            container = container.properties
+        if isinstance(container, (dict, Values)) and readings[position]:
+            for key, stop in readings[position]:
+                if key in container:
+                    container, position = container[key], stop
+                    break
+            else:
+                return Nothing(name=path[position])
         else:
-            container = look_up(container, step if isinstance(step, int) else step[0])
+            step = path[position]
+            container = look_up(container, step[0] if isinstance(step, tuple) else step)
             position += 1
     return container
 
 
-def _follow_dotted(container: Any, path: tuple[Any, ...], start: int) -> tuple[Any, int]:
-    if isinstance(container, Body):
-        container = container.properties
-    if isinstance(container, (dict, Values)):
-        for key, stop in _readings(path, start):
-            if key in container:
-                return container[key], stop
-    return look_up(container, path[start]), start + 1
-
-
 @lru_cache(maxsize=4096)
-def _readings(path: tuple[Any, ...], start: int) -> tuple[tuple[str, int], ...]:
-    """The keys with dots that the names from a place on could be, and where each ends; longest first."""
+def _readings(path: tuple[Any, ...]) -> tuple[tuple[tuple[str, int], ...], ...]:
+    """For each place of a path the keys that the names from there on could be, and where each ends.
+
+    Longest first; nothing where there is an index or a quoted name.
+    """
+    return tuple(_readings_from(path, start) for start in range(len(path)))
+
+
+def _readings_from(path: tuple[Any, ...], start: int) -> tuple[tuple[str, int], ...]:
     end = start
     while end < len(path) and isinstance(path[end], str):
         end += 1
-    return tuple((".".join(path[start:stop]), stop) for stop in range(end, start + 1, -1))
+    return tuple((".".join(path[start:stop]), stop) for stop in range(end, start, -1))
 
 
 def plain(value: Any) -> Any:

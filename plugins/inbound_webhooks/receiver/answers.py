@@ -106,8 +106,10 @@ def accepted(definition: Definition, sources: DataSources, delivery_id: str) -> 
     status = definition.webhook.response_status or 202
     if status in WITHOUT_BODY:
         return Answer(status)
-    default: dict[str, object] = {"status": "accepted", "delivery_id": delivery_id}
-    return _rendered(definition, sources) or json_answer(status, default)
+    return _rendered(definition, sources) or Answer(status, _ACCEPTED % delivery_id.encode())
+
+
+_ACCEPTED = b'{"status": "accepted", "delivery_id": "%s"}'
 
 
 def duplicate(definition: Definition, sources: DataSources, status: int, first_id: str) -> Answer:

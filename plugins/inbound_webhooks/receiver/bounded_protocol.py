@@ -58,14 +58,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._reading_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._reading_head and self._head_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+        if not self._reading_head or self.transport.is_closing():
+            return
+        if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(b"431 Request Header Fields Too Large")
+        elif self._head_began:
+            self._start_head_timer()
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
         self._reading_head = self._head_began = True
-        self._start_head_timer()
 
     def on_headers_complete(self) -> None:
         """The headers are there; what follows is the guard's to time."""

@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +18,7 @@ from airflow.providers_manager import ProvidersManager
 
 from inbound_webhooks import metrics
 from inbound_webhooks.errors import UnknownWebhook
-from inbound_webhooks.event.request import InboundRequest, title_case
+from inbound_webhooks.event.request import MAX_REMEMBERED_CHARS, InboundRequest, title_case
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.health import Health
 from inbound_webhooks.receiver import answers
@@ -128,7 +129,7 @@ async def _inbound(scope: Scope, receive: Receive, source_ip: str) -> InboundReq
     return InboundRequest(
         method=scope["method"],
         query_string=scope["query_string"].decode("ascii"),
-        headers=tuple((_name(name), value.decode("latin-1")) for name, value in scope["headers"]),
+        headers=tuple([(_name(name), value.decode("latin-1")) for name, value in scope["headers"]]),
         body=message["body"],
         source_ip=source_ip,
         received_at=utc_now(),
@@ -136,5 +137,10 @@ async def _inbound(scope: Scope, receive: Receive, source_ip: str) -> InboundReq
 
 
 def _name(name: bytes) -> str:
+    return _remembered_name(name) if len(name) <= MAX_REMEMBERED_CHARS else _remembered_name.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _remembered_name(name: bytes) -> str:
     # As WSGI has them, so that both doors know the same names.
     return title_case(name.decode("latin-1").replace("_", "-"))

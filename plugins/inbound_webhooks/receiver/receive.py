@@ -64,13 +64,12 @@ MAX_USED = 100_000
 """Credentials whose last use is remembered here."""
 
 LONG_BODY_BYTES = 32 * 1024
-"""Above it, or compressed, a body is not looked at on an event loop, where all others would wait."""
+"""Above it a body is not looked at on an event loop, where all others would wait; nor is a compressed one."""
 
 MAX_CHANGES_SEEN = 3
 """How often a request is judged afresh because its webhook changed before the commit."""
 
 Counted = TypeVar("Counted")
-Result = TypeVar("Result")
 
 Secrets = Mapping[str, Sequence[str]]
 """Plain secrets by purpose, the newest first."""
@@ -281,29 +280,33 @@ class Receiver:
         """Answer a proved request; None, and nothing written, where the webhook has changed meanwhile."""
         definition = admission.definition
         try:
-            content = await self._weigh(request, partial(self._inflated, request))
+            content = await self._content(request)
         except ContentRefused as error:
             return await self._commit(admission, request, b"", refuse(definition, request, error))
         if (answer := await self._handshake(admission, request, content, secrets)) is not None:
             return answer
         params = await self._params(definition.webhook.dag_id)
-        decision = await self._weigh(request, partial(decide, definition, request, content, params=params))
+        if len(content) > LONG_BODY_BYTES:
+            look = partial(decide, definition, request, content, params=params)
+            decision = await self.visits.aside(look)
+        else:
+            decision = decide(definition, request, content, params=params)
         return await self._commit(admission, request, content, decision)
 
-    async def _weigh(self, request: InboundRequest, work: Callable[[], Result]) -> Result:
-        """Do what takes its time by the size of the body: at once, or aside where that could be long."""
-        is_long = len(request.body) > LONG_BODY_BYTES or request.header("Content-Encoding")
-        return await self.visits.aside(work) if is_long else work()
+    async def _content(self, request: InboundRequest) -> bytes:
+        """The body after decompression."""
+        if not request.header("Content-Encoding"):
+            return request.body
+        return await self.visits.aside(partial(self._inflated, request))
 
     async def _commit(
         self, admission: Admission, request: InboundRequest, content: bytes, decision: Decision
     ) -> Answer | None:
         if decision.delivery.state == State.ACCEPTED:
-            admit = partial(self._limits.admit_backlog, admission.webhook)
             if self._limits.backlog_is_due(admission.webhook):
-                await self.visits.aside(admit)
+                await self.visits.aside(partial(self._limits.admit_backlog, admission.webhook))
             else:
-                admit()
+                self._limits.admit_backlog(admission.webhook)
         stored_id = await self.inbox.commit(decision.delivery, admission.webhook.version)
         if stored_id is None:
             return None

@@ -21,7 +21,7 @@ MOST_READ = 256
 MOST_STORED = 64
 """Visits in one statement or transaction."""
 
-BATCHES = 2
+BATCHES = 1
 """Batches of a kind that are under way at the same time: one is written while the next one is collected."""
 
 

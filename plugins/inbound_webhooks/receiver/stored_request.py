@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from inbound_webhooks.event import json_text
 from inbound_webhooks.event.request import InboundRequest, is_credential, mask_headers, mask_query
 from inbound_webhooks.storage.encryption import decrypt, encrypt
 from inbound_webhooks.storage.queries import Delivery
@@ -14,12 +15,19 @@ MAX_IP_CHARS = 45
 
 def columns(request: InboundRequest) -> dict[str, Any]:
     """The columns of a delivery that hold its request; credentials stand in one that is encrypted."""
+    query_string = mask_query(request.query_string)
+    secret = [
+        (position, value) for position, (name, value) in enumerate(request.headers) if is_credential(name)
+    ]
+    sealed = None
+    if secret or query_string != request.query_string:
+        sealed = encrypt(json.dumps({"headers": secret, "query": request.query_string}))
     return {
         "received_at": request.received_at,
         "source_ip": request.source_ip[:MAX_IP_CHARS],
-        "query_string": mask_query(request.query_string),
-        "headers": json.dumps(mask_headers(request.headers)),
-        "credentials": _sealed(request),
+        "query_string": query_string,
+        "headers": json_text.dump(mask_headers(request.headers) if secret else request.headers),
+        "credentials": sealed,
         "body": request.body,
     }
 
@@ -44,12 +52,3 @@ def restore(delivery: Delivery) -> InboundRequest:
         source_ip=delivery.source_ip,
         received_at=delivery.received_at,
     )
-
-
-def _sealed(request: InboundRequest) -> str | None:
-    headers = [
-        (position, value) for position, (name, value) in enumerate(request.headers) if is_credential(name)
-    ]
-    if not headers and mask_query(request.query_string) == request.query_string:
-        return None
-    return encrypt(json.dumps({"headers": headers, "query": request.query_string}))
