@@ -5,8 +5,20 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 
-from benchmarks import dispatching, door_times, pages, posts, report, retention, signed_posts, until_run
+from benchmarks import (
+    dispatching,
+    door_times,
+    gateway,
+    pages,
+    posts,
+    report,
+    retention,
+    signed_posts,
+    until_run,
+)
 from benchmarks.figures import Row
 from benchmarks.scale import FULL, QUICK, SHORT, Scale
 from benchmarks.site import Site, built
@@ -17,45 +29,51 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--short", action="store_true", help="half of the rounds, a fifth of the deliveries")
     parser.add_argument("--quick", action="store_true", help="one short round of each; writes no README")
+    parser.add_argument(
+        "--only", default="", metavar="WORD", help="parts with this in their name; writes no README"
+    )
     arguments = parser.parse_args()
     # What was started is ended on the way out, so the way out must be taken.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with built() as site:
-        rows, notes = _measure(site, QUICK if arguments.quick else SHORT if arguments.short else FULL)
+        scale = QUICK if arguments.quick else SHORT if arguments.short else FULL
+        rows, notes = _measure(site, scale, arguments.only)
         postgres = site.server_version()
     command = " ".join(["python -m benchmarks", *sys.argv[1:]])
     figures = report.text(rows, notes, postgres=postgres, command=command)
     print(figures)
-    if not arguments.quick:
+    if not (arguments.quick or arguments.only):
         report.write(figures)
     return 1 if any("**not equal**" in note for note in notes) else 0
 
 
-def _measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
-    _say("POSTs, dispatcher off")
-    rows, notes = posts.measure(site, scale, dispatcher=False)
-    _say("POSTs, dispatcher on")
-    with_dispatcher, more_notes = posts.measure(site, scale, dispatcher=True)
-    _say("dispatching")
-    dispatched, dispatch_notes = dispatching.measure(site, scale)
-    _say("from the 202 to the run")
-    waits = until_run.measure(site, scale)
-    _say("GitHub's pushes")
-    signed, signed_notes = signed_posts.measure(site, scale)
-    _say("what the door turns away")
-    turned_away = door_times.measure(site, scale)
-    _say("retention")
-    retained, retention_notes = retention.measure(site, scale)
-    _say("pages")
-    seen = pages.measure(site, scale)
-    client = posts.client_limit(site.webhook(0), scale)
-    return [*rows, *with_dispatcher, *dispatched, *waits, *signed, *turned_away, *retained, *seen, client], [
-        *notes,
-        *more_notes,
-        *dispatch_notes,
-        *signed_notes,
-        *retention_notes,
-    ]
+Measured = tuple[list[Row], list[str]]
+
+PARTS: dict[str, Callable[[Site, Scale], Measured]] = {
+    "POSTs, dispatcher off": partial(posts.measure, dispatcher=False),
+    "POSTs, dispatcher on": partial(posts.measure, dispatcher=True),
+    "dispatching": dispatching.measure,
+    "from the 202 to the run": lambda site, scale: (until_run.measure(site, scale), []),
+    "GitHub's pushes": signed_posts.measure,
+    "what the door turns away": lambda site, scale: (door_times.measure(site, scale), []),
+    "gateway": gateway.measure,
+    "gateway, size and memory": gateway.measure_size,
+    "retention": retention.measure,
+    "pages": lambda site, scale: (pages.measure(site, scale), []),
+    "client": lambda site, scale: ([posts.client_limit(site.webhook(0), scale)], []),
+}
+
+
+def _measure(site: Site, scale: Scale, only: str) -> Measured:
+    rows: list[Row] = []
+    notes: list[str] = []
+    for name, measure in PARTS.items():
+        if only in name:
+            _say(name)
+            more_rows, more_notes = measure(site, scale)
+            rows += more_rows
+            notes += more_notes
+    return rows, notes
 
 
 def _say(what: str) -> None:

@@ -11,6 +11,7 @@ from benchmarks.scale import Scale
 from benchmarks.site import Site, running
 
 GOAL_SECONDS = 0.5
+DATABASE_WITH_MANY = "gateway_many"
 BUSY = "0000000002"
 """The webhook that has a third of all deliveries; every second one is of a DAG that Airflow knows."""
 
@@ -55,7 +56,7 @@ FROM (SELECT n, now() - n * interval '86400 seconds' / %(deliveries)s AS at
 def measure(site: Site, scale: Scale) -> list[Row]:
     """The row: the median of each page, and the slowest answer of all."""
     airflow = site.airflow("pages", dispatcher=False)
-    _fill(site, scale)
+    fill(site, scale, "pages")
     with running(airflow):
         token = airflow.token()
         connection = http.client.HTTPConnection("127.0.0.1", airflow.port, timeout=60)
@@ -79,8 +80,9 @@ def measure(site: Site, scale: Scale) -> list[Row]:
     ]
 
 
-def _fill(site: Site, scale: Scale) -> None:
-    connection = site.cluster.connect("pages")
+def fill(site: Site, scale: Scale, database: str = DATABASE_WITH_MANY) -> None:
+    """Put the webhooks and deliveries into a database."""
+    connection = site.cluster.connect(database)
     try:
         connection.autocommit = True
         cursor = connection.cursor()

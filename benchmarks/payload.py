@@ -56,7 +56,12 @@ def push() -> bytes:
 
 def push_headers() -> dict[str, str]:
     """GitHub's own, signed; the delivery's id is another one in each request."""
-    signature = hmac.new(PUSH_SECRET.encode(), push(), hashlib.sha256).hexdigest()
+    return github_headers(push())
+
+
+def github_headers(body: bytes) -> dict[str, str]:
+    """The headers of GitHub's push event with this body."""
+    signature = hmac.new(PUSH_SECRET.encode(), body, hashlib.sha256).hexdigest()
     return {
         "X-GitHub-Delivery": VARYING.decode(),
         "X-GitHub-Event": "push",

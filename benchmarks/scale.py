@@ -29,6 +29,10 @@ class Scale:
     stored: int
     """Deliveries in the database while pages are looked at."""
     page_views: int
+    steady_seconds: float
+    """How long requests come at a steady rate."""
+    memory_requests: int
+    """Requests after which the memory of a gateway is looked at."""
 
 
 FULL = Scale(
@@ -46,6 +50,8 @@ FULL = Scale(
     webhooks=10_000,
     stored=1_000_000,
     page_views=20,
+    steady_seconds=20,
+    memory_requests=1_000_000,
 )
 SHORT = replace(
     FULL,
@@ -57,6 +63,7 @@ SHORT = replace(
     paced_posts=200,
     wrong_posts=300,
     retained=100_000,
+    memory_requests=200_000,
 )
 QUICK = Scale(
     rounds=1,
@@ -73,4 +80,6 @@ QUICK = Scale(
     webhooks=1_000,
     stored=20_000,
     page_views=3,
+    steady_seconds=3,
+    memory_requests=5_000,
 )

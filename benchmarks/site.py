@@ -40,6 +40,8 @@ class Site:
     webhook_path: str
     unsigned_path: str
     signed_path: str
+    event_path: str
+    """The 1 KB event, to a webhook with GitHub's preset."""
 
     def airflow(self, name: str, *, dispatcher: bool) -> AirflowProcesses:
         """An Airflow on a fresh copy of the database; not started."""
@@ -59,6 +61,10 @@ class Site:
     def trigger(airflow: AirflowProcesses) -> Target:
         """The request that Airflow's own API takes for the same run."""
         return post(airflow.port, f"/api/v2/dags/{DAG_ID}/dagRuns", trigger(), bearer=airflow.token())
+
+    def url(self, database: str) -> str:
+        """The address of a database, as Airflow has it."""
+        return self.cluster.url(database)
 
     def count(self, database: str, query: str) -> int:
         """The number that a query gives."""
@@ -101,6 +107,7 @@ def built() -> Iterator[Site]:
             webhook_path=_create_webhook(airflow, "bench", MAPPING),
             unsigned_path=_create_webhook(airflow, "push", PUSH_MAPPING),
             signed_path=_create_webhook(airflow, "github push", PUSH_MAPPING, *github),
+            event_path=_create_webhook(airflow, "github event", MAPPING, *github[:4]),
         )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING, Any
+import threading
+from collections.abc import Awaitable, Coroutine
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.receiver.asgi_door import AsgiDoor, Reply
 
@@ -13,32 +14,45 @@ if TYPE_CHECKING:
     from inbound_webhooks.receiver.shared_visits import SharedVisits
 
 
+Result = TypeVar("Result")
+
+
 class GatewayDoor(AsgiDoor):
     """Sends requests to it, with the paths that they have at the blueprint."""
 
+    taken_with_the_head = 1
+
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._thread.start()
+        self._making = asyncio.Lock()
         self._made_for: Receiver | None = None
         self._visits: SharedVisits | None = None
 
     def request(self, method: str, path: str, **more: Any) -> Reply:
-        return self._loop.run_until_complete(self.send(method, path, **more))
+        return self._run(self.send(method, path, **more))
 
     def together(self, *requests: Awaitable[Reply]) -> list[Reply]:
         async def all_of_them() -> list[Reply]:
             return await asyncio.gather(*requests)
 
-        return self._loop.run_until_complete(all_of_them())
+        return self._run(all_of_them())
 
     async def send(self, method: str, path: str, **more: Any) -> Reply:
-        await self._make()
+        async with self._making:
+            await self._make()
         return await super().send(method, path.removeprefix("/pluginsv2"), **more)
 
     def close(self) -> None:
         if self._visits is not None:
-            self._loop.run_until_complete(self._visits.close())
-        self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._run(self._visits.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
         self._loop.close()
+
+    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _make(self) -> None:
         """Make it with the settings of now, as the process's own receiver is."""

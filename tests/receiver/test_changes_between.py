@@ -145,7 +145,8 @@ def test_what_was_right_a_moment_ago_opens_nothing_after_a_change(
 def test_after_a_change_not_a_byte_is_read_of_what_was_right_a_moment_ago(asgi, sqlite_orders, change):
     assert asgi.post(sqlite_orders.path, ORDER).status == 202
     change(sqlite_orders)
-    assert asgi.post(sqlite_orders.path, ORDER).chunks_read == 0
+    reply = asgi.request("POST", sqlite_orders.path, headers=JSON, chunks=[b"{", b"}"])
+    assert reply.chunks_read <= asgi.taken_with_the_head
 
 
 def test_a_request_is_judged_by_the_new_mapping_if_it_changed_in_between(orders):

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.receiver.asgi_door import JSON
+from tests.receiver.asgi_door import JSON, AsgiDoor
 from tests.webhooks_builder import PREFIX, Hook, change_webhook, rows, states, store_delivery, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -189,7 +189,8 @@ def cost_of(asgi, path: str) -> tuple[int, list[str], int]:
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 8])
-def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparisons(asgi, database, tokens):
+def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparisons(database, tokens):
+    asgi = AsgiDoor()  # calls are counted in this thread and in those that it starts
     from inbound_webhooks import definitions
 
     hook = signed_hook(preset="stripe")
@@ -204,7 +205,8 @@ def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparis
 
 
 @pytest.mark.parametrize("wrong_from", [0, 32, 63])
-def test_how_much_of_a_token_is_right_makes_no_difference(asgi, sqlite_database, wrong_from):
+def test_how_much_of_a_token_is_right_makes_no_difference(sqlite_database, wrong_from):
+    asgi = AsgiDoor()  # calls are counted in this thread and in those that it starts
     hook = store_webhook()
     cost_of(asgi, STRANGER)
     other = "0" if hook.token[wrong_from] != "0" else "1"
@@ -212,7 +214,8 @@ def test_how_much_of_a_token_is_right_makes_no_difference(asgi, sqlite_database,
     assert cost_of(asgi, f"{PREFIX}/{hook.id}/{nearly}") == cost_of(asgi, STRANGER)
 
 
-def test_every_secret_is_compared_whichever_fits(asgi, sqlite_database):
+def test_every_secret_is_compared_whichever_fits(sqlite_database):
+    asgi = AsgiDoor()  # calls are counted in this thread and in those that it starts
     from inbound_webhooks import definitions
     from inbound_webhooks.sender_settings import NewSecret
 

@@ -53,7 +53,8 @@ def break_mapping() -> None:
     from inbound_webhooks.storage import tables
 
     with settings.engine.begin() as connection:
-        connection.execute(tables.webhook.update().values(mapping="no JSON"))
+        changed = tables.webhook.c.version + 1
+        connection.execute(tables.webhook.update().values(mapping="no JSON", version=changed))
 
 
 def test_no_token_is_in_any_log_record(asgi, orders, caplog, capfd):

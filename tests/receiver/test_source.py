@@ -120,8 +120,11 @@ def test_an_address_that_is_not_allowed_is_noted_and_has_nothing_read(asgi, sqli
 
 
 def test_a_wrong_setting_puts_requests_off_and_says_so_without_a_fault_of_the_senders(
-    asgi, sqlite_database, configure, caplog
+    sqlite_database, configure, caplog
 ):
+    from tests.receiver.asgi_door import AsgiDoor
+
+    asgi = AsgiDoor()
     configure(trusted_proxies="nonsense")
     with caplog.at_level(logging.ERROR, logger="inbound_webhooks"):
         assert asgi.post(store_webhook().path, ORDER).status == 503

@@ -17,6 +17,9 @@ from inbound_webhooks.settings import Settings
 GRACEFUL_SECONDS = 30
 """How long requests that are under way may take once the gateway is told to stop."""
 
+START_SECONDS = 120
+"""How long a worker may be silent before it is started again; it imports Airflow first."""
+
 BACKLOG = 2048
 """Connections that the operating system keeps until they are taken."""
 
@@ -46,6 +49,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, metrics: tu
             backlog=BACKLOG,
             timeout_keep_alive=settings.keep_alive_seconds,  # type: ignore[arg-type]
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
+            timeout_worker_healthcheck=START_SECONDS,
         )
 
 

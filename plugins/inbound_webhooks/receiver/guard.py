@@ -116,7 +116,7 @@ class WebhookGuard:
             async with await self._slot(receiver):
                 admission = await receiver.visits.drive(receiver.admit(head))
             if head.method == "POST":
-                await self._read_body(receive, receiver, head, kept)
+                admission = await self._read_body(receive, receiver, admission, kept)
                 _check_upgrade(scope, kept)
             async with await self._slot(receiver):
                 ADMITTED.set((receiver, admission))
@@ -132,23 +132,32 @@ class WebhookGuard:
         finally:
             self._buffered_bytes -= kept.size
 
-    async def _read_body(self, receive: Receive, receiver: Receiver, head: RequestHead, kept: _Kept) -> None:
+    async def _read_body(
+        self, receive: Receive, receiver: Receiver, admission: Admission, kept: _Kept
+    ) -> Admission:
         """Read the whole body under its limits.
+
+        What comes after the first part is read once the database says that the webhook is as it was.
 
         :raises RequestError: it is too large, too slow, cut short, or there is no memory for it now
         """
-        settings = receiver.settings
+        settings, head = receiver.settings, admission.head
         first = _FirstStep(receive())
-        if not (first.is_done and self._keep(first.message, settings, kept)):
+        is_whole = first.is_done and self._keep(first.message, settings, kept)
+        if not is_whole:
+            if not admission.is_fresh:
+                admission = await receiver.visits.drive(receiver.confirm(head))
             try:
                 with anyio.fail_after(settings.body_timeout_seconds):
-                    is_last = not first.is_done and self._keep(await first, settings, kept)
-                    while not is_last:
-                        is_last = self._keep(await receive(), settings, kept)
+                    if not first.is_done:
+                        is_whole = self._keep(await first, settings, kept)
+                    while not is_whole:
+                        is_whole = self._keep(await receive(), settings, kept)
             except TimeoutError:
                 raise BodyTimeout from None
         if head.declared_length is not None and kept.size != head.declared_length:
             raise BodyIncomplete
+        return admission
 
     def _keep(self, message: Message, settings: Settings, kept: _Kept) -> bool:
         """Take a part of the body; return whether it was the last one."""

@@ -176,8 +176,11 @@ class Receiver:
 
         A handshake answers without a commit, so it needs the webhook as it is.
         """
-        found = self.visits.held(head.webhook_id) if head.method == "POST" else None
+        if head.method != "POST":
+            return None
+        found = self.visits.held(head.webhook_id)
         if found is None or found[0].handshake is not None:
+            matching_token((), head.token)  # nobody hears from the time it takes which ids there are
             return None
         try:
             admission = self._admission(head, *found, is_fresh=False)

@@ -28,30 +28,38 @@ class Together(Generic[Item, Result]):
         self._most = most
         self._batches = batches
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
+        self._under_way = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Item) -> Result:
         """The outcome of one item, once its batch is done."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if len(self._tasks) < self._batches:
+        if self._under_way < self._batches:
             # It begins in the loop's next round: whoever asks in this one is in the same batch.
+            self._under_way += 1
             task = asyncio.ensure_future(self._work_off())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await future
 
     async def _work_off(self) -> None:
-        while self._waiting:
-            size = min(self._most, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(size)]
-            try:
-                outcomes = await self._work([item for item, _ in batch])
-            except BaseException as error:
-                outcomes = [error] * size
-                if not isinstance(error, Exception):
-                    _settle(batch, outcomes)
-                    raise
+        try:
+            while self._waiting:
+                size = min(self._most, len(self._waiting))
+                await self._work_on([self._waiting.popleft() for _ in range(size)])
+        finally:
+            # Not when the task is over: between its last look and that somebody might ask and not be seen.
+            self._under_way -= 1
+
+    async def _work_on(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            outcomes = await self._work([item for item, _ in batch])
+        except BaseException as error:
+            _settle(batch, [error] * len(batch))
+            if not isinstance(error, Exception):
+                raise
+        else:
             _settle(batch, outcomes)
 
 

@@ -1,0 +1,104 @@
+"""Work that is done for many at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from inbound_webhooks.receiver.together import Together
+
+
+def doubling(sizes: list[int], seconds: float = 0.0):
+    async def work(items):
+        sizes.append(len(items))
+        await asyncio.sleep(seconds)
+        return [item * 2 for item in items]
+
+    return work
+
+
+def test_who_asks_at_the_same_time_is_in_one_batch():
+    sizes: list[int] = []
+
+    async def ask():
+        together = Together(doubling(sizes), most=100, batches=1)
+        return await asyncio.gather(*(together(number) for number in range(5)))
+
+    assert (asyncio.run(ask()), sizes) == ([0, 2, 4, 6, 8], [5])
+
+
+def test_a_batch_has_its_bound():
+    sizes: list[int] = []
+
+    async def ask():
+        together = Together(doubling(sizes), most=2, batches=1)
+        await asyncio.gather(*(together(number) for number in range(5)))
+
+    asyncio.run(ask())
+    assert sizes == [2, 2, 1]
+
+
+def test_who_asks_meanwhile_is_in_the_next_batch():
+    sizes: list[int] = []
+
+    async def ask():
+        together = Together(doubling(sizes, 0.05), most=100, batches=1)
+        first = asyncio.ensure_future(together(1))
+        await asyncio.sleep(0.01)
+        await asyncio.gather(first, *(together(number) for number in range(3)))
+
+    asyncio.run(ask())
+    assert sizes == [1, 3]
+
+
+def test_whoever_asks_in_the_moment_a_batch_ends_is_not_forgotten():
+    """The answer of the one is the question of the next, in the same round of the loop."""
+
+    async def ask():
+        together = Together(doubling([]), most=100, batches=1)
+        for number in range(100):
+            assert await asyncio.wait_for(together(number), 5) == number * 2
+
+    asyncio.run(ask())
+
+
+def test_one_that_fails_is_nobody_elses_trouble():
+    async def work(items):
+        return [ValueError() if item == 1 else item for item in items]
+
+    async def ask():
+        together = Together(work, most=100, batches=1)
+        return await asyncio.gather(*(together(number) for number in range(3)), return_exceptions=True)
+
+    zero, one, two = asyncio.run(ask())
+    assert (zero, type(one), two) == (0, ValueError, 2)
+
+
+def test_everyone_of_a_batch_that_fails_hears_of_it_and_the_next_one_is_done():
+    failures = iter([True, False])
+
+    async def work(items):
+        if next(failures):
+            raise ConnectionError
+        return items
+
+    async def ask():
+        together = Together(work, most=100, batches=1)
+        failed = await asyncio.gather(together(1), together(2), return_exceptions=True)
+        return [type(error) for error in failed], await together(3)
+
+    assert asyncio.run(ask()) == ([ConnectionError, ConnectionError], 3)
+
+
+def test_who_does_not_wait_any_more_holds_nobody_up():
+    async def ask():
+        together = Together(doubling([], 0.05), most=100, batches=1)
+        gone, stays = asyncio.ensure_future(together(1)), asyncio.ensure_future(together(2))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        return await stays
+
+    assert asyncio.run(ask()) == 4
