@@ -6,7 +6,17 @@ import argparse
 import signal
 import sys
 
-from benchmarks import dispatching, door_times, pages, posts, report, retention, signed_posts, until_run
+from benchmarks import (
+    dispatchers,
+    dispatching,
+    door_times,
+    pages,
+    posts,
+    report,
+    retention,
+    signed_posts,
+    until_run,
+)
 from benchmarks.figures import Row
 from benchmarks.scale import FULL, QUICK, SHORT, Scale
 from benchmarks.site import Site, built
@@ -38,6 +48,8 @@ def _measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     with_dispatcher, more_notes = posts.measure(site, scale, dispatcher=True)
     _say("dispatching")
     dispatched, dispatch_notes = dispatching.measure(site, scale)
+    _say("one dispatcher and two")
+    shared, shared_notes = dispatchers.measure(site, scale)
     _say("from the 202 to the run")
     waits = until_run.measure(site, scale)
     _say("GitHub's pushes")
@@ -49,13 +61,20 @@ def _measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     _say("pages")
     seen = pages.measure(site, scale)
     client = posts.client_limit(site.webhook(0), scale)
-    return [*rows, *with_dispatcher, *dispatched, *waits, *signed, *turned_away, *retained, *seen, client], [
-        *notes,
-        *more_notes,
-        *dispatch_notes,
-        *signed_notes,
-        *retention_notes,
+    measured = [
+        rows,
+        with_dispatcher,
+        dispatched,
+        shared,
+        waits,
+        signed,
+        turned_away,
+        retained,
+        seen,
+        [client],
     ]
+    counted = [notes, more_notes, dispatch_notes, shared_notes, signed_notes, retention_notes]
+    return [row for found in measured for row in found], [note for found in counted for note in found]
 
 
 def _say(what: str) -> None:

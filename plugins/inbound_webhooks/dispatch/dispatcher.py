@@ -21,6 +21,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import claims, queries
+from inbound_webhooks.storage.batch_session import BatchSession
 from inbound_webhooks.storage.claims import Claimed, Waiting
 from inbound_webhooks.storage.dags import DagState
 from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
@@ -116,7 +117,7 @@ class Dispatcher:
             return self._batch(turn, now, self._make_apart)
 
     def _batch(self, turn: list[Waiting], now: datetime, make: Callable[..., list[Claimed]]) -> int:
-        with session_transaction() as session:
+        with session_transaction(BatchSession) as session:
             connection = session.connection()
             begin_writing(connection)
             batch = claim(connection, turn, now, self._batch_size)
