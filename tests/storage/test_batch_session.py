@@ -98,9 +98,8 @@ def test_each_run_of_a_batch_has_the_version_of_its_own_dag_and_costs_three_stat
         pairs = select(DagRun.dag_id, DagVersion.dag_id).join(
             DagVersion, DagVersion.id == DagRun.created_dag_version_id
         )
-        assert sorted(map(tuple, session.execute(pairs))) == sorted(
-            [(dag_id, dag_id) for dag_id in dag_ids] * 10
-        )
+        found = sorted(map(tuple, session.execute(pairs)))
+    assert found == sorted([(dag_id, dag_id) for dag_id in dag_ids] * 10)
     of_runs = [statement for statement in sent if "dag_run" in statement or "task_instance" in statement]
     assert len(of_runs) <= 3 * 20 + 3
     assert len(sent) < 5 * 20

@@ -41,4 +41,4 @@ def _key(statement: Any) -> Any:
     """What two queries have in common that ask the same; None for what is no query or cannot be told."""
     # SQLAlchemy's own recipe for caching takes it ("dogpile caching" among its examples).
     key = statement._generate_cache_key() if isinstance(statement, Select) else None
-    return key and (key.key, tuple(bound.effective_value for bound in key.bindparams))
+    return key and (key.key, *(bound.effective_value for bound in key.bindparams))
