@@ -50,9 +50,9 @@ clean: ## Remove the environment, the local Airflow and all caches
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf plugins/*.egg-info
 
-# The servers and the browser that tests run on.
+# The servers, the browser and the checks of docker/ that tests run.
 system:
-	@sh dev/install_system.sh postgresql redis-server chromium
+	@sh dev/install_system.sh postgresql redis-server chromium nginx-light docker-compose
 
 $(STAMP): constraints.txt setup.cfg pyproject.toml
 	@sh dev/install.sh $(VENV)

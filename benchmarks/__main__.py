@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 
 from benchmarks import (
+    dispatchers,
     dispatching,
     door_times,
     gateway,
@@ -53,6 +54,7 @@ PARTS: dict[str, Callable[[Site, Scale], Measured]] = {
     "POSTs, dispatcher off": partial(posts.measure, dispatcher=False),
     "POSTs, dispatcher on": partial(posts.measure, dispatcher=True),
     "dispatching": dispatching.measure,
+    "one dispatcher and two": dispatchers.measure,
     "from the 202 to the run": lambda site, scale: (until_run.measure(site, scale), []),
     "GitHub's pushes": signed_posts.measure,
     "what the door turns away": lambda site, scale: (door_times.measure(site, scale), []),

@@ -40,7 +40,7 @@ def main(rounds: int, number: int) -> None:
 
 def _dispatched(dispatcher: Dispatcher, number: int) -> float:
     """Put a backlog into the table, and the seconds until it is gone."""
-    _fill(number)
+    fill(number)
     started = time.perf_counter()
     done = 0
     while handled := dispatcher.dispatch_due():
@@ -62,7 +62,7 @@ def _triggered(number: int) -> float:
     return time.perf_counter() - started
 
 
-def _fill(number: int) -> None:
+def fill(number: int) -> None:
     """Accept so many events as the door does, with one commit for all of them."""
     from inbound_webhooks import definitions
     from inbound_webhooks.event.request import InboundRequest

@@ -19,6 +19,9 @@ class Scale:
     dispatch_rounds: int
     backlog: int
     """Deliveries, and bare calls, in a round of dispatching."""
+    dispatcher_rounds: int
+    dispatched: int
+    """Deliveries in a round of one dispatcher, or of two."""
     paced_posts: int
     paced_posts_a_second: int
     wrong_posts: int
@@ -43,6 +46,8 @@ FULL = Scale(
     connections=(4, 16),
     dispatch_rounds=3,
     backlog=2000,
+    dispatcher_rounds=5,
+    dispatched=1000,
     paced_posts=600,
     paced_posts_a_second=20,
     wrong_posts=500,
@@ -60,6 +65,8 @@ SHORT = replace(
     drained_rounds=2,
     drained_round_seconds=1.5,
     dispatch_rounds=1,
+    dispatcher_rounds=3,
+    dispatched=600,
     paced_posts=200,
     wrong_posts=300,
     retained=100_000,
@@ -73,6 +80,8 @@ QUICK = Scale(
     connections=(4,),
     dispatch_rounds=1,
     backlog=200,
+    dispatcher_rounds=1,
+    dispatched=200,
     paced_posts=40,
     paced_posts_a_second=20,
     wrong_posts=100,

@@ -11,6 +11,8 @@ present() {
         done
         return 1
         ;;
+    nginx-light) command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] ;;
+    docker-compose) command -v docker-compose >/dev/null 2>&1 || docker compose version >/dev/null 2>&1 ;;
     *-venv) return 1 ;; # only asked for after the module was not found
     *) command -v "$1" >/dev/null 2>&1 ;;
     esac

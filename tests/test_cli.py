@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -417,6 +418,25 @@ def test_a_dispatcher_with_a_wrong_setting_ends_with_2_and_one_line(webhooks, mo
     done = webhooks("dispatcher")
     assert (done.status, one_line(done.err)) == (2, True)
     assert "dispatcher_batch_size" in done.err
+
+
+@pytest.mark.parametrize(
+    ("host", "seconds_ago", "status"), [("here", 5, 0), ("here", 65, 1), ("elsewhere", 5, 1), (None, 5, 1)]
+)
+def test_a_check_of_the_dispatcher_succeeds_while_one_of_this_host_is_at_work(
+    webhooks, database, host, seconds_ago, status
+):
+    from inbound_webhooks.dispatch import presence
+    from inbound_webhooks.storage import dispatchers
+    from inbound_webhooks.storage.database import transaction
+
+    if host is not None:
+        name, seen_at = {"here": presence.host()}.get(host, host), now() - timedelta(seconds=seconds_ago)
+        row = dispatchers.DispatcherRow(id="a" * 32, host=name, pid=7, started_at=seen_at)
+        with transaction() as connection:
+            dispatchers.note_dispatcher(connection, row, seen_at)
+    done = webhooks("dispatcher", "--check")
+    assert (done.status, one_line(done.out or done.err)) == (status, True)
 
 
 def wait_until(happened) -> None:

@@ -111,6 +111,11 @@ ARG_NOTIFY_FAILURE = Arg(
     ("--notify-failure",), metavar="A@B,…", help="Addresses that get mails of runs that fail or cannot start"
 )
 ARG_DISABLED = Arg(("--disabled",), action="store_true", help="Create it disabled")
+ARG_CHECK = Arg(
+    ("--check",),
+    action="store_true",
+    help="Run none: tell whether one of this host was at work within a minute, and end with 1 where none was",
+)
 ARG_YES = Arg(("--yes",), action="store_true", help="Do not ask")
 ARG_STATE = Arg(("--state",), metavar="STATE", help="Only deliveries in this state")
 ARG_LIMIT = Arg(("--limit",), metavar="N", type=int, default=25, help="How many, newest first (default: 25)")
@@ -165,7 +170,7 @@ COMMANDS = (
         ARG_NAME, ARG_DATA, ARG_HEADER, ARG_QUERY, ARG_METHOD, ARG_OUTPUT,
     ),
     _action("rotate-fernet-key", "Encrypt tokens and secrets again with the newest [core] fernet_key"),
-    _action("dispatcher", "Turn deliveries into DAG runs until it is stopped"),
+    _action("dispatcher", "Turn deliveries into DAG runs until it is stopped", ARG_CHECK),
     _action(
         "gateway",
         "Serve the webhooks' URLs and nothing else until it is stopped",

@@ -181,6 +181,31 @@ def rotate_fernet_key_command(args: Namespace) -> None:
 
 
 def dispatcher_command(args: Namespace) -> None:
+    """Run a dispatcher, or look after the one that runs."""
+    if args.check:
+        _check_dispatcher(args)
+    else:
+        _run_dispatcher()
+
+
+@handler
+def _check_dispatcher(args: Namespace) -> None:
+    from datetime import datetime, timedelta, timezone
+
+    from inbound_webhooks.dispatch.presence import host
+    from inbound_webhooks.health import SILENT_SECONDS
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.dispatchers import dispatchers_seen
+
+    with transaction() as connection:
+        seen_at = dispatchers_seen(connection, host=host())
+    since = datetime.now(timezone.utc) - timedelta(seconds=SILENT_SECONDS)
+    if seen_at is None or seen_at < since:
+        exit_with(FAILED, f"No dispatcher of {host()} was at work within the last {SILENT_SECONDS} seconds.")
+    print(f"A dispatcher of {host()} was at work at {seen_at.isoformat()}.")
+
+
+def _run_dispatcher() -> None:
     """Dispatch, follow and tell until SIGINT or SIGTERM, and finish the batch at hand."""
     from airflow.providers_manager import ProvidersManager
 

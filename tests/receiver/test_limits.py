@@ -218,9 +218,10 @@ def test_a_webhooks_backlog_is_counted_again_every_second_and_when_its_limit_cha
     clock, hook = Clock(), stored_webhook(max_backlog=2)
     limits = limits_of(clock)
     assert [has_room(limits, hook) for _ in range(3)] == [True, True, False]
-    assert has_room(limits, replace(hook, max_backlog=1))
     clock.seconds += 1
     assert [has_room(limits, hook) for _ in range(3)] == [True, True, False]
+    raised = replace(hook, max_backlog=3)
+    assert [has_room(limits, raised) for _ in range(4)] == [True, True, True, False]
 
 
 def has_room(limits, webhook) -> bool:

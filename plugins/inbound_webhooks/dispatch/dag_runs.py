@@ -30,6 +30,9 @@ DAG_RECHECK_SECONDS = 0.5
 MAX_REASON_CHARS = 1_000
 MAX_FAILED_TASKS = 50
 
+RUN_PREFIX = "webhook__"
+"""What stands before the delivery's id in the id of its run."""
+
 RunKey = tuple[str, str]
 """DAG id and run id."""
 
@@ -63,8 +66,10 @@ class DagRuns:
         """What Airflow knows of these DAGs right now."""
         return dag_states(session.connection(), dag_ids)
 
-    def create(self, session: Session, delivery: Claimed, state: DagState | None, run_after: datetime) -> str:
-        """Make the run of a delivery in the caller's transaction, and return its id.
+    def create(
+        self, session: Session, delivery: Claimed, state: DagState | None, run_after: datetime
+    ) -> None:
+        """Make the run of a delivery in the caller's transaction.
 
         The id follows from the delivery, so a second run of the same delivery cannot exist.
         ``trigger_dag`` is not used: it closes and commits the thread's scoped session.
@@ -72,11 +77,10 @@ class DagRuns:
         :raises DispatchError: the DAG cannot take the run, now or ever
         :raises Exception: anything else; the transaction, or the savepoint around this, has to be rolled back
         """
-        run_id = run_id_of(delivery)
         dag = self._runnable(session, delivery.dag_id, state)
         try:
             dag.create_dagrun(
-                run_id=run_id,
+                run_id=run_id_of(delivery),
                 run_after=run_after,
                 conf=json.loads(delivery.conf or "{}"),
                 run_type=DagRunType.MANUAL,
@@ -92,7 +96,6 @@ class DagRuns:
         except AirflowException as error:
             # Its versions went away since we looked; the next parsing of its file brings them back.
             raise DagUnavailable(f"The DAG cannot take a run now: {_short(error)}") from None
-        return run_id
 
     def exists(self, session: Session, delivery: Claimed) -> bool:
         """Whether there is a run with the delivery's run id already."""
@@ -129,7 +132,9 @@ class DagRuns:
     def note(self, session: Session, deliveries: Sequence[Claimed], at: datetime) -> None:
         """Write a note on the runs of deliveries that were just made: which webhook, which delivery."""
         run_ids = {run_id_of(delivery): delivery for delivery in deliveries}
-        keys = session.execute(select(DagRun.id, DagRun.run_id).where(DagRun.run_id.in_(run_ids)))
+        # Airflow's index begins with the DAG's id.
+        of_dags = DagRun.dag_id.in_({delivery.dag_id for delivery in deliveries})
+        keys = session.execute(select(DagRun.id, DagRun.run_id).where(of_dags, DagRun.run_id.in_(run_ids)))
         rows = [
             {
                 "dag_run_id": key,
@@ -156,7 +161,7 @@ class DagRuns:
 
 def run_id_of(delivery: Claimed) -> str:
     """The id of the run that a delivery becomes."""
-    return f"webhook__{delivery.id}"
+    return RUN_PREFIX + delivery.id
 
 
 def _short(error: Exception) -> str:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from inbound_webhooks import metrics
 from inbound_webhooks.dispatch.clock import utc_now
-from inbound_webhooks.dispatch.dag_runs import DagRuns, run_id_of
+from inbound_webhooks.dispatch.dag_runs import RUN_PREFIX, DagRuns
 from inbound_webhooks.dispatch.loop import log_fault
 from inbound_webhooks.dispatch.presence import HEARTBEAT_SECONDS, Presence
 from inbound_webhooks.dispatch.turns import Turns, claim
@@ -21,6 +21,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import claims, queries
+from inbound_webhooks.storage.batch_session import BatchSession
 from inbound_webhooks.storage.claims import Claimed, Waiting
 from inbound_webhooks.storage.dags import DagState
 from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
@@ -116,7 +117,7 @@ class Dispatcher:
             return self._batch(turn, now, self._make_apart)
 
     def _batch(self, turn: list[Waiting], now: datetime, make: Callable[..., list[Claimed]]) -> int:
-        with session_transaction() as session:
+        with session_transaction(BatchSession) as session:
             connection = session.connection()
             begin_writing(connection)
             batch = claim(connection, turn, now, self._batch_size)
@@ -133,14 +134,10 @@ class Dispatcher:
     def _make_together(
         self, session: Session, batch: list[Claimed], states: dict[str, DagState]
     ) -> list[Claimed]:
-        run_ids: dict[str, str] = {}
-        now = self._now()
         for delivery in batch:
-            run_ids[delivery.id] = self._dag_runs.create(session, delivery, states.get(delivery.dag_id), now)
-            now = self._now()
-        self._dag_runs.note(session, batch, now)
-        attempts = {delivery.id: delivery.attempts + 1 for delivery in batch}
-        claims.mark_dispatched(session.connection(), run_ids, attempts, now)
+            self._dag_runs.create(session, delivery, states.get(delivery.dag_id), self._now())
+        self._dag_runs.note(session, batch, self._now())
+        self._mark(session, batch)
         return batch
 
     def _make_apart(
@@ -168,9 +165,12 @@ class Dispatcher:
         """Take a run that has the delivery's run id already for its own; a second one is never made."""
         if not self._dag_runs.exists(session, delivery):
             return False
-        run_ids, attempts = {delivery.id: run_id_of(delivery)}, {delivery.id: delivery.attempts + 1}
-        claims.mark_dispatched(session.connection(), run_ids, attempts, self._now())
+        self._mark(session, [delivery])
         return True
+
+    def _mark(self, session: Session, batch: list[Claimed]) -> None:
+        ids = [delivery.id for delivery in batch]
+        claims.mark_dispatched(session.connection(), ids, run_prefix=RUN_PREFIX, at=self._now())
 
     def _record_failure(self, session: Session, delivery: Claimed, error: DispatchError) -> None:
         """Write when it is tried again, or that it never is, which is told like a run that failed."""

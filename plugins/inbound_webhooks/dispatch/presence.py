@@ -18,6 +18,11 @@ from inbound_webhooks.storage.dispatchers import HOST_CHARS, DispatcherRow
 HEARTBEAT_SECONDS = 5.0
 
 
+def host() -> str:
+    """What this machine, or container, is called in the table."""
+    return socket.gethostname()[:HOST_CHARS]
+
+
 class Presence:
     """One row of the table of dispatchers, kept fresh by the dispatcher's own thread."""
 
@@ -26,9 +31,7 @@ class Presence:
     ) -> None:
         self._now = now
         self._clock = clock
-        self._row = DispatcherRow(
-            id=uuid.uuid4().hex, host=socket.gethostname()[:HOST_CHARS], pid=os.getpid(), started_at=now()
-        )
+        self._row = DispatcherRow(id=uuid.uuid4().hex, host=host(), pid=os.getpid(), started_at=now())
         self._noted_at = float("-inf")
 
     def note(self) -> bool:

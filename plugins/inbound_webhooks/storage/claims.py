@@ -9,12 +9,12 @@ webhooks without any cost anything.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import Connection, bindparam, func, literal, literal_column, or_, select, update
 
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.queries import State
@@ -91,12 +91,22 @@ def claim_due(connection: Connection, webhook_id: str, now: datetime, limit: int
 
 
 def mark_dispatched(
-    connection: Connection, run_ids: Mapping[str, str], attempts: Mapping[str, int], at: datetime
+    connection: Connection, delivery_ids: Sequence[str], *, run_prefix: str, at: datetime
 ) -> None:
-    """Write that deliveries of a batch, which the caller has locked, have their runs (id -> run id)."""
-    if run_ids:
-        rows = [{"key": key, "run": run, "tried": attempts[key], "at": at} for key, run in run_ids.items()]
-        connection.execute(_MARK_DISPATCHED, rows)
+    """Write that deliveries, which the caller has locked, have their runs: prefix and delivery's id."""
+    columns = tables.delivery.c
+    connection.execute(
+        update(tables.delivery)
+        .where(columns.id.in_(delivery_ids))
+        .values(
+            state=State.DISPATCHED,
+            attempts=columns.attempts + 1,
+            next_attempt_at=None,
+            run_id=literal(run_prefix) + columns.id,
+            dispatched_at=at,
+            error=None,
+        )
+    )
 
 
 def mark(connection: Connection, delivery_id: str, values: Mapping[str, Any]) -> None:
@@ -179,15 +189,3 @@ def _claim() -> Any:
 _WAITING = _waiting()
 _ACTIVE = _active(bindparam("webhook_id"))
 _CLAIM = _claim()
-_MARK_DISPATCHED = (
-    update(tables.delivery)
-    .where(tables.delivery.c.id == bindparam("key"))
-    .values(
-        state=State.DISPATCHED,
-        attempts=bindparam("tried"),
-        next_attempt_at=None,
-        run_id=bindparam("run"),
-        dispatched_at=bindparam("at"),
-        error=None,
-    )
-)

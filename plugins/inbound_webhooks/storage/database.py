@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from airflow import settings
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, func, text, true
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from inbound_webhooks.errors import DatabaseUnavailable
 
@@ -88,15 +88,22 @@ def _bare_engine(airflow_engine: Engine) -> Engine:
 
 
 @contextmanager
-def session_transaction() -> Iterator[Session]:
+def session_transaction(kind: type[Session] = Session) -> Iterator[Session]:
     """The same with an ORM session of its own, for what Airflow's models need.
 
     Airflow's code may close the scoped session of a thread at any time and commit half of our work
-    with it, so this one is never that.
+    with it, so this one is never that. Where a person has configured a way of their own to make sessions,
+    ``kind`` does not count.
     """
-    with translated_errors(), settings.NonScopedSession() as session, session.begin():
+    with translated_errors(), _session(kind) as session, session.begin():
         _limit_waiting(session.connection())
         yield session
+
+
+def _session(kind: type[Session]) -> Session:
+    make = settings.NonScopedSession
+    made: Session = kind(**make.kw) if isinstance(make, sessionmaker) else make()
+    return made
 
 
 def _limit_waiting(connection: Connection) -> None:

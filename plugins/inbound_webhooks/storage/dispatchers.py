@@ -41,6 +41,8 @@ def forget_dispatchers_before(connection: Connection, seen_before: datetime) -> 
     return connection.execute(gone).rowcount
 
 
-def dispatchers_seen(connection: Connection) -> datetime | None:
-    """When the one was seen that was seen last, None where there is none."""
-    return connection.scalar(select(func.max(tables.dispatcher.c.seen_at)))
+def dispatchers_seen(connection: Connection, *, host: str | None = None) -> datetime | None:
+    """When the one, of all or of one host, was seen that was seen last; None where there is none."""
+    columns = tables.dispatcher.c
+    last = select(func.max(columns.seen_at))
+    return connection.scalar(last if host is None else last.where(columns.host == host))

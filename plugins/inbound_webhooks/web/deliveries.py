@@ -13,6 +13,7 @@ from flask import Response, flash, render_template, request, url_for
 from flask_appbuilder import expose
 
 from inbound_webhooks.delivery_story import what_it_waits_for
+from inbound_webhooks.dispatch.dag_runs import RUN_PREFIX
 from inbound_webhooks.dispatch.links import log_url
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.door import door
@@ -30,7 +31,6 @@ from inbound_webhooks.web.webhooks import WebhookPage
 from inbound_webhooks.web.wording import exact
 
 PAGE_SIZE = 25
-RUN_PREFIX = "webhook__"
 
 _ID = re.compile(r"[0-9a-f]{32}")
 

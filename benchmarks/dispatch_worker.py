@@ -1,0 +1,37 @@
+"""A dispatcher in a process of its own that works when it is told to.
+
+Reads lines from standard input, "fill NUMBER" or "drain"; answers each with a line of JSON on the descriptor
+that is its argument. What Airflow logs goes to standard output, as that of any dispatcher.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+
+from benchmarks.dispatch_rounds import fill
+
+
+def main(descriptor: int) -> None:
+    """Do as told until the input ends."""
+    from inbound_webhooks.dispatch.dispatcher import Dispatcher
+    from inbound_webhooks.settings import Settings
+
+    dispatcher = Dispatcher(Settings.load())
+    with os.fdopen(descriptor, "w") as answers:
+        for line in sys.stdin:
+            command, *number = line.split()
+            started, done = time.monotonic(), 0
+            if command == "fill":
+                fill(int(number[0]))
+            else:
+                while handled := dispatcher.dispatch_due():
+                    done += handled
+            answers.write(json.dumps({"started": started, "ended": time.monotonic(), "done": done}) + "\n")
+            answers.flush()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
