@@ -400,13 +400,16 @@ def store(connection: Connection, delivery: Delivery, version: int) -> str | Non
     if connection.execute(_STORE[connection.dialect.name], values).rowcount == 1:
         return delivery.id
     columns = tables.delivery.c
-    holds_key = (columns.webhook_id == delivery.webhook_id) & (columns.dedup_key == delivery.dedup_key)
+    # First of all: an earlier try may be committed although its webhook has changed since.
+    if connection.scalar(select(columns.id).where(columns.id == delivery.id)) is not None:
+        return delivery.id
     now_at = connection.scalar(
         select(tables.webhook.c.version).where(tables.webhook.c.id == delivery.webhook_id)
     )
     if now_at != version:
         return None
-    return connection.scalar(select(columns.id).where((columns.id == delivery.id) | holds_key))
+    holds_key = (columns.webhook_id == delivery.webhook_id) & (columns.dedup_key == delivery.dedup_key)
+    return connection.scalar(select(columns.id).where(holds_key))
 
 
 def _store(dialect_name: str, dialect_insert: Any) -> Any:
