@@ -46,7 +46,7 @@ from inbound_webhooks.receiver.stored_request import MAX_IP_CHARS
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
-from inbound_webhooks.storage.database import at_once, transaction
+from inbound_webhooks.storage.database import at_once, reading, transaction
 from inbound_webhooks.storage.queries import Credential, Rejection, State
 
 log = logging.getLogger(__name__)
@@ -268,7 +268,7 @@ class Receiver:
         return inflate(request.body, encoding, limit_bytes=self.settings.max_body_bytes)
 
     def _decide(self, definition: Definition, request: InboundRequest, content: bytes) -> Decision:
-        dag = self._dags.get(definition.webhook.dag_id, transaction)
+        dag = self._dags.get(definition.webhook.dag_id, reading)
         return decide(definition, request, content, params=None if dag is None else dag.params)
 
     def _note_use(self, credential: Credential) -> None:
@@ -276,8 +276,7 @@ class Receiver:
         if credential.last_used_at is not None and now - credential.last_used_at < LAST_USED_EVERY:
             return
         try:
-            with transaction() as connection:
-                queries.touch(connection, credential, now)
+            at_once(lambda connection: queries.touch(connection, credential, now))
         except DatabaseUnavailable:
             return  # logged there; the request itself is done, and its answer must say so
 

@@ -338,9 +338,11 @@ def list_credentials(connection: Connection, webhook_id: str) -> list[Credential
 
 
 def touch(connection: Connection, credential: Credential, used_at: datetime) -> None:
-    """Note when a token or secret was last used."""
+    """Note when a token or secret was last used, unless somebody else is changing it."""
     table = tables.secret if credential.purpose else tables.token
-    connection.execute(update(table).where(table.c.id == credential.id).values(last_used_at=used_at))
+    free = select(table.c.id).where(table.c.id == credential.id).with_for_update(skip_locked=True)
+    which = table.c.id.in_(free.correlate(None))
+    connection.execute(update(table).where(which).values(last_used_at=used_at))
 
 
 def reencrypt(connection: Connection, table_name: str, reencrypted: Any) -> int:
