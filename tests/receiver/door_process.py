@@ -41,6 +41,10 @@ class DoorProcess:
                 raise RuntimeError(f"the door does not open:\n{self._log.read_text()}")
             time.sleep(0.1)
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def stop(self) -> None:
         end(self._process)
 

@@ -4,57 +4,22 @@ from __future__ import annotations
 
 import logging
 import socket
-import threading
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.receiver.asgi_door import AsgiDoor
+from tests.receiver.asgi_server import SECONDS, AsgiServer
 from tests.webhooks_builder import PREFIX, rows, store_webhook
 
 ORDER = b'{"number": 1}'
-SECONDS = 5
-
-
-class Server:
-    """uvicorn on a free port of 127.0.0.1, in a thread."""
-
-    def __init__(self, http: str) -> None:
-        import uvicorn
-
-        config = uvicorn.Config(
-            AsgiDoor().app, host="127.0.0.1", port=0, http=http, log_config=None, lifespan="off"
-        )
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run)
-
-    def start(self) -> None:
-        self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive()
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-
-    def connect(self) -> socket.socket:
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        return socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
-
-    def say(self, *parts: bytes) -> bytes:
-        """Send these bytes; return what comes back until the server has no more to say."""
-        with self.connect() as connection:
-            for part in parts:
-                connection.sendall(part)
-            return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 @pytest.fixture(params=["h11", "httptools"])
-def server(request: pytest.FixtureRequest, sqlite_orders, configure) -> Iterator[Server]:
+def server(request: pytest.FixtureRequest, sqlite_orders, configure) -> Iterator[AsgiServer]:
     configure(body_timeout_seconds=0.3)
-    made = Server(request.param)
+    made = AsgiServer(AsgiDoor().app, request.param)
     made.start()
     yield made
     made.stop()

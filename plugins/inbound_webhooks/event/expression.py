@@ -2,7 +2,7 @@
 
 What a template may hold is an allow-list of syntax nodes, checked when it is compiled: expressions, ``if``
 and named filters. There are no loops, assignments, calls, imports, ``*``, ``**`` or ``%``, dots look up
-items only, and every text has a cap.
+items only, every text has a cap, and so has what all expressions of a request compute together.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ from inbound_webhooks.event.values import (
     follow,
     look_up,
     plain,
+    size,
     text,
 )
+from inbound_webhooks.event.work import WRITTEN, Counting, spend
 
 MAX_SOURCE_CHARS = 64 * 1024
 MAX_NODES = 2_000
@@ -63,6 +65,11 @@ TESTS = (
 # Names that no template can spell: a space keeps them apart from what the lexer takes for a name.
 _FOLLOW = "webhook path"
 _CONCAT = "webhook concat"
+_WEIGH = "webhook weigh"
+_SLICE = "webhook slice"
+
+_FREE = frozenset({"count", "d", "default", "first", "last", "length"})
+"""Filters that do the same whatever the size of a value."""
 
 WRITERS: dict[str, Callable[[Any], str]] = {
     "webhook text": text,
@@ -247,8 +254,9 @@ def _found_at(source: str, path: tuple[Any, ...], sources: DataSources) -> Any:
 def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:
     context = template.new_context(_names(sources))
     try:
-        for _ in template.root_render_func(context):
-            pass  # an assignment prints nothing; running it is the point
+        with Counting(sources.work):
+            for _ in template.root_render_func(context):
+                pass  # an assignment prints nothing; running it is the point
     except _RUNTIME_FAULTS as error:
         raise _failed(error) from None
     return context.vars["result"]
@@ -256,17 +264,19 @@ def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:
 
 def _container_of(template: JinjaTemplate, sources: DataSources) -> Any:
     # Sources and missing values may stand inside a list or object that the expression writes.
-    return deep_plain(_value_of(template, sources))
+    with Counting(sources.work):
+        return deep_plain(_value_of(template, sources))
 
 
 def _text_of(template: JinjaTemplate, sources: DataSources) -> str:
     parts: list[str] = []
     total = 0
     try:
-        for part in template.root_render_func(template.new_context(_names(sources))):
-            total += len(part)
-            bounded(total)
-            parts.append(part)
+        with Counting(sources.work):
+            for part in template.root_render_func(template.new_context(_names(sources))):
+                total += len(part)
+                bounded(total)
+                parts.append(part)
     except _RUNTIME_FAULTS as error:
         raise _failed(error) from None
     return "".join(parts)
@@ -290,8 +300,11 @@ class _Engine(SandboxedEnvironment):
             autoescape=False, undefined=Nothing, keep_trailing_newline=True, optimized=False, cache_size=0
         )
         self.globals = {}
-        self.filters = {**FILTERS, **WRITERS, _FOLLOW: _follow, _CONCAT: _concat}
-        self.tests = {name: self.tests[name] for name in TESTS}
+        costly = {name: filter for name, filter in FILTERS.items() if name not in _FREE}
+        costly |= {**WRITERS, _CONCAT: _concat}
+        self.filters = {**FILTERS, _FOLLOW: _follow, _WEIGH: _weigh, _SLICE: _slice}
+        self.filters |= {name: _counted(filter) for name, filter in costly.items()}
+        self.tests = {name: _weighed(self.tests[name]) for name in TESTS}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         return look_up(obj, attribute)
@@ -302,6 +315,7 @@ class _Engine(SandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if isinstance(left, (str, list)) and isinstance(right, (str, list)):
             bounded(len(left) + len(right))
+            spend(_made(left) + _made(right))
         return left + right
 
     def _tokenize(
@@ -310,6 +324,38 @@ class _Engine(SandboxedEnvironment):
         raw = _with_offsets(self.lexer.tokeniter(source, name, filename, state), source)
         tokens = self.lexer.wrap(raw, name, filename)
         return TokenStream(_with_webhook_expressions(tokens), name, filename)
+
+
+def _counted(filter: Callable[..., Any]) -> Callable[..., Any]:
+    """The filter, with what it reads and makes counted."""
+
+    def call(value: Any, *args: Any, **kwargs: Any) -> Any:
+        made = filter(value, *args, **kwargs)
+        spend(size(value) + sum(map(size, (*args, *kwargs.values()))) + _made(made))
+        return made
+
+    return call
+
+
+def _made(value: Any) -> int:
+    return WRITTEN * len(value) if isinstance(value, str) else size(value)
+
+
+def _weighed(test: Any) -> Callable[..., Any]:
+    """The test, with what it may look at counted."""
+    return lambda *values: test(*map(_weigh, values))
+
+
+def _weigh(value: Any) -> Any:
+    """The value, with what a comparison may look at counted."""
+    spend(size(value))
+    return value
+
+
+def _slice(value: Any, start: Any, stop: Any, step: Any) -> Any:
+    part = look_up(value, slice(start, stop, step))
+    spend(_made(part))
+    return part
 
 
 def _follow(source: Any, *path: Any) -> Any:
@@ -353,7 +399,8 @@ def _check(tree: nodes.Template) -> None:
             raise _Located("it is too complex", node.lineno or 0)
         _check_node(node)
         pending.extend((child, depth + 1) for child in node.iter_child_nodes())
-    _replace_concat(tree)
+    _replace_unbounded(tree)
+    _weigh_comparisons(tree)
 
 
 def _check_node(node: nodes.Node) -> None:
@@ -379,20 +426,34 @@ def _is_too_large(constant: Any) -> bool:
     return isinstance(constant, int) and abs(constant) >= _LARGEST_INTEGER
 
 
-def _replace_concat(node: nodes.Node) -> None:
-    """``a ~ b`` writes Python's str() of objects; ours writes JSON and has a cap."""
-    for name, value in node.iter_fields():
-        if isinstance(value, nodes.Concat):
-            setattr(node, name, _concat_filter(value))
-        elif isinstance(value, list):
-            value[:] = [_concat_filter(item) if isinstance(item, nodes.Concat) else item for item in value]
+def _replace_unbounded(node: nodes.Node) -> None:
+    """Let filters of ours do what Jinja would leave to Python, past any count: ``a ~ b`` and ``a[b:c]``."""
     for child in node.iter_child_nodes():
-        _replace_concat(child)
+        _replace_unbounded(child)
+    for name, value in node.iter_fields():
+        if isinstance(value, list):
+            value[:] = [_bounded_form(item) for item in value]
+        else:
+            setattr(node, name, _bounded_form(value))
 
 
-def _concat_filter(node: nodes.Concat) -> nodes.Filter:
-    head, *rest = node.nodes
-    return nodes.Filter(head, _CONCAT, rest, [], None, None, lineno=node.lineno)
+def _bounded_form(node: Any) -> Any:
+    if isinstance(node, nodes.Concat):
+        head, *rest = node.nodes
+        return nodes.Filter(head, _CONCAT, rest, [], None, None, lineno=node.lineno)
+    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
+        ends = [end or nodes.Const(None) for end in (node.arg.start, node.arg.stop, node.arg.step)]
+        return nodes.Filter(node.node, _SLICE, ends, [], None, None, lineno=node.lineno)
+    return node
+
+
+def _weigh_comparisons(tree: nodes.Template) -> None:
+    """Count what ``==``, ``in`` and the others look at."""
+    for comparison in tree.find_all(nodes.Compare):
+        sides: list[Any] = [comparison, *comparison.ops]
+        for side in sides:
+            if not isinstance(side.expr, nodes.Const):
+                side.expr = _filtered(side.expr, _WEIGH)
 
 
 # --- ${Webhook::…} and offsets in the token stream ------------------------------------------

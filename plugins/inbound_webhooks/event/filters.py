@@ -16,6 +16,9 @@ import pendulum
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.values import JsonText, Nothing, bounded, plain, text, to_json
+from inbound_webhooks.event.work import ITEM, PARSED, spend
+
+MAX_TIME_CHARS = 100
 
 _MILLISECONDS_FROM = 100_000_000_000  # the year 5138 in seconds, 1973 in milliseconds
 
@@ -32,8 +35,10 @@ def tojson(value: Any) -> JsonText:
 
 def fromjson(value: Any) -> Any:
     """The value of a JSON text, such as the ``payload`` field of GitHub's form deliveries."""
+    written = text(value)
+    spend(PARSED * len(written))
     try:
-        return json_text.parse(text(value))
+        return json_text.parse(written)
     except json_text.JsonRefused as error:
         raise ExpressionFailed(f"fromjson: {error.message}.") from None
 
@@ -71,6 +76,8 @@ def to_datetime(value: Any, format: str | None = None) -> str:
     is not in the request.
     """
     written = text(value).strip()
+    if len(written) > MAX_TIME_CHARS or len(format or "") > MAX_TIME_CHARS:
+        raise ExpressionFailed("to_datetime: this is too long for a time.")
     try:
         moment = _moment(written) if format is None else _moment_of_format(written, format)
     except (ValueError, OverflowError, TypeError, re.error):
@@ -136,10 +143,11 @@ def join(value: Any, separator: Any = "") -> str:
 
 def split(value: Any, separator: Any) -> list[str]:
     """The parts of a text between separators."""
-    between = text(separator)
+    whole, between = text(value), text(separator)
     if not between:
         raise ExpressionFailed("split: the separator is empty.")
-    return text(value).split(between)
+    spend(ITEM * whole.count(between))
+    return whole.split(between)
 
 
 def replace(value: Any, old: Any, new: Any) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl
 
 from inbound_webhooks.errors import BodyMalformed
 from inbound_webhooks.event import json_text
+from inbound_webhooks.event.work import Work
 
 MAX_FORM_FIELDS = 10_000
 
@@ -205,6 +206,8 @@ class DataSources:
     headers: Values
     query: Values
     delivery: dict[str, str] = field(default_factory=dict)
+    work: Work = field(default_factory=Work, compare=False)
+    """What is left to compute; all expressions of the request share it."""
 
     @classmethod
     def of(cls, request: InboundRequest, content: bytes, *, delivered: Delivered) -> DataSources:

@@ -20,6 +20,7 @@ from inbound_webhooks.event import json_text
 from inbound_webhooks.event.expression import Expression, compile_expression
 from inbound_webhooks.event.request import Body, DataSources, without_credentials
 from inbound_webhooks.event.values import Nothing, plain, text
+from inbound_webhooks.event.work import PARSED, Counting, spend
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
 
@@ -134,7 +135,8 @@ class ConfMapping:
         for name, expression in self.lines.items():
             parameter = params.get(name) or Parameter(name, {})
             try:
-                value = convert(expression.evaluate(sources), parameter.types)
+                with Counting(sources.work):
+                    value = convert(expression.evaluate(sources), parameter.types)
             except ExpressionFailed as error:
                 raise ParameterRefused(name, error.message) from None
             if not isinstance(value, Nothing):
@@ -236,6 +238,7 @@ def _read_number(written: str) -> Any:
 
 
 def _read_container(written: str, types: frozenset[str]) -> Any:
+    spend(PARSED * len(written))
     try:
         value = json_text.parse(written)
     except json_text.JsonRefused:

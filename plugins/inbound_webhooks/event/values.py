@@ -12,6 +12,7 @@ from jinja2 import ChainableUndefined
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.request import Body, One, Values
+from inbound_webhooks.event.work import ITEM, spend
 
 MAX_TEXT_CHARS = 16 * 1024 * 1024
 """Longest text that an expression or template may make."""
@@ -116,8 +117,10 @@ def plain(value: Any) -> Any:
 def deep_plain(value: Any) -> Any:
     """A value that an expression built, as JSON types at every level; nothing at the top stays nothing."""
     if isinstance(value, dict):
+        spend(ITEM * len(value))
         return {text(key): plain(deep_plain(item)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
+        spend(ITEM * len(value))
         return [plain(deep_plain(item)) for item in value]
     return value
 
@@ -143,6 +146,7 @@ def to_json(value: Any) -> str:
     if isinstance(value, JsonText):
         return value
     value = plain(value)
+    spend(ITEM * items(value))
     bounded(json_text.least_chars(value))
     try:
         written = json_text.dump(value, default=_plain_source)
@@ -181,6 +185,29 @@ def as_json_string(value: Any) -> str:
 def as_xml(value: Any) -> str:
     """What text/xml shows: as plain text, escaped, without the characters that XML 1.0 forbids."""
     return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", as_plain_text(value)), _XML_QUOTES)
+
+
+def size(value: Any) -> int:
+    """About how much work it is to read a value once, in characters."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, Body):
+        return len(value.content)
+    if isinstance(value, Values):
+        return ITEM * len(value.lists)
+    return ITEM * items(value)
+
+
+def items(value: Any) -> int:
+    """How many items a value has at all levels."""
+    total, pending = 0, [value]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, (dict, list, tuple)):
+            total += len(current)
+            parts = current.values() if isinstance(current, dict) else current
+            pending += [part for part in parts if isinstance(part, (dict, list, tuple))]
+    return total
 
 
 def bounded(length: int) -> None:

@@ -53,7 +53,7 @@ from inbound_webhooks.receiver.visits import BlockingVisits, Visits
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
-from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.database import at_once, reading, transaction
 from inbound_webhooks.storage.queries import Credential, Rejection, State, Webhook
 
 log = logging.getLogger(__name__)
@@ -150,7 +150,7 @@ class Receiver:
             content = self._inflated(request)
         except ContentRefused as error:
             return refuse(definition, request, error)
-        dag = self._dags.get(definition.webhook.dag_id, transaction)
+        dag = self._dags.get(definition.webhook.dag_id, reading)
         return decide(definition, request, content, params=None if dag is None else dag.params)
 
     def note_rejection(self, admission: Admission, error: RequestError) -> None:
@@ -359,7 +359,7 @@ class Receiver:
     async def _params(self, dag_id: str) -> Mapping[str, Parameter] | None:
         """The DAG's params, None where Airflow does not know the DAG yet."""
         if self._dags.is_due(dag_id):
-            dag = await self.visits.aside(partial(self._dags.refresh, dag_id, transaction))
+            dag = await self.visits.aside(partial(self._dags.refresh, dag_id, reading))
         else:
             dag = self._dags.held(dag_id)
         return None if dag is None else dag.params
@@ -385,8 +385,7 @@ class Receiver:
 
 def _touch(credential: Credential, now: datetime) -> None:
     try:
-        with transaction() as connection:
-            queries.touch(connection, credential, now)
+        at_once(lambda connection: queries.touch(connection, credential, now))
     except DatabaseUnavailable:
         return  # logged there; the request itself is done, and its answer must say so
 

@@ -64,6 +64,16 @@ def at_once(work: Callable[[Connection], Result]) -> Result:
             return _work(work)
 
 
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """A connection of those for :func:`at_once`, for SELECTs that wait for nobody.
+
+    :raises DatabaseUnavailable: the database is away or not migrated
+    """
+    with translated_errors(), _bare_engine(settings.engine).connect() as connection:
+        yield connection
+
+
 def _work(work: Callable[[Connection], Result]) -> Result:
     with _bare_engine(settings.engine).connect() as connection:
         return work(connection)
@@ -75,15 +85,22 @@ def _bare_engine(airflow_engine: Engine) -> Engine:
     if airflow_engine.dialect.name == "sqlite":
         return airflow_engine.execution_options(isolation_level="AUTOCOMMIT")
 
+    # Airflow knows how: arguments of its settings, and what listens to its engine. Not from its own pool,
+    # where whoever asks while all are taken waits for half a minute.
+    source = airflow_engine.pool.recreate()
+
     def connect() -> Any:
-        # Airflow knows how: arguments of its settings, and what listens to its engine.
-        pooled = airflow_engine.raw_connection()
+        pooled = source.connect()
         connection = pooled.driver_connection
         pooled.detach()
         return connection
 
     return create_engine(
-        airflow_engine.url, creator=connect, isolation_level="AUTOCOMMIT", pool_use_lifo=True
+        airflow_engine.url,
+        creator=connect,
+        isolation_level="AUTOCOMMIT",
+        pool_use_lifo=True,
+        pool_timeout=LOCK_TIMEOUT_SECONDS,
     )
 
 

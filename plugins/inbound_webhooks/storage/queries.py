@@ -328,9 +328,11 @@ def list_credentials(connection: Connection, webhook_id: str) -> list[Credential
 
 
 def touch(connection: Connection, credential: Credential, used_at: datetime) -> None:
-    """Note when a token or secret was last used."""
+    """Note when a token or secret was last used, unless somebody else is changing it."""
     table = tables.secret if credential.purpose else tables.token
-    connection.execute(update(table).where(table.c.id == credential.id).values(last_used_at=used_at))
+    free = select(table.c.id).where(table.c.id == credential.id).with_for_update(skip_locked=True)
+    which = table.c.id.in_(free.correlate(None))
+    connection.execute(update(table).where(which).values(last_used_at=used_at))
 
 
 def reencrypt(connection: Connection, table_name: str, reencrypted: Any) -> int:
@@ -397,13 +399,16 @@ def store(connection: Connection, delivery: Delivery, version: int) -> str | Non
     if connection.execute(_STORE[connection.dialect.name], values).rowcount == 1:
         return delivery.id
     columns = tables.delivery.c
-    holds_key = (columns.webhook_id == delivery.webhook_id) & (columns.dedup_key == delivery.dedup_key)
+    # First of all: an earlier try may be committed although its webhook has changed since.
+    if connection.scalar(select(columns.id).where(columns.id == delivery.id)) is not None:
+        return delivery.id
     now_at = connection.scalar(
         select(tables.webhook.c.version).where(tables.webhook.c.id == delivery.webhook_id)
     )
     if now_at != version:
         return None
-    return connection.scalar(select(columns.id).where((columns.id == delivery.id) | holds_key))
+    holds_key = (columns.webhook_id == delivery.webhook_id) & (columns.dedup_key == delivery.dedup_key)
+    return connection.scalar(select(columns.id).where(holds_key))
 
 
 def _store(dialect_name: str, dialect_insert: Any) -> Any:
