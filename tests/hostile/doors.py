@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
+from tests.infrastructure.databases import URL_VARIABLE
 from tests.webhooks_builder import PREFIX
 
 
@@ -30,10 +35,26 @@ def open_blueprint(http: str) -> Door:
     return Door(server.port, PREFIX, server.stop)
 
 
+def open_gateway() -> Door:
+    """`airflow webhooks gateway`, with the database and the settings that this process has now."""
+    from tests.receiver.gateway_process import GatewayProcess
+
+    ours = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__INBOUND_WEBHOOKS")}
+    home = Path(tempfile.mkdtemp(prefix="hostile-gateway-"))
+    gateway = GatewayProcess(home, os.environ[URL_VARIABLE], variables=ours)
+
+    def close() -> None:
+        gateway.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+    return Door(gateway.wait().port, "/webhook", close)
+
+
 DOORS: dict[str, Callable[[], Door]] = {
     # Airflow's api-server takes httptools where it is installed, else h11.
     "blueprint-httptools": lambda: open_blueprint("httptools"),
     "blueprint-h11": lambda: open_blueprint("h11"),
+    "gateway": open_gateway,
 }
 """Name -> what opens the door."""
 
@@ -41,6 +62,7 @@ SITES = (
     ("blueprint-httptools", "sqlite"),
     ("blueprint-httptools", "postgresql"),
     ("blueprint-h11", "sqlite"),
+    ("gateway", "postgresql"),
 )
 """Doors and the databases behind them: one more way in is one more line here and one above."""
 

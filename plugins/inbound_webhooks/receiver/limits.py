@@ -112,8 +112,7 @@ class Limits:
             if room and room.limit == limit and self._clock() - room.counted_at < BACKLOG_RECHECK_SECONDS:
                 room.left -= 1
                 return room.left >= 0
-        with reading() as connection:
-            waiting = queries.count_accepted(connection, limit, webhook_id=webhook_id)
+        waiting = at_once(lambda connection: queries.count_accepted(connection, limit, webhook_id=webhook_id))
         with self._lock:
             self._rooms[webhook_id] = _Room(limit, self._clock(), left=limit - waiting - 1)
         return waiting < limit
