@@ -13,7 +13,7 @@ from functools import lru_cache
 import limits
 from limits.errors import ConfigurationError as StorageRefused
 from limits.errors import StorageError
-from limits.storage import Storage, storage_from_string
+from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
 from inbound_webhooks.errors import BacklogFull, InvalidSetting, RateLimited
@@ -35,6 +35,9 @@ STORAGE_RECHECK_SECONDS = 5.0
 IPV6_SENDER_BITS = 64
 """Who has one IPv6 address has all that share these bits (RFC 6177)."""
 
+
+SET_BACK_SECONDS = 0.5
+"""A clock that is set back by less is not worth forgetting what was counted."""
 
 FEW_SHARE = 10
 """Below a tenth of the limit in a second a sender is not worth the library's bookkeeping."""
@@ -62,6 +65,8 @@ class Limits:
         self._max_backlog = settings.max_backlog
         self._clock = clock
         self._lock = threading.Lock()
+        self._storage = storage
+        self._clock_ahead = float("-inf")
         self._storage_asked_again_at = float("-inf")
         self._backlog_checked_at = float("-inf")
         self._backlog_is_full = False
@@ -147,6 +152,7 @@ class Limits:
         """Whether a request is within a limit."""
         if self._clock() < self._storage_asked_again_at:
             return True
+        self._forget_what_is_to_come()
         try:
             return limiter.hit(item, *names, cost=cost)
         except StorageError as error:
@@ -157,6 +163,17 @@ class Limits:
                 type(error.storage_error).__name__,
             )
             return True
+
+    def _forget_what_is_to_come(self) -> None:
+        """Count afresh once the machine's clock was set back.
+
+        In memory the library goes by that clock, and would let nobody in until it is as late again; Redis
+        forgets by a clock of its own.
+        """
+        ahead = time.time() - time.monotonic()
+        if ahead < self._clock_ahead - SET_BACK_SECONDS and isinstance(self._storage, MemoryStorage):
+            self._storage.reset()
+        self._clock_ahead = ahead
 
 
 @dataclass

@@ -1,0 +1,36 @@
+"""Deliveries that wait for a time which only another clock knows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, select, update
+
+from inbound_webhooks.event.retry import RETRY_DELAYS_SECONDS
+from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.queries import State
+
+LONGEST_DELAY = timedelta(seconds=max(RETRY_DELAYS_SECONDS))
+
+MAX_HURRIED = 1_000
+"""Deliveries of one transaction."""
+
+
+def hurry(connection: Connection, now: datetime) -> int:
+    """Make due what was stored, or tried, by somebody whose clock was ahead; return how many.
+
+    What was never tried is due at once, and no delay between two attempts is longer than LONGEST_DELAY.
+    """
+    columns = tables.delivery.c
+    never_tried = (columns.attempts == 0) & (columns.next_attempt_at > now)
+    too_late = columns.next_attempt_at > now + LONGEST_DELAY
+    found = (
+        select(columns.id)
+        .where(columns.state == State.ACCEPTED, columns.next_attempt_at > now, never_tried | too_late)
+        .limit(MAX_HURRIED)
+        .with_for_update(skip_locked=True)
+    )
+    ids = list(connection.scalars(found))
+    if ids:
+        connection.execute(update(tables.delivery).where(columns.id.in_(ids)).values(next_attempt_at=now))
+    return len(ids)
