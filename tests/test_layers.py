@@ -19,8 +19,9 @@ LAYERS = (
     {"receiver", "dispatch"},
     {"sender_settings", "recipients"},
     {"readiness", "definitions", "delivery_story"},
+    {"files"},
     {"console"},
-    {"web", "api", "commands", "sender_commands"},
+    {"web", "api", "commands", "sender_commands", "file_commands"},
     {"cli"},
     {"plugin", "provider", "__main__"},
 )
