@@ -21,6 +21,7 @@ LAYERS = (
     {"readiness", "definitions", "delivery_story"},
     {"files"},
     {"console"},
+    {"backtest_commands"},
     {"web", "api", "commands", "sender_commands", "file_commands"},
     {"cli"},
     {"plugin", "provider", "__main__"},

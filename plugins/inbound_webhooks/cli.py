@@ -92,6 +92,12 @@ ARG_QUERY = Arg(("--query",), metavar="Q", default="", help="The query string, s
 ARG_METHOD = Arg(
     ("--method",), metavar="M", default="POST", choices=("POST", "GET", "HEAD"), help="The method"
 )
+ARG_AGAINST_LAST = Arg(
+    ("--against-last",), metavar="N", type=int, help="Judge the last N deliveries instead; needs no --data"
+)
+ARG_DRAFT_FILE = Arg(
+    ("--file",), metavar="FILE", help="With --against-last: the changed webhook, as a definition file"
+)
 ARG_PATHS = Arg(("paths",), metavar="FILE|DIR", nargs="+", help="Definition files, or folders of them")
 ARG_DRY_RUN = Arg(("--dry-run",), action="store_true", help="Only print what would change, field by field")
 ARG_PRUNE = Arg(
@@ -141,8 +147,9 @@ COMMANDS = (
     _action("replay", "Accept a stored delivery once more", ARG_DELIVERY_ID, ARG_REMAP, ARG_OUTPUT),
     _action(
         "try",
-        "Show the conf and the answer of a request; runs nothing",
-        ARG_NAME, ARG_DATA, ARG_HEADER, ARG_QUERY, ARG_METHOD, ARG_OUTPUT,
+        "Show the conf and the answer of a request, or what a change makes of the last ones; runs nothing",
+        ARG_NAME, ARG_DATA, ARG_HEADER, ARG_QUERY, ARG_METHOD,
+        ARG_AGAINST_LAST, ARG_DRAFT_FILE, ARG_OUTPUT,
     ),
     _action(
         "import", "Make webhooks what definition files say",

@@ -115,16 +115,19 @@ class Receiver:
             self.note_rejection(admission, error)
             return answers.rejected(error)
 
-    def decide(self, definition: Definition, request: InboundRequest) -> Decision:
+    def decide(
+        self, definition: Definition, request: InboundRequest, *, delivery_id: str | None = None
+    ) -> Decision:
         """What would be stored and answered with the DAG's params as they are; writes nothing.
 
+        :param delivery_id: of a stored delivery that is judged again
         :raises RequestError: it would be rejected
         """
         try:
             content = self._inflated(request)
         except ContentRefused as error:
-            return refuse(definition, request, error)
-        return self._decide(definition, request, content)
+            return refuse(definition, request, error, delivery_id=delivery_id)
+        return self._decide(definition, request, content, delivery_id)
 
     def note_rejection(self, admission: Admission, error: RequestError) -> None:
         """Keep a rejection of a request whose token was right; our own faults are none."""
@@ -268,9 +271,12 @@ class Receiver:
         encoding = request.combined_header("Content-Encoding")
         return inflate(request.body, encoding, limit_bytes=self.settings.max_body_bytes)
 
-    def _decide(self, definition: Definition, request: InboundRequest, content: bytes) -> Decision:
+    def _decide(
+        self, definition: Definition, request: InboundRequest, content: bytes, delivery_id: str | None = None
+    ) -> Decision:
         dag = self._dags.get(definition.webhook.dag_id, transaction)
-        return decide(definition, request, content, params=None if dag is None else dag.params)
+        params = None if dag is None else dag.params
+        return decide(definition, request, content, params=params, delivery_id=delivery_id)
 
     def _note_use(self, credential: Credential) -> None:
         now = self._now()

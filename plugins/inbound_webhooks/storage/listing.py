@@ -271,6 +271,13 @@ def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None
     return Delivery(**row._mapping) if row else None
 
 
+def newest_ids(connection: Connection, webhook_id: str, limit: int) -> list[str]:
+    """The ids of a webhook's newest deliveries that no replay made, newest first."""
+    columns = tables.delivery.c
+    query = select(columns.id).where(columns.webhook_id == webhook_id, columns.replay_of.is_(None))
+    return list(connection.scalars(query.order_by(columns.id.desc()).limit(limit)))
+
+
 def _light() -> Any:
     columns = tables.delivery.c
     size = func.length(columns.body).label("body_bytes")
