@@ -22,7 +22,7 @@ LAYERS = (
     {"files"},
     {"console"},
     {"backtest_commands"},
-    {"web", "api", "commands", "sender_commands", "file_commands"},
+    {"web", "api", "commands", "sender_commands", "file_commands", "check_commands"},
     {"cli"},
     {"plugin", "provider", "__main__"},
 )

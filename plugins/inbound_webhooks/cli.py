@@ -99,6 +99,15 @@ ARG_DRAFT_FILE = Arg(
     ("--file",), metavar="FILE", help="With --against-last: the changed webhook, as a definition file"
 )
 ARG_PATHS = Arg(("paths",), metavar="FILE|DIR", nargs="+", help="Definition files, or folders of them")
+ARG_OPTIONAL_PATHS = Arg(
+    ("paths",),
+    metavar="FILE|DIR",
+    nargs="*",
+    help="Definition files or folders; none for what is stored",
+)
+ARG_DAGS_FOLDER = Arg(
+    ("--dags-folder",), metavar="DIR", help="Where the DAGs are; without it in the folders that are given"
+)
 ARG_DRY_RUN = Arg(("--dry-run",), action="store_true", help="Only print what would change, field by field")
 ARG_PRUNE = Arg(
     ("--prune",), action="store_true", help="Delete webhooks that no file names, after a question"
@@ -112,6 +121,7 @@ ARG_WITH_SECRETS = Arg(
 MODULES = {
     "sender_commands": {"create", "rotate", "presets"},
     "file_commands": {"import", "export"},
+    "check_commands": {"check"},
 }
 """Where a command is that is not in ``commands``."""
 
@@ -154,6 +164,10 @@ COMMANDS = (
     _action(
         "import", "Make webhooks what definition files say",
         ARG_PATHS, ARG_DRY_RUN, ARG_PRUNE, ARG_YES, ARG_OUTPUT,
+    ),
+    _action(
+        "check", "Check definition files beside DAG files, without a database; or the stored webhooks",
+        ARG_OPTIONAL_PATHS, ARG_DAGS_FOLDER, ARG_OUTPUT,
     ),
     _action("export", "Print webhooks as a definition file", ARG_NAMES, ARG_WITH_SECRETS),
     _action("rotate-fernet-key", "Encrypt tokens and secrets again with the newest [core] fernet_key"),

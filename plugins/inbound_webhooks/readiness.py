@@ -153,9 +153,11 @@ def _secret(purpose: str, held: Sequence[Credential], now: datetime) -> list[Rea
 
 
 def _params(webhook: Webhook, facts: Facts) -> list[Reason]:
-    if facts.dag is None:
-        return []
-    params = facts.dag.params
+    return [] if facts.dag is None else mapping_reasons(webhook, facts.dag.params)
+
+
+def mapping_reasons(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Reason]:
+    """What is wrong with a mapping beside a DAG's params, whatever a request brings."""
     found = []
     for name, parameter in params.items():
         if why := _never_fits(parameter, webhook.mapping):
