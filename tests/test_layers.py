@@ -22,7 +22,9 @@ LAYERS = (
     {"files"},
     {"console"},
     {"backtest_commands"},
-    {"web", "api", "commands", "sender_commands", "file_commands", "check_commands"},
+    {"web", "commands", "sender_commands", "file_commands", "check_commands"},
+    {"rest"},
+    {"api"},
     {"cli"},
     {"plugin", "provider", "__main__"},
 )

@@ -13,9 +13,13 @@ from fastapi.responses import JSONResponse
 
 from inbound_webhooks import metrics
 from inbound_webhooks.dispatch.service import DispatchService
-from inbound_webhooks.errors import ConfigurationError
+from inbound_webhooks.errors import ConfigurationError, WebhookError
 from inbound_webhooks.health import Health
 from inbound_webhooks.receiver.door import door
+from inbound_webhooks.rest.deliveries import router as deliveries_router
+from inbound_webhooks.rest.presets import router as presets_router
+from inbound_webhooks.rest.user import AccessDep, told
+from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 
 log = logging.getLogger(__name__)
@@ -51,8 +55,24 @@ def _start(running: ExitStack) -> None:
     running.callback(service.stop)
 
 
-# No pages of its own: documentation of the interface comes with the interface.
-app = FastAPI(title="Inbound webhooks", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+# Its description is served below, guarded: Airflow does not guard the routes of plugins.
+app = FastAPI(
+    title="Inbound webhooks",
+    lifespan=lifespan,
+    openapi_url=None,
+    docs_url=None,
+    redoc_url=None,
+)
+app.include_router(webhooks_router, prefix="/v1")
+app.include_router(deliveries_router, prefix="/v1")
+app.include_router(presets_router, prefix="/v1")
+app.add_exception_handler(WebhookError, told)
+
+
+@app.get("/v1/openapi.json", include_in_schema=False)
+def openapi(_may: AccessDep) -> JSONResponse:
+    """The description of the interface, for those who may see webhooks."""
+    return JSONResponse(app.openapi())
 
 
 @app.get("/health")

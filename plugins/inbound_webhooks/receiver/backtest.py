@@ -62,6 +62,7 @@ class Judged:
     """One delivery, before and after; ``note`` says why it could not be judged, where both are None."""
 
     delivery_id: str
+    dag_id: str
     received_at: datetime
     before: Outcome | None = None
     after: Outcome | None = None
@@ -120,9 +121,9 @@ def _stored(ids: Iterator[str]) -> Iterator[Delivery]:
 
 def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> Judged:
     if not delivery.body_stored:
-        return Judged(delivery.id, delivery.received_at, note=NO_BODY)
+        return Judged(delivery.id, delivery.dag_id, delivery.received_at, note=NO_BODY)
     old, new = before.outcome(delivery), after.outcome(delivery)
-    return Judged(delivery.id, delivery.received_at, old, new, tuple(_changes(old, new)))
+    return Judged(delivery.id, delivery.dag_id, delivery.received_at, old, new, tuple(_changes(old, new)))
 
 
 class _Judge:

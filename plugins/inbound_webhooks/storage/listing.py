@@ -271,6 +271,33 @@ def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None
     return Delivery(**row._mapping) if row else None
 
 
+def deliveries_of_dags(
+    connection: Connection,
+    readable: Collection[str],
+    *,
+    webhook_id: str | None = None,
+    state: str | None = None,
+    ascending: bool = False,
+    offset: int = 0,
+    limit: int = 50,
+) -> tuple[list[Any], int]:
+    """Deliveries of some DAGs without what is big, newest first, and how many there are in all."""
+    columns = tables.delivery.c
+    conditions: list[Any] = [columns.dag_id.in_(sorted(readable))]
+    if webhook_id is not None:
+        conditions.append(columns.webhook_id == webhook_id)
+    if state is not None:
+        conditions.append(columns.state == state)
+    total = connection.scalar(select(func.count()).select_from(tables.delivery).where(*conditions)) or 0
+    query = _light().where(*conditions).order_by(columns.id.asc() if ascending else columns.id.desc())
+    return list(connection.execute(query.offset(offset).limit(limit))), total
+
+
+def delivery_dag_ids(connection: Connection) -> set[str]:
+    """Every DAG that a delivery names."""
+    return set(connection.scalars(select(tables.delivery.c.dag_id).distinct()))
+
+
 def newest_ids(connection: Connection, webhook_id: str, limit: int) -> list[str]:
     """The ids of a webhook's newest deliveries that no replay made, newest first."""
     columns = tables.delivery.c

@@ -1,0 +1,40 @@
+"""The API in this process, under both auth managers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.web.conftest import pages as pages
+
+Ask = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def api(pages) -> Callable[..., Ask]:
+    """api(name, role) -> ask(method, path, json) as that user; a stranger's without a name."""
+    import httpx
+
+    from inbound_webhooks.api import app
+
+    def login(name: str | None = None, role: str = "Admin") -> Ask:
+        headers = {}
+        if name is not None:
+            with pages.app.app_context():
+                token = pages.manager.generate_jwt(pages.user(name, role))
+            headers = {"Authorization": f"Bearer {token}"}
+
+        def ask(method: str, path: str, json: Any = None, **more: Any) -> Any:
+            async def send() -> Any:
+                transport = httpx.ASGITransport(app=app)
+                async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                    return await client.request(method, f"/v1{path}", json=json, headers=headers, **more)
+
+            return asyncio.run(send())
+
+        return ask
+
+    return login
