@@ -118,3 +118,12 @@ def test_the_api_describes_itself_with_examples(admin):
     schemas = admin("GET", "/openapi.json").json()["components"]["schemas"]
     for name in ("WebhookBody", "TryBody", "BackTestBody"):
         assert schemas[name]["examples"], name
+
+
+def test_a_nul_is_refused_before_a_database_sees_it(admin):
+    for path in ("/webhooks?dag_id=%00", "/deliveries?webhook_id=%00"):
+        assert admin("GET", path).status_code == 422
+    for path in ("/webhooks/%00", "/deliveries/%00"):
+        assert admin("GET", path).status_code == 404
+    body = {"name": new_name(), "dag_id": "orders", "mapping": {"a": "\0"}}
+    assert admin("POST", "/webhooks", body).status_code == 422

@@ -11,7 +11,7 @@ from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.receiver.replay import replay
 from inbound_webhooks.rest.documents import DeliveryCollection, DeliveryResponse, Replay
-from inbound_webhooks.rest.user import DEFAULT_LIMIT, MAX_LIMIT, AccessDep, Limit, Offset, descending
+from inbound_webhooks.rest.user import DEFAULT_LIMIT, MAX_LIMIT, AccessDep, Limit, Offset, Text, descending
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import Delivery, State
@@ -23,7 +23,7 @@ router = APIRouter(prefix="/deliveries", tags=["Delivery"])
 @router.get("")
 def get_deliveries(
     may: AccessDep,
-    webhook_id: str | None = None,
+    webhook_id: Text | None = None,
     state: str | None = None,
     order_by: str = "-received_at",
     offset: Offset = 0,

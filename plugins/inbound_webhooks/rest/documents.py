@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from inbound_webhooks.files.schema import DESCRIPTIONS
 from inbound_webhooks.receiver.backtest import MAX_DELIVERIES
@@ -31,6 +31,21 @@ _EXAMPLE: Any = {
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_storable(cls, values: Any) -> Any:
+        if _has_nul(values):
+            raise ValueError("it has a NUL, which PostgreSQL does not store")
+        return values
+
+
+def _has_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(part) for pair in value.items() for part in pair)
+    if isinstance(value, list):
+        return any(_has_nul(item) for item in value)
+    return isinstance(value, str) and "\0" in value
 
 
 def _fields(*, required: Sequence[str]) -> dict[str, Any]:

@@ -54,6 +54,9 @@ def access(user: GetUserDep) -> Access:
 
 
 AccessDep = Annotated[Access, Depends(access)]
+Text = Annotated[str, Query(max_length=250, pattern=r"^[^\x00]*$")]
+"""A text that PostgreSQL can compare with."""
+
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
 Limit = Annotated[int, Query(ge=0, description=f"At most {MAX_LIMIT}; more is taken for that.")]
 

@@ -30,6 +30,7 @@ from inbound_webhooks.rest.user import (
     AccessDep,
     Limit,
     Offset,
+    Text,
     changeable,
     descending,
     visible,
@@ -48,7 +49,7 @@ ORDERS = {"name": "name", "dag_id": "dag", "preset": "sender", "enabled": "state
 @router.get("")
 def get_webhooks(
     may: AccessDep,
-    dag_id: str = "",
+    dag_id: Text = "",
     order_by: str = "name",
     offset: Offset = 0,
     limit: Limit = DEFAULT_LIMIT,
