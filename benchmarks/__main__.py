@@ -8,21 +8,22 @@ import sys
 
 from benchmarks import dispatching, door_times, pages, posts, report, retention, signed_posts, until_run
 from benchmarks.figures import Row
-from benchmarks.scale import FULL, QUICK, Scale
+from benchmarks.scale import FULL, QUICK, SHORT, Scale
 from benchmarks.site import Site, built
 
 
 def main() -> int:
     """Returns 1 where an answer has no row, else 0: figures that miss a goal are figures all the same."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="half of the rounds, a fifth of the deliveries")
     parser.add_argument("--quick", action="store_true", help="one short round of each; writes no README")
     arguments = parser.parse_args()
     # What was started is ended on the way out, so the way out must be taken.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with built() as site:
-        rows, notes = _measure(site, QUICK if arguments.quick else FULL)
+        rows, notes = _measure(site, QUICK if arguments.quick else SHORT if arguments.short else FULL)
         postgres = site.server_version()
-    command = "python -m benchmarks" + (" --quick" if arguments.quick else "")
+    command = " ".join(["python -m benchmarks", *sys.argv[1:]])
     figures = report.text(rows, notes, postgres=postgres, command=command)
     print(figures)
     if not arguments.quick:

@@ -85,8 +85,8 @@ def _fill(number: int) -> None:
                 source_ip="127.0.0.1",
                 received_at=datetime.now(timezone.utc),
             )
-            decision = decide(definition, request, params=dag.params, max_body_bytes=1 << 20)
-            queries.insert_delivery(connection, decision.delivery)
+            decision = decide(definition, request, request.body, params=dag.params)
+            queries.store(connection, decision.delivery, definition.webhook.version)
 
 
 if __name__ == "__main__":

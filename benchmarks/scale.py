@@ -1,8 +1,8 @@
-"""How much is measured: the full run and the quick one."""
+"""How much is measured: the full run, a shorter one, and the quick one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,17 @@ FULL = Scale(
     webhooks=10_000,
     stored=1_000_000,
     page_views=20,
+)
+SHORT = replace(
+    FULL,
+    rounds=3,
+    round_seconds=3,
+    drained_rounds=2,
+    drained_round_seconds=1.5,
+    dispatch_rounds=1,
+    paced_posts=200,
+    wrong_posts=300,
+    retained=100_000,
 )
 QUICK = Scale(
     rounds=1,

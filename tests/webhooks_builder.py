@@ -97,6 +97,26 @@ def store_deliveries(
     return [row["id"] for row in rows]
 
 
+def made_delivery(hook: Hook, number: int, **fields: Any) -> Any:
+    """A delivery of this number as its id, not stored."""
+    from inbound_webhooks.storage.queries import Delivery
+
+    base: dict[str, Any] = {
+        "webhook_name": hook.name,
+        "dag_id": "orders",
+        "state": "accepted",
+        "received_at": now(),
+        "source_ip": "",
+        "query_string": "",
+        "headers": "[]",
+        "credentials": None,
+        "body": b"",
+        "conf": None,
+        "answer_status": 202,
+    }
+    return Delivery(id=f"{number:032}", webhook_id=hook.id, **base | fields)
+
+
 def rows(table_name: str) -> list[Any]:
     """All rows of one of our tables, in the order of their ids: rows("delivery")."""
     from airflow import settings

@@ -241,6 +241,7 @@ def plan_of(query, backend: str) -> str:
             # The tables are empty, for which no index is worth it.
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
+            connection.exec_driver_sql("SET LOCAL enable_sort = off")
         explain = "EXPLAIN " if backend == "postgresql" else "EXPLAIN QUERY PLAN "
         found = connection.exec_driver_sql(explain + statement, parameters)
         return "\n".join(str(tuple(row)) for row in found)

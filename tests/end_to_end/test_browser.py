@@ -171,6 +171,23 @@ def test_the_form_is_filled_by_a_sender_and_tried_before_it_is_saved(person):
 
 
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_kinds_of_events_are_picked_with_the_keyboard_and_stand_in_the_filter(person):
+    person.open("pluginsv2/webhooks/new?dag=event_log")
+    page = person.page
+    page.get_by_label("Which system calls").select_option("github")
+    filter_ = page.get_by_label("Only events for which this is true")
+    page.get_by_label("push", exact=True).press("Space")
+    assert filter_.input_value() == 'delivery.event_type in ["push"]'
+    filter_.fill("(body.a) or (body.b)")
+    page.get_by_label("release", exact=True).press("Space")
+    assert filter_.input_value() == 'delivery.event_type in ["release"] and ((body.a) or (body.b))'
+    page.get_by_label("release", exact=True).press("Space")
+    assert filter_.input_value() == "(body.a) or (body.b)"
+    filter_.fill("{{ body.a }}")
+    assert page.get_by_label("push", exact=True).is_disabled()
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_mistakes_come_beside_their_fields_and_what_was_typed_stays(person):
     person.open("pluginsv2/webhooks/new?dag=event_log")
     page = person.page

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.receiver.asgi_door import JSON
-from tests.webhooks_builder import ACTOR, change_webhook, rows, states
+from tests.webhooks_builder import ACTOR, change_webhook, made_delivery, rows, states
 
 ORDER = b'{"number": 1}'
 
@@ -95,7 +95,7 @@ def test_a_change_does_not_return_before_a_request_that_is_about_to_commit(postg
     hook = stored_hook()
     changing = threading.Thread(target=change, args=(hook,))
     with transaction() as connection:
-        queries.locked_version(connection, hook.id)
+        assert queries.store(connection, made_delivery(hook, 1), version=1) is not None
         changing.start()
         changing.join(0.2)
         assert changing.is_alive()

@@ -118,6 +118,18 @@ def test_an_address_may_send_so_many_a_second_right_or_wrong(asgi, sqlite_databa
     assert asgi.request("POST", hook.path, chunks=[ORDER], peer="192.0.2.8").status == 202
 
 
+def test_what_came_before_a_sender_was_worth_counting_counts_too():
+    limits = limits_of(max_requests_per_second_per_address=30)
+    wait_for_a_fresh_second()
+    assert admitted(limits, ["192.0.2.1"] * 50) == 30
+
+
+def test_senders_of_little_cost_no_bookkeeping():
+    limits = limits_of(max_requests_per_second_per_address=1_000)
+    assert admitted(limits, [f"192.0.2.{number}" for number in range(50)] * 2) == 100
+    assert not limits._addresses.storage.storage
+
+
 def test_all_addresses_of_an_ipv6_network_are_one_sender():
     limits = limits_of(max_requests_per_second_per_address=5)
     wait_for_a_fresh_second()
@@ -130,9 +142,10 @@ def test_ipv4_addresses_that_are_written_as_ipv6_are_each_their_own_sender():
     assert admitted(limits, [f"::ffff:192.0.2.{number}" for number in range(50)]) == 50
 
 
-def test_addresses_that_are_gone_take_no_memory():
+@pytest.mark.parametrize("counted", [True, False], ids=["counted", "too few to count"])
+def test_addresses_that_are_gone_take_no_memory(counted):
     """Who has many addresses must not be able to fill the memory with them."""
-    limits = limits_of()
+    limits = limits_of(max_requests_per_second_per_address=5 if counted else 1_000)
     admitted(limits, (f"198.51.{number // 250}.{number % 250}" for number in range(2_000)))
     time.sleep(2.1)
     admitted(limits, ["192.0.2.1"])
@@ -140,6 +153,7 @@ def test_addresses_that_are_gone_take_no_memory():
     storage = limits._addresses.storage
     held = [*storage.storage, *storage.events, *storage.expirations, *storage.locks]
     assert [key for key in held if "198.51." in key] == []
+    assert len(limits._in_second) <= 1
 
 
 # --- the backlog ----------------------------------------------------------------------------

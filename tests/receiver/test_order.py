@@ -149,19 +149,18 @@ def test_a_verification_needs_no_proof_and_is_none_of_its_own(asgi, sqlite_datab
 @contextmanager
 def statements() -> Iterator[list[str]]:
     """What is sent to the database meanwhile."""
-    from airflow import settings
-    from sqlalchemy import event
+    from sqlalchemy import Engine, event
 
     sent: list[str] = []
 
     def note(_connection, _cursor, statement, *_more) -> None:
         sent.append(statement)
 
-    event.listen(settings.engine, "before_cursor_execute", note)
+    event.listen(Engine, "before_cursor_execute", note)
     try:
         yield sent
     finally:
-        event.remove(settings.engine, "before_cursor_execute", note)
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 @contextmanager

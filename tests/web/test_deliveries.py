@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -11,6 +13,13 @@ from tests.dags_builder import store_dag
 from tests.webhooks_builder import audit_rows, delivery, rows, store_delivery, store_webhook
 
 BODY = b'{"customer": {"name": "<b>Ada</b>"}, "odd key": [1]}'
+AT = datetime(2026, 11, 24, 10, tzinfo=timezone.utc)
+MAILS: dict[str, dict[str, object]] = {
+    "sent": {"sent_at": AT + timedelta(minutes=2)},
+    "waiting": {"next_attempt_at": AT + timedelta(hours=1)},
+    "refused": {"error": "550 <no> such user"},
+    "given_up": {},
+}
 HEADERS = json.dumps([["Content-Type", "application/json"], ["Authorization", "***"], ["X-Kind", "sale"]])
 
 
@@ -69,6 +78,69 @@ def test_one_delivery_shows_its_request_and_conf_as_text(ada, hook):
     assert "<b>Ada" not in page
     assert "X-Kind" in page
     assert "Authorization" in page
+
+
+@pytest.fixture(scope="module")
+def told(hook):
+    """A delivery whose run failed, with mails in every state about it."""
+    from inbound_webhooks.storage import tables
+    from inbound_webhooks.storage.database import transaction
+
+    columns = {"state": "failed", "event_type": "sale.made", "run_id": "webhook__told"}
+    tasks = json.dumps([{"task_id": "work", "map_index": 3, "try_number": 2}])
+    ended = {"run_started_at": AT, "finished_at": AT + timedelta(seconds=64), "failed_tasks": tasks}
+    made = stored(hook, **columns | ended)
+    with transaction() as connection:
+        for number, (state, more) in enumerate(MAILS.items()):
+            mail_id = f"{number:032x}"
+            base = {"webhook_id": hook.id, "webhook_name": hook.name, "kind": "failure", "created_at": AT}
+            mail = base | {"id": mail_id, "state": state, "recipient": f"{state}@example.com", "due_at": AT}
+            connection.execute(tables.mail.insert(), mail | {"attempts": number} | more)
+            row = {"mail_id": mail_id, "position": 0, "delivery_id": made, "outcome": "{}"}
+            connection.execute(tables.mail_delivery.insert(), row)
+    return made
+
+
+def test_a_delivery_says_how_its_run_ended_and_which_tasks_failed(ada, told):
+    page = ada.get(f"/delivery/{told}").text
+    assert "Its DAG run failed." in page
+    for shown in ("2026-11-24 10:00:00 UTC", "2026-11-24 10:01:04 UTC", "1 min 4 s", "sale.made", "work[3]"):
+        assert shown in page
+    assert "/dags/orders/runs/webhook__told/tasks/work/mapped/3?try_number=2" in page
+
+
+def test_a_delivery_says_who_was_told_and_who_was_not_and_why(ada, told):
+    page = ada.get(f"/delivery/{told}").text
+    people = {found[1]: found[0] for found in re.findall(r"<tr>(.*?(\w+)@example\.com.*?)</tr>", page, re.S)}
+    assert list(people) == list(MAILS)
+    assert "2026-11-24 10:02:00 UTC" in people["sent"]
+    assert "not before 2026-11-24 11:00:00 UTC" in people["waiting"]
+    assert "550 &lt;no&gt; such user" in people["refused"]
+    assert ">given up<" in people["given_up"]
+
+
+def test_the_list_shows_event_state_and_the_run_s_duration(ada, hook, told):
+    page = ada.get(f"/hook/{hook.id}/deliveries?state=failed").text
+    row = next(found for found in page.split("<tr") if told in found)
+    for shown in ("sale.made", ">failed<", "1 min 4 s"):
+        assert shown in row
+
+
+def test_a_delivery_links_its_origin_and_its_replays(ada, hook):
+    origin = stored(hook)
+    again = stored(hook, replay_of=origin)
+    assert f'href="/pluginsv2/webhooks/delivery/{again}"' in ada.get(f"/delivery/{origin}").text
+    assert f'href="/pluginsv2/webhooks/delivery/{origin}"' in ada.get(f"/delivery/{again}").text
+    orphan = ada.get(f"/delivery/{stored(hook, replay_of='f' * 32)}").text
+    assert "gone or not yours" in orphan
+
+
+def test_without_a_stored_body_only_the_conf_of_then_can_be_replayed(ada, hook):
+    page = ada.get(f"/delivery/{stored(hook, body=b'', body_stored=False)}").text
+    assert "It was not stored." in page
+    assert "it can only be replayed with the conf of then" in page
+    assert re.search(r"<button disabled[^>]*>Replay with today", page)
+    assert not re.search(r"<button [^>]*disabled", ada.get(f"/delivery/{stored(hook)}").text)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +233,7 @@ def test_a_draft_with_mistakes_is_not_tried(ada):
     assert list(answer.json["problems"]) == ["filter"]
 
 
-def test_somebody_who_may_not_read_runs_sees_neither_body_nor_conf(pages, hook):
+def test_somebody_who_may_not_read_runs_sees_neither_body_nor_mails(pages, hook, told):
     if pages.auth != "fab":
         # Under SimpleAuthManager whoever reads a DAG reads its runs.
         return
@@ -171,6 +243,7 @@ def test_somebody_who_may_not_read_runs_sees_neither_body_nor_conf(pages, hook):
     assert page.status_code == 200
     assert "odd key" not in page.text
     assert "X-Kind" not in page.text
+    assert "@example.com" not in client.get(f"/delivery/{told}").text
     assert client.get(f"/delivery/{made}.json").status_code == 403
     assert client.json(f"/hook/{hook.id}/fields.json") == []
     assert client.json(f"/hook/{hook.id}/recent.json") == []

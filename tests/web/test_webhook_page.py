@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 
 import pytest
 
+from inbound_webhooks.presets import PRESETS
 from tests.dags_builder import store_dag
 from tests.webhooks_builder import audit_rows, rows, store_webhook, token_of
 
@@ -84,6 +86,38 @@ def test_a_missing_secret_is_asked_for_beside_the_secrets(ada):
     proof = '[{"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="}]'
     answer = ada.post("/new", form(name="unsigned", preset="github", proofs=proof), script=True)
     assert list(answer.json["problems"]) == ["secrets"]
+
+
+def proofs_of(name: str):
+    return json.loads(stored(name).proofs)
+
+
+def test_a_sender_whose_keys_are_fetched_needs_no_secret(ada):
+    proofs = json.dumps([dict(proof) for proof in PRESETS["aws-sns"].proofs])
+    fields = form(name="topic", preset="aws-sns", handshake="sns", proofs=proofs)
+    assert list(ada.post("/new", fields, script=True).json["problems"]) == ["secrets"]
+    assert ada.post("/new", fields | {"refresh_keys": "y"}, script=True).status_code == 200
+    assert [proof["refresh_keys"] for proof in proofs_of("topic")] == [True]
+
+
+def test_the_box_for_fetched_keys_shows_what_is_stored_and_takes_it_back(ada):
+    hook = store_webhook("fetching", dag_id="events", preset="aws-sns", refresh_keys=True, enabled=False)
+    page = ada.get(f"/hook/{hook.id}").text
+    assert re.search(r'<input[^>]*checked[^>]*name="refresh_keys"', page)
+    assert "&#34;refresh_keys&#34;" not in page
+    fields = form(name="fetching", preset="aws-sns", proofs=json.dumps(proofs_of("fetching")), version="1")
+    del fields["enabled"]
+    assert ada.post(f"/hook/{hook.id}", fields, script=True).status_code == 200
+    assert ["refresh_keys" in proof for proof in proofs_of("fetching")] == [False]
+
+
+def test_a_sender_that_publishes_no_keys_is_refused_beside_the_box(ada):
+    answer = ada.post("/new", form(name="no keys", preset="github", refresh_keys="y"), script=True)
+    assert list(answer.json["problems"]) == ["refresh_keys"]
+
+
+def test_the_events_that_a_sender_names_are_offered(ada):
+    assert "push" in ada.json("/senders/github.json")["events"]
 
 
 def test_a_change_is_refused_when_somebody_else_was_quicker(ada):

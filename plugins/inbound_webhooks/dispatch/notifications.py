@@ -16,7 +16,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, MailError
 from inbound_webhooks.event.retry import next_mail_at
 from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import mails
-from inbound_webhooks.storage.database import begin_writing, reading, transaction
+from inbound_webhooks.storage.database import at_once, begin_writing, transaction
 from inbound_webhooks.storage.mails import MAX_ERROR_CHARS, Mail, MailState
 
 log = logging.getLogger(__name__)
@@ -61,9 +61,8 @@ class Mailer:
 
     def _claimed(self) -> Mail | None:
         now = self._now()
-        with reading() as connection:
-            if not mails.is_mail_due(connection, now):
-                return None
+        if not at_once(lambda connection: mails.is_mail_due(connection, now)):
+            return None
         with transaction() as connection:
             begin_writing(connection)
             return mails.claim_mail(connection, now, until=now + CLAIM)

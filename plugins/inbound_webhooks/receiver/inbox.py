@@ -9,7 +9,7 @@ from dataclasses import replace
 from sqlalchemy import Connection
 
 from inbound_webhooks.storage import queries
-from inbound_webhooks.storage.database import begin_writing, committing
+from inbound_webhooks.storage.database import at_once, begin_writing, transaction
 from inbound_webhooks.storage.queries import Delivery, State
 
 log = logging.getLogger(__name__)
@@ -39,17 +39,13 @@ class Inbox:
         """
         if not self._store_bodies:
             delivery = replace(delivery, body=b"", body_stored=False)
-        with committing() as connection:
-            begin_writing(connection)
-            if queries.locked_version(connection, delivery.webhook_id) != version:
-                return None
-            if not queries.insert_delivery(connection, delivery):
-                return queries.holder_of(connection, delivery.webhook_id, delivery.dedup_key or "")
-            if actor is not None:
-                _audit_replay(connection, delivery, actor)
-        if delivery.state == State.ACCEPTED:
+        if actor is None:
+            stored = at_once(lambda connection: queries.store(connection, delivery, version))
+        else:
+            stored = _store_with_audit(delivery, version, actor)
+        if stored == delivery.id and delivery.state == State.ACCEPTED:
             self._tell()
-        return delivery.id
+        return stored
 
     def _tell(self) -> None:
         for listener in self._listeners:
@@ -57,6 +53,15 @@ class Inbox:
                 listener()
             except Exception as error:  # noqa: BLE001 - the delivery is committed, and its answer must say so
                 log.error("inbox listener failed action=listener_failed kind=%s", type(error).__name__)
+
+
+def _store_with_audit(delivery: Delivery, version: int, actor: str) -> str | None:
+    with transaction() as connection:
+        begin_writing(connection)
+        stored = queries.store(connection, delivery, version)
+        if stored == delivery.id:
+            _audit_replay(connection, delivery, actor)
+    return stored
 
 
 def _audit_replay(connection: Connection, delivery: Delivery, actor: str) -> None:

@@ -46,7 +46,7 @@ from inbound_webhooks.receiver.stored_request import MAX_IP_CHARS
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
-from inbound_webhooks.storage.database import reading, transaction
+from inbound_webhooks.storage.database import at_once, transaction
 from inbound_webhooks.storage.queries import Credential, Rejection, State
 
 log = logging.getLogger(__name__)
@@ -146,8 +146,7 @@ class Receiver:
         )
 
     def _authenticate(self, head: RequestHead) -> Admission:
-        with reading() as connection:
-            found = queries.find_with_credentials(connection, head.webhook_id)
+        found = at_once(lambda connection: queries.find_with_credentials(connection, head.webhook_id))
         webhook, credentials = found or (None, [])
         now = self._now()
         valid = [credential for credential in credentials if credential.is_valid(now)]

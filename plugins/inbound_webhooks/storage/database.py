@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from airflow import settings
-from sqlalchemy import ColumnElement, Connection, func, text, true
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, func, text, true
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.errors import DatabaseUnavailable
 
 log = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
 
 LOCK_TIMEOUT_SECONDS = 5
 """How long a transaction waits for a lock; as long as pysqlite's own default."""
@@ -31,16 +35,6 @@ def transaction() -> Iterator[Connection]:
         yield connection
 
 
-@contextmanager
-def committing() -> Iterator[Connection]:
-    """A transaction whose first statement limits the waiting itself, with :func:`waiting_is_limited`.
-
-    :raises DatabaseUnavailable: the database is away, locked, full or not migrated
-    """
-    with translated_errors(), settings.engine.begin() as connection:
-        yield connection
-
-
 def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
     """A condition that is always true and, on PostgreSQL, limits how long this transaction waits for locks.
 
@@ -51,14 +45,46 @@ def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
     return func.set_config("lock_timeout", f"{LOCK_TIMEOUT_SECONDS}s", True).is_not(None)
 
 
-@contextmanager
-def reading() -> Iterator[Connection]:
-    """A connection for one SELECT that waits for no row, without the round trips of a transaction.
+def at_once(work: Callable[[Connection], Result]) -> Result:
+    """Do work whose every statement is a transaction of its own; it must stand being done twice.
 
-    :raises DatabaseUnavailable: the database is away or not migrated
+    Nothing goes to the server but the statements: no check whether the connection still lives, no begin and
+    no end. Where a connection turns out to be dead, as all are after the server was restarted, the work is
+    done once more.
+
+    :raises DatabaseUnavailable: the database is away, locked, full or not migrated
+    :raises sqlalchemy.exc.IntegrityError: a constraint is broken
     """
-    with translated_errors(), settings.engine.connect() as connection:
-        yield connection.execution_options(isolation_level="AUTOCOMMIT")
+    with translated_errors():
+        try:
+            return _work(work)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return _work(work)
+
+
+def _work(work: Callable[[Connection], Result]) -> Result:
+    with _bare_engine(settings.engine).connect() as connection:
+        return work(connection)
+
+
+@lru_cache(maxsize=1)
+def _bare_engine(airflow_engine: Engine) -> Engine:
+    """Airflow's engine with a pool of its own, for connections that commit each statement."""
+    if airflow_engine.dialect.name == "sqlite":
+        return airflow_engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def connect() -> Any:
+        # Airflow knows how: arguments of its settings, and what listens to its engine.
+        pooled = airflow_engine.raw_connection()
+        connection = pooled.driver_connection
+        pooled.detach()
+        return connection
+
+    return create_engine(
+        airflow_engine.url, creator=connect, isolation_level="AUTOCOMMIT", pool_use_lifo=True
+    )
 
 
 @contextmanager

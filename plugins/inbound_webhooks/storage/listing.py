@@ -9,12 +9,12 @@ from typing import Any
 
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
-from sqlalchemy import Connection, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, and_, func, or_, select, tuple_, union_all
 
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.queries import Credential, Delivery, State, Webhook, read_webhook
 
-FAILED_STATES = (State.REFUSED, State.UNDELIVERABLE, "failed")
+FAILED_STATES = (State.REFUSED, State.UNDELIVERABLE, State.FAILED)
 """States of deliveries that somebody should look at."""
 
 OPEN_STATES = (State.ACCEPTED, State.DISPATCHED)
@@ -22,6 +22,9 @@ OPEN_STATES = (State.ACCEPTED, State.DISPATCHED)
 
 BARS = 24
 """Stretches of time in an activity chart, an hour each."""
+
+MOST_COUNTED = 10_000
+"""Deliveries of one webhook that an activity chart counts, the newest; more would hold up the whole list."""
 
 SORTS = ("name", "dag", "sender", "state", "last")
 
@@ -50,11 +53,22 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Activity:
-    """Deliveries of the last 24 hours: all, the failed ones, and (all, failed) of each hour, oldest first."""
+    """Deliveries of the last 24 hours: all, the failed ones, and (all, failed) of each hour, oldest first.
+
+    ``is_cut``: there were :data:`MOST_COUNTED` or more, and only that many of them are counted, the newest.
+    """
 
     total: int = 0
     failed: int = 0
     bars: tuple[tuple[int, int], ...] = field(default=((0, 0),) * BARS)
+    is_cut: bool = False
+
+    @property
+    def uncounted_hours(self) -> int:
+        """How many bars at the beginning say nothing."""
+        if not self.is_cut:
+            return 0
+        return next((hour for hour, (total, _) in enumerate(self.bars) if total), BARS)
 
 
 @dataclass(frozen=True)
@@ -183,20 +197,34 @@ def credentials_of(connection: Connection, webhook_ids: Collection[str]) -> dict
 
 
 def activity(connection: Connection, webhook_ids: Sequence[str], now: datetime) -> dict[str, Activity]:
-    """The last 24 hours of some webhooks; from the index alone."""
+    """The last 24 hours of some webhooks, of each its newest deliveries; from the index alone."""
     since = now - timedelta(hours=BARS)
-    columns = tables.delivery.c
+    looked_at = union_all(*(_newest_since(webhook_id, since, MOST_COUNTED) for webhook_id in webhook_ids))
+    columns = looked_at.subquery().c
     bin_ = func.substr(columns.id, 1, _BIN_CHARS).label("bin")
     rows = connection.execute(
-        select(columns.webhook_id, bin_, columns.state, func.count().label("number"))
-        .where(columns.webhook_id.in_(webhook_ids), columns.id >= first_id_at(since))
-        .group_by(columns.webhook_id, bin_, columns.state)
+        select(columns.webhook_id, bin_, columns.state, func.count().label("number")).group_by(
+            columns.webhook_id, bin_, columns.state
+        )
     )
     counted: dict[str, list[tuple[int, int, int]]] = {}
     for row in rows:
         failed = row.number if row.state in FAILED_STATES else 0
         counted.setdefault(row.webhook_id, []).append((_hour(row.bin, since), row.number, failed))
     return {webhook_id: _activity(counts) for webhook_id, counts in counted.items()}
+
+
+def _newest_since(webhook_id: str, since: datetime, limit: int) -> Any:
+    columns = tables.delivery.c
+    # SQLite takes ORDER BY and LIMIT in a part of a union only inside a query of its own.
+    rows = (
+        select(columns.webhook_id, columns.id, columns.state)
+        .where(columns.webhook_id == webhook_id, columns.id >= first_id_at(since))
+        .order_by(columns.id.desc())
+        .limit(limit)
+        .subquery()
+    )
+    return select(rows)
 
 
 def _hour(bin_: str, since: datetime) -> int:
@@ -210,10 +238,12 @@ def _activity(counts: Iterable[tuple[int, int, int]]) -> Activity:
     for hour, number, failed in counts:
         bars[hour][0] += number
         bars[hour][1] += failed
+    total = sum(number for number, _ in bars)
     return Activity(
-        sum(total for total, _ in bars),
+        total,
         sum(failed for _, failed in bars),
-        tuple((total, failed) for total, failed in bars),
+        tuple((number, failed) for number, failed in bars),
+        is_cut=total >= MOST_COUNTED,
     )
 
 
@@ -260,6 +290,13 @@ def deliveries_by_id(connection: Connection, webhook_id: str, ids: Sequence[str]
     """Some of a webhook's deliveries, without what is big."""
     columns = tables.delivery.c
     return list(connection.execute(_light().where(columns.webhook_id == webhook_id, columns.id.in_(ids))))
+
+
+def replays_of(connection: Connection, delivery_id: str, limit: int = 25) -> list[Any]:
+    """The newest deliveries that name this one as their origin, without what is big."""
+    columns = tables.delivery.c
+    query = _light().where(columns.replay_of == delivery_id).order_by(columns.id.desc())
+    return list(connection.execute(query.limit(limit)))
 
 
 def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None:

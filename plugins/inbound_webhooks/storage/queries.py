@@ -9,7 +9,19 @@ from datetime import datetime
 from typing import Any
 
 from airflow.models.log import Log
-from sqlalchemy import Connection, bindparam, delete, func, insert, literal, null, select, union_all, update
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from inbound_webhooks.storage import tables
@@ -367,13 +379,6 @@ _WITH_CREDENTIALS = (
     .where(tables.webhook.c.id == bindparam("webhook_id"))
 )
 
-_SHARED_LOCK = {
-    dialect_name: select(tables.webhook.c.version)
-    .where(tables.webhook.c.id == bindparam("webhook_id"), waiting_is_limited(dialect_name))
-    .with_for_update(read=True)
-    for dialect_name in ("postgresql", "sqlite")
-}
-
 
 def find_with_credentials(connection: Connection, webhook_id: str) -> tuple[Webhook, list[Credential]] | None:
     """What the door needs to know, in one query; the credentials newest first."""
@@ -384,39 +389,47 @@ def find_with_credentials(connection: Connection, webhook_id: str) -> tuple[Webh
     return read_webhook(rows[0]), sorted(found, key=lambda credential: credential.id, reverse=True)
 
 
-_INSERT_DELIVERY = insert(tables.delivery)
+def store(connection: Connection, delivery: Delivery, version: int) -> str | None:
+    """Insert a delivery if its webhook is still at this version, in one statement that locks it FOR SHARE.
 
-
-def insert_delivery(connection: Connection, delivery: Delivery) -> bool:
-    """Insert one delivery; False, and nothing written, where another one holds its deduplication key.
-
-    Where the other one is not committed yet this waits for it.
+    Returns the id under which the event is stored: its own, or that of an earlier delivery which holds its
+    deduplication key; None where the webhook has changed. Where somebody is about to commit the same key
+    this waits for it. What was stored by an earlier try, whose answer got lost, is found.
     """
-    if delivery.dedup_key is None:
-        connection.execute(_INSERT_DELIVERY, vars(delivery))
-        return True
-    statement = _INSERT_UNLESS_HELD[connection.dialect.name]
-    return connection.execute(statement, vars(delivery)).rowcount == 1
-
-
-def _insert_unless_held(dialect_insert: Any) -> Any:
-    return dialect_insert(tables.delivery).on_conflict_do_nothing(
-        index_elements=["webhook_id", "dedup_key"], index_where=tables.delivery.c.dedup_key.is_not(None)
-    )
-
-
-_INSERT_UNLESS_HELD = {
-    "postgresql": _insert_unless_held(postgresql.insert),
-    "sqlite": _insert_unless_held(sqlite.insert),
-}
-
-
-def holder_of(connection: Connection, webhook_id: str, dedup_key: str) -> str | None:
-    """The id of the delivery that holds a deduplication key."""
+    values = vars(delivery) | {"expected_version": version}
+    if connection.execute(_STORE[connection.dialect.name], values).rowcount == 1:
+        return delivery.id
     columns = tables.delivery.c
-    return connection.scalar(
-        select(columns.id).where(columns.webhook_id == webhook_id, columns.dedup_key == dedup_key)
+    holds_key = (columns.webhook_id == delivery.webhook_id) & (columns.dedup_key == delivery.dedup_key)
+    now_at = connection.scalar(
+        select(tables.webhook.c.version).where(tables.webhook.c.id == delivery.webhook_id)
     )
+    if now_at != version:
+        return None
+    return connection.scalar(select(columns.id).where((columns.id == delivery.id) | holds_key))
+
+
+def _store(dialect_name: str, dialect_insert: Any) -> Any:
+    locked = (
+        select(tables.webhook.c.version)
+        .where(tables.webhook.c.id == bindparam("webhook_id"), waiting_is_limited(dialect_name))
+        .with_for_update(read=True)
+        .cte("locked")
+    )
+    columns = [column for column in tables.delivery.c if column.name in Delivery.__dataclass_fields__]
+    values: list[Any] = [bindparam(column.name, type_=column.type) for column in columns]
+    if dialect_name == "postgresql":
+        # It does not take the types of a SELECT from the table that it goes into.
+        values = [cast(value, column.type) for value, column in zip(values, columns, strict=True)]
+    row = select(*values).select_from(locked).where(locked.c.version == bindparam("expected_version"))
+    inserted = dialect_insert(tables.delivery).from_select([column.name for column in columns], row)
+    return inserted.on_conflict_do_nothing()
+
+
+_STORE = {
+    "postgresql": _store("postgresql", postgresql.insert),
+    "sqlite": _store("sqlite", sqlite.insert),
+}
 
 
 def count_accepted(connection: Connection, limit: int) -> int:
@@ -431,14 +444,6 @@ def backlog(connection: Connection) -> tuple[int, datetime | None]:
     counted = waiting.limit(MAX_COUNTED).subquery()
     count, oldest = connection.execute(select(func.count(), func.min(counted.c.received_at))).one()
     return count, oldest
-
-
-def locked_version(connection: Connection, webhook_id: str) -> int | None:
-    """The webhook's version, locked FOR SHARE until the transaction ends; None where it is deleted.
-
-    It also limits how long the rest of the transaction waits for locks.
-    """
-    return connection.scalar(_SHARED_LOCK[connection.dialect.name], {"webhook_id": webhook_id})
 
 
 def insert_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:

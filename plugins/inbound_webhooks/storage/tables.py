@@ -165,6 +165,13 @@ delivery = Table(
     ),
     # Ids sort by time: newest first, a stretch of time, and what became of them, from the index alone.
     Index("idx_inbound_webhook_delivery_history", "webhook_id", "id", "state"),
+    # Replays are few; their origin's page lists them.
+    Index(
+        "idx_inbound_webhook_delivery_replay_of",
+        "replay_of",
+        postgresql_where=text("replay_of IS NOT NULL"),
+        sqlite_where=text("replay_of IS NOT NULL"),
+    ),
     Index(
         "idx_inbound_webhook_delivery_dedup",
         "webhook_id",

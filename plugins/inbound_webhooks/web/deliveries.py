@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from flask import Response, flash, render_template, request, url_for
 from flask_appbuilder import expose
 
+from inbound_webhooks.dispatch.links import log_url
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.receiver.replay import replay
@@ -18,6 +20,8 @@ from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.listing import OPEN_STATES, RunFacts
+from inbound_webhooks.storage.mails import mails_of_delivery
+from inbound_webhooks.storage.outcomes import load_tasks
 from inbound_webhooks.storage.queries import Delivery, State
 from inbound_webhooks.web import samples
 from inbound_webhooks.web.page import airflow_url, json_reply, redirected
@@ -39,14 +43,38 @@ class Shown:
 
     @property
     def state(self) -> str:
-        """The delivery's, and once its run was made the run's."""
+        """The delivery's; while its run has not been seen to end, the run's."""
         made = self.delivery.state == State.DISPATCHED and self.run is not None
-        return self.run.state if made and self.run else str(self.delivery.state)
+        state = self.run.state if made and self.run else str(self.delivery.state)
+        # Airflow's word for it, in the moment before the dispatcher records the end.
+        return State.SUCCEEDED if state == "success" else state
 
     @property
     def is_open(self) -> bool:
         """Whether it will still change."""
-        return self.delivery.state in OPEN_STATES and self.state not in ("success", "failed")
+        return self.delivery.state in OPEN_STATES
+
+    @property
+    def started_at(self) -> datetime | None:
+        """The run's start; as recorded, for Airflow may have cleaned the run away since."""
+        return self.delivery.run_started_at or (self.run.started_at if self.run else None)
+
+    @property
+    def ended_at(self) -> datetime | None:
+        """The run's end, None before it."""
+        return self._recorded_end or (self.run.ended_at if self.run else None)
+
+    @property
+    def _recorded_end(self) -> datetime | None:
+        # What never got a run has the time when it was given up here.
+        return self.delivery.finished_at if self.delivery.run_id else None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took, None before its end."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
 
 
 def with_runs(connection: Any, rows: Sequence[Any]) -> list[Shown]:
@@ -139,12 +167,35 @@ class DeliveriesView(WebhookPage):
             item=shown,
             webhook=webhook if visible else None,
             contents=contents,
+            family=self._family(delivery),
+            told=self._told(delivery) if may_read else None,
             place=place,
             may_replay=visible
             and webhook is not None
             and may_read
             and self.access().may_replay(webhook.dag_id),
         )
+
+    def _family(self, delivery: Delivery) -> dict[str, Any]:
+        """The delivery of which it is a replay, while there is one that the user may see, and its replays."""
+        with transaction() as connection:
+            origin = queries.find_delivery(connection, delivery.replay_of) if delivery.replay_of else None
+            replays = listing.replays_of(connection, delivery.id)
+        return {
+            "origin": next(iter(self._readable([origin] if origin else [])), None),
+            "replays": self._readable(replays),
+        }
+
+    def _told(self, delivery: Delivery) -> dict[str, Any]:
+        """Which tasks failed, and who was told of it or of the success."""
+        with transaction() as connection:
+            mails = mails_of_delivery(connection, delivery.id)
+        base_url, run_id = airflow_url(""), delivery.run_id or ""
+        tasks = load_tasks(delivery.failed_tasks)
+        return {
+            "mails": mails,
+            "tasks": [(task, log_url(base_url.rstrip("/"), delivery.dag_id, run_id, task)) for task in tasks],
+        }
 
     def _contents(self, delivery: Delivery) -> dict[str, Any]:
         """What only somebody who may read runs gets to see."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -24,7 +24,7 @@ from inbound_webhooks.event.handshake import HANDSHAKES
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.signature import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.sender_settings import FILLED_FIELDS
+from inbound_webhooks.sender_settings import FILLED_FIELDS, with_refreshed_keys
 from inbound_webhooks.storage.queries import Draft, Webhook
 from inbound_webhooks.web.draft import Problems, compile_error, mapping_of, new_secrets
 
@@ -76,6 +76,7 @@ class WebhookForm(FlaskForm):
         "Endpoint check", choices=[("", "None"), *((name, name) for name in HANDSHAKES)], default=""
     )
     proofs = TextAreaField("Proofs (JSON)")
+    refresh_keys = BooleanField("Let the dispatcher fetch the vendor's public keys")
     dedup = StringField("What names an event")
 
     event_type = StringField("What kind of event it is")
@@ -159,7 +160,7 @@ class WebhookForm(FlaskForm):
             disabled_status=int(self.disabled_status.data),
             invalid_status=int(self.invalid_status.data),
             preset=preset,
-            proofs=_proofs(self.proofs.data or "", preset, purposes),
+            proofs=self._asked_proofs(preset, purposes),
             handshake=self.handshake.data or None,
             allowed_addresses=_words(self.allowed_addresses.data),
             event_type=_text(self.event_type.data),
@@ -169,6 +170,12 @@ class WebhookForm(FlaskForm):
             notify_success=_words(self.notify_success.data),
             notify_failure=_words(self.notify_failure.data),
         )
+
+    def _asked_proofs(self, preset: str | None, purposes: Collection[str]) -> Sequence[Mapping[str, Any]]:
+        """The proofs with or without fetched keys, as the box beside them says."""
+        given = {*purposes, DEFAULT_PURPOSE} if self.refresh_keys.data else purposes
+        proofs = _proofs(self.proofs.data or "", preset, given)
+        return with_refreshed_keys(proofs) if self.refresh_keys.data else proofs
 
     def fill(self, webhook: Draft) -> None:
         """Show a webhook as it is stored."""
@@ -180,7 +187,8 @@ class WebhookForm(FlaskForm):
         self.disabled_status.data = str(webhook.disabled_status)
         self.invalid_status.data = str(webhook.invalid_status)
         self.allowed_addresses.data = "\n".join(webhook.allowed_addresses)
-        self.proofs.data = _proofs_text(webhook.proofs)
+        self.proofs.data = _proofs_text([_without_refreshing(proof) for proof in webhook.proofs])
+        self.refresh_keys.data = any(proof.get("refresh_keys") for proof in webhook.proofs)
         for name in ("notify_success", "notify_failure"):
             self[name].data = "\n".join(getattr(webhook, name))
         if isinstance(webhook, Webhook):
@@ -193,6 +201,7 @@ class WebhookForm(FlaskForm):
             return
         self.preset.data = name
         self.proofs.data = _proofs_text(preset.proofs)
+        self.refresh_keys.data = False
         for field in FILLED_FIELDS:
             value = getattr(preset, field)
             self[field].data = (
@@ -229,13 +238,18 @@ def purposes_of(proofs_text: str) -> set[str]:
 
 
 def _proofs(text: str, preset_name: str | None, purposes: Collection[str]) -> tuple[Mapping[str, Any], ...]:
-    typed = _read_proofs(text)
+    typed = tuple(_without_refreshing(proof) for proof in _read_proofs(text))
     preset = PRESETS.get(preset_name or "")
     if preset is None:
         return typed
     # A proof whose secret is optional counts with one and is left out without, until somebody changes it.
     unchanged = [list(preset.proofs), list(preset.proofs_with(()))]
     return preset.proofs_with(purposes) if list(typed) in unchanged else typed
+
+
+def _without_refreshing(proof: Mapping[str, Any]) -> Mapping[str, Any]:
+    # The form has a box for it, which would contradict the text.
+    return {name: value for name, value in proof.items() if name != "refresh_keys"}
 
 
 def _read_proofs(text: str) -> tuple[Mapping[str, Any], ...]:

@@ -15,8 +15,9 @@ TONES = {
     "queued": "info",
     "running": "info",
     "succeeded": "good",
-    "success": "good",
     "sent": "good",
+    "waiting": "info",
+    "given_up": "bad",
     "failed": "bad",
     "refused": "bad",
     "undeliverable": "bad",
@@ -33,7 +34,6 @@ EXPLAINED = {
     "queued": "Its DAG run waits for the scheduler.",
     "running": "Its DAG run is at work.",
     "succeeded": "Its DAG run succeeded.",
-    "success": "Its DAG run succeeded.",
     "failed": "Its DAG run failed.",
     "refused": "Kept, but nothing ran: it could not be used. Mend the webhook, then replay it.",
     "undeliverable": "The DAG could not take the run. Mend what is wrong, then replay it.",
@@ -42,6 +42,14 @@ EXPLAINED = {
     "rejected": "The request was refused before it was stored.",
     "verified": "The endpoint was checked; such a request never starts a run.",
 }
+
+TOLD = {
+    "waiting": "It is to be sent.",
+    "sent": "The mail server has taken it.",
+    "refused": "The mail server refused it for good; it is not tried again.",
+    "given_up": "It could not be sent in time; it is not tried again.",
+}
+"""State of a mail -> what it means."""
 
 TRIED = {
     "accepted": "A run would start with this conf.",
@@ -107,6 +115,11 @@ def explained(state: str) -> str:
     return EXPLAINED.get(state, "")
 
 
+def told(state: str) -> str:
+    """What the state of a mail means."""
+    return TOLD.get(state, "")
+
+
 def sender(preset: str | None) -> str:
     """The name of a kind of sender."""
     return PRESETS[preset].title if preset in PRESETS else preset or "Any"
@@ -126,6 +139,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_count": count,
     "webhook_tone": tone,
     "webhook_explained": explained,
+    "webhook_told": told,
     "webhook_sender": sender,
     "webhook_pretty": pretty,
 }

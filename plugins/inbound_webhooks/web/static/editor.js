@@ -2,6 +2,7 @@
 import { completion } from "./completion.js";
 import { getJson, postForm } from "./fetching.js";
 import { later, make } from "./elements.js";
+import { eventPicker } from "./events.js";
 
 const TYPING_MILLISECONDS = 350;
 const SECRET_BYTES = 32;
@@ -63,17 +64,20 @@ export function showProblems(form, problems) {
 
 function senders(form, rows) {
   const select = form.elements.preset;
+  const showEvents = eventPicker(form);
   const show = async (fill) => {
     const name = select.value;
     const answer = name ? await getJson(select.dataset.sender.replace("NAME", encodeURIComponent(name))) : null;
     const preset = answer?.ok ? answer.data : null;
     showExamples(form, rows, preset);
+    showEvents(preset);
     if (!fill) return;
     showSteps(preset);
     showSecrets(preset);
     for (const field of ["proofs", "handshake", "event_type", "dedup", "response_status", "response_template"]) {
       form.elements[field].value = preset?.[field] ?? "";
     }
+    form.elements.refresh_keys.checked = false;
     form.elements.response_content_type.value = preset?.response_content_type ?? "application/json";
     form.elements.disabled_status.value = preset?.disabled_status ?? "403";
     form.elements.invalid_status.value = preset?.invalid_status ?? "422";
@@ -147,6 +151,7 @@ function showExamples(form, rows, preset) {
   const use = make("button", { type: "button", class: "quiet" }, "Use it");
   use.onclick = () => {
     form.elements.filter.value = preset.filter_example;
+    form.elements.filter.dispatchEvent(new Event("input", { bubbles: true }));
   };
   hint.replaceChildren("Such as ", make("code", {}, preset?.filter_example ?? ""), " ", use);
 }
