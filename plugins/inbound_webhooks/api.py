@@ -13,12 +13,13 @@ from fastapi.responses import JSONResponse
 
 from inbound_webhooks import metrics
 from inbound_webhooks.dispatch.service import DispatchService
-from inbound_webhooks.errors import ConfigurationError, WebhookError
+from inbound_webhooks.errors import ConfigurationError
 from inbound_webhooks.health import Health
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.rest.deliveries import router as deliveries_router
+from inbound_webhooks.rest.faults import tell_faults
 from inbound_webhooks.rest.presets import router as presets_router
-from inbound_webhooks.rest.user import AccessDep, told
+from inbound_webhooks.rest.user import AccessDep
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 
@@ -62,17 +63,19 @@ app = FastAPI(
     openapi_url=None,
     docs_url=None,
     redoc_url=None,
+    generate_unique_id_function=lambda route: route.name,
 )
 app.include_router(webhooks_router, prefix="/v1")
 app.include_router(deliveries_router, prefix="/v1")
 app.include_router(presets_router, prefix="/v1")
-app.add_exception_handler(WebhookError, told)
+tell_faults(app)
 
 
 @app.get("/v1/openapi.json", include_in_schema=False)
-def openapi(_may: AccessDep) -> JSONResponse:
+def openapi(_may: AccessDep, request: Request) -> JSONResponse:
     """The description of the interface, for those who may see webhooks."""
-    return JSONResponse(app.openapi())
+    servers = [{"url": request.scope.get("root_path") or "/"}]
+    return JSONResponse(app.openapi() | {"servers": servers})
 
 
 @app.get("/health")

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookExists, WebhookNotFound
+from inbound_webhooks.event.json_text import text_fault
 from inbound_webhooks.event.response import CONTENT_TYPES
 from inbound_webhooks.event.signature import DEFAULT_PURPOSE
 from inbound_webhooks.receiver.definition import compile_definition
@@ -42,6 +43,9 @@ DISABLED_STATUSES = (403, 503)
 
 INVALID_STATUSES = (200, 202, 422)
 """What a value may be answered with that breaks the DAG's params; the delivery is kept in any case."""
+
+_NAMES = {"proofs": "proof", "notify_success": "notify on success", "notify_failure": "notify on failure"}
+"""What an error calls a field where it is not the same words."""
 
 _LETTERS = string.ascii_letters + string.digits
 _URL_SAFE = _LETTERS + "-_"
@@ -104,6 +108,9 @@ def check(webhook: Webhook) -> None:
 
     :raises DefinitionError: names the field and why
     """
+    for field in Draft.__dataclass_fields__:
+        if reason := text_fault(getattr(webhook, field)):
+            raise InvalidDefinition(_NAMES.get(field, field.replace("_", " ")), reason)
     if not webhook.name.strip() or not webhook.name.isprintable():
         raise InvalidDefinition("name", "it is empty or not printable")
     if len(webhook.name) > WEBHOOK_NAME_CHARS:

@@ -46,6 +46,26 @@ def test_what_two_webhooks_share_may_stand_in_an_anchor(tmp_path):
     assert entry.fields == {"name": "one", "dag_id": "other", "notify_failure": ["a@example.com"]}
 
 
+@pytest.mark.parametrize("value", ["*canary", "!canary x", "&canary &other x", "canary", "[canary]"])
+def test_a_secret_that_stands_in_a_file_is_never_shown(tmp_path, value):
+    (told,) = faults(tmp_path, f"{ONE}    secrets:\n      signing: {value}\n")
+    assert told.startswith("hooks.yaml:5: ")
+    assert "canary" not in told
+
+
+@pytest.mark.parametrize(
+    ("escape", "reason"),
+    [("\\0", "it holds a NUL character"), ("\\ud800", "it holds half of a surrogate pair")],
+)
+def test_a_text_that_no_database_holds_is_told_beside_its_field(tmp_path, escape, reason):
+    line = f'    mapping: {{"a{escape}": b}}\n    filter: "{escape}"\n'
+    told = faults(tmp_path, ONE + line)
+    assert [one.partition(", which")[0] for one in told] == [
+        f"hooks.yaml:4: pushes: mapping: {reason}",
+        f"hooks.yaml:5: pushes: filter: {reason}",
+    ]
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -14,11 +14,25 @@ Ask = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def api(pages) -> Callable[..., Ask]:
-    """api(name, role) -> ask(method, path, json) as that user; a stranger's without a name."""
+def api(anyone) -> Callable[..., Ask]:
+    """The same below the version: ask("GET", "/webhooks")."""
+
+    def login(*who: str) -> Ask:
+        ask = anyone(*who)
+        return lambda method, path, json=None, **more: ask(method, f"/v1{path}", json, **more)
+
+    return login
+
+
+@pytest.fixture(scope="module")
+def anyone(pages) -> Callable[..., Ask]:
+    """anyone(name, role) -> ask(method, path, json) as that user; a stranger's without a name."""
     import httpx
 
     from inbound_webhooks.api import app
+    from inbound_webhooks.health import Health
+
+    app.state.health = Health()  # as the lifespan does, without the dispatcher
 
     def login(name: str | None = None, role: str = "Admin") -> Ask:
         headers = {}
@@ -31,7 +45,7 @@ def api(pages) -> Callable[..., Ask]:
             async def send() -> Any:
                 transport = httpx.ASGITransport(app=app)
                 async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                    return await client.request(method, f"/v1{path}", json=json, headers=headers, **more)
+                    return await client.request(method, path, json=json, headers=headers, **more)
 
             return asyncio.run(send())
 

@@ -73,17 +73,29 @@ class Entry:
         """What an error about this webhook says, with its place."""
         if not isinstance(error, InvalidDefinition):
             return self.fault_at("", error.message)
-        reason = error.message.partition(": ")[2]
-        if error.field.startswith("mapping of "):
-            return self.fault_at(f"mapping.{error.field.removeprefix('mapping of ')}", reason)
-        if error.field.startswith("proof"):
-            return self.fault_at("proofs", error.message)
-        return self.fault_at(FIELD_OF_ERROR.get(error.field, error.field), reason)
+        return self.fault_at(*place_of(error))
 
     def fault_at(self, field: str, message: str) -> Fault:
         """Something wrong with a field."""
         line = self.lines.get(field) or self.lines.get(field.partition(".")[0]) or self.line
-        return Fault(self.file, line, self.name or "a webhook without a name", field, message)
+        return Fault(
+            self.file, line, _printable(self.name) or "a webhook without a name", _printable(field), message
+        )
+
+
+def place_of(error: InvalidDefinition) -> tuple[str, str]:
+    """The field that an error is about as a file calls it, such as ``mapping.number``, and what is wrong."""
+    reason = error.message.partition(": ")[2]
+    if error.field.startswith("mapping of "):
+        return f"mapping.{error.field.removeprefix('mapping of ')}", reason
+    if error.field.startswith("proof"):
+        return "proofs", error.message
+    return FIELD_OF_ERROR.get(error.field, error.field), reason
+
+
+def _printable(text: str) -> str:
+    # An escape of YAML can make half of a surrogate pair, which no terminal takes.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def plain(draft: Draft) -> dict[str, Any]:

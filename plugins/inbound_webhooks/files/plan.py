@@ -121,9 +121,9 @@ def _step(entry: Entry, stored: Webhook | None, credentials: Sequence[Credential
     given = [NewSecret(purpose, resolve(purpose, where)) for purpose, where in entry.secrets.items()]
     for secret in given:
         check_secret(webhook, secret)
-    held = _held(credentials)
+    held = held_secrets(credentials)
     check_complete(webhook, set(held) | set(entry.secrets))
-    secrets = tuple(secret for secret in given if not _is_held(secret, held))
+    secrets = tuple(secret for secret in given if not is_held(secret, held))
     found = differences(plain(stored) if stored else {}, plain(draft))
     found += [
         Difference(f"secrets.{secret.purpose}", HIDDEN if secret.purpose in held else NOTHING, NEW_SECRET)
@@ -133,14 +133,15 @@ def _step(entry: Entry, stored: Webhook | None, credentials: Sequence[Credential
     return Step(action, draft.name, draft.dag_id, entry.file, draft, stored, secrets, tuple(found))
 
 
-def _held(credentials: Sequence[Credential]) -> dict[str, Credential]:
+def held_secrets(credentials: Sequence[Credential]) -> dict[str, Credential]:
     """The newest secret that counts, by purpose."""
     now = datetime.now(timezone.utc)
     oldest_first = [held for held in reversed(credentials) if held.purpose and held.is_valid(now)]
     return {held.purpose: held for held in oldest_first}
 
 
-def _is_held(secret: NewSecret, held: Mapping[str, Credential]) -> bool:
+def is_held(secret: NewSecret, held: Mapping[str, Credential]) -> bool:
+    """Whether a secret is the one that is stored for its purpose."""
     if secret.purpose not in held:
         return False
     try:

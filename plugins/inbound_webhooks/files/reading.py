@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from inbound_webhooks.errors import InvalidDefinition
+from inbound_webhooks.event.json_text import text_fault
 from inbound_webhooks.files.entry import Entry, Fault
 from inbound_webhooks.files.references import check_reference
 from inbound_webhooks.files.schema import webhook_schema
@@ -21,6 +22,8 @@ TOP = "webhooks"
 MAX_MESSAGE_CHARS = 200
 
 _HAS_TOP = re.compile(rf"^[\"']?{TOP}[\"']?\s*:", re.MULTILINE)
+# What YAML quotes of a file may be a secret that begins with * or !.
+_QUOTED = re.compile(r"'[^']{2,}'")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
@@ -68,7 +71,8 @@ def _read_file(path: Path, found: Found, *, named: bool) -> None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
-        found.faults.append(Fault(str(path), line, "", "", str(error.problem or error.context)))
+        problem = _QUOTED.sub("'…'", str(error.problem or error.context))
+        found.faults.append(Fault(str(path), line, "", "", problem))
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
         found.faults.append(
             Fault(str(path), 0, "", "", f"it cannot be read as YAML ({type(error).__name__})")
@@ -117,7 +121,7 @@ def _faults(entry: Entry, secrets: Any) -> Iterator[Fault]:
     for name, value in entry.fields.items():
         if name not in known:
             yield entry.fault_at(str(name), f"there is no such field; there are {', '.join(known)}")
-        elif message := _type_fault(name, value, known[name]):
+        elif message := text_fault(value) or _type_fault(name, value, known[name]):
             yield entry.fault_at(name, message)
     if secrets is not None and not isinstance(secrets, dict):
         yield entry.fault_at("secrets", "it wants purposes, each with where its secret stands")

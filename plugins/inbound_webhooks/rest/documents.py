@@ -1,98 +1,37 @@
-"""What the REST API takes and gives, as JSON."""
+"""What the REST API gives, as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, get_type_hints
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from inbound_webhooks.files.schema import DESCRIPTIONS
-from inbound_webhooks.receiver.backtest import MAX_DELIVERIES
+from inbound_webhooks.rest.bodies import fields
 from inbound_webhooks.storage.queries import Draft
-
-MAX_GRACE_HOURS = 24 * 90
-_LISTS: dict[Any, Any] = {
-    Sequence[str]: list[str],
-    Sequence[Mapping[str, Any]]: list[dict[str, Any]],
-    Mapping[str, str]: dict[str, str],
-}
-_HINTS = {name: _LISTS.get(hint, hint) for name, hint in get_type_hints(Draft).items()}
-_EXAMPLE: Any = {
-    "name": "github-push",
-    "dag_id": "github_push_build",
-    "preset": "github",
-    "secrets": {"signing": "the secret that you enter at GitHub"},
-    "mapping": {"ref": "${Webhook::Body.ref}"},
-}
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_storable(cls, values: Any) -> Any:
-        if _has_nul(values):
-            raise ValueError("it has a NUL, which PostgreSQL does not store")
-        return values
-
-
-def _has_nul(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_has_nul(part) for pair in value.items() for part in pair)
-    if isinstance(value, list):
-        return any(_has_nul(item) for item in value)
-    return isinstance(value, str) and "\0" in value
-
-
-def _fields(*, required: Sequence[str]) -> dict[str, Any]:
-    found = {}
-    for field in dataclasses.fields(Draft):
-        default = ... if field.name in required else None
-        found[field.name] = (_HINTS[field.name], Field(default, description=DESCRIPTIONS[field.name]))
-    return found
-
-
-_SECRETS: Any = (
-    dict[str, str],
-    Field(default_factory=dict, description="Purpose -> secret; written and never shown again."),
-)
-
-WebhookBody = create_model(
-    "WebhookBody", __base__=_Strict, **_fields(required=("name", "dag_id")), secrets=_SECRETS
-)
-"""A new webhook; what is not given its preset fills, or the defaults."""
-
-WebhookPatch = create_model(
-    "WebhookPatch",
-    __base__=_Strict,
-    **_fields(required=()),
-    secrets=_SECRETS,
-    version=(int | None, Field(None, description="Of the webhook that was read; 409 where it has changed.")),
-)
-"""A change: what is not given stays as it is."""
+from inbound_webhooks.storage.window import WINDOW
 
 
 class Reason(BaseModel):
     """Why a webhook may start nothing."""
 
     code: str
-    severity: str
+    severity: str = Field(description="stops, delays or hint")
     sentence: str
 
 
+_URL: Any = Field(description="With its token; null for somebody who may not change the webhook.")
+
 WebhookResponse = create_model(
     "WebhookResponse",
-    **_fields(required=[field.name for field in dataclasses.fields(Draft)]),
+    **fields(required=[field.name for field in dataclasses.fields(Draft)]),
     id=(str, ...),
-    version=(int, ...),
+    version=(int, Field(description="Raised by each change.")),
     created_at=(datetime, ...),
     updated_at=(datetime, ...),
-    confirm_url=(str | None, ...),
-    url=(str | None, Field(..., description="With its token; null for somebody who may not change it.")),
+    confirm_url=(str | None, Field(description="A link that the sender wants opened.")),
+    url=(str | None, _URL),
     reasons=(list[Reason], ...),
 )
 
@@ -102,38 +41,6 @@ class WebhookCollection(BaseModel):
 
     webhooks: list[WebhookResponse]  # type: ignore[valid-type]
     total_entries: int
-
-
-class Rotation(BaseModel):
-    """Another URL, or with purpose and secret another secret."""
-
-    model_config = ConfigDict(extra="forbid")
-    grace_hours: float = Field(0, ge=0, le=MAX_GRACE_HOURS, description="How long the old one still counts.")
-    purpose: str | None = None
-    secret: str | None = None
-
-
-class TryBody(BaseModel):
-    """A request to try; ``draft`` is a change to try it with."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"body": '{"ref": "refs/heads/main"}'}]}
-    )
-    method: str = Field("POST", pattern="^(POST|GET|HEAD)$")
-    query: str = ""
-    headers: list[tuple[str, str]] = Field(default_factory=list)
-    body: str = ""
-    draft: WebhookPatch | None = None  # type: ignore[valid-type]
-
-
-class BackTestBody(BaseModel):
-    """A change to judge by the last deliveries."""
-
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"last": 50, "draft": {"filter": "body.ref"}}]}
-    )
-    last: int = Field(50, ge=1, le=MAX_DELIVERIES)
-    draft: WebhookPatch  # type: ignore[valid-type]
 
 
 class DeliveryResponse(BaseModel):
@@ -155,12 +62,49 @@ class DeliveryCollection(BaseModel):
     """One page of deliveries."""
 
     deliveries: list[DeliveryResponse]
-    total_entries: int
+    total_entries: int = Field(description=f"Of the {WINDOW} deliveries that were looked at.")
+    next_cursor: str | None = Field(
+        description="Where to look on, as `cursor`; null where there is nothing more."
+    )
+
+
+class Story(BaseModel):
+    """One delivery in full; request, conf and mails are null for who may not read the DAG's runs."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "01a20a3bf7c07d82b4f3ec594b611fc7",
+                    "webhook": "github-push",
+                    "state": "succeeded",
+                    "error": None,
+                    "page": "https://airflow.example.com/plugin/webhooks-delivery/01a2…",
+                    "replay_of": None,
+                    "request": {"body": '{"ref": "refs/heads/main"}', "answer_status": 202},
+                    "conf": {"ref": "refs/heads/main"},
+                    "run": {"dag_id": "github_push_build", "run_id": "webhook__01a2…", "failed_tasks": []},
+                    "mails": [],
+                }
+            ]
+        }
+    )
+    id: str
+    webhook: str
+    state: str
+    error: str | None
+    page: str
+    replay_of: str | None
+    request: dict[str, Any] | None = Field(description="What came in, credentials masked.")
+    conf: Any
+    run: dict[str, Any]
+    mails: list[dict[str, Any]] | None = Field(description="Who was told of it.")
 
 
 class RejectionResponse(BaseModel):
-    """A request that was refused before its sender was proved."""
+    """A request that was refused before its sender was proved; its body is not kept."""
 
+    id: int
     rejected_at: datetime
     method: str
     status: int
@@ -169,14 +113,67 @@ class RejectionResponse(BaseModel):
 
 
 class RejectionCollection(BaseModel):
-    """One page of rejections, newest first."""
+    """One page of rejections."""
 
     rejections: list[RejectionResponse]
     total_entries: int
 
 
-class Replay(BaseModel):
-    """How a delivery is accepted once more."""
+class Tried(BaseModel):
+    """What a request would become."""
 
-    model_config = ConfigDict(extra="forbid")
-    remap: bool = Field(False, description="With the mapping of today, not the conf of then.")
+    state: str
+    conf: Any
+    error: str | None
+    status: int
+    content_type: str | None
+    body: str
+
+
+class Move(BaseModel):
+    """How many deliveries would end in another state."""
+
+    before: str
+    after: str
+    deliveries: int
+
+
+class JudgedDelivery(BaseModel):
+    """One delivery before and after the change; both are null where it could not be judged."""
+
+    delivery_id: str
+    received_at: datetime
+    note: str | None
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    changes: list[dict[str, Any]] = Field(description="field, before and after; a side without it has none.")
+
+
+class BackTestResponse(BaseModel):
+    """What a change would make of the last deliveries, newest first."""
+
+    judged: int
+    changed: int
+    not_judged: int
+    moves: list[Move]
+    deliveries: list[JudgedDelivery]
+
+
+class Problem(BaseModel):
+    """What is wrong, in one sentence."""
+
+    detail: str
+
+
+class Mistake(BaseModel):
+    """What is wrong with one part of a request."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+
+
+class Mistakes(BaseModel):
+    """Everything that is wrong with a request; what was sent is not repeated."""
+
+    detail: list[Mistake] | str

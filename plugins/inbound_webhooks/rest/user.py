@@ -1,44 +1,18 @@
-"""Who asks, what they may see, and how what goes wrong is told: as Airflow's own API does both."""
+"""Who asks and what they may see, how lists are asked for: as in Airflow's own API."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.configuration import conf
-from fastapi import Depends, HTTPException, Query, Request
-from fastapi.responses import JSONResponse
+from fastapi import Depends, HTTPException, Query
 
-from inbound_webhooks.errors import (
-    ConfigurationError,
-    DefinitionError,
-    DeliveryNotFound,
-    InvalidDefinition,
-    NotPermitted,
-    NotReplayable,
-    Unavailable,
-    WebhookChanged,
-    WebhookError,
-    WebhookExists,
-    WebhookNotFound,
-)
+from inbound_webhooks.errors import NotPermitted, WebhookNotFound
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import Webhook
 from inbound_webhooks.web.access import Access, Method
-
-STATUS: dict[type[WebhookError], int] = {
-    WebhookNotFound: 404,
-    DeliveryNotFound: 404,
-    NotPermitted: 403,
-    WebhookExists: 409,
-    WebhookChanged: 409,
-    NotReplayable: 409,
-    DefinitionError: 422,
-    ConfigurationError: 503,
-    Unavailable: 503,
-}
-"""The status of an error, by the first of its classes that is here."""
 
 MAX_LIMIT = conf.getint("api", "maximum_page_limit")
 DEFAULT_LIMIT = min(conf.getint("api", "fallback_page_limit"), MAX_LIMIT)
@@ -92,15 +66,3 @@ def descending(order_by: str, allowed: dict[str, str]) -> tuple[str, bool]:
     if name not in allowed:
         raise HTTPException(400, f"Ordering with '{name}' is disallowed or the attribute does not exist")
     return allowed[name], order_by.startswith("-")
-
-
-def told(_request: Request, error: Exception) -> JSONResponse:
-    """An error of ours as Airflow's API tells its own."""
-    if not isinstance(error, WebhookError):
-        raise error
-    status = next((STATUS[made] for made in type(error).__mro__ if made in STATUS), 500)
-    detail: Any = error.message
-    if isinstance(error, InvalidDefinition):
-        detail = [{"type": "value_error", "loc": ["body", error.field], "msg": error.message}]
-    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else None
-    return JSONResponse({"detail": detail}, status, headers=headers)

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Response
+from fastapi import APIRouter, HTTPException, Path, Response
 
 from inbound_webhooks import definitions, readiness
 from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
 from inbound_webhooks.files.entry import plain
+from inbound_webhooks.files.plan import held_secrets, is_held
 from inbound_webhooks.receiver.backtest import BackTest, as_data, back_test
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.receiver.tryout import try_out
+from inbound_webhooks.rest.bodies import BackTestBody, Rotation, TryBody, WebhookBody, WebhookPatch
 from inbound_webhooks.rest.documents import (
-    BackTestBody,
+    BackTestResponse,
     RejectionCollection,
     RejectionResponse,
-    Rotation,
-    TryBody,
-    WebhookBody,
+    Tried,
     WebhookCollection,
-    WebhookPatch,
     WebhookResponse,
 )
+from inbound_webhooks.rest.faults import documented
 from inbound_webhooks.rest.user import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -46,7 +47,7 @@ router = APIRouter(prefix="/webhooks", tags=["Webhook"])
 ORDERS = {"name": "name", "dag_id": "dag", "preset": "sender", "enabled": "state", "last_delivery": "last"}
 
 
-@router.get("")
+@router.get("", responses=documented(400))
 def get_webhooks(
     may: AccessDep,
     dag_id: Text = "",
@@ -70,10 +71,10 @@ def get_webhooks(
     with transaction() as connection:
         webhooks, total = listing.webhooks_page(connection, wanted)
     seen = [webhook for webhook in webhooks if may.may_see(webhook.dag_id)]
-    return WebhookCollection(webhooks=[_shown(may, webhook) for webhook in seen], total_entries=total)
+    return WebhookCollection(webhooks=_all_shown(may, seen), total_entries=total)
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, responses={**documented(400, 409), 200: {"model": WebhookResponse}})
 def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> WebhookResponse:  # type: ignore[valid-type]
     """Create a webhook; 200 and nothing changed where there is the same one of this name already."""
     fields = body.model_dump(exclude_unset=True)  # type: ignore[attr-defined]
@@ -84,27 +85,30 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
     try:
         made = definitions.create(draft, secrets=_new_secrets(secrets), actor=may.name)
     except WebhookExists:
-        made = _same(may, draft)
+        made = _same(may, draft, _new_secrets(secrets))
         response.status_code = 200
     return _shown(may, made)
 
 
-def _same(may: Access, draft: Draft) -> Webhook:
-    """The stored webhook of that name, where it is the user's to see and says the same."""
+def _same(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> Webhook:
+    """The stored webhook of that name, where it is the user's to see and says the same, secrets too."""
     with transaction() as connection:
         stored = queries.find_webhook(connection, draft.name)
-    if stored is None or not may.may_see(stored.dag_id) or plain(stored) != plain(draft):
-        raise WebhookExists(f"There is a webhook named {draft.name!r} already.")
+        credentials = queries.list_credentials(connection, stored.id) if stored else []
+    held = held_secrets(credentials)
+    is_same = stored is not None and may.may_see(stored.dag_id) and plain(stored) == plain(draft)
+    if stored is None or not is_same or not all(is_held(secret, held) for secret in secrets):
+        raise WebhookExists(f"There is another webhook named {draft.name!r} already.")
     return stored
 
 
-@router.get("/{webhook_id}")
+@router.get("/{webhook_id}", responses=documented(404))
 def get_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
     """One webhook."""
     return _shown(may, visible(may, webhook_id))
 
 
-@router.patch("/{webhook_id}")
+@router.patch("/{webhook_id}", responses=documented(400, 404, 409))
 def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> WebhookResponse:  # type: ignore[valid-type]
     """Change what is given; a secret takes the place of the one that was."""
     webhook = changeable(may, webhook_id)
@@ -115,30 +119,28 @@ def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> Webhoo
     return _shown(may, visible(may, webhook_id))
 
 
-@router.delete("/{webhook_id}", status_code=204)
+@router.delete("/{webhook_id}", status_code=204, responses=documented(404))
 def delete_webhook(webhook_id: str, may: AccessDep) -> None:
     """Delete a webhook; what it accepted and did not start is cancelled."""
     definitions.delete(ById(changeable(may, webhook_id, "DELETE").id), actor=may.name)
 
 
-@router.post("/{webhook_id}/enable")
+@router.post("/{webhook_id}/enable", responses=documented(404))
 def enable_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
     """Let it accept requests, and start what it held."""
     return _set_enabled(may, webhook_id, True)
 
 
-@router.post("/{webhook_id}/disable")
+@router.post("/{webhook_id}/disable", responses=documented(404))
 def disable_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
     """Let it accept and start nothing."""
     return _set_enabled(may, webhook_id, False)
 
 
-@router.post("/{webhook_id}/rotate")
+@router.post("/{webhook_id}/rotate", responses=documented(400, 404))
 def rotate_webhook(webhook_id: str, body: Rotation, may: AccessDep) -> WebhookResponse:
     """Give it another URL, or another secret."""
     found = ById(changeable(may, webhook_id).id)
-    if (body.purpose is None) != (body.secret is None):
-        raise HTTPException(422, "purpose and secret go together")
     if body.purpose is None or body.secret is None:
         definitions.rotate(found, actor=may.name, grace_hours=body.grace_hours)
     else:
@@ -147,38 +149,59 @@ def rotate_webhook(webhook_id: str, body: Rotation, may: AccessDep) -> WebhookRe
     return _shown(may, visible(may, webhook_id))
 
 
-@router.get("/{webhook_id}/rejections")
+@router.get("/{webhook_id}/rejections", responses=documented(400, 404))
 def get_rejections(
-    webhook_id: str, may: AccessDep, offset: Offset = 0, limit: Limit = DEFAULT_LIMIT
+    webhook_id: str,
+    may: AccessDep,
+    order_by: str = "-rejected_at",
+    offset: Offset = 0,
+    limit: Limit = DEFAULT_LIMIT,
 ) -> RejectionCollection:
-    """The last requests that were refused, newest first."""
+    """The last requests that were refused; a refused delivery is another thing, and can be replayed."""
+    _, down = descending(order_by, {"id": "id", "rejected_at": "id"})
+    found = _rejections(may, webhook_id)
+    page = (found if down else found[::-1])[offset : offset + min(limit, MAX_LIMIT)]
+    return RejectionCollection(rejections=page, total_entries=len(found))
+
+
+@router.get("/{webhook_id}/rejections/{rejection_id}", responses=documented(404))
+def get_rejection(
+    webhook_id: str, rejection_id: Annotated[int, Path(ge=0)], may: AccessDep
+) -> RejectionResponse:
+    """One of them."""
+    for rejection in _rejections(may, webhook_id):
+        if rejection.id == rejection_id:
+            return rejection
+    raise HTTPException(404, "There is no such rejection; only the last ones are kept.")
+
+
+def _rejections(may: Access, webhook_id: str) -> list[RejectionResponse]:
     webhook = visible(may, webhook_id)
     with transaction() as connection:
-        found = queries.list_rejections(connection, webhook.id, queries.KEPT_REJECTIONS)
-    page = found[offset : offset + min(limit, MAX_LIMIT)]
+        rows = listing.rejection_rows(connection, webhook.id)
     names = RejectionResponse.model_fields
-    shown = [RejectionResponse(**{name: getattr(one, name) for name in names}) for one in page]
-    return RejectionCollection(rejections=shown, total_entries=len(found))
+    return [RejectionResponse(**{name: getattr(row, name) for name in names}) for row in rows]
 
 
-@router.post("/{webhook_id}/try")
-def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> dict[str, Any]:
+@router.post("/{webhook_id}/try", responses=documented(400, 404))
+def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> Tried:
     """What a request would become; nothing is stored and nothing runs."""
     webhook = changeable(may, webhook_id)
     if body.draft is not None:
         webhook = _checked(webhook, _changed(may, webhook, body.draft))
-    return try_out(
+    tried = try_out(
         door(),
         webhook,
         method=body.method,
         query_string=body.query,
         headers=list(body.headers),
-        body=body.body.encode("utf-8", "surrogatepass"),
+        body=body.body.encode(),
     )
+    return Tried(**tried)
 
 
-@router.post("/{webhook_id}/backTest")
-def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> dict[str, Any]:
+@router.post("/{webhook_id}/backTest", responses=documented(400, 404))
+def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> BackTestResponse:
     """What a change would make of the last deliveries; nothing is stored and nothing runs."""
     webhook = changeable(may, webhook_id)
     if not may.may_read_runs(webhook.dag_id):
@@ -186,7 +209,8 @@ def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> di
     changed = _checked(webhook, _changed(may, webhook, body.draft))
     test = back_test(door(), webhook, changed, limit=body.last)
     # Deliveries from before its DAG was another one may be somebody else's.
-    return as_data(BackTest(tuple(one for one in test.judged if may.may_read_runs(one.dag_id))))
+    readable = BackTest(tuple(one for one in test.judged if may.may_read_runs(one.dag_id)))
+    return BackTestResponse(**as_data(readable))
 
 
 def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
@@ -215,16 +239,24 @@ def _new_secrets(given: dict[str, str]) -> list[NewSecret]:
 
 
 def _shown(may: Access, webhook: Webhook) -> WebhookResponse:
-    return WebhookResponse(
-        **plain(webhook),
-        id=webhook.id,
-        version=webhook.version,
-        created_at=webhook.created_at,
-        updated_at=webhook.updated_at,
-        confirm_url=webhook.confirm_url,
-        url=_url(webhook) if may.may_change(webhook.dag_id) else None,
-        reasons=[vars(reason) for reason in readiness.reasons_of(webhook)],
-    )
+    return _all_shown(may, [webhook])[0]
+
+
+def _all_shown(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookResponse]:
+    reasons = readiness.reasons_by_id(webhooks)
+    return [
+        WebhookResponse(
+            **plain(webhook),
+            id=webhook.id,
+            version=webhook.version,
+            created_at=webhook.created_at,
+            updated_at=webhook.updated_at,
+            confirm_url=webhook.confirm_url,
+            url=_url(webhook) if may.may_change(webhook.dag_id) else None,
+            reasons=[vars(reason) for reason in reasons[webhook.id]],
+        )
+        for webhook in webhooks
+    ]
 
 
 def _url(webhook: Webhook) -> str | None:

@@ -276,7 +276,7 @@ def deliveries_page(
 ) -> list[Any]:
     """Deliveries of a webhook older than one id and newer than another, newest first, without what is big."""
     columns = tables.delivery.c
-    query = _light().where(columns.webhook_id == webhook_id)
+    query = light().where(columns.webhook_id == webhook_id)
     if state:
         query = query.where(columns.state == state)
     if before:
@@ -289,13 +289,13 @@ def deliveries_page(
 def deliveries_by_id(connection: Connection, webhook_id: str, ids: Sequence[str]) -> list[Any]:
     """Some of a webhook's deliveries, without what is big."""
     columns = tables.delivery.c
-    return list(connection.execute(_light().where(columns.webhook_id == webhook_id, columns.id.in_(ids))))
+    return list(connection.execute(light().where(columns.webhook_id == webhook_id, columns.id.in_(ids))))
 
 
 def replays_of(connection: Connection, delivery_id: str, limit: int = 25) -> list[Any]:
     """The newest deliveries that name this one as their origin, without what is big."""
     columns = tables.delivery.c
-    query = _light().where(columns.replay_of == delivery_id).order_by(columns.id.desc())
+    query = light().where(columns.replay_of == delivery_id).order_by(columns.id.desc())
     return list(connection.execute(query.limit(limit)))
 
 
@@ -308,33 +308,6 @@ def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None
     return Delivery(**row._mapping) if row else None
 
 
-def deliveries_of_dags(
-    connection: Connection,
-    readable: Collection[str],
-    *,
-    webhook_id: str | None = None,
-    state: str | None = None,
-    ascending: bool = False,
-    offset: int = 0,
-    limit: int = 50,
-) -> tuple[list[Any], int]:
-    """Deliveries of some DAGs without what is big, newest first, and how many there are in all."""
-    columns = tables.delivery.c
-    conditions: list[Any] = [columns.dag_id.in_(sorted(readable))]
-    if webhook_id is not None:
-        conditions.append(columns.webhook_id == webhook_id)
-    if state is not None:
-        conditions.append(columns.state == state)
-    total = connection.scalar(select(func.count()).select_from(tables.delivery).where(*conditions)) or 0
-    query = _light().where(*conditions).order_by(columns.id.asc() if ascending else columns.id.desc())
-    return list(connection.execute(query.offset(offset).limit(limit))), total
-
-
-def delivery_dag_ids(connection: Connection) -> set[str]:
-    """Every DAG that a delivery names."""
-    return set(connection.scalars(select(tables.delivery.c.dag_id).distinct()))
-
-
 def newest_ids(connection: Connection, webhook_id: str, limit: int) -> list[str]:
     """The ids of a webhook's newest deliveries that no replay made, newest first."""
     columns = tables.delivery.c
@@ -342,7 +315,15 @@ def newest_ids(connection: Connection, webhook_id: str, limit: int) -> list[str]
     return list(connection.scalars(query.order_by(columns.id.desc()).limit(limit)))
 
 
-def _light() -> Any:
+def rejection_rows(connection: Connection, webhook_id: str) -> list[Any]:
+    """All rejections of a webhook that are kept, with their ids, newest first."""
+    columns = tables.rejection.c
+    query = select(tables.rejection).where(columns.webhook_id == webhook_id).order_by(columns.id.desc())
+    return list(connection.execute(query))
+
+
+def light() -> Any:
+    """A query of deliveries without what is big."""
     columns = tables.delivery.c
     size = func.length(columns.body).label("body_bytes")
     return select(*(column for column in columns if column.name not in _HEAVY), size)
