@@ -1,16 +1,27 @@
-"""The API in this process, under both auth managers."""
+"""The API in this process, under both auth managers and on both databases."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
 
-from tests.web.conftest import pages as pages
+from tests.dags_builder import store_dag
+from tests.web.conftest import made
+from tests.web.site import Site
 
 Ask = Callable[..., Any]
+_numbers = count()
+TEMPLATES = {"simple": "sqlite_template", "fab": "postgres_template"}
+
+
+@pytest.fixture(scope="module", params=TEMPLATES)
+def pages(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """An auth manager with its users, and a database."""
+    yield from made(request.param, request.getfixturevalue(TEMPLATES[request.param]))
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +53,27 @@ def anyone(pages) -> Callable[..., Ask]:
             headers = {"Authorization": f"Bearer {token}"}
 
         def ask(method: str, path: str, json: Any = None, **more: Any) -> Any:
+            more["headers"] = {**headers, **more.get("headers", {})}
+
             async def send() -> Any:
                 transport = httpx.ASGITransport(app=app)
                 async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-                    return await client.request(method, path, json=json, headers=headers, **more)
+                    return await client.request(method, path, json=json, **more)
 
             return asyncio.run(send())
 
         return ask
 
     return login
+
+
+@pytest.fixture
+def admin(api) -> Ask:
+    """An administrator, and the DAG `orders`."""
+    store_dag("orders")
+    return api("ada")
+
+
+def new_name() -> str:
+    """One that no webhook has yet."""
+    return f"webhook {next(_numbers)}"

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import json
-from itertools import count
 
 import pytest
 
 from tests.dags_builder import store_dag
-from tests.webhooks_builder import store_delivery, store_webhook
+from tests.rest.conftest import new_name
+from tests.webhooks_builder import store_delivery, store_rejection, store_webhook
 
 SECRET = "canary-of-the-secret-0123456789abcdef"
 HEADERS = json.dumps([["Content-Type", "application/json"]])
-numbers = count()
-
-
-@pytest.fixture
-def admin(api):
-    store_dag("orders")
-    return api("ada")
-
-
-def new_name() -> str:
-    return f"webhook {next(numbers)}"
 
 
 def test_a_webhook_is_created_once_and_its_secret_is_never_shown(admin):
@@ -120,10 +109,29 @@ def test_the_api_describes_itself_with_examples(admin):
         assert schemas[name]["examples"], name
 
 
-def test_a_nul_is_refused_before_a_database_sees_it(admin):
-    for path in ("/webhooks?dag_id=%00", "/deliveries?webhook_id=%00"):
-        assert admin("GET", path).status_code == 422
-    for path in ("/webhooks/%00", "/deliveries/%00"):
-        assert admin("GET", path).status_code == 404
-    body = {"name": new_name(), "dag_id": "orders", "mapping": {"a": "\0"}}
-    assert admin("POST", "/webhooks", body).status_code == 422
+def test_the_same_webhook_with_another_secret_is_another_one(admin):
+    body = {"name": new_name(), "dag_id": "orders", "preset": "github", "secrets": {"signing": SECRET}}
+    again = body | {"secrets": {"signing": f"{SECRET} of today"}}
+    assert [admin("POST", "/webhooks", one).status_code for one in (body, again, body)] == [201, 409, 200]
+
+
+def test_a_list_of_deliveries_goes_on_behind_its_cursor(admin):
+    hook = store_webhook(new_name())
+    ids = [store_delivery(hook, state=state) for state in ("failed", "succeeded", "failed")]
+    path = f"/deliveries?webhook_id={hook.id}"
+    first = admin("GET", f"{path}&cursor={ids[2]}").json()
+    upwards = admin("GET", f"{path}&order_by=id&cursor={ids[0]}&state=failed").json()
+    assert [one["id"] for one in first["deliveries"]] == [ids[1], ids[0]]
+    assert ([one["id"] for one in upwards["deliveries"]], upwards["total_entries"]) == ([ids[2]], 1)
+    assert first["next_cursor"] is None
+
+
+def test_rejections_are_listed_in_both_orders_and_read(admin):
+    hook = store_webhook(new_name())
+    ids = [store_rejection(hook, reason=reason) for reason in ("one", "two")]
+    path = f"/webhooks/{hook.id}/rejections"
+    down, up = (admin("GET", f"{path}{query}").json() for query in ("", "?order_by=rejected_at"))
+    assert [one["id"] for one in down["rejections"]] == ids[::-1]
+    assert [one["id"] for one in up["rejections"]] == ids
+    assert admin("GET", f"{path}/{ids[0]}").json()["reason"] == "one"
+    assert admin("GET", f"{path}/{10**30}").status_code == 404
