@@ -78,7 +78,7 @@ def openapi(_may: AccessDep, request: Request) -> JSONResponse:
     return JSONResponse(app.openapi() | {"servers": servers})
 
 
-@app.get("/health")
+@app.get("/health", responses={503: {"description": "The same, where something is wrong."}})
 async def health(request: Request) -> JSONResponse:
     """For monitors: 200, or 503 where no dispatcher is at work or the database is away; no login."""
     report = await request.app.state.health.report()

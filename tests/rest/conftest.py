@@ -62,6 +62,7 @@ def anyone(pages) -> Callable[..., Ask]:
 
             return asyncio.run(send())
 
+        ask.headers = headers
         return ask
 
     return login

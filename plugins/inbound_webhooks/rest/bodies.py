@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
@@ -24,10 +24,13 @@ _LISTS: dict[Any, Any] = {
 _HINTS = {name: _LISTS.get(hint, hint) for name, hint in get_type_hints(Draft).items()}
 
 
-class _Body(BaseModel):
-    """No field that nobody knows, and no text that a database or an answer could not hold."""
+Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
-    model_config = ConfigDict(extra="forbid")
+
+class _Body(BaseModel):
+    """No field that nobody knows, no type for another, no text that a database could not hold."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -56,7 +59,7 @@ def _described(name: str, schema: dict[str, Any]) -> None:
 
 
 def _with_example(example: dict[str, Any]) -> ConfigDict:
-    return ConfigDict(extra="forbid", json_schema_extra={"examples": [example]})
+    return ConfigDict(json_schema_extra={"examples": [example]})
 
 
 _SECRETS: Any = (
@@ -119,7 +122,7 @@ class TryBody(_Body):
     )
     method: str = Field("POST", pattern="^(POST|GET|HEAD)$")
     query: str = Field("", description="What stands behind the question mark.")
-    headers: list[tuple[str, str]] = Field(
+    headers: list[Pair] = Field(
         default_factory=list, description="Name and value of each; without Content-Type it is JSON."
     )
     body: str = ""

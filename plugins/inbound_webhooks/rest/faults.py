@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 from inbound_webhooks.errors import (
     ConfigurationError,
@@ -62,6 +63,7 @@ def tell_faults(app: FastAPI) -> None:
     """Let an application answer our errors, and those of its own checks, in these words."""
     app.add_exception_handler(WebhookError, _told)
     app.add_exception_handler(RequestValidationError, _mistaken)
+    app.add_exception_handler(405, _not_allowed)
 
 
 def _told(_request: Request, error: Exception) -> Response:
@@ -82,6 +84,14 @@ def _mistaken(_request: Request, error: Exception) -> Response:
         raise error
     names = ("type", "loc", "msg")
     return _reply(422, [{name: one[name] for name in names} for one in error.errors()])
+
+
+def _not_allowed(request: Request, _error: Exception) -> Response:
+    """With all methods of the path; Starlette names those of the first route that has it."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    found = [route.methods or set() for route in routes if route.matches(request.scope)[0] != Match.NONE]
+    allowed = sorted(set().union(*found) - {"HEAD"})
+    return _reply(405, "Method Not Allowed", {"Allow": ", ".join(allowed)})
 
 
 def _reply(status: int, detail: Any, headers: Mapping[str, str] | None = None) -> Response:

@@ -194,7 +194,7 @@ def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> Tried:
         webhook,
         method=body.method,
         query_string=body.query,
-        headers=list(body.headers),
+        headers=[(name, value) for name, value in body.headers],
         body=body.body.encode(),
     )
     return Tried(**tried)
