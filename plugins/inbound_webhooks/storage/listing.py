@@ -185,11 +185,11 @@ def _order(wanted: Wanted) -> list[Any]:
 def credentials_of(connection: Connection, webhook_ids: Collection[str]) -> dict[str, list[Credential]]:
     """The tokens and secrets of some webhooks, ended ones too."""
     found: dict[str, list[Credential]] = {webhook_id: [] for webhook_id in webhook_ids}
+    names = Credential.__dataclass_fields__
     for table in (tables.token, tables.secret):
         for row in connection.execute(select(table).where(table.c.webhook_id.in_(sorted(webhook_ids)))):
-            values = {"purpose": "", **row._mapping}
-            webhook_id = values.pop("webhook_id")
-            found[webhook_id].append(Credential(**values))
+            values = {name: row._mapping[name] for name in names if name in row._mapping}
+            found[row.webhook_id].append(Credential(**{"purpose": "", **values}))
     return found
 
 
