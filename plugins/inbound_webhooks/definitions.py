@@ -90,13 +90,13 @@ def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> We
         check_secret(webhook, secret)
     check_complete(webhook, {secret.purpose for secret in secrets})
     token = encrypt(_new_token())
-    sealed = [(secret.purpose, encrypt(secret.value)) for secret in secrets]
+    sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     try:
         with transaction() as connection:
             queries.insert_webhook(connection, webhook)
             queries.insert_token(connection, webhook.id, token, now)
-            for purpose, encrypted in sealed:
-                queries.insert_secret(connection, webhook.id, purpose, encrypted, now)
+            for purpose, encrypted, reference in sealed:
+                queries.insert_secret(connection, webhook.id, purpose, encrypted, now, reference=reference)
             _audit(connection, "webhook.create", webhook, actor, {"mapping": dict(webhook.mapping)})
     except IntegrityError:
         raise WebhookExists(f"There is a webhook named {webhook.name!r} already.") from None
@@ -158,7 +158,7 @@ def change(
     :raises DefinitionError: a field cannot be used, a secret is missing, or the name is taken
     :raises FernetKeyMissing: there is nothing to encrypt a secret with
     """
-    sealed = [(secret.purpose, encrypt(secret.value)) for secret in secrets]
+    sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     now = _now()
     try:
         with transaction() as connection:
@@ -171,10 +171,10 @@ def change(
             held_for = _valid_purposes(connection, webhook_id, now)
             check_complete(webhook, held_for | {secret.purpose for secret in secrets})
             queries.update_webhook(connection, webhook, now)
-            for purpose, encrypted in sealed:
+            for purpose, encrypted, reference in sealed:
                 queries.delete_secrets(connection, webhook_id, purpose)
-                queries.insert_secret(connection, webhook_id, purpose, encrypted, now)
-            details = {"changed": _changed(held, webhook), "secrets": [purpose for purpose, _ in sealed]}
+                queries.insert_secret(connection, webhook_id, purpose, encrypted, now, reference=reference)
+            details = {"changed": _changed(held, webhook), "secrets": [secret.purpose for secret in secrets]}
             _audit(connection, "webhook.change", webhook, actor, details)
     except IntegrityError:
         raise WebhookExists(f"There is a webhook named {draft.name!r} already.") from None

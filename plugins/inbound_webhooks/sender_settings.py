@@ -27,10 +27,11 @@ FILLED_FIELDS = (
 
 @dataclass(frozen=True)
 class NewSecret:
-    """A secret in plain text, on its way into the database."""
+    """A secret in plain text, on its way into the database; a definition file says where it stands."""
 
     purpose: str
     value: str
+    reference: str | None = None
 
 
 def with_refreshed_keys(proofs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

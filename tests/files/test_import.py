@@ -280,6 +280,35 @@ def test_an_export_has_no_secret_and_no_url_unless_it_is_asked_for(webhooks, sql
     assert (plain.err, asked.err) == ("", "")
 
 
+def test_an_export_says_where_secrets_stand_and_imports_anew(webhooks, database, file, tmp_path):
+    from inbound_webhooks import definitions
+
+    webhooks("import", file(PUSHES))
+    exported = webhooks("export").out
+    assert yaml.safe_load(exported)["webhooks"] == [PUSHES]
+    definitions.delete(stored("pushes").id, actor="somebody")
+    (tmp_path / "hooks.yaml").write_text(exported)
+    assert webhooks("import", str(tmp_path)).out.splitlines()[-1] == "1 new."
+    assert secret_of("pushes") == SECRET
+
+
+def test_a_secret_that_stands_elsewhere_now_is_a_change(webhooks, sqlite_database, file):
+    webhooks("import", file(PUSHES))
+    elsewhere = store_connection(SECRET)
+    done = webhooks("import", file(PUSHES | {"secrets": {"signing": elsewhere}}))
+    assert f'    secrets.signing: "env:PUSHES_SECRET" → "{elsewhere}"' in done.out
+    assert yaml.safe_load(webhooks("export").out)["webhooks"][0]["secrets"] == {"signing": elsewhere}
+
+
+def test_a_secret_that_a_person_has_typed_since_stands_nowhere(webhooks, sqlite_database, file):
+    from inbound_webhooks import definitions
+    from inbound_webhooks.sender_settings import NewSecret
+
+    webhooks("import", file(PUSHES))
+    definitions.rotate_secret("pushes", NewSecret("signing", "typed since"), actor="somebody", grace_hours=1)
+    assert "secrets" not in webhooks("export").out
+
+
 def test_an_export_of_some_has_those_and_a_missing_one_ends_with_1(webhooks, sqlite_database):
     for name in ("a", "b", "c"):
         store_webhook(name)

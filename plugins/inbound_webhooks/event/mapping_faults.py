@@ -64,8 +64,14 @@ def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) ->
     refused = sum(_refuses(parameter, conf) for conf in confs)
     if refused:
         types = f" (it wants {' or '.join(sorted(parameter.types))})" if parameter.types else ""
-        what = f"would refuse what {refused} of the last {len(confs)} deliveries gave it{types}"
+        what = f"would refuse what {_of_all(refused, len(confs))} gave it{types}"
         yield MappingFault(parameter.name, what, breaks=refused == len(confs))
+
+
+def _of_all(refused: int, number: int) -> str:
+    if number == 1:
+        return "the last delivery"
+    return f"{'each' if refused == number else refused} of the last {number} deliveries"
 
 
 def _refuses(parameter: Parameter, conf: Mapping[str, Any]) -> bool:

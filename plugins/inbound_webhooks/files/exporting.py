@@ -10,6 +10,7 @@ import yaml
 
 from inbound_webhooks import definitions
 from inbound_webhooks.files.entry import plain
+from inbound_webhooks.files.plan import held_secrets
 from inbound_webhooks.files.references import PLAIN
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
@@ -20,9 +21,12 @@ from inbound_webhooks.storage.queries import Draft, Webhook
 def exported(webhooks: Sequence[Webhook], *, with_secrets: bool = False) -> list[dict[str, Any]]:
     """The entries of some webhooks: what their presets and the defaults do not say already.
 
+    Without secrets they say where these stand, as far as an import has told it.
+
     :raises TokenUnreadable: a secret is asked for that cannot be decrypted
     """
-    return [entry_of(webhook, _secrets(webhook) if with_secrets else {}) for webhook in webhooks]
+    secrets_of = _secrets if with_secrets else _references
+    return [entry_of(webhook, secrets_of(webhook)) for webhook in webhooks]
 
 
 def entry_of(webhook: Draft, secrets: dict[str, str]) -> dict[str, Any]:
@@ -57,6 +61,14 @@ def _secrets(webhook: Webhook) -> dict[str, str]:
     given = [secret for secret in held if secret.purpose and secret.source_url is None]
     valid = [secret for secret in reversed(given) if secret.is_valid(now)]
     return {secret.purpose: f"{PLAIN}{decrypt(secret.encrypted)}" for secret in valid}
+
+
+def _references(webhook: Webhook) -> dict[str, str]:
+    """Purpose -> where the secret stands of which an import has told it."""
+    with transaction() as connection:
+        held = held_secrets(queries.list_credentials(connection, webhook.id))
+        known = queries.secret_references(connection, webhook.id)
+    return {purpose: known[secret.id] for purpose, secret in held.items() if secret.id in known}
 
 
 class _Dumper(yaml.SafeDumper):

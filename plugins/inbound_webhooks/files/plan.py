@@ -12,7 +12,7 @@ from inbound_webhooks import definitions
 from inbound_webhooks.errors import DefinitionError, FilesRefused, TokenUnreadable
 from inbound_webhooks.event.proof import as_bytes
 from inbound_webhooks.files.entry import Entry, Fault, plain
-from inbound_webhooks.files.references import resolve
+from inbound_webhooks.files.references import PLAIN, resolve
 from inbound_webhooks.sender_settings import NewSecret, check_complete, check_secret
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
@@ -62,10 +62,15 @@ def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
         credentials = {
             webhook.name: queries.list_credentials(connection, webhook.id) for webhook in stored.values()
         }
+        references = {
+            webhook.name: queries.secret_references(connection, webhook.id) for webhook in stored.values()
+        }
     steps, faults = [], []
     for entry in entries:
         try:
-            steps.append(_step(entry, stored.get(entry.name), credentials.get(entry.name, ())))
+            name = entry.name
+            held = credentials.get(name, ())
+            steps.append(_step(entry, stored.get(name), held, references.get(name, {})))
         except DefinitionError as error:
             faults.append(entry.fault(error))
     if faults:
@@ -114,23 +119,41 @@ def webhook_of(draft: Draft, stored: Webhook | None = None) -> Webhook:
     return Webhook(id="", created_at=now, updated_at=now, **vars(draft))
 
 
-def _step(entry: Entry, stored: Webhook | None, credentials: Sequence[Credential]) -> Step:
+def _step(
+    entry: Entry,
+    stored: Webhook | None,
+    credentials: Sequence[Credential],
+    references: Mapping[int, str],
+) -> Step:
     draft = entry.draft()
     webhook = webhook_of(draft, stored)
     definitions.check(webhook)
-    given = [NewSecret(purpose, resolve(purpose, where)) for purpose, where in entry.secrets.items()]
+    given = [
+        NewSecret(purpose, resolve(purpose, where), None if where.startswith(PLAIN) else where)
+        for purpose, where in entry.secrets.items()
+    ]
     for secret in given:
         check_secret(webhook, secret)
     held = held_secrets(credentials)
     check_complete(webhook, set(held) | set(entry.secrets))
-    secrets = tuple(secret for secret in given if not is_held(secret, held))
-    found = differences(plain(stored) if stored else {}, plain(draft))
-    found += [
-        Difference(f"secrets.{secret.purpose}", HIDDEN if secret.purpose in held else NOTHING, NEW_SECRET)
-        for secret in secrets
-    ]
+    changed = [(secret, one) for secret in given for one in _secret_differences(secret, held, references)]
+    secrets = tuple(secret for secret, _ in changed)
+    found = differences(plain(stored) if stored else {}, plain(draft)) + [one for _, one in changed]
     action: Action = "create" if stored is None else "change" if found else "keep"
     return Step(action, draft.name, draft.dag_id, entry.file, draft, stored, secrets, tuple(found))
+
+
+def _secret_differences(
+    secret: NewSecret, held: Mapping[str, Credential], references: Mapping[int, str]
+) -> list[Difference]:
+    """What would be another about a secret, if anything: the secret itself, or where it stands."""
+    place = f"secrets.{secret.purpose}"
+    if not is_held(secret, held):
+        return [Difference(place, HIDDEN if secret.purpose in held else NOTHING, NEW_SECRET)]
+    stands = references.get(held[secret.purpose].id)
+    if secret.reference is None or secret.reference == stands:
+        return []
+    return [Difference(place, stands or HIDDEN, secret.reference)]
 
 
 def held_secrets(credentials: Sequence[Credential]) -> dict[str, Credential]:
