@@ -19,8 +19,12 @@ LAYERS = (
     {"receiver", "dispatch"},
     {"sender_settings", "recipients"},
     {"readiness", "definitions", "delivery_story"},
+    {"files"},
     {"console"},
-    {"web", "api", "commands", "sender_commands"},
+    {"backtest_commands"},
+    {"web", "commands", "sender_commands", "file_commands", "check_commands"},
+    {"rest"},
+    {"api"},
     {"cli"},
     {"plugin", "provider", "__main__"},
 )

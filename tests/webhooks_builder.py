@@ -97,6 +97,20 @@ def store_deliveries(
     return [row["id"] for row in rows]
 
 
+def store_rejection(hook: Hook, *, reason: str = "The signature is wrong.") -> int:
+    """Insert one rejection; returns its id."""
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.queries import Rejection
+
+    rejection = Rejection(
+        webhook_id=hook.id, rejected_at=now(), source_ip="127.0.0.1", method="POST", status=401, reason=reason
+    )
+    with transaction() as connection:
+        queries.insert_rejections(connection, [rejection])
+    return max(row.id for row in rows("rejection"))
+
+
 def made_delivery(hook: Hook, number: int, **fields: Any) -> Any:
     """A delivery of this number as its id, not stored."""
     from inbound_webhooks.storage.queries import Delivery

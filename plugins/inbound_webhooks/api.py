@@ -16,6 +16,11 @@ from inbound_webhooks.dispatch.service import DispatchService
 from inbound_webhooks.errors import ConfigurationError
 from inbound_webhooks.health import Health
 from inbound_webhooks.receiver.door import door
+from inbound_webhooks.rest.deliveries import router as deliveries_router
+from inbound_webhooks.rest.faults import tell_faults
+from inbound_webhooks.rest.presets import router as presets_router
+from inbound_webhooks.rest.user import AccessDep
+from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 
 log = logging.getLogger(__name__)
@@ -51,11 +56,29 @@ def _start(running: ExitStack) -> None:
     running.callback(service.stop)
 
 
-# No pages of its own: documentation of the interface comes with the interface.
-app = FastAPI(title="Inbound webhooks", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+# Its description is served below, guarded: Airflow does not guard the routes of plugins.
+app = FastAPI(
+    title="Inbound webhooks",
+    lifespan=lifespan,
+    openapi_url=None,
+    docs_url=None,
+    redoc_url=None,
+    generate_unique_id_function=lambda route: route.name,
+)
+app.include_router(webhooks_router, prefix="/v1")
+app.include_router(deliveries_router, prefix="/v1")
+app.include_router(presets_router, prefix="/v1")
+tell_faults(app)
 
 
-@app.get("/health")
+@app.get("/v1/openapi.json", include_in_schema=False)
+def openapi(_may: AccessDep, request: Request) -> JSONResponse:
+    """The description of the interface, for those who may see webhooks."""
+    servers = [{"url": request.scope.get("root_path") or "/"}]
+    return JSONResponse(app.openapi() | {"servers": servers})
+
+
+@app.get("/health", responses={503: {"description": "The same, where something is wrong."}})
 async def health(request: Request) -> JSONResponse:
     """For monitors: 200, or 503 where no dispatcher is at work or the database is away; no login."""
     report = await request.app.state.health.report()

@@ -129,13 +129,42 @@ ARG_QUERY = Arg(("--query",), metavar="Q", default="", help="The query string, s
 ARG_METHOD = Arg(
     ("--method",), metavar="M", default="POST", choices=("POST", "GET", "HEAD"), help="The method"
 )
+ARG_AGAINST_LAST = Arg(
+    ("--against-last",), metavar="N", type=int, help="Judge the last N deliveries instead; needs no --data"
+)
+ARG_DRAFT_FILE = Arg(
+    ("--file",), metavar="FILE", help="With --against-last: the changed webhook, as a definition file"
+)
+ARG_PATHS = Arg(("paths",), metavar="FILE|DIR", nargs="+", help="Definition files, or folders of them")
+ARG_OPTIONAL_PATHS = Arg(
+    ("paths",),
+    metavar="FILE|DIR",
+    nargs="*",
+    help="Definition files or folders; none for what is stored",
+)
+ARG_DAGS_FOLDER = Arg(
+    ("--dags-folder",), metavar="DIR", help="Where the DAGs are; without it in the folders that are given"
+)
+ARG_DRY_RUN = Arg(("--dry-run",), action="store_true", help="Only print what would change, field by field")
+ARG_PRUNE = Arg(
+    ("--prune",), action="store_true", help="Delete webhooks that no file names, after a question"
+)
+ARG_NAMES = Arg(("names",), metavar="NAME", nargs="*", help="Names or ids of webhooks; all without any")
+ARG_WITH_SECRETS = Arg(
+    ("--with-secrets",), action="store_true", help="Write secrets in plain text: a file to hide, not for git"
+)
 
 
-SENDER_COMMANDS = {"create", "rotate", "presets"}
+MODULES = {
+    "sender_commands": {"create", "rotate", "presets"},
+    "file_commands": {"import", "export"},
+    "check_commands": {"check"},
+}
+"""Where a command is that is not in ``commands``."""
 
 
 def _action(name: str, help: str, *args: Arg) -> ActionCommand:
-    module = "sender_commands" if name in SENDER_COMMANDS else "commands"
+    module = next((module for module, names in MODULES.items() if name in names), "commands")
     func = lazy_load_command(f"inbound_webhooks.{module}.{name.replace('-', '_')}_command")
     return ActionCommand(name=name, help=help, func=func, args=(*args, ARG_VERBOSE))
 
@@ -166,9 +195,19 @@ COMMANDS = (
     _action("replay", "Accept a stored delivery once more", ARG_DELIVERY_ID, ARG_REMAP, ARG_OUTPUT),
     _action(
         "try",
-        "Show the conf and the answer of a request; runs nothing",
-        ARG_NAME, ARG_DATA, ARG_HEADER, ARG_QUERY, ARG_METHOD, ARG_OUTPUT,
+        "Show the conf and the answer of a request, or what a change makes of the last ones; runs nothing",
+        ARG_NAME, ARG_DATA, ARG_HEADER, ARG_QUERY, ARG_METHOD,
+        ARG_AGAINST_LAST, ARG_DRAFT_FILE, ARG_OUTPUT,
     ),
+    _action(
+        "import", "Make webhooks what definition files say",
+        ARG_PATHS, ARG_DRY_RUN, ARG_PRUNE, ARG_YES, ARG_OUTPUT,
+    ),
+    _action(
+        "check", "Check definition files beside DAG files, without a database; or the stored webhooks",
+        ARG_OPTIONAL_PATHS, ARG_DAGS_FOLDER, ARG_OUTPUT,
+    ),
+    _action("export", "Print webhooks as a definition file", ARG_NAMES, ARG_WITH_SECRETS),
     _action("rotate-fernet-key", "Encrypt tokens and secrets again with the newest [core] fernet_key"),
     _action("dispatcher", "Turn deliveries into DAG runs until it is stopped", ARG_CHECK),
     _action(

@@ -159,11 +159,17 @@ def replay_command(args: Namespace) -> None:
 
 @handler
 def try_command(args: Namespace) -> None:
-    """Show what a request would become."""
+    """Show what a request would become, or what the last ones would with a changed definition."""
     from inbound_webhooks import definitions
+    from inbound_webhooks.backtest_commands import try_against_last
     from inbound_webhooks.receiver.door import door
     from inbound_webhooks.receiver.tryout import try_out
 
+    if args.against_last is not None:
+        try_against_last(args)
+        return
+    if args.file is not None:
+        exit_with(WRONG_CALL, "--file needs --against-last.")
     webhook = definitions.get(args.name)
     body = read_bytes(args.data)
     headers = [parse_header(text) for text in args.header]

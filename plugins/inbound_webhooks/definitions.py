@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookExists, WebhookNotFound
+from inbound_webhooks.event.json_text import text_fault
 from inbound_webhooks.event.response import CONTENT_TYPES
 from inbound_webhooks.event.signature import DEFAULT_PURPOSE
 from inbound_webhooks.receiver.definition import compile_definition
@@ -42,6 +43,9 @@ DISABLED_STATUSES = (403, 503)
 
 INVALID_STATUSES = (200, 202, 422)
 """What a value may be answered with that breaks the DAG's params; the delivery is kept in any case."""
+
+_NAMES = {"proofs": "proof", "notify_success": "notify on success", "notify_failure": "notify on failure"}
+"""What an error calls a field where it is not the same words."""
 
 _LETTERS = string.ascii_letters + string.digits
 _URL_SAFE = _LETTERS + "-_"
@@ -86,13 +90,13 @@ def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> We
         check_secret(webhook, secret)
     check_complete(webhook, {secret.purpose for secret in secrets})
     token = encrypt(_new_token())
-    sealed = [(secret.purpose, encrypt(secret.value)) for secret in secrets]
+    sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     try:
         with transaction() as connection:
             queries.insert_webhook(connection, webhook)
             queries.insert_token(connection, webhook.id, token, now)
-            for purpose, encrypted in sealed:
-                queries.insert_secret(connection, webhook.id, purpose, encrypted, now)
+            for purpose, encrypted, reference in sealed:
+                queries.insert_secret(connection, webhook.id, purpose, encrypted, now, reference=reference)
             _audit(connection, "webhook.create", webhook, actor, {"mapping": dict(webhook.mapping)})
     except IntegrityError:
         raise WebhookExists(f"There is a webhook named {webhook.name!r} already.") from None
@@ -104,6 +108,9 @@ def check(webhook: Webhook) -> None:
 
     :raises DefinitionError: names the field and why
     """
+    for field in Draft.__dataclass_fields__:
+        if reason := text_fault(getattr(webhook, field)):
+            raise InvalidDefinition(_NAMES.get(field, field.replace("_", " ")), reason)
     if not webhook.name.strip() or not webhook.name.isprintable():
         raise InvalidDefinition("name", "it is empty or not printable")
     if len(webhook.name) > WEBHOOK_NAME_CHARS:
@@ -161,7 +168,7 @@ def change(
     :raises DefinitionError: a field cannot be used, a secret is missing, or the name is taken
     :raises FernetKeyMissing: there is nothing to encrypt a secret with
     """
-    sealed = [(secret.purpose, encrypt(secret.value)) for secret in secrets]
+    sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     now = _now()
     try:
         with transaction() as connection:
@@ -174,10 +181,10 @@ def change(
             held_for = _valid_purposes(connection, webhook_id, now)
             check_complete(webhook, held_for | {secret.purpose for secret in secrets})
             queries.update_webhook(connection, webhook, now)
-            for purpose, encrypted in sealed:
+            for purpose, encrypted, reference in sealed:
                 queries.delete_secrets(connection, webhook_id, purpose)
-                queries.insert_secret(connection, webhook_id, purpose, encrypted, now)
-            details = {"changed": _changed(held, webhook), "secrets": [purpose for purpose, _ in sealed]}
+                queries.insert_secret(connection, webhook_id, purpose, encrypted, now, reference=reference)
+            details = {"changed": _changed(held, webhook), "secrets": [secret.purpose for secret in secrets]}
             _audit(connection, "webhook.change", webhook, actor, details)
     except IntegrityError:
         raise WebhookExists(f"There is a webhook named {draft.name!r} already.") from None

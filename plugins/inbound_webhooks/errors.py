@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from inspect import getdoc
 
 
@@ -59,6 +60,14 @@ class TemplateRefused(DefinitionError):
         self.line = line
         self.column = column
         super().__init__(f"line {line}, column {column}: {reason}")
+
+
+class FilesRefused(DefinitionError):
+    """A definition file cannot be used."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
 
 
 class WebhookExists(DefinitionError):

@@ -8,12 +8,14 @@ from datetime import datetime, timedelta, timezone
 from typing import Literal
 
 from inbound_webhooks.errors import DefinitionError, TokenUnreadable
-from inbound_webhooks.event.run_conf import NO_DEFAULT, Parameter, convert
+from inbound_webhooks.event.mapping_faults import MappingFault, mapping_faults
+from inbound_webhooks.event.run_conf import Parameter
 from inbound_webhooks.sender_settings import missing_secrets, needed_purposes
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.dags import CachedDag, DagCache, DagState, dag_states
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
+from inbound_webhooks.storage.drifts import Drift, found_drifts
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.queries import Credential, Webhook
 
@@ -45,6 +47,7 @@ class Facts:
     state: DagState | None
     dag: CachedDag | None
     dispatcher_seen_at: datetime | None
+    drift: Drift | None = None
 
 
 def reasons_of(webhook: Webhook) -> list[Reason]:
@@ -59,6 +62,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Reason]]:
         states = dag_states(connection, dag_ids)
         credentials = listing.credentials_of(connection, [webhook.id for webhook in webhooks])
         seen_at = dispatchers_seen(connection)
+        found = found_drifts(connection, [webhook.id for webhook in webhooks])
     dags = {dag_id: _dags.get(dag_id, transaction) for dag_id in states}
     now = datetime.now(timezone.utc)
     return {
@@ -71,6 +75,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Reason]]:
                     state=states.get(webhook.dag_id),
                     dag=dags.get(webhook.dag_id),
                     dispatcher_seen_at=seen_at,
+                    drift=found.get(webhook.id),
                 ),
             )
         )
@@ -153,39 +158,36 @@ def _secret(purpose: str, held: Sequence[Credential], now: datetime) -> list[Rea
 
 
 def _params(webhook: Webhook, facts: Facts) -> list[Reason]:
-    if facts.dag is None:
+    return [] if facts.dag is None else mapping_reasons(webhook, facts.dag.params)
+
+
+def _drift(webhook: Webhook, facts: Facts) -> list[Reason]:
+    """What a new version of the DAG would refuse of what came before; the dispatcher has looked."""
+    if facts.dag is None or facts.drift is None or facts.drift.dag_hash != facts.dag.dag_hash:
         return []
-    params = facts.dag.params
-    found = []
-    for name, parameter in params.items():
-        if why := _never_fits(parameter, webhook.mapping):
-            status = webhook.invalid_status
-            sentence = f"The mapping breaks the DAG's params: {name} {why}; senders are answered {status}."
-            found.append(Reason("mapping-breaks", "stops", sentence))
-    unknown = sorted(set(webhook.mapping) - set(params)) if params else []
-    for name in unknown:
-        sentence = f"DAG {webhook.dag_id} has no param {name!r}; it only shows in conf."
-        found.append(Reason("mapping-unknown", "hint", sentence))
-    return found
+    told = {fault.parameter for fault in mapping_faults(webhook.mapping, facts.dag.params)}
+    return [
+        Reason(
+            "mapping-drifted",
+            "stops" if fault.breaks else "hint",
+            f"DAG {webhook.dag_id} has changed: its param {fault.parameter} {fault.what}.",
+        )
+        for fault in facts.drift.faults
+        if fault.parameter not in told
+    ]
 
 
-def _never_fits(parameter: Parameter, mapping: Mapping[str, str]) -> str | None:
-    """Why no request could satisfy a parameter: it gets no value, or always a wrong one."""
-    if parameter.name in mapping:
-        return _refused_constant(parameter, mapping[parameter.name])
-    if parameter.default is NO_DEFAULT:
-        return "has no default and no expression"
-    if reason := parameter.refusal(parameter.default):
-        return f"has a default that its schema refuses ({reason})"
-    return None
+def mapping_reasons(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Reason]:
+    """What is wrong with a mapping beside a DAG's params, whatever a request brings."""
+    return [_mapping_reason(webhook, fault) for fault in mapping_faults(webhook.mapping, params)]
 
 
-def _refused_constant(parameter: Parameter, source: str) -> str | None:
-    """Why a text without any expression can never be right."""
-    if "{" in source:
-        return None
-    reason = parameter.refusal(convert(source, parameter.types))
-    return f"is always {source!r}, which its schema refuses ({reason})" if reason else None
+def _mapping_reason(webhook: Webhook, fault: MappingFault) -> Reason:
+    if not fault.breaks:
+        sentence = f"DAG {webhook.dag_id} has no param {fault.parameter!r}; it only shows in conf."
+        return Reason("mapping-unknown", "hint", sentence)
+    told = f"The mapping breaks the DAG's params: {fault.parameter} {fault.what}"
+    return Reason("mapping-breaks", "stops", f"{told}; senders are answered {webhook.invalid_status}.")
 
 
 def _is_readable(held: Credential) -> bool:
@@ -202,5 +204,6 @@ _CHECKS: Collection[Callable[[Webhook, Facts], list[Reason]]] = (
     _url_token,
     _secrets,
     _params,
+    _drift,
     _dispatcher,
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inbound_webhooks.errors import InvalidDefinition
+from inbound_webhooks.event.json_text import text_fault
 from inbound_webhooks.event.proof import check_text_secret
 from inbound_webhooks.event.public_keys import can_refresh_keys, refreshes_keys
 from inbound_webhooks.event.signature import check_key
@@ -26,10 +27,11 @@ FILLED_FIELDS = (
 
 @dataclass(frozen=True)
 class NewSecret:
-    """A secret in plain text, on its way into the database."""
+    """A secret in plain text, on its way into the database; a definition file says where it stands."""
 
     purpose: str
     value: str
+    reference: str | None = None
 
 
 def with_refreshed_keys(proofs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -108,6 +110,8 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
     # An optional secret of the preset's is none where the webhook was made without its proof.
     if not proofs and secret.purpose not in needed_purposes(webhook):
         raise InvalidDefinition("secret", f"nothing in this webhook uses one for {secret.purpose}")
+    if reason := text_fault(secret.value):
+        raise InvalidDefinition("secret", reason)
     for proof in proofs:
         check_key(proof, secret.value)
     if not proofs:

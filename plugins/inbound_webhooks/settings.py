@@ -122,6 +122,11 @@ class Settings:
         "", "Jinja template of the HTML of these mails; values are escaped. Empty: a table with links."
     )
 
+    operator_emails: str = _option(
+        "",
+        "Addresses, with commas between them, that are told when a new version of a DAG breaks the mapping "
+        "of a webhook that names nobody for its failures.",
+    )
     retention_days: float = _option(
         30.0,
         "Deliveries, rejections and mails older than this are deleted. Those that are not finished stay, "

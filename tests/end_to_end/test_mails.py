@@ -145,3 +145,20 @@ def test_a_cleared_run_that_succeeds_is_told_too(told, delivered, mail_server):
 def test_health_is_told_to_anybody_who_asks(told, delivered):
     answer = requests.get(f"{told.url}/webhooks/api/health", timeout=30)
     assert (answer.status_code, answer.json()["status"], answer.json()["backlog"]) == (200, "ok", 0)
+
+
+def test_a_new_version_of_a_dag_that_breaks_a_mapping_is_told_once(told, delivered, mail_server):
+    file = Path(told.environment["AIRFLOW__CORE__DAGS_FOLDER"]) / "dags.py"
+    new_params = 'params={"customer": Param(type="string")})\ndef fine'
+    changed = DAGS.replace("import dag, task", "import Param, dag, task")
+    file.write_text(changed.replace(")\ndef fine", f", {new_params}"))
+
+    def about_it():
+        return [one for one in mail_server.messages if one["Subject"].endswith("no longer fits DAG fine")]
+
+    told.wait_for(about_it, what="the mail", seconds=2 * MAIL_SECONDS)
+    (message,) = about_it()
+    assert message["To"] == "bad@example.com"
+    assert "<b>customer</b> has no default and no expression" in html_of(message)
+    shown = json.loads(told.airflow("webhooks", "show", "runs <b>fine</b>", "-o", "json").stdout)
+    assert "customer has no default" in json.dumps(shown)

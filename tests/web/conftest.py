@@ -10,16 +10,17 @@ import pytest
 from tests.web.site import AUTH_MANAGERS, Site, site
 
 
-def _made(auth: str, sqlite_template) -> Iterator[Site]:
+def made(auth: str, template) -> Iterator[Site]:
+    """The pages under an auth manager, on a fresh database."""
     from tests.infrastructure.databases import connect_airflow, disconnect_airflow
 
-    connect_airflow(sqlite_template.fresh().url)
+    connect_airflow(template.fresh().url)
     try:
         # The libraries around FAB use much that is deprecated.
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with site(auth) as made:
-                yield made
+            with site(auth) as found:
+                yield found
     finally:
         disconnect_airflow()
 
@@ -27,10 +28,10 @@ def _made(auth: str, sqlite_template) -> Iterator[Site]:
 @pytest.fixture(scope="module", params=AUTH_MANAGERS)
 def pages(request: pytest.FixtureRequest, sqlite_template) -> Iterator[Site]:
     """The pages, once under each auth manager."""
-    yield from _made(request.param, sqlite_template)
+    yield from made(request.param, sqlite_template)
 
 
 @pytest.fixture(scope="module")
 def fab_pages(sqlite_template) -> Iterator[Site]:
     """The pages under FabAuthManager."""
-    yield from _made("fab", sqlite_template)
+    yield from made("fab", sqlite_template)

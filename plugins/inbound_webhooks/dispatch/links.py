@@ -16,9 +16,19 @@ def delivery_url(base_url: str, delivery_id: str) -> str:
     return f"{base_url}{DELIVERY_PATH}/{delivery_id}"
 
 
+def webhook_url(base_url: str, webhook_id: str) -> str:
+    """The page of a webhook."""
+    return f"{base_url}{BLUEPRINT_PREFIX}/webhooks/hook/{webhook_id}"
+
+
+def dag_url(base_url: str, dag_id: str) -> str:
+    """Airflow's page of a DAG."""
+    return f"{base_url}/dags/{quote(dag_id, safe='')}"
+
+
 def run_url(base_url: str, dag_id: str, run_id: str) -> str:
     """Airflow's page of a DAG run."""
-    return f"{base_url}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return f"{dag_url(base_url, dag_id)}/runs/{quote(run_id, safe='')}"
 
 
 def log_url(base_url: str, dag_id: str, run_id: str, task: FailedTask) -> str:

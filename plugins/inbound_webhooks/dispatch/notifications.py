@@ -9,15 +9,16 @@ from typing import Any
 
 from inbound_webhooks import metrics
 from inbound_webhooks.dispatch.clock import utc_now
+from inbound_webhooks.dispatch.drift_text import drift_text
 from inbound_webhooks.dispatch.loop import log_fault
-from inbound_webhooks.dispatch.mail_text import MAX_LISTED, MailTemplates
+from inbound_webhooks.dispatch.mail_text import MAX_LISTED, MailTemplates, MailText
 from inbound_webhooks.dispatch.mail_transport import send
 from inbound_webhooks.errors import DatabaseUnavailable, MailError
 from inbound_webhooks.event.retry import next_mail_at
 from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import mails
 from inbound_webhooks.storage.database import at_once, begin_writing, transaction
-from inbound_webhooks.storage.mails import MAX_ERROR_CHARS, Mail, MailState
+from inbound_webhooks.storage.mails import MAX_ERROR_CHARS, Mail, MailKind, MailState
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +69,16 @@ class Mailer:
             return mails.claim_mail(connection, now, until=now + CLAIM)
 
     def _send(self, mail: Mail) -> None:
-        with transaction() as connection:
-            total, outcomes = mails.listed_outcomes(connection, mail.id, MAX_LISTED)
-        text = self._templates.render(mail, outcomes, total=total, base_url=airflow_url())
+        text = self._text(mail)
         # The same each time, so that a mailbox can tell a repetition.
         send(mail.recipient, text, message_id=f"<{mail.id}@inbound-webhooks.airflow>")
+
+    def _text(self, mail: Mail) -> MailText:
+        if mail.kind == MailKind.DRIFT:
+            return drift_text(mail, base_url=airflow_url())
+        with transaction() as connection:
+            total, outcomes = mails.listed_outcomes(connection, mail.id, MAX_LISTED)
+        return self._templates.render(mail, outcomes, total=total, base_url=airflow_url())
 
     def _record_failure(self, mail: Mail, error: MailError) -> None:
         again_at = None if error.permanent else next_mail_at(self._now(), mail.attempts)

@@ -6,6 +6,8 @@ import time
 
 from inbound_webhooks.dispatch.cleaner import ROUND_SECONDS, Cleaner
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
+from inbound_webhooks.dispatch.drift import LOOK_SECONDS as DRIFT_SECONDS
+from inbound_webhooks.dispatch.drift import DriftWatcher
 from inbound_webhooks.dispatch.follower import Follower
 from inbound_webhooks.dispatch.loop import Loop
 from inbound_webhooks.dispatch.notifications import POLL_SECONDS, Mailer
@@ -23,12 +25,14 @@ class DispatchService:
         self._dispatcher = Dispatcher(settings)
         self._cleaner = Cleaner(settings)
         self._follower = Follower(settings)
+        self._watcher = DriftWatcher(settings)
         mailer, refresher = Mailer(settings), KeyRefresher()
         self._loops = (
             Loop("outcomes", self._follow, seconds=settings.outcome_poll_seconds),
             Loop("retention", self._clean, seconds=ROUND_SECONDS),
             Loop("mails", mailer.send_due, seconds=POLL_SECONDS),
             Loop("keys", lambda: refresher.refresh_due() > 0, seconds=LOOK_SECONDS),
+            Loop("drift", self._watch, seconds=DRIFT_SECONDS),
         )
 
     def wake(self) -> None:
@@ -60,4 +64,8 @@ class DispatchService:
 
     def _clean(self) -> bool:
         self._cleaner.clean()
+        return False
+
+    def _watch(self) -> bool:
+        self._watcher.look()
         return False

@@ -111,6 +111,16 @@ def unstorable_reason(value: Any, text: str) -> str | None:
     return None
 
 
+def text_fault(value: Any) -> str | None:
+    """Say why no column of text could hold a text somewhere in a value, its keys too, or None."""
+    for part in _strings(value):
+        if "\0" in part:
+            return "it holds a NUL character, which PostgreSQL cannot store"
+        if any("\ud800" <= character <= "\udfff" for character in part):
+            return "it holds half of a surrogate pair, which is not a character"
+    return None
+
+
 _ONE_CHAR = frozenset({int, float, bool, type(None)})
 
 
@@ -174,5 +184,5 @@ def _strings(value: Any) -> Iterator[str]:
         elif isinstance(current, dict):
             pending.extend(current.keys())
             pending.extend(current.values())
-        elif isinstance(current, list):
+        elif isinstance(current, (list, tuple)):
             pending.extend(current)

@@ -36,13 +36,15 @@ def decide(
     content: bytes,
     *,
     params: Mapping[str, Parameter] | None,
+    delivery_id: str | None = None,
 ) -> Decision:
     """Filter and map an event; writes nothing.
 
+    :param delivery_id: of one that is judged again; without it a new one
     :param content: the body after decompression
     :param params: the DAG's, None where Airflow does not know the DAG yet
     """
-    delivery_id = uuid6.uuid7().hex
+    delivery_id = delivery_id or uuid6.uuid7().hex
     sources = sources_of(definition.webhook, request, content, delivery_id)
     event_type = _event_type(definition, sources)
     sources = sources.with_event_type(event_type)

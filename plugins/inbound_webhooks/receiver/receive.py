@@ -141,17 +141,21 @@ class Receiver:
             self.note_rejection(admission, error)
             return answers.rejected(error)
 
-    def decide(self, definition: Definition, request: InboundRequest) -> Decision:
+    def decide(
+        self, definition: Definition, request: InboundRequest, *, delivery_id: str | None = None
+    ) -> Decision:
         """What would be stored and answered with the DAG's params as they are; writes nothing, and blocks.
 
+        :param delivery_id: of a stored delivery that is judged again
         :raises RequestError: it would be rejected
         """
         try:
             content = self._inflated(request)
         except ContentRefused as error:
-            return refuse(definition, request, error)
+            return refuse(definition, request, error, delivery_id=delivery_id)
         dag = self._dags.get(definition.webhook.dag_id, reading)
-        return decide(definition, request, content, params=None if dag is None else dag.params)
+        params = None if dag is None else dag.params
+        return decide(definition, request, content, params=params, delivery_id=delivery_id)
 
     def note_rejection(self, admission: Admission, error: RequestError) -> None:
         """Keep a rejection of a request whose token was right and still is; our own faults are none."""

@@ -140,9 +140,12 @@ def _read(connection: Connection, dag_id: str) -> CachedDag | None:
         if row is None:
             return None
         dag = row.dag
-        return CachedDag(
-            row.dag_hash, dag, {name: _parameter(name, param) for name, param in dag.params.items()}
-        )
+        return CachedDag(row.dag_hash, dag, params_of(dag))
+
+
+def params_of(dag: Any) -> dict[str, Parameter]:
+    """The params of a DAG that was serialized, by name."""
+    return {name: _parameter(name, param) for name, param in dag.params.items()}
 
 
 def _parameter(name: str, param: Any) -> Parameter:

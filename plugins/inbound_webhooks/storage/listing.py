@@ -185,11 +185,11 @@ def _order(wanted: Wanted) -> list[Any]:
 def credentials_of(connection: Connection, webhook_ids: Collection[str]) -> dict[str, list[Credential]]:
     """The tokens and secrets of some webhooks, ended ones too."""
     found: dict[str, list[Credential]] = {webhook_id: [] for webhook_id in webhook_ids}
+    names = Credential.__dataclass_fields__
     for table in (tables.token, tables.secret):
         for row in connection.execute(select(table).where(table.c.webhook_id.in_(sorted(webhook_ids)))):
-            values = {"purpose": "", **row._mapping}
-            webhook_id = values.pop("webhook_id")
-            found[webhook_id].append(Credential(**values))
+            values = {name: row._mapping[name] for name in names if name in row._mapping}
+            found[row.webhook_id].append(Credential(**{"purpose": "", **values}))
     return found
 
 
@@ -276,7 +276,7 @@ def deliveries_page(
 ) -> list[Any]:
     """Deliveries of a webhook older than one id and newer than another, newest first, without what is big."""
     columns = tables.delivery.c
-    query = _light().where(columns.webhook_id == webhook_id)
+    query = light().where(columns.webhook_id == webhook_id)
     if state:
         query = query.where(columns.state == state)
     if before:
@@ -289,13 +289,13 @@ def deliveries_page(
 def deliveries_by_id(connection: Connection, webhook_id: str, ids: Sequence[str]) -> list[Any]:
     """Some of a webhook's deliveries, without what is big."""
     columns = tables.delivery.c
-    return list(connection.execute(_light().where(columns.webhook_id == webhook_id, columns.id.in_(ids))))
+    return list(connection.execute(light().where(columns.webhook_id == webhook_id, columns.id.in_(ids))))
 
 
 def replays_of(connection: Connection, delivery_id: str, limit: int = 25) -> list[Any]:
     """The newest deliveries that name this one as their origin, without what is big."""
     columns = tables.delivery.c
-    query = _light().where(columns.replay_of == delivery_id).order_by(columns.id.desc())
+    query = light().where(columns.replay_of == delivery_id).order_by(columns.id.desc())
     return list(connection.execute(query.limit(limit)))
 
 
@@ -308,7 +308,22 @@ def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None
     return Delivery(**row._mapping) if row else None
 
 
-def _light() -> Any:
+def newest_ids(connection: Connection, webhook_id: str, limit: int) -> list[str]:
+    """The ids of a webhook's newest deliveries that no replay made, newest first."""
+    columns = tables.delivery.c
+    query = select(columns.id).where(columns.webhook_id == webhook_id, columns.replay_of.is_(None))
+    return list(connection.scalars(query.order_by(columns.id.desc()).limit(limit)))
+
+
+def rejection_rows(connection: Connection, webhook_id: str) -> list[Any]:
+    """All rejections of a webhook that are kept, with their ids, newest first."""
+    columns = tables.rejection.c
+    query = select(tables.rejection).where(columns.webhook_id == webhook_id).order_by(columns.id.desc())
+    return list(connection.execute(query))
+
+
+def light() -> Any:
+    """A query of deliveries without what is big."""
     columns = tables.delivery.c
     size = func.length(columns.body).label("body_bytes")
     return select(*(column for column in columns if column.name not in _HEAVY), size)

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Text, cast, func, insert, select, text, updat
 
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.outcomes import FailedTask, Outcome
-from inbound_webhooks.storage.queries import State
+from inbound_webhooks.storage.queries import State, Webhook
 
 MAX_ERROR_CHARS = 500
 
@@ -36,11 +36,15 @@ class MailKind:
 
     SUCCESS = "success"
     FAILURE = "failure"
+    DRIFT = "drift"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    """One message to one address. ``due_at``: when it was to be sent first."""
+    """One message to one address. ``due_at``: when it was to be sent first.
+
+    ``facts``: what it tells where it is about no delivery, as JSON.
+    """
 
     id: str
     webhook_id: str
@@ -54,6 +58,7 @@ class Mail:
     next_attempt_at: datetime | None = None
     sent_at: datetime | None = None
     error: str | None = None
+    facts: str | None = None
 
 
 def kind_of(outcome: Outcome) -> str:
@@ -79,6 +84,36 @@ def write_mails(
         for recipient in recipients[outcome.webhook_id, kind_of(outcome)]:
             made += _tell(connection, outcome, recipient, at, timedelta(seconds=digest_window_seconds))
     return made
+
+
+def write_drift_mails(
+    connection: Connection,
+    webhook: Webhook,
+    recipients: Sequence[str],
+    facts: Mapping[str, Any],
+    at: datetime,
+) -> int:
+    """Write a mail to each address that a webhook's mapping does not fit its DAG; return how many."""
+    rows = [
+        asdict(
+            Mail(
+                id=uuid6.uuid7().hex,
+                webhook_id=webhook.id,
+                webhook_name=webhook.name,
+                kind=MailKind.DRIFT,
+                recipient=recipient,
+                state=MailState.WAITING,
+                created_at=at,
+                due_at=at,
+                next_attempt_at=at,
+                facts=json.dumps(facts),
+            )
+        )
+        for recipient in recipients
+    ]
+    if rows:
+        connection.execute(insert(tables.mail), rows)
+    return len(rows)
 
 
 def _recipients(connection: Connection, webhook_ids: set[str]) -> Mapping[tuple[str, str], list[str]]:

@@ -235,11 +235,25 @@ def insert_token(connection: Connection, webhook_id: str, encrypted: str, create
 
 
 def insert_secret(
-    connection: Connection, webhook_id: str, purpose: str, encrypted: str, created_at: datetime
+    connection: Connection,
+    webhook_id: str,
+    purpose: str,
+    encrypted: str,
+    created_at: datetime,
+    *,
+    reference: str | None = None,
 ) -> None:
-    """Add a secret to a webhook."""
+    """Add a secret to a webhook; ``reference`` is where a definition file says that it stands."""
     row = {"webhook_id": webhook_id, "purpose": purpose, "encrypted": encrypted, "created_at": created_at}
-    connection.execute(insert(tables.secret), row)
+    connection.execute(insert(tables.secret), row | {"reference": reference})
+
+
+def secret_references(connection: Connection, webhook_id: str) -> dict[int, str]:
+    """Where a webhook's secrets stand of which a definition file says it, by their ids."""
+    columns = tables.secret.c
+    query = select(columns.id, columns.reference)
+    rows = connection.execute(query.where(columns.webhook_id == webhook_id, columns.reference.is_not(None)))
+    return {row.id: row.reference for row in rows}
 
 
 def save_fetched_key(

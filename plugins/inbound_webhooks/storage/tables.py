@@ -109,6 +109,8 @@ secret = Table(
     Column("purpose", String(40), nullable=False, server_default="signing"),
     # Where a public key was fetched; null for what a person gave.
     Column("source_url", Text, nullable=True),
+    # Where a definition file says that it stands, such as connection:ID; null for what a person typed.
+    Column("reference", Text, nullable=True),
     Index("idx_inbound_webhook_secret_webhook_id", "webhook_id"),
 )
 
@@ -223,7 +225,7 @@ mail = Table(
     Column("id", String(32), primary_key=True),
     Column("webhook_id", String(10), nullable=False),
     Column("webhook_name", String(WEBHOOK_NAME_CHARS), nullable=False),
-    # "success" or "failure"
+    # "success", "failure" or "drift"
     Column("kind", String(10), nullable=False),
     Column("recipient", String(EMAIL_ADDRESS_CHARS), nullable=False),
     Column("state", String(10), nullable=False),
@@ -235,6 +237,8 @@ mail = Table(
     Column("next_attempt_at", UtcDateTime, nullable=True),
     Column("sent_at", UtcDateTime, nullable=True),
     Column("error", Text, nullable=True),
+    # JSON text, an object: what a mail tells that is about no delivery.
+    Column("facts", Text, nullable=True),
     Index(
         "idx_inbound_webhook_mail_waiting",
         "next_attempt_at",
@@ -272,4 +276,24 @@ dispatcher = Table(
     Column("pid", Integer, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
+)
+
+# With which version of its DAG a webhook was looked at last, and what was wrong with its mapping then.
+drift = Table(
+    "inbound_webhook_drift",
+    metadata,
+    Column(
+        "webhook_id",
+        String(10),
+        ForeignKey("inbound_webhook.id", name="inbound_webhook_drift_webhook_fkey", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    # Empty while Airflow has not serialized the DAG.
+    Column("dag_hash", String(64), nullable=False),
+    Column("version", Integer, nullable=False),
+    # SHA-256, in hex, of DAG id and mapping, and since when they are so.
+    Column("mapping_hash", String(64), nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    # JSON text, a list of {"parameter", "what", "breaks"}.
+    Column("faults", Text, nullable=False),
 )

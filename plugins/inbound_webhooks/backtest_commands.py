@@ -1,0 +1,106 @@
+"""What ``airflow webhooks try NAME --against-last N`` prints of a back-test."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inbound_webhooks.console import WRONG_CALL, exit_with, print_data
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from inbound_webhooks.receiver.backtest import BackTest, Judged
+    from inbound_webhooks.storage.queries import Webhook
+
+MAX_VALUE_CHARS = 60
+QUIET_FIELDS = ("answer", "dedup_key")
+"""Fields of which a table says only that they would be others."""
+
+
+def try_against_last(args: Namespace) -> None:
+    """Print what a changed webhook would make of its last deliveries."""
+    from inbound_webhooks import definitions
+    from inbound_webhooks.receiver.backtest import MAX_DELIVERIES, as_data, back_test
+    from inbound_webhooks.receiver.door import door
+
+    if not 1 <= args.against_last <= MAX_DELIVERIES:
+        exit_with(WRONG_CALL, f"--against-last is between 1 and {MAX_DELIVERIES}.")
+    webhook = definitions.get(args.name)
+    changed = _changed(webhook, args.file) if args.file else webhook
+    test = back_test(door(), webhook, changed, limit=args.against_last)
+    if args.output in ("json", "yaml"):
+        print_data(as_data(test), args.output)
+        return
+    rows = [_row(one) for one in test.judged if one.changes or one.note]
+    if rows:
+        print_data(rows, args.output)
+    print(summary(test))
+
+
+def _changed(webhook: Webhook, path: str) -> Webhook:
+    """The webhook as a definition file has it: the entry of its name, or the only one."""
+    from inbound_webhooks import definitions
+    from inbound_webhooks.errors import DefinitionError, FilesRefused
+    from inbound_webhooks.files.plan import webhook_of
+    from inbound_webhooks.files.reading import read_files
+
+    found = read_files([Path(path)])
+    if found.faults:
+        raise FilesRefused([str(fault) for fault in found.faults])
+    named = [entry for entry in found.entries if entry.name == webhook.name] or found.entries
+    if len(named) != 1:
+        exit_with(WRONG_CALL, f"{path} has no webhook named {webhook.name!r}.")
+    try:
+        changed = webhook_of(named[0].draft(), webhook)
+        definitions.check(changed)
+    except DefinitionError as error:
+        raise FilesRefused([str(named[0].fault(error))]) from error
+    return changed
+
+
+def summary(test: BackTest) -> str:
+    """One line: how many would change, and how."""
+    count = len(test.judged)
+    if not count:
+        return "There are no deliveries yet."
+    would = (
+        f"{len(test.changed)} of the last {count} deliveries would change"
+        if count > 1
+        else ("The last delivery would change" if test.changed else "The last delivery would not change")
+    )
+    moves = [f"{number} {before} → {after}" for (before, after), number in test.moves.items()]
+    missing = f" {len(test.not_judged)} could not be judged." if test.not_judged else ""
+    return f"{would}{': ' if moves else ''}{', '.join(moves)}.{missing} Nothing was stored or run."
+
+
+def _row(one: Judged) -> dict[str, Any]:
+    before, after = (outcome.state if outcome else "" for outcome in (one.before, one.after))
+    return {
+        "delivery": one.delivery_id,
+        "received": one.received_at.isoformat(sep=" ", timespec="seconds"),
+        "becomes": before if before == after else f"{before} → {after}",
+        "what would change": one.note or "\n".join(_lines(one)),
+    }
+
+
+def _lines(one: Judged) -> list[str]:
+    from inbound_webhooks.receiver.backtest import ABSENT
+
+    lines = []
+    for change in one.changes:
+        if change.field in QUIET_FIELDS:
+            lines.append(f"{change.field}: another one" if change.after is not None else f"no {change.field}")
+        elif change.field != "state":
+            old, new = (
+                "nothing" if value is ABSENT or value is None else _short(value)
+                for value in (change.before, change.after)
+            )
+            lines.append(f"{change.field}: {old} → {new}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MAX_VALUE_CHARS else f"{text[: MAX_VALUE_CHARS - 1]}…"

@@ -1,0 +1,49 @@
+"""What ``airflow webhooks check`` does: a line for each thing that is wrong, and a status for CI."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inbound_webhooks.console import FAILED, WRONG_CALL, exit_with, handler, print_data, print_hint
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from inbound_webhooks.files.checking import Checked
+    from inbound_webhooks.files.entry import Fault
+
+
+@handler
+def check_command(args: Namespace) -> None:
+    """Check files, or without any what is stored."""
+    from inbound_webhooks.files.checking import check_files, check_stored
+
+    if args.dags_folder and not args.paths:
+        exit_with(WRONG_CALL, "--dags-folder needs definition files.")
+    if args.paths:
+        folder = Path(args.dags_folder) if args.dags_folder else None
+        checked = check_files([Path(path) for path in args.paths], folder)
+    else:
+        checked = check_stored()
+    _print(checked, args.output)
+    if args.paths and checked.dags is None:
+        print_hint("Mappings were not held against DAGs: --dags-folder says where these are.")
+    if checked.wrong:
+        raise SystemExit(FAILED)
+
+
+def _print(checked: Checked, output: str) -> None:
+    for skipped in checked.skipped:
+        print_hint(f"Skipped {skipped}: no line begins with `webhooks:`.")
+    if output in ("json", "yaml"):
+        print_data([_as_data(fault, is_wrong) for fault, is_wrong in checked.findings], output)
+        return
+    for fault, is_wrong in checked.findings:
+        print(f"{'wrong' if is_wrong else 'note '}  {fault}")
+    beside = "" if checked.dags is None else f" beside {checked.dags} DAGs"
+    print(f"{checked.webhooks} webhooks checked{beside}: {checked.wrong or 'nothing'} wrong.")
+
+
+def _as_data(fault: Fault, is_wrong: bool) -> dict[str, Any]:
+    return {"severity": "wrong" if is_wrong else "note", **vars(fault)}

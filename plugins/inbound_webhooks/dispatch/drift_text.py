@@ -1,0 +1,41 @@
+"""What a mail says of a mapping that does not fit its DAG any more."""
+
+from __future__ import annotations
+
+import json
+
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from inbound_webhooks.dispatch.links import dag_url, webhook_url
+from inbound_webhooks.dispatch.mail_text import MAX_SUBJECT_CHARS, MailText
+from inbound_webhooks.storage.mails import Mail
+
+SUBJECT = "[Airflow] {{ webhook }}: its mapping no longer fits DAG {{ dag_id }}"
+
+HTML = """\
+<p>A new version of DAG <a href="{{ dag_url }}">{{ dag_id }}</a> has other params
+than webhook <a href="{{ webhook_url }}">{{ webhook }}</a> was made for:</p>
+<ul>
+{% for fault in faults -%}
+<li><b>{{ fault.parameter }}</b> {{ fault.what }}</li>
+{% endfor -%}
+</ul>
+<p>Deliveries that do not fit are kept and can be replayed once the mapping is mended.
+You are told once; the webhook's page says it as long as it is so.</p>
+"""
+
+
+def drift_text(mail: Mail, *, base_url: str) -> MailText:
+    """The text of a mail of this kind."""
+    facts = json.loads(mail.facts or "{}")
+    values = facts | {
+        "webhook": mail.webhook_name,
+        "dag_url": dag_url(base_url, facts["dag_id"]),
+        "webhook_url": webhook_url(base_url, mail.webhook_id),
+    }
+    subject = " ".join(_rendered(SUBJECT, values, escaped=False).split())
+    return MailText(subject[:MAX_SUBJECT_CHARS], _rendered(HTML, values, escaped=True))
+
+
+def _rendered(source: str, values: dict[str, object], *, escaped: bool) -> str:
+    return ImmutableSandboxedEnvironment(autoescape=escaped).from_string(source).render(values)

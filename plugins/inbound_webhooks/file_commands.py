@@ -1,0 +1,125 @@
+"""What the commands of ``airflow webhooks`` do about definition files: import and export."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inbound_webhooks.console import (
+    FAILED,
+    WRONG_CALL,
+    actor,
+    agrees,
+    exit_with,
+    handler,
+    print_data,
+    print_hint,
+)
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from inbound_webhooks.files.entry import Entry
+    from inbound_webhooks.files.plan import Difference, Step
+
+SIGNS = {"create": "+", "change": "~", "keep": "=", "delete": "-"}
+COUNTED = {"create": "new", "change": "changed", "keep": "as they are", "delete": "deleted"}
+
+
+@handler
+def import_command(args: Namespace) -> None:
+    """Create, change and, where that is asked for, delete webhooks as files say."""
+    from inbound_webhooks.files import plan
+
+    entries = _entries([Path(path) for path in args.paths])
+    if args.prune and not entries:
+        exit_with(WRONG_CALL, "There is no webhook in these files: --prune would delete all there are.")
+    steps = plan.plan(entries, prune=args.prune)
+    _print_steps(steps, args.output, dry_run=args.dry_run)
+    if args.dry_run:
+        return
+    gone = [step.name for step in steps if step.action == "delete"]
+    if gone and not args.yes and not agrees(f"Delete {', '.join(gone)}, with URLs and secrets?"):
+        exit_with(FAILED, "Nothing was changed.")
+    plan.apply(steps, actor=actor())
+    if any(step.action == "create" for step in steps):
+        print_hint("`airflow webhooks url NAME` prints the URL of a new one.")
+
+
+def _entries(paths: list[Path]) -> list[Entry]:
+    from inbound_webhooks.errors import FilesRefused
+    from inbound_webhooks.files.plan import faults_of
+    from inbound_webhooks.files.reading import read_files
+
+    found = read_files(paths)
+    for skipped in found.skipped:
+        print_hint(f"Skipped {skipped}: no line begins with `webhooks:`.")
+    faults = found.faults + [fault for entry in found.entries for fault in faults_of(entry, alone=False)]
+    if faults:
+        raise FilesRefused([str(fault) for fault in faults])
+    return found.entries
+
+
+def _print_steps(steps: Sequence[Step], output: str, *, dry_run: bool) -> None:
+    if output in ("json", "yaml"):
+        print_data([_as_data(step) for step in steps], output)
+        return
+    for step in steps:
+        if step.action != "keep":
+            print(f"{SIGNS[step.action]} {step.name} (DAG {step.dag_id})")
+            print(*(f"    {_in_words(one)}\n" for one in step.differences), sep="", end="")
+    counts: Counter[str] = Counter(step.action for step in steps)
+    summary = ", ".join(f"{counts[action]} {word}" for action, word in COUNTED.items() if counts[action])
+    print(f"{summary or 'No webhooks'}.{' Nothing was written.' if dry_run else ''}")
+
+
+def _in_words(one: Difference) -> str:
+    from inbound_webhooks.files.plan import NOTHING
+
+    if one.before is NOTHING:
+        return f"{one.field}: {_shown(one.after)}"
+    return f"{one.field}: {_shown(one.before)} → {_shown(one.after)}"
+
+
+def _shown(value: Any) -> str:
+    from inbound_webhooks.files.plan import NOTHING
+
+    return "nothing" if value is NOTHING or value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _as_data(step: Step) -> dict[str, Any]:
+    from inbound_webhooks.files.plan import NOTHING
+
+    return {
+        "action": step.action,
+        "name": step.name,
+        "dag_id": step.dag_id,
+        "file": step.file,
+        "differences": [
+            {
+                "field": one.field,
+                **({} if one.before is NOTHING else {"before": one.before}),
+                **({} if one.after is NOTHING else {"after": one.after}),
+            }
+            for one in step.differences
+        ],
+    }
+
+
+@handler
+def export_command(args: Namespace) -> None:
+    """Print webhooks as a definition file and nothing else."""
+    from inbound_webhooks import definitions
+    from inbound_webhooks.files.exporting import exported, file_text
+    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.database import transaction
+
+    if args.names:
+        webhooks = [definitions.get(name) for name in dict.fromkeys(args.names)]
+    else:
+        with transaction() as connection:
+            webhooks = queries.list_webhooks(connection)
+    print(file_text(exported(webhooks, with_secrets=args.with_secrets)), end="")

@@ -1,0 +1,39 @@
+"""DAG files -> the params of their DAGs, as Airflow would store them; no database is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+
+from inbound_webhooks.event.run_conf import Parameter
+from inbound_webhooks.files.entry import Fault
+from inbound_webhooks.storage.dags import params_of
+
+
+@dataclass
+class ParsedDags:
+    """The DAGs of some folders: id -> params, and what could not be parsed."""
+
+    params: dict[str, Mapping[str, Parameter]] = field(default_factory=dict)
+    faults: list[Fault] = field(default_factory=list)
+
+
+def parse_dags(folders: list[Path]) -> ParsedDags:
+    """Parse the DAG files of folders; this runs their code, as Airflow does."""
+    parsed = ParsedDags()
+    for folder in folders:
+        if not folder.exists():
+            parsed.faults.append(Fault(str(folder), 0, "", "", "No such file or directory"))
+            continue
+        bag = DagBag(folder)
+        for dag_id, dag in bag.dags.items():
+            # What Airflow stores is what the door will look at.
+            parsed.params[dag_id] = params_of(DagSerialization.from_dict(DagSerialization.to_dict(dag)))
+        for file, traceback in bag.import_errors.items():
+            last_line = traceback.strip().splitlines()[-1] if traceback.strip() else "it does not import"
+            parsed.faults.append(Fault(str(file), 0, "", "", last_line))
+    return parsed

@@ -1,0 +1,85 @@
+"""Stored webhooks -> a definition file that imports to the same."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+import yaml
+
+from inbound_webhooks import definitions
+from inbound_webhooks.files.entry import plain
+from inbound_webhooks.files.plan import held_secrets
+from inbound_webhooks.files.references import PLAIN
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.encryption import decrypt
+from inbound_webhooks.storage.queries import Draft, Webhook
+
+
+def exported(webhooks: Sequence[Webhook], *, with_secrets: bool = False) -> list[dict[str, Any]]:
+    """The entries of some webhooks: what their presets and the defaults do not say already.
+
+    Without secrets they say where these stand, as far as an import has told it.
+
+    :raises TokenUnreadable: a secret is asked for that cannot be decrypted
+    """
+    secrets_of = _secrets if with_secrets else _references
+    return [entry_of(webhook, secrets_of(webhook)) for webhook in webhooks]
+
+
+def entry_of(webhook: Draft, secrets: dict[str, str]) -> dict[str, Any]:
+    """One entry; ``secrets`` are purpose -> reference."""
+    filled = plain(
+        definitions.drafted(
+            preset=webhook.preset, purposes=set(secrets), name=webhook.name, dag_id=webhook.dag_id
+        )
+    )
+    wanted = ("name", "dag_id", "preset")
+    fields = {
+        name: value
+        for name, value in plain(webhook).items()
+        if (name in wanted and value is not None) or value != filled[name]
+    }
+    first = {name: fields.pop(name) for name in wanted if name in fields}
+    return first | ({"secrets": secrets} if secrets else {}) | fields
+
+
+def file_text(entries: Sequence[dict[str, Any]]) -> str:
+    """Entries as the text of a file; templates of several lines stay readable."""
+    return yaml.dump(
+        {"webhooks": list(entries)}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000
+    )
+
+
+def _secrets(webhook: Webhook) -> dict[str, str]:
+    """Purpose -> the newest secret that counts and that a person gave."""
+    now = datetime.now(timezone.utc)
+    with transaction() as connection:
+        held = queries.list_credentials(connection, webhook.id)
+    given = [secret for secret in held if secret.purpose and secret.source_url is None]
+    valid = [secret for secret in reversed(given) if secret.is_valid(now)]
+    return {secret.purpose: f"{PLAIN}{decrypt(secret.encrypted)}" for secret in valid}
+
+
+def _references(webhook: Webhook) -> dict[str, str]:
+    """Purpose -> where the secret stands of which an import has told it."""
+    with transaction() as connection:
+        held = held_secrets(queries.list_credentials(connection, webhook.id))
+        known = queries.secret_references(connection, webhook.id)
+    return {purpose: known[secret.id] for purpose, secret in held.items() if secret.id in known}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Texts of several lines as blocks, and no anchors for what stands there twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)

@@ -1,0 +1,192 @@
+"""What an import would do: each webhook of the files beside the stored one, field by field."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any, Literal
+
+from inbound_webhooks import definitions
+from inbound_webhooks.errors import DefinitionError, FilesRefused, TokenUnreadable
+from inbound_webhooks.event.proof import as_bytes
+from inbound_webhooks.files.entry import Entry, Fault, plain
+from inbound_webhooks.files.references import PLAIN, resolve
+from inbound_webhooks.sender_settings import NewSecret, check_complete, check_secret
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.encryption import decrypt
+from inbound_webhooks.storage.queries import Credential, Draft, Webhook
+
+Action = Literal["create", "change", "keep", "delete"]
+
+NOTHING = object()
+"""What stands where a field has no value on one of the sides."""
+
+HIDDEN = "a secret"
+NEW_SECRET = "another secret"  # noqa: S105 - what is shown in place of one
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One field that would get another value; of secrets only that they are others."""
+
+    field: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """What would become of one webhook; ``stored`` is the one that is there."""
+
+    action: Action
+    name: str
+    dag_id: str
+    file: str = ""
+    draft: Draft | None = None
+    stored: Webhook | None = None
+    secrets: tuple[NewSecret, ...] = ()
+    differences: tuple[Difference, ...] = ()
+
+
+def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
+    """What an import of these would do; writes nothing.
+
+    :param prune: whether stored webhooks that no entry names would go
+    :raises FilesRefused: an entry cannot be used; all that is wrong is named
+    """
+    with transaction() as connection:
+        stored = {webhook.name: webhook for webhook in queries.list_webhooks(connection)}
+        credentials = {
+            webhook.name: queries.list_credentials(connection, webhook.id) for webhook in stored.values()
+        }
+        references = {
+            webhook.name: queries.secret_references(connection, webhook.id) for webhook in stored.values()
+        }
+    steps, faults = [], []
+    for entry in entries:
+        try:
+            name = entry.name
+            held = credentials.get(name, ())
+            steps.append(_step(entry, stored.get(name), held, references.get(name, {})))
+        except DefinitionError as error:
+            faults.append(entry.fault(error))
+    if faults:
+        raise FilesRefused([str(fault) for fault in faults])
+    named = {entry.name for entry in entries}
+    gone = [webhook for name, webhook in stored.items() if prune and name not in named]
+    return steps + [Step("delete", webhook.name, webhook.dag_id, stored=webhook) for webhook in gone]
+
+
+def apply(steps: Sequence[Step], *, actor: str) -> None:
+    """Do what a plan says, each webhook in a transaction of its own.
+
+    :raises WebhookError: somebody else was faster; what was done before stays done
+    """
+    for step in steps:
+        if step.action == "delete" and step.stored is not None:
+            definitions.delete(queries.ById(step.stored.id), actor=actor)
+        elif step.action == "create" and step.draft is not None:
+            definitions.create(step.draft, secrets=step.secrets, actor=actor)
+        elif step.action == "change" and step.draft is not None and step.stored is not None:
+            definitions.change(
+                step.stored.id, step.draft, version=step.stored.version, secrets=step.secrets, actor=actor
+            )
+
+
+def faults_of(entry: Entry, *, alone: bool) -> list[Fault]:
+    """What is wrong with an entry; nothing is resolved and no database is asked.
+
+    :param alone: whether its secrets have to be in the file, for none are stored
+    """
+    try:
+        webhook = webhook_of(entry.draft())
+        definitions.check(webhook)
+        if alone:
+            check_complete(webhook, set(entry.secrets))
+    except DefinitionError as error:
+        return [entry.fault(error)]
+    return []
+
+
+def webhook_of(draft: Draft, stored: Webhook | None = None) -> Webhook:
+    """A draft as a webhook: the stored one changed, or one that is in no database."""
+    if stored is not None:
+        return replace(stored, **vars(draft))
+    now = datetime.now(timezone.utc)
+    return Webhook(id="", created_at=now, updated_at=now, **vars(draft))
+
+
+def _step(
+    entry: Entry,
+    stored: Webhook | None,
+    credentials: Sequence[Credential],
+    references: Mapping[int, str],
+) -> Step:
+    draft = entry.draft()
+    webhook = webhook_of(draft, stored)
+    definitions.check(webhook)
+    given = [
+        NewSecret(purpose, resolve(purpose, where), None if where.startswith(PLAIN) else where)
+        for purpose, where in entry.secrets.items()
+    ]
+    for secret in given:
+        check_secret(webhook, secret)
+    held = held_secrets(credentials)
+    check_complete(webhook, set(held) | set(entry.secrets))
+    changed = [(secret, one) for secret in given for one in _secret_differences(secret, held, references)]
+    secrets = tuple(secret for secret, _ in changed)
+    found = differences(plain(stored) if stored else {}, plain(draft)) + [one for _, one in changed]
+    action: Action = "create" if stored is None else "change" if found else "keep"
+    return Step(action, draft.name, draft.dag_id, entry.file, draft, stored, secrets, tuple(found))
+
+
+def _secret_differences(
+    secret: NewSecret, held: Mapping[str, Credential], references: Mapping[int, str]
+) -> list[Difference]:
+    """What would be another about a secret, if anything: the secret itself, or where it stands."""
+    place = f"secrets.{secret.purpose}"
+    if not is_held(secret, held):
+        return [Difference(place, HIDDEN if secret.purpose in held else NOTHING, NEW_SECRET)]
+    stands = references.get(held[secret.purpose].id)
+    if secret.reference is None or secret.reference == stands:
+        return []
+    return [Difference(place, stands or HIDDEN, secret.reference)]
+
+
+def held_secrets(credentials: Sequence[Credential]) -> dict[str, Credential]:
+    """The newest secret that counts, by purpose."""
+    now = datetime.now(timezone.utc)
+    oldest_first = [held for held in reversed(credentials) if held.purpose and held.is_valid(now)]
+    return {held.purpose: held for held in oldest_first}
+
+
+def is_held(secret: NewSecret, held: Mapping[str, Credential]) -> bool:
+    """Whether a secret is the one that is stored for its purpose."""
+    if secret.purpose not in held:
+        return False
+    try:
+        stored = decrypt(held[secret.purpose].encrypted)
+    except TokenUnreadable:
+        return False
+    return hmac.compare_digest(as_bytes(stored), as_bytes(secret.value))
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
+    """The fields that differ, those of ``after`` in their order; of objects each entry on its own."""
+    found: list[Difference] = []
+    for name in [*after, *(name for name in before if name not in after)]:
+        old, new = before.get(name, NOTHING), after.get(name, NOTHING)
+        if isinstance(new, dict) and isinstance(old, dict):
+            inner = differences(old, new)
+            found += [Difference(f"{name}.{one.field}", one.before, one.after) for one in inner]
+        elif old is NOTHING or new is NOTHING or _is_other(old, new):
+            found.append(Difference(name, old, new))
+    return found
+
+
+def _is_other(old: Any, new: Any) -> bool:
+    # In Python 1 equals True and 1.0, in JSON they are three.
+    return type(old) is not type(new) or old != new

@@ -1,0 +1,184 @@
+"""Definition files -> entries, and everything that is wrong with how they are written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from inbound_webhooks.errors import InvalidDefinition
+from inbound_webhooks.event.json_text import text_fault
+from inbound_webhooks.files.entry import Entry, Fault
+from inbound_webhooks.files.references import check_reference
+from inbound_webhooks.files.schema import webhook_schema
+
+SUFFIXES = (".yaml", ".yml")
+TOP = "webhooks"
+MAX_MESSAGE_CHARS = 200
+
+_HAS_TOP = re.compile(rf"^[\"']?{TOP}[\"']?\s*:", re.MULTILINE)
+# What YAML quotes of a file may be a secret that begins with * or !.
+_QUOTED = re.compile(r"'[^']{2,}'")
+_MERGE = "tag:yaml.org,2002:merge"
+
+
+@dataclass
+class Found:
+    """What files hold; ``skipped`` are YAML files of folders that say nothing of webhooks."""
+
+    entries: list[Entry] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+
+
+def read_files(paths: Sequence[Path]) -> Found:
+    """Read files, and of folders every YAML file, at any depth, that has ``webhooks:`` at its top."""
+    found = Found()
+    for path in paths:
+        if path.is_dir():
+            _read_folder(path, found)
+        else:
+            _read_file(path, found, named=True)
+    found.faults += _names_twice(found.entries)
+    return found
+
+
+def _read_folder(folder: Path, found: Found) -> None:
+    for path in sorted(path for path in folder.rglob("*") if path.suffix in SUFFIXES and path.is_file()):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            _read_file(path, found, named=False)
+
+
+def _read_file(path: Path, found: Found, *, named: bool) -> None:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        found.faults.append(Fault(str(path), 0, "", "", f"{error.strerror}"))
+        return
+    except UnicodeDecodeError:
+        found.faults.append(Fault(str(path), 0, "", "", "it is not UTF-8 text"))
+        return
+    if not named and not _HAS_TOP.search(text):
+        found.skipped.append(path)
+        return
+    try:
+        _read_text(str(path), text, found)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = mark.line + 1 if mark else 0
+        problem = _QUOTED.sub("'…'", str(error.problem or error.context))
+        found.faults.append(Fault(str(path), line, "", "", problem))
+    except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
+        found.faults.append(
+            Fault(str(path), 0, "", "", f"it cannot be read as YAML ({type(error).__name__})")
+        )
+
+
+def _read_text(file: str, text: str, found: Found) -> None:
+    loader = _Loader(text)
+    root = loader.get_single_node()
+    if not isinstance(root, yaml.MappingNode):
+        found.faults.append(Fault(file, 1, "", "", f"it wants a list of webhooks below {TOP}:"))
+        return
+    _refuse_twice(root)
+    for key, node in root.value:
+        if key.value == TOP:
+            _read_list(file, loader, node, found)
+        elif not str(key.value).startswith("x-"):
+            found.faults.append(Fault(file, _line(key), "", str(key.value), f"only {TOP}: stands at the top"))
+    if TOP not in [key.value for key, _ in root.value]:
+        found.faults.append(Fault(file, 1, "", "", f"it wants a list of webhooks below {TOP}:"))
+
+
+def _read_list(file: str, loader: _Loader, node: Any, found: Found) -> None:
+    if not isinstance(node, yaml.SequenceNode):
+        found.faults.append(Fault(file, _line(node), "", TOP, "it is not a list"))
+        return
+    for item in node.value:
+        if not isinstance(item, yaml.MappingNode):
+            found.faults.append(Fault(file, _line(item), "", TOP, "an item has no fields"))
+            continue
+        values = loader.construct_document(item)
+        secrets = values.pop("secrets", {})
+        entry = Entry(file, _line(item), values, {}, _lines(item))
+        faults = list(_faults(entry, secrets))
+        found.faults += faults
+        if not faults:
+            found.entries.append(Entry(file, entry.line, values, dict(secrets or {}), entry.lines))
+
+
+def _faults(entry: Entry, secrets: Any) -> Iterator[Fault]:
+    schema = webhook_schema()
+    known = schema["properties"]
+    for name in schema["required"]:
+        if name not in entry.fields:
+            yield entry.fault_at(name, "it is missing")
+    for name, value in entry.fields.items():
+        if name not in known:
+            yield entry.fault_at(str(name), f"there is no such field; there are {', '.join(known)}")
+        elif message := text_fault(value) or _type_fault(name, value, known[name]):
+            yield entry.fault_at(name, message)
+    if secrets is not None and not isinstance(secrets, dict):
+        yield entry.fault_at("secrets", "it wants purposes, each with where its secret stands")
+        return
+    for purpose, reference in (secrets or {}).items():
+        try:
+            check_reference(str(purpose), reference)
+        except InvalidDefinition as error:
+            yield entry.fault_at(error.field, error.message.partition(": ")[2])
+
+
+def _type_fault(name: str, value: Any, schema: dict[str, Any]) -> str | None:
+    """What kind of value it would have to be; what proofs hold is checked by the proofs themselves."""
+    if name == "proofs":
+        schema = {"type": "array", "items": {"type": "object"}}
+    for error in Draft202012Validator(schema).iter_errors(value):
+        place = ".".join(str(step) for step in error.absolute_path)
+        return f"{place}{': ' if place else ''}{error.message}"[:MAX_MESSAGE_CHARS]
+    return None
+
+
+def _names_twice(entries: Sequence[Entry]) -> Iterator[Fault]:
+    first: dict[str, Entry] = {}
+    for entry in entries:
+        held = first.setdefault(entry.name, entry)
+        if held is not entry:
+            yield entry.fault_at("name", f"it stands in {held.file}:{held.line} already")
+
+
+def _lines(node: yaml.MappingNode) -> dict[str, int]:
+    """On which line each field stands; of mapping and secrets each of theirs too: ``mapping.number``."""
+    lines = {}
+    for key, value in node.value:
+        lines[str(key.value)] = _line(key)
+        if isinstance(value, yaml.MappingNode):
+            lines |= {f"{key.value}.{inner.value}": _line(inner) for inner, _ in value.value}
+    return lines
+
+
+def _line(node: Any) -> int:
+    return int(node.start_mark.line) + 1
+
+
+def _refuse_twice(node: yaml.MappingNode) -> None:
+    """YAML lets the last one of two equal keys win, which nobody means."""
+    seen = set()
+    for key, _ in node.value:
+        if key.tag != _MERGE and isinstance(key, yaml.ScalarNode) and key.value in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
+        seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only, and no key twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        if isinstance(node, yaml.MappingNode):
+            _refuse_twice(node)
+        made: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        return made

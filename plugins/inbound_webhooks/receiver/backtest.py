@@ -1,0 +1,220 @@
+"""What a changed webhook would make of the deliveries that came: nothing is stored and nothing runs.
+
+Each stored request is judged twice over the DAG's params of today, by the webhook as it is and as it would
+be, so that all that differs comes from the change. Proofs, addresses and limits are not looked at.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from inbound_webhooks.errors import RequestError
+from inbound_webhooks.receiver import answers, stored_request
+from inbound_webhooks.receiver.definition import Definition, compile_definition
+from inbound_webhooks.receiver.receive import Receiver
+from inbound_webhooks.storage import listing, queries
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.queries import Delivery, State, Webhook
+
+MAX_DELIVERIES = 1000
+DUPLICATE = "duplicate"
+REJECTED = "rejected"
+NO_BODY = "Its body was not stored, so it cannot be judged."
+
+ABSENT = object()
+"""What a key of conf has on the side that does not have it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What becomes of one request: ``state`` of the delivery, or "duplicate" or "rejected".
+
+    ``repeats`` is the delivery among those that were judged which had the same deduplication key first.
+    """
+
+    state: str
+    conf: Any
+    error: str | None
+    event_type: str | None
+    dedup_key: str | None
+    repeats: str | None
+    status: int
+    content_type: str | None
+    answer: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that would be another; ``field`` is one of an outcome's, or ``conf.`` and a key."""
+
+    field: str
+    before: Any = ABSENT
+    after: Any = ABSENT
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One delivery, before and after; ``note`` says why it could not be judged, where both are None."""
+
+    delivery_id: str
+    dag_id: str
+    received_at: datetime
+    before: Outcome | None = None
+    after: Outcome | None = None
+    changes: tuple[Change, ...] = ()
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class BackTest:
+    """All deliveries that were looked at, newest first."""
+
+    judged: tuple[Judged, ...]
+
+    @property
+    def changed(self) -> tuple[Judged, ...]:
+        """Those for which something would change."""
+        return tuple(one for one in self.judged if one.changes)
+
+    @property
+    def not_judged(self) -> tuple[Judged, ...]:
+        """Those whose bodies were not stored."""
+        return tuple(one for one in self.judged if one.note)
+
+    @property
+    def moves(self) -> dict[tuple[str, str], int]:
+        """(state before, state after) -> how many deliveries would go that way."""
+        both = [(one.before.state, one.after.state) for one in self.judged if one.before and one.after]
+        return dict(Counter((before, after) for before, after in both if before != after))
+
+
+def back_test(receiver: Receiver, webhook: Webhook, changed: Webhook, *, limit: int) -> BackTest:
+    """Judge a webhook's last deliveries, its replays left out.
+
+    :param limit: how many, at most :data:`MAX_DELIVERIES`
+    :raises DefinitionError: the change does not compile
+    """
+    before, after = (
+        _Judge(receiver, compile_definition(webhook)),
+        _Judge(receiver, compile_definition(changed)),
+    )
+    with transaction() as connection:
+        ids = listing.newest_ids(connection, webhook.id, min(limit, MAX_DELIVERIES))
+    # Oldest first, as they came: of two with the same key the later one is the repetition.
+    judged = [_judged(delivery, before, after) for delivery in _stored(reversed(ids))]
+    return BackTest(tuple(reversed(judged)))
+
+
+def _stored(ids: Iterator[str]) -> Iterator[Delivery]:
+    """One at a time: bodies may be large."""
+    for delivery_id in ids:
+        with transaction() as connection:
+            delivery = queries.find_delivery(connection, delivery_id)
+        if delivery is not None:
+            yield delivery
+
+
+def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> Judged:
+    if not delivery.body_stored:
+        return Judged(delivery.id, delivery.dag_id, delivery.received_at, note=NO_BODY)
+    old, new = before.outcome(delivery), after.outcome(delivery)
+    return Judged(delivery.id, delivery.dag_id, delivery.received_at, old, new, tuple(_changes(old, new)))
+
+
+class _Judge:
+    """One definition, and the deduplication keys that it has seen."""
+
+    def __init__(self, receiver: Receiver, definition: Definition) -> None:
+        self._receiver = receiver
+        self._definition = definition
+        self._first: dict[str, str] = {}
+
+    def outcome(self, delivery: Delivery) -> Outcome:
+        try:
+            request = stored_request.restore(delivery)
+            decision = self._receiver.decide(self._definition, request, delivery_id=delivery.id)
+        except RequestError as error:
+            answer = answers.rejected(error)
+            state, would_be = REJECTED, None
+            message: str | None = error.message
+        else:
+            answer, would_be = decision.answer, decision.delivery
+            state, message = would_be.state, would_be.error
+        repeats = self._repeats(would_be)
+        conf = would_be.conf if would_be else None
+        return Outcome(
+            state=DUPLICATE if repeats else state,
+            conf=None if conf is None else json.loads(conf),
+            error=message,
+            event_type=would_be.event_type if would_be else None,
+            dedup_key=would_be.dedup_key if would_be else None,
+            repeats=repeats,
+            status=answer.status,
+            content_type=answer.content_type,
+            answer=answer.body.decode("utf-8", "replace"),
+        )
+
+    def _repeats(self, would_be: Delivery | None) -> str | None:
+        """The first delivery with the same key; one that is refused holds none."""
+        if would_be is None or would_be.dedup_key is None or would_be.state == State.REFUSED:
+            return None
+        first = self._first.setdefault(would_be.dedup_key, would_be.id)
+        return None if first == would_be.id else first
+
+
+def _changes(before: Outcome, after: Outcome) -> Iterator[Change]:
+    old, new = asdict(before), asdict(after)
+    for name in old:
+        if name == "conf" and isinstance(old[name], dict) and isinstance(new[name], dict):
+            yield from _conf_changes(old[name], new[name])
+        elif _as_json(old[name]) != _as_json(new[name]):
+            yield Change(name, old[name], new[name])
+
+
+def _conf_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+    for name in [*after, *(name for name in before if name not in after)]:
+        old, new = before.get(name, ABSENT), after.get(name, ABSENT)
+        if old is ABSENT or new is ABSENT or _as_json(old) != _as_json(new):
+            yield Change(f"conf.{name}", old, new)
+
+
+def _as_json(value: Any) -> str:
+    # In Python 1 equals True and 1.0, in JSON they are three.
+    return json.dumps(value, sort_keys=True)
+
+
+def as_data(test: BackTest) -> dict[str, Any]:
+    """A back-test as JSON has it; what a side does not have is left out."""
+    return {
+        "judged": len(test.judged) - len(test.not_judged),
+        "changed": len(test.changed),
+        "not_judged": len(test.not_judged),
+        "moves": [
+            {"before": before, "after": after, "deliveries": number}
+            for (before, after), number in test.moves.items()
+        ],
+        "deliveries": [_delivery(one) for one in test.judged],
+    }
+
+
+def _delivery(one: Judged) -> dict[str, Any]:
+    return {
+        "delivery_id": one.delivery_id,
+        "received_at": one.received_at.isoformat(),
+        "note": one.note,
+        "before": asdict(one.before) if one.before else None,
+        "after": asdict(one.after) if one.after else None,
+        "changes": [
+            {
+                "field": change.field,
+                **({} if change.before is ABSENT else {"before": change.before}),
+                **({} if change.after is ABSENT else {"after": change.after}),
+            }
+            for change in one.changes
+        ],
+    }

@@ -1,0 +1,144 @@
+"""What the REST API takes, as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+from inbound_webhooks.event.json_text import text_fault
+from inbound_webhooks.files.schema import DESCRIPTIONS, LIMITS
+from inbound_webhooks.receiver.backtest import MAX_DELIVERIES
+from inbound_webhooks.storage.queries import Draft
+
+MAX_GRACE_HOURS = 24 * 90
+
+_LISTS: dict[Any, Any] = {
+    Sequence[str]: list[str],
+    Sequence[Mapping[str, Any]]: list[dict[str, Any]],
+    Mapping[str, str]: dict[str, str],
+}
+_HINTS = {name: _LISTS.get(hint, hint) for name, hint in get_type_hints(Draft).items()}
+
+
+Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
+
+
+class _Body(BaseModel):
+    """No field that nobody knows, no type for another, no text that a database could not hold."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_text(cls, values: Any) -> Any:
+        if reason := text_fault(values):
+            raise ValueError(reason)
+        return values
+
+
+def fields(*, required: Sequence[str]) -> dict[str, Any]:
+    """The fields of a draft for a model; those that are not required may be left out."""
+    found = {}
+    for field in dataclasses.fields(Draft):
+        default = ... if field.name in required else None
+        described = Field(
+            default, description=DESCRIPTIONS[field.name], json_schema_extra=partial(_described, field.name)
+        )
+        found[field.name] = (_HINTS[field.name], described)
+    return found
+
+
+def _described(name: str, schema: dict[str, Any]) -> None:
+    """Add what a field may be; what is left out has no default here, its preset may say it."""
+    schema.pop("default", None)
+    schema.update(LIMITS.get(name, {}))
+
+
+def _with_example(example: dict[str, Any]) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
+_SECRETS: Any = (
+    dict[str, str],
+    Field(default_factory=dict, description="Purpose -> secret; written and never shown again."),
+)
+
+
+class _New(_Body):
+    model_config = _with_example(
+        {
+            "name": "github-push",
+            "dag_id": "github_push_build",
+            "preset": "github",
+            "secrets": {"signing": "the secret that you enter at GitHub"},
+            "mapping": {"ref": "${Webhook::Body.ref}"},
+        }
+    )
+
+
+class _Change(_Body):
+    model_config = _with_example({"filter": 'body.ref == "refs/heads/main"', "max_per_second": 10})
+
+
+WebhookBody = create_model(
+    "WebhookBody", __base__=_New, **fields(required=("name", "dag_id")), secrets=_SECRETS
+)
+"""A new webhook; what is not given its preset fills, or the defaults."""
+
+WebhookPatch = create_model(
+    "WebhookPatch",
+    __base__=_Change,
+    **fields(required=()),
+    secrets=_SECRETS,
+    version=(int | None, Field(None, description="Of the webhook that was read; 409 where it has changed.")),
+)
+"""A change: what is not given stays as it is."""
+
+
+class Rotation(_Body):
+    """Another URL, or with purpose and secret another secret."""
+
+    model_config = _with_example({"grace_hours": 24})
+    grace_hours: float = Field(0, ge=0, le=MAX_GRACE_HOURS, description="How long the old one still counts.")
+    purpose: str | None = Field(None, description="What the secret is for, such as signing.")
+    secret: str | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Rotation:
+        if (self.purpose is None) != (self.secret is None):
+            raise ValueError("purpose and secret go together")
+        return self
+
+
+class TryBody(_Body):
+    """A request to try; ``draft`` is a change to try it with."""
+
+    model_config = _with_example(
+        {"body": '{"ref": "refs/heads/main"}', "headers": [["X-GitHub-Event", "push"]]}
+    )
+    method: str = Field("POST", pattern="^(POST|GET|HEAD)$")
+    query: str = Field("", description="What stands behind the question mark.")
+    headers: list[Pair] = Field(
+        default_factory=list, description="Name and value of each; without Content-Type it is JSON."
+    )
+    body: str = ""
+    draft: WebhookPatch | None = None  # type: ignore[valid-type]
+
+
+class BackTestBody(_Body):
+    """A change to judge by the last deliveries."""
+
+    model_config = _with_example({"last": 50, "draft": {"filter": "body.ref"}})
+    last: int = Field(50, ge=1, le=MAX_DELIVERIES, description="How many deliveries, the newest first.")
+    draft: WebhookPatch  # type: ignore[valid-type]
+
+
+class Replay(_Body):
+    """How a delivery is accepted once more."""
+
+    model_config = _with_example({"remap": True})
+    remap: bool = Field(False, description="With the mapping of today, not the conf of then.")

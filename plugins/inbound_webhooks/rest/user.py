@@ -1,0 +1,68 @@
+"""Who asks and what they may see, how lists are asked for: as in Airflow's own API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from airflow.api_fastapi.core_api.security import GetUserDep
+from airflow.configuration import conf
+from fastapi import Depends, HTTPException, Query
+
+from inbound_webhooks.errors import NotPermitted, WebhookNotFound
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.web.access import Access, Method
+
+MAX_LIMIT = conf.getint("api", "maximum_page_limit")
+DEFAULT_LIMIT = min(conf.getint("api", "fallback_page_limit"), MAX_LIMIT)
+MAX_OFFSET = 2**31 - 1
+
+
+def access(user: GetUserDep) -> Access:
+    """What the user may do; 401 for a stranger, 403 for somebody who may not see webhooks at all."""
+    found = Access(user)
+    if not found.may_view("GET"):
+        raise HTTPException(403, "Forbidden")
+    return found
+
+
+AccessDep = Annotated[Access, Depends(access)]
+Text = Annotated[str, Query(max_length=250, pattern=r"^[^\x00]*$")]
+"""A text that PostgreSQL can compare with."""
+
+Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
+Limit = Annotated[int, Query(ge=0, description=f"At most {MAX_LIMIT}; more is taken for that.")]
+
+
+def visible(may: Access, webhook_id: str) -> Webhook:
+    """A webhook that the user may see, by id.
+
+    :raises WebhookNotFound: there is none, or it is none of theirs; nobody can tell which
+    """
+    webhook = None
+    if webhook_id.isascii() and webhook_id.isprintable():  # PostgreSQL takes no NUL
+        with transaction() as connection:
+            webhook = queries.webhook_by_id(connection, webhook_id)
+    if webhook is None or not may.may_see(webhook.dag_id):
+        raise WebhookNotFound("There is no such webhook, or you may not see its DAG.")
+    return webhook
+
+
+def changeable(may: Access, webhook_id: str, method: Method = "PUT") -> Webhook:
+    """A webhook that the user may change, or with ``DELETE`` delete.
+
+    :raises NotPermitted: they may see it, but not change it
+    """
+    webhook = visible(may, webhook_id)
+    if not may.may_change(webhook.dag_id, method):
+        raise NotPermitted(f"Changing it needs the right to trigger the DAG {webhook.dag_id}.")
+    return webhook
+
+
+def descending(order_by: str, allowed: dict[str, str]) -> tuple[str, bool]:
+    """``-name`` -> what the name stands for, and whether the order goes down."""
+    name = order_by.removeprefix("-")
+    if name not in allowed:
+        raise HTTPException(400, f"Ordering with '{name}' is disallowed or the attribute does not exist")
+    return allowed[name], order_by.startswith("-")

@@ -1,0 +1,266 @@
+"""Webhooks: list, create, read, change, delete, enable, disable, rotate, try, back-test, rejections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any
+
+from fastapi import APIRouter, HTTPException, Path, Response
+
+from inbound_webhooks import definitions, readiness
+from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
+from inbound_webhooks.files.entry import plain
+from inbound_webhooks.files.plan import held_secrets, is_held
+from inbound_webhooks.receiver.backtest import BackTest, as_data, back_test
+from inbound_webhooks.receiver.door import door
+from inbound_webhooks.receiver.tryout import try_out
+from inbound_webhooks.rest.bodies import BackTestBody, Rotation, TryBody, WebhookBody, WebhookPatch
+from inbound_webhooks.rest.documents import (
+    BackTestResponse,
+    RejectionCollection,
+    RejectionResponse,
+    Tried,
+    WebhookCollection,
+    WebhookResponse,
+)
+from inbound_webhooks.rest.faults import documented
+from inbound_webhooks.rest.user import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    AccessDep,
+    Limit,
+    Offset,
+    Text,
+    changeable,
+    descending,
+    visible,
+)
+from inbound_webhooks.sender_settings import NewSecret
+from inbound_webhooks.storage import listing, queries
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.queries import ById, Draft, Webhook
+from inbound_webhooks.web.access import Access
+
+router = APIRouter(prefix="/webhooks", tags=["Webhook"])
+
+ORDERS = {"name": "name", "dag_id": "dag", "preset": "sender", "enabled": "state", "last_delivery": "last"}
+
+
+@router.get("", responses=documented(400))
+def get_webhooks(
+    may: AccessDep,
+    dag_id: Text = "",
+    order_by: str = "name",
+    offset: Offset = 0,
+    limit: Limit = DEFAULT_LIMIT,
+) -> WebhookCollection:
+    """The webhooks of DAGs that the user may read."""
+    sort, down = descending(order_by, ORDERS)
+    with transaction() as connection:
+        dag_ids = listing.dag_ids(connection)
+    readable = may.readable(dag_ids)
+    wanted = listing.Wanted(
+        dag_ids=readable,
+        dag_id=dag_id,
+        sort=sort,
+        descending=down,
+        offset=offset,
+        limit=min(limit, MAX_LIMIT),
+    )
+    with transaction() as connection:
+        webhooks, total = listing.webhooks_page(connection, wanted)
+    seen = [webhook for webhook in webhooks if may.may_see(webhook.dag_id)]
+    return WebhookCollection(webhooks=_all_shown(may, seen), total_entries=total)
+
+
+@router.post("", status_code=201, responses={**documented(400, 409), 200: {"model": WebhookResponse}})
+def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> WebhookResponse:  # type: ignore[valid-type]
+    """Create a webhook; 200 and nothing changed where there is the same one of this name already."""
+    fields = body.model_dump(exclude_unset=True)  # type: ignore[attr-defined]
+    secrets = fields.pop("secrets", {})
+    if not may.may_change(fields["dag_id"], "POST"):
+        raise NotPermitted(f"Making a webhook needs the right to trigger the DAG {fields['dag_id']}.")
+    draft = definitions.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
+    try:
+        made = definitions.create(draft, secrets=_new_secrets(secrets), actor=may.name)
+    except WebhookExists:
+        made = _same(may, draft, _new_secrets(secrets))
+        response.status_code = 200
+    return _shown(may, made)
+
+
+def _same(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> Webhook:
+    """The stored webhook of that name, where it is the user's to see and says the same, secrets too."""
+    with transaction() as connection:
+        stored = queries.find_webhook(connection, draft.name)
+        credentials = queries.list_credentials(connection, stored.id) if stored else []
+    held = held_secrets(credentials)
+    is_same = stored is not None and may.may_see(stored.dag_id) and plain(stored) == plain(draft)
+    if stored is None or not is_same or not all(is_held(secret, held) for secret in secrets):
+        raise WebhookExists(f"There is another webhook named {draft.name!r} already.")
+    return stored
+
+
+@router.get("/{webhook_id}", responses=documented(404))
+def get_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
+    """One webhook."""
+    return _shown(may, visible(may, webhook_id))
+
+
+@router.patch("/{webhook_id}", responses=documented(400, 404, 409))
+def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> WebhookResponse:  # type: ignore[valid-type]
+    """Change what is given; a secret takes the place of the one that was."""
+    webhook = changeable(may, webhook_id)
+    draft = _changed(may, webhook, body)
+    version = body.version if body.version is not None else webhook.version  # type: ignore[attr-defined]
+    secrets = _new_secrets(body.secrets)  # type: ignore[attr-defined]
+    definitions.change(webhook.id, draft, version=version, secrets=secrets, actor=may.name)
+    return _shown(may, visible(may, webhook_id))
+
+
+@router.delete("/{webhook_id}", status_code=204, responses=documented(404))
+def delete_webhook(webhook_id: str, may: AccessDep) -> None:
+    """Delete a webhook; what it accepted and did not start is cancelled."""
+    definitions.delete(ById(changeable(may, webhook_id, "DELETE").id), actor=may.name)
+
+
+@router.post("/{webhook_id}/enable", responses=documented(404))
+def enable_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
+    """Let it accept requests, and start what it held."""
+    return _set_enabled(may, webhook_id, True)
+
+
+@router.post("/{webhook_id}/disable", responses=documented(404))
+def disable_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
+    """Let it accept and start nothing."""
+    return _set_enabled(may, webhook_id, False)
+
+
+@router.post("/{webhook_id}/rotate", responses=documented(400, 404))
+def rotate_webhook(webhook_id: str, body: Rotation, may: AccessDep) -> WebhookResponse:
+    """Give it another URL, or another secret."""
+    found = ById(changeable(may, webhook_id).id)
+    if body.purpose is None or body.secret is None:
+        definitions.rotate(found, actor=may.name, grace_hours=body.grace_hours)
+    else:
+        secret = NewSecret(body.purpose, body.secret)
+        definitions.rotate_secret(found, secret, actor=may.name, grace_hours=body.grace_hours)
+    return _shown(may, visible(may, webhook_id))
+
+
+@router.get("/{webhook_id}/rejections", responses=documented(400, 404))
+def get_rejections(
+    webhook_id: str,
+    may: AccessDep,
+    order_by: str = "-rejected_at",
+    offset: Offset = 0,
+    limit: Limit = DEFAULT_LIMIT,
+) -> RejectionCollection:
+    """The last requests that were refused; a refused delivery is another thing, and can be replayed."""
+    _, down = descending(order_by, {"id": "id", "rejected_at": "id"})
+    found = _rejections(may, webhook_id)
+    page = (found if down else found[::-1])[offset : offset + min(limit, MAX_LIMIT)]
+    return RejectionCollection(rejections=page, total_entries=len(found))
+
+
+@router.get("/{webhook_id}/rejections/{rejection_id}", responses=documented(404))
+def get_rejection(
+    webhook_id: str, rejection_id: Annotated[int, Path(ge=0)], may: AccessDep
+) -> RejectionResponse:
+    """One of them."""
+    for rejection in _rejections(may, webhook_id):
+        if rejection.id == rejection_id:
+            return rejection
+    raise HTTPException(404, "There is no such rejection; only the last ones are kept.")
+
+
+def _rejections(may: Access, webhook_id: str) -> list[RejectionResponse]:
+    webhook = visible(may, webhook_id)
+    with transaction() as connection:
+        rows = listing.rejection_rows(connection, webhook.id)
+    names = RejectionResponse.model_fields
+    return [RejectionResponse(**{name: getattr(row, name) for name in names}) for row in rows]
+
+
+@router.post("/{webhook_id}/try", responses=documented(400, 404))
+def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> Tried:
+    """What a request would become; nothing is stored and nothing runs."""
+    webhook = changeable(may, webhook_id)
+    if body.draft is not None:
+        webhook = _checked(webhook, _changed(may, webhook, body.draft))
+    tried = try_out(
+        door(),
+        webhook,
+        method=body.method,
+        query_string=body.query,
+        headers=[(name, value) for name, value in body.headers],
+        body=body.body.encode(),
+    )
+    return Tried(**tried)
+
+
+@router.post("/{webhook_id}/backTest", responses=documented(400, 404))
+def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> BackTestResponse:
+    """What a change would make of the last deliveries; nothing is stored and nothing runs."""
+    webhook = changeable(may, webhook_id)
+    if not may.may_read_runs(webhook.dag_id):
+        raise NotPermitted("A back-test needs the right to read the DAG's runs.")
+    changed = _checked(webhook, _changed(may, webhook, body.draft))
+    test = back_test(door(), webhook, changed, limit=body.last)
+    # Deliveries from before its DAG was another one may be somebody else's.
+    readable = BackTest(tuple(one for one in test.judged if may.may_read_runs(one.dag_id)))
+    return BackTestResponse(**as_data(readable))
+
+
+def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
+    """The draft of a change; another DAG needs the right to trigger that one too."""
+    fields = body.model_dump(exclude_unset=True, exclude={"secrets", "version"})
+    held = {name: getattr(webhook, name) for name in Draft.__dataclass_fields__}
+    draft = Draft(**held | fields)
+    if not may.may_change(draft.dag_id):
+        raise NotPermitted(f"Changing it needs the right to trigger the DAG {draft.dag_id}.")
+    return draft
+
+
+def _checked(webhook: Webhook, draft: Draft) -> Webhook:
+    changed = replace(webhook, **vars(draft))
+    definitions.check(changed)
+    return changed
+
+
+def _set_enabled(may: Access, webhook_id: str, on: bool) -> WebhookResponse:
+    definitions.set_enabled(ById(changeable(may, webhook_id).id), on, actor=may.name)
+    return _shown(may, visible(may, webhook_id))
+
+
+def _new_secrets(given: dict[str, str]) -> list[NewSecret]:
+    return [NewSecret(purpose, value.strip("\r\n")) for purpose, value in given.items()]
+
+
+def _shown(may: Access, webhook: Webhook) -> WebhookResponse:
+    return _all_shown(may, [webhook])[0]
+
+
+def _all_shown(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookResponse]:
+    reasons = readiness.reasons_by_id(webhooks)
+    return [
+        WebhookResponse(
+            **plain(webhook),
+            id=webhook.id,
+            version=webhook.version,
+            created_at=webhook.created_at,
+            updated_at=webhook.updated_at,
+            confirm_url=webhook.confirm_url,
+            url=_url(webhook) if may.may_change(webhook.dag_id) else None,
+            reasons=[vars(reason) for reason in reasons[webhook.id]],
+        )
+        for webhook in webhooks
+    ]
+
+
+def _url(webhook: Webhook) -> str | None:
+    try:
+        return definitions.url(webhook)
+    except (TokenUnreadable, StopIteration):
+        return None

@@ -1,0 +1,180 @@
+"""What was found of each webhook's mapping beside its DAG, so that only what has changed is looked at."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from airflow.models.dag_version import DagVersion
+from airflow.models.serialized_dag import SerializedDagModel
+from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from inbound_webhooks.event.mapping_faults import MappingFault
+from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.queries import Webhook, read_webhook
+
+LOOKED_AT = 200
+"""Newest deliveries among which confs are looked for."""
+
+MAX_CONF_CHARS = 100_000
+"""Larger confs are not looked at: they would be read for each change of a DAG."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """What was found: ``dag_hash`` is of the DAG's version, empty while Airflow has not serialized it.
+
+    ``since``: from then on DAG id and mapping, of which ``mapping_hash`` is made, are as they are.
+    """
+
+    webhook_id: str
+    dag_hash: str
+    version: int
+    mapping_hash: str
+    since: datetime
+    faults: tuple[MappingFault, ...] = ()
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A webhook that has changed since it was looked at, or whose DAG has.
+
+    ``dag_hash`` and ``dag_written_at`` are of the DAG's newest version.
+    """
+
+    webhook: Webhook
+    dag_hash: str
+    dag_written_at: datetime | None
+    before: Drift | None
+
+    @property
+    def is_same_mapping(self) -> bool:
+        """Whether it runs the same DAG by the same mapping as when it was looked at."""
+        return self.before is not None and self.before.mapping_hash == mapping_hash(self.webhook)
+
+
+def mapping_hash(webhook: Webhook) -> str:
+    """What tells two mappings apart."""
+    return hashlib.sha256(json.dumps([webhook.dag_id, dict(webhook.mapping)]).encode()).hexdigest()
+
+
+def changed_webhooks(connection: Connection, *, after: str, limit: int) -> list[Changed]:
+    """Webhooks that nobody has looked at since they, or their DAGs, changed, with ids after one."""
+    webhook, drift, dag = tables.webhook, tables.drift, _latest_dags()
+    now_at = func.coalesce(dag.c.dag_hash, "")
+    # A DAG that is gone says nothing of the mapping: it is told when it is back.
+    dag_changed = (dag.c.dag_hash.is_not(None)) & (drift.c.dag_hash != dag.c.dag_hash)
+    rows = connection.execute(
+        select(
+            webhook,
+            now_at.label("now_hash"),
+            dag.c.written_at,
+            *(column.label(f"drift_{column.name}") for column in drift.c),
+        )
+        .select_from(
+            webhook.outerjoin(drift, drift.c.webhook_id == webhook.c.id).outerjoin(
+                dag, dag.c.dag_id == webhook.c.dag_id
+            )
+        )
+        .where(
+            webhook.c.id > after,
+            or_(drift.c.webhook_id.is_(None), drift.c.version != webhook.c.version, dag_changed),
+        )
+        .order_by(webhook.c.id)
+        .limit(limit)
+    )
+    return [Changed(read_webhook(row), row.now_hash, row.written_at, _drift(row)) for row in rows]
+
+
+def _latest_dags() -> Any:
+    """The newest version of each DAG that a webhook names: dag_id, dag_hash, written_at."""
+    numbers = (
+        select(DagVersion.dag_id, func.max(DagVersion.version_number).label("number"))
+        .where(DagVersion.dag_id.in_(select(tables.webhook.c.dag_id)))
+        .group_by(DagVersion.dag_id)
+        .subquery()
+    )
+    return (
+        select(
+            DagVersion.dag_id,
+            SerializedDagModel.dag_hash,
+            SerializedDagModel.last_updated.label("written_at"),
+        )
+        .join(
+            numbers, (numbers.c.dag_id == DagVersion.dag_id) & (numbers.c.number == DagVersion.version_number)
+        )
+        .join(SerializedDagModel, SerializedDagModel.dag_version_id == DagVersion.id)
+        .subquery()
+    )
+
+
+def _drift(row: Any) -> Drift | None:
+    if row.drift_webhook_id is None:
+        return None
+    values = {name: row._mapping[f"drift_{name}"] for name in Drift.__dataclass_fields__}
+    return Drift(**values | {"faults": _load(values["faults"])})
+
+
+def save_drift(connection: Connection, found: Drift, before: Drift | None) -> bool:
+    """Write what was found, unless somebody else has in the meantime."""
+    columns, row = tables.drift.c, asdict(found) | {"faults": _dump(found.faults)}
+    if before is None:
+        insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[connection.dialect.name]
+        return connection.execute(insert(tables.drift).values(row).on_conflict_do_nothing()).rowcount == 1
+    as_it_was = (
+        columns.webhook_id == before.webhook_id,
+        columns.dag_hash == before.dag_hash,
+        columns.version == before.version,
+    )
+    return connection.execute(update(tables.drift).where(*as_it_was).values(row)).rowcount == 1
+
+
+def found_drifts(connection: Connection, webhook_ids: Sequence[str]) -> dict[str, Drift]:
+    """What is wrong with the mappings of some webhooks, as they are now; whether their DAGs are the same
+    versions still, the caller looks.
+    """
+    drift, webhook = tables.drift, tables.webhook
+    rows = connection.execute(
+        select(drift)
+        .join(webhook, (webhook.c.id == drift.c.webhook_id) & (webhook.c.version == drift.c.version))
+        .where(drift.c.webhook_id.in_(list(webhook_ids)), drift.c.faults != _dump(()))
+    )
+    found = [Drift(**{**row._mapping, "faults": _load(row.faults)}) for row in rows]
+    return {drift.webhook_id: drift for drift in found}
+
+
+def last_confs(connection: Connection, webhook: Webhook, since: datetime, limit: int) -> list[Any]:
+    """The confs among a webhook's newest deliveries for its DAG since then, replays left out."""
+    columns = tables.delivery.c
+    newest = (
+        select(columns.id)
+        .where(columns.webhook_id == webhook.id)
+        .order_by(columns.id.desc())
+        .limit(LOOKED_AT)
+    )
+    stored = connection.scalars(
+        select(columns.conf)
+        .where(
+            columns.id.in_(newest.subquery().select()),
+            columns.dag_id == webhook.dag_id,
+            columns.received_at >= since,
+            columns.replay_of.is_(None),
+            func.length(columns.conf) <= MAX_CONF_CHARS,
+        )
+        .order_by(columns.id.desc())
+        .limit(limit)
+    )
+    return [json.loads(conf) for conf in stored]
+
+
+def _dump(faults: Sequence[MappingFault]) -> str:
+    return json.dumps([asdict(fault) for fault in faults])
+
+
+def _load(stored: str) -> tuple[MappingFault, ...]:
+    return tuple(MappingFault(**fault) for fault in json.loads(stored))

@@ -1,0 +1,65 @@
+"""What is wrong with a mapping is told without a request, and from the confs of before."""
+
+from __future__ import annotations
+
+import pytest
+
+from inbound_webhooks.event.mapping_faults import conf_faults, mapping_faults
+from inbound_webhooks.event.run_conf import Parameter
+
+INTEGER = {"type": "integer"}
+
+
+def params(schema=INTEGER, **default) -> dict[str, Parameter]:
+    return {"number": Parameter("number", schema, **default)}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "default", "told"),
+    [
+        ({"number": "${Webhook::Body.a}"}, {}, []),
+        ({"number": "7"}, {}, []),
+        ({"number": "seven"}, {}, ["is always 'seven', which its schema refuses"]),
+        ({}, {}, ["has no default and no expression"]),
+        ({}, {"default": 7}, []),
+        ({}, {"default": "seven"}, ["has a default that its schema refuses"]),
+        ({"number": "7", "other": "1"}, {}, ["is no param of the DAG"]),
+    ],
+    ids=str,
+)
+def test_a_mapping_beside_the_params(mapping, default, told):
+    found = mapping_faults(mapping, params(**default))
+    assert [fault.what.partition(" (")[0] for fault in found] == told
+
+
+def test_a_dag_without_params_takes_any_mapping():
+    assert mapping_faults({"any": "1"}, {}) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "default", "what"),
+    [
+        ([1, "2", 3.0], {}, None),
+        ([1, "two"], {}, "would refuse what 1 of the last 2 deliveries gave it (it wants integer)"),
+        (["two", []], {}, "would refuse what each of the last 2 deliveries gave it (it wants integer)"),
+        ([None], {}, "would refuse what the last delivery gave it (it wants integer)"),
+        ([None], {"default": 7}, None),
+        ([], {}, None),
+    ],
+    ids=str,
+)
+def test_params_beside_what_they_were_given_before(values, default, what):
+    found = conf_faults([{"number": value} for value in values], params(**default))
+    assert [fault.what for fault in found] == ([what] if what else [])
+    assert [fault.breaks for fault in found] == ([1 not in values] if what else [])
+
+
+def test_a_value_that_was_left_out_takes_the_default():
+    assert conf_faults([{}], params(default=7)) == []
+    (fault,) = conf_faults([{}], params())
+    assert fault.breaks
+
+
+def test_no_fault_repeats_a_value():
+    (fault,) = conf_faults([{"number": "canary"}], params())
+    assert "canary" not in fault.what
