@@ -108,6 +108,15 @@ def test_a_server_does_not_say_what_it_is(gateway, hook):
     assert "server" not in headers
 
 
+def test_a_request_behind_another_one_on_its_connection_is_not_let_in_by_it(gateway, hook):
+    """uvicorn starts it in the context of the one before."""
+    first = head(hook, f"Content-Length: {len(ORDER)}", close=False) + ORDER
+    second = b"POST /health HTTP/1.1\r\nHost: hooks\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
+    answer = gateway.say(first + second)
+    assert (answer.count(b"202 Accepted"), answer.count(b"404 Not Found")) == (1, 1)
+    assert [row.body for row in rows("delivery")] == [ORDER]
+
+
 # --- what is held for a moment --------------------------------------------------------------------
 
 

@@ -85,6 +85,8 @@ class WebhookGuard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Guard the receiver's paths, mask what looks like a token in any other, pass the rest on."""
+        # A server may start a pipelined request in the context of the one before it.
+        ADMITTED.set(None)
         hook = self._path_below_prefix(scope) if scope["type"] in ("http", "websocket") else None
         if hook is None:
             await self._pass_on(scope, receive, send)
