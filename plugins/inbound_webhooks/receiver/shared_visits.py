@@ -100,10 +100,10 @@ class SharedVisits:
         await self._batches.close()
 
 
-def outcome(store: Callable[[], str | None]) -> str | BaseException | None:
-    """What came of storing one delivery; what is wrong with one is not its neighbours' trouble."""
+def outcome(visit: Callable[[], Result]) -> Result | BaseException:
+    """What came of one visit; what is wrong with one is not its neighbours' trouble."""
     try:
-        return store()
+        return visit()
     except Exception as error:  # noqa: BLE001 - the sender's answer tells it
         return error
 

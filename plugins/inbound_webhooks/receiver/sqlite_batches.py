@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from functools import partial
 
 import anyio.to_thread
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
+from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.receiver.shared_visits import Found, ToStore, outcome
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import at_once, begin_writing, transaction
+from inbound_webhooks.storage.queries import Delivery
 
 
 class SqliteBatches:
@@ -27,23 +31,42 @@ class SqliteBatches:
         return await anyio.to_thread.run_sync(_find_each, webhook_ids)
 
     async def store(self, given: Sequence[ToStore]) -> Sequence[str | BaseException | None]:
-        """A statement for each delivery."""
+        """A statement for each delivery; where the transaction fails, each one is tried alone."""
         async with self._writing:
-            return await anyio.to_thread.run_sync(_store_each, given)
+            try:
+                return await anyio.to_thread.run_sync(_store_each, given)
+            except DatabaseUnavailable:
+                if len(given) == 1:
+                    raise
+            return [await anyio.to_thread.run_sync(outcome, partial(_store_alone, *row)) for row in given]
 
     async def close(self) -> None:
         """Nothing is held."""
 
 
-def _find_each(webhook_ids: Sequence[str]) -> list[Found | None]:
-    def find(webhook_id: str) -> Found | None:
-        return at_once(lambda connection: queries.find_with_credentials(connection, webhook_id))
-
-    found = {webhook_id: find(webhook_id) for webhook_id in set(webhook_ids)}
+def _find_each(webhook_ids: Sequence[str]) -> list[Found | BaseException | None]:
+    found = {webhook_id: outcome(partial(_find, webhook_id)) for webhook_id in set(webhook_ids)}
     return [found[webhook_id] for webhook_id in webhook_ids]
+
+
+def _find(webhook_id: str) -> Found | None:
+    return at_once(lambda connection: queries.find_with_credentials(connection, webhook_id))
 
 
 def _store_each(given: Sequence[ToStore]) -> list[str | BaseException | None]:
     with transaction() as connection:
         begin_writing(connection)
-        return [outcome(partial(queries.store, connection, *row)) for row in given]
+        return [_stored(connection, *row) for row in given]
+
+
+def _stored(connection: Connection, delivery: Delivery, version: int) -> str | BaseException | None:
+    try:
+        return queries.store(connection, delivery, version)
+    except SQLAlchemyError:
+        raise  # SQLite may have taken back the whole transaction: a full disk does that
+    except Exception as error:  # noqa: BLE001 - a value that is none for SQLite is not its neighbours' trouble
+        return error
+
+
+def _store_alone(delivery: Delivery, version: int) -> str | None:
+    return at_once(lambda connection: queries.store(connection, delivery, version))

@@ -63,10 +63,8 @@ class AsyncConnections:
                     raise
             held = await _connect()
             return await work(held)
-        except ValueError:
-            raise StatementRefused from None  # asyncpg's own DataError among them
         except _AWAY as error:
-            if isinstance(error, asyncpg.PostgresError) and not isinstance(error, _SERVER):
+            if _is_about_the_values(error):
                 log.warning("statement refused action=statement_refused kind=%s", _kind(error))
                 raise StatementRefused from None
             # The text of these errors quotes values.
@@ -100,6 +98,12 @@ async def _connect() -> Any:
 def _end(held: Any) -> None:
     if held is not None:
         held.terminate()
+
+
+def _is_about_the_values(error: BaseException) -> bool:
+    if isinstance(error, asyncpg.InterfaceError):
+        return isinstance(error, ValueError)  # what asyncpg itself could not encode
+    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, _SERVER)
 
 
 def _kind(error: BaseException) -> str:

@@ -60,8 +60,8 @@ class FoundWebhooks:
     def __init__(self) -> None:
         self._held: dict[str, tuple[Stamp, Found]] = {}
 
-    async def find(self, connection: Any, webhook_ids: Sequence[str]) -> dict[str, Found]:
-        """Those of the webhooks that there are, as they are now."""
+    async def find(self, connection: Any, webhook_ids: Sequence[str]) -> dict[str, Found | Exception]:
+        """Those of the webhooks that there are, as they are now; for one that cannot be read, why."""
         wanted = list(set(webhook_ids))
         rows = await _STAMPS(connection, {"ids": wanted})
         stamps: dict[str, Stamp] = {row[0]: (row[1], row[2]) for row in rows}
@@ -70,22 +70,31 @@ class FoundWebhooks:
             for webhook_id, stamp in stamps.items()
             if webhook_id not in self._held or self._held[webhook_id][0] != stamp
         ]
-        if changed:
-            await self._read(connection, changed, stamps)
-        return {webhook_id: self._held[webhook_id][1] for webhook_id in stamps if webhook_id in self._held}
+        faults = await self._read(connection, changed, stamps) if changed else {}
+        found = {webhook_id: self._held[webhook_id][1] for webhook_id in stamps if webhook_id in self._held}
+        return {**found, **faults}
 
-    async def _read(self, connection: Any, webhook_ids: list[str], stamps: Mapping[str, Stamp]) -> None:
+    async def _read(
+        self, connection: Any, webhook_ids: list[str], stamps: Mapping[str, Stamp]
+    ) -> dict[str, Exception]:
+        faults: dict[str, Exception] = {}
         rows: dict[str, list[Any]] = {}
         for row in await _WITH_CREDENTIALS(connection, {"ids": webhook_ids}):
             rows.setdefault(row["id"], []).append(row)
         for webhook_id in webhook_ids:
             self._held.pop(webhook_id, None)
-            if webhook_id in rows:
+            if webhook_id not in rows:
+                continue
+            try:
                 found = queries.webhook_with_credentials(rows[webhook_id])
-                # What changed between the two statements has the older stamp: it is read again next time.
-                self._held[webhook_id] = (stamps[webhook_id], found)
+            except Exception as error:  # noqa: BLE001 - one that cannot be read is not its neighbours' trouble
+                faults[webhook_id] = error
+                continue
+            # What changed between the two statements has the older stamp: it is read again next time.
+            self._held[webhook_id] = (stamps[webhook_id], found)
         while len(self._held) > MAX_FOUND:
             self._held.pop(next(iter(self._held)))
+        return faults
 
 
 async def store_many(connection: Any, given: Sequence[tuple[Delivery, int]]) -> set[str]:
