@@ -110,6 +110,7 @@ def guarded(receiver: Receiver, visits: SharedVisits, figures: WorkerFigures | N
         prefix=urlsplit(receiver.settings.public_url).path.rstrip("/") + "/webhook",
         receiver=lambda: receiver,
         concurrent_requests=receiver.settings.gateway_max_concurrent_requests,
+        is_next_to_server=True,
     )
     return guard if figures is None else _timed(guard, figures)
 

@@ -66,6 +66,7 @@ class WebhookGuard:
     """A root middleware; ``prefix`` is the receiver's path below the application's root path.
 
     ``concurrent_requests`` are worked on at the same time, as many as the setting says where it is None.
+    With ``is_next_to_server`` no other middleware stands in front of it, and ``receive`` is the server's own.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class WebhookGuard:
         receiver: Callable[[], Receiver] = door,
         *,
         concurrent_requests: int | None = None,
+        is_next_to_server: bool = False,
     ) -> None:
         self._app = app
         self._prefix = prefix
         self._receiver = receiver
         self._concurrent_requests = concurrent_requests
+        self._is_next_to_server = is_next_to_server
         self._slots: asyncio.Semaphore | None = None
         self._buffered_bytes = 0
 
@@ -144,14 +147,14 @@ class WebhookGuard:
         :raises RequestError: it is too large, too slow, cut short, or there is no memory for it now
         """
         settings, head = receiver.settings, admission.head
-        first = _FirstStep(receive())
-        is_whole = first.is_done and self._keep(first.message, settings, kept)
+        first = _FirstStep(receive()) if self._is_next_to_server else None
+        is_whole = first is not None and first.is_done and self._keep(first.message, settings, kept)
         if not is_whole:
             if not admission.is_fresh:
                 admission = await receiver.visits.drive(receiver.confirm(head))
             try:
                 with anyio.fail_after(settings.body_timeout_seconds):
-                    if not first.is_done:
+                    if first is not None and not first.is_done:
                         is_whole = self._keep(await first, settings, kept)
                     while not is_whole:
                         is_whole = self._keep(await receive(), settings, kept)
@@ -270,7 +273,8 @@ class _Kept:
 class _FirstStep:
     """A ``receive`` that has been asked once: what is there already needs no time limit around it.
 
-    Otherwise it is awaited, and goes on where it stopped.
+    Otherwise it is awaited, and goes on where it stopped. Only for a server's own ``receive``: one that
+    opens a cancel scope, as Starlette's middlewares do, cannot go on inside another scope.
     """
 
     def __init__(self, receiving: Awaitable[Message]) -> None:
