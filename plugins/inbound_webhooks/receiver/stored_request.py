@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from inbound_webhooks.event.request import InboundRequest, is_credential, mask_headers, mask_query
@@ -12,14 +13,17 @@ from inbound_webhooks.storage.queries import Delivery
 MAX_IP_CHARS = 45
 
 
-def columns(request: InboundRequest) -> dict[str, Any]:
-    """The columns of a delivery that hold its request; credentials stand in one that is encrypted."""
+def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> dict[str, Any]:
+    """The columns of a delivery that hold its request; credentials stand in one that is encrypted.
+
+    :param credential_names: headers and query fields that are some, whatever they are called
+    """
     return {
         "received_at": request.received_at,
         "source_ip": request.source_ip[:MAX_IP_CHARS],
-        "query_string": mask_query(request.query_string),
-        "headers": json.dumps(mask_headers(request.headers)),
-        "credentials": _sealed(request),
+        "query_string": mask_query(request.query_string, credential_names),
+        "headers": json.dumps(mask_headers(request.headers, credential_names)),
+        "credentials": _sealed(request, credential_names),
         "body": request.body,
     }
 
@@ -46,10 +50,12 @@ def restore(delivery: Delivery) -> InboundRequest:
     )
 
 
-def _sealed(request: InboundRequest) -> str | None:
+def _sealed(request: InboundRequest, names: Collection[str]) -> str | None:
     headers = [
-        (position, value) for position, (name, value) in enumerate(request.headers) if is_credential(name)
+        (position, value)
+        for position, (name, value) in enumerate(request.headers)
+        if is_credential(name, names)
     ]
-    if not headers and mask_query(request.query_string) == request.query_string:
+    if not headers and mask_query(request.query_string, names) == request.query_string:
         return None
     return encrypt(json.dumps({"headers": headers, "query": request.query_string}))
