@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import logging
 
+import pytest
 from structlog.testing import capture_logs
 
+from tests.receiver.asgi_door import JSON
 from tests.webhooks_builder import PREFIX, change_webhook, rows, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -106,16 +108,54 @@ def test_credentials_are_taken_out_of_the_headers_of_a_whole_event(asgi, databas
     assert "canary" not in json.dumps(conf)
 
 
-def test_credentials_are_back_for_a_replay(asgi, database):
+def test_credentials_are_taken_out_of_the_query_of_a_whole_event(asgi, database):
+    hook = store_webhook()
+    asgi.post(hook.path, ORDER, query=b"user=john&access_token=canary-6&code=canary-7")
+    assert json.loads(rows("delivery")[0].conf)["webhook"]["query"] == {"user": ["john"]}
+
+
+NAMED_BY_NOTHING = {
+    "a header": ({"kind": "header-key", "header": "X-Caller"}, b"", ("x-caller", "canary-8")),
+    "a query field": ({"kind": "query-key", "field": "caller"}, b"caller=canary-8", ("x-a", "b")),
+}
+
+
+@pytest.mark.parametrize("place", NAMED_BY_NOTHING)
+def test_a_key_is_masked_whatever_the_header_or_field_is_called(asgi, database, place):
+    proof, query, header = NAMED_BY_NOTHING[place]
+    hook = store_webhook(proofs=[proof], secrets={"signing": "canary-8"})
+    assert asgi.post(hook.path, ORDER, [*JSON, header], query=query).status == 202
+    (stored,) = rows("delivery")
+    assert "canary" not in f"{stored.headers}{stored.query_string}{stored.conf}"
+    assert header[1] in dict(restored(stored).headers).values()
+    assert restored(stored).query_string == query.decode()
+
+
+def test_a_key_in_the_body_is_masked_and_the_rest_is_kept_byte_for_byte(asgi, database):
+    hook = store_webhook("graph", preset="microsoft-graph", secrets={"signing": "canary-9"})
+    body = b'{"value": [{"clientState" : "%s", "id": 1e2}, {"id":"x","clientState":"%s"}]}'
+    assert asgi.post(hook.path, body % (b"canary-9", b"canary-9")).status == 202
+    (stored,) = rows("delivery")
+    assert stored.body == body % (b"***", b"***")
+    assert "canary" not in stored.conf
+    assert json.loads(stored.conf)["webhook"]["body"]["value"][1] == {"id": "x", "clientState": "***"}
+
+
+def restored(stored):
+    """The request of a stored delivery."""
     from inbound_webhooks.receiver.stored_request import restore
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
 
+    with transaction() as connection:
+        return restore(queries.find_delivery(connection, stored.id))
+
+
+def test_credentials_are_back_for_a_replay(asgi, database):
     hook = store_webhook(mapping={"user": "${Webhook::Query.user}"})
     query = b"user=john&access_token=canary-6"
     asgi.request("POST", hook.path, headers=[*CREDENTIALS, ("x-seen", "seen")], query=query, chunks=[b"{}"])
-    with transaction() as connection:
-        request = restore(queries.find_delivery(connection, rows("delivery")[0].id))
+    request = restored(rows("delivery")[0])
     assert {(name.lower(), value) for name, value in request.headers} >= {*CREDENTIALS, ("x-seen", "seen")}
     assert (request.query_string, request.body) == (query.decode(), b"{}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, lru_cache
@@ -208,6 +208,8 @@ class DataSources:
     delivery: dict[str, str] = field(default_factory=dict)
     work: Work = field(default_factory=Work, compare=False)
     """What is left to compute; all expressions of the request share it."""
+    credential_names: frozenset[str] = frozenset()
+    """Headers and query fields that the sender is proved with, in lower case."""
 
     @classmethod
     def of(cls, request: InboundRequest, content: bytes, *, delivered: Delivered) -> DataSources:
@@ -260,37 +262,42 @@ _CREDENTIAL_NAME = re.compile(
 _HARMLESS_NAME = re.compile(r"idempotency|event-key", re.IGNORECASE)
 
 
-def is_credential(name: str) -> bool:
-    """Whether a header or query field of this name carries something that must not be shown."""
-    return _is_credential(name) if len(name) <= MAX_REMEMBERED_CHARS else _is_credential.__wrapped__(name)
+def is_credential(name: str, also: Collection[str] = ()) -> bool:
+    """Whether a header or query field of this name carries something that must not be shown.
+
+    :param also: names in lower case that do, whatever they look like
+    """
+    if also and name.lower() in also:
+        return True
+    return _looks_secret(name) if len(name) <= MAX_REMEMBERED_CHARS else _looks_secret.__wrapped__(name)
 
 
 @lru_cache(maxsize=4096)
-def _is_credential(name: str) -> bool:
+def _looks_secret(name: str) -> bool:
     return bool(_CREDENTIAL_NAME.search(name)) and not _HARMLESS_NAME.search(name)
 
 
-def without_credentials(headers: Values) -> dict[str, list[str]]:
-    """The headers that may be shown to everyone who may see a run."""
-    return {name: values for name, values in headers.lists.items() if not is_credential(name)}
+def without_credentials(values: Values, also: Collection[str] = ()) -> dict[str, list[str]]:
+    """The headers or query fields that may be shown to everyone who may see a run."""
+    return {name: held for name, held in values.lists.items() if not is_credential(name, also)}
 
 
-def mask_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def mask_headers(headers: Iterable[tuple[str, str]], also: Collection[str] = ()) -> list[tuple[str, str]]:
     """The headers with credentials replaced by ``***``."""
-    return [(name, MASK if is_credential(name) else value) for name, value in headers]
+    return [(name, MASK if is_credential(name, also) else value) for name, value in headers]
 
 
-def mask_query(query_string: str) -> str:
+def mask_query(query_string: str, also: Collection[str] = ()) -> str:
     """The query string with credentials replaced by ``***``, the rest as sent."""
     if not query_string:
         return ""
-    return "&".join(_mask_field(field) for field in query_string.split("&"))
+    return "&".join(_mask_field(field, also) for field in query_string.split("&"))
 
 
-def _mask_field(encoded: str) -> str:
+def _mask_field(encoded: str, also: Collection[str]) -> str:
     name, equals, _ = encoded.partition("=")
     decoded = next(_names(name), "")
-    return f"{name}={MASK}" if equals and is_credential(decoded) else encoded
+    return f"{name}={MASK}" if equals and is_credential(decoded, also) else encoded
 
 
 def _names(encoded_name: str) -> Iterator[str]:

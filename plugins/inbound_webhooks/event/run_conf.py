@@ -297,10 +297,11 @@ def _bounded_validator(made_of: Any) -> Any:
 
 
 def _whole_event(sources: DataSources) -> dict[str, Any]:
+    also = sources.credential_names
     return {
         "body": sources.body.value_or_text,
-        "query": dict(sources.query.lists),
-        "headers": without_credentials(sources.headers),
+        "query": without_credentials(sources.query, also),
+        "headers": without_credentials(sources.headers, also),
     }
 
 

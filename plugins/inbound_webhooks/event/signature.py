@@ -64,6 +64,28 @@ def required_proof(settings: Mapping[str, Any]) -> RequiredProof:
     return RequiredProof(made_of(**check_settings(f"proof {kind}", made_of, values)), purpose)
 
 
+def credential_names(proofs: Sequence[RequiredProof]) -> frozenset[str]:
+    """The headers and query fields that proofs compare, in lower case, whatever a person called them."""
+    names: set[str] = set()
+    for required in proofs:
+        match required.proof:
+            case HeaderKey(header=name) | Hmac(header=name) | Digest(header=name) | Jwt(header=name):
+                names.add(name.lower())
+            case Ed25519(header=name) | Ecdsa(header=name) | Twilio(header=name):
+                names.add(name.lower())
+            case QueryKey(field=name) | QueryHmac(field=name):
+                names.add(name.lower())
+    return frozenset(names)
+
+
+def conceal_keys(proofs: Sequence[RequiredProof], body: bytes) -> bytes:
+    """The body without the keys that it carries for a proof, the rest of it byte for byte."""
+    for required in proofs:
+        if isinstance(required.proof, BodyKey):
+            body = required.proof.conceal(body)
+    return body
+
+
 def check_key(proof: Proof, secret: str) -> None:
     """Refuse a secret that a proof could not use, before it is stored.
 

@@ -14,6 +14,7 @@ from inbound_webhooks.event.proof import as_bytes
 from inbound_webhooks.event.request import DataSources, Delivered, InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.run_conf import Parameter, dump_conf
+from inbound_webhooks.event.signature import conceal_keys
 from inbound_webhooks.event.values import text
 from inbound_webhooks.receiver import answers, stored_request
 from inbound_webhooks.receiver.definition import Definition
@@ -45,7 +46,10 @@ def decide(
     :param params: the DAG's, None where Airflow does not know the DAG yet
     """
     delivery_id = delivery_id or uuid6.uuid7().hex
+    content = conceal_keys(definition.proofs, content)
     sources = sources_of(definition.webhook, request, content, delivery_id)
+    if definition.credential_names:
+        sources = replace(sources, credential_names=definition.credential_names)
     event_type = _event_type(definition, sources)
     sources = sources.with_event_type(event_type)
     try:
@@ -128,6 +132,7 @@ def _decision(
     **outcome: Any,
 ) -> Decision:
     webhook = definition.webhook
+    kept = replace(request, body=conceal_keys(definition.proofs, request.body))
     delivery = Delivery(
         id=delivery_id,
         webhook_id=webhook.id,
@@ -136,6 +141,6 @@ def _decision(
         state=state,
         answer_status=answer.status,
         **{"conf": None, **outcome},
-        **stored_request.columns(request),
+        **stored_request.columns(kept, definition.credential_names),
     )
     return Decision(delivery, answer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from threading import Lock
 from typing import TypeVar
 
@@ -16,7 +16,7 @@ from inbound_webhooks.event.proofs.shared import Addresses
 from inbound_webhooks.event.request import DataSources
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
 from inbound_webhooks.event.run_conf import ConfMapping, compile_mapping
-from inbound_webhooks.event.signature import RequiredProof, required_proof
+from inbound_webhooks.event.signature import RequiredProof, credential_names, required_proof
 from inbound_webhooks.storage.queries import Webhook
 
 Compiled = TypeVar("Compiled")
@@ -35,6 +35,11 @@ class Definition:
     event_type: Expression | None
     filter: Callable[[DataSources], bool] | None
     dedup: Expression | None
+
+    @cached_property
+    def credential_names(self) -> frozenset[str]:
+        """Headers and query fields that the sender is proved with, in lower case."""
+        return credential_names(self.proofs)
 
 
 def compile_definition(webhook: Webhook) -> Definition:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any
 
 from inbound_webhooks.event import json_text
@@ -13,20 +14,26 @@ from inbound_webhooks.storage.queries import Delivery
 MAX_IP_CHARS = 45
 
 
-def columns(request: InboundRequest) -> dict[str, Any]:
-    """The columns of a delivery that hold its request; credentials stand in one that is encrypted."""
-    query_string = mask_query(request.query_string)
+def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> dict[str, Any]:
+    """The columns of a delivery that hold its request; credentials stand in one that is encrypted.
+
+    :param credential_names: headers and query fields that are some, whatever they are called
+    """
+    query_string = mask_query(request.query_string, credential_names)
     secret = [
-        (position, value) for position, (name, value) in enumerate(request.headers) if is_credential(name)
+        (position, value)
+        for position, (name, value) in enumerate(request.headers)
+        if is_credential(name, credential_names)
     ]
     sealed = None
     if secret or query_string != request.query_string:
         sealed = encrypt(json.dumps({"headers": secret, "query": request.query_string}))
+    masked = mask_headers(request.headers, credential_names) if secret else request.headers
     return {
         "received_at": request.received_at,
         "source_ip": request.source_ip[:MAX_IP_CHARS],
         "query_string": query_string,
-        "headers": json_text.dump(mask_headers(request.headers) if secret else request.headers),
+        "headers": json_text.dump(masked),
         "credentials": sealed,
         "body": request.body,
     }

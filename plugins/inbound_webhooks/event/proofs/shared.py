@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +23,7 @@ from inbound_webhooks.event.proof import (
     same,
 )
 from inbound_webhooks.event.proofs.fields import query_fields
+from inbound_webhooks.event.request import MASK
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +108,14 @@ class BodyKey:
     def check_secret(self, secret: str) -> None:
         """See :class:`inbound_webhooks.event.proof.Proof`."""
         check_text_secret(secret)
+
+    def conceal(self, body: bytes) -> bytes:
+        """The body with ``***`` in place of each key."""
+        written = re.escape(json_text.dump(self.field).encode())
+        return re.sub(written + rb'(\s*:\s*)"(?:[^"\\]|\\.)*"', self._concealed, body)
+
+    def _concealed(self, found: re.Match[bytes]) -> bytes:
+        return json_text.dump(self.field).encode() + found[1] + f'"{MASK}"'.encode()
 
     def _items(self, body: bytes) -> list[Any]:
         try:
