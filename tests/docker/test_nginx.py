@@ -28,6 +28,7 @@ class Gateway(BaseHTTPRequestHandler):
         answer = json.dumps(told).encode()
         self.send_response(202)
         self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Connection", "close")  # or its thread would answer on after the server's end
         self.end_headers()
         self.wfile.write(answer)
 
