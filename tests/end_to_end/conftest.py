@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -20,9 +21,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.airflow_server)
 
 
+@pytest.fixture(scope="session")
+def statsd() -> Iterator[socket.socket]:
+    """The UDP socket that Airflow's figures go to."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 0))
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
+        receiver.settimeout(0.5)
+        yield receiver
+
+
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def airflow(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, statsd: socket.socket
 ) -> Iterator[AirflowProcesses]:
     """A whole Airflow; pytest runs all tests of one database before those of the other."""
     home = tmp_path_factory.mktemp(f"end-to-end-{request.param}")
@@ -30,7 +41,12 @@ def airflow(
         url = request.getfixturevalue("sqlite_template").copy_to(home / "airflow.db")
     else:
         url = request.getfixturevalue("postgres_template").copy_to(home.name)
-    env = {"AIRFLOW__INBOUND_WEBHOOKS__BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS)}
+    env = {
+        "AIRFLOW__INBOUND_WEBHOOKS__BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS),
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.getsockname()[1]),
+    }
     made = AirflowProcesses(home, url, auth=AUTH_OF_BACKEND[request.param], env=env)
     try:
         made.start()

@@ -29,6 +29,12 @@ def ask(airflow: AirflowProcesses, statement: str) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
+def execute(airflow: AirflowProcesses, statement: str) -> None:
+    """A statement that changes something, committed at once."""
+    with _connected(airflow) as connection:
+        connection.cursor().execute(statement)
+
+
 def count_accepted(airflow: AirflowProcesses) -> int:
     """How many deliveries there are that were answered 2xx."""
     statement = "SELECT count(*) FROM inbound_webhook_delivery WHERE state <> 'refused'"
