@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 import yaml
 
+from inbound_webhooks.receiver.backtest import ABSENT
 from tests.dags_builder import store_dag
-from tests.webhooks_builder import audit_rows, rows, store_delivery, store_webhook
+from tests.webhooks_builder import audit_rows, now, rows, store_delivery, store_webhook
 
 HEADERS = json.dumps([["Content-Type", "application/json"]])
 
@@ -69,6 +70,13 @@ def test_a_value_that_only_looks_the_same_is_a_change(database):
     assert changes(judge(hook, mapping={"a": "${Webhook::Body.b}"})) == [{"conf.a": (1, True)}]
 
 
+def test_a_change_deep_inside_is_shown_alone(database):
+    hook = store_webhook(mapping={"a": "${Webhook::Body.a}"})
+    store_body(hook, {"a": {"same": 1, "b": {"c": 1, "gone": None}}, "d": {"same": 1, "b": {"c": "1"}}})
+    found = changes(judge(hook, mapping={"a": "${Webhook::Body.d}"}))
+    assert found == [{"conf.a.b.c": (1, "1"), "conf.a.b.gone": (None, ABSENT)}]
+
+
 def test_another_filter_shows_what_it_leaves_out(orders):
     tested = judge(orders, filter="body.number > 15")
     assert [one.after.state for one in tested.judged] == ["accepted", "filtered"]
@@ -106,6 +114,24 @@ def test_a_refused_delivery_holds_no_key(orders):
     store_body(orders, {"number": "no number"})
     states = [one.after.state for one in judge(orders, dedup="${Webhook::Body.number}").judged]
     assert states == ["refused", "refused", "accepted", "accepted"]
+
+
+def test_a_changed_mapping_brings_no_credential_to_light(orders):
+    from inbound_webhooks.event.request import InboundRequest
+    from inbound_webhooks.receiver import stored_request
+
+    sent = InboundRequest(
+        method="POST",
+        query_string="token=canary-1",
+        headers=(("Authorization", "Bearer canary-2"), ("Content-Type", "application/json")),
+        body=b'{"number": 1}',
+        source_ip="127.0.0.1",
+        received_at=now(),
+    )
+    store_delivery(orders, **stored_request.columns(sent))
+    mapping = {"header": "${Webhook::Headers.Authorization}", "query": "${Webhook::Query.token}"}
+    newest = judge(orders, mapping=NUMBER | mapping).judged[0]
+    assert newest.after.conf == {"number": 1, "header": "***", "query": "***"}
 
 
 def test_a_delivery_without_its_body_says_so(orders):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -136,7 +136,8 @@ class _Judge:
 
     def outcome(self, delivery: Delivery) -> Outcome:
         try:
-            request = stored_request.restore(delivery)
+            # With credentials masked: an expression that is only tried must not bring them to light.
+            request = stored_request.restore(replace(delivery, credentials=None))
             decision = self._receiver.decide(self._definition, request, delivery_id=delivery.id)
         except RequestError as error:
             answer = answers.rejected(error)
@@ -170,17 +171,17 @@ class _Judge:
 def _changes(before: Outcome, after: Outcome) -> Iterator[Change]:
     old, new = asdict(before), asdict(after)
     for name in old:
-        if name == "conf" and isinstance(old[name], dict) and isinstance(new[name], dict):
-            yield from _conf_changes(old[name], new[name])
-        elif _as_json(old[name]) != _as_json(new[name]):
-            yield Change(name, old[name], new[name])
+        yield from _differences(name, old[name], new[name])
 
 
-def _conf_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
-    for name in [*after, *(name for name in before if name not in after)]:
-        old, new = before.get(name, ABSENT), after.get(name, ABSENT)
+def _differences(place: str, old: Any, new: Any) -> Iterator[Change]:
+    """What differs, of objects as deep as both have the key: ``conf.webhook.body.ref``."""
+    if not isinstance(old, dict) or not isinstance(new, dict):
         if old is ABSENT or new is ABSENT or _as_json(old) != _as_json(new):
-            yield Change(f"conf.{name}", old, new)
+            yield Change(place, old, new)
+        return
+    for name in [*new, *(name for name in old if name not in new)]:
+        yield from _differences(f"{place}.{name}", old.get(name, ABSENT), new.get(name, ABSENT))
 
 
 def _as_json(value: Any) -> str:

@@ -9,11 +9,13 @@ from flask_appbuilder import expose
 
 from inbound_webhooks import definitions
 from inbound_webhooks.errors import DefinitionError, NotPermitted
+from inbound_webhooks.receiver.backtest import BackTest, back_test
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.receiver.tryout import try_out
 from inbound_webhooks.storage.queries import Draft, Webhook
 from inbound_webhooks.web.draft import Problems
 from inbound_webhooks.web.forms import WebhookForm
+from inbound_webhooks.web.judging import CHOICES, shown
 from inbound_webhooks.web.page import json_reply
 from inbound_webhooks.web.samples import parse_headers
 from inbound_webhooks.web.webhooks import WebhookPage
@@ -39,12 +41,24 @@ class TryView(WebhookPage):
         """With the draft of a change."""
         return self._tried(self.changeable(webhook_id).id)
 
+    @expose("/hook/<webhook_id>/backtest", methods=["POST"])
+    def past(self, webhook_id: str) -> Response:
+        """With the deliveries that came, as the webhook is and as the draft has it."""
+        webhook = self.changeable(webhook_id)
+        if not self.access().may_read_runs(webhook.dag_id):
+            raise NotPermitted("It shows what came in: that needs the right to read the DAG's runs.")
+        draft, problems = self._typed(webhook.id)
+        if draft is None:
+            return json_reply({"problems": problems.by_field}, 422)
+        asked = request.form.get("backtest_last", "")
+        last = int(asked) if asked in map(str, CHOICES) else CHOICES[0]
+        test = back_test(door(), webhook, draft, limit=last)
+        # Deliveries from before its DAG was another one may be somebody else's.
+        readable = tuple(one for one in test.judged if self.access().may_read_runs(one.dag_id))
+        return json_reply(shown(BackTest(readable)))
+
     def _tried(self, webhook_id: str) -> Response:
-        form = WebhookForm()
-        problems = form.problems(request.form)
-        # A draft without a name yet can be tried all the same.
-        problems.by_field.pop("name", None)
-        webhook = None if problems else self._draft(form, problems, webhook_id)
+        webhook, problems = self._typed(webhook_id)
         if webhook is None:
             return json_reply({"problems": problems.by_field}, 422)
         method = request.form.get("try_method", "POST")
@@ -57,8 +71,16 @@ class TryView(WebhookPage):
             body=request.form.get("try_body", "").replace("\r\n", "\n").encode(),
         )
         state = tried["state"]
-        shown = {"tone": tone(state), "explained": TRIED.get(state, ""), "conf_text": pretty(tried["conf"])}
-        return json_reply(tried | shown)
+        words = {"tone": tone(state), "explained": TRIED.get(state, ""), "conf_text": pretty(tried["conf"])}
+        return json_reply(tried | words)
+
+    def _typed(self, webhook_id: str) -> tuple[Webhook | None, Problems]:
+        """The webhook as the form has it, None where something is wrong with that."""
+        form = WebhookForm()
+        problems = form.problems(request.form)
+        # A draft without a name yet can be tried all the same.
+        problems.by_field.pop("name", None)
+        return None if problems else self._draft(form, problems, webhook_id), problems
 
     def _draft(self, form: WebhookForm, problems: Problems, webhook_id: str) -> Webhook | None:
         try:

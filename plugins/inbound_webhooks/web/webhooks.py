@@ -19,6 +19,7 @@ from inbound_webhooks.web import catalog
 from inbound_webhooks.web.catalog import Question
 from inbound_webhooks.web.draft import Line, Problems, lines, preset_document
 from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
+from inbound_webhooks.web.judging import CHOICES
 from inbound_webhooks.web.page import Page, json_reply, redirected, wants_json
 
 MAX_GRACE_HOURS = 24 * 90
@@ -156,6 +157,8 @@ class WebhooksView(WebhookPage):
             steps=PRESETS.get(form.preset.data or ""),
             reasons=readiness.reasons_of(webhook) if webhook else [],
             may_change=may_change,
+            may_judge=webhook is not None and self.access().may_read_runs(webhook.dag_id),
+            judged=CHOICES,
             may_delete=webhook is not None and self.access().may_change(webhook.dag_id, "DELETE"),
             is_new=bool(request.args.get("new")),
         )

@@ -25,6 +25,7 @@ TONES = {
     "filtered": "muted",
     "cancelled": "muted",
     "verified": "muted",
+    "duplicate": "muted",
 }
 """State -> the colour that it has beside its name."""
 

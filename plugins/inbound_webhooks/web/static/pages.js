@@ -6,6 +6,7 @@ import { selection, suggestDags } from "./lists.js";
 import { live } from "./live.js";
 import { editor } from "./editor.js";
 import { tryOut } from "./try.js";
+import { backTest } from "./backtest.js";
 
 document.documentElement.classList.add("with-script");
 outerLinks();
@@ -16,3 +17,4 @@ suggestDags();
 live();
 editor();
 tryOut();
+backTest();

@@ -1,0 +1,96 @@
+"""A back-test as the page shows it: what would change, delivery by delivery, in words and short texts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+from inbound_webhooks.receiver.backtest import ABSENT, BackTest, Change, Judged
+from inbound_webhooks.web.wording import ago, exact, tone
+
+CHOICES = (10, 50, 200, 1000)
+"""How many deliveries a person may ask for."""
+
+MOST_SHOWN = 200
+"""Changed deliveries that are shown; of the others it is said how many they are."""
+
+MAX_VALUE_CHARS = 1_000
+
+LABELS = {
+    "conf": "conf",
+    "error": "Error",
+    "event_type": "Kind of event",
+    "status": "Status of the answer",
+    "content_type": "Type of the answer",
+    "answer": "Answer",
+    "repeats": "Repeats the delivery",
+}
+"""What differs -> how the page calls it; parts of conf have their own path."""
+
+KEY_CHANGES = "What names the event is another."
+
+
+def shown(test: BackTest) -> dict[str, Any]:
+    """All of it as JSON has it; the deliveries that would change are newest first."""
+    changed = test.changed
+    return {
+        "looked_at": len(test.judged),
+        "changed": len(changed),
+        "not_judged": len(test.not_judged),
+        "groups": _groups(changed),
+        "deliveries": [_delivery(one) for one in changed[:MOST_SHOWN]],
+        "more": max(len(changed) - MOST_SHOWN, 0),
+    }
+
+
+def _groups(changed: tuple[Judged, ...]) -> list[dict[str, Any]]:
+    """How many go which way, most first."""
+    found = Counter(_states(one) for one in changed)
+    return [
+        {"key": _key(states), **_toned(states), "number": number} for states, number in found.most_common()
+    ]
+
+
+def _delivery(one: Judged) -> dict[str, Any]:
+    states = _states(one)
+    lines = [_line(change) for change in one.changes if change.field not in ("state", "dedup_key")]
+    key_changes = any(change.field == "dedup_key" for change in one.changes)
+    return {
+        "id": one.delivery_id,
+        "at": exact(one.received_at),
+        "ago": ago(one.received_at),
+        "group": _key(states),
+        **_toned(states),
+        "lines": lines,
+        "said": KEY_CHANGES if key_changes else "",
+    }
+
+
+def _states(one: Judged) -> tuple[str, str]:
+    return (one.before.state if one.before else "", one.after.state if one.after else "")
+
+
+def _key(states: tuple[str, str]) -> str:
+    return "→".join(states)
+
+
+def _toned(states: tuple[str, str]) -> dict[str, Any]:
+    before, after = ({"state": state, "tone": tone(state)} for state in states)
+    return {"before": before, "after": after, "moves": states[0] != states[1]}
+
+
+def _line(change: Change) -> dict[str, Any]:
+    return {
+        "label": LABELS.get(change.field, change.field),
+        "before": _text(change.before),
+        "after": _text(change.after),
+    }
+
+
+def _text(value: Any) -> str | None:
+    """A value in a few lines; None where there is none."""
+    if value is ABSENT or value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}…"
