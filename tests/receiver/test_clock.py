@@ -13,7 +13,7 @@ import time_machine
 
 from tests.dags_builder import store_dag
 from tests.dispatch.test_many_dispatchers import dispatcher, running, wait_until
-from tests.receiver.asgi_door import JSON, Sending, scope_of
+from tests.receiver.asgi_door import JSON
 from tests.receiver.test_limits import limits_of
 from tests.webhooks_builder import Hook, now, rows, runs, states, store_delivery, store_webhook
 
@@ -76,22 +76,16 @@ def test_an_attempt_of_a_clock_that_was_ahead_is_not_waited_for_longer_than_any(
 
 @JUMPS
 def test_a_body_that_arrives_while_the_clock_jumps_is_taken(asgi, hook, jump):
-    import asyncio
-
-    sending = Sending([ORDER])
-    at_once = sending.receive
     traveller = clock_set_to(now() + jump)
 
-    async def while_the_clock_jumps():
+    async def the_clock_jumps():
         traveller.start()
-        return await at_once()
 
     try:
-        scope = scope_of("POST", hook.path, b"", JSON)
-        asyncio.run(asgi.app(scope, while_the_clock_jumps, sending.send))
+        reply = asgi.post(hook.path, ORDER, before_each_chunk=the_clock_jumps)
     finally:
         traveller.stop()
-    assert sending.reply().status == 202
+    assert reply.status == 202
 
 
 def admitted(limits, webhook, count: int) -> int:

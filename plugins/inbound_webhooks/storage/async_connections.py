@@ -21,6 +21,8 @@ CONNECT_SECONDS = 10.0
 
 _AWAY = (OSError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
 _DEAD = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
+# The server says so, and closes the connection a moment later.
+_SHUT_DOWN = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError)
 # PostgreSQL's classes 08, 53, 57 and 58: the server, not the statement.
 _SERVER = (
     asyncpg.PostgresConnectionError,
@@ -58,9 +60,10 @@ class AsyncConnections:
                 return await work(held)
             try:
                 return await work(held)
-            except _DEAD:
-                if not held.is_closed():
+            except _DEAD as error:
+                if not (held.is_closed() or isinstance(error, _SHUT_DOWN)):
                     raise
+            _end(held)
             held = await _connect()
             return await work(held)
         except _AWAY as error:
