@@ -70,10 +70,10 @@ def fill(number: int) -> None:
     from inbound_webhooks.receiver.definition import compile_definition
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.dags import DagCache
-    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.database import in_transaction, transaction
 
     definition = compile_definition(definitions.get("bench"))
-    dag = DagCache(recheck_seconds=60).get(DAG_ID, transaction)
+    dag = DagCache(recheck_seconds=60).get(DAG_ID, in_transaction)
     assert dag is not None
     with transaction() as connection:
         for _ in range(number):

@@ -13,7 +13,7 @@ from inbound_webhooks.event.run_conf import Parameter
 from inbound_webhooks.sender_settings import missing_secrets, needed_purposes
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.dags import CachedDag, DagCache, DagState, dag_states
-from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
 from inbound_webhooks.storage.drifts import Drift, found_drifts
 from inbound_webhooks.storage.encryption import decrypt
@@ -63,7 +63,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Reason]]:
         credentials = listing.credentials_of(connection, [webhook.id for webhook in webhooks])
         seen_at = dispatchers_seen(connection)
         found = found_drifts(connection, [webhook.id for webhook in webhooks])
-    dags = {dag_id: _dags.get(dag_id, transaction) for dag_id in states}
+    dags = {dag_id: _dags.get(dag_id, in_transaction) for dag_id in states}
     now = datetime.now(timezone.utc)
     return {
         webhook.id: _sorted(

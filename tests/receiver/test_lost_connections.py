@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from tests.dags_builder import store_dag
@@ -121,6 +123,17 @@ def test_without_connections_a_request_is_put_off_and_later_taken_without_a_rest
         assert (reply.status, reply.header("retry-after")) == (503, "10")
     proxy.start()
     assert asgi.post(hook.path, b'{"number": 2}').status == 202
+
+
+def test_connections_that_died_meanwhile_cost_no_sender_anything(asgi, proxy, hook):
+    """As all have after the server was restarted; the DAG's params are asked for as well by then."""
+    from inbound_webhooks.receiver.receive import DAG_RECHECK_SECONDS
+
+    assert post(asgi, hook).status == 202
+    time.sleep(DAG_RECHECK_SECONDS)
+    proxy.stop()
+    proxy.start()
+    assert [asgi.post(hook.path, b'{"number": %d}' % n).status for n in (2, 3)] == [202, 202]
 
 
 def test_wherever_a_connection_is_lost_what_was_answered_2xx_runs_once(asgi, proxy, hook, dispatch):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -153,7 +152,7 @@ class DagRuns:
             raise DagBroken(f"The file of DAG {dag_id} has import errors.")
         if state.allowed_run_types is not None and DagRunType.MANUAL not in state.allowed_run_types:
             raise RunRefused(f"DAG {dag_id} does not allow manual runs.")
-        cached = self._dags.get(dag_id, lambda: nullcontext(session.connection()))
+        cached = self._dags.get(dag_id, lambda work: work(session.connection()))
         if cached is None:
             raise DagUnavailable(f"DAG {dag_id} is not serialized yet.")
         return cached.dag

@@ -17,7 +17,7 @@ from inbound_webhooks.event.mapping_faults import MappingFault, conf_faults, map
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import drifts
 from inbound_webhooks.storage.dags import CachedDag, DagCache
-from inbound_webhooks.storage.database import begin_writing, transaction
+from inbound_webhooks.storage.database import begin_writing, in_transaction, transaction
 from inbound_webhooks.storage.drifts import Changed, Drift
 from inbound_webhooks.storage.mails import MailState, write_drift_mails
 from inbound_webhooks.storage.queries import Webhook
@@ -81,7 +81,7 @@ class DriftWatcher:
         if not changed.dag_hash:
             return None
         try:
-            return self._dags.get(changed.webhook.dag_id, transaction)
+            return self._dags.get(changed.webhook.dag_id, in_transaction)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - a DAG that cannot be read is nobody else's trouble

@@ -53,7 +53,7 @@ from inbound_webhooks.receiver.visits import BlockingVisits, Visits
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
-from inbound_webhooks.storage.database import at_once, reading, transaction
+from inbound_webhooks.storage.database import at_once, transaction
 from inbound_webhooks.storage.queries import Credential, Rejection, State, Webhook
 
 log = logging.getLogger(__name__)
@@ -153,7 +153,7 @@ class Receiver:
             content = self._inflated(request)
         except ContentRefused as error:
             return refuse(definition, request, error, delivery_id=delivery_id)
-        dag = self._dags.get(definition.webhook.dag_id, reading)
+        dag = self._dags.get(definition.webhook.dag_id, at_once)
         params = None if dag is None else dag.params
         return decide(definition, request, content, params=params, delivery_id=delivery_id)
 
@@ -363,7 +363,7 @@ class Receiver:
     async def _params(self, dag_id: str) -> Mapping[str, Parameter] | None:
         """The DAG's params, None where Airflow does not know the DAG yet."""
         if self._dags.is_due(dag_id):
-            dag = await self.visits.aside(partial(self._dags.refresh, dag_id, reading))
+            dag = await self.visits.aside(partial(self._dags.refresh, dag_id, at_once))
         else:
             dag = self._dags.held(dag_id)
         return None if dag is None else dag.params

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
@@ -42,6 +41,9 @@ class CachedDag:
     params: Mapping[str, Parameter]
 
 
+Ask = Callable[[Callable[[Connection], "CachedDag | None"]], "CachedDag | None"]
+"""Does some reading on a connection, as :func:`inbound_webhooks.storage.database.at_once` does."""
+
 _UNKNOWN: tuple[float | None, CachedDag | None] = (None, None)
 
 
@@ -71,20 +73,17 @@ class DagCache:
         with self._lock:
             return self._entries.get(dag_id, _UNKNOWN)[1]
 
-    def get(self, dag_id: str, connect: Callable[[], AbstractContextManager[Connection]]) -> CachedDag | None:
+    def get(self, dag_id: str, ask: Ask) -> CachedDag | None:
         """The latest version of a DAG, None where Airflow has not serialized it.
 
-        ``connect`` is called only when the database has to be asked.
+        ``ask`` is called only when the database has to be asked.
         """
-        return self.refresh(dag_id, connect) if self.is_due(dag_id) else self.held(dag_id)
+        return self.refresh(dag_id, ask) if self.is_due(dag_id) else self.held(dag_id)
 
-    def refresh(
-        self, dag_id: str, connect: Callable[[], AbstractContextManager[Connection]]
-    ) -> CachedDag | None:
+    def refresh(self, dag_id: str, ask: Ask) -> CachedDag | None:
         """Ask the database for the latest version."""
         now = self._clock()
-        with connect() as connection:
-            current = self._current(connection, dag_id, self.held(dag_id))
+        current = ask(lambda connection: self._current(connection, dag_id, self.held(dag_id)))
         with self._lock:
             self._entries[dag_id] = (now, current)
             self._entries.move_to_end(dag_id)

@@ -35,6 +35,12 @@ def transaction() -> Iterator[Connection]:
         yield connection
 
 
+def in_transaction(work: Callable[[Connection], Result]) -> Result:
+    """Do work in one transaction; raises what :func:`transaction` does."""
+    with transaction() as connection:
+        return work(connection)
+
+
 def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
     """A condition that is always true and, on PostgreSQL, limits how long this transaction waits for locks.
 
@@ -62,16 +68,6 @@ def at_once(work: Callable[[Connection], Result]) -> Result:
             if not error.connection_invalidated:
                 raise
             return _work(work)
-
-
-@contextmanager
-def reading() -> Iterator[Connection]:
-    """A connection of those for :func:`at_once`, for SELECTs that wait for nobody.
-
-    :raises DatabaseUnavailable: the database is away or not migrated
-    """
-    with translated_errors(), _bare_engine(settings.engine).connect() as connection:
-        yield connection
 
 
 def _work(work: Callable[[Connection], Result]) -> Result:

@@ -13,7 +13,7 @@ from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.sender_settings import NewSecret
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.dags import DagCache
-from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.queries import ById, Webhook
 from inbound_webhooks.web import catalog
 from inbound_webhooks.web.catalog import Question
@@ -184,7 +184,7 @@ class WebhooksView(WebhookPage):
     def _params(self, dag_id: str) -> Any:
         if not dag_id or not self.access().may_see(dag_id):
             return {}
-        dag = _dags.get(dag_id, transaction)
+        dag = _dags.get(dag_id, in_transaction)
         return dag.params if dag else {}
 
     def _held_purposes(self, webhook: Webhook | None) -> set[str]:
