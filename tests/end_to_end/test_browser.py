@@ -9,6 +9,8 @@ import subprocess
 import pytest
 
 from tests.end_to_end.browser import Person, chromium
+from tests.end_to_end.webhooks import SHOPIFY_MAPPING, deliver, maps
+from tests.end_to_end.webhooks import create as create_by_command
 from tests.infrastructure.environment import CHECKOUT
 
 RUN_MILLISECONDS = 120_000
@@ -222,3 +224,59 @@ def test_deleting_asks_in_a_dialog_and_a_no_deletes_nothing(person, airflow):
         page.get_by_role("button", name="Delete kept or not").click()
         page.get_by_role("dialog").get_by_role("button", name=answer).click()
     page.get_by_text("Deleted kept or not.").wait_for()
+
+
+@pytest.fixture
+def orders(airflow):
+    """The page of a webhook of its own, to which an order in euros and one in dollars have come."""
+    hook = create_by_command(airflow, "orders to judge", "--dag-id", "order_pipeline", *maps(SHOPIFY_MAPPING))
+    for currency in ("EUR", "USD"):
+        line = {"quantity": 1, "price": "9.90"}
+        order = {"id": 1, "currency": currency, "customer": {"name": "<b>Ada</b>"}, "line_items": [line]}
+        deliver(hook, json.dumps(order).encode())
+    yield f"pluginsv2/webhooks/hook/{hook.id}"
+    airflow.airflow("webhooks", "delete", hook.id, "--yes")
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_past_deliveries_are_judged_by_the_form_as_it_is_typed(person, orders):
+    person.open(orders)
+    page = person.page
+    page.get_by_role("tab", name="A request").press("ArrowRight")
+    page.get_by_label("Only events for which this is true").fill('body.currency == "EUR"')
+    page.get_by_label("Expression for customer").fill("${Webhook::Body.customer.name}")
+    page.get_by_role("button", name="Judge them").click()
+    page.get_by_text("2 of 2 would change.").wait_for()
+    results = page.locator("#judged")
+    assert results.locator("li").count() == 2
+    results.get_by_label(re.compile("filtered")).press("Space")
+    assert results.locator("li:visible").count() == 1
+    results.get_by_label(re.compile("filtered")).press("Space")
+    results.get_by_text("conf and answer").last.click()
+    assert "<b>Ada</b>" in results.locator("del:visible").first.inner_text()
+    page.get_by_label("Only events for which this is true").fill("")
+    page.get_by_text("The form has changed since").wait_for()
+    page.get_by_label("Expression for customer").fill("${Webhook::Body.customer}")
+    page.get_by_role("button", name="Judge them").click()
+    page.get_by_text("All 2 would become what they become now.").wait_for()
+    assert results.locator("li").count() == 0
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_axe_finds_no_serious_fault_in_what_was_judged(person, orders, mode):
+    person.page.evaluate(f"localStorage.setItem('theme', '{mode}')")
+    page, faults = person.page, {}
+    for width in (1280, 390):
+        page.set_viewport_size({"width": width, "height": 900})
+        person.open(orders)
+        page.get_by_role("tab", name="Past deliveries").click()
+        page.get_by_label("Only events for which this is true").fill('body.currency == "EUR"')
+        page.get_by_label("Expression for currency").fill("euros")
+        page.get_by_role("button", name="Judge them").click()
+        page.locator("#judged li").first.wait_for()
+        for folded in page.locator("#judged summary").all():
+            folded.click()
+        faults[width] = axe_faults(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert faults == {1280: [], 390: []}

@@ -28,6 +28,9 @@ LABELS = {
 }
 """What differs -> how the page calls it; parts of conf have their own path."""
 
+FOLDED = ("conf", "status", "content_type", "answer")
+"""What goes without saying where the state changes: it is there to be unfolded."""
+
 KEY_CHANGES = "What names the event is another."
 
 
@@ -54,7 +57,10 @@ def _groups(changed: tuple[Judged, ...]) -> list[dict[str, Any]]:
 
 def _delivery(one: Judged) -> dict[str, Any]:
     states = _states(one)
-    lines = [_line(change) for change in one.changes if change.field not in ("state", "dedup_key")]
+    error = next((change.after for change in one.changes if change.field == "error"), None)
+    apart = ("state", "dedup_key", "error") if error else ("state", "dedup_key")
+    changes = [change for change in one.changes if change.field not in apart]
+    folded = [change for change in changes if change.field in FOLDED and states[0] != states[1]]
     key_changes = any(change.field == "dedup_key" for change in one.changes)
     return {
         "id": one.delivery_id,
@@ -62,7 +68,9 @@ def _delivery(one: Judged) -> dict[str, Any]:
         "ago": ago(one.received_at),
         "group": _key(states),
         **_toned(states),
-        "lines": lines,
+        "lines": [_line(change) for change in changes if change not in folded],
+        "folded": [_line(change) for change in folded],
+        "error": error,
         "said": KEY_CHANGES if key_changes else "",
     }
 

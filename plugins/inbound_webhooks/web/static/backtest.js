@@ -3,6 +3,8 @@ import { postForm } from "./fetching.js";
 import { make } from "./elements.js";
 import { showProblems } from "./editor.js";
 
+const LONG_CHARS = 400;
+
 export function backTest() {
   const panel = document.querySelector("[data-backtest]");
   if (!panel) return;
@@ -86,6 +88,8 @@ function results(panel, test) {
 
 // Which way they go; chosen ones are shown alone.
 function ways(groups, items) {
+  const [first] = groups;
+  if (groups.length < 2) return first.moves ? make("p", { class: "ways" }, make("b", {}, String(first.number)), " ", states(first)) : "";
   const chosen = new Set();
   const chips = groups.map((group) => {
     const box = make("input", { type: "checkbox", class: "unseen" });
@@ -94,32 +98,43 @@ function ways(groups, items) {
       else chosen.delete(group.key);
       for (const item of items) item.hidden = chosen.size > 0 && !chosen.has(item.dataset.group);
     });
-    return make("label", {}, box, make("b", {}, String(group.number)), " ", states(group));
+    return make("label", {}, box, make("b", {}, String(group.number)), states(group));
   });
-  if (chips.length < 2) return make("div", { class: "ways" }, ...groups.map((group) => states(group)));
   return make("fieldset", { class: "ways chips" }, make("legend", { class: "unseen" }, "Show only"), ...chips);
 }
 
 function states(one) {
   const badge = ({ state, tone }) => make("span", { class: `badge ${tone}` }, state);
   if (!one.moves) return make("span", {}, badge(one.after), " with other values");
-  return make("span", { class: "way" }, badge(one.before), make("span", { "aria-label": "becomes" }, " → "), badge(one.after));
+  const arrow = make("span", { class: "arrow" }, make("span", { "aria-hidden": "true" }, "→"), make("span", { class: "unseen" }, "becomes"));
+  return make("span", {}, badge(one.before), arrow, badge(one.after));
 }
 
 function delivery(panel, one) {
   const url = panel.dataset.delivery.replace("ID", one.id);
   const link = make("a", { href: url, target: "_blank", rel: "noopener", title: `Delivery ${one.id}, ${one.at}` }, one.ago);
   const said = one.said ? make("p", { class: "help" }, one.said) : null;
-  return make("li", { "data-group": one.group },
-    make("div", { class: "judged-head" }, states(one), link),
-    make("dl", { class: "diff" }, ...one.lines.flatMap(line)), said);
+  const folded = one.folded.length ? make("details", {}, make("summary", {}, names(one.folded)), diff(one.folded)) : null;
+  return make("li", { "data-group": one.group }, make("div", { class: "judged-head" }, states(one), link),
+    one.lines.length ? diff(one.lines) : null, one.error ? make("p", { class: "problem" }, one.error) : null, said, folded);
 }
 
-function line({ label, before, after }) {
-  const side = (name, text) => (text === null ? null : make(name, {}, text === "" ? "(empty)" : text));
-  const isNew = before === null;
-  return [
-    make("dt", {}, label, isNew ? make("span", { class: "muted" }, " new") : null, after === null ? make("span", { class: "muted" }, " gone") : null),
+// What is folded away: "conf and answer".
+function names(lines) {
+  const conf = lines.some(({ label }) => label.startsWith("conf")) ? ["conf"] : [];
+  return [...conf, ...(lines.some(({ label }) => !label.startsWith("conf")) ? ["answer"] : [])].join(" and ");
+}
+
+function diff(lines) {
+  return make("dl", { class: "diff" }, ...lines.flatMap(({ label, before, after }) => [
+    make("dt", { class: label.startsWith("conf") ? "mono" : null }, label),
     make("dd", {}, side("del", before), side("ins", after)),
-  ];
+  ]));
+}
+
+function side(name, text) {
+  if (text === null) return null;
+  // A long one scrolls, which the keyboard can do only where it can get to.
+  const isLong = text.length > LONG_CHARS;
+  return make(name, { tabindex: isLong ? "0" : null, class: isLong ? "long" : null }, text === "" ? "(empty)" : text);
 }
