@@ -63,7 +63,7 @@ def test_everything_of_airflow_waits_for_the_tables_and_the_keys(config):
         assert condition == "service_completed_successfully", name
 
 
-@pytest.mark.parametrize("name", sorted(OF_AIRFLOW - {"init", "worker", "gateway-1", "gateway-2"}))
+@pytest.mark.parametrize("name", sorted(OF_AIRFLOW - {"init"}))
 def test_a_service_runs_a_command_that_airflow_has(config, parser, name):
     assert parser.parse_args(arguments(config["services"][name])).func
 

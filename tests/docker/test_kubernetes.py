@@ -26,9 +26,10 @@ def container(objects, name: str) -> dict[str, Any]:
     return dict(only)
 
 
-def test_a_dispatcher_runs_and_is_checked_by_commands_that_airflow_has(objects, parser):
-    dispatcher = container(objects, "dispatcher")
-    for words in (dispatcher["args"], dispatcher["livenessProbe"]["exec"]["command"]):
+def test_both_run_and_are_checked_by_commands_that_airflow_has(objects, parser):
+    gateway, dispatcher = container(objects, "gateway"), container(objects, "dispatcher")
+    check = dispatcher["livenessProbe"]["exec"]["command"]
+    for words in (gateway["args"], dispatcher["args"], check):
         assert words[0] == "airflow"
         assert parser.parse_args(words[1:]).func
 

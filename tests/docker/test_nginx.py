@@ -90,6 +90,13 @@ def test_a_large_body_is_for_the_gateway_to_refuse(nginx):
     assert post(nginx, b"x" * 5_000_000).json()["size"] == 5_000_000
 
 
+def test_nginx_is_alive_without_any_gateway(nginx, gateways):
+    for gateway in gateways:
+        gateway.shutdown()
+        gateway.server_close()
+    assert requests.get(f"{nginx.url}/alive", timeout=30).status_code == 204
+
+
 def test_nothing_but_webhooks_and_health_is_there(nginx):
     for path in ("/", "/webhooks/api/health", "/api/v2/dags", "/auth/token"):
         assert requests.get(nginx.url + path, timeout=30).status_code == 404
