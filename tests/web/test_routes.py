@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.dags_builder import store_dag
-from tests.web.site import ROOT
+from tests.web.route_table import API, NOBODY, PAGES
+from tests.web.site import BASE, ROOT
 from tests.webhooks_builder import audit_rows, rows, store_delivery, store_webhook
 
 HIDDEN = "the hidden webhook"
@@ -43,7 +44,8 @@ def routes(pages) -> list[tuple[str, Any]]:
 
 def ask(client, method: str, rule: Any, hidden) -> Any:
     values = {**hidden, "dag_id": "hidden", "run_id": f"webhook__{hidden['delivery_id']}", "name": "github"}
-    path = rule.rule.replace("<path:run_id>", "<run_id>")
+    values |= {"filename": "pages.css"}
+    path = rule.rule.replace("<path:", "<")
     for name in rule.arguments:
         path = path.replace(f"<{name}>", values[name])
     if method == "GET":
@@ -148,3 +150,97 @@ def test_the_link_in_a_mail_opens_the_delivery(pages, hidden):
     link = delivery_url("", hidden["delivery_id"])
     page = pages.client("ada").get(link.removeprefix(f"{BLUEPRINT_PREFIX}{ROOT}"))
     assert (page.status_code, hidden["delivery_id"] in page.text) == (200, True)
+
+
+# --- the table ------------------------------------------------------------------------------
+
+
+def ours(pages) -> list[tuple[str, Any]]:
+    """Each method and rule that leads to code of ours, whatever its path."""
+    found = []
+    for rule in pages.app.url_map.iter_rules():
+        is_ours = pages.app.view_functions[rule.endpoint].__module__.startswith("inbound_webhooks")
+        if is_ours or rule.endpoint.startswith("inbound_webhooks") or rule.rule.startswith("/webhook"):
+            found += [(method, rule) for method in sorted(rule.methods - {"HEAD", "OPTIONS"})]
+    return found
+
+
+@pytest.fixture
+def without_form_tokens(pages):
+    """Who gets no page has no token for a form either; what is behind that is to hold by itself."""
+    pages.app.config["WTF_CSRF_ENABLED"] = False
+    yield
+    pages.app.config["WTF_CSRF_ENABLED"] = True
+
+
+def people(pages) -> dict[str, Any]:
+    """Browsers by the name of their column."""
+    nobody = "nothing at all" if pages.auth == "fab" else ""
+    if pages.auth == "fab":
+        pages.role(nobody)
+    found = {
+        "stranger": pages.client(),
+        "nobody": pages.client("nora", nobody),
+        "viewer": pages.client("vera", "Viewer"),
+    }
+    if pages.auth == "fab":  # SimpleAuthManager gives rights to all DAGs or to none
+        pages.role("editor of others", *OTHER_DAGS_EDITOR)
+        found["other"] = pages.client("otto", "editor of others")
+    return found
+
+
+def test_every_route_has_a_row_in_the_table(pages):
+    assert {(method, rule.rule) for method, rule in ours(pages)} == set(PAGES)
+
+
+def test_each_route_answers_each_of_them_as_its_row_says(pages, hidden, without_form_tokens):
+    before = (audit_rows(), rows("webhook"), len(rows("delivery")))
+    expected, answered = {}, {}
+    for method, rule in ours(pages):
+        row = PAGES[method, rule.rule]
+        for name, client in people(pages).items():
+            at = (name, method, rule.rule)
+            expected[at], answered[at] = getattr(row, name), ask_bare(client, method, rule, hidden)
+    assert answered == expected
+    assert (audit_rows(), rows("webhook"), len(rows("delivery"))) == before
+
+
+def ask_bare(client, method: str, rule: Any, hidden) -> int:
+    """The status; the door stands at another path than the pages."""
+    if PAGES[method, rule.rule] != NOBODY:
+        answer = ask(client, method, rule, hidden)
+    else:
+        path = f"/webhook/{hidden['webhook_id']}/{hidden['token']}"
+        answer = client.browser.open(path, base_url=BASE, method=method, data=b"{}")
+    answer.close()  # a style sheet is an open file
+    return int(answer.status_code)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
+def test_a_method_that_stands_in_no_table_tells_a_stranger_nothing(pages, hidden, method):
+    for _, rule in ours(pages):
+        path = rule.rule.replace("<path:", "<")
+        for name in rule.arguments:
+            path = path.replace(f"<{name}>", hidden.get(name, "hidden"))
+        answer = pages.client().browser.open(path, base_url=BASE, method=method)
+        assert answer.status_code in (200, 401, 404, 405), rule
+        assert HIDDEN not in f"{answer.text}{answer.headers}"
+        answer.close()
+
+
+def test_every_route_of_the_api_has_a_row(pages):
+    from inbound_webhooks.api import app
+
+    found = {(method, route.path) for route in app.routes for method in route.methods - {"HEAD"}}
+    assert found == set(API)
+
+
+def test_the_plugin_serves_nothing_else(pages):
+    from inbound_webhooks.plugin import InboundWebhooksPlugin
+
+    plugin = InboundWebhooksPlugin()
+    assert [it.name for it in plugin.flask_blueprints] == ["inbound_webhooks", "inbound_webhooks_assets"]
+    assert len(plugin.appbuilder_views) == 3
+    assert [it["url_prefix"] for it in plugin.fastapi_apps] == ["/webhooks/api"]
+    assert [it["name"] for it in plugin.fastapi_root_middlewares] == ["Webhook guard"]
+    assert plugin.appbuilder_menu_items == []

@@ -1,0 +1,67 @@
+"""Every route of ours, and what people without the right to it are answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """Statuses for a stranger, somebody without a role, a viewer, and an editor of another DAG."""
+
+    stranger: int
+    nobody: int
+    viewer: int
+    other: int
+
+
+EVERYBODY = Row(200, 200, 200, 200)
+NOBODY = Row(404, 404, 404, 404)
+READERS = Row(401, 403, 200, 200)
+READERS_OF_THE_WEBHOOK = Row(401, 403, 200, 404)
+READERS_OF_THE_DAG = Row(401, 403, 200, 403)
+EDITORS = Row(401, 403, 403, 200)
+EDITORS_OF_THE_WEBHOOK = Row(401, 403, 403, 404)
+EDITORS_OF_THE_DAG = Row(401, 403, 403, 422)
+
+HOOK = "/webhooks/hook/<webhook_id>"
+DELIVERY = "/webhooks/delivery/<delivery_id>"
+
+PAGES: dict[tuple[str, str], Row] = {
+    ("GET", "/webhooks/"): READERS,
+    ("GET", "/webhooks/dags.json"): READERS,
+    ("GET", "/webhooks/params.json"): READERS,
+    ("GET", "/webhooks/senders/<name>.json"): READERS,
+    ("GET", "/webhooks/dag/<dag_id>"): READERS_OF_THE_DAG,
+    ("GET", "/webhooks/run/<dag_id>/<path:run_id>"): READERS_OF_THE_DAG,
+    ("GET", HOOK): READERS_OF_THE_WEBHOOK,
+    ("GET", f"{HOOK}/deliveries"): READERS_OF_THE_WEBHOOK,
+    ("GET", f"{HOOK}/deliveries.json"): READERS_OF_THE_WEBHOOK,
+    ("GET", f"{HOOK}/fields.json"): READERS_OF_THE_WEBHOOK,
+    ("GET", f"{HOOK}/recent.json"): READERS_OF_THE_WEBHOOK,
+    ("GET", DELIVERY): READERS_OF_THE_WEBHOOK,
+    ("GET", f"{DELIVERY}.json"): READERS_OF_THE_WEBHOOK,
+    ("GET", f"{HOOK}/url.json"): EDITORS_OF_THE_WEBHOOK,
+    ("GET", "/webhooks/new"): EDITORS,
+    ("POST", "/webhooks/new"): EDITORS_OF_THE_DAG,
+    ("POST", "/webhooks/try"): EDITORS_OF_THE_DAG,
+    ("POST", "/webhooks/several"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", HOOK): EDITORS_OF_THE_WEBHOOK,
+    ("POST", f"{HOOK}/enabled"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", f"{HOOK}/rotate"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", f"{HOOK}/delete"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", f"{HOOK}/try"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", f"{DELIVERY}/replay"): EDITORS_OF_THE_WEBHOOK,
+    # Style sheets and scripts.
+    ("GET", "/webhooks/static/<path:filename>"): EVERYBODY,
+    # The door: Flask alone lets nobody in, only what comes through the guard with its token.
+    ("GET", "/webhook/<webhook_id>/<token>"): NOBODY,
+    ("POST", "/webhook/<webhook_id>/<token>"): NOBODY,
+}
+"""In the Flask application below /pluginsv2; each takes HEAD and OPTIONS as well."""
+
+API: dict[tuple[str, str], Row] = {
+    # Three figures that name nothing.
+    ("GET", "/health"): EVERYBODY,
+}
+"""In the FastAPI application below /webhooks/api."""
