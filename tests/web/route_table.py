@@ -51,6 +51,7 @@ PAGES: dict[tuple[str, str], Row] = {
     ("POST", f"{HOOK}/rotate"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/delete"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/try"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", f"{HOOK}/backtest"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{DELIVERY}/replay"): EDITORS_OF_THE_WEBHOOK,
     # Style sheets and scripts.
     ("GET", "/webhooks/static/<path:filename>"): EVERYBODY,
@@ -59,9 +60,3 @@ PAGES: dict[tuple[str, str], Row] = {
     ("POST", "/webhook/<webhook_id>/<token>"): NOBODY,
 }
 """In the Flask application below /pluginsv2; each takes HEAD and OPTIONS as well."""
-
-API: dict[tuple[str, str], Row] = {
-    # Three figures that name nothing.
-    ("GET", "/health"): EVERYBODY,
-}
-"""In the FastAPI application below /webhooks/api."""
