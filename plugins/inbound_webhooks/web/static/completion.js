@@ -32,6 +32,11 @@ export function completion(root, fields) {
     return input.value === "" ? { start: 0, typed: "" } : null;
   }
 
+  // A text area stays a text box, to which ARIA gives no state of being expanded.
+  function isCombobox() {
+    return input?.tagName === "INPUT";
+  }
+
   function open() {
     const place = begun();
     const words = place ? place.typed.toLowerCase() : "";
@@ -48,13 +53,13 @@ export function completion(root, fields) {
     list.style.left = `${box.left + window.scrollX}px`;
     list.style.top = `${box.bottom + window.scrollY}px`;
     list.style.width = `${Math.max(box.width, 220)}px`;
-    input.setAttribute("aria-expanded", "true");
+    if (isCombobox()) input.setAttribute("aria-expanded", "true");
     choose(-1);
   }
 
   function close() {
     list.hidden = true;
-    input?.setAttribute("aria-expanded", "false");
+    if (isCombobox()) input.setAttribute("aria-expanded", "false");
     input?.removeAttribute("aria-activedescendant");
   }
 
@@ -78,9 +83,10 @@ export function completion(root, fields) {
   root.addEventListener("focusin", (event) => {
     if (!event.target.matches?.("[data-completes]")) return;
     input = event.target;
-    for (const [name, value] of [["role", "combobox"], ["aria-autocomplete", "list"], ["aria-controls", list.id]]) {
-      if (input.tagName === "INPUT") input.setAttribute(name, value);
+    for (const [name, value] of [["aria-autocomplete", "list"], ["aria-haspopup", "listbox"], ["aria-controls", list.id]]) {
+      input.setAttribute(name, value);
     }
+    if (isCombobox()) input.setAttribute("role", "combobox");
     open();
   });
   root.addEventListener("input", (event) => {
