@@ -46,7 +46,7 @@ lock: $(STAMP) ## Write constraints.txt again (ARGS=--upgrade for newer versions
 	@sh dev/lock.sh $(ARGS)
 
 clean: ## Remove the environment, the local Airflow and all caches
-	rm -rf $(VENV) .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf plugins/*.egg-info
 
