@@ -10,6 +10,7 @@ import pytest
 
 from tests.dags_builder import spoil_dag
 from tests.receiver.asgi_door import JSON, AsgiDoor, Sending, scope_of
+from tests.receiver.loop import on_the_loop
 from tests.webhooks_builder import PREFIX, rows, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -91,7 +92,7 @@ def test_a_path_that_is_no_webhooks_waits_for_no_place(sqlite_orders, configure)
     async def both() -> None:
         await asyncio.gather(noted("webhook", sqlite_orders.path), noted("wrong", f"{PREFIX}/x/y"))
 
-    asyncio.run(both())
+    on_the_loop(both())
     assert order == ["wrong", "webhook"]
 
 
@@ -127,7 +128,7 @@ def test_what_goes_inside_is_the_whole_body_and_no_token(sqlite_orders):
 def path_after(app: Callable, scope: dict) -> str:
     """What an access log that reads the scope behind the answer would write."""
     sending = Sending([ORDER])
-    asyncio.run(app(scope, sending.receive, sending.send))
+    on_the_loop(app(scope, sending.receive, sending.send))
     assert sending.messages[0]["type"] == "http.response.start"
     return scope["path"] + scope["raw_path"].decode() + scope["query_string"].decode()
 

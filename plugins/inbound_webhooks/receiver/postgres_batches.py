@@ -8,7 +8,7 @@ from functools import partial
 import anyio.to_thread
 
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.receiver.shared_visits import BATCHES, Found, ToStore, outcome
+from inbound_webhooks.receiver.visits import BATCHES, Found, ToStore, outcome
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.async_connections import AsyncConnections, StatementRefused
 from inbound_webhooks.storage.database import at_once

@@ -4,8 +4,8 @@ Before a byte of the body is read (:meth:`Receiver.admit`): declared length, lim
 token, method, state, allowed addresses. With the body (:meth:`Receiver.receive`): proofs over the bytes as
 received, limit of the webhook, decompression, handshake, filter, conf, commit, answer.
 
-Whoever drives it gives it the database (:class:`~inbound_webhooks.receiver.visits.Visits`): one whose visits
-block, for a thread of its own, or one whose visits are awaited, for an event loop.
+It runs on an event loop, at both doors; what would block it goes aside
+(:class:`~inbound_webhooks.receiver.visits.Visits`).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
 from inbound_webhooks.receiver.source import trusted_proxies
 from inbound_webhooks.receiver.stored_request import MAX_IP_CHARS
-from inbound_webhooks.receiver.visits import BlockingVisits, Visits
+from inbound_webhooks.receiver.visits import Visits
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
@@ -81,13 +81,11 @@ def utc_now() -> datetime:
 
 
 class Receiver:
-    """Takes requests for every webhook; safe to call from many threads where its visits are."""
+    """Takes requests for every webhook, on one event loop; :meth:`decide` is for any thread."""
 
-    def __init__(
-        self, settings: Settings, visits: Visits | None = None, *, now: Callable[[], datetime] = utc_now
-    ) -> None:
+    def __init__(self, settings: Settings, visits: Visits, *, now: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings
-        self.visits = visits or BlockingVisits()
+        self.visits = visits
         self.inbox = Inbox(self.visits, store_bodies=settings.store_bodies)
         self.rejections = RejectionLog()
         self.proxies = trusted_proxies(settings)
