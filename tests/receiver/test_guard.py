@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Callable
 
@@ -284,3 +285,27 @@ def test_two_webhooks_of_one_dag_have_urls_of_their_own(asgi, sqlite_orders):
     asgi.post(sqlite_orders.path, ORDER)
     asgi.post(second.path, ORDER)
     assert {row.webhook_id for row in rows("delivery")} == {sqlite_orders.id, second.id}
+
+
+@pytest.fixture
+def one_thread():
+    """A server whose threads are all taken but one."""
+    from anyio.to_thread import current_default_thread_limiter
+
+    async def leave(number: float) -> float:
+        limiter = current_default_thread_limiter()
+        before, limiter.total_tokens = limiter.total_tokens, number
+        return before
+
+    before = on_the_loop(leave(1))
+    yield
+    on_the_loop(leave(before))
+
+
+def test_a_receiver_that_needs_a_thread_waits_for_none_that_waits_for_it(orders, configure, one_thread):
+    """Flask has the last thread of the server's, and what has to be unpacked goes into another one."""
+    headers = [("content-type", "application/json"), ("content-encoding", "gzip")]
+    packed = gzip.compress(ORDER)
+    sent = AsgiDoor().send("POST", orders.path, headers=headers, chunks=[packed])
+    reply = on_the_loop(asyncio.wait_for(sent, 10))
+    assert reply.status == 202

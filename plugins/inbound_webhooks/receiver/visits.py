@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
-import anyio.to_thread
-
 from inbound_webhooks.errors import DatabaseUnsupported
+from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.together import Together
 from inbound_webhooks.storage.queries import Credential, Delivery, Webhook
 
@@ -92,7 +91,7 @@ class Visits:
 
     async def aside(self, work: Callable[[], Result]) -> Result:
         """Do work that may block or take long, in a thread: nobody else has to wait for it."""
-        return await anyio.to_thread.run_sync(work)
+        return await aside(work)
 
     async def close(self) -> None:
         """Give back the connections, once nobody visits; who visits afterwards makes new ones."""
