@@ -22,6 +22,7 @@ from inbound_webhooks.event.request import MAX_REMEMBERED_CHARS, InboundRequest,
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.health import Health
 from inbound_webhooks.receiver import answers
+from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.gateway_metrics import WorkerFigures
 from inbound_webhooks.receiver.guard import ADMITTED, WebhookGuard, give
 from inbound_webhooks.receiver.receive import Receiver, utc_now
@@ -84,11 +85,10 @@ class Gateway:
         try:
             yield
         finally:
-            visits = self._receiver.visits
             if self._figures is not None:
-                await visits.aside(self._figures.stop)
-            await visits.aside(self._receiver.rejections.stop)
-            await visits.close()
+                await aside(self._figures.stop)
+            await aside(self._receiver.rejections.stop)
+            await self._receiver.visits.close()
 
 
 def application() -> ASGIApp:

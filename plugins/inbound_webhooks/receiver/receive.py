@@ -4,8 +4,8 @@ Before a byte of the body is read (:meth:`Receiver.admit`): declared length, lim
 token, method, state, allowed addresses. With the body (:meth:`Receiver.receive`): proofs over the bytes as
 received, limit of the webhook, decompression, handshake, filter, conf, commit, answer.
 
-It runs on an event loop, at both doors; what would block it goes aside
-(:class:`~inbound_webhooks.receiver.visits.Visits`).
+It runs on an event loop, at both doors; what would block that goes into a thread
+(:func:`~inbound_webhooks.receiver.aside.aside`).
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from inbound_webhooks.event.run_conf import Parameter
 from inbound_webhooks.event.signature import check_proofs
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
+from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.decision import Decision, decide, refuse, sources_of
 from inbound_webhooks.receiver.definition import Definition, DefinitionCache
 from inbound_webhooks.receiver.inbox import Inbox
@@ -293,7 +294,7 @@ class Receiver:
         params = await self._params(definition.webhook.dag_id)
         if len(content) > LONG_BODY_BYTES:
             look = partial(decide, definition, request, content, params=params)
-            decision = await self.visits.aside(look)
+            decision = await aside(look)
         else:
             decision = decide(definition, request, content, params=params)
         return await self._commit(admission, request, content, decision)
@@ -302,14 +303,14 @@ class Receiver:
         """The body after decompression."""
         if not request.header("Content-Encoding"):
             return request.body
-        return await self.visits.aside(partial(self._inflated, request))
+        return await aside(partial(self._inflated, request))
 
     async def _commit(
         self, admission: Admission, request: InboundRequest, content: bytes, decision: Decision
     ) -> Answer | None:
         if decision.delivery.state == State.ACCEPTED:
             if self._limits.backlog_is_due(admission.webhook):
-                await self.visits.aside(partial(self._limits.admit_backlog, admission.webhook))
+                await aside(partial(self._limits.admit_backlog, admission.webhook))
             else:
                 self._limits.admit_backlog(admission.webhook)
         stored_id = await self.inbox.commit(decision.delivery, admission.webhook.version)
@@ -349,7 +350,7 @@ class Receiver:
         if answered is None:
             return None
         if answered.confirm_url is not None:
-            await self.visits.aside(partial(_keep_confirm_url, admission.webhook.id, answered.confirm_url))
+            await aside(partial(_keep_confirm_url, admission.webhook.id, answered.confirm_url))
         if answered.used is not None:
             await self._note_use(admission.secret(*answered.used))
         return answered.answer
@@ -361,7 +362,7 @@ class Receiver:
     async def _params(self, dag_id: str) -> Mapping[str, Parameter] | None:
         """The DAG's params, None where Airflow does not know the DAG yet."""
         if self._dags.is_due(dag_id):
-            dag = await self.visits.aside(partial(self._dags.refresh, dag_id, at_once))
+            dag = await aside(partial(self._dags.refresh, dag_id, at_once))
         else:
             dag = self._dags.held(dag_id)
         return None if dag is None else dag.params
@@ -369,7 +370,7 @@ class Receiver:
     async def _count(self, admit: Callable[[Counted], None], counted: Counted) -> None:
         """Count a request against a limit; aside where the count is kept in another process."""
         if self._limits.are_shared:
-            await self.visits.aside(partial(admit, counted))
+            await aside(partial(admit, counted))
         else:
             admit(counted)
 
@@ -382,7 +383,7 @@ class Receiver:
         if len(self._used) >= MAX_USED:
             self._used.clear()
         self._used[key] = now
-        await self.visits.aside(partial(_touch, credential, now))
+        await aside(partial(_touch, credential, now))
 
 
 def _touch(credential: Credential, now: datetime) -> None:

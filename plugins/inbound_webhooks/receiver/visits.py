@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from inbound_webhooks.errors import DatabaseUnsupported
-from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.together import Together
 from inbound_webhooks.storage.queries import Credential, Delivery, Webhook
 
@@ -88,10 +87,6 @@ class Visits:
         if len(self._held) >= MAX_HELD:
             self._held.clear()
         self._held[webhook_id] = (found, self._clock())
-
-    async def aside(self, work: Callable[[], Result]) -> Result:
-        """Do work that may block or take long, in a thread: nobody else has to wait for it."""
-        return await aside(work)
 
     async def close(self) -> None:
         """Give back the connections, once nobody visits; who visits afterwards makes new ones."""
