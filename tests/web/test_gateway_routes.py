@@ -1,4 +1,4 @@
-"""Every path of the gateway, asked by everybody: a login at Airflow opens nothing there, only a URL's token."""
+"""Every path of the gateway, asked by everybody: no login opens anything there, only the token of a URL."""
 
 from __future__ import annotations
 
