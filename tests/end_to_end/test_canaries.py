@@ -271,7 +271,8 @@ def use_the_gateway(airflow: AirflowProcesses, story: Story) -> None:
     airflow.launch("gateway", "webhooks", "gateway", *where)
     url = f"http://127.0.0.1:{port}"
     airflow.wait_for(lambda: answers(f"{url}/health"), what="the gateway", seconds=SECONDS)
-    there = [replace(hook, url=hook.url.replace(airflow.url, url)) for hook in story.webhooks.values()]
+    below = f"{airflow.url}/pluginsv2"
+    there = [replace(hook, url=hook.url.replace(below, url)) for hook in story.webhooks.values()]
     send_all(story, there)
     figures = f"http://127.0.0.1:{figures_port}/metrics"
     airflow.wait_for(lambda: "rejected.not_proved" in read(figures), what="its figures", seconds=SECONDS)
