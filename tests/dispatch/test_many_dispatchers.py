@@ -253,6 +253,8 @@ def test_nothing_is_started_after_disable_returned(postgres_database):
         wait_until(lambda: len(runs()) > 10)
         definitions.set_enabled(hook.id, False, actor=ACTOR)
         at_return = len(runs())
+        assert at_return < 200
+        assert dispatcher().dispatch_due() == 0
         time.sleep(0.2)
         assert len(runs()) == at_return
         definitions.set_enabled(hook.id, True, actor=ACTOR)

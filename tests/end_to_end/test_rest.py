@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import requests
 
+from tests.end_to_end.program import Program
+
 EVENT_TYPE = "${Webhook::Body.ref}"
-
-
-class Program:
-    """Somebody who calls the API with a token, or without one."""
-
-    def __init__(self, url: str, token: str | None) -> None:
-        self._root = f"{url}/webhooks/api/v1"
-        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
-
-    def __call__(self, method: str, path: str, body: Any = None) -> requests.Response:
-        # A proxy that the shell names is for other machines.
-        with requests.Session() as session:
-            session.trust_env = False
-            return session.request(
-                method, f"{self._root}{path}", json=body, headers=self._headers, timeout=60
-            )
 
 
 @pytest.fixture(scope="module")

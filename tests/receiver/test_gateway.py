@@ -269,6 +269,45 @@ def until_answered(connection: socket.socket) -> bytes:
     return connection.recv(65536)
 
 
+CHUNKED = "Transfer-Encoding: chunked"
+WHOLE = b"%x\r\n%s\r\n0\r\n" % (len(ORDER), ORDER)
+
+
+def test_what_stands_behind_a_body_is_no_header(gateway, hook):
+    """RFC 9110, section 6.5.1: else a sender gets past a proxy that sets or removes a header."""
+    behind = b"Content-Encoding: br\r\nX-Forwarded-For: 127.0.0.1\r\nX-Behind: 1\r\n\r\n"
+    answer = gateway.say(head(hook, CHUNKED) + WHOLE + behind)
+    assert status(answer) == 202
+    (stored,) = rows("delivery")
+    assert "127.0.0.1" not in stored.headers
+    assert "X-Behind" not in stored.headers
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        WHOLE + b"X-Many: 1\r\n" * 20_000,
+        WHOLE + b"X-Long: " + b"x" * 400_000,
+        b"1;" + b"x" * 400_000,
+    ],
+    ids=["many behind the body", "a long one behind the body", "an extension of a chunk"],
+)
+def test_what_is_no_body_has_an_end_behind_the_headers_too(gateways, postgres_database, hook, more):
+    """It counts for no limit of a body, and the server would keep it all."""
+    gateway = gateways(postgres_database, body_timeout_seconds=60)
+    started = time.monotonic()
+    answer = gateway.say(head(hook, CHUNKED), more)
+    assert time.monotonic() - started < 20
+    assert (answer[:12] in (b"", b"HTTP/1.1 400"), rows("delivery")) == (True, [])
+
+
+def test_a_body_of_many_small_chunks_is_taken(gateway, hook):
+    long = b'"' + b"x" * 40_000 + b'"'
+    chunks = b"".join(b"1;a=bcdefgh\r\n%c\r\n" % byte for byte in long)
+    answer = gateway.say(head(hook, CHUNKED) + chunks + b"0\r\n\r\n")
+    assert (status(answer), [row.body for row in rows("delivery")]) == (202, [long])
+
+
 def test_an_upgrade_that_loses_the_body_is_no_empty_event(gateway, hook):
     """Java's HttpClient offers HTTP/2 on plain http: https://github.com/Kludex/uvicorn/pull/2722."""
     offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB")

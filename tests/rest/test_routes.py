@@ -136,5 +136,15 @@ def test_the_editor_of_another_dag_learns_nothing(anyone, pages, hidden):
     assert what_is_there() == before
 
 
+def test_somebody_without_a_right_gets_nothing(anyone, pages, hidden):
+    role = ""
+    if pages.auth == "fab":
+        role = "nothing at all"
+        pages.role(role)
+    before, heard = what_is_there(), walk(anyone("nora", role), hidden)
+    assert statuses(heard) == dict.fromkeys(TABLE, 403) | {("GET", "/health"): 503}
+    assert what_is_there() == before
+
+
 def test_an_administrator_may_do_it_all(anyone, hidden):
     assert statuses(walk(anyone("ada"), hidden)) == expected("admin")

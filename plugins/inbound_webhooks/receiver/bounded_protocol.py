@@ -9,7 +9,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Request line and headers of a request."""
+"""Request line and headers of a request; also what comes in a row later that is no body, such as trailers."""
 
 LINGER_SECONDS = 2.0
 """How long a connection stays open on whose request an answer went out before its body was there: closed at
@@ -33,7 +33,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._bounds = bounds
         self._reading_head = True
         self._head_began = False
-        self._head_bytes = 0
+        self._bytes_besides_body = 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._write_timer: asyncio.TimerHandle | None = None
 
@@ -54,15 +54,14 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before the headers' end."""
-        if self._reading_head:
-            self._head_bytes += len(data)
+        """Count what is no body: limits of bodies do not see it, and the parser keeps it."""
+        self._bytes_besides_body += len(data)
         super().data_received(data)
-        if not self._reading_head or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        if self._head_bytes > MAX_HEAD_BYTES:
+        if self._bytes_besides_body > MAX_HEAD_BYTES:
             self._refuse(b"431 Request Header Fields Too Large")
-        elif self._head_began:
+        elif self._reading_head and self._head_began:
             self._start_head_timer()
 
     def on_message_begin(self) -> None:
@@ -70,12 +69,27 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._reading_head = self._head_began = True
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; one behind the body is none, for a proxy may not have looked at it (RFC 9110, 6.5.1)."""
+        if self._reading_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The headers are there; what follows is the guard's to time."""
         self._reading_head = self._head_began = False
-        self._head_bytes = 0
+        self._bytes_besides_body = 0
         self._stop_head_timer()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body, which the guard counts."""
+        self._bytes_besides_body = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The end of a request."""
+        self._bytes_besides_body = 0
+        super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """The answer is out; if its request is not complete, the connection ends soon."""
@@ -118,7 +132,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: bytes) -> None:
         self._stop_head_timer()
-        if self.cycle is None or self.cycle.response_complete:
+        if self._reading_head and (self.cycle is None or self.cycle.response_complete):
             self.transport.write(
                 b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
             )

@@ -41,12 +41,18 @@ FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
 
 
 class Gateway:
-    """The application below the guard: webhooks that it let in, ``/health``, and nothing else."""
+    """The application below the guard: webhooks that it let in, its ``routes``, and nothing else."""
 
     def __init__(self, receiver: Receiver, figures: WorkerFigures | None) -> None:
         self._receiver = receiver
         self._figures = figures
         self._health = Health()
+        self._routes = {"/health": self._tell_health}
+
+    @property
+    def routes(self) -> frozenset[str]:
+        """The paths that are open to everybody who can reach the gateway, for GET and HEAD."""
+        return frozenset(self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -61,10 +67,14 @@ class Gateway:
         admitted = ADMITTED.get()
         if admitted is not None:
             return await admitted.answer(await _inbound(scope, receive, admitted.admission.head.source_ip))
-        if scope["path"] == "/health" and scope["method"] in ("GET", "HEAD"):
-            report = await self._health.report()
-            return Answer(report.status, json.dumps(report.document).encode())
+        route = self._routes.get(scope["path"])
+        if route is not None and scope["method"] in ("GET", "HEAD"):
+            return await route()
         return answers.rejected(UnknownWebhook())
+
+    async def _tell_health(self) -> Answer:
+        report = await self._health.report()
+        return Answer(report.status, json.dumps(report.document).encode())
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
