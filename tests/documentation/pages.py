@@ -11,6 +11,13 @@ _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _BAR = re.compile(r"(?<!\\)\|")
 _TYPED = re.compile(r"^\$ (.*(?:\n[ ]+.*)*)", re.MULTILINE)
 
+PAGES = sorted(
+    path.relative_to(CHECKOUT).as_posix()
+    for folder in (".", "docs", "docker", "benchmarks", "tests/payloads")
+    for path in (CHECKOUT / folder).glob("*.md")
+)
+"""The pages that people read, by their paths in the repository."""
+
 
 def page(name: str) -> str:
     """The text of a page, such as ``docs/rest.md``."""
@@ -46,6 +53,11 @@ def code(cell: str) -> str:
 def blocks(text: str, language: str) -> list[str]:
     """The fenced blocks of a language, without their fences."""
     return [content for name, content in _FENCE.findall(text) if name == language]
+
+
+def prose(text: str) -> str:
+    """A page without its fenced blocks."""
+    return _FENCE.sub("", text)
 
 
 def typed(block: str) -> str:
