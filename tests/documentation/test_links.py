@@ -25,7 +25,7 @@ def anchors(name: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [name for name in PAGES if any(links(name))])
 def test_a_link_leads_to_what_is_there(name):
     for target in links(name):
         file, _, anchor = target.partition("#")
