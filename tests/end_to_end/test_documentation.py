@@ -138,7 +138,7 @@ def test_the_pull_request_is_checked_imported_and_changed_by_the_evidence(shell,
 
 def test_the_calls_of_the_rest_api_get_from_nothing_to_a_run(airflow, shell):
     block = block_with(REST, "auth/token")
-    accepted, listed, judged, patched = shell(typed(block)).split("\n")[:4]
+    accepted, listed, judged, patched = shell(typed(block)).splitlines()
     assert alike(accepted, printed(block)[0])
     airflow.wait_for_run("event_log", f"webhook__{json.loads(accepted)['delivery_id']}")
     assert json.loads(listed)["deliveries"][0]["id"] == json.loads(accepted)["delivery_id"]
