@@ -16,6 +16,7 @@ from inbound_webhooks.dispatch.service import DispatchService
 from inbound_webhooks.errors import ConfigurationError
 from inbound_webhooks.health import Health
 from inbound_webhooks.receiver.door import door
+from inbound_webhooks.receiver.receive import Receiver
 from inbound_webhooks.rest.deliveries import router as deliveries_router
 from inbound_webhooks.rest.faults import tell_faults
 from inbound_webhooks.rest.presets import router as presets_router
@@ -31,22 +32,25 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run what needs a thread between the server's start and its end."""
     app.state.health = Health()
     metrics.start(in_api_server=True)
+    receiver: Receiver | None = None
     with ExitStack() as running:
         try:
-            _start(running)
+            receiver = _start(running)
         except ConfigurationError as error:
             # Airflow's own pages must come up all the same; the door answers 503 until this is mended.
             log.critical("inbound webhooks are off action=misconfigured: %s", error.message)
         yield
         await anyio.to_thread.run_sync(running.close)
+    if receiver is not None:
+        await receiver.visits.close()
 
 
-def _start(running: ExitStack) -> None:
+def _start(running: ExitStack) -> Receiver:
     receiver = door()
     receiver.rejections.start()
     running.callback(receiver.rejections.stop)
     if not receiver.settings.dispatcher_enabled:
-        return
+        return receiver
     service = DispatchService(receiver.settings)
     receiver.inbox.on_accepted(service.wake)
     thread = threading.Thread(target=service.run, name="inbound-webhooks-dispatcher", daemon=True)
@@ -54,6 +58,7 @@ def _start(running: ExitStack) -> None:
     # It ends after the batch at hand, which waits for a lock no longer than LOCK_TIMEOUT_SECONDS.
     running.callback(thread.join, 2 * LOCK_TIMEOUT_SECONDS)
     running.callback(service.stop)
+    return receiver
 
 
 # Its description is served below, guarded: Airflow does not guard the routes of plugins.

@@ -37,6 +37,14 @@ class FernetKeyMissing(ConfigurationError):
     """[core] fernet_key is empty, so tokens could not be encrypted: set it and try again."""
 
 
+class DatabaseUnsupported(ConfigurationError):
+    """Inbound webhooks need PostgreSQL or SQLite."""
+
+    def __init__(self, dialect_name: str) -> None:
+        self.dialect_name = dialect_name
+        super().__init__(f"Inbound webhooks need PostgreSQL or SQLite, not {dialect_name}.")
+
+
 # --- what a person wrote in a webhook's definition ------------------------------------------
 
 

@@ -28,7 +28,7 @@ from tests.webhooks_builder import (
     store_webhook,
 )
 
-SECONDS = 15
+SECONDS = 90  # a dispatcher of its own imports Airflow first
 
 
 def dispatcher(**options):

@@ -106,6 +106,9 @@ def disconnect_airflow() -> None:
     """Close its connections; until the next `connect_airflow` it has no database."""
     from airflow import settings
 
+    from tests.receiver.loop import close_receivers
+
+    close_receivers()
     settings.dispose_orm()
 
 

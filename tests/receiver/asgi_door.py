@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import warnings
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.receiver.loop import in_use, on_the_loop
 from tests.webhooks_builder import PREFIX
 
 if TYPE_CHECKING:
@@ -72,7 +74,7 @@ class Sending:
 
 
 class AsgiDoor:
-    """Sends requests to it; ``root_path`` is the path of [api] base_url, ``receiver`` one with a clock."""
+    """Sends requests to it; ``root_path`` is the path of [api] base_url, ``receiver`` makes its own."""
 
     taken_with_the_head = 0
     """Parts of a body that are taken before the database says that the webhook is as it was a moment ago."""
@@ -82,17 +84,17 @@ class AsgiDoor:
         *,
         root_path: str = "",
         inner: Callable[..., Awaitable[None]] | None = None,
-        receiver: Receiver | None = None,
+        receiver: Callable[[], Receiver] | None = None,
     ) -> None:
         from airflow.api_fastapi.common.http_access_log import HttpAccessLogMiddleware
         from fastapi import FastAPI
 
+        from inbound_webhooks.receiver.door import door
         from inbound_webhooks.receiver.guard import WebhookGuard
 
-        self.app = FastAPI(root_path=root_path, openapi_url=None)
+        self.app = FastAPI(root_path=root_path, openapi_url=None, lifespan=_closing)
         self.app.mount("/pluginsv2", inner or flask_below_asgi())
-        guarded = {} if receiver is None else {"receiver": lambda: receiver}
-        self.app.add_middleware(WebhookGuard, prefix=PREFIX, **guarded)
+        self.app.add_middleware(WebhookGuard, prefix=PREFIX, receiver=lambda: in_use((receiver or door)()))
         self.app.add_middleware(HttpAccessLogMiddleware)
 
     def post(self, path: str, body: bytes = b"{}", headers: Headers = JSON, **more: Any) -> Reply:
@@ -101,7 +103,7 @@ class AsgiDoor:
         return self.request("POST", path, headers=headers, chunks=[body], **more)
 
     def request(self, method: str, path: str, **more: Any) -> Reply:
-        return asyncio.run(self.send(method, path, **more))
+        return on_the_loop(self.send(method, path, **more))
 
     def together(self, *requests: Awaitable[Reply]) -> list[Reply]:
         """Several at the same time, from :meth:`send`."""
@@ -109,7 +111,7 @@ class AsgiDoor:
         async def all_of_them() -> list[Reply]:
             return await asyncio.gather(*requests)
 
-        return asyncio.run(all_of_them())
+        return on_the_loop(all_of_them())
 
     async def send(
         self,
@@ -134,6 +136,15 @@ class AsgiDoor:
 
         await self.app(scope, receive, sending.send)
         return sending.reply()
+
+
+@asynccontextmanager
+async def _closing(app: Any) -> AsyncIterator[None]:
+    """As the plugin's own application does, for a server that has this door on a loop of its own."""
+    from inbound_webhooks.receiver.door import door
+
+    yield
+    await door().visits.close()
 
 
 def scope_of(

@@ -17,7 +17,7 @@ class AsgiServer:
     def __init__(self, app: Any, http: str) -> None:
         import uvicorn
 
-        config = uvicorn.Config(app, host=HOST, port=0, http=http, log_config=None, lifespan="off")
+        config = uvicorn.Config(app, host=HOST, port=0, http=http, log_config=None)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
 

@@ -28,14 +28,7 @@ def asgi(request: pytest.FixtureRequest):
     from tests.receiver.asgi_door import AsgiDoor
     from tests.receiver.gateway_door import GatewayDoor
 
-    if request.param == "blueprint":
-        yield AsgiDoor()
-        return
-    door = GatewayDoor()
-    try:
-        yield door
-    finally:
-        door.close()
+    return AsgiDoor() if request.param == "blueprint" else GatewayDoor()
 
 
 @pytest.fixture

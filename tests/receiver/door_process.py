@@ -64,7 +64,7 @@ def main(port: int) -> None:
 
     from tests.receiver.asgi_door import AsgiDoor
 
-    uvicorn.run(AsgiDoor().app, host="127.0.0.1", port=port, lifespan="off", log_level="warning")
+    uvicorn.run(AsgiDoor().app, host="127.0.0.1", port=port, log_level="warning")
 
 
 if __name__ == "__main__":

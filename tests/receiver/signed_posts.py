@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.presets.signed_cases import Case
 from tests.receiver.asgi_door import AsgiDoor, Reply
+from tests.receiver.loop import new_receiver
 from tests.webhooks_builder import ACTOR, Hook, now, rows, store_webhook
 
 PUBLIC_URL = "https://hooks.example.com"
@@ -34,7 +35,6 @@ class Sender:
     @classmethod
     def of(cls, case: Case, secrets: Mapping[str, str] | None = None, **fields: Any) -> Sender:
         """``secrets`` are other ones than the case's, purpose -> secret."""
-        from inbound_webhooks.receiver.receive import Receiver
         from inbound_webhooks.settings import Settings
 
         given = {purpose: held[0] for purpose, held in case.secrets.items()} if secrets is None else secrets
@@ -42,8 +42,8 @@ class Sender:
         filled = {purpose: FILLED_IN[purpose] for purpose in needed} | dict(given)
         options = {"proofs": case.proofs} if case.proofs else {}
         hook = store_webhook(preset=case.preset.name, secrets=filled, **options | fields)
-        receiver = Receiver(Settings(public_url=PUBLIC_URL), now=lambda: case.now)
-        sender = cls(case, _at_the_signed_url(hook, case), AsgiDoor(receiver=receiver), receiver)
+        receiver = new_receiver(Settings(public_url=PUBLIC_URL), now=lambda: case.now)
+        sender = cls(case, _at_the_signed_url(hook, case), AsgiDoor(receiver=lambda: receiver), receiver)
         for secret in () if secrets is not None else case.secrets.get("signing", ())[1:]:
             sender.rotate(secret, grace_hours=YEARS_HOURS)
         return sender

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import string
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.receiver.asgi_door import AsgiDoor, Sending, scope_of
+from tests.receiver.loop import on_the_loop
 from tests.webhooks_builder import PREFIX, store_webhook
 
 TOKEN_CHARS = "!#$%&'*+-.^_`|~" + string.ascii_letters + string.digits
@@ -161,5 +161,5 @@ def test_the_body_of_a_whole_event_is_what_its_type_says(asgi, database, content
 
 def test_a_body_in_a_thousand_chunks_is_one_body(any_webhook):
     sending = Sending([b"x"] * 1000)
-    asyncio.run(AsgiDoor().app(scope_of("POST", any_webhook[0].path, b"", ()), sending.receive, sending.send))
+    on_the_loop(AsgiDoor().app(scope_of("POST", any_webhook[0].path, b"", ()), sending.receive, sending.send))
     assert sending.reply().status == 202

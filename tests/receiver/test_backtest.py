@@ -10,6 +10,7 @@ import yaml
 
 from inbound_webhooks.receiver.backtest import ABSENT
 from tests.dags_builder import store_dag
+from tests.receiver.loop import new_receiver
 from tests.webhooks_builder import audit_rows, now, rows, store_delivery, store_webhook
 
 HEADERS = json.dumps([["Content-Type", "application/json"]])
@@ -37,11 +38,9 @@ def orders(database):
 def judge(hook, *, limit: int = 100, **fields):
     from inbound_webhooks import definitions
     from inbound_webhooks.receiver.backtest import back_test
-    from inbound_webhooks.receiver.receive import Receiver
-    from inbound_webhooks.settings import Settings
 
     webhook = definitions.get(hook.id)
-    return back_test(Receiver(Settings.load()), webhook, replace(webhook, **fields), limit=limit)
+    return back_test(new_receiver(), webhook, replace(webhook, **fields), limit=limit)
 
 
 def changes(tested) -> list[dict]:

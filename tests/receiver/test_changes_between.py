@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.receiver.asgi_door import JSON
+from tests.receiver.loop import new_receiver, on_the_loop
 from tests.webhooks_builder import ACTOR, change_webhook, made_delivery, rows, states
 
 ORDER = b'{"number": 1}'
@@ -18,7 +19,6 @@ def admitted(hook, receiver=None):
     from inbound_webhooks.event.request import InboundRequest
     from inbound_webhooks.receiver.door import door
     from inbound_webhooks.receiver.receive import RequestHead, utc_now
-    from inbound_webhooks.receiver.visits import finish as run_through
 
     receiver = receiver or door()
     head = RequestHead(
@@ -32,8 +32,8 @@ def admitted(hook, receiver=None):
         source_ip="192.0.2.7",
         received_at=utc_now(),
     )
-    admission = run_through(receiver.admit(head))
-    return lambda: run_through(receiver.receive(admission, request))
+    admission = on_the_loop(receiver.admit(head))
+    return lambda: on_the_loop(receiver.receive(admission, request))
 
 
 def disable(hook) -> None:
@@ -158,14 +158,13 @@ def test_a_request_is_judged_by_the_new_mapping_if_it_changed_in_between(orders)
 
 def test_a_webhook_that_changes_without_end_puts_a_request_off(sqlite_orders):
     """The clock is read at each check, after the webhook was."""
-    from inbound_webhooks.receiver.receive import Receiver, utc_now
-    from inbound_webhooks.settings import Settings
+    from inbound_webhooks.receiver.receive import utc_now
 
     def clock_that_changes_the_webhook():
         change_webhook(sqlite_orders.id)
         return utc_now()
 
-    finish = admitted(sqlite_orders, Receiver(Settings(), now=clock_that_changes_the_webhook))
+    finish = admitted(sqlite_orders, new_receiver(now=clock_that_changes_the_webhook))
     answer = finish()
     assert (answer.status, rows("delivery")) == (503, [])
     assert dict(answer.headers) == {"Retry-After": "2"}

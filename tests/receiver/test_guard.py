@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from collections.abc import Callable
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.dags_builder import spoil_dag
 from tests.receiver.asgi_door import JSON, AsgiDoor, Sending, scope_of
+from tests.receiver.loop import on_the_loop
 from tests.webhooks_builder import PREFIX, rows, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -91,7 +93,7 @@ def test_a_path_that_is_no_webhooks_waits_for_no_place(sqlite_orders, configure)
     async def both() -> None:
         await asyncio.gather(noted("webhook", sqlite_orders.path), noted("wrong", f"{PREFIX}/x/y"))
 
-    asyncio.run(both())
+    on_the_loop(both())
     assert order == ["wrong", "webhook"]
 
 
@@ -127,7 +129,7 @@ def test_what_goes_inside_is_the_whole_body_and_no_token(sqlite_orders):
 def path_after(app: Callable, scope: dict) -> str:
     """What an access log that reads the scope behind the answer would write."""
     sending = Sending([ORDER])
-    asyncio.run(app(scope, sending.receive, sending.send))
+    on_the_loop(app(scope, sending.receive, sending.send))
     assert sending.messages[0]["type"] == "http.response.start"
     return scope["path"] + scope["raw_path"].decode() + scope["query_string"].decode()
 
@@ -283,3 +285,27 @@ def test_two_webhooks_of_one_dag_have_urls_of_their_own(asgi, sqlite_orders):
     asgi.post(sqlite_orders.path, ORDER)
     asgi.post(second.path, ORDER)
     assert {row.webhook_id for row in rows("delivery")} == {sqlite_orders.id, second.id}
+
+
+@pytest.fixture
+def one_thread():
+    """A server whose threads are all taken but one."""
+    from anyio.to_thread import current_default_thread_limiter
+
+    async def leave(number: float) -> float:
+        limiter = current_default_thread_limiter()
+        before, limiter.total_tokens = limiter.total_tokens, number
+        return before
+
+    before = on_the_loop(leave(1))
+    yield
+    on_the_loop(leave(before))
+
+
+def test_a_receiver_that_needs_a_thread_waits_for_none_that_waits_for_it(orders, configure, one_thread):
+    """Flask has the last thread of the server's, and what has to be unpacked goes into another one."""
+    headers = [("content-type", "application/json"), ("content-encoding", "gzip")]
+    packed = gzip.compress(ORDER)
+    sent = AsgiDoor().send("POST", orders.path, headers=headers, chunks=[packed])
+    reply = on_the_loop(asyncio.wait_for(sent, 10))
+    assert reply.status == 202

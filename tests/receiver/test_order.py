@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import hmac
@@ -14,7 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.receiver.asgi_door import JSON, AsgiDoor
+from tests.infrastructure.database_proxy import DatabaseProxy
+from tests.infrastructure.databases import connect_airflow
+from tests.receiver.asgi_door import JSON, AsgiDoor, Reply
+from tests.receiver.loop import close_receivers
 from tests.webhooks_builder import PREFIX, Hook, change_webhook, rows, states, store_delivery, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -148,7 +152,7 @@ def test_a_verification_needs_no_proof_and_is_none_of_its_own(asgi, sqlite_datab
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """What is sent to the database meanwhile."""
+    """What is sent to SQLite meanwhile."""
     from sqlalchemy import Engine, event
 
     sent: list[str] = []
@@ -184,13 +188,23 @@ def comparisons() -> Iterator[list[object]]:
 def cost_of(asgi, path: str) -> tuple[int, list[str], int]:
     """Status, statements and number of comparisons of a POST."""
     with statements() as sent, comparisons() as compared:
-        status = asgi.request("POST", path, headers=JSON, chunks=[ORDER]).status
+        status = asyncio.run(_alone(asgi, path)).status
     return status, sent, len(compared)
 
 
+async def _alone(asgi, path: str, *headers: tuple[str, str]) -> Reply:
+    """A request on an event loop of this thread, where calls are counted."""
+    from inbound_webhooks.receiver.door import door
+
+    try:
+        return await asgi.send("POST", path, headers=[*JSON, *headers], chunks=[ORDER])
+    finally:
+        await door().visits.close()
+
+
 @pytest.mark.parametrize("tokens", [1, 2, 8])
-def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparisons(database, tokens):
-    asgi = AsgiDoor()  # calls are counted in this thread and in those that it starts
+def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparisons(sqlite_database, tokens):
+    asgi = AsgiDoor()
     from inbound_webhooks import definitions
 
     hook = signed_hook(preset="stripe")
@@ -204,9 +218,26 @@ def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparis
     assert wrong[2] >= tokens
 
 
+def test_a_wrong_token_and_an_unknown_webhook_cost_postgresql_the_same(postgres_cluster, postgres_database):
+    hook, asgi, said = signed_hook(preset="stripe"), AsgiDoor(), []
+    proxy = DatabaseProxy(postgres_cluster.port)
+    proxy.start()
+    connect_airflow(proxy.url(postgres_database.url))
+    wrong = f"{PREFIX}/{hook.id}/{'0' * 64}"
+    for path in (STRANGER, wrong):
+        asgi.request("POST", path)  # makes connections, and learns the webhook
+    for path in (wrong, STRANGER):
+        before = proxy.messages
+        assert asgi.request("POST", path).status == 404
+        said.append(proxy.messages - before)
+    close_receivers()
+    proxy.stop()
+    assert said[0] == said[1] > 0
+
+
 @pytest.mark.parametrize("wrong_from", [0, 32, 63])
 def test_how_much_of_a_token_is_right_makes_no_difference(sqlite_database, wrong_from):
-    asgi = AsgiDoor()  # calls are counted in this thread and in those that it starts
+    asgi = AsgiDoor()
     hook = store_webhook()
     cost_of(asgi, STRANGER)
     other = "0" if hook.token[wrong_from] != "0" else "1"
@@ -215,7 +246,7 @@ def test_how_much_of_a_token_is_right_makes_no_difference(sqlite_database, wrong
 
 
 def test_every_secret_is_compared_whichever_fits(sqlite_database):
-    asgi = AsgiDoor()  # calls are counted in this thread and in those that it starts
+    asgi = AsgiDoor()
     from inbound_webhooks import definitions
     from inbound_webhooks.sender_settings import NewSecret
 
@@ -225,6 +256,6 @@ def test_every_secret_is_compared_whichever_fits(sqlite_database):
     made = []
     for key in ("first", "third", "no", "first"):
         with comparisons() as compared:
-            asgi.post(hook.path, ORDER, [*JSON, ("x-key", key)])
+            asyncio.run(_alone(asgi, hook.path, ("x-key", key)))
         made.append(len(compared))
     assert len(set(made)) == 1

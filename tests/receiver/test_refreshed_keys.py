@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.dags_builder import store_dag
+from tests.receiver.loop import answer_of, new_receiver
 from tests.webhooks_builder import rows, store_webhook
 
 CASE = json.loads((Path(__file__).parent.parent / "presets/cases/aws-sns.json").read_text())[0]
@@ -26,16 +27,12 @@ def hook(database):
 
 @pytest.fixture
 def receiver(hook):
-    from inbound_webhooks.receiver.receive import Receiver
-    from inbound_webhooks.settings import Settings
-
-    return Receiver(Settings.load(), now=lambda: SENT_AT)
+    return new_receiver(now=lambda: SENT_AT)
 
 
 def post(receiver, hook, body=CASE["body"]):
     from inbound_webhooks.event.request import InboundRequest
     from inbound_webhooks.receiver.admission import RequestHead
-    from inbound_webhooks.receiver.visits import finish
 
     head = RequestHead(
         method="POST", webhook_id=hook.id, token=hook.token, content_length="", source_ip="192.0.2.1"
@@ -48,7 +45,7 @@ def post(receiver, hook, body=CASE["body"]):
         source_ip="192.0.2.1",
         received_at=SENT_AT,
     )
-    answer = finish(receiver.receive(finish(receiver.admit(head)), request))
+    answer = answer_of(receiver, head, request)
     receiver.rejections.flush()
     return answer
 
@@ -81,10 +78,7 @@ def test_a_forged_message_under_a_fetched_certificate_is_refused_for_good(receiv
 
 
 def test_an_old_message_is_refused_before_its_certificate_matters(hook):
-    from inbound_webhooks.receiver.receive import Receiver
-    from inbound_webhooks.settings import Settings
-
-    late = Receiver(Settings.load(), now=lambda: SENT_AT + timedelta(hours=2))
+    late = new_receiver(now=lambda: SENT_AT + timedelta(hours=2))
     assert post(late, hook).status == 401
 
 

@@ -6,6 +6,7 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 
+from tests.receiver.loop import answer_of, new_receiver
 from tests.webhooks_builder import rows
 
 AT = datetime(2030, 1, 1, 12, tzinfo=timezone.utc)
@@ -135,18 +136,16 @@ def test_our_own_faults_are_no_rejections(asgi, sqlite_orders, configure):
 def used_at(hook, at: datetime, method: str = "POST") -> datetime:
     """Send a request at this time; return what the token then says."""
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.receiver.receive import Receiver, RequestHead
-    from inbound_webhooks.receiver.visits import finish
-    from inbound_webhooks.settings import Settings
+    from inbound_webhooks.receiver.receive import RequestHead
 
-    receiver = Receiver(Settings(), now=lambda: at)
+    receiver = new_receiver(now=lambda: at)
     head = RequestHead(
         method=method, webhook_id=hook.id, token=hook.token, content_length="", source_ip="::1"
     )
     request = InboundRequest(
         method=method, query_string="", headers=(), body=b"", source_ip="::1", received_at=at
     )
-    assert finish(receiver.receive(finish(receiver.admit(head)), request)).status // 100 == 2
+    assert answer_of(receiver, head, request).status // 100 == 2
     return rows("token")[0].last_used_at
 
 

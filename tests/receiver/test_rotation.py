@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
+from functools import cache
 
 import pytest
 
 from tests.receiver.asgi_door import JSON, AsgiDoor
+from tests.receiver.loop import new_receiver
 from tests.webhooks_builder import ACTOR, Hook, rows, store_webhook, token_of
 
 ORDER = b'{"number": 1}'
@@ -32,10 +34,7 @@ def clock() -> Clock:
 @pytest.fixture
 def door(clock) -> AsgiDoor:
     """A door with this clock."""
-    from inbound_webhooks.receiver.receive import Receiver
-    from inbound_webhooks.settings import Settings
-
-    return AsgiDoor(receiver=Receiver(Settings(), now=clock))
+    return AsgiDoor(receiver=cache(lambda: new_receiver(now=clock)))
 
 
 def rotated(hook: Hook, grace_hours: float = 0) -> Hook:

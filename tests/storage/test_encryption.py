@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.infrastructure.environment import FERNET_KEY
+from tests.receiver.loop import answer_of, new_receiver
 from tests.webhooks_builder import ACTOR, rows, store_webhook, token_of
 
 NEW_KEY = "bmV3ZXIga2V5IGZvciB0ZXN0cywgb2YgMzIgYnl0ZXM="
@@ -22,11 +23,8 @@ SECRETS = {
 def deliver_with_credentials(webhook_id: str) -> None:
     """One delivery whose headers and query hold credentials."""
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.receiver.receive import Receiver, RequestHead, utc_now
-    from inbound_webhooks.receiver.visits import finish
-    from inbound_webhooks.settings import Settings
+    from inbound_webhooks.receiver.receive import RequestHead, utc_now
 
-    receiver = Receiver(Settings())
     head = RequestHead(
         method="POST", webhook_id=webhook_id, token=token_of(webhook_id), content_length="", source_ip=""
     )
@@ -38,7 +36,7 @@ def deliver_with_credentials(webhook_id: str) -> None:
         source_ip="",
         received_at=utc_now(),
     )
-    assert finish(receiver.receive(finish(receiver.admit(head)), request)).status == 202
+    assert answer_of(new_receiver(), head, request).status == 202
 
 
 def whole_database(database) -> str:

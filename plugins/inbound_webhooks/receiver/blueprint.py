@@ -9,10 +9,8 @@ from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.receiver import answers
-from inbound_webhooks.receiver.admission import Admission
-from inbound_webhooks.receiver.guard import ADMITTED
-from inbound_webhooks.receiver.receive import Receiver, utc_now
-from inbound_webhooks.receiver.visits import finish
+from inbound_webhooks.receiver.guard import ADMITTED, Admitted
+from inbound_webhooks.receiver.receive import utc_now
 
 blueprint = Blueprint("inbound_webhooks", __name__)
 
@@ -33,21 +31,21 @@ def _without_csrf_token(state: BlueprintSetupState) -> None:
 def webhook(webhook_id: str, token: str) -> Response:
     """Answer one request that the guard let in; the path has neither its token nor any say here."""
     admitted = ADMITTED.get()
-    answer = answers.rejected(UnknownWebhook()) if admitted is None else _answer(*admitted)
+    answer = answers.rejected(UnknownWebhook()) if admitted is None else _answer(admitted)
     response = Response(answer.body, answer.status)
     for name, value in answer.all_headers:
         response.headers[name] = value
     return response
 
 
-def _answer(receiver: Receiver, admission: Admission) -> Answer:
+def _answer(admitted: Admitted) -> Answer:
     inbound = InboundRequest(
         method=request.method,
         query_string=request.query_string.decode("ascii"),
         headers=tuple(request.headers.items()),
         # Not flask's own reader: it gives nothing for a chunked body, which has no Content-Length.
         body=request.environ["wsgi.input"].read(),
-        source_ip=admission.head.source_ip,
+        source_ip=admitted.admission.head.source_ip,
         received_at=utc_now(),
     )
-    return finish(receiver.receive(admission, inbound))
+    return admitted.wait_for_answer(inbound)

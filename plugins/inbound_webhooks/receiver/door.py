@@ -5,7 +5,10 @@ from __future__ import annotations
 from functools import cache
 from threading import Lock
 
+from airflow import settings as airflow_settings
+
 from inbound_webhooks.receiver.receive import Receiver
+from inbound_webhooks.receiver.visits import Visits, batches_of
 from inbound_webhooks.settings import Settings
 
 _making = Lock()
@@ -24,4 +27,4 @@ def forget() -> None:
 
 @cache
 def _make() -> Receiver:
-    return Receiver(Settings.load())
+    return Receiver(Settings.load(), Visits(batches_of(airflow_settings.engine.dialect.name)))

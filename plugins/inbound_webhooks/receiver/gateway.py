@@ -22,10 +22,11 @@ from inbound_webhooks.event.request import MAX_REMEMBERED_CHARS, InboundRequest,
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.health import Health
 from inbound_webhooks.receiver import answers
+from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.gateway_metrics import WorkerFigures
 from inbound_webhooks.receiver.guard import ADMITTED, WebhookGuard, give
 from inbound_webhooks.receiver.receive import Receiver, utc_now
-from inbound_webhooks.receiver.shared_visits import SharedVisits, batches_of
+from inbound_webhooks.receiver.visits import Visits, batches_of
 from inbound_webhooks.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -42,9 +43,8 @@ FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
 class Gateway:
     """The application below the guard: webhooks that it let in, ``/health``, and nothing else."""
 
-    def __init__(self, receiver: Receiver, visits: SharedVisits, figures: WorkerFigures | None) -> None:
+    def __init__(self, receiver: Receiver, figures: WorkerFigures | None) -> None:
         self._receiver = receiver
-        self._visits = visits
         self._figures = figures
         self._health = Health()
 
@@ -60,8 +60,7 @@ class Gateway:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         admitted = ADMITTED.get()
         if admitted is not None:
-            receiver, admission = admitted
-            return await receiver.receive(admission, await _inbound(scope, receive, admission.head.source_ip))
+            return await admitted.answer(await _inbound(scope, receive, admitted.admission.head.source_ip))
         if scope["path"] == "/health" and scope["method"] in ("GET", "HEAD"):
             report = await self._health.report()
             return Answer(report.status, json.dumps(report.document).encode())
@@ -87,9 +86,9 @@ class Gateway:
             yield
         finally:
             if self._figures is not None:
-                await self._visits.aside(self._figures.stop)
-            await self._visits.aside(self._receiver.rejections.stop)
-            await self._visits.close()
+                await aside(self._figures.stop)
+            await aside(self._receiver.rejections.stop)
+            await self._receiver.visits.close()
 
 
 def application() -> ASGIApp:
@@ -97,16 +96,15 @@ def application() -> ASGIApp:
     ProvidersManager().initialize_providers_configuration()
     settings = Settings.load()
     metrics.start(in_api_server=False)
-    visits = SharedVisits(batches_of(airflow_settings.engine.dialect.name))
-    receiver = Receiver(settings, visits)
+    receiver = Receiver(settings, Visits(batches_of(airflow_settings.engine.dialect.name)))
     folder = os.environ.get(FIGURES_FOLDER)
-    return guarded(receiver, visits, WorkerFigures(Path(folder)) if folder else None)
+    return guarded(receiver, WorkerFigures(Path(folder)) if folder else None)
 
 
-def guarded(receiver: Receiver, visits: SharedVisits, figures: WorkerFigures | None = None) -> ASGIApp:
+def guarded(receiver: Receiver, figures: WorkerFigures | None = None) -> ASGIApp:
     """The application behind its guard."""
     guard = WebhookGuard(
-        Gateway(receiver, visits, figures),
+        Gateway(receiver, figures),
         prefix=urlsplit(receiver.settings.public_url).path.rstrip("/") + "/webhook",
         receiver=lambda: receiver,
         concurrent_requests=receiver.settings.gateway_max_concurrent_requests,

@@ -12,6 +12,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Generator, MutableMapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from typing import Any
@@ -31,6 +32,7 @@ from inbound_webhooks.errors import (
     UnknownWebhook,
 )
 from inbound_webhooks.event.proofs.shared import Addresses
+from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead
@@ -45,10 +47,26 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ADMITTED: ContextVar[tuple[Receiver, Admission] | None] = ContextVar(
-    "inbound_webhooks_admitted", default=None
-)
-"""Who was let in, and by which receiver: read by the blueprint, which sees a path without the token."""
+
+@dataclass(frozen=True)
+class Admitted:
+    """A request that was let in, and the receiver that did, on the event loop that it belongs to."""
+
+    receiver: Receiver
+    admission: Admission
+    loop: asyncio.AbstractEventLoop
+
+    async def answer(self, request: InboundRequest) -> Answer:
+        """The receiver's answer."""
+        return await self.receiver.receive(self.admission, request)
+
+    def wait_for_answer(self, request: InboundRequest) -> Answer:
+        """The same, for a thread."""
+        return asyncio.run_coroutine_threadsafe(self.answer(request), self.loop).result()
+
+
+ADMITTED: ContextVar[Admitted | None] = ContextVar("inbound_webhooks_admitted", default=None)
+"""Read by the blueprint and the gateway, which see a path without the token."""
 
 TOKEN_MASK = "***"  # noqa: S105
 
@@ -119,12 +137,12 @@ class WebhookGuard:
                 raise UnknownWebhook
             _check_host(scope)
             async with await self._slot(receiver):
-                admission = await receiver.visits.drive(receiver.admit(head))
+                admission = await receiver.admit(head)
             if head.method == "POST":
                 admission = await self._read_body(receive, receiver, admission, kept)
                 _check_upgrade(scope, kept)
             async with await self._slot(receiver):
-                ADMITTED.set((receiver, admission))
+                ADMITTED.set(Admitted(receiver, admission, asyncio.get_running_loop()))
                 if scope["query_string"]:
                     scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
                 await self._app(scope, _replay(kept.whole()), answering)
@@ -151,7 +169,7 @@ class WebhookGuard:
         is_whole = first is not None and first.is_done and self._keep(first.message, settings, kept)
         if not is_whole:
             if not admission.is_fresh:
-                admission = await receiver.visits.drive(receiver.confirm(head))
+                admission = await receiver.confirm(head)
             try:
                 with anyio.fail_after(settings.body_timeout_seconds):
                     if first is not None and not first.is_done:
@@ -226,7 +244,7 @@ async def _confirmed(
     if admission is None or admission.is_fresh:
         return error, admission
     try:
-        return error, await receiver.visits.drive(receiver.confirm(admission.head))
+        return error, await receiver.confirm(admission.head)
     except RequestError as newer:
         return newer, None
 

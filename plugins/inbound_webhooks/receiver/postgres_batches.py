@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import anyio.to_thread
-
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.receiver.shared_visits import BATCHES, Found, ToStore, outcome
+from inbound_webhooks.receiver.aside import aside
+from inbound_webhooks.receiver.visits import BATCHES, Found, ToStore, outcome
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.async_connections import AsyncConnections, StatementRefused
 from inbound_webhooks.storage.database import at_once
@@ -51,4 +50,4 @@ async def _alone(delivery: Delivery, version: int) -> str | BaseException | None
     def store() -> str | None:
         return at_once(lambda connection: queries.store(connection, delivery, version))
 
-    return await anyio.to_thread.run_sync(outcome, store)
+    return await aside(partial(outcome, store))

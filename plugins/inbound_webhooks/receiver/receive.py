@@ -4,8 +4,8 @@ Before a byte of the body is read (:meth:`Receiver.admit`): declared length, lim
 token, method, state, allowed addresses. With the body (:meth:`Receiver.receive`): proofs over the bytes as
 received, limit of the webhook, decompression, handshake, filter, conf, commit, answer.
 
-Whoever drives it gives it the database (:class:`~inbound_webhooks.receiver.visits.Visits`): one whose visits
-block, for a thread of its own, or one whose visits are awaited, for an event loop.
+It runs on an event loop, at both doors; what would block that goes into a thread
+(:func:`~inbound_webhooks.receiver.aside.aside`).
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from inbound_webhooks.event.run_conf import Parameter
 from inbound_webhooks.event.signature import check_proofs
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
+from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.decision import Decision, decide, refuse, sources_of
 from inbound_webhooks.receiver.definition import Definition, DefinitionCache
 from inbound_webhooks.receiver.inbox import Inbox
@@ -49,7 +50,7 @@ from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
 from inbound_webhooks.receiver.source import trusted_proxies
 from inbound_webhooks.receiver.stored_request import MAX_IP_CHARS
-from inbound_webhooks.receiver.visits import BlockingVisits, Visits
+from inbound_webhooks.receiver.visits import Visits
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.dags import DagCache
@@ -81,13 +82,11 @@ def utc_now() -> datetime:
 
 
 class Receiver:
-    """Takes requests for every webhook; safe to call from many threads where its visits are."""
+    """Takes requests for every webhook, on one event loop; :meth:`decide` is for any thread."""
 
-    def __init__(
-        self, settings: Settings, visits: Visits | None = None, *, now: Callable[[], datetime] = utc_now
-    ) -> None:
+    def __init__(self, settings: Settings, visits: Visits, *, now: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings
-        self.visits = visits or BlockingVisits()
+        self.visits = visits
         self.inbox = Inbox(self.visits, store_bodies=settings.store_bodies)
         self.rejections = RejectionLog()
         self.proxies = trusted_proxies(settings)
@@ -295,7 +294,7 @@ class Receiver:
         params = await self._params(definition.webhook.dag_id)
         if len(content) > LONG_BODY_BYTES:
             look = partial(decide, definition, request, content, params=params)
-            decision = await self.visits.aside(look)
+            decision = await aside(look)
         else:
             decision = decide(definition, request, content, params=params)
         return await self._commit(admission, request, content, decision)
@@ -304,14 +303,14 @@ class Receiver:
         """The body after decompression."""
         if not request.header("Content-Encoding"):
             return request.body
-        return await self.visits.aside(partial(self._inflated, request))
+        return await aside(partial(self._inflated, request))
 
     async def _commit(
         self, admission: Admission, request: InboundRequest, content: bytes, decision: Decision
     ) -> Answer | None:
         if decision.delivery.state == State.ACCEPTED:
             if self._limits.backlog_is_due(admission.webhook):
-                await self.visits.aside(partial(self._limits.admit_backlog, admission.webhook))
+                await aside(partial(self._limits.admit_backlog, admission.webhook))
             else:
                 self._limits.admit_backlog(admission.webhook)
         stored_id = await self.inbox.commit(decision.delivery, admission.webhook.version)
@@ -351,7 +350,7 @@ class Receiver:
         if answered is None:
             return None
         if answered.confirm_url is not None:
-            await self.visits.aside(partial(_keep_confirm_url, admission.webhook.id, answered.confirm_url))
+            await aside(partial(_keep_confirm_url, admission.webhook.id, answered.confirm_url))
         if answered.used is not None:
             await self._note_use(admission.secret(*answered.used))
         return answered.answer
@@ -363,7 +362,7 @@ class Receiver:
     async def _params(self, dag_id: str) -> Mapping[str, Parameter] | None:
         """The DAG's params, None where Airflow does not know the DAG yet."""
         if self._dags.is_due(dag_id):
-            dag = await self.visits.aside(partial(self._dags.refresh, dag_id, at_once))
+            dag = await aside(partial(self._dags.refresh, dag_id, at_once))
         else:
             dag = self._dags.held(dag_id)
         return None if dag is None else dag.params
@@ -371,7 +370,7 @@ class Receiver:
     async def _count(self, admit: Callable[[Counted], None], counted: Counted) -> None:
         """Count a request against a limit; aside where the count is kept in another process."""
         if self._limits.are_shared:
-            await self.visits.aside(partial(admit, counted))
+            await aside(partial(admit, counted))
         else:
             admit(counted)
 
@@ -384,7 +383,7 @@ class Receiver:
         if len(self._used) >= MAX_USED:
             self._used.clear()
         self._used[key] = now
-        await self.visits.aside(partial(_touch, credential, now))
+        await aside(partial(_touch, credential, now))
 
 
 def _touch(credential: Credential, now: datetime) -> None:

@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-import anyio.to_thread
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.receiver.shared_visits import Found, ToStore, outcome
+from inbound_webhooks.receiver.aside import aside
+from inbound_webhooks.receiver.visits import Found, ToStore, outcome
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import at_once, begin_writing, transaction
 from inbound_webhooks.storage.queries import Delivery
@@ -28,17 +28,17 @@ class SqliteBatches:
 
     async def find(self, webhook_ids: Sequence[str]) -> Sequence[Found | BaseException | None]:
         """A query for each webhook."""
-        return await anyio.to_thread.run_sync(_find_each, webhook_ids)
+        return await aside(partial(_find_each, webhook_ids))
 
     async def store(self, given: Sequence[ToStore]) -> Sequence[str | BaseException | None]:
         """A statement for each delivery; where the transaction fails, each one is tried alone."""
         async with self._writing:
             try:
-                return await anyio.to_thread.run_sync(_store_each, given)
+                return await aside(partial(_store_each, given))
             except DatabaseUnavailable:
                 if len(given) == 1:
                     raise
-            return [await anyio.to_thread.run_sync(outcome, partial(_store_alone, *row)) for row in given]
+            return [await aside(partial(outcome, partial(_store_alone, *row))) for row in given]
 
     async def close(self) -> None:
         """Nothing is held."""

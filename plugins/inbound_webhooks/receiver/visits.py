@@ -1,75 +1,118 @@
-"""What the receiver asks of the database, and where its slow work is done: by a thread, or beside a loop."""
+"""What the receiver asks of the database: requests that come together read together and commit together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Protocol, TypeVar
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
-import anyio.to_thread
-
-from inbound_webhooks.storage import queries
-from inbound_webhooks.storage.database import at_once
+from inbound_webhooks.errors import DatabaseUnsupported
+from inbound_webhooks.receiver.together import Together
 from inbound_webhooks.storage.queries import Credential, Delivery, Webhook
 
 Result = TypeVar("Result")
+Found = tuple[Webhook, Sequence[Credential]]
+ToStore = tuple[Delivery, int]
+"""A delivery, and the version that its webhook has to have."""
+
+MOST_READ = 256
+MOST_STORED = 64
+"""Visits in one statement or transaction."""
+
+BATCHES = 1
+"""Batches of a kind that are under way at the same time: one is written while the next one is collected."""
 
 
-class Visits(Protocol):
-    """The receiver's visits to the database; each raises DatabaseUnavailable."""
+HELD_SECONDS = 1.0
+"""For how long a webhook counts as known: so long a sender whose token was taken away could still have a body
+read, which is then not stored."""
 
-    async def find(self, webhook_id: str) -> tuple[Webhook, Sequence[Credential]] | None:
-        """A webhook as it is now, its credentials newest first."""
+MAX_HELD = 20_000
+
+_NOT_HELD: tuple[Found | None, float] = (None, float("-inf"))
+
+
+class Batches(Protocol):
+    """A database that takes many visits at once."""
+
+    async def find(self, webhook_ids: Sequence[str]) -> Sequence[Found | BaseException | None]:
+        """Each webhook as it is now, None for one that there is not."""
         ...
 
-    def held(self, webhook_id: str) -> tuple[Webhook, Sequence[Credential]] | None:
-        """A webhook as it was a moment ago, where that is known without a visit.
+    async def store(self, given: Sequence[ToStore]) -> Sequence[str | BaseException | None]:
+        """For each delivery what :func:`inbound_webhooks.storage.queries.store` returns."""
+        ...
+
+    async def close(self) -> None:
+        """Give back what is held."""
+        ...
+
+
+class Visits:
+    """The visits of one receiver, on one event loop; each raises DatabaseUnavailable."""
+
+    def __init__(self, batches: Batches, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._batches = batches
+        self._clock = clock
+        self._held: dict[str, tuple[Found | None, float]] = {}
+        self._find = Together[str, "Found | None"](batches.find, most=MOST_READ, batches=BATCHES)
+        self._store = Together[ToStore, "str | None"](batches.store, most=MOST_STORED, batches=BATCHES)
+
+    async def find(self, webhook_id: str) -> Found | None:
+        """A webhook as it is now, its credentials newest first; one query for all that ask now."""
+        found = await self._find(webhook_id)
+        if found is None:
+            self._held.pop(webhook_id, None)
+        else:
+            self._hold(webhook_id, found)
+        return found
+
+    def held(self, webhook_id: str) -> Found | None:
+        """A webhook as it was within the last second, where that is known without a visit.
 
         Enough to go on with what a commit will check, never to say no.
         """
-        ...
+        found, seen_at = self._held.get(webhook_id, _NOT_HELD)
+        return found if self._clock() - seen_at < HELD_SECONDS else None
 
     async def store(self, delivery: Delivery, version: int) -> str | None:
-        """See :func:`inbound_webhooks.storage.queries.store`; committed when this returns."""
-        ...
+        """See :func:`inbound_webhooks.storage.queries.store`; one transaction for all that are stored now."""
+        stored_id = await self._store((delivery, version))
+        found, _ = self._held.get(delivery.webhook_id, _NOT_HELD)
+        if stored_id is not None and found is not None and found[0].version == version:
+            self._hold(delivery.webhook_id, found)
+        return stored_id
 
-    async def aside(self, work: Callable[[], Result]) -> Result:
-        """Do work that may block or take long, where nobody else has to wait for it."""
-        ...
+    def _hold(self, webhook_id: str, found: Found) -> None:
+        if len(self._held) >= MAX_HELD:
+            self._held.clear()
+        self._held[webhook_id] = (found, self._clock())
 
-    async def drive(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Have the receiver do something, from an event loop."""
-        ...
-
-
-class BlockingVisits:
-    """For a receiver that a thread drives: nothing is ever awaited."""
-
-    async def find(self, webhook_id: str) -> tuple[Webhook, Sequence[Credential]] | None:
-        """One query."""
-        return at_once(lambda connection: queries.find_with_credentials(connection, webhook_id))
-
-    def held(self, webhook_id: str) -> tuple[Webhook, Sequence[Credential]] | None:
-        """Nothing is held."""
-        return None
-
-    async def store(self, delivery: Delivery, version: int) -> str | None:
-        """One statement."""
-        return at_once(lambda connection: queries.store(connection, delivery, version))
-
-    async def aside(self, work: Callable[[], Result]) -> Result:
-        """Here and now: the thread is its request's own."""
-        return work()
-
-    async def drive(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """In a thread."""
-        return await anyio.to_thread.run_sync(finish, work)
+    async def close(self) -> None:
+        """Give back the connections, once nobody visits; who visits afterwards makes new ones."""
+        await self._batches.close()
 
 
-def finish(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine that never waits for an event loop, from its beginning to its end."""
+def outcome(visit: Callable[[], Result]) -> Result | BaseException:
+    """What came of one visit; what is wrong with one is not its neighbours' trouble."""
     try:
-        work.send(None)
-    except StopIteration as ended:
-        return ended.value
-    work.close()
-    raise RuntimeError("a receiver whose visits block has waited for an event loop")
+        return visit()
+    except Exception as error:  # noqa: BLE001 - the sender's answer tells it
+        return error
+
+
+def batches_of(dialect_name: str) -> Batches:
+    """What the database that Airflow uses takes.
+
+    :raises DatabaseUnsupported: it is none that we know
+    """
+    if dialect_name == "postgresql":
+        # Not at the top: an Airflow on SQLite has no asyncpg.
+        from inbound_webhooks.receiver.postgres_batches import PostgresBatches
+
+        return PostgresBatches()
+    if dialect_name == "sqlite":
+        from inbound_webhooks.receiver.sqlite_batches import SqliteBatches
+
+        return SqliteBatches()
+    raise DatabaseUnsupported(dialect_name)

@@ -82,10 +82,10 @@ class AsyncConnections:
 
     async def close(self) -> None:
         """End every connection that nobody uses; their users have ended before."""
-        for _ in range(self._free.qsize()):
-            held = self._free.get_nowait()
+        for held in [self._free.get_nowait() for _ in range(self._free.qsize())]:
             if held is not None:
                 await held.close(timeout=CONNECT_SECONDS)
+            self._free.put_nowait(None)
 
 
 async def _connect() -> Any:
