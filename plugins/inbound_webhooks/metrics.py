@@ -65,11 +65,12 @@ def count(name: str, by: int = 1) -> None:
 
 def count_rejection(error: Exception) -> None:
     """Count a request that was not accepted, by the kind of the error: ``rejected.body_too_large``."""
-    count(_rejected(type(error).__name__))
+    count(rejection_name(type(error).__name__))
 
 
 @cache
-def _rejected(kind: str) -> str:
+def rejection_name(kind: str) -> str:
+    """``BodyTooLarge`` -> ``rejected.body_too_large``."""
     return f"rejected.{_INNER_CAPITAL.sub('_', kind).lower()}"
 
 

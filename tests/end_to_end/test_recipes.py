@@ -1,85 +1,62 @@
-"""The README's recipes for senders, run in a shell as they stand there."""
+"""The recipes of README.md, docs/presets.md and others, run in a shell as they stand there."""
 
 from __future__ import annotations
 
 import json
-import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.documentation.pages import blocks, page
 from tests.end_to_end.payloads import FOLDER
+from tests.end_to_end.shell import Shell, commands
 from tests.infrastructure.airflow_processes import AirflowProcesses
 from tests.infrastructure.environment import CHECKOUT
 
 pytestmark = pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 
-SHELL_SECONDS = 300
-SENDERS = (CHECKOUT / "README.md").read_text().split("\n## Senders\n")[1].split("\n## ")[0]
-
-
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of the section, without their fences."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", SENDERS, re.MULTILINE | re.DOTALL)
-
-
-def commands(*words: str) -> str:
-    """What a person types of the one block that holds all of these words."""
-    (block,) = [block for block in blocks("console") if all(word in block for word in words)]
-    typed = re.findall(r"^\$ (.*(?:\n[ ]+.*)*)", block, re.MULTILINE)
-    return "\n".join(typed)
+SENDERS = page("docs/presets.md")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the person sits: the script of the README lies there."""
+    """Where the person sits: the script of the page lies there."""
     here = tmp_path_factory.mktemp("recipes")
-    (script,) = blocks("python")
+    (script,) = blocks(SENDERS, "python")
     (here / "nightly.py").write_text(script)
     return here
 
 
 @pytest.fixture(scope="module")
-def shell(airflow: AirflowProcesses, folder: Path):
-    """Run lines in a shell; they must succeed. Returns what went to standard output."""
+def shell(airflow: AirflowProcesses, folder: Path) -> Shell:
     airflow.wait_for_dag("event_log")
-    path = f"{Path(sys.executable).parent}:{airflow.environment['PATH']}"
-    environment = airflow.environment | {"PATH": path, "SLACK_SIGNING_SECRET": "of a Slack app"}
-
-    def run(lines: str, *, input: str = "") -> str:
-        done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", lines],
-            cwd=folder,
-            env=environment,
-            input=input,
-            capture_output=True,
-            text=True,
-            timeout=SHELL_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, f"{lines}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
-
-    return run
+    return Shell(airflow, folder, SLACK_SIGNING_SECRET="of a Slack app")
 
 
 @pytest.fixture(scope="module")
 def nightly(shell) -> None:
-    shell(commands("create nightly"))
+    shell(commands(SENDERS, "create nightly"))
 
 
-def accepted(airflow: AirflowProcesses, answer: str) -> dict:
+def accepted(airflow: AirflowProcesses, answer: str, dag_id: str = "event_log") -> dict:
     """The conf of the run that an answer promises."""
     told = json.loads(answer)
     assert told["status"] == "accepted"
-    return dict(airflow.wait_for_run("event_log", f"webhook__{told['delivery_id']}")["conf"])
+    return dict(airflow.wait_for_run(dag_id, f"webhook__{told['delivery_id']}")["conf"])
+
+
+def test_the_first_webhook_of_the_readme_starts_a_run(airflow, shell):
+    airflow.wait_for_dag("github_push_build")
+    in_checkout = Shell(airflow, CHECKOUT)
+    url = in_checkout(commands(page("README.md"), "create github-push"))
+    conf = accepted(airflow, in_checkout(commands(page("README.md"), "curl")), "github_push_build")
+    assert "/webhook/" in url
+    assert set(conf) == {"repository", "ref", "commit", "event", "pusher", "commits"}
 
 
 def test_the_recipe_for_github_takes_what_github_would_sign(airflow, shell):
-    shell(commands("create signed-pushes"))
+    shell(commands(SENDERS, "create signed-pushes"))
     body = shlex.quote(str(FOLDER / "github" / "push__new_branch.body"))
     answer = shell(
         f'signature=$(openssl dgst -sha256 -hmac "$(cat github.secret)" -r {body} | cut -d " " -f 1)\n'
@@ -90,29 +67,49 @@ def test_the_recipe_for_github_takes_what_github_would_sign(airflow, shell):
 
 
 def test_the_recipe_for_stripe_ends_with_an_enabled_webhook(shell):
-    shell(commands("create payments"), input="whsec_0123456789abcdef\n")
+    shell(commands(SENDERS, "create payments"), input="whsec_0123456789abcdef\n")
     shown = json.loads(shell("airflow webhooks show payments -o json"))
     assert (shown["enabled"], shown["warnings"]) == (True, [])
     assert [held["purpose"] for held in shown["credentials"]] == ["signing", "url"]
 
 
 def test_the_recipe_for_slack_makes_a_webhook(shell):
-    shell(commands("create chat"))
+    shell(commands(SENDERS, "create chat"))
     shown = json.loads(shell("airflow webhooks show chat -o json"))
     assert (shown["handshake"], shown["warnings"]) == ("slack", [])
 
 
 def test_the_script_in_python_is_accepted(airflow, shell, nightly):
-    conf = accepted(airflow, shell(commands("python nightly.py")))
+    conf = accepted(airflow, shell(commands(SENDERS, "python nightly.py")))
     assert conf["webhook"]["body"] == {"type": "export.done", "rows": 1234}
 
 
 def test_the_lines_with_curl_are_accepted(airflow, shell, nightly):
-    conf = accepted(airflow, shell(commands("body=", "curl")))
+    conf = accepted(airflow, shell(commands(SENDERS, "body=", "curl")))
     assert conf["webhook"]["body"] == {"type": "export.done", "rows": 1234}
 
 
 def test_the_proof_with_a_time_makes_a_webhook(shell, nightly):
-    shell(commands("create hourly"))
+    shell(commands(SENDERS, "create hourly"))
     (proof,) = json.loads(shell("airflow webhooks show hourly -o json"))["proofs"]
     assert (proof["signed"], proof["tolerance_seconds"]) == ("{timestamp}.{body}", 300)
+
+
+def test_an_answer_of_your_own_verifies_as_meta_asks(shell):
+    shell(commands(page("docs/concepts.md"), "create meta"))
+    url = 'curl -sS "$(airflow webhooks url meta)?hub.mode=subscribe&hub.challenge=1158201444"'
+    assert shell(url) == "1158201444"
+
+
+def test_the_recipe_for_mail_names_who_is_told(shell):
+    _pip, _, create = commands(page("docs/mail.md"), "create orders").partition("\n")
+    shell(create)
+    shown = json.loads(shell("airflow webhooks show orders -o json"))
+    assert (shown["notify_success"], len(shown["notify_failure"])) == (["team@example.com"], 2)
+    assert shown["warnings"] == []
+
+
+def test_encrypting_again_takes_our_tokens_along(shell, nightly):
+    before = shell("airflow webhooks url nightly")
+    shell(commands(page("docs/operating.md"), "rotate-fernet-key"))
+    assert shell("airflow webhooks url nightly") == before
