@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.environments import Distribution, build
 from tests.end_to_end.webhooks import ARGUMENTS, Webhook, create_all
 from tests.infrastructure.airflow_processes import AirflowProcesses
 
@@ -55,6 +56,12 @@ def airflow(
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="session")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
+    """Wheel and sdist."""
+    return build(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="session")
