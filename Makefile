@@ -8,7 +8,8 @@
 VENV  := .venv
 STAMP := $(VENV)/installed
 
-# Variables for the command line: make run PORT=8081, make test ARGS="-k signature", make run PYTHON=python3.12
+# Variables for the command line: make run PORT=8081, make test ARGS="-k signature", make matrix ARGS="3.2 fab",
+# make run PYTHON=python3.12
 PORT ?= 8080
 ARGS ?=
 export PORT PYTHON
@@ -18,7 +19,7 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help run check-run test lint bench lock system clean
+.PHONY: help run check-run test matrix lint bench dist lock system clean
 
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -34,6 +35,9 @@ check-run:
 test: $(STAMP) system ## Run the tests (ARGS="-k name" for some of them)
 	@exec $(VENV)/bin/pytest $(ARGS)
 
+matrix: $(STAMP) system ## Run the core of the tests on Airflow 3.2 and 3.3 with each auth manager and database
+	@exec $(VENV)/bin/python dev/matrix.py $(ARGS)
+
 lint: $(STAMP) ## Check style (ruff) and types (mypy)
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
@@ -42,11 +46,14 @@ lint: $(STAMP) ## Check style (ruff) and types (mypy)
 bench: $(STAMP) system ## Measure what the README's figures come from
 	@exec $(VENV)/bin/python -m benchmarks $(ARGS)
 
-lock: $(STAMP) ## Write constraints.txt again (ARGS=--upgrade for newer versions)
+dist: $(STAMP) ## Build wheel and sdist in dist/
+	@sh dev/dist.sh $(VENV)
+
+lock: $(STAMP) ## Write the locks of both Airflows again (ARGS=--upgrade for newer versions)
 	@sh dev/lock.sh $(ARGS)
 
-clean: ## Remove the environment, the local Airflow and all caches
-	rm -rf $(VENV) .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist
+clean: ## Remove the environments, the local Airflow and all caches
+	rm -rf $(VENV) .matrix .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf plugins/*.egg-info
 

@@ -1,8 +1,9 @@
 #!/bin/sh
-# Makes the environment in $1, or brings it up to date with constraints.txt and setup.cfg.
+# Makes the environment in $1, or brings it up to date with setup.cfg and the lock in $2, else constraints.txt.
 set -eu
 
 venv=$1
+lock=${2:-constraints.txt}
 needed_kb=1500000
 
 say() {
@@ -56,16 +57,16 @@ without_lines() {
 }
 
 with_uv() {
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c constraints.txt uv || return
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$lock" uv || return
     export VIRTUAL_ENV="$PWD/$venv" UV_PYTHON_DOWNLOADS=never
     # uv brings certificates of its own, which know nothing of a company's.
     [ ! -e /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS=true
-    without_lines '^ [-+~] ' "$venv/bin/uv" pip install -c constraints.txt -e '.[test,lint]'
+    without_lines '^ [-+~] ' "$venv/bin/uv" pip install -c "$lock" -e '.[test,lint]'
 }
 
 with_pip() {
     without_lines '^  |^(Requirement already|Installing collected|Successfully)' \
-        "$venv/bin/python" -m pip install --disable-pip-version-check -c constraints.txt -e '.[test,lint]'
+        "$venv/bin/python" -m pip install --disable-pip-version-check -c "$lock" -e '.[test,lint]'
 }
 
 install_packages() {

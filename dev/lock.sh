@@ -1,7 +1,19 @@
 #!/bin/sh
-# Writes constraints.txt; versions that are locked already stay, unless --upgrade is given.
+# Writes the lock of each Airflow that is tested; versions that are locked already stay, unless --upgrade is given.
 set -eu
 
-.venv/bin/uv pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
-    --extra test --extra lint "$@" --output-file constraints.txt setup.cfg dev/requirements.in
-echo "==> $(wc -l <constraints.txt) versions in constraints.txt"
+# $1: the file, $2: the versions of Airflow to choose the newest from, then options for uv.
+lock() {
+    file=$1
+    airflow=$2
+    shift 2
+    # A new lock starts from the main one, so that they differ in nothing but what Airflow asks for.
+    [ -e "$file" ] || cp constraints.txt "$file"
+    echo "apache-airflow$airflow" |
+        .venv/bin/uv pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
+            --extra test --extra lint "$@" --output-file "$file" setup.cfg dev/requirements.in -
+    echo "==> $(wc -l <"$file") versions in $file, $(grep '^apache-airflow==' "$file")"
+}
+
+lock constraints.txt '==3.3.*' "$@"
+lock dev/constraints-3.2.txt '==3.2.*' "$@"

@@ -16,6 +16,15 @@ from tests.infrastructure.environment import airflow_variables, sqlite_url
 
 HOME = pytest.StashKey[Path]()
 IN_CI = os.environ.get("CI") == "true"
+DATABASES = ("sqlite", "postgresql")
+AUTH_MANAGERS = ("simple", "fab")
+FIXTURES_OF_DATABASES = {"sqlite_database": "sqlite", "postgres_database": "postgresql"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make matrix` chooses one of each; without a choice a test runs on all that it names."""
+    parser.addoption("--database", choices=DATABASES, help="leave out what runs on another database")
+    parser.addoption("--auth", choices=AUTH_MANAGERS, help="leave out what runs under another auth manager")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -26,6 +35,27 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     os.environ.update(airflow_variables(home, sqlite_url(home / "airflow.db")))
     signal.signal(signal.SIGTERM, _interrupt)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = _not_chosen(config, "database", DATABASES) | _not_chosen(config, "auth", AUTH_MANAGERS)
+    deselected = [item for item in items if left_out & _named_by(item)]
+    if deselected:
+        config.hook.pytest_deselected(items=deselected)
+        items[:] = [item for item in items if item not in deselected]
+
+
+def _not_chosen(config: pytest.Config, option: str, all_of_them: tuple[str, ...]) -> set[str]:
+    chosen = config.getoption(option)
+    return set(all_of_them) - {chosen} if chosen else set()
+
+
+def _named_by(item: pytest.Item) -> set[str]:
+    """The databases and auth managers that a test runs with, and values of its other parameters."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    fixtures = getattr(item, "fixturenames", ())
+    databases = {FIXTURES_OF_DATABASES[name] for name in fixtures if name in FIXTURES_OF_DATABASES}
+    return databases | {value for value in parameters if isinstance(value, str)}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -102,7 +132,14 @@ def postgres_database(postgres_template):
     yield from _connected(postgres_template)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def template_of(request: pytest.FixtureRequest):
+    """template_of("sqlite"): the migrated databases of that kind."""
+    names = {"sqlite": "sqlite_template", "postgresql": "postgres_template"}
+    return lambda backend: request.getfixturevalue(names[backend])
+
+
+@pytest.fixture(params=DATABASES)
 def database(request: pytest.FixtureRequest):
     """One after the other: a test with this fixture runs on both."""
     name = {"sqlite": "sqlite_database", "postgresql": "postgres_database"}[request.param]
@@ -194,8 +231,5 @@ def _shared_airflow(request, tmp_path_factory, backend: str):
 def _make_airflow(request, home: Path, backend: str, **options):
     from tests.infrastructure.airflow_processes import AirflowProcesses
 
-    if backend == "sqlite":
-        url = request.getfixturevalue("sqlite_template").copy_to(home / "airflow.db")
-    else:
-        url = request.getfixturevalue("postgres_template").copy_to(home.name)
+    url = request.getfixturevalue("template_of")(backend).for_airflow(home)
     return AirflowProcesses(home, url, **options)

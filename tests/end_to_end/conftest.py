@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from tests.end_to_end.environments import Distribution, build
 from tests.end_to_end.webhooks import ARGUMENTS, Webhook, create_all
 from tests.infrastructure.airflow_processes import AirflowProcesses
 
@@ -33,26 +35,33 @@ def statsd() -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
 def airflow(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, statsd: socket.socket
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    template_of: Callable[[str], Any],
+    statsd: socket.socket,
 ) -> Iterator[AirflowProcesses]:
     """A whole Airflow; pytest runs all tests of one database before those of the other."""
     home = tmp_path_factory.mktemp(f"end-to-end-{request.param}")
-    if request.param == "sqlite":
-        url = request.getfixturevalue("sqlite_template").copy_to(home / "airflow.db")
-    else:
-        url = request.getfixturevalue("postgres_template").copy_to(home.name)
+    url = template_of(request.param).for_airflow(home)
+    auth = request.config.getoption("auth") or AUTH_OF_BACKEND[request.param]
     env = {
         "AIRFLOW__INBOUND_WEBHOOKS__BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS),
         "AIRFLOW__METRICS__STATSD_ON": "True",
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
         "AIRFLOW__METRICS__STATSD_PORT": str(statsd.getsockname()[1]),
     }
-    made = AirflowProcesses(home, url, auth=AUTH_OF_BACKEND[request.param], env=env)
+    made = AirflowProcesses(home, url, auth=auth, env=env)
     try:
         made.start()
         yield made
     finally:
         made.stop()
+
+
+@pytest.fixture(scope="session")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
+    """Wheel and sdist."""
+    return build(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,15 @@ from tests.infrastructure.postgres import free_port
 
 INSTALL_SECONDS = 900
 COMMAND_SECONDS = 180
-HEALTHY_SECONDS = 120
-PACKAGED = ("plugins", "pyproject.toml", "setup.cfg", "README.md")
+HEALTHY_SECONDS = 300
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """What somebody downloads."""
+
+    wheel: Path
+    sdist: Path
 
 
 @dataclass(frozen=True)
@@ -53,17 +60,22 @@ class Environment:
     @contextlib.contextmanager
     def api_server(self) -> Iterator[str]:
         """A running api-server; gives its URL."""
-        port = free_port()
-        url = f"http://127.0.0.1:{port}"
-        with (self.home / "api-server.log").open("ab") as log:
+        with self.running("api-server", "--host", "127.0.0.1") as url:
+            yield url
+
+    @contextlib.contextmanager
+    def running(self, *command: str) -> Iterator[str]:
+        """An Airflow command that serves on the environment's own port; gives its URL."""
+        with (self.home / f"{command[0]}.log").open("ab") as log:
             process = subprocess.Popen(
-                [str(self.bin / "airflow"), "api-server", "--host", "127.0.0.1", "--port", str(port)],
+                [str(self.bin / "airflow"), *command],
                 env=self.variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
+        url = self.variables["AIRFLOW__API__BASE_URL"]
         try:
             _wait_until_healthy(url, process)
             yield url
@@ -75,24 +87,24 @@ def make(folder: Path, *requirements: str, **variables: str) -> Environment:
     """An environment with these requirements, all other versions as in constraints.txt."""
     home = folder / "home"
     home.mkdir(parents=True)
-    everything = process_environment(home, sqlite_url(home / "airflow.db"), **variables)
+    port = free_port()
+    served = {"AIRFLOW__API__PORT": str(port), "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}"}
+    everything = process_environment(home, sqlite_url(home / "airflow.db"), **served, **variables)
     everything.pop("PYTHONPATH", None)  # what the person's shell adds is not installed
     everything |= {name: value for name, value in variables.items() if name == "PYTHONPATH"}
+    programs = folder / "venv" / "bin"
+    everything["PATH"] = f"{programs}:{everything['PATH']}"  # as in an environment that was activated
     _install(folder / "venv", requirements)
-    return Environment(folder / "venv" / "bin", home, everything)
+    return Environment(programs, home, everything)
 
 
-def copy_of_the_package(folder: Path) -> Path:
-    """What a build needs, so that it leaves nothing in the checkout."""
-    without = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    folder.mkdir()
-    for name in PACKAGED:
-        source = CHECKOUT / name
-        if source.is_dir():
-            shutil.copytree(source, folder / name, ignore=without)
-        elif source.exists():
-            shutil.copy(source, folder)
-    return folder
+def build(folder: Path) -> Distribution:
+    """What `make dist` builds, in a folder."""
+    venv = str(Path(sys.executable).parent.parent)
+    command = ("sh", "dev/dist.sh", venv, str(folder))
+    subprocess.run(command, cwd=CHECKOUT, check=True, timeout=INSTALL_SECONDS)
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return Distribution(wheel, sdist)
 
 
 def declared_requirements() -> list[str]:

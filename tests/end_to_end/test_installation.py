@@ -6,12 +6,15 @@ import contextlib
 import json
 import shutil
 import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
-from tests.end_to_end.environments import copy_of_the_package, declared_requirements, make
+from tests.end_to_end.environments import declared_requirements, make
 from tests.infrastructure.environment import CHECKOUT
 
 TABLES = {
@@ -28,6 +31,7 @@ COMMANDS = {
     "providers": ("providers", "list", "-o", "json"),
     "plugins": ("plugins", "-o", "json"),
 }
+RUN_SECONDS = 240
 MANAGER = "inbound_webhooks.storage.database_manager.WebhookDBManager"
 
 
@@ -37,10 +41,9 @@ def tables(environment) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """A wheel of ours, not editable, and a migrated Airflow."""
-    folder = tmp_path_factory.mktemp("installed")
-    environment = make(folder, str(copy_of_the_package(folder / "source")))
+def installed(tmp_path_factory, distribution):
+    """The wheel of `make dist`, the example DAGs, and a migrated Airflow."""
+    environment = make(tmp_path_factory.mktemp("installed"), str(distribution.wheel))
     environment.run("airflow", "db", "migrate")
     return environment
 
@@ -92,6 +95,32 @@ def test_airflow_lists_us_among_providers_and_plugins(printed):
     providers = {entry["package_name"] for entry in json.loads(printed["providers"])}
     assert "airflow-inbound-webhooks" in providers
     assert "inbound_webhooks" in {plugin["name"] for plugin in json.loads(printed["plugins"])}
+
+
+def test_the_quick_start_leads_from_the_wheel_to_a_run_that_succeeds(installed):
+    with installed.running("standalone") as url:
+        _wait_for(lambda: "event_log" in installed.run("airflow", "dags", "list", "-o", "json"))
+        installed.run("airflow", "webhooks", "create", "first", "--dag-id", "event_log")
+        hook = installed.run("airflow", "webhooks", "url", "first").strip()
+        assert hook.startswith(f"{url}/pluginsv2/webhook/")
+        assert '"accepted"' in _curl("-X", "POST", hook, "-d", "hello=world")
+        _wait_for(lambda: _states(installed) == ["succeeded"])
+
+
+def _curl(*arguments: str) -> str:
+    command = ("curl", "--silent", "--show-error", "--noproxy", "*", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def _states(environment) -> list[str]:
+    listed = json.loads(environment.run("airflow", "webhooks", "deliveries", "-o", "json"))
+    return [one["state"] for one in listed]
+
+
+def _wait_for(found: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + RUN_SECONDS
+    while not found():
+        assert time.monotonic() < give_up_at, "it does not come"
 
 
 def test_a_copy_brings_the_tables(copied):

@@ -47,6 +47,10 @@ class SqliteTemplate:
         shutil.copyfile(self._template, path)
         return sqlite_url(path)
 
+    def for_airflow(self, home: Path) -> str:
+        """Make another database of the template for the Airflow in a folder; returns its URL."""
+        return self.copy_to(home / "airflow.db")
+
 
 class PostgresTemplate:
     """A migrated database, and one to test on: a reset empties it and puts back what the migrations wrote."""
@@ -65,9 +69,9 @@ class PostgresTemplate:
         self._execute(_DISCONNECT_OTHERS, "SELECT baseline.restore()")
         return self._used
 
-    def copy_to(self, name: str) -> str:
-        """Make another database of the template; returns its URL."""
-        return self._cluster.create_database(name, template=self.template_name)
+    def for_airflow(self, home: Path) -> str:
+        """Make another database of the template for the Airflow in a folder; returns its URL."""
+        return self._cluster.create_database(home.name, template=self.template_name)
 
     def _execute(self, *statements: str) -> None:
         connection = self._cluster.connect("airflow")

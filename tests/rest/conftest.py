@@ -15,13 +15,14 @@ from tests.web.site import Site
 
 Ask = Callable[..., Any]
 _numbers = count()
-TEMPLATES = {"simple": "sqlite_template", "fab": "postgres_template"}
+DATABASE_UNDER = {"simple": "sqlite", "fab": "postgresql"}
 
 
-@pytest.fixture(scope="module", params=TEMPLATES)
-def pages(request: pytest.FixtureRequest) -> Iterator[Site]:
+@pytest.fixture(scope="module", params=DATABASE_UNDER)
+def pages(request: pytest.FixtureRequest, pytestconfig: pytest.Config, template_of) -> Iterator[Site]:
     """An auth manager with its users, and a database."""
-    yield from made(request.param, request.getfixturevalue(TEMPLATES[request.param]))
+    backend = pytestconfig.getoption("database") or DATABASE_UNDER[request.param]
+    yield from made(request.param, template_of(backend))
 
 
 @pytest.fixture(scope="module")

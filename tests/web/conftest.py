@@ -25,13 +25,19 @@ def made(auth: str, template) -> Iterator[Site]:
         disconnect_airflow()
 
 
+@pytest.fixture(scope="session")
+def template(pytestconfig: pytest.Config, template_of):
+    """The databases behind the pages: the kind does not matter, unless one was chosen."""
+    return template_of(pytestconfig.getoption("database") or "sqlite")
+
+
 @pytest.fixture(scope="module", params=AUTH_MANAGERS)
-def pages(request: pytest.FixtureRequest, sqlite_template) -> Iterator[Site]:
+def pages(request: pytest.FixtureRequest, template) -> Iterator[Site]:
     """The pages, once under each auth manager."""
-    yield from made(request.param, sqlite_template)
+    yield from made(request.param, template)
 
 
 @pytest.fixture(scope="module")
-def fab_pages(sqlite_template) -> Iterator[Site]:
+def fab_pages(template) -> Iterator[Site]:
     """The pages under FabAuthManager."""
-    yield from made("fab", sqlite_template)
+    yield from made("fab", template)

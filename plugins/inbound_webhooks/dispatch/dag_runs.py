@@ -10,7 +10,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from airflow.exceptions import AirflowException, ParamValidationError
+from airflow.exceptions import AirflowException
 from airflow.models.dagrun import DagRun, DagRunNote
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.state import DagRunState, TaskInstanceState
@@ -88,9 +88,8 @@ class DagRuns:
                 state=DagRunState.QUEUED,
                 session=session,
             )
-        except ParamValidationError as error:
-            raise RunRefused(f"The DAG's params refuse the conf: {_short(error)}") from None
         except ValueError as error:
+            # Its params refuse the conf, among other reasons.
             raise RunRefused(f"The DAG refuses the run: {_short(error)}") from None
         except AirflowException as error:
             # Its versions went away since we looked; the next parsing of its file brings them back.

@@ -1,0 +1,126 @@
+"""The core of the tests on each supported Airflow, under each auth manager, on each database, as a table."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+FOLDER = CHECKOUT / ".matrix"
+LOCKS = {"3.2": "dev/constraints-3.2.txt", "3.3": "constraints.txt"}
+AUTH_MANAGERS = ("simple", "fab")
+DATABASES = ("sqlite", "postgresql")
+
+# What has a login in front of it, and an Airflow of real processes: from a request to the run that succeeded,
+# by command line, by REST and in a browser.
+ASKS_WHO_IT_IS = (
+    "tests/web",
+    "tests/rest",
+    "tests/end_to_end/test_examples.py",
+    "tests/end_to_end/test_rest.py::test_a_program_gets_from_nothing_to_a_run_and_replays_it",
+    "tests/end_to_end/test_browser.py::test_a_new_user_gets_from_the_login_to_a_run_and_replays_it",
+)
+# What else stands on Airflow. It asks no auth manager, so that it runs once on each database.
+# `event` and `presets` import nothing of Airflow, which tests/test_layers.py holds.
+STANDS_ON_AIRFLOW = (
+    "tests/storage",
+    "tests/receiver",
+    "tests/dispatch",
+    "tests/files",
+    "tests/test_cli.py",
+    "tests/test_definitions.py",
+    "tests/test_health.py",
+    "tests/test_metrics.py",
+    "tests/test_plugin.py",
+    "tests/test_provider.py",
+    "tests/test_readiness.py",
+    "tests/test_sender_commands.py",
+    "tests/test_sender_settings.py",
+    "tests/test_settings.py",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the tests."""
+
+    version: str
+    auth: str
+    database: str
+
+    @property
+    def log(self) -> Path:
+        """The file with all that pytest says."""
+        return FOLDER / f"{self.version}-{self.auth}-{self.database}.log"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What runs: all of it under the first auth manager, under others what looks at them."""
+        return ASKS_WHO_IT_IS + (STANDS_ON_AIRFLOW if self.auth == AUTH_MANAGERS[0] else ())
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a cell ended; ``told`` is the last line of pytest."""
+
+    cell: Cell
+    status: int
+    seconds: float
+    told: str
+
+    @property
+    def counts(self) -> str:
+        """Such as ``812 passed, 3 failed``."""
+        found = re.findall(r"\d+ (?:passed|failed|errors?|skipped)", self.told)
+        return ", ".join(found) or self.told
+
+    def __str__(self) -> str:
+        cell, word = self.cell, "passed" if self.status == 0 else "FAILED"
+        named = f"{cell.version:<8} {cell.auth:<7} {cell.database:<11}"
+        return f"{named} {word:<7} {self.seconds:>6.0f} s  {self.counts}"
+
+
+def main(wanted: list[str]) -> int:
+    """Run the cells whose names hold all that is wanted, such as ``3.2 fab``; 0 where all passed."""
+    cells = [cell for cell in _cells() if set(wanted) <= {cell.version, cell.auth, cell.database}]
+    if not cells:
+        print(f"nothing is called {' '.join(wanted)}: see {__file__}", file=sys.stderr)
+        return 2
+    for version in dict.fromkeys(cell.version for cell in cells):
+        subprocess.run(["sh", "dev/install.sh", _venv(version), LOCKS[version]], cwd=CHECKOUT, check=True)
+    outcomes = [_run(cell) for cell in cells]
+    print("\nAirflow  auth    database    result   time  tests", *outcomes, sep="\n")
+    return int(any(outcome.status for outcome in outcomes))
+
+
+def _cells() -> Iterator[Cell]:
+    return (Cell(*names) for names in product(LOCKS, AUTH_MANAGERS, DATABASES))
+
+
+def _venv(version: str) -> str:
+    """An environment of its own, apart from .venv that others work with."""
+    return f".matrix/{version}"
+
+
+def _run(cell: Cell) -> Outcome:
+    print(
+        f"==> {cell.version} {cell.auth} {cell.database}: {cell.log.relative_to(CHECKOUT)}", file=sys.stderr
+    )
+    choice = ("--auth", cell.auth, "--database", cell.database)
+    command = (f"{_venv(cell.version)}/bin/pytest", "-q", "-p", "no:cacheprovider", *choice, *cell.paths)
+    started = time.monotonic()
+    with cell.log.open("w") as log:
+        done = subprocess.run(command, cwd=CHECKOUT, stdout=log, stderr=log, check=False)
+    lines = cell.log.read_text(errors="replace").split("\n")
+    told = next((line for line in reversed(lines) if line.strip()), "nothing was said")
+    return Outcome(cell, done.returncode, time.monotonic() - started, told)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
