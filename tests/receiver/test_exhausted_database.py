@@ -74,7 +74,9 @@ def test_a_server_without_a_connection_left_puts_off_and_later_takes(
 
     connect_airflow(postgres_database.url)  # without the connections of this test so far
     with no_connection_left(postgres_cluster):
-        assert is_put_off(asgi.post(hook.path, ORDER))
+        reply = asgi.post(hook.path, ORDER)
+    assert is_put_off(reply)
+    assert reply.json["error"] == "The database cannot be reached."
     assert asgi.post(hook.path, ORDER).status == 202
     assert states() == ["accepted"]
 
