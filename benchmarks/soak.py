@@ -22,7 +22,7 @@ from tests.infrastructure.airflow_processes import AirflowProcesses
 from tests.receiver.gateway_process import GatewayProcess
 
 DATABASE = "soak"
-CONNECTIONS = 4
+CONNECTIONS = 8
 GATEWAY_WORKERS = 2
 DISPATCHERS = ("dispatcher-1", "dispatcher-2")
 SECONDS = 1800
