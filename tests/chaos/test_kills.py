@@ -21,7 +21,6 @@ from tests.infrastructure.postgres import PostgresCluster
 pytestmark = pytest.mark.airflow_server
 
 CONNECTIONS = 4
-DEATHS = 30
 SECONDS_A_DEATH = 3
 SEED = int(os.environ.get("CHAOS_SEED") or random.randrange(2**32))
 SECONDS = float(os.environ.get("CHAOS_SECONDS") or 0)
@@ -60,14 +59,14 @@ def started(site: Site) -> Iterator[Site]:
 
 def test_what_was_taken_runs_once_while_processes_and_postgresql_are_killed(on_postgres, own_cluster):
     victims = {"PostgreSQL": crash(own_cluster, on_postgres), **on_postgres.victims()}
-    assert faults_of(on_postgres, victims, count=5_000, a_second=60) == []
+    assert faults_of(on_postgres, victims, count=5_000, a_second=60, deaths=30) == []
 
 
 def test_what_was_taken_runs_once_while_processes_on_sqlite_are_killed(on_sqlite):
-    assert faults_of(on_sqlite, on_sqlite.victims(), count=1_000, a_second=25) == []
+    assert faults_of(on_sqlite, on_sqlite.victims(), count=1_000, a_second=25, deaths=15) == []
 
 
-def faults_of(site: Site, victims, *, count: int, a_second: float) -> list[str]:
+def faults_of(site: Site, victims, *, count: int, a_second: float, deaths: int) -> list[str]:
     """Send the stream while victims die; what is wrong when all is quiet again."""
     print(f"\nseed {SEED}: CHAOS_SEED={SEED} repeats it")
     count = max(count, int(SECONDS * a_second))
@@ -75,10 +74,9 @@ def faults_of(site: Site, victims, *, count: int, a_second: float) -> list[str]:
         site.doors, store_targets(site.database_url), count=count, a_second=a_second, connections=CONNECTIONS
     )
     site.start()
-    most = max(DEATHS, int(SECONDS / SECONDS_A_DEATH))
-    with Killer(victims, random.Random(SEED), most=most, revive=site.revive) as killer:
+    deaths = max(deaths, int(SECONDS / SECONDS_A_DEATH))
+    with Killer(victims, random.Random(SEED), most=deaths, revive=site.revive) as killer:
         stream.run()
-    site.revive()
     site.wait_until_up()
     site.wait_until_drained()
     verdict = check(stream.sent, *read(site.database_url))
