@@ -19,7 +19,7 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help run check-run test matrix lint bench dist lock system clean
+.PHONY: help run check-run test matrix chaos soak lint bench dist lock system clean
 
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -45,6 +45,12 @@ lint: $(STAMP) ## Check style (ruff) and types (mypy)
 
 bench: $(STAMP) system ## Measure what the README's figures come from
 	@exec $(VENV)/bin/python -m benchmarks $(ARGS)
+
+chaos: $(STAMP) system ## Kill all at random, see that nothing is lost (SEED=… repeats a run, SECONDS=… lengthens it)
+	@CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) exec $(VENV)/bin/pytest -s tests/chaos $(ARGS)
+
+soak: $(STAMP) system ## See that nothing grows in half an hour of work (SECONDS=… for another time)
+	@exec $(VENV)/bin/python -m benchmarks.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
 
 dist: $(STAMP) ## Build wheel and sdist in dist/
 	@sh dev/dist.sh $(VENV)

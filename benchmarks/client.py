@@ -137,11 +137,12 @@ async def load(target: Target, *, connections: int, seconds: float) -> Round:
 
 async def _send_until(end: float, connection: Connection, target: Target, result: Round) -> None:
     while (sent_at := time.perf_counter()) < end:
-        result.statuses[await _status(connection, target)] += 1
+        result.statuses[await status_of(connection, target)] += 1
         result.latencies.append(time.perf_counter() - sent_at)
 
 
-async def _status(connection: Connection, target: Target) -> int:
+async def status_of(connection: Connection, target: Target) -> int:
+    """The status of one answer, 0 where there is none."""
     try:
         return (await connection.send(target))[0]
     except (OSError, TimeoutError, asyncio.TimeoutError):

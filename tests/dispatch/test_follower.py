@@ -25,6 +25,7 @@ from tests.webhooks_builder import (
 )
 
 BEGUN, ENDED = AT - timedelta(minutes=2), AT - timedelta(minutes=1)
+FAR = AT + timedelta(days=1000)
 BOTH = {"notify_success": ["good@example.com"], "notify_failure": ["bad@example.com"]}
 
 
@@ -422,5 +423,5 @@ def fail_and_send(follower, delivery_id: str) -> None:
     end_run(delivery_id, "failed")
     follower.follow()
     with transaction() as connection:
-        claimed = mails.claim_mail(connection, AT + timedelta(days=1), until=AT + timedelta(days=2))
+        claimed = mails.claim_mail(connection, FAR, until=FAR + timedelta(days=1))
         mails.mark_mail(connection, claimed, state="sent", next_attempt_at=None, sent_at=AT)

@@ -78,6 +78,12 @@ class PostgresCluster:
             end(self._process, number=signal.SIGINT, seconds=STOP_SECONDS)
             self._process = None
 
+    def crash(self) -> None:
+        """Immediate shutdown, which is a crash: the next start has to recover from the write-ahead log."""
+        if self._process:
+            end(self._process, number=signal.SIGQUIT, seconds=STOP_SECONDS)
+            self._process = None
+
     def restart(self) -> None:
         self.stop()
         self.start()

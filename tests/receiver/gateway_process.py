@@ -58,6 +58,10 @@ class GatewayProcess:
             time.sleep(0.1)
         return self
 
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
     def stop(self) -> None:
         end(self.process)
 

@@ -15,6 +15,7 @@ from tests.dags_builder import store_dag
 from tests.dispatch.test_many_dispatchers import dispatcher, running, wait_until
 from tests.receiver.asgi_door import JSON
 from tests.receiver.test_limits import limits_of
+from tests.receiver.test_rotation import rotated
 from tests.webhooks_builder import Hook, now, rows, runs, states, store_delivery, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -138,6 +139,27 @@ def test_a_signed_time_counts_again_when_the_clock_is_right_again(asgi, sqlite_d
     with clock_set_to(now() + jump):
         assert asgi.post(hook.path, ORDER, signed).status == 401
     assert asgi.post(hook.path, ORDER, signed).status == 202
+
+
+@JUMPS
+def test_a_grace_of_a_day_outlives_a_jump(asgi, hook, jump):
+    new = rotated(hook, grace_hours=24)
+    with clock_set_to(now() + jump):
+        assert [asgi.post(each.path, ORDER).status for each in (hook, new)] == [202, 202]
+
+
+def test_a_grace_that_a_jump_has_ended_counts_again_when_the_clock_is_right_again(asgi, hook):
+    new = rotated(hook, grace_hours=0.5)
+    with clock_set_to(now() + HOUR):
+        assert [asgi.post(each.path, ORDER).status for each in (hook, new)] == [404, 202]
+    assert asgi.post(hook.path, ORDER).status == 202
+
+
+@JUMPS
+def test_what_was_rotated_without_grace_opens_nothing_whatever_the_clock_says(asgi, hook, jump):
+    new = rotated(hook)
+    with clock_set_to(now() + jump):
+        assert [asgi.post(each.path, ORDER).status for each in (hook, new)] == [404, 202]
 
 
 @JUMPS

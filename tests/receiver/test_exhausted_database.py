@@ -14,6 +14,8 @@ import pytest
 
 from tests.dags_builder import store_dag
 from tests.receiver.door_process import DoorProcess
+from tests.receiver.gateway_process import GatewayProcess
+from tests.receiver.test_database_away import locked
 from tests.webhooks_builder import rows, runs, states, store_deliveries, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -74,7 +76,9 @@ def test_a_server_without_a_connection_left_puts_off_and_later_takes(
 
     connect_airflow(postgres_database.url)  # without the connections of this test so far
     with no_connection_left(postgres_cluster):
-        assert is_put_off(asgi.post(hook.path, ORDER))
+        reply = asgi.post(hook.path, ORDER)
+    assert is_put_off(reply)
+    assert reply.json["error"] == "The database cannot be reached."
     assert asgi.post(hook.path, ORDER).status == 202
     assert states() == ["accepted"]
 
@@ -129,13 +133,18 @@ def test_a_full_disk_puts_off_and_later_takes(asgi, sqlite_orders, caplog):
     assert states() == ["accepted"]
 
 
-def test_a_dispatcher_on_a_full_disk_makes_no_run_and_later_each_one_once(sqlite_orders):
+def make_dispatcher():
     from inbound_webhooks.dispatch.dispatcher import Dispatcher
-    from inbound_webhooks.errors import DatabaseUnavailable
     from inbound_webhooks.settings import Settings
 
+    return Dispatcher(Settings.load())
+
+
+def test_a_dispatcher_on_a_full_disk_makes_no_run_and_later_each_one_once(sqlite_orders):
+    from inbound_webhooks.errors import DatabaseUnavailable
+
     ids = store_deliveries(sqlite_orders, 3, conf='{"number": 1, "text": "%s"}' % ("a" * 500_000))
-    dispatcher = Dispatcher(Settings.load())
+    dispatcher = make_dispatcher()
     with full_file(), pytest.raises(DatabaseUnavailable):
         dispatcher.dispatch_due()
     assert (states(), runs()) == (["accepted"] * 3, [])
@@ -143,11 +152,41 @@ def test_a_dispatcher_on_a_full_disk_makes_no_run_and_later_each_one_once(sqlite
     assert [run.run_id for run in runs()] == [f"webhook__{id_}" for id_ in ids]
 
 
+def test_a_dispatcher_without_a_connection_left_makes_no_run_and_later_each_one_once(
+    postgres_cluster, postgres_database, hook
+):
+    from inbound_webhooks.errors import DatabaseUnavailable
+    from tests.infrastructure.databases import connect_airflow
+
+    ids = store_deliveries(hook, 3, conf='{"number": 1}')
+    dispatcher = make_dispatcher()
+    connect_airflow(postgres_database.url)  # without the connections of this test so far
+    with no_connection_left(postgres_cluster), pytest.raises(DatabaseUnavailable):
+        dispatcher.dispatch_due()
+    assert dispatcher.dispatch_due() == 3
+    assert [run.run_id for run in runs()] == [f"webhook__{id_}" for id_ in ids]
+
+
+def test_a_dispatcher_whose_database_is_locked_makes_no_run_and_later_each_one_once(
+    sqlite_database, sqlite_orders
+):
+    from inbound_webhooks.errors import DatabaseUnavailable
+
+    ids = store_deliveries(sqlite_orders, 3, conf='{"number": 1}')
+    dispatcher = make_dispatcher()
+    with locked(sqlite_database), pytest.raises(DatabaseUnavailable):
+        dispatcher.dispatch_due()
+    assert (states(), runs()) == (["accepted"] * 3, [])
+    assert dispatcher.dispatch_due() == 3
+    assert [run.run_id for run in runs()] == [f"webhook__{id_}" for id_ in ids]
+
+
+@pytest.mark.parametrize("kind", [DoorProcess, GatewayProcess], ids=["blueprint", "gateway"])
 def test_a_process_that_may_write_no_more_puts_off_and_later_takes_without_a_restart(
-    sqlite_database, sqlite_orders, tmp_path
+    sqlite_database, sqlite_orders, tmp_path, kind
 ):
     """The system itself refuses to let the file grow, as it does on a full disk or past a quota."""
-    door = DoorProcess(tmp_path, sqlite_database.url)
+    door = kind(tmp_path, sqlite_database.url)
     try:
         door.wait()
         path = Path(sqlite_database.url.removeprefix("sqlite:///"))
@@ -162,11 +201,12 @@ def test_a_process_that_may_write_no_more_puts_off_and_later_takes_without_a_res
         door.stop()
 
 
-def post(door: DoorProcess, hook) -> tuple[int, str | None]:
+def post(door: DoorProcess | GatewayProcess, hook) -> tuple[int, str | None]:
     """The status and Retry-After of a large order, larger than what may still be written."""
     connection = HTTPConnection("127.0.0.1", door.port, timeout=60)
     body = LARGE_ORDER.replace(b"a" * 500_000, b"a" * 2_000_000)
-    connection.request("POST", hook.path, body, {"Content-Type": "application/json"})
+    path = hook.path if isinstance(door, DoorProcess) else hook.path.removeprefix("/pluginsv2")
+    connection.request("POST", path, body, {"Content-Type": "application/json"})
     answer = connection.getresponse()
     answer.read()
     connection.close()

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -28,7 +28,7 @@ from inbound_webhooks.storage.database import begin_writing, session_transaction
 from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome
 from inbound_webhooks.storage.queries import State
-from inbound_webhooks.storage.waiting import hurry
+from inbound_webhooks.storage.waiting import hurry, hurry_mails
 
 log = logging.getLogger(__name__)
 
@@ -94,11 +94,15 @@ class Dispatcher:
             with transaction() as connection:
                 begin_writing(connection)
                 hurried = hurry(connection, self._now())
+                window = timedelta(seconds=self._digest_window_seconds)
+                hurried_mails = hurry_mails(connection, self._now(), window)
         except DatabaseUnavailable:
             return  # logged there; the next sign of life looks again
         if hurried:
             log.warning("deliveries of another clock made due action=hurried count=%d", hurried)
             self._wanted.set()
+        if hurried_mails:
+            log.warning("mails of another clock made due action=hurried_mails count=%d", hurried_mails)
 
     def dispatch_due(self) -> int:
         """Handle one batch of due deliveries; return how many there were.

@@ -90,9 +90,15 @@ class AsyncConnections:
 
 async def _connect() -> Any:
     """A connection of Airflow's asynchronous engine, which knows its address and arguments, for us alone."""
-    if settings.async_engine is None:
+    engine = settings.async_engine
+    if engine is None:
         raise DatabaseUnavailable
-    pooled = await asyncio.wait_for(settings.async_engine.raw_connection(), CONNECT_SECONDS)
+    try:
+        pooled = await asyncio.wait_for(engine.raw_connection(), CONNECT_SECONDS)
+    except engine.dialect.loaded_dbapi.Error as error:
+        # The server lets nobody in: it is starting, or full. SQLAlchemy does not translate it here.
+        log.error("database error action=database_error kind=%s", _kind(error))
+        raise DatabaseUnavailable from None
     connection = pooled.driver_connection
     pooled.detach()
     return connection

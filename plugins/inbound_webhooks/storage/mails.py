@@ -153,7 +153,7 @@ def _tell(connection: Connection, outcome: Outcome, recipient: str, at: datetime
         next_attempt_at=at,
     )
     if mail.kind == MailKind.FAILURE and window:
-        last = _last_mail(connection, mail)
+        last = _last_mail(connection, mail, until=at + window)
         if last is not None and _is_joined(connection, last.id):
             _list(connection, last.id, outcome)
             return False
@@ -164,7 +164,8 @@ def _tell(connection: Connection, outcome: Outcome, recipient: str, at: datetime
     return True
 
 
-def _last_mail(connection: Connection, mail: Mail) -> Any:
+def _last_mail(connection: Connection, mail: Mail, *, until: datetime) -> Any:
+    """The last mail of the same kind to the same address; not one of a clock that was ahead of ours."""
     columns = tables.mail.c
     return connection.execute(
         select(columns.id, columns.due_at)
@@ -172,6 +173,7 @@ def _last_mail(connection: Connection, mail: Mail) -> Any:
             columns.webhook_id == mail.webhook_id,
             columns.kind == mail.kind,
             columns.recipient == mail.recipient,
+            columns.due_at <= until,
         )
         .order_by(columns.due_at.desc())
         .limit(1)

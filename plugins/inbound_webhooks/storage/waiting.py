@@ -1,16 +1,18 @@
-"""Deliveries that wait for a time which only another clock knows."""
+"""Deliveries and mails that wait for a time which only another clock knows."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select, text, update
 
-from inbound_webhooks.event.retry import RETRY_DELAYS_SECONDS
+from inbound_webhooks.event.retry import MAIL_DELAYS_SECONDS, RETRY_DELAYS_SECONDS
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.queries import State
 
 LONGEST_DELAY = timedelta(seconds=max(RETRY_DELAYS_SECONDS))
+
+LONGEST_MAIL_DELAY = timedelta(seconds=max(MAIL_DELAYS_SECONDS))
 
 MAX_HURRIED = 1_000
 """Deliveries of one transaction."""
@@ -33,4 +35,15 @@ def hurry(connection: Connection, now: datetime) -> int:
     ids = list(connection.scalars(found))
     if ids:
         connection.execute(update(tables.delivery).where(columns.id.in_(ids)).values(next_attempt_at=now))
+    return len(ids)
+
+
+def hurry_mails(connection: Connection, now: datetime, digest_window: timedelta) -> int:
+    """Make due the mails that wait longer than any mail does; return how many."""
+    columns = tables.mail.c
+    too_late = columns.next_attempt_at > now + max(LONGEST_MAIL_DELAY, digest_window)
+    found = select(columns.id).where(text(tables.WAITING), too_late).limit(MAX_HURRIED)
+    ids = list(connection.scalars(found.with_for_update(skip_locked=True)))
+    if ids:
+        connection.execute(update(tables.mail).where(columns.id.in_(ids)).values(next_attempt_at=now))
     return len(ids)

@@ -1,0 +1,78 @@
+"""Kills at random, in an order that a seed decides, and starts again what it has killed."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from random import Random
+
+SHORTEST_PAUSE_SECONDS = 0.3
+LONGEST_PAUSE_SECONDS = 3.0
+STOP_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Victim:
+    """What can die. ``is_up``: it works, so that its death is noticed; ``kill`` also starts it again.
+
+    ``share`` is how often it dies in a round of all.
+    """
+
+    is_up: Callable[[], bool]
+    kill: Callable[[], None]
+    share: int = 1
+
+
+def order_of_deaths(victims: Mapping[str, Victim], random: Random) -> Iterator[tuple[float, str]]:
+    """Pause in seconds and name, without end: each round has every victim, in an order of its own."""
+    names = [name for name, victim in victims.items() for _ in range(victim.share)]
+    while True:
+        random.shuffle(names)
+        for name in names:
+            yield random.uniform(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS), name
+
+
+class Killer:
+    """At work in a thread of its own for the time of a block; ``deaths`` counts them by name.
+
+    What is not up when its time comes is passed over, or it would never come up.
+    After ``most`` deaths only who has not died yet does, so that a stream ends on a slow machine too.
+    ``revive`` starts again what has ended by itself, as Airflow's processes do that start without a database.
+    """
+
+    def __init__(
+        self, victims: Mapping[str, Victim], random: Random, *, most: int, revive: Callable[[], None]
+    ) -> None:
+        self.deaths: Counter[str] = Counter()
+        self._victims = victims
+        self._order = order_of_deaths(victims, random)
+        self._most = most
+        self._revive = revive
+        self._stopping = threading.Event()
+        self._fault: Exception | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Killer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(STOP_SECONDS)
+        if self._fault is not None:
+            raise RuntimeError("the killer has failed, so the stream proves nothing") from self._fault
+
+    def _run(self) -> None:
+        try:
+            for pause, name in self._order:
+                if self._stopping.wait(pause):
+                    return
+                self._revive()
+                is_next = self.deaths.total() < self._most or name not in self.deaths
+                if is_next and self._victims[name].is_up():
+                    self._victims[name].kill()
+                    self.deaths[name] += 1
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for the thread
+            self._fault = error

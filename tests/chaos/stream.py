@@ -1,0 +1,154 @@
+"""A numbered stream of deliveries: senders that send again after anything but a 2xx, as vendors do."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException
+
+ANSWER_SECONDS = 20
+FIRST_WAIT_SECONDS = 0.1
+# Retry-After says 10 s: these senders are more impatient than asked, so that a run of the tests ends.
+LONGEST_WAIT_SECONDS = 1.0
+GIVE_UP_SECONDS = 300
+REPEATED = 10
+"""Each so-manieth event is sent once more after its 2xx, as by a vendor who has not noticed the answer."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where webhooks listen on 127.0.0.1."""
+
+    name: str
+    port: int
+    prefix: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """A webhook; ``knows_events``: it has a deduplication key, the number."""
+
+    path: str
+    knows_events: bool
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back for one attempt; status 0 is a connection that broke before an answer came."""
+
+    status: int
+    delivery_id: str | None = None
+    retry_after: str | None = None
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether the sender may forget the event."""
+        return self.status // 100 == 2
+
+
+@dataclass
+class Sent:
+    """All that a sender knows of one number."""
+
+    number: int
+    knows_events: bool
+    answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def taken_ids(self) -> list[str | None]:
+        """The delivery ids of the 2xx, in their order."""
+        return [answer.delivery_id for answer in self.answers if answer.is_taken]
+
+
+class Stream:
+    """Sends the numbers 0 to ``count`` - 1, at most so many a second, over so many connections.
+
+    ``doors`` are what a load balancer has: an attempt that fails goes on to the next one.
+    """
+
+    def __init__(
+        self,
+        doors: Sequence[Door],
+        targets: Sequence[Target],
+        *,
+        count: int,
+        a_second: float,
+        connections: int,
+    ) -> None:
+        self.sent = [self._event(number, targets) for number in range(count)]
+        self._doors = doors
+        self._targets = targets
+        self._seconds_each = 1 / a_second
+        self._connections = connections
+        self._numbers: Iterator[int] = iter(range(count))
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        """Send them all; returns when each one was taken or given up."""
+        started = time.monotonic()
+        senders = [
+            threading.Thread(target=self._send, args=(started,), daemon=True)
+            for _ in range(self._connections)
+        ]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join()
+
+    @staticmethod
+    def _event(number: int, targets: Sequence[Target]) -> Sent:
+        return Sent(number, targets[number % len(targets)].knows_events)
+
+    def _send(self, started: float) -> None:
+        connections = [Connection(door) for door in self._doors]
+        while (number := self._next()) is not None:
+            time.sleep(max(0.0, started + number * self._seconds_each - time.monotonic()))
+            self._deliver(number, connections)
+            if self.sent[number].knows_events and number % REPEATED == 0:
+                self._deliver(number, connections)
+        for connection in connections:
+            connection.close()
+
+    def _next(self) -> int | None:
+        with self._lock:
+            return next(self._numbers, None)
+
+    def _deliver(self, number: int, connections: Sequence[Connection]) -> None:
+        """Send one number until it is taken."""
+        target = self._targets[number % len(self._targets)]
+        body = json.dumps({"number": number}).encode()
+        wait, give_up_at = FIRST_WAIT_SECONDS, time.monotonic() + GIVE_UP_SECONDS
+        attempt = number // len(self._targets)  # so that each webhook is called at each door
+        while time.monotonic() < give_up_at:
+            answer = connections[attempt % len(connections)].post(target.path, body)
+            self.sent[number].answers.append(answer)
+            if answer.is_taken:
+                return
+            time.sleep(wait)
+            wait, attempt = min(2 * wait, LONGEST_WAIT_SECONDS), attempt + 1
+
+
+class Connection:
+    """Kept alive from request to request, opened again after a fault."""
+
+    def __init__(self, door: Door) -> None:
+        self._prefix = door.prefix
+        self._http = HTTPConnection("127.0.0.1", door.port, timeout=ANSWER_SECONDS)
+
+    def post(self, path: str, body: bytes) -> Answer:
+        """The answer to one attempt."""
+        try:
+            self._http.request("POST", self._prefix + path, body, {"Content-Type": "application/json"})
+            answer = self._http.getresponse()
+            content = answer.read()
+        except (OSError, HTTPException):
+            self._http.close()
+            return Answer(0)
+        taken_as = json.loads(content)["delivery_id"] if answer.status // 100 == 2 else None
+        return Answer(answer.status, taken_as, answer.headers["Retry-After"])
+
+    def close(self) -> None:
+        self._http.close()
