@@ -78,9 +78,15 @@ def faults(told: Any) -> Iterator[str]:
                     yield f"{told.phase} {told.label}: {check.failure_info.failure}\n{curl}"
 
 
+def operations(described: Any) -> set[str]:
+    """Such as ``GET /v1/webhooks``: what has to be asked, however slow the machine is."""
+    paths = described.raw_schema["paths"].items()
+    return {f"{method.upper()} {path}" for path, methods in paths for method in methods}
+
+
 def test_every_answer_is_as_described(described):
     seen = list(engine.from_schema(described).execute())
     asked = {one.label for one in seen if isinstance(one, events.ScenarioFinished)}
     told = sorted({fault for one in seen for fault in faults(one)})
     assert not told, "\n\n".join(told)
-    assert len(asked) > 17
+    assert asked >= operations(described)
