@@ -29,7 +29,7 @@ SECONDS = 1800
 A_SECOND = 50
 SAMPLES = 120
 START_SECONDS = 180
-DRAIN_SECONDS = 120
+DRAIN_SECONDS = 600
 
 IDLE_SECONDS = 5
 """Between two statements of a transaction a process does something else for milliseconds, where the machine
@@ -74,9 +74,9 @@ def main() -> int:
     with built() as site, _working(site) as (gateway, pids):
         target = post(gateway.port, site.webhook_path.removeprefix("/pluginsv2"), event())
         series, statuses = _soak(site, target, pids, arguments.seconds, arguments.rate)
+        print(table(series.processes), flush=True)
         _wait_until(lambda: site.count(DATABASE, WAITING) == 0, "the last run", DRAIN_SECONDS)
         stored, runs = site.count(DATABASE, DELIVERIES), site.count(DATABASE, RUNS)
-    print(table(series.processes))
     faults = [*growing(series.processes), *_others(series, statuses, stored, runs)]
     print("\n".join(faults) or f"Flat over {arguments.seconds} s: {stored:,} deliveries, {runs:,} runs.")
     return 1 if faults else 0
