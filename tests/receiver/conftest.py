@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.infrastructure.database_proxy import DatabaseProxy
+
 
 @pytest.fixture(autouse=True)
 def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
@@ -29,6 +31,18 @@ def asgi(request: pytest.FixtureRequest):
     from tests.receiver.gateway_door import GatewayDoor
 
     return AsgiDoor() if request.param == "blueprint" else GatewayDoor()
+
+
+@pytest.fixture
+def proxy(postgres_cluster, postgres_database):
+    """Between this process's Airflow and its database."""
+    from tests.infrastructure.databases import connect_airflow
+
+    made = DatabaseProxy(postgres_cluster.port)
+    made.start()
+    connect_airflow(made.url(postgres_database.url))
+    yield made
+    made.stop()
 
 
 @pytest.fixture

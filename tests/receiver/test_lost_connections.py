@@ -7,25 +7,12 @@ import time
 import pytest
 
 from tests.dags_builder import store_dag
-from tests.infrastructure.database_proxy import DatabaseProxy
 from tests.webhooks_builder import change_webhook, rows, runs, states, store_webhook
 
 ORDER = b'{"number": 1}'
 INSERT = b"INSERT INTO inbound_webhook_delivery"
 COMMIT = b"COMMIT"
 RUN = b"INSERT INTO dag_run "
-
-
-@pytest.fixture
-def proxy(postgres_cluster, postgres_database):
-    """Between this process's Airflow and its database."""
-    from tests.infrastructure.databases import connect_airflow
-
-    made = DatabaseProxy(postgres_cluster.port)
-    made.start()
-    connect_airflow(made.url(postgres_database.url))
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -15,10 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.infrastructure.database_proxy import DatabaseProxy
-from tests.infrastructure.databases import connect_airflow
 from tests.receiver.asgi_door import JSON, AsgiDoor, Reply
-from tests.receiver.loop import close_receivers
 from tests.webhooks_builder import PREFIX, Hook, change_webhook, rows, states, store_delivery, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -218,11 +215,8 @@ def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparis
     assert wrong[2] >= tokens
 
 
-def test_a_wrong_token_and_an_unknown_webhook_cost_postgresql_the_same(postgres_cluster, postgres_database):
+def test_a_wrong_token_and_an_unknown_webhook_cost_postgresql_the_same(proxy):
     hook, asgi, said = signed_hook(preset="stripe"), AsgiDoor(), []
-    proxy = DatabaseProxy(postgres_cluster.port)
-    proxy.start()
-    connect_airflow(proxy.url(postgres_database.url))
     wrong = f"{PREFIX}/{hook.id}/{'0' * 64}"
     for path in (STRANGER, wrong):
         asgi.request("POST", path)  # makes connections, and learns the webhook
@@ -230,8 +224,6 @@ def test_a_wrong_token_and_an_unknown_webhook_cost_postgresql_the_same(postgres_
         before = proxy.messages
         assert asgi.request("POST", path).status == 404
         said.append(proxy.messages - before)
-    close_receivers()
-    proxy.stop()
     assert said[0] == said[1] > 0
 
 

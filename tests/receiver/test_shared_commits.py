@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import threading
 
-import pytest
-
-from tests.infrastructure.database_proxy import DatabaseProxy
 from tests.receiver.asgi_door import JSON
 from tests.receiver.test_changes_between import hold_row, wait_until_blocked
 from tests.webhooks_builder import change_webhook, rows, store_webhook
 
 BODIES = [b'{"order": %d}' % number for number in range(6)]
-
-
-@pytest.fixture
-def proxy(postgres_cluster, postgres_database):
-    """Between this process's Airflow and its database."""
-    from tests.infrastructure.databases import connect_airflow
-
-    made = DatabaseProxy(postgres_cluster.port)
-    made.start()
-    connect_airflow(made.url(postgres_database.url))
-    yield made
-    made.stop()
 
 
 def bodies_in(messages: list[bytes]) -> list[int]:
