@@ -10,6 +10,7 @@ import pytest
 from tests.dags_builder import store_dag
 from tests.receiver.asgi_door import JSON, Headers
 from tests.receiver.gateway_door import GatewayDoor
+from tests.receiver.loop import close_receivers
 from tests.web.site import Site
 from tests.webhooks_builder import Hook, rows, store_webhook
 
@@ -68,9 +69,8 @@ def gateway(pages: Site) -> Iterator[GatewayDoor]:
     from inbound_webhooks.receiver.door import forget
 
     forget()
-    door = GatewayDoor()
-    yield door
-    door.close()
+    yield GatewayDoor()
+    close_receivers()
     forget()
 
 
@@ -99,7 +99,7 @@ def logins(pages: Site) -> dict[str, Headers]:
 def test_every_route_of_the_gateway_has_a_row():
     from inbound_webhooks.receiver.gateway import Gateway
 
-    assert {path for _, path in OPEN} == Gateway(None, None, None).routes  # type: ignore[arg-type]
+    assert {path for _, path in OPEN} == Gateway(None, None).routes  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", PEOPLE)
