@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.receiver.asgi_door import JSON
-from tests.receiver.loop import new_receiver, on_the_loop
+from tests.receiver.loop import in_use, new_receiver, on_the_loop
 from tests.webhooks_builder import ACTOR, change_webhook, made_delivery, rows, states
 
 ORDER = b'{"number": 1}'
@@ -20,7 +20,7 @@ def admitted(hook, receiver=None):
     from inbound_webhooks.receiver.door import door
     from inbound_webhooks.receiver.receive import RequestHead, utc_now
 
-    receiver = receiver or door()
+    receiver = in_use(receiver or door())
     head = RequestHead(
         method="POST", webhook_id=hook.id, token=hook.token, content_length="", source_ip="192.0.2.7"
     )
