@@ -102,9 +102,9 @@ def test_an_answer_of_your_own_verifies_as_meta_asks(shell):
 
 
 def test_the_recipe_for_mail_names_who_is_told(shell):
-    _pip, _, create = commands(page("docs/mail.md"), "create orders").partition("\n")
+    _pip, _, create = commands(page("docs/mail.md"), "create shop-orders").partition("\n")
     shell(create)
-    shown = json.loads(shell("airflow webhooks show orders -o json"))
+    shown = json.loads(shell("airflow webhooks show shop-orders -o json"))
     assert (shown["notify_success"], len(shown["notify_failure"])) == (["team@example.com"], 2)
     assert shown["warnings"] == []
 
