@@ -298,11 +298,13 @@ def deliveries_of(webhook_id: str) -> str:
 def break_what_can_break(airflow: AirflowProcesses, story: Story) -> None:
     """Faults of ours, with their tracebacks: at the door and in the dispatcher."""
     okta, caller = story.webhooks["canary-okta"], story.webhooks["canary-caller"]
-    execute(airflow, f"UPDATE inbound_webhook SET mapping = 'no JSON' WHERE id = '{okta.id}'")
+    # A server reads a webhook again where its version is another one.
+    broken = f"UPDATE inbound_webhook SET version = version + 1, mapping = '%s' WHERE id = '{okta.id}'"
+    execute(airflow, broken % "no JSON")
     headers = {"Authorization": SECRETS["authorization"]}
     assert post(okta, EVENT, headers).status_code == 503
-    execute(airflow, f"UPDATE inbound_webhook SET mapping = '{{}}' WHERE id = '{okta.id}'")
     execute(airflow, f"UPDATE inbound_webhook_secret SET encrypted = 'x' WHERE webhook_id = '{okta.id}'")
+    execute(airflow, broken % "{}")
     assert post(okta, EVENT, headers).status_code == 503
     execute(
         airflow,
