@@ -235,6 +235,7 @@ def test_a_locked_webhook_does_not_stop_the_others(postgres_cluster, postgres_da
         for _ in range(3):
             one.dispatch_due()
     during = delivery(stored).state
+    holder.rollback()  # a close alone lets the server give the lock back when it comes to it
     holder.close()
     assert during == "dispatched"
     assert "fail" not in caplog.text
