@@ -21,7 +21,7 @@ from tests.infrastructure.postgres import free_port
 
 INSTALL_SECONDS = 900
 COMMAND_SECONDS = 180
-HEALTHY_SECONDS = 300
+HEALTHY_SECONDS = 120
 
 
 @dataclass(frozen=True)
