@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.webhooks_builder import now, store_deliveries, store_delivery, store_webhook
+from tests.receiver.test_changes_between import wait_until_blocked
+from tests.webhooks_builder import ACTOR, now, store_deliveries, store_delivery, store_webhook
 
 
 def claim(webhook_id: str) -> list[str]:
@@ -188,3 +190,23 @@ def rows_read(statement: str, parameters: Any) -> float:
 def _rows_of(node: dict[str, Any]) -> float:
     own = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
     return own + sum(_rows_of(child) for child in node.get("Plans", []))
+
+
+def test_a_change_that_waits_keeps_further_dispatchers_off(postgres_cluster, postgres_database):
+    """Else several of them, who may all lock the row at the same time, would leave it no moment."""
+    from inbound_webhooks import definitions
+    from inbound_webhooks.storage import claims
+    from inbound_webhooks.storage.database import transaction
+
+    hook = store_webhook()
+    change = threading.Thread(target=definitions.set_enabled, args=(hook.id, False), kwargs={"actor": ACTOR})
+    with transaction() as first:
+        assert claims.lock_enabled(first, [hook.id]) == {hook.id: None}
+        with transaction() as second:
+            assert claims.lock_enabled(second, [hook.id]) == {hook.id: None}
+        change.start()
+        wait_until_blocked(postgres_cluster, 1)
+        with transaction() as third:
+            assert claims.lock_enabled(third, [hook.id]) == {}
+    change.join(10)
+    assert not change.is_alive()

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, literal, literal_column, or_, select, update
 
-from inbound_webhooks.storage import tables
+from inbound_webhooks.storage import queries, tables
 from inbound_webhooks.storage.queries import State
 
 
@@ -54,15 +54,15 @@ def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> dict[str
     """Those of the webhooks that are enabled, locked FOR SHARE in the order of their ids, with their limits
     of active runs.
 
-    One that somebody is changing right now is left for the next round.
+    One that somebody is changing right now, or waits to change, is left for the next round.
     """
     columns = tables.webhook.c
-    rows = connection.execute(
-        select(columns.id, columns.enabled, columns.max_active_runs)
-        .where(columns.id.in_(sorted(webhook_ids)))
-        .order_by(columns.id)
-        .with_for_update(read=True, skip_locked=True)
+    wanted = select(columns.id, columns.enabled, columns.max_active_runs).where(
+        columns.id.in_(sorted(webhook_ids))
     )
+    if connection.dialect.name == "postgresql":
+        wanted = wanted.where(func.pg_try_advisory_xact_lock_shared(queries.change_key(columns.id)))
+    rows = connection.execute(wanted.order_by(columns.id).with_for_update(read=True, skip_locked=True))
     return {row.id: row.max_active_runs for row in rows if row.enabled}
 
 

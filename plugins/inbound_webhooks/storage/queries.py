@@ -195,6 +195,9 @@ def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = Fals
     which = columns.id == name_or_id
     if not isinstance(name_or_id, ById):
         which |= columns.name == name_or_id
+    if locked and connection.dialect.name == "postgresql":
+        # Those who lock the row FOR SHARE in turn would leave no moment for one who waits for it alone.
+        connection.execute(select(func.pg_advisory_xact_lock(change_key(columns.id))).where(which))
     query = select(tables.webhook).where(which)
     rows = connection.execute(query.with_for_update() if locked else query).all()
     by_name = sorted(rows, key=lambda row: row.name != name_or_id)
@@ -339,6 +342,11 @@ def list_credentials(connection: Connection, webhook_id: str) -> list[Credential
     rows = connection.execute(select(_CREDENTIALS).where(_CREDENTIALS.c.webhook_id == webhook_id))
     found = [_credential(row._mapping) for row in rows]
     return sorted(found, key=lambda credential: (credential.created_at, credential.id), reverse=True)
+
+
+def change_key(webhook_id: Any) -> Any:
+    """The key of the advisory lock of a change: held alone by who changes the webhook or waits to do so."""
+    return func.hashtextextended(literal("inbound webhook change ") + webhook_id, 0)
 
 
 def touch(connection: Connection, credential: Credential, used_at: datetime) -> None:
