@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 
 import pytest
 
+from tests.infrastructure.statsd import StatsdServer
 from tests.webhooks_builder import store_webhook
 
 STORY = """
@@ -45,30 +45,26 @@ while mailer.send_due():
 
 @pytest.fixture
 def statsd():
-    """A UDP socket with what came to it so far: sent() -> {name: [value, …]}."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(("127.0.0.1", 0))
-        receiver.settimeout(0.5)
-        yield receiver
+    server = StatsdServer()
+    yield server
+    server.close()
 
 
-def sent(receiver: socket.socket) -> dict[str, list[str]]:
+def sent(statsd: StatsdServer) -> dict[str, list[str]]:
+    """{name: [value, …]} of all that came so far."""
     found: dict[str, list[str]] = {}
-    while True:
-        try:
-            packet = receiver.recv(65535).decode()
-        except TimeoutError:
-            return found
+    for packet in statsd.heard():
         for line in packet.splitlines():
             name, _, value = line.partition(":")
             found.setdefault(name, []).append(value)
+    return found
 
 
-def tell_the_story(statsd: socket.socket, path: str, **variables: str) -> None:
+def tell_the_story(statsd: StatsdServer, path: str, **variables: str) -> None:
     metrics = {
         "AIRFLOW__METRICS__STATSD_ON": "True",
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
-        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.getsockname()[1]),
+        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.port),
         "AIRFLOW__INBOUND_WEBHOOKS__MAX_BODY_BYTES": "4000",
     }
     unknown = path[:-64] + "0" * 64

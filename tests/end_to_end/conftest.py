@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from tests.end_to_end.environments import Distribution, build
 from tests.end_to_end.webhooks import ARGUMENTS, Webhook, create_all
 from tests.infrastructure.airflow_processes import AirflowProcesses
+from tests.infrastructure.statsd import StatsdServer
 
 AUTH_OF_BACKEND = {"sqlite": "simple", "postgresql": "fab"}
 BODY_TIMEOUT_SECONDS = 2
@@ -24,13 +24,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def statsd() -> Iterator[socket.socket]:
-    """The UDP socket that Airflow's figures go to."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
-        receiver.bind(("127.0.0.1", 0))
-        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 * 1024 * 1024)
-        receiver.settimeout(0.5)
-        yield receiver
+def statsd() -> Iterator[StatsdServer]:
+    """What Airflow's figures go to."""
+    server = StatsdServer()
+    yield server
+    server.close()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])
@@ -38,7 +36,7 @@ def airflow(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     template_of: Callable[[str], Any],
-    statsd: socket.socket,
+    statsd: StatsdServer,
 ) -> Iterator[AirflowProcesses]:
     """A whole Airflow; pytest runs all tests of one database before those of the other."""
     home = tmp_path_factory.mktemp(f"end-to-end-{request.param}")
@@ -48,7 +46,7 @@ def airflow(
         "AIRFLOW__INBOUND_WEBHOOKS__BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS),
         "AIRFLOW__METRICS__STATSD_ON": "True",
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
-        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.getsockname()[1]),
+        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.port),
     }
     made = AirflowProcesses(home, url, auth=auth, env=env)
     try:

@@ -8,7 +8,6 @@ import hmac
 import io
 import json
 import re
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -27,6 +26,7 @@ from tests.end_to_end.webhooks import Webhook, post
 from tests.infrastructure.airflow_processes import AirflowProcesses
 from tests.infrastructure.mail_server import MailServer
 from tests.infrastructure.postgres import free_port
+from tests.infrastructure.statsd import StatsdServer
 
 pytestmark = pytest.mark.parametrize("airflow", ["postgresql"], indirect=True)
 
@@ -99,7 +99,7 @@ def story(
     airflow: AirflowProcesses,
     webhooks: dict[str, Webhook],
     command: Callable[..., str],
-    statsd: socket.socket,
+    statsd: StatsdServer,
     mail_server: MailServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Story:
@@ -117,7 +117,7 @@ def story(
     break_what_can_break(airflow, story)
     wait_for_mails(airflow, mail_server, story)
     story.pages |= read_pages(airflow, story)
-    story.figures = heard(statsd)
+    story.figures = statsd.heard()
     return story
 
 
@@ -348,15 +348,6 @@ def read_pages(airflow: AirflowProcesses, story: Story) -> dict[str, str]:
     # The page of a delivery that is broken by hand; it is to say no more than the others.
     assert all(path.startswith("webhooks/delivery/") for path in faults), faults
     return {path: page.text for path, page in pages.items()}
-
-
-def heard(statsd: socket.socket) -> list[str]:
-    found = []
-    while True:
-        try:
-            found.append(statsd.recv(65535).decode())
-        except TimeoutError:
-            return found
 
 
 def forms(secret: str) -> set[str]:
