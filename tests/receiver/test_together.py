@@ -52,6 +52,30 @@ def test_who_asks_meanwhile_is_in_the_next_batch():
     assert sizes == [1, 3]
 
 
+def test_who_is_on_the_way_when_a_batch_ends_is_in_the_next_one():
+    """A request that a server has read, and whose task has not asked yet."""
+    sizes: list[int] = []
+    asked: list[asyncio.Future[int]] = []
+
+    async def ask():
+        loop = asyncio.get_running_loop()
+
+        async def work(items):
+            sizes.append(len(items))
+            if len(sizes) == 1:
+                asked.append(asyncio.ensure_future(together(2)))
+                await asyncio.sleep(0)
+                loop.call_soon(lambda: asked.append(asyncio.ensure_future(together(3))))
+            return items
+
+        together = Together(work, most=100, batches=1)
+        await together(1)
+        await asyncio.sleep(0.01)
+        return await asyncio.gather(*asked)
+
+    assert (asyncio.run(ask()), sizes) == ([2, 3], [1, 2])
+
+
 def test_whoever_asks_in_the_moment_a_batch_ends_is_not_forgotten():
     """The answer of the one is the question of the next, in the same round of the loop."""
 

@@ -36,7 +36,6 @@ class Together(Generic[Item, Result]):
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._under_way < self._batches:
-            # It begins in the loop's next round: whoever asks in this one is in the same batch.
             self._under_way += 1
             task = asyncio.ensure_future(self._work_off())
             self._tasks.add(task)
@@ -46,6 +45,10 @@ class Together(Generic[Item, Result]):
     async def _work_off(self) -> None:
         try:
             while self._waiting:
+                # One round of the loop reads what has come meanwhile, the next one brings it here. Without it
+                # batches are small, and what each costs beside its rows is shared by few.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
                 size = min(self._most, len(self._waiting))
                 await self._work_on([self._waiting.popleft() for _ in range(size)])
         finally:
