@@ -74,6 +74,8 @@ class AsyncConnections:
             log.error("database error action=database_error kind=%s", _kind(error))
             _end(held)
             raise DatabaseUnavailable from None
+        except StatementRefused:
+            raise  # before it was sent
         except BaseException:
             _end(held)  # cancelled in the middle: nobody knows what it still has to say
             raise

@@ -10,14 +10,19 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     ARRAY,
+    JSON,
     Column,
     Integer,
+    LargeBinary,
     String,
     Text,
     any_,
     bindparam,
+    cast,
+    column,
     func,
     select,
 )
@@ -25,6 +30,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from inbound_webhooks.storage import queries, tables
+from inbound_webhooks.storage.async_connections import StatementRefused
 from inbound_webhooks.storage.database import waiting_is_limited
 from inbound_webhooks.storage.queries import Credential, Delivery, Webhook
 
@@ -103,11 +109,24 @@ async def store_many(connection: Any, given: Sequence[tuple[Delivery, int]]) -> 
     The webhooks are locked FOR SHARE in the order of their ids. Not among the ids are deliveries whose
     webhook is at another version or just being changed, and events that are stored already: the caller looks
     at these one by one, with :func:`inbound_webhooks.storage.queries.store`.
+
+    All but the bodies goes as one JSON text: asyncpg looks at each item of an array several times.
+
+    :raises StatementRefused: a text cannot be stored
     """
-    columns = zip(*(_VALUES(delivery) for delivery, _ in given), strict=True)
-    values = dict(zip(_NAMES, map(list, columns), strict=True))
-    values["expected_version"] = [version for _, version in given]
-    values["webhook_ids"] = list(set(values["webhook_id"]))
+    rows = [
+        dict(zip(_GIVEN, (*_VALUES(delivery), version, position), strict=True))
+        for position, (delivery, version) in enumerate(given, 1)
+    ]
+    try:
+        written = msgspec.json.encode(rows).decode()
+    except UnicodeError:  # half of a surrogate pair
+        raise StatementRefused from None
+    values = {
+        "rows": written,
+        "bodies": [delivery.body for delivery, _ in given],
+        "webhook_ids": list({delivery.webhook_id for delivery, _ in given}),
+    }
     return {row[0] for row in await _STORE(connection, values)}
 
 
@@ -117,18 +136,18 @@ _LATER = ("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at
 """Columns that are null in a delivery that comes from a sender and has no run yet."""
 
 _COLUMNS = [
-    column
-    for column in tables.delivery.c
-    if column.name in Delivery.__dataclass_fields__ and column.name not in _LATER
+    kept for kept in tables.delivery.c if kept.name in Delivery.__struct_fields__ and kept.name not in _LATER
 ]
-_NAMES = tuple(column.name for column in _COLUMNS)
+_BODY = tables.delivery.c.body.name
+_NAMES = tuple(column.name for column in _COLUMNS if column.name != _BODY)
 _VALUES = attrgetter(*_NAMES)
+_VERSION, _POSITION = "expected_version", "position"
+_GIVEN = (*_NAMES, _VERSION, _POSITION)
 
 
-def _array(column: Column[Any]) -> Any:
-    # A VARCHAR(n) goes as text: a cast to VARCHAR(n) would cut what is too long in silence.
-    item_type = Text() if isinstance(column.type, String) else column.type
-    return bindparam(column.name, type_=ARRAY(item_type))
+def _given(of: Column[Any]) -> Any:
+    # A VARCHAR(n) comes as text: a cast to VARCHAR(n) would cut what is too long in silence.
+    return column(of.name, Text() if isinstance(of.type, String) else of.type)
 
 
 def _stamps() -> Any:
@@ -145,9 +164,17 @@ def _among(name: str) -> Any:
 
 
 def _store() -> Any:
-    names = (*_NAMES, "expected_version")
-    arrays = (*map(_array, _COLUMNS), bindparam("expected_version", type_=ARRAY(Integer())))
-    given = func.unnest(*arrays).table_valued(*names, name="given").render_derived()
+    columns = [_given(of) for of in _COLUMNS if of.name != _BODY]
+    given = (
+        func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON))
+        .table_valued(*columns, column(_VERSION, Integer()), column(_POSITION, Integer()), name="given")
+        .render_derived(with_types=True)
+    )
+    bodies = (
+        func.unnest(bindparam("bodies", type_=ARRAY(LargeBinary())))
+        .table_valued(_BODY, with_ordinality=_POSITION, name="bodies")
+        .render_derived()
+    )
     locked = (
         select(tables.webhook.c.id, tables.webhook.c.version)
         .where(_among("webhook_ids"), waiting_is_limited("postgresql"))
@@ -156,16 +183,17 @@ def _store() -> Any:
         .cte("locked")
     )
     rows = (
-        select(*(given.c[name] for name in _NAMES))
+        select(*(given.c[name] for name in _NAMES), bodies.c[_BODY])
         .join_from(
             given,
             locked,
-            (locked.c.id == given.c.webhook_id) & (locked.c.version == given.c.expected_version),
+            (locked.c.id == given.c.webhook_id) & (locked.c.version == given.c[_VERSION]),
         )
+        .join(bodies, bodies.c[_POSITION] == given.c[_POSITION])
         # Two of these that hold the same keys wait for each other in the same order.
         .order_by(given.c.webhook_id, given.c.dedup_key, given.c.id)
     )
-    inserted = postgresql.insert(tables.delivery).from_select(_NAMES, rows).on_conflict_do_nothing()
+    inserted = postgresql.insert(tables.delivery).from_select([*_NAMES, _BODY], rows).on_conflict_do_nothing()
     return inserted.returning(tables.delivery.c.id)
 
 
