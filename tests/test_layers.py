@@ -11,7 +11,7 @@ PACKAGE = "inbound_webhooks"
 ROOT = Path(__file__).parent.parent / "plugins" / PACKAGE
 
 LAYERS = (
-    {"errors"},
+    {"errors", "lazy"},
     {"settings", "event", "metrics"},
     {"presets"},
     {"storage"},
@@ -30,7 +30,7 @@ LAYERS = (
 )
 """From left to right: a module imports from layers to its left, or from its own package."""
 
-PURE = {"errors", "event", "presets"}
+PURE = {"errors", "lazy", "event", "presets"}
 IMPURE = {"airflow", "flask", "fastapi", "sqlalchemy", "os"}
 
 MODULES = sorted(path for path in ROOT.rglob("*.py") if "migrations/versions" not in path.as_posix())

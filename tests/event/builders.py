@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from inbound_webhooks.event.expression import compile_expression
-from inbound_webhooks.event.request import DataSources, Delivered, InboundRequest
+from inbound_webhooks.event.request import DataSources, InboundRequest
 from inbound_webhooks.event.run_conf import Parameter, compile_mapping
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
-
-DELIVERED = Delivered(
-    id="0190", received_at="2026-03-01T12:30:00+00:00", webhook="orders", source_ip="203.0.113.7"
-)
 
 
 def request(
@@ -44,7 +40,7 @@ def payload(name: str) -> InboundRequest:
 
 def sources_of(made: InboundRequest) -> DataSources:
     """The data sources of a request that is not compressed."""
-    return DataSources.of(made, made.body, delivered=DELIVERED)
+    return DataSources(made, made.body, delivery_id="0190", webhook="orders")
 
 
 def sources(*args: Any, **kwargs: Any) -> DataSources:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 
 from inbound_webhooks.event.handshake import HANDSHAKES, HandshakeAnswer, HandshakeRequest
 from inbound_webhooks.event.proof import SignedRequest
-from inbound_webhooks.event.request import DataSources, Delivered, InboundRequest, Values
+from inbound_webhooks.event.request import DataSources, InboundRequest, Values
 from inbound_webhooks.event.signature import check_proofs, required_proof
 from inbound_webhooks.presets import PRESETS, Preset
 
@@ -95,8 +95,7 @@ def sources_of(signed: SignedRequest) -> DataSources:
         source_ip="",
         received_at=datetime.now(timezone.utc),
     )
-    delivered = Delivered(id="", received_at="", webhook="", source_ip="")
-    return DataSources.of(request, signed.body, delivered=delivered)
+    return DataSources(request, signed.body, delivery_id="", webhook="")
 
 
 def read(preset: str) -> list[Case]:

@@ -64,7 +64,7 @@ def test_one_whose_webhook_has_changed_stays_out_and_its_neighbour_goes_in(hook)
 
 @pytest.mark.parametrize("bad", ["half of a pair \ud800", "NUL \0"], ids=["surrogate", "NUL"])
 def test_one_that_the_database_does_not_take_stays_out_and_its_neighbours_go_in(postgres_database, bad):
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     store_dag("orders")
     hook = store_webhook()
@@ -77,7 +77,7 @@ def test_one_that_the_database_does_not_take_stays_out_and_its_neighbours_go_in(
 
 
 def test_of_two_with_the_same_key_in_one_batch_one_is_stored_and_the_other_hears_of_it(hook):
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     first, second = (replace(made_delivery(hook, number), dedup_key="a" * 64) for number in (1, 2))
     came = stored((first, 1), (second, 1))

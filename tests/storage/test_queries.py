@@ -125,7 +125,7 @@ def test_a_delivery_that_is_stored_already_is_found_and_not_written_twice(databa
 
 
 def test_every_column_of_a_delivery_is_stored_as_it_is(database):
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import at_once

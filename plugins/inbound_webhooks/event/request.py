@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qsl
+
+import msgspec
 
 from inbound_webhooks.errors import BodyMalformed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.work import Work
+from inbound_webhooks.lazy import lazy
 
 MAX_FORM_FIELDS = 10_000
 
@@ -39,8 +41,7 @@ _TEXT_CHARSETS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class InboundRequest:
+class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """One HTTP request.
 
     ``headers`` are in order of arrival, ``query_string`` is as sent (percent-encoded),
@@ -54,20 +55,19 @@ class InboundRequest:
     source_ip: str
     received_at: datetime
 
-    @cached_property
-    def _first_values(self) -> dict[str, str]:
-        return {name.lower(): value for name, value in reversed(self.headers)}
+    @lazy
+    def header_values(self) -> Values:
+        """The headers by name."""
+        return Values(self.headers, ignore_case=True)
 
     def header(self, name: str) -> str:
         """The first value of a header, "" when it is missing."""
-        return self._first_values.get(name.lower(), "")
+        values = self.header_values.lists.get(title_case(name))
+        return values[0] if values else ""
 
     def combined_header(self, name: str) -> str:
         """Every value of a header with commas between them (RFC 9110, section 5.3)."""
-        if not self.header(name):
-            return ""
-        wanted = name.lower()
-        return ", ".join(value for key, value in self.headers if key.lower() == wanted)
+        return ", ".join(self.header_values.lists.get(title_case(name), ())) if self.header(name) else ""
 
 
 class One(str):
@@ -83,7 +83,7 @@ class Values:
         self._ignore_case = ignore_case
         self._pairs = pairs
 
-    @cached_property
+    @lazy
     def lists(self) -> dict[str, list[str]]:
         """The values by name; put together when they are first asked for."""
         lists: dict[str, list[str]] = {}
@@ -126,7 +126,7 @@ class Body:
         """Whether the type says JSON (RFC 6839 suffix included)."""
         return self._type == "application/json" or self._type.endswith("+json")
 
-    @cached_property
+    @lazy
     def text(self) -> str:
         """The body as text; Base64 for types that are not text.
 
@@ -138,7 +138,7 @@ class Body:
             return self._decode(_TEXT_CHARSETS.get(self._charset, "utf-8-sig"))
         return base64.b64encode(self.content).decode("ascii")
 
-    @cached_property
+    @lazy
     def value(self) -> Any:
         """The JSON value of a JSON body, the text of any other.
 
@@ -151,7 +151,7 @@ class Body:
         except json_text.JsonRefused as error:
             raise BodyMalformed(f"The body is not JSON as Content-Type says: {error.message}.") from None
 
-    @cached_property
+    @lazy
     def properties(self) -> Any:
         """What a path below the body looks into: the JSON value, the form's fields, else None."""
         if self.is_json:
@@ -187,45 +187,52 @@ class Body:
             raise BodyMalformed(f"The body is not {name} text: byte {error.start} breaks it.") from None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delivered:
-    """What ``${Webhook::Delivery.…}`` reads."""
-
-    id: str
-    received_at: str
-    webhook: str
-    source_ip: str
-    event_type: str = ""
-
-
-@dataclass(frozen=True)
 class DataSources:
-    """Everything that an expression can see of one request."""
+    """Everything that an expression can see of one request; put together as far as it is looked at.
 
-    body: Body
-    headers: Values
-    query: Values
-    delivery: dict[str, str] = field(default_factory=dict)
-    work: Work = field(default_factory=Work, compare=False)
-    """What is left to compute; all expressions of the request share it."""
-    credential_names: frozenset[str] = frozenset()
-    """Headers and query fields that the sender is proved with, in lower case."""
+    ``content`` is the body after decompression, ``credential_names`` are headers and query fields that the
+    sender is proved with, in lower case.
+    """
 
-    @classmethod
-    def of(cls, request: InboundRequest, content: bytes, *, delivered: Delivered) -> DataSources:
-        """The sources of a request; ``content`` is its body after decompression."""
-        return cls(
-            body=Body(content, request.header("Content-Type")),
-            headers=Values(request.headers, ignore_case=True),
-            query=Values(parse_query(request.query_string)),
-            delivery=dict(vars(delivered)),
-        )
+    def __init__(
+        self,
+        request: InboundRequest,
+        content: bytes,
+        *,
+        delivery_id: str,
+        webhook: str,
+        credential_names: frozenset[str] = frozenset(),
+    ) -> None:
+        self._request = request
+        self._delivery_id = delivery_id
+        self._webhook = webhook
+        self.event_type = ""
+        """What the sender calls this kind of event, once that is known."""
+        self.credential_names = credential_names
+        self.body = Body(content, request.header("Content-Type"))
+        self.work = Work()
+        """What is left to compute; all expressions of the request share it."""
 
-    def with_event_type(self, event_type: str) -> DataSources:
-        """The same, once it is known what kind of event this is."""
-        if event_type == self.delivery.get("event_type"):
-            return self
-        return replace(self, delivery=self.delivery | {"event_type": event_type})
+    @property
+    def headers(self) -> Values:
+        """The headers."""
+        return self._request.header_values
+
+    @lazy
+    def query(self) -> Values:
+        """The fields of the query, percent-decoded."""
+        return Values(parse_query(self._request.query_string))
+
+    @property
+    def delivery(self) -> dict[str, str]:
+        """What ``${Webhook::Delivery.…}`` reads."""
+        return {
+            "id": self._delivery_id,
+            "received_at": self._request.received_at.isoformat(),
+            "webhook": self._webhook,
+            "source_ip": self._request.source_ip,
+            "event_type": self.event_type,
+        }
 
 
 def parse_query(query_string: str) -> list[tuple[str, str]]:
@@ -282,9 +289,15 @@ def without_credentials(values: Values, also: Collection[str] = ()) -> dict[str,
     return {name: held for name, held in values.lists.items() if not is_credential(name, also)}
 
 
-def mask_headers(headers: Iterable[tuple[str, str]], also: Collection[str] = ()) -> list[tuple[str, str]]:
-    """The headers with credentials replaced by ``***``."""
-    return [(name, MASK if is_credential(name, also) else value) for name, value in headers]
+def mask_headers(
+    headers: Iterable[tuple[str, str]], also: Collection[str] = ()
+) -> tuple[list[tuple[str, str]], list[tuple[int, str]]]:
+    """The headers with credentials replaced by ``***``; and of each of these, its position and its value."""
+    masked = list(headers)
+    taken = [(position, held) for position, held in enumerate(masked) if is_credential(held[0], also)]
+    for position, (name, _) in taken:
+        masked[position] = (name, MASK)
+    return masked, [(position, value) for position, (_, value) in taken]
 
 
 def mask_query(query_string: str, also: Collection[str] = ()) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import islice, product
 
+import msgspec
 from jinja2 import nodes
 
 from inbound_webhooks.errors import InvalidDefinition
@@ -27,8 +28,7 @@ SAFETY_HEADERS = (
 )
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What goes back to the sender."""
 
     status: int

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 from jsonschema import FormatChecker
@@ -21,6 +21,7 @@ from inbound_webhooks.event.expression import Expression, compile_expression
 from inbound_webhooks.event.request import Body, DataSources, without_credentials
 from inbound_webhooks.event.values import Nothing, plain, text
 from inbound_webhooks.event.work import PARSED, Counting, spend
+from inbound_webhooks.lazy import lazy
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
 
@@ -49,6 +50,18 @@ _BOOLEANS = {
     "no": False,
     "off": False,
 }
+_TYPES_OF: dict[type, frozenset[str]] = {
+    str: frozenset({"string"}),
+    bool: frozenset({"boolean"}),
+    int: frozenset({"integer", "number"}),
+    list: frozenset({"array"}),
+    dict: frozenset({"object"}),
+    type(None): frozenset({"null"}),
+}
+"""The JSON Schema types of all values of a class, in every draft of JSON Schema; floats are not alike."""
+
+_NO_TYPES: frozenset[str] = frozenset()
+
 _INTEGER = re.compile(r"-?[0-9]{1,4300}")
 _NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,2})?")
 
@@ -62,12 +75,12 @@ class Parameter:
     default: Any = NO_DEFAULT
     description: str = ""
 
-    @cached_property
+    @lazy
     def types(self) -> frozenset[str]:
         """The JSON types that the schema asks for; empty where it does not say."""
         return frozenset(_schema_types(self.schema))
 
-    @cached_property
+    @lazy
     def _validator(self) -> Any:
         # The same checks as Airflow's SerializedParam.resolve makes.
         schema = dict(self.schema)
@@ -76,25 +89,19 @@ class Parameter:
         # An empty registry: a $ref that leads out of the schema is an error, never a request of ours.
         return _bounded_validator(made_of)(schema, format_checker=FormatChecker(), registry=Registry())
 
-    @cached_property
-    def _asks_for_types_only(self) -> bool:
+    @lazy
+    def _sufficient_types(self) -> frozenset[str]:
+        """Types that keep every rule of the schema; empty where it has other rules than a type."""
         rules = self._validator.VALIDATORS.keys() & self.schema.keys()
-        return rules == {"type"}
-
-    @cached_property
-    def _named_types(self) -> list[str]:
-        named = self.schema["type"]
-        return [named] if isinstance(named, str) else named
+        return self.types if rules == {"type"} else _NO_TYPES
 
     def refusal(self, value: Any) -> str | None:
         """Why the schema refuses a value, or None."""
         if not self.schema:
             return None
         try:
-            if self._asks_for_types_only:
-                validator = self._validator
-                if any(validator.is_type(value, name) for name in self._named_types):
-                    return None
+            if not self._sufficient_types.isdisjoint(_TYPES_OF.get(value.__class__, _NO_TYPES)):
+                return None
             self._validator.validate(value)
         except ValidationError as error:
             return _reason(error)
@@ -116,9 +123,13 @@ class ConfMapping:
 
         A character takes six as ``\\u0000``. Headers and query are a server's to limit.
         """
-        if not all(expression.is_path for expression in self.lines.values()):
+        if not self._are_paths:
             return None
         return MAX_CHARS_OF_ONE * len(self.lines or "1") * (len(sources.body.content) + MAX_HEAD_CHARS)
+
+    @lazy
+    def _are_paths(self) -> bool:
+        return all(expression.is_path for expression in self.lines.values())
 
     def conf(self, sources: DataSources, params: Mapping[str, Parameter] | None) -> dict[str, Any]:
         """Compute and check the conf; ``params`` is None where the DAG is not known yet.
@@ -132,15 +143,16 @@ class ConfMapping:
 
     def _values(self, sources: DataSources, params: Mapping[str, Parameter]) -> dict[str, Any]:
         conf: dict[str, Any] = {}
-        for name, expression in self.lines.items():
-            parameter = params.get(name) or Parameter(name, {})
-            try:
-                with Counting(sources.work):
-                    value = convert(expression.evaluate(sources), parameter.types)
-            except ExpressionFailed as error:
-                raise ParameterRefused(name, error.message) from None
-            if not isinstance(value, Nothing):
-                conf[name] = value
+        with Counting(sources.work):
+            for name, expression in self.lines.items():
+                parameter = params.get(name)
+                types = _NO_TYPES if parameter is None else parameter.types
+                try:
+                    value = convert(expression.evaluate(sources), types)
+                except ExpressionFailed as error:
+                    raise ParameterRefused(name, error.message) from None
+                if not isinstance(value, Nothing):
+                    conf[name] = value
         return conf
 
 
@@ -205,6 +217,9 @@ def convert(value: Any, types: frozenset[str]) -> Any:
     string. What cannot be converted is returned as it is, for the schema to refuse. Null for a
     parameter that takes none counts as nothing.
     """
+    known = _TYPES_OF.get(value.__class__)
+    if known is not None and not (types and types.isdisjoint(known)):
+        return value
     if isinstance(value, Nothing):
         return value
     if isinstance(value, Body):

@@ -67,11 +67,11 @@ def follow(container: Any, path: tuple[Any, ...]) -> Any:
 
     A literal key that contains dots wins over the steps that it could be read as.
     """
-    position, readings = 0, _readings(path)
-    while position < len(path) and not isinstance(container, Nothing):
-        if isinstance(container, Body) and isinstance(path[position], str):
-            container = container.properties
-        if isinstance(container, (dict, Values)) and readings[position]:
+    if isinstance(container, Body) and path and isinstance(path[0], str):
+        container = container.properties
+    position, end, readings = 0, len(path), _readings(path)
+    while position < end:
+        if readings[position] and isinstance(container, (dict, Values)):
             for key, stop in readings[position]:
                 if key in container:
                     container, position = container[key], stop
@@ -81,6 +81,8 @@ def follow(container: Any, path: tuple[Any, ...]) -> Any:
         else:
             step = path[position]
             container = look_up(container, step[0] if isinstance(step, tuple) else step)
+            if isinstance(container, Nothing):
+                return container
             position += 1
     return container
 

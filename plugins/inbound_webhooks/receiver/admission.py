@@ -6,7 +6,8 @@ import hmac
 import re
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from inbound_webhooks.errors import AddressNotAllowed, MethodNotAllowed, TokenUnreadable, WebhookDisabled
 from inbound_webhooks.receiver.definition import Definition
@@ -23,8 +24,7 @@ _DECLARED_LENGTH = re.compile(r"[0-9]{1,18}")
 _NO_TOKEN = secrets.token_hex(32).encode()
 
 
-@dataclass(frozen=True, kw_only=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """What is known before the body is read; ``content_length`` is the header as sent, "" for none."""
 
     method: str
@@ -39,8 +39,7 @@ class RequestHead:
         return int(self.content_length) if _DECLARED_LENGTH.fullmatch(self.content_length) else None
 
 
-@dataclass(frozen=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True):
     """A request whose token was right; ``secrets`` are the valid ones, the newest first.
 
     Where it is not fresh the webhook is as it was a moment ago: what comes of it counts if a commit says that

@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from inbound_webhooks.errors import RequestError
 from inbound_webhooks.receiver import answers, stored_request

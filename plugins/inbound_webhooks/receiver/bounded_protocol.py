@@ -69,17 +69,15 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._reading_head = self._head_began = True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; one behind the body is none, for a proxy may not have looked at it (RFC 9110, 6.5.1)."""
-        if self._reading_head:
-            super().on_header(name, value)
-
     def on_headers_complete(self) -> None:
         """The headers are there; what follows is the guard's to time."""
         self._reading_head = self._head_began = False
         self._bytes_besides_body = 0
         self._stop_head_timer()
         super().on_headers_complete()
+        # What comes behind the body is no header, for a proxy may not have looked at it (RFC 9110, 6.5.1):
+        # the application keeps the list that was there until now.
+        self.headers = []
 
     def on_body(self, body: bytes) -> None:
         """A part of the body, which the guard counts."""

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
+import msgspec
 import uuid6
+from msgspec.structs import replace
 
 from inbound_webhooks.errors import ContentRefused
 from inbound_webhooks.event.proof import as_bytes
-from inbound_webhooks.event.request import DataSources, Delivered, InboundRequest
+from inbound_webhooks.event.request import DataSources, InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.run_conf import Parameter, dump_conf
 from inbound_webhooks.event.signature import conceal_keys
 from inbound_webhooks.event.values import text
 from inbound_webhooks.receiver import answers, stored_request
 from inbound_webhooks.receiver.definition import Definition
-from inbound_webhooks.storage.queries import Delivery, State, Webhook
+from inbound_webhooks.storage.queries import Delivery, State
 from inbound_webhooks.storage.tables import EVENT_TYPE_CHARS
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """A delivery that is not stored yet, the answer that goes with it, and why its content is refused."""
 
     delivery: Delivery
@@ -47,11 +47,8 @@ def decide(
     """
     delivery_id = delivery_id or uuid6.uuid7().hex
     content = conceal_keys(definition.proofs, content)
-    sources = sources_of(definition.webhook, request, content, delivery_id)
-    if definition.credential_names:
-        sources = replace(sources, credential_names=definition.credential_names)
-    event_type = _event_type(definition, sources)
-    sources = sources.with_event_type(event_type)
+    sources = sources_of(definition, request, content, delivery_id)
+    event_type = sources.event_type = _event_type(definition, sources)
     try:
         dedup_key = _dedup_key(definition, sources)
         if definition.filter is not None and not definition.filter(sources):
@@ -92,15 +89,17 @@ def refuse(
     return replace(decision, refusal=error)
 
 
-def sources_of(webhook: Webhook, request: InboundRequest, content: bytes, delivery_id: str) -> DataSources:
+def sources_of(
+    definition: Definition, request: InboundRequest, content: bytes, delivery_id: str
+) -> DataSources:
     """The data sources of a request; ``content`` is its body after decompression."""
-    delivered = Delivered(
-        id=delivery_id,
-        received_at=request.received_at.isoformat(),
-        webhook=webhook.name,
-        source_ip=request.source_ip,
+    return DataSources(
+        request,
+        content,
+        delivery_id=delivery_id,
+        webhook=definition.webhook.name,
+        credential_names=definition.credential_names,
     )
-    return DataSources.of(request, content, delivered=delivered)
 
 
 def _event_type(definition: Definition, sources: DataSources) -> str:
@@ -112,7 +111,9 @@ def _event_type(definition: Definition, sources: DataSources) -> str:
     except ContentRefused:
         return ""
     # Not every text can be stored: no NUL, no half of a surrogate pair.
-    return "".join(character for character in named if character.isprintable())[:EVENT_TYPE_CHARS]
+    if not named.isprintable():
+        named = "".join(character for character in named if character.isprintable())
+    return named[:EVENT_TYPE_CHARS]
 
 
 def _dedup_key(definition: Definition, sources: DataSources) -> str | None:
@@ -132,7 +133,8 @@ def _decision(
     **outcome: Any,
 ) -> Decision:
     webhook = definition.webhook
-    kept = replace(request, body=conceal_keys(definition.proofs, request.body))
+    body = conceal_keys(definition.proofs, request.body)
+    kept = request if body is request.body else replace(request, body=body)
     delivery = Delivery(
         id=delivery_id,
         webhook_id=webhook.id,

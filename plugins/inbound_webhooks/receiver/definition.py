@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from threading import Lock
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from inbound_webhooks.event.request import DataSources
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
 from inbound_webhooks.event.run_conf import ConfMapping, compile_mapping
 from inbound_webhooks.event.signature import RequiredProof, credential_names, required_proof
+from inbound_webhooks.lazy import lazy
 from inbound_webhooks.storage.queries import Webhook
 
 Compiled = TypeVar("Compiled")
@@ -36,7 +37,7 @@ class Definition:
     filter: Callable[[DataSources], bool] | None
     dedup: Expression | None
 
-    @cached_property
+    @lazy
     def credential_names(self) -> frozenset[str]:
         """Headers and query fields that the sender is proved with, in lower case."""
         return credential_names(self.proofs)

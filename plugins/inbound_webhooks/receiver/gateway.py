@@ -1,4 +1,4 @@
-"""The front door as a process of its own: scope -> receive -> ASGI messages, behind the same guard."""
+"""The front door as a process of its own: the same guard, next to the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,14 +17,13 @@ from airflow.providers_manager import ProvidersManager
 
 from inbound_webhooks import metrics
 from inbound_webhooks.errors import UnknownWebhook
-from inbound_webhooks.event.request import MAX_REMEMBERED_CHARS, InboundRequest, title_case
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.health import Health
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.gateway_metrics import WorkerFigures
-from inbound_webhooks.receiver.guard import ADMITTED, WebhookGuard, give
-from inbound_webhooks.receiver.receive import Receiver, utc_now
+from inbound_webhooks.receiver.guard import WebhookGuard, give
+from inbound_webhooks.receiver.receive import Receiver
 from inbound_webhooks.receiver.visits import Visits, batches_of
 from inbound_webhooks.settings import Settings
 
@@ -41,7 +39,7 @@ FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
 
 
 class Gateway:
-    """The application below the guard: webhooks that it let in, its ``routes``, and nothing else."""
+    """What stands beside the webhooks, which the guard answers: its ``routes``, and nothing else."""
 
     def __init__(self, receiver: Receiver, figures: WorkerFigures | None) -> None:
         self._receiver = receiver
@@ -59,14 +57,11 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await give(await self._answer(scope, receive), scope["method"], send)
+            await give(await self._answer(scope), scope["method"], send)
         else:
             await send({"type": "websocket.close"})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer:
-        admitted = ADMITTED.get()
-        if admitted is not None:
-            return await admitted.answer(await _inbound(scope, receive, admitted.admission.head.source_ip))
+    async def _answer(self, scope: Scope) -> Answer:
         route = self._routes.get(scope["path"])
         if route is not None and scope["method"] in ("GET", "HEAD"):
             return await route()
@@ -131,25 +126,3 @@ def _timed(app: ASGIApp, figures: WorkerFigures) -> ASGIApp:
             figures.answered(time.perf_counter() - started)
 
     return timed
-
-
-async def _inbound(scope: Scope, receive: Receive, source_ip: str) -> InboundRequest:
-    message = await receive()
-    return InboundRequest(
-        method=scope["method"],
-        query_string=scope["query_string"].decode("ascii"),
-        headers=tuple([(_name(name), value.decode("latin-1")) for name, value in scope["headers"]]),
-        body=message["body"],
-        source_ip=source_ip,
-        received_at=utc_now(),
-    )
-
-
-def _name(name: bytes) -> str:
-    return _remembered_name(name) if len(name) <= MAX_REMEMBERED_CHARS else _remembered_name.__wrapped__(name)
-
-
-@lru_cache(maxsize=4096)
-def _remembered_name(name: bytes) -> str:
-    # As WSGI has them, so that both doors know the same names.
-    return title_case(name.decode("latin-1").replace("_", "-"))

@@ -32,12 +32,12 @@ from inbound_webhooks.errors import (
     UnknownWebhook,
 )
 from inbound_webhooks.event.proofs.shared import Addresses
-from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.event.request import MAX_REMEMBERED_CHARS, InboundRequest, title_case
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.door import door
-from inbound_webhooks.receiver.receive import Receiver, log_fault
+from inbound_webhooks.receiver.receive import Receiver, log_fault, utc_now
 from inbound_webhooks.receiver.source import source_address
 from inbound_webhooks.settings import Settings
 
@@ -66,7 +66,7 @@ class Admitted:
 
 
 ADMITTED: ContextVar[Admitted | None] = ContextVar("inbound_webhooks_admitted", default=None)
-"""Read by the blueprint and the gateway, which see a path without the token."""
+"""Read by the blueprint, which sees a path without the token."""
 
 TOKEN_MASK = "***"  # noqa: S105
 
@@ -76,6 +76,7 @@ _TOKEN = re.compile(r"[0-9a-fA-F]{64,}")
 _SLASHES = re.compile(r"/+")
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
+WEBHOOK_ID_CHARS = 10
 MAX_HOST_LABEL_BYTES = 63
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
@@ -84,7 +85,8 @@ class WebhookGuard:
     """A root middleware; ``prefix`` is the receiver's path below the application's root path.
 
     ``concurrent_requests`` are worked on at the same time, as many as the setting says where it is None.
-    With ``is_next_to_server`` no other middleware stands in front of it, and ``receive`` is the server's own.
+    With ``is_next_to_server`` no other middleware stands in front of it: ``receive`` is the server's own, and
+    the guard itself asks the receiver. Otherwise the application does, by way of :data:`ADMITTED`.
     """
 
     def __init__(
@@ -101,7 +103,7 @@ class WebhookGuard:
         self._receiver = receiver
         self._concurrent_requests = concurrent_requests
         self._is_next_to_server = is_next_to_server
-        self._slots: asyncio.Semaphore | None = None
+        self._slots: anyio.Semaphore | None = None
         self._buffered_bytes = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -136,16 +138,20 @@ class WebhookGuard:
             if head is None:
                 raise UnknownWebhook
             _check_host(scope)
-            async with await self._slot(receiver):
+            with await self._slot(receiver):
                 admission = await receiver.admit(head)
             if head.method == "POST":
                 admission = await self._read_body(receive, receiver, admission, kept)
                 _check_upgrade(scope, kept)
-            async with await self._slot(receiver):
-                ADMITTED.set(Admitted(receiver, admission, asyncio.get_running_loop()))
-                if scope["query_string"]:
-                    scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
-                await self._app(scope, _replay(kept.whole()), answering)
+            if scope["query_string"]:
+                scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
+            with await self._slot(receiver):
+                if self._is_next_to_server:
+                    request = _inbound(scope, kept.whole(), head.source_ip)
+                    await answering.give(await receiver.receive(admission, request))
+                else:
+                    ADMITTED.set(Admitted(receiver, admission, asyncio.get_running_loop()))
+                    await self._app(scope, _replay(kept.whole()), answering)
         except RequestError as error:
             error, admission = await _confirmed(receiver, error, admission)
             metrics.count_rejection(error)
@@ -198,17 +204,21 @@ class WebhookGuard:
     async def _slot(self, receiver: Receiver) -> _Slot:
         """One of the places for requests that hold a thread and a database connection."""
         if self._slots is None:
-            self._slots = asyncio.Semaphore(
-                self._concurrent_requests or receiver.settings.max_concurrent_requests
-            )
-        if not self._slots.locked():
-            await self._slots.acquire()
-            return _Slot(self._slots)
+            number = self._concurrent_requests or receiver.settings.max_concurrent_requests
+            self._slots = anyio.Semaphore(number, fast_acquire=True)
         try:
-            await asyncio.wait_for(self._slots.acquire(), receiver.settings.queue_timeout_seconds)
-        except asyncio.TimeoutError:
-            raise TooBusy from None
+            self._slots.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._wait_for_slot(self._slots, receiver.settings.queue_timeout_seconds)
         return _Slot(self._slots)
+
+    @staticmethod
+    async def _wait_for_slot(slots: anyio.Semaphore, seconds: float) -> None:
+        try:
+            with anyio.fail_after(seconds):
+                await slots.acquire()
+        except TimeoutError:
+            raise TooBusy from None
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -254,13 +264,13 @@ class _Slot:
 
     __slots__ = ("_slots",)
 
-    def __init__(self, slots: asyncio.Semaphore) -> None:
+    def __init__(self, slots: anyio.Semaphore) -> None:
         self._slots = slots
 
-    async def __aenter__(self) -> None:
+    def __enter__(self) -> None:
         pass
 
-    async def __aexit__(self, *_: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._slots.release()
 
 
@@ -359,6 +369,27 @@ def _replay(body: bytes) -> Receive:
     return receive
 
 
+def _inbound(scope: Scope, body: bytes, source_ip: str) -> InboundRequest:
+    return InboundRequest(
+        method=scope["method"],
+        query_string=scope["query_string"].decode("ascii"),
+        headers=tuple([(_name(name), value.decode("latin-1")) for name, value in scope["headers"]]),
+        body=body,
+        source_ip=source_ip,
+        received_at=utc_now(),
+    )
+
+
+def _name(name: bytes) -> str:
+    return _remembered_name(name) if len(name) <= MAX_REMEMBERED_CHARS else _remembered_name.__wrapped__(name)
+
+
+@lru_cache(maxsize=4096)
+def _remembered_name(name: bytes) -> str:
+    # As WSGI has them, so that both doors know the same names.
+    return title_case(name.decode("latin-1").replace("_", "-"))
+
+
 def _request_head(scope: Scope, hook: str, proxies: Addresses) -> RequestHead | None:
     match = _HOOK.fullmatch(hook)
     if match is None:
@@ -385,7 +416,9 @@ def _hide(scope: Scope, hook: str) -> None:
         return
     prefix = scope["path"][: len(scope["path"]) - len(hook)]
     webhook_id, _, _ = hook.partition("/")
-    _set_path(scope, f"{prefix}{_TOKEN_LIKE.sub(TOKEN_MASK, webhook_id)}/{TOKEN_MASK}")
+    if len(webhook_id) > WEBHOOK_ID_CHARS:
+        webhook_id = _TOKEN_LIKE.sub(TOKEN_MASK, webhook_id)
+    _set_path(scope, f"{prefix}{webhook_id}/{TOKEN_MASK}")
 
 
 def _mask(scope: Scope) -> None:
@@ -413,8 +446,11 @@ def _check_upgrade(scope: Scope, kept: _Kept) -> None:
 
 def _check_host(scope: Scope) -> None:
     """Refuse a Host that Flask would refuse with a page of its own (RFC 1035, section 2.3.4)."""
-    hosts = [value for name, value in scope["headers"] if name == b"host"]
-    if any(len(label) > MAX_HOST_LABEL_BYTES for host in hosts for label in host.split(b".")):
+    hosts = [
+        value for name, value in scope["headers"] if name == b"host" and len(value) > MAX_HOST_LABEL_BYTES
+    ]
+    long = [host for host in hosts if len(host) > MAX_HOST_LABEL_BYTES]
+    if any(len(label) > MAX_HOST_LABEL_BYTES for host in long for label in host.split(b".")):
         raise HostInvalid
 
 

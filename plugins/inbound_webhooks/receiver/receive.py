@@ -15,7 +15,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from functools import partial
-from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from inbound_webhooks import metrics
@@ -34,11 +33,10 @@ from inbound_webhooks.errors import (
     UnknownWebhook,
 )
 from inbound_webhooks.event.content_encoding import inflate
-from inbound_webhooks.event.handshake import HandshakeRequest
+from inbound_webhooks.event.handshake import Handshake, HandshakeRequest
 from inbound_webhooks.event.proof import SignedRequest
 from inbound_webhooks.event.request import InboundRequest, Values
 from inbound_webhooks.event.response import Answer
-from inbound_webhooks.event.run_conf import Parameter
 from inbound_webhooks.event.signature import check_proofs
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
@@ -69,8 +67,6 @@ LONG_BODY_BYTES = 32 * 1024
 
 MAX_CHANGES_SEEN = 3
 """How often a request is judged afresh because its webhook changed before the commit."""
-
-Counted = TypeVar("Counted")
 
 Secrets = Mapping[str, Sequence[str]]
 """Plain secrets by purpose, the newest first."""
@@ -104,7 +100,10 @@ class Receiver:
         """
         if (head.declared_length or 0) > self.settings.max_body_bytes:
             raise BodyTooLarge(self.settings.max_body_bytes)
-        await self._count(self._limits.admit_address, head.source_ip)
+        if self._limits.are_shared:
+            await aside(partial(self._limits.admit_address, head.source_ip))
+        else:
+            self._limits.admit_address(head.source_ip)
         return self._held_admission(head) or await self.confirm(head)
 
     async def confirm(self, head: RequestHead) -> Admission:
@@ -123,14 +122,6 @@ class Receiver:
     async def receive(self, admission: Admission, request: InboundRequest) -> Answer:
         """Answer an admitted request; a POST is committed before this returns 2xx."""
         try:
-            return await self._answer(admission, request)
-        except Exception as error:  # noqa: BLE001 - what we did not foresee is our fault, not the sender's
-            log_fault(error)
-            metrics.count_rejection(ReceiverFault())
-            return answers.rejected(ReceiverFault())
-
-    async def _answer(self, admission: Admission, request: InboundRequest) -> Answer:
-        try:
             if request.method == "POST":
                 metrics.count("received")
                 return await self._accept(admission, request)
@@ -139,6 +130,10 @@ class Receiver:
             metrics.count_rejection(error)
             self.note_rejection(admission, error)
             return answers.rejected(error)
+        except Exception as error:  # noqa: BLE001 - what we did not foresee is our fault, not the sender's
+            log_fault(error)
+            metrics.count_rejection(ReceiverFault())
+            return answers.rejected(ReceiverFault())
 
     def decide(
         self, definition: Definition, request: InboundRequest, *, delivery_id: str | None = None
@@ -205,20 +200,26 @@ class Receiver:
         is_fresh: bool = True,
     ) -> Admission:
         now = self._now()
-        valid = [credential for credential in credentials if credential.is_valid(now)]
-        token = matching_token([held for held in valid if not held.purpose], head.token)
+        tokens: list[Credential] = []
+        secrets: list[Credential] = []
+        for held in credentials:
+            if held.is_valid(now):
+                (secrets if held.purpose else tokens).append(held)
+        token = matching_token(tokens, head.token)
         if webhook is None or token is None:
             raise UnknownWebhook
-        secrets = tuple(held for held in valid if held.purpose)
-        return Admission(head, self._definitions.get(webhook), token, secrets, is_fresh)
+        return Admission(head, self._definitions.get(webhook), token, tuple(secrets), is_fresh)
 
     async def _verify(self, admission: Admission, request: InboundRequest) -> Answer:
-        await self._note_use(admission.token)
-        if (answer := await self._handshake(admission, request, b"", admission.plain_secrets())) is not None:
-            return answer
+        if self._use_is_due(admission.token):
+            await self._note_use(admission.token)
+        if (handshake := admission.definition.handshake) is not None:
+            answer = await self._handshake(handshake, admission, request, b"", admission.plain_secrets())
+            if answer is not None:
+                return answer
         if request.method == "OPTIONS":
             return answers.options()
-        sources = sources_of(admission.webhook, request, content=b"", delivery_id="")
+        sources = sources_of(admission.definition, request, content=b"", delivery_id="")
         return answers.verified(admission.definition, sources)
 
     async def _accept(self, admission: Admission, request: InboundRequest) -> Answer:
@@ -240,14 +241,16 @@ class Receiver:
     async def _accept_as_it_is(self, admission: Admission, request: InboundRequest) -> Answer | None:
         """Answer a POST; None, and nothing written, where the webhook has changed meanwhile."""
         secrets = admission.plain_secrets()
-        answer = await self._handshake(admission, request, b"", secrets, before_proof=True)
-        if answer is not None:
-            return answer
+        if (handshake := admission.definition.handshake) is not None:
+            answer = await self._handshake(handshake, admission, request, b"", secrets, before_proof=True)
+            if answer is not None:
+                return answer
         used = await self._prove(admission, request, secrets)
         answer = await self._judge(admission, request, secrets)
         if answer is not None:
             for credential in (admission.token, *used):
-                await self._note_use(credential)
+                if self._use_is_due(credential):
+                    await self._note_use(credential)
         return answer
 
     async def _prove(
@@ -259,7 +262,10 @@ class Receiver:
         handshake = definition.handshake
         if handshake is not None and handshake.signs_for_anyone(request.body):
             raise NotProved("The body is a text that the handshake signs for everyone who knows the URL.")
-        await self._count(self._limits.admit_webhook, admission.webhook)
+        if self._limits.are_shared:
+            await aside(partial(self._limits.admit_webhook, admission.webhook))
+        else:
+            self._limits.admit_webhook(admission.webhook)
         return [admission.secret(purpose, index) for purpose, index in fitted.items()]
 
     def _fitting(self, admission: Admission, request: InboundRequest, secrets: Secrets) -> dict[str, int]:
@@ -285,25 +291,28 @@ class Receiver:
     async def _judge(self, admission: Admission, request: InboundRequest, secrets: Secrets) -> Answer | None:
         """Answer a proved request; None, and nothing written, where the webhook has changed meanwhile."""
         definition = admission.definition
-        try:
-            content = await self._content(request)
-        except ContentRefused as error:
-            return await self._commit(admission, request, b"", refuse(definition, request, error))
-        if (answer := await self._handshake(admission, request, content, secrets)) is not None:
-            return answer
-        params = await self._params(definition.webhook.dag_id)
+        content = request.body
+        if request.header("Content-Encoding"):
+            try:
+                content = await aside(partial(self._inflated, request))
+            except ContentRefused as error:
+                return await self._commit(admission, request, b"", refuse(definition, request, error))
+        if definition.handshake is not None:
+            answer = await self._handshake(definition.handshake, admission, request, content, secrets)
+            if answer is not None:
+                return answer
+        dag_id = definition.webhook.dag_id
+        if self._dags.is_due(dag_id):
+            dag = await aside(partial(self._dags.refresh, dag_id, at_once))
+        else:
+            dag = self._dags.held(dag_id)
+        params = None if dag is None else dag.params
         if len(content) > LONG_BODY_BYTES:
             look = partial(decide, definition, request, content, params=params)
             decision = await aside(look)
         else:
             decision = decide(definition, request, content, params=params)
         return await self._commit(admission, request, content, decision)
-
-    async def _content(self, request: InboundRequest) -> bytes:
-        """The body after decompression."""
-        if not request.header("Content-Encoding"):
-            return request.body
-        return await aside(partial(self._inflated, request))
 
     async def _commit(
         self, admission: Admission, request: InboundRequest, content: bytes, decision: Decision
@@ -320,12 +329,13 @@ class Receiver:
             _tally(decision)
             return decision.answer
         metrics.count("duplicates")
-        sources = sources_of(admission.webhook, request, content, stored_id)
-        sources = sources.with_event_type(decision.delivery.event_type or "")
+        sources = sources_of(admission.definition, request, content, stored_id)
+        sources.event_type = decision.delivery.event_type or ""
         return answers.duplicate(admission.definition, sources, decision.answer.status, stored_id)
 
     async def _handshake(
         self,
+        handshake: Handshake,
         admission: Admission,
         request: InboundRequest,
         content: bytes,
@@ -333,8 +343,7 @@ class Receiver:
         *,
         before_proof: bool = False,
     ) -> Answer | None:
-        handshake = admission.definition.handshake
-        if handshake is None or request.method not in handshake.methods:
+        if request.method not in handshake.methods:
             return None
         if request.method == "POST" and handshake.before_proof != before_proof:
             return None
@@ -352,37 +361,26 @@ class Receiver:
         if answered.confirm_url is not None:
             await aside(partial(_keep_confirm_url, admission.webhook.id, answered.confirm_url))
         if answered.used is not None:
-            await self._note_use(admission.secret(*answered.used))
+            secret = admission.secret(*answered.used)
+            if self._use_is_due(secret):
+                await self._note_use(secret)
         return answered.answer
 
     def _inflated(self, request: InboundRequest) -> bytes:
         encoding = request.combined_header("Content-Encoding")
         return inflate(request.body, encoding, limit_bytes=self.settings.max_body_bytes)
 
-    async def _params(self, dag_id: str) -> Mapping[str, Parameter] | None:
-        """The DAG's params, None where Airflow does not know the DAG yet."""
-        if self._dags.is_due(dag_id):
-            dag = await aside(partial(self._dags.refresh, dag_id, at_once))
-        else:
-            dag = self._dags.held(dag_id)
-        return None if dag is None else dag.params
-
-    async def _count(self, admit: Callable[[Counted], None], counted: Counted) -> None:
-        """Count a request against a limit; aside where the count is kept in another process."""
-        if self._limits.are_shared:
-            await aside(partial(admit, counted))
-        else:
-            admit(counted)
+    def _use_is_due(self, credential: Credential) -> bool:
+        """Whether it is a minute since it was written when a credential was used."""
+        last_used_at = self._used.get((credential.purpose, credential.id), credential.last_used_at)
+        return last_used_at is None or self._now() - last_used_at >= LAST_USED_EVERY
 
     async def _note_use(self, credential: Credential) -> None:
-        """Write when a credential was used, at most once a minute."""
-        now, key = self._now(), (credential.purpose, credential.id)
-        last_used_at = self._used.get(key, credential.last_used_at)
-        if last_used_at is not None and now - last_used_at < LAST_USED_EVERY:
-            return
+        """Write when a credential was used."""
+        now = self._now()
         if len(self._used) >= MAX_USED:
             self._used.clear()
-        self._used[key] = now
+        self._used[credential.purpose, credential.id] = now
         await aside(partial(_touch, credential, now))
 
 

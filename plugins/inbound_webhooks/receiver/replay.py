@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import uuid6
+from msgspec.structs import replace
 
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
 from inbound_webhooks.receiver import stored_request

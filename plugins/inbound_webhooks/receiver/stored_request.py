@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.request import InboundRequest, is_credential, mask_headers, mask_query
+from inbound_webhooks.event.request import InboundRequest, mask_headers, mask_query
 from inbound_webhooks.storage.encryption import decrypt, encrypt
 from inbound_webhooks.storage.queries import Delivery
 
@@ -20,20 +20,15 @@ def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> 
     :param credential_names: headers and query fields that are some, whatever they are called
     """
     query_string = mask_query(request.query_string, credential_names)
-    secret = [
-        (position, value)
-        for position, (name, value) in enumerate(request.headers)
-        if is_credential(name, credential_names)
-    ]
+    headers, secret = mask_headers(request.headers, credential_names)
     sealed = None
     if secret or query_string != request.query_string:
-        sealed = encrypt(json.dumps({"headers": secret, "query": request.query_string}))
-    masked = mask_headers(request.headers, credential_names) if secret else request.headers
+        sealed = encrypt(json_text.dump({"headers": secret, "query": request.query_string}))
     return {
         "received_at": request.received_at,
         "source_ip": request.source_ip[:MAX_IP_CHARS],
         "query_string": query_string,
-        "headers": json_text.dump(masked),
+        "headers": json_text.dump(headers),
         "credentials": sealed,
         "body": request.body,
     }

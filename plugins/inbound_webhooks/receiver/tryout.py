@@ -42,7 +42,7 @@ def try_out(
     )
     definition = compile_definition(webhook)
     if method != "POST":
-        sources = sources_of(webhook, request, content=b"", delivery_id="")
+        sources = sources_of(definition, request, content=b"", delivery_id="")
         return _shown("verified", None, answers.verified(definition, sources))
     try:
         decision = receiver.decide(definition, request)

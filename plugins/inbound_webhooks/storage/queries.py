@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from airflow.models.log import Log
 from sqlalchemy import (
     Connection,
@@ -109,8 +110,7 @@ class Credential:
         return self.expires_at is None or self.expires_at > now
 
 
-@dataclass(frozen=True, kw_only=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted or refused request. ``conf``, ``headers`` and ``credentials`` are as in the table."""
 
     id: str
@@ -417,7 +417,7 @@ def store(connection: Connection, delivery: Delivery, version: int) -> str | Non
     deduplication key; None where the webhook has changed. Where somebody is about to commit the same key
     this waits for it. What was stored by an earlier try, whose answer got lost, is found.
     """
-    values = vars(delivery) | {"expected_version": version}
+    values = msgspec.structs.asdict(delivery) | {"expected_version": version}
     if connection.execute(_STORE[connection.dialect.name], values).rowcount == 1:
         return delivery.id
     columns = tables.delivery.c
@@ -440,7 +440,7 @@ def _store(dialect_name: str, dialect_insert: Any) -> Any:
         .with_for_update(read=True)
         .cte("locked")
     )
-    columns = [column for column in tables.delivery.c if column.name in Delivery.__dataclass_fields__]
+    columns = [column for column in tables.delivery.c if column.name in Delivery.__struct_fields__]
     values: list[Any] = [bindparam(column.name, type_=column.type) for column in columns]
     if dialect_name == "postgresql":
         # It does not take the types of a SELECT from the table that it goes into.

@@ -66,7 +66,7 @@ class Hmac:
         parts = self._header_parts(request.header(self.header))
         presented = self._presented(parts)
         text = _fill(self.signed, self._values(request, parts, now))
-        expected = [hmac.new(as_bytes(secret), text, self.algorithm).digest() for secret in secrets]
+        expected = [hmac.digest(as_bytes(secret), text, self.algorithm) for secret in secrets]
         found = first_match(expected, presented)
         if found is None:
             raise NotProved(f"The signature in {self.header} does not fit the body with any of the secrets.")

@@ -1,0 +1,34 @@
+"""Attributes that are computed once, without the lock of functools.cached_property before Python 3.12."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar, overload
+
+Value = TypeVar("Value")
+
+
+class lazy(Generic[Value]):
+    """A method as an attribute, computed when it is first read and then kept in the instance's ``__dict__``.
+
+    Two threads that read it first at the same time may both compute it, as with Python 3.12's
+    :class:`functools.cached_property` (https://docs.python.org/3/library/functools.html).
+    """
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self._compute = compute
+        self._name = compute.__name__
+        self.__doc__ = compute.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> lazy[Value]: ...
+
+    @overload
+    def __get__(self, instance: object, owner: type) -> Value: ...
+
+    def __get__(self, instance: object | None, owner: type) -> lazy[Value] | Value:
+        """Called only until the value is kept: an instance's own attributes come before it."""
+        if instance is None:
+            return self
+        value = instance.__dict__[self._name] = self._compute(instance)
+        return value
