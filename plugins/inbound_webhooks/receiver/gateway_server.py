@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import tempfile
 from functools import partial
 from pathlib import Path
@@ -25,10 +27,12 @@ BACKLOG = 2048
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int, metrics: tuple[str, int] | None) -> None:
-    """Serve until SIGINT or SIGTERM; then take nothing new, and finish what was accepted.
+    """Serve until SIGINT or SIGTERM; then take nothing new, finish what was accepted, and exit with 0.
 
     :param metrics: host and port of the figures for Prometheus
     """
+    # uvicorn sends itself the signal once more when it is done: the folder has to go even so.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="inbound-webhooks-metrics-") as folder:
         if metrics is not None:
             os.environ[FIGURES_FOLDER] = folder
