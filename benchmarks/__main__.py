@@ -73,6 +73,9 @@ def _measure(site: Site, scale: Scale, only: str) -> Measured:
         if only in name:
             _say(name)
             more_rows, more_notes = measure(site, scale)
+            # A run takes half an hour: what is there can be read meanwhile, and outlives a later failure.
+            for line in (*map(report.line, more_rows), *more_notes):
+                print(line, file=sys.stderr, flush=True)
             rows += more_rows
             notes += more_notes
     return rows, notes

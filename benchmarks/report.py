@@ -24,7 +24,7 @@ PACKAGES = {
 
 def text(rows: Sequence[Row], notes: Sequence[str], *, postgres: str, command: str) -> str:
     """Everything that stands between the markers."""
-    table = [_line(HEAD), _line(["---"] * len(HEAD)), *(_line(row.cells) for row in rows)]
+    table = [_line(HEAD), _line(["---"] * len(HEAD)), *map(line, rows)]
     about = [
         f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, `{command}`.",
         f"Machine: {_machine()}.",
@@ -38,6 +38,11 @@ def write(figures: str) -> None:
     before, _, rest = README.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
     README.write_text(f"{before}{BEGIN}\n\n{figures}\n\n{END}{after}")
+
+
+def line(row: Row) -> str:
+    """A row as a line of the table."""
+    return _line(row.cells)
 
 
 def _line(cells: Sequence[str]) -> str:
