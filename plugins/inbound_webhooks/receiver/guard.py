@@ -76,7 +76,6 @@ _TOKEN = re.compile(r"[0-9a-fA-F]{64,}")
 _SLASHES = re.compile(r"/+")
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
-WEBHOOK_ID_CHARS = 10
 MAX_HOST_LABEL_BYTES = 63
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
@@ -416,9 +415,7 @@ def _hide(scope: Scope, hook: str) -> None:
         return
     prefix = scope["path"][: len(scope["path"]) - len(hook)]
     webhook_id, _, _ = hook.partition("/")
-    if len(webhook_id) > WEBHOOK_ID_CHARS:
-        webhook_id = _TOKEN_LIKE.sub(TOKEN_MASK, webhook_id)
-    _set_path(scope, f"{prefix}{webhook_id}/{TOKEN_MASK}")
+    _set_path(scope, f"{prefix}{_TOKEN_LIKE.sub(TOKEN_MASK, webhook_id)}/{TOKEN_MASK}")
 
 
 def _mask(scope: Scope) -> None:
