@@ -17,6 +17,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.event.run_conf import NO_DEFAULT, Parameter
+from inbound_webhooks.storage.checked_params import checked_params
 
 MAX_CACHED_DAGS = 500
 
@@ -139,6 +140,7 @@ def _read(connection: Connection, dag_id: str) -> CachedDag | None:
         if row is None:
             return None
         dag = row.dag
+        dag.params = checked_params(dag.params)
         return CachedDag(row.dag_hash, dag, params_of(dag))
 
 
