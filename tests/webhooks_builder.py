@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
 
-import uuid6
+import uuid_utils
 
 ACTOR = "a tester"
 PREFIX = "/pluginsv2/webhook"
@@ -91,7 +91,7 @@ def store_deliveries(
         "attempts": 0,
         "next_attempt_at": now(),
     }
-    rows = [base | {"id": uuid6.uuid7().hex} | columns for _ in range(count)]
+    rows = [base | {"id": uuid_utils.uuid7().hex} | columns for _ in range(count)]
     with transaction() as connection:
         connection.execute(tables.delivery.insert(), rows)
     return [row["id"] for row in rows]

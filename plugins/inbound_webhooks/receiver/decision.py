@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import msgspec
-import uuid6
+import uuid_utils
 from msgspec.structs import replace
 
 from inbound_webhooks.errors import ContentRefused
@@ -45,7 +45,7 @@ def decide(
     :param content: the body after decompression
     :param params: the DAG's, None where Airflow does not know the DAG yet
     """
-    delivery_id = delivery_id or uuid6.uuid7().hex
+    delivery_id = delivery_id or uuid_utils.uuid7().hex
     content = conceal_keys(definition.proofs, content)
     sources = sources_of(definition, request, content, delivery_id)
     event_type = sources.event_type = _event_type(definition, sources)
@@ -82,7 +82,7 @@ def refuse(
     event_type: str = "",
 ) -> Decision:
     """Keep an event that cannot be used, for a replay; it holds no deduplication key."""
-    delivery_id = delivery_id or uuid6.uuid7().hex
+    delivery_id = delivery_id or uuid_utils.uuid7().hex
     answer = answers.refused(error, definition.webhook, delivery_id)
     outcome = {"error": error.message, "event_type": event_type or None}
     decision = _decision(definition, request, delivery_id, answer, State.REFUSED, **outcome)

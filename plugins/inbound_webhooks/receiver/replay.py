@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import uuid6
+import uuid_utils
 from msgspec.structs import replace
 
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
@@ -52,7 +52,7 @@ def _as_then(webhook: Webhook, stored: Delivery) -> Delivery:
     now = utc_now()
     return replace(
         stored,
-        id=uuid6.uuid7().hex,
+        id=uuid_utils.uuid7().hex,
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
         state=State.ACCEPTED,

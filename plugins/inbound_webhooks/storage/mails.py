@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import uuid6
+import uuid_utils
 from sqlalchemy import Connection, Text, cast, func, insert, select, text, update
 
 from inbound_webhooks.storage import tables
@@ -97,7 +97,7 @@ def write_drift_mails(
     rows = [
         asdict(
             Mail(
-                id=uuid6.uuid7().hex,
+                id=uuid_utils.uuid7().hex,
                 webhook_id=webhook.id,
                 webhook_name=webhook.name,
                 kind=MailKind.DRIFT,
@@ -142,7 +142,7 @@ def _take_turns(connection: Connection, webhook_ids: Iterable[str]) -> None:
 def _tell(connection: Connection, outcome: Outcome, recipient: str, at: datetime, window: timedelta) -> bool:
     """Write one mail, or add to one that is not on its way yet; True for a new one."""
     mail = Mail(
-        id=uuid6.uuid7().hex,
+        id=uuid_utils.uuid7().hex,
         webhook_id=outcome.webhook_id,
         webhook_name=outcome.webhook_name,
         kind=kind_of(outcome),
