@@ -23,9 +23,9 @@ def test_who_asks_at_the_same_time_is_in_one_batch():
 
     async def ask():
         together = Together(doubling(sizes), most=100, batches=1)
-        return await asyncio.gather(*(together(number) for number in range(5)))
+        return await asyncio.gather(*(together(number) for number in range(4)))
 
-    assert (asyncio.run(ask()), sizes) == ([0, 2, 4, 6, 8], [5])
+    assert (asyncio.run(ask()), sizes) == ([0, 2, 4, 6], [4])
 
 
 def test_a_batch_has_its_bound():
@@ -58,14 +58,12 @@ def test_who_is_on_the_way_when_a_batch_ends_is_in_the_next_one():
     asked: list[asyncio.Future[int]] = []
 
     async def ask():
-        loop = asyncio.get_running_loop()
-
         async def work(items):
             sizes.append(len(items))
             if len(sizes) == 1:
                 asked.append(asyncio.ensure_future(together(2)))
                 await asyncio.sleep(0)
-                loop.call_soon(lambda: asked.append(asyncio.ensure_future(together(3))))
+                asked.append(asyncio.ensure_future(together(3)))
             return items
 
         together = Together(work, most=100, batches=1)
@@ -74,6 +72,24 @@ def test_who_is_on_the_way_when_a_batch_ends_is_in_the_next_one():
         return await asyncio.gather(*asked)
 
     assert (asyncio.run(ask()), sizes) == ([2, 3], [1, 2])
+
+
+def test_senders_that_ask_again_come_to_be_in_two_groups_of_one_size():
+    """Else one of them waits for the other, and who collects has nothing to do meanwhile."""
+    sizes: list[int] = []
+
+    async def ask():
+        together = Together(doubling(sizes, 0.01), most=100, batches=1)
+
+        async def sender(at: float):
+            await asyncio.sleep(at)
+            for number in range(10):
+                await together(number)
+
+        await asyncio.gather(*(sender(0.0) for _ in range(3)), *(sender(0.005) for _ in range(13)))
+
+    asyncio.run(ask())
+    assert sizes[:17] == [3] + [8] * 16
 
 
 def test_whoever_asks_in_the_moment_a_batch_ends_is_not_forgotten():

@@ -10,11 +10,19 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+LEAST = 4
+"""Items that a batch takes before it leaves some for the next one."""
+
 
 class Together(Generic[Item, Result]):
     """Collects items on one event loop; ``work`` gives an outcome for each item of a batch, in their order.
 
     What ``work`` raises, every item of its batch gets.
+
+    Senders that ask again when they are answered come in two groups: one is worked on while the other one is
+    collected. Each batch takes half of those who wait and those who were answered last, so that both groups
+    become equally large. Otherwise a large one and a small one take turns, and nothing is left to collect for
+    most of the time that the large one takes.
     """
 
     def __init__(
@@ -43,27 +51,36 @@ class Together(Generic[Item, Result]):
         return await future
 
     async def _work_off(self) -> None:
+        half = 0
         try:
             while self._waiting:
-                # One round of the loop reads what has come meanwhile, the next one brings it here. Without it
-                # batches are small, and what each costs beside its rows is shared by few.
+                # In this round of the loop ask those whose requests are read already. Without it batches are
+                # small, and what each costs beside its items is shared by few.
                 await asyncio.sleep(0)
-                await asyncio.sleep(0)
-                size = min(self._most, len(self._waiting))
-                await self._work_on([self._waiting.popleft() for _ in range(size)])
+                wanted = max(half or _half(len(self._waiting)), LEAST)
+                size = min(wanted, len(self._waiting), self._most)
+                batch = [self._waiting.popleft() for _ in range(size)]
+                outcomes = await self._outcomes(batch)
+                half = _half(len(self._waiting) + size)
+                _settle(batch, outcomes)
         finally:
             # Not when the task is over: between its last look and that somebody might ask and not be seen.
             self._under_way -= 1
 
-    async def _work_on(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _outcomes(
+        self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]
+    ) -> Sequence[Result | BaseException]:
         try:
-            outcomes = await self._work([item for item, _ in batch])
+            return await self._work([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001 - whoever asked hears of it
+            return [error] * len(batch)
         except BaseException as error:
             _settle(batch, [error] * len(batch))
-            if not isinstance(error, Exception):
-                raise
-        else:
-            _settle(batch, outcomes)
+            raise
+
+
+def _half(number: int) -> int:
+    return (number + 1) // 2
 
 
 def _settle(
