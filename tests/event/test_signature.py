@@ -8,7 +8,6 @@ import hmac
 import json
 import warnings
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -16,6 +15,7 @@ import jwt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from inbound_webhooks.errors import InvalidDefinition, NotProved
 from inbound_webhooks.event.proof import (

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from inbound_webhooks.event.expression import compile_expression
 from inbound_webhooks.event.signature import required_proof

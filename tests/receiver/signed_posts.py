@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from msgspec import structs
+
 from tests.presets.signed_cases import Case
 from tests.receiver.asgi_door import AsgiDoor, Reply
 from tests.receiver.loop import new_receiver
@@ -61,7 +63,7 @@ class Sender:
 
         ``without`` is a header, in lower case, that is left out.
         """
-        request = replace(self.case.request, **changes)
+        request = structs.replace(self.case.request, **changes)
         headers = [(name, value) for name, value in request.headers if name.lower() != without]
         return self.door.request(
             request.method,

@@ -22,7 +22,7 @@ def admitted(hook, receiver=None):
 
     receiver = in_use(receiver or door())
     head = RequestHead(
-        method="POST", webhook_id=hook.id, token=hook.token, content_length="", source_ip="192.0.2.7"
+        method="POST", webhook_id=hook.id, token=hook.token, declared_length=None, source_ip="192.0.2.7"
     )
     request = InboundRequest(
         method="POST",

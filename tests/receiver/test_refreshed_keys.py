@@ -35,7 +35,7 @@ def post(receiver, hook, body=CASE["body"]):
     from inbound_webhooks.receiver.admission import RequestHead
 
     head = RequestHead(
-        method="POST", webhook_id=hook.id, token=hook.token, content_length="", source_ip="192.0.2.1"
+        method="POST", webhook_id=hook.id, token=hook.token, declared_length=None, source_ip="192.0.2.1"
     )
     request = InboundRequest(
         method="POST",

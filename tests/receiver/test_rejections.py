@@ -140,7 +140,7 @@ def used_at(hook, at: datetime, method: str = "POST") -> datetime:
 
     receiver = new_receiver(now=lambda: at)
     head = RequestHead(
-        method=method, webhook_id=hook.id, token=hook.token, content_length="", source_ip="::1"
+        method=method, webhook_id=hook.id, token=hook.token, declared_length=None, source_ip="::1"
     )
     request = InboundRequest(
         method=method, query_string="", headers=(), body=b"", source_ip="::1", received_at=at

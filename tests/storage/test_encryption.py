@@ -26,7 +26,7 @@ def deliver_with_credentials(webhook_id: str) -> None:
     from inbound_webhooks.receiver.receive import RequestHead, utc_now
 
     head = RequestHead(
-        method="POST", webhook_id=webhook_id, token=token_of(webhook_id), content_length="", source_ip=""
+        method="POST", webhook_id=webhook_id, token=token_of(webhook_id), declared_length=None, source_ip=""
     )
     request = InboundRequest(
         method="POST",

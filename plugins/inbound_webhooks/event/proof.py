@@ -7,9 +7,10 @@ import binascii
 import hmac
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
+
+import msgspec
 
 from inbound_webhooks.errors import InvalidDefinition, NotProved
 
@@ -25,8 +26,7 @@ _TIMESTAMP = re.compile(r"[0-9]{1,16}")
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 
 
-@dataclass(frozen=True, kw_only=True)
-class SignedRequest:
+class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a proof looks at: everything as it was sent, the body still compressed where it came so.
 
     ``url`` is the one that the sender called, query string included.

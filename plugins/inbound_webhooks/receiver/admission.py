@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
 from collections.abc import Sequence
 
@@ -20,23 +19,18 @@ MIN_COMPARISONS = 8
 """Comparisons for each request: as many for an unknown id as for a webhook with so many tokens, seven of them
 in their grace."""
 
-_DECLARED_LENGTH = re.compile(r"[0-9]{1,18}")
 _NO_TOKEN = secrets.token_hex(32).encode()
 
 
 class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known before the body is read; ``content_length`` is the header as sent, "" for none."""
+    """What is known before the body is read; ``declared_length`` is Content-Length in bytes, None where there
+    is none that is a number."""
 
     method: str
     webhook_id: str
     token: str
-    content_length: str
+    declared_length: int | None
     source_ip: str
-
-    @property
-    def declared_length(self) -> int | None:
-        """Content-Length in bytes, None where there is none that is a number."""
-        return int(self.content_length) if _DECLARED_LENGTH.fullmatch(self.content_length) else None
 
 
 class Admission(msgspec.Struct, frozen=True):

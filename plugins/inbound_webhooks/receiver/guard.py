@@ -73,6 +73,7 @@ TOKEN_MASK = "***"  # noqa: S105
 _HOOK = re.compile(r"([A-Za-z0-9_-]{10})/([0-9a-f]{64})")
 _TOKEN_LIKE = re.compile(r"[0-9a-fA-F]{32,}")
 _TOKEN = re.compile(r"[0-9a-fA-F]{64,}")
+_DECLARED_LENGTH = re.compile(rb"[0-9]{1,18}")
 _SLASHES = re.compile(r"/+")
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -393,19 +394,22 @@ def _request_head(scope: Scope, hook: str, proxies: Addresses) -> RequestHead | 
     match = _HOOK.fullmatch(hook)
     if match is None:
         return None
-    lengths = _header_values(scope, b"content-length")
+    webhook_id, token = match.groups()
+    lengths: list[bytes] = []
+    forwarded: list[str] = []
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            lengths.append(value)
+        elif name == b"x-forwarded-for":
+            forwarded.append(value.decode("latin-1"))
     peer = scope["client"][0] if scope.get("client") else ""
     return RequestHead(
         method=scope["method"],
-        webhook_id=match.group(1),
-        token=match.group(2),
-        content_length=lengths[0] if lengths else "",
-        source_ip=source_address(peer, _header_values(scope, b"x-forwarded-for"), proxies),
+        webhook_id=webhook_id,
+        token=token,
+        declared_length=int(lengths[0]) if lengths and _DECLARED_LENGTH.fullmatch(lengths[0]) else None,
+        source_ip=source_address(peer, forwarded, proxies),
     )
-
-
-def _header_values(scope: Scope, name: bytes) -> list[str]:
-    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def _hide(scope: Scope, hook: str) -> None:
@@ -443,12 +447,10 @@ def _check_upgrade(scope: Scope, kept: _Kept) -> None:
 
 def _check_host(scope: Scope) -> None:
     """Refuse a Host that Flask would refuse with a page of its own (RFC 1035, section 2.3.4)."""
-    hosts = [
-        value for name, value in scope["headers"] if name == b"host" and len(value) > MAX_HOST_LABEL_BYTES
-    ]
-    long = [host for host in hosts if len(host) > MAX_HOST_LABEL_BYTES]
-    if any(len(label) > MAX_HOST_LABEL_BYTES for host in long for label in host.split(b".")):
-        raise HostInvalid
+    for name, value in scope["headers"]:
+        is_long = name == b"host" and len(value) > MAX_HOST_LABEL_BYTES
+        if is_long and any(len(label) > MAX_HOST_LABEL_BYTES for label in value.split(b".")):
+            raise HostInvalid
 
 
 def _set_path(scope: Scope, path: str) -> None:

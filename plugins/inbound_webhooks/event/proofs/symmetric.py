@@ -65,7 +65,7 @@ class Hmac:
         """See :class:`inbound_webhooks.event.proof.Proof`."""
         parts = self._header_parts(request.header(self.header))
         presented = self._presented(parts)
-        text = _fill(self.signed, self._values(request, parts, now))
+        text = self._text(request, parts, now)
         expected = [hmac.digest(as_bytes(secret), text, self.algorithm) for secret in secrets]
         found = first_match(expected, presented)
         if found is None:
@@ -100,6 +100,11 @@ class Hmac:
                 if len(written) == 1:
                     raise
         return found
+
+    def _text(self, request: SignedRequest, parts: list[str], now: datetime) -> bytes:
+        if self.signed == "{body}":
+            return request.body
+        return _fill(self.signed, self._values(request, parts, now))
 
     def _values(self, request: SignedRequest, parts: list[str], now: datetime) -> dict[str, bytes]:
         values = _request_values(request)
