@@ -39,6 +39,43 @@ def test_a_batch_has_its_bound():
     assert sizes == [2, 2, 1]
 
 
+@pytest.mark.parametrize(("asking", "expected"), [(5, [4, 1]), (16, [8, 8]), (9, [5, 4])])
+def test_who_asks_at_once_is_in_two_batches(asking, expected):
+    """So that one of them can be written while the other one is collected, if they ask again."""
+    sizes: list[int] = []
+
+    async def ask():
+        together = Together(doubling(sizes), most=100, batches=1)
+        await asyncio.gather(*(together(number) for number in range(asking)))
+
+    asyncio.run(ask())
+    assert sizes == expected
+
+
+def test_a_batch_takes_all_where_nobody_asks_again():
+    sizes: list[int] = []
+
+    async def ask():
+        together = Together(doubling(sizes), most=100, batches=1, least=100)
+        await asyncio.gather(*(together(number) for number in range(16)))
+
+    asyncio.run(ask())
+    assert sizes == [16]
+
+
+def test_who_waits_when_the_work_is_cancelled_hears_of_it():
+    async def work(items):
+        raise asyncio.CancelledError
+
+    async def ask():
+        together = Together(work, most=100, batches=1)
+        asked = [asyncio.ensure_future(together(number)) for number in range(16)]
+        done, pending = await asyncio.wait(asked, timeout=5)
+        return len(done), len(pending)
+
+    assert asyncio.run(ask()) == (16, 0)
+
+
 def test_who_asks_meanwhile_is_in_the_next_batch():
     sizes: list[int] = []
 

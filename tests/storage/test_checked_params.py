@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 import pytest
-from airflow.exceptions import ParamValidationError
 from airflow.serialization.definitions.notset import NOTSET
 from airflow.serialization.definitions.param import SerializedParam, SerializedParamsDict
 from hypothesis import given
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from inbound_webhooks.storage.checked_params import checked_params
+from tests.dags_builder import store_dag
 
 SCHEMAS: list[dict[str, Any]] = [
     {},
@@ -53,7 +53,7 @@ VALUES: list[Any] = [
 def _outcome(params: SerializedParamsDict, conf: dict[str, Any]) -> Any:
     try:
         return params.deep_merge(conf).validate()
-    except ParamValidationError as error:
+    except ValueError as error:
         return str(error)
 
 
@@ -107,6 +107,17 @@ def test_one_run_does_not_change_the_next_ones_params() -> None:
     merged["ids"].append(2)
     assert merged.validate() == {"ids": [1, 2], "day": "Friday"}
     assert checked.deep_merge({}).validate() == {"ids": [1], "day": "Monday"}
+
+
+def test_a_dag_that_is_held_has_them(database) -> None:
+    from inbound_webhooks.storage.checked_params import CheckedParam
+    from inbound_webhooks.storage.dags import DagCache
+    from inbound_webhooks.storage.database import at_once
+
+    store_dag("orders", params={"number": {"type": "integer"}})
+    held = DagCache(recheck_seconds=1).get("orders", at_once)
+    assert held is not None
+    assert isinstance(held.dag.params.get_param("number"), CheckedParam)
 
 
 def test_a_schema_is_looked_through_once_for_all_runs(monkeypatch: pytest.MonkeyPatch) -> None:

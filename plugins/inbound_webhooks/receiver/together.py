@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LEAST = 4
-"""Items that a batch takes before it leaves some for the next one."""
+"""Items that a batch takes, unless told otherwise, before it leaves some for the next one."""
 
 
 class Together(Generic[Item, Result]):
@@ -31,10 +31,12 @@ class Together(Generic[Item, Result]):
         *,
         most: int,
         batches: int,
+        least: int = LEAST,
     ) -> None:
         self._work = work
         self._most = most
         self._batches = batches
+        self._least = least
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
         self._under_way = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -52,31 +54,33 @@ class Together(Generic[Item, Result]):
 
     async def _work_off(self) -> None:
         half = 0
+        batch: list[tuple[Item, asyncio.Future[Result]]] = []
         try:
             while self._waiting:
                 # In this round of the loop ask those whose requests are read already. Without it batches are
                 # small, and what each costs beside its items is shared by few.
                 await asyncio.sleep(0)
-                wanted = max(half or _half(len(self._waiting)), LEAST)
+                wanted = max(half or _half(len(self._waiting)), self._least)
                 size = min(wanted, len(self._waiting), self._most)
                 batch = [self._waiting.popleft() for _ in range(size)]
-                outcomes = await self._outcomes(batch)
+                outcomes = await self._outcomes([item for item, _ in batch])
                 half = _half(len(self._waiting) + size)
                 _settle(batch, outcomes)
+        except BaseException as error:
+            # Nobody works on those who wait until somebody else asks.
+            left = [*batch, *self._waiting]
+            self._waiting.clear()
+            _settle(left, [error] * len(left))
+            raise
         finally:
             # Not when the task is over: between its last look and that somebody might ask and not be seen.
             self._under_way -= 1
 
-    async def _outcomes(
-        self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]
-    ) -> Sequence[Result | BaseException]:
+    async def _outcomes(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
         try:
-            return await self._work([item for item, _ in batch])
+            return await self._work(items)
         except Exception as error:  # noqa: BLE001 - whoever asked hears of it
-            return [error] * len(batch)
-        except BaseException as error:
-            _settle(batch, [error] * len(batch))
-            raise
+            return [error] * len(items)
 
 
 def _half(number: int) -> int:

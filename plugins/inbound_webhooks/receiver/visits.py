@@ -55,7 +55,10 @@ class Visits:
         self._batches = batches
         self._clock = clock
         self._held: dict[str, tuple[Found | None, float]] = {}
-        self._find = Together[str, "Found | None"](batches.find, most=MOST_READ, batches=BATCHES)
+        # Who was told does not ask again, but has its delivery stored: nothing is won by two groups.
+        self._find = Together[str, "Found | None"](
+            batches.find, most=MOST_READ, batches=BATCHES, least=MOST_READ
+        )
         self._store = Together[ToStore, "str | None"](batches.store, most=MOST_STORED, batches=BATCHES)
 
     async def find(self, webhook_id: str) -> Found | None:
