@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookExists, WebhookNotFound
 from inbound_webhooks.event.json_text import text_fault
 from inbound_webhooks.event.response import CONTENT_TYPES
-from inbound_webhooks.event.signature import DEFAULT_PURPOSE
+from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
 from inbound_webhooks.receiver.definition import compile_definition
 from inbound_webhooks.recipients import check_recipients
 from inbound_webhooks.sender_settings import (

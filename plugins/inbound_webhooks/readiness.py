@@ -8,8 +8,8 @@ from datetime import datetime, timedelta, timezone
 from typing import Literal
 
 from inbound_webhooks.errors import DefinitionError, TokenUnreadable
-from inbound_webhooks.event.mapping_faults import MappingFault, mapping_faults
-from inbound_webhooks.event.run_conf import Parameter
+from inbound_webhooks.event.conf.mapping import Parameter
+from inbound_webhooks.event.conf.problems import MappingFault, mapping_faults
 from inbound_webhooks.sender_settings import missing_secrets, needed_purposes
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.dags import CachedDag, DagCache, DagState, dag_states

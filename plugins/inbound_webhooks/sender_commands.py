@@ -78,7 +78,7 @@ def _print_ways_to_enable(webhook: Webhook, given: Collection[str]) -> None:
 
 
 def _secret_argument(purpose: str) -> str:
-    from inbound_webhooks.event.signature import DEFAULT_PURPOSE
+    from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
 
     return "@FILE" if purpose == DEFAULT_PURPOSE else f"{purpose}=@FILE"
 
@@ -113,7 +113,7 @@ def _new_secrets(texts: list[str]) -> list[NewSecret]:
 
 
 def _new_secret(text: str) -> NewSecret:
-    from inbound_webhooks.event.signature import DEFAULT_PURPOSE
+    from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
     from inbound_webhooks.sender_settings import NewSecret
 
     purpose, value = read_secret(text)
@@ -205,7 +205,7 @@ def _dedup_lines(preset: Preset) -> list[str]:
 
 
 def _create_calls(preset: Preset) -> list[str]:
-    from inbound_webhooks.event.public_keys import can_refresh_keys
+    from inbound_webhooks.event.verification.public_keys import can_refresh_keys
 
     call = f"airflow webhooks create NAME --dag-id DAG --preset {preset.name}"
     options = ""

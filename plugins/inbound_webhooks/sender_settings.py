@@ -9,9 +9,9 @@ from typing import Any
 
 from inbound_webhooks.errors import InvalidDefinition
 from inbound_webhooks.event.json_text import text_fault
-from inbound_webhooks.event.proof import check_text_secret
-from inbound_webhooks.event.public_keys import can_refresh_keys, refreshes_keys
-from inbound_webhooks.event.signature import check_key
+from inbound_webhooks.event.verification.public_keys import can_refresh_keys, refreshes_keys
+from inbound_webhooks.event.verification.registry import check_key
+from inbound_webhooks.event.verification.scheme import check_text_secret
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.presets.preset import Secret as PresetSecret

@@ -359,8 +359,8 @@ time.sleep(60)
 
 
 def test_a_dispatcher_killed_between_outcome_and_mail_still_mails(postgres_database, mail_server):
-    from inbound_webhooks.dispatch.clock import utc_now
     from inbound_webhooks.dispatch.dispatcher import Dispatcher
+    from inbound_webhooks.event.clock import utc_now
     from inbound_webhooks.settings import Settings
     from tests.dags_builder import store_dag
     from tests.webhooks_builder import change_run, states, store_delivery
@@ -385,8 +385,8 @@ def test_a_dead_mail_server_delays_nothing_else(database, mail_server, monkeypat
     import socket
     import threading
 
-    from inbound_webhooks.dispatch.clock import utc_now
     from inbound_webhooks.dispatch.service import DispatchService
+    from inbound_webhooks.event.clock import utc_now
     from inbound_webhooks.settings import Settings
     from tests.dags_builder import store_dag
     from tests.webhooks_builder import change_run, delivery, store_delivery

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from inbound_webhooks.errors import ExpressionFailed, TemplateRefused
-from inbound_webhooks.event.expression import compile_condition, compile_expression
+from inbound_webhooks.event.conf.mapping import convert
+from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from inbound_webhooks.event.request import DataSources
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
-from inbound_webhooks.event.run_conf import convert
 from inbound_webhooks.event.values import Nothing, plain
 from tests.documentation.pages import blocks, code, page, section, tables
 from tests.event.builders import parameter, request, sources_of

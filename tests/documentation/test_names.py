@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 
 from inbound_webhooks.api import app
 from inbound_webhooks.cli import COMMANDS
-from inbound_webhooks.event.expression import SOURCES, TESTS
-from inbound_webhooks.event.filters import FILTERS
-from inbound_webhooks.event.signature import PROOFS
+from inbound_webhooks.event.expressions.engine import SOURCES, TESTS
+from inbound_webhooks.event.expressions.filters import FILTERS
+from inbound_webhooks.event.verification.registry import PROOFS
 from inbound_webhooks.metrics import rejection_name
 from inbound_webhooks.presets import PRESETS, Preset
 from inbound_webhooks.presets.description import (

@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from inbound_webhooks.event.expression import compile_expression
+from inbound_webhooks.event.conf.mapping import Parameter, compile_mapping
+from inbound_webhooks.event.expressions.engine import compile_expression
 from inbound_webhooks.event.request import DataSources, InboundRequest
-from inbound_webhooks.event.run_conf import Parameter, compile_mapping
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
 

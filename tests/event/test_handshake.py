@@ -17,7 +17,7 @@ from inbound_webhooks.errors import (
     NotProved,
     RequestError,
 )
-from inbound_webhooks.event.handshake import HANDSHAKES, HandshakeAnswer, HandshakeRequest
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES, HandshakeAnswer, HandshakeRequest
 from inbound_webhooks.event.request import Values
 
 SECRETS = {"signing": ("new", "old"), "verify": ("new token", "old token")}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from inbound_webhooks.event.mapping_faults import conf_faults, mapping_faults
-from inbound_webhooks.event.run_conf import Parameter
+from inbound_webhooks.event.conf.mapping import Parameter
+from inbound_webhooks.event.conf.problems import conf_faults, mapping_faults
 
 INTEGER = {"type": "integer"}
 

@@ -18,7 +18,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from inbound_webhooks.errors import InvalidDefinition, NotProved
-from inbound_webhooks.event.proof import (
+from inbound_webhooks.event.verification.api_keys import Addresses
+from inbound_webhooks.event.verification.registry import PROOFS, check_key, check_proofs, required_proof
+from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
     check_time,
     first_match,
@@ -26,9 +28,7 @@ from inbound_webhooks.event.proof import (
     from_hex,
     from_hex_of_any_case,
 )
-from inbound_webhooks.event.proofs.shared import Addresses
-from inbound_webhooks.event.proofs.sns import is_confirmation_url, is_sns_url
-from inbound_webhooks.event.signature import PROOFS, check_key, check_proofs, required_proof
+from inbound_webhooks.event.verification.sns import is_confirmation_url, is_sns_url
 from tests.presets.signed_cases import Case, read
 
 NOW = datetime.fromtimestamp(1_700_000_000, timezone.utc)

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 from inbound_webhooks.errors import ExpressionFailed, ParameterRefused
-from inbound_webhooks.event.expression import compile_condition, compile_expression
+from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from inbound_webhooks.event.request import DataSources
 from tests.event.builders import conf_of, sources
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from inbound_webhooks.event.handshake import HANDSHAKES, HandshakeAnswer, HandshakeRequest
-from inbound_webhooks.event.proof import SignedRequest
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES, HandshakeAnswer, HandshakeRequest
 from inbound_webhooks.event.request import DataSources, InboundRequest, Values
-from inbound_webhooks.event.signature import check_proofs, required_proof
+from inbound_webhooks.event.verification.registry import check_proofs, required_proof
+from inbound_webhooks.event.verification.scheme import SignedRequest
 from inbound_webhooks.presets import PRESETS, Preset
 
 CASES = Path(__file__).with_name("cases")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from inbound_webhooks.event.expression import compile_expression
-from inbound_webhooks.event.signature import required_proof
+from inbound_webhooks.event.expressions.engine import compile_expression
 from inbound_webhooks.event.values import text
+from inbound_webhooks.event.verification.registry import required_proof
 from inbound_webhooks.presets import PRESETS, Preset
 from tests.presets.signed_cases import sources_of
 from tests.presets.test_presets import payload

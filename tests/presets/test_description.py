@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from inbound_webhooks.event.handshake import HANDSHAKES
-from inbound_webhooks.event.signature import PROOFS
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
+from inbound_webhooks.event.verification.registry import PROOFS
 from inbound_webhooks.presets import PRESETS, Preset
 from inbound_webhooks.presets.description import (
     HANDSHAKE_WORDS,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from inbound_webhooks.event.expression import compile_condition, compile_expression
-from inbound_webhooks.event.handshake import HANDSHAKES
-from inbound_webhooks.event.proof import SignedRequest
+from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.request import DataSources
 from inbound_webhooks.event.response import compile_response
-from inbound_webhooks.event.signature import required_proof
 from inbound_webhooks.event.values import text
+from inbound_webhooks.event.verification.registry import required_proof
+from inbound_webhooks.event.verification.scheme import SignedRequest
 from inbound_webhooks.presets import PRESETS, Preset
 from inbound_webhooks.presets.preset import BODY_HASH
 from tests.presets.signed_cases import Case, every, sources_of

@@ -14,9 +14,9 @@ from inbound_webhooks.errors import (
     MediaTypeUnsupported,
     NotProved,
 )
-from inbound_webhooks.event.handshake import HANDSHAKES
-from inbound_webhooks.event.proof import SignedRequest
-from inbound_webhooks.event.signature import check_key, required_proof
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
+from inbound_webhooks.event.verification.registry import check_key, required_proof
+from inbound_webhooks.event.verification.scheme import SignedRequest
 from inbound_webhooks.presets import PRESETS
 from tests.presets.signed_cases import CASES, OTHER_SECRETS, OUTCOMES, Case, every, read
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from inbound_webhooks.event.handshake import HANDSHAKES
-from inbound_webhooks.event.signature import required_proof
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
+from inbound_webhooks.event.verification.registry import required_proof
 from tests.presets.signed_cases import OTHER_SECRETS, Case, every
 from tests.presets.test_senders import HOSTILE, headers_read
 from tests.receiver.signed_posts import OF_OURS, YEARS_HOURS, Sender

@@ -10,7 +10,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from inbound_webhooks.dispatch.clock import utc_now
+from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import retention
 from inbound_webhooks.storage.database import begin_writing, transaction

@@ -12,12 +12,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from inbound_webhooks import metrics
-from inbound_webhooks.dispatch.clock import utc_now
 from inbound_webhooks.dispatch.dag_runs import RUN_PREFIX, DagRuns
 from inbound_webhooks.dispatch.loop import log_fault
 from inbound_webhooks.dispatch.presence import HEARTBEAT_SECONDS, Presence
 from inbound_webhooks.dispatch.turns import Turns, claim
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
+from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import claims, queries

@@ -10,10 +10,10 @@ from datetime import datetime
 from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks import metrics
-from inbound_webhooks.dispatch.clock import utc_now
 from inbound_webhooks.dispatch.loop import log_fault
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.event.mapping_faults import MappingFault, conf_faults, mapping_faults
+from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.event.conf.problems import MappingFault, conf_faults, mapping_faults
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import drifts
 from inbound_webhooks.storage.dags import CachedDag, DagCache

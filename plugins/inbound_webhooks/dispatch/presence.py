@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Callable
 from datetime import datetime
 
-from inbound_webhooks.dispatch.clock import utc_now
 from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.storage import dispatchers
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.dispatchers import HOST_CHARS, DispatcherRow

@@ -10,8 +10,8 @@ from cryptography import x509
 
 from inbound_webhooks.dispatch.key_fetch import KeyFetch
 from inbound_webhooks.errors import DefinitionError, KeyFetchFailed
-from inbound_webhooks.event.public_keys import is_key_url, refreshes_keys, standing_key_url
-from inbound_webhooks.event.signature import RequiredProof, check_key, required_proof
+from inbound_webhooks.event.verification.public_keys import is_key_url, refreshes_keys, standing_key_url
+from inbound_webhooks.event.verification.registry import RequiredProof, check_key, required_proof
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.encryption import encrypt

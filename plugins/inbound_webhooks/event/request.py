@@ -14,8 +14,8 @@ import msgspec
 
 from inbound_webhooks.errors import BodyMalformed
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.work import Work
-from inbound_webhooks.lazy import lazy
+from inbound_webhooks.event.cached_attribute import lazy
+from inbound_webhooks.event.expressions.budget import Work
 
 MAX_FORM_FIELDS = 10_000
 

@@ -11,8 +11,8 @@ from jinja2 import ChainableUndefined
 
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event import json_text
+from inbound_webhooks.event.expressions.budget import ITEM, spend
 from inbound_webhooks.event.request import Body, One, Values
-from inbound_webhooks.event.work import ITEM, spend
 
 MAX_TEXT_CHARS = 16 * 1024 * 1024
 """Longest text that an expression or template may make."""

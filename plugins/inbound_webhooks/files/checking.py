@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from inbound_webhooks import readiness
-from inbound_webhooks.event.run_conf import Parameter
+from inbound_webhooks.event.conf.mapping import Parameter
 from inbound_webhooks.files.dag_files import parse_dags
 from inbound_webhooks.files.entry import Entry, Fault
 from inbound_webhooks.files.plan import faults_of, webhook_of

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from inbound_webhooks import definitions
 from inbound_webhooks.errors import DefinitionError, FilesRefused, TokenUnreadable
-from inbound_webhooks.event.proof import as_bytes
+from inbound_webhooks.event.verification.scheme import as_bytes
 from inbound_webhooks.files.entry import Entry, Fault, plain
 from inbound_webhooks.files.references import PLAIN, resolve
 from inbound_webhooks.sender_settings import NewSecret, check_complete, check_secret

@@ -12,10 +12,10 @@ from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from inbound_webhooks.definitions import DISABLED_STATUSES, INVALID_STATUSES, MAX_LIMIT
-from inbound_webhooks.event.handshake import HANDSHAKES
-from inbound_webhooks.event.proof_settings import MAX_SECONDS
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.response import CONTENT_TYPES
-from inbound_webhooks.event.signature import DEFAULT_PURPOSE, PROOFS
+from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE, PROOFS
+from inbound_webhooks.event.verification.settings import MAX_SECONDS
 from inbound_webhooks.files import references
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.storage.queries import Draft

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from inbound_webhooks.event.proofs.symmetric import Hmac
-from inbound_webhooks.event.signature import required_proof
+from inbound_webhooks.event.verification.registry import required_proof
+from inbound_webhooks.event.verification.symmetric import Hmac
 from inbound_webhooks.presets.preset import BODY_HASH, Preset
 
 NOTHING = "none"

@@ -11,12 +11,12 @@ import uuid_utils
 from msgspec.structs import replace
 
 from inbound_webhooks.errors import ContentRefused
-from inbound_webhooks.event.proof import as_bytes
+from inbound_webhooks.event.conf.mapping import Parameter, dump_conf
 from inbound_webhooks.event.request import DataSources, InboundRequest
 from inbound_webhooks.event.response import Answer
-from inbound_webhooks.event.run_conf import Parameter, dump_conf
-from inbound_webhooks.event.signature import conceal_keys
 from inbound_webhooks.event.values import text
+from inbound_webhooks.event.verification.registry import conceal_keys
+from inbound_webhooks.event.verification.scheme import as_bytes
 from inbound_webhooks.receiver import answers, stored_request
 from inbound_webhooks.receiver.definition import Definition
 from inbound_webhooks.storage.queries import Delivery, State

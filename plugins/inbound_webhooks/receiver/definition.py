@@ -10,14 +10,14 @@ from threading import Lock
 from typing import TypeVar
 
 from inbound_webhooks.errors import DefinitionError, DefinitionUnusable, InvalidDefinition, TemplateRefused
-from inbound_webhooks.event.expression import Expression, compile_condition, compile_expression
-from inbound_webhooks.event.handshake import HANDSHAKES, Handshake
-from inbound_webhooks.event.proofs.shared import Addresses
+from inbound_webhooks.event.cached_attribute import lazy
+from inbound_webhooks.event.conf.mapping import ConfMapping, compile_mapping
+from inbound_webhooks.event.expressions.engine import Expression, compile_condition, compile_expression
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES, Handshake
 from inbound_webhooks.event.request import DataSources
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
-from inbound_webhooks.event.run_conf import ConfMapping, compile_mapping
-from inbound_webhooks.event.signature import RequiredProof, credential_names, required_proof
-from inbound_webhooks.lazy import lazy
+from inbound_webhooks.event.verification.api_keys import Addresses
+from inbound_webhooks.event.verification.registry import RequiredProof, credential_names, required_proof
 from inbound_webhooks.storage.queries import Webhook
 
 Compiled = TypeVar("Compiled")

@@ -31,9 +31,9 @@ from inbound_webhooks.errors import (
     TooBusy,
     UnknownWebhook,
 )
-from inbound_webhooks.event.proofs.shared import Addresses
 from inbound_webhooks.event.request import MAX_REMEMBERED_CHARS, InboundRequest, title_case
 from inbound_webhooks.event.response import Answer
+from inbound_webhooks.event.verification.api_keys import Addresses
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.door import door

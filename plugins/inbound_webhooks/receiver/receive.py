@@ -33,11 +33,11 @@ from inbound_webhooks.errors import (
     UnknownWebhook,
 )
 from inbound_webhooks.event.content_encoding import inflate
-from inbound_webhooks.event.handshake import Handshake, HandshakeRequest
-from inbound_webhooks.event.proof import SignedRequest
+from inbound_webhooks.event.handshakes.registry import Handshake, HandshakeRequest
 from inbound_webhooks.event.request import InboundRequest, Values
 from inbound_webhooks.event.response import Answer
-from inbound_webhooks.event.signature import check_proofs
+from inbound_webhooks.event.verification.registry import check_proofs
+from inbound_webhooks.event.verification.scheme import SignedRequest
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
 from inbound_webhooks.receiver.aside import aside

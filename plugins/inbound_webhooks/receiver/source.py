@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from inbound_webhooks.errors import InvalidDefinition, InvalidSetting
-from inbound_webhooks.event.proofs.shared import Addresses
+from inbound_webhooks.event.verification.api_keys import Addresses
 from inbound_webhooks.settings import Settings
 
 MAX_HOPS = 20

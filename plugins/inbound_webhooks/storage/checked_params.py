@@ -12,7 +12,7 @@ from jsonschema import FormatChecker
 from jsonschema.exceptions import best_match
 from jsonschema.validators import validator_for
 
-from inbound_webhooks.lazy import lazy
+from inbound_webhooks.event.cached_attribute import lazy
 
 
 class _Check:

@@ -14,7 +14,7 @@ from airflow.models.serialized_dag import SerializedDagModel
 from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from inbound_webhooks.event.mapping_faults import MappingFault
+from inbound_webhooks.event.conf.problems import MappingFault
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.queries import Webhook, read_webhook
 

@@ -19,10 +19,10 @@ from wtforms.validators import Optional, ValidationError
 from wtforms.widgets import html_params
 
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition
-from inbound_webhooks.event.expression import compile_condition, compile_expression
-from inbound_webhooks.event.handshake import HANDSHAKES
+from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
-from inbound_webhooks.event.signature import DEFAULT_PURPOSE
+from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.sender_settings import FILLED_FIELDS, with_refreshed_keys
 from inbound_webhooks.storage.queries import Draft, Webhook

@@ -12,7 +12,7 @@ from inbound_webhooks.event.handshakes.exchange import (
     json_document,
     plain_text,
 )
-from inbound_webhooks.event.proof import as_bytes, first_match
+from inbound_webhooks.event.verification.scheme import as_bytes, first_match
 
 MAX_VALIDATION_TOKEN_CHARS = 2_000
 VALIDATION_EVENT = "Microsoft.EventGrid.SubscriptionValidationEvent"

@@ -6,8 +6,8 @@ import re
 
 from inbound_webhooks.errors import MediaTypeUnsupported, NotProved
 from inbound_webhooks.event.handshakes.exchange import HandshakeAnswer, HandshakeRequest, json_document
-from inbound_webhooks.event.proofs.sns import is_confirmation_url, sns_message
 from inbound_webhooks.event.response import Answer
+from inbound_webhooks.event.verification.sns import is_confirmation_url, sns_message
 
 # Host names, and what Azure and others put there; never what could end a header.
 _ORIGIN = re.compile(r"[A-Za-z0-9._:/\-]{1,253}")

@@ -10,9 +10,9 @@ from typing import Any
 
 from inbound_webhooks.errors import HandshakeMalformed, NotProved
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.proof import as_bytes
 from inbound_webhooks.event.request import Values
 from inbound_webhooks.event.response import Answer
+from inbound_webhooks.event.verification.scheme import as_bytes
 
 SIGNING = "signing"
 

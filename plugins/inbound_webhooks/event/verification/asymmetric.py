@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from inbound_webhooks.errors import InvalidDefinition, NotProved
-from inbound_webhooks.event.proof import (
+from inbound_webhooks.event.verification.scheme import (
     DECODERS,
     MAX_SIGNATURES,
     Encoding,
@@ -46,7 +46,7 @@ class StandardWebhooks:
     tolerance_seconds: float | None = 300
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         names = [self.header_prefix + part for part in ("id", "timestamp", "signature")]
         message_id, timestamp, written = (request.header(name) for name in names)
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
@@ -64,7 +64,7 @@ class StandardWebhooks:
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
         try:
             if secret.startswith("whpk_"):
@@ -89,7 +89,7 @@ class Ed25519:
     tolerance_seconds: float | None = None
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`; the secrets are public keys in hex."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`; the secrets are public keys in hex."""
         presented = DECODERS[self.encoding](request.header(self.header), self.header)
         timestamp = request.header(self.timestamp_from)
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
@@ -97,7 +97,7 @@ class Ed25519:
         return first_key(secrets, lambda key: _hex_key(key).verify(presented, text), self.header)
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
         try:
             _hex_key(secret)
@@ -116,7 +116,7 @@ class Ecdsa:
     tolerance_seconds: float | None = 300
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`; the secrets are public keys, DER in Base64."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`; the secrets are public keys, DER in Base64."""
         presented = from_base64(request.header(self.header), self.header)
         timestamp = request.header(self.timestamp_from)
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
@@ -125,7 +125,7 @@ class Ecdsa:
         return first_key(secrets, lambda key: _der_key(key).verify(presented, text, algorithm), self.header)
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
         try:
             _der_key(secret)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from inbound_webhooks.event.proof import Proof
-from inbound_webhooks.event.proofs.sns import Sns, is_certificate_url
-from inbound_webhooks.event.proofs.tokens import KEY_SETS, Jwt
+from inbound_webhooks.event.verification.jwt_tokens import KEY_SETS, Jwt
+from inbound_webhooks.event.verification.scheme import Proof
+from inbound_webhooks.event.verification.sns import Sns, is_certificate_url
 
 
 def refreshes_keys(proof: Proof) -> bool:

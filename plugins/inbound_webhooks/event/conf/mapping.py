@@ -17,11 +17,11 @@ from referencing.exceptions import Unresolvable
 
 from inbound_webhooks.errors import ExpressionFailed, InvalidDefinition, ParameterRefused, TemplateRefused
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.expression import Expression, compile_expression
+from inbound_webhooks.event.cached_attribute import lazy
+from inbound_webhooks.event.expressions.budget import PARSED, Counting, spend
+from inbound_webhooks.event.expressions.engine import Expression, compile_expression
 from inbound_webhooks.event.request import Body, DataSources, without_credentials
 from inbound_webhooks.event.values import Nothing, plain, text
-from inbound_webhooks.event.work import PARSED, Counting, spend
-from inbound_webhooks.lazy import lazy
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
 

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
 from inbound_webhooks.errors import NotProved
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.proof import (
+from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
     as_bytes,
     check_text_secret,
@@ -33,7 +33,7 @@ class Twilio:
     header: str = "X-Twilio-Signature"
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         presented = from_base64(request.header(self.header), self.header)
         fields = _twilio_fields(request)
         texts = [as_bytes(url + fields) for url in _urls_tried(request.url)]
@@ -49,7 +49,7 @@ class Twilio:
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
 
 
@@ -61,7 +61,7 @@ class Mailgun:
     tolerance_seconds: float | None = 300
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         fields = _mailgun_fields(request.body)
         values = [fields.get(name) for name in ("timestamp", "token", "signature")]
         timestamp, token, signature = (value if isinstance(value, str) else "" for value in values)
@@ -77,7 +77,7 @@ class Mailgun:
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
 
 
@@ -89,7 +89,7 @@ class QueryHmac:
     field: str = "hmac"
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         fields = query_fields(request.query_string)
         signatures = [value for name, value in fields if name == self.field]
         if len(signatures) != 1:
@@ -103,7 +103,7 @@ class QueryHmac:
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
 
 

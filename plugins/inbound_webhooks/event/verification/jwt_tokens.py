@@ -15,7 +15,12 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from inbound_webhooks.errors import InvalidDefinition, KeyUnknown, NotProved
-from inbound_webhooks.event.proof import SignedRequest, as_bytes, check_text_secret, first_match
+from inbound_webhooks.event.verification.scheme import (
+    SignedRequest,
+    as_bytes,
+    check_text_secret,
+    first_match,
+)
 
 # Nothing of PyJWT's own: it reads the machine's clock, and ours is passed in.
 _OPTIONS = {f"verify_{claim}": False for claim in ("aud", "iss", "exp", "nbf", "iat", "sub", "jti")}
@@ -57,7 +62,7 @@ class Jwt:
             raise InvalidDefinition("refresh_keys", f"it needs one of the issuers {', '.join(KEY_SETS)}")
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         token = request.header(self.header)
         if not token.lower().startswith(self.prefix.lower()):
             raise NotProved(f"The header {self.header} does not begin with {self.prefix.strip()}.")
@@ -74,7 +79,7 @@ class Jwt:
         raise NotProved(f"The token in {self.header} is not signed with any of the keys.")
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         if self.algorithms[0].startswith("HS"):
             check_text_secret(secret)
             least = max(_MIN_SHARED_BYTES[name] for name in self.algorithms)

@@ -21,7 +21,8 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.sandbox import SandboxedEnvironment
 
 from inbound_webhooks.errors import ExpressionFailed, TemplateRefused
-from inbound_webhooks.event.filters import FILTERS
+from inbound_webhooks.event.expressions.budget import WRITTEN, Counting, spend
+from inbound_webhooks.event.expressions.filters import FILTERS
 from inbound_webhooks.event.request import DataSources
 from inbound_webhooks.event.values import (
     Nothing,
@@ -37,7 +38,6 @@ from inbound_webhooks.event.values import (
     size,
     text,
 )
-from inbound_webhooks.event.work import WRITTEN, Counting, spend
 
 MAX_SOURCE_CHARS = 64 * 1024
 MAX_NODES = 2_000

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from inbound_webhooks.errors import InvalidDefinition, KeyUnknown, NotProved
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.proof import SignedRequest, as_bytes, check_time, from_base64
-from inbound_webhooks.event.proofs.asymmetric import KEY_FAULTS, first_key
+from inbound_webhooks.event.verification.asymmetric import KEY_FAULTS, first_key
+from inbound_webhooks.event.verification.scheme import SignedRequest, as_bytes, check_time, from_base64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Sns:
     refresh_keys: bool = False
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`; the secrets are certificates in PEM."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`; the secrets are certificates in PEM."""
         message = sns_message(request.body)
         certificate_url = message.get("SigningCertURL", "")
         if not is_certificate_url(certificate_url):
@@ -52,7 +52,7 @@ class Sns:
             raise
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         try:
             _rsa_key(x509.load_pem_x509_certificate(as_bytes(secret)))
         except KEY_FAULTS:

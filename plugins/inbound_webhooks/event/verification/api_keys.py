@@ -14,7 +14,8 @@ from typing import Any
 
 from inbound_webhooks.errors import InvalidDefinition, NotProved
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.proof import (
+from inbound_webhooks.event.request import MASK
+from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
     as_bytes,
     check_header_secret,
@@ -22,8 +23,7 @@ from inbound_webhooks.event.proof import (
     first_match,
     same,
 )
-from inbound_webhooks.event.proofs.fields import query_fields
-from inbound_webhooks.event.request import MASK
+from inbound_webhooks.event.verification.signed_fields import query_fields
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,14 +34,14 @@ class HeaderKey:
     prefix: str = ""
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         value = request.header(self.header)
         if not value.lower().startswith(self.prefix.lower()):
             raise NotProved(f"The header {self.header} does not begin with {self.prefix.strip()}.")
         return _matching(secrets, value[len(self.prefix) :].strip(), f"The key in {self.header}")
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_header_secret(secret)
 
 
@@ -52,7 +52,7 @@ class Basic:
     username: str
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         scheme, _, encoded = request.header("Authorization").partition(" ")
         try:
             decoded = base64.b64decode(encoded.strip(), validate=True)
@@ -66,7 +66,7 @@ class Basic:
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
 
 
@@ -77,14 +77,14 @@ class QueryKey:
     field: str
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         values = [value for name, value in query_fields(request.query_string) if name == self.field]
         if len(values) != 1:
             raise NotProved(f"The query needs one field {self.field}.")
         return _matching(secrets, values[0], f"The key in the query's field {self.field}")
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
 
 
@@ -97,7 +97,7 @@ class BodyKey:
     field: str
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         found: int | None = None
         for item in self._items(request.body):
             value = item.get(self.field) if isinstance(item, dict) else None
@@ -106,7 +106,7 @@ class BodyKey:
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
 
     def conceal(self, body: bytes) -> bytes:

@@ -15,8 +15,8 @@ import pendulum
 
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event import json_text
+from inbound_webhooks.event.expressions.budget import ITEM, PARSED, spend
 from inbound_webhooks.event.values import JsonText, Nothing, bounded, plain, text, to_json
-from inbound_webhooks.event.work import ITEM, PARSED, spend
 
 MAX_TIME_CHARS = 100
 

@@ -9,15 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from inbound_webhooks.errors import InvalidDefinition, NotProved
-from inbound_webhooks.event.proof import Proof, SignedRequest
-from inbound_webhooks.event.proof_settings import check_settings
-from inbound_webhooks.event.proofs.asymmetric import Ecdsa, Ed25519, StandardWebhooks
-from inbound_webhooks.event.proofs.fields import Mailgun, QueryHmac, Twilio
-from inbound_webhooks.event.proofs.shared import Basic, BodyKey, HeaderKey, QueryKey
-from inbound_webhooks.event.proofs.sns import Sns
-from inbound_webhooks.event.proofs.symmetric import Digest, Hmac
-from inbound_webhooks.event.proofs.tokens import Jwt
-from inbound_webhooks.event.public_keys import refreshes_keys
+from inbound_webhooks.event.verification.api_keys import Basic, BodyKey, HeaderKey, QueryKey
+from inbound_webhooks.event.verification.asymmetric import Ecdsa, Ed25519, StandardWebhooks
+from inbound_webhooks.event.verification.jwt_tokens import Jwt
+from inbound_webhooks.event.verification.public_keys import refreshes_keys
+from inbound_webhooks.event.verification.scheme import Proof, SignedRequest
+from inbound_webhooks.event.verification.settings import check_settings
+from inbound_webhooks.event.verification.signed_fields import Mailgun, QueryHmac, Twilio
+from inbound_webhooks.event.verification.sns import Sns
+from inbound_webhooks.event.verification.symmetric import Digest, Hmac
 
 PROOFS: dict[str, type[Any]] = {
     "basic": Basic,

@@ -12,7 +12,7 @@ from typing import Literal
 
 from inbound_webhooks.errors import InvalidDefinition, NotProved
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.proof import (
+from inbound_webhooks.event.verification.scheme import (
     DECODERS,
     MAX_SIGNATURES,
     Encoding,
@@ -62,7 +62,7 @@ class Hmac:
             raise InvalidDefinition("prefix", "pairs need the key of the signatures, such as v1")
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         parts = self._header_parts(request.header(self.header))
         presented = self._presented(parts)
         text = self._text(request, parts, now)
@@ -75,7 +75,7 @@ class Hmac:
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
 
     def _header_parts(self, value: str) -> list[str]:
@@ -143,7 +143,7 @@ class Digest:
         _places(self.signed, known=("body", "url", "method"))
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         presented = from_hex(request.header(self.header), self.header)
         text = _fill(self.signed, _request_values(request))
         expected = [hashlib.sha256(as_bytes(secret) + text).digest() for secret in secrets]
@@ -153,7 +153,7 @@ class Digest:
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.proof.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
         check_text_secret(secret)
 
 

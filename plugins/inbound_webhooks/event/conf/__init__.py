@@ -1,0 +1,1 @@
+"""From expressions to a DAG run's ``conf``."""

@@ -1,0 +1,1 @@
+"""Expressions over a request: syntax, allow-list, engine, filters, budget."""

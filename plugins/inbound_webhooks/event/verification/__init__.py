@@ -1,0 +1,1 @@
+"""How a sender proves that a request is its own."""
