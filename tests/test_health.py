@@ -32,7 +32,7 @@ def get(clients: int = 1) -> list:
     import httpx
 
     from inbound_webhooks import api
-    from inbound_webhooks.health import Health
+    from inbound_webhooks.monitoring.health import Health
 
     async def ask() -> list:
         api.app.state.health = Health()
@@ -92,7 +92,7 @@ def test_many_who_ask_at_once_cost_one_look(sqlite_database):
 
 
 def test_a_report_is_as_old_as_a_second_at_most(sqlite_database):
-    from inbound_webhooks.health import Health
+    from inbound_webhooks.monitoring.health import Health
 
     clock = Clock()
 

@@ -133,7 +133,7 @@ def test_nothing_is_sent_where_metrics_are_off(told_hook, statsd):
 def test_a_figure_costs_next_to_nothing_where_metrics_are_off():
     import timeit
 
-    from inbound_webhooks import metrics
+    from inbound_webhooks.monitoring import metrics
 
     metrics.count("warm_up")
     assert timeit.timeit(lambda: metrics.count("accepted"), number=10_000) < 0.5

@@ -11,10 +11,10 @@ import anyio.to_thread
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
-from inbound_webhooks import metrics
 from inbound_webhooks.dispatch.service import DispatchService
 from inbound_webhooks.errors import ConfigurationError
-from inbound_webhooks.health import Health
+from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.health import Health
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.receiver.receive import Receiver
 from inbound_webhooks.rest.deliveries import router as deliveries_router

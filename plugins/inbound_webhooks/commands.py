@@ -199,7 +199,7 @@ def _check_dispatcher(args: Namespace) -> None:
     from datetime import datetime, timedelta, timezone
 
     from inbound_webhooks.dispatch.presence import host
-    from inbound_webhooks.health import SILENT_SECONDS
+    from inbound_webhooks.monitoring.health import SILENT_SECONDS
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.dispatchers import dispatchers_seen
 
@@ -215,8 +215,8 @@ def _run_dispatcher() -> None:
     """Dispatch, follow and tell until SIGINT or SIGTERM, and finish the batch at hand."""
     from airflow.providers_manager import ProvidersManager
 
-    from inbound_webhooks import metrics
     from inbound_webhooks.dispatch.service import DispatchService
+    from inbound_webhooks.monitoring import metrics
     from inbound_webhooks.settings import Settings
 
     # As Airflow's own servers do: connections that stand in the database only, the mail server's among them,

@@ -8,7 +8,6 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from inbound_webhooks.dispatch.links import delivery_url, log_url, run_url
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.settings import Settings, airflow_url
@@ -17,6 +16,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.mails import Mail, mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
 from inbound_webhooks.storage.queries import Delivery, State
+from inbound_webhooks.urls import delivery_url, log_url, run_url
 
 MAX_BODY_CHARS = 2_000
 """How much of a body is shown."""

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Literal
 
+from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states
 from inbound_webhooks.errors import DefinitionError, TokenUnreadable
 from inbound_webhooks.event.conf.mapping import Parameter
 from inbound_webhooks.event.conf.problems import MappingFault, mapping_faults
 from inbound_webhooks.sender_settings import missing_secrets, needed_purposes
 from inbound_webhooks.storage import listing
-from inbound_webhooks.storage.dags import CachedDag, DagCache, DagState, dag_states
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
 from inbound_webhooks.storage.drifts import Drift, found_drifts

@@ -107,8 +107,8 @@ def test_a_mail_that_waits_for_a_clock_that_was_ahead_is_sent_soon(database, mai
 
 
 def test_a_mail_that_may_have_to_wait_so_long_is_left_waiting(database):
+    from inbound_webhooks.storage.clock_skew import hurry_mails
     from inbound_webhooks.storage.database import transaction
-    from inbound_webhooks.storage.waiting import hurry_mails
 
     store_mail("team@example.com", at=AT + HOUR)
     with transaction() as connection:

@@ -165,7 +165,7 @@ def execute(statement: str) -> None:
 
 
 def test_a_run_that_is_rolled_back_leaves_neither_run_nor_claim(hook):
-    from inbound_webhooks.dispatch.dag_runs import DagRuns
+    from inbound_webhooks.airflow_bridge.dag_runs import DagRuns
     from inbound_webhooks.storage import claims
     from inbound_webhooks.storage.database import begin_writing, session_transaction
 
@@ -236,7 +236,7 @@ def test_a_dag_that_changes_is_run_as_it_is_now(hook, clock):
 
     from airflow.sdk import Param
 
-    from inbound_webhooks.dispatch.dag_runs import DAG_RECHECK_SECONDS
+    from inbound_webhooks.airflow_bridge.dag_runs import DAG_RECHECK_SECONDS
     from inbound_webhooks.dispatch.dispatcher import Dispatcher
     from inbound_webhooks.settings import Settings
 

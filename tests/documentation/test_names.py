@@ -17,7 +17,7 @@ from inbound_webhooks.cli import COMMANDS
 from inbound_webhooks.event.expressions.engine import SOURCES, TESTS
 from inbound_webhooks.event.expressions.filters import FILTERS
 from inbound_webhooks.event.verification.registry import PROOFS
-from inbound_webhooks.metrics import rejection_name
+from inbound_webhooks.monitoring.metrics import rejection_name
 from inbound_webhooks.presets import PRESETS, Preset
 from inbound_webhooks.presets.description import (
     dedup_in_words,

@@ -175,7 +175,7 @@ def test_an_event_that_is_sent_again_after_a_jump_is_the_same(asgi, database, ju
 def test_a_dispatcher_shows_life_again_soon_after_a_jump(sqlite_database, jump):
     import asyncio
 
-    from inbound_webhooks.health import Health
+    from inbound_webhooks.monitoring.health import Health
 
     with running(dispatcher(dispatcher_poll_seconds=0.05)), clock_set_to(now() + jump):
         wait_until(lambda: asyncio.run(Health().report()).status == 200)

@@ -42,7 +42,7 @@ def anyone(pages) -> Callable[..., Ask]:
     import httpx
 
     from inbound_webhooks.api import app
-    from inbound_webhooks.health import Health
+    from inbound_webhooks.monitoring.health import Health
 
     app.state.health = Health()  # as the lifespan does, without the dispatcher
 

@@ -31,7 +31,7 @@ def counted_statements() -> Iterator[list[str]]:
 
 @pytest.fixture
 def batch(database):
-    from inbound_webhooks.storage.batch_session import BatchSession
+    from inbound_webhooks.airflow_bridge.sessions import BatchSession
     from inbound_webhooks.storage.database import session_transaction
 
     store_dag("orders")
@@ -70,7 +70,7 @@ def test_what_a_batch_writes_is_asked_each_time(batch):
 
 
 def test_the_next_batch_asks_again(batch):
-    from inbound_webhooks.storage.batch_session import BatchSession
+    from inbound_webhooks.airflow_bridge.sessions import BatchSession
     from inbound_webhooks.storage.database import session_transaction
 
     assert batch.scalar(version_of("customers")) is None

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from inbound_webhooks.storage.checked_params import checked_params
+from inbound_webhooks.airflow_bridge.params import checked_params
 from tests.dags_builder import store_dag
 
 SCHEMAS: list[dict[str, Any]] = [
@@ -110,8 +110,8 @@ def test_one_run_does_not_change_the_next_ones_params() -> None:
 
 
 def test_a_dag_that_is_held_has_them(database) -> None:
-    from inbound_webhooks.storage.checked_params import CheckedParam
-    from inbound_webhooks.storage.dags import DagCache
+    from inbound_webhooks.airflow_bridge.dag_cache import DagCache
+    from inbound_webhooks.airflow_bridge.params import CheckedParam
     from inbound_webhooks.storage.database import at_once
 
     store_dag("orders", params={"number": {"type": "integer"}})

@@ -11,24 +11,24 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from inbound_webhooks import metrics
-from inbound_webhooks.dispatch.dag_runs import RUN_PREFIX, DagRuns
-from inbound_webhooks.dispatch.loop import log_fault
+from inbound_webhooks.airflow_bridge.dag_cache import DagState
+from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX, DagRuns
+from inbound_webhooks.airflow_bridge.sessions import BatchSession
 from inbound_webhooks.dispatch.presence import HEARTBEAT_SECONDS, Presence
 from inbound_webhooks.dispatch.turns import Turns, claim
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_attempt_at
+from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.loop import log_fault
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import claims, queries
-from inbound_webhooks.storage.batch_session import BatchSession
 from inbound_webhooks.storage.claims import Claimed, Waiting
-from inbound_webhooks.storage.dags import DagState
+from inbound_webhooks.storage.clock_skew import hurry, hurry_mails
 from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
 from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome
 from inbound_webhooks.storage.queries import State
-from inbound_webhooks.storage.waiting import hurry, hurry_mails
 
 log = logging.getLogger(__name__)
 

@@ -9,14 +9,14 @@ from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 
-from inbound_webhooks import metrics
-from inbound_webhooks.dispatch.loop import log_fault
+from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.conf.problems import MappingFault, conf_faults, mapping_faults
+from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.loop import log_fault
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import drifts
-from inbound_webhooks.storage.dags import CachedDag, DagCache
 from inbound_webhooks.storage.database import begin_writing, in_transaction, transaction
 from inbound_webhooks.storage.drifts import Changed, Drift
 from inbound_webhooks.storage.mails import MailState, write_drift_mails

@@ -6,9 +6,9 @@ import json
 
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from inbound_webhooks.dispatch.links import dag_url, webhook_url
 from inbound_webhooks.dispatch.mail_text import MAX_SUBJECT_CHARS, MailText
 from inbound_webhooks.storage.mails import Mail
+from inbound_webhooks.urls import dag_url, webhook_url
 
 SUBJECT = "[Airflow] {{ webhook }}: its mapping no longer fits DAG {{ dag_id }}"
 

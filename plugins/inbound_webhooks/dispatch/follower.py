@@ -13,11 +13,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from inbound_webhooks import metrics
-from inbound_webhooks.dispatch.dag_runs import DagRuns, RunSeen
-from inbound_webhooks.dispatch.loop import log_fault
+from inbound_webhooks.airflow_bridge.dag_runs import DagRuns, RunSeen
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.loop import log_fault
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import outcomes
 from inbound_webhooks.storage.database import begin_writing, session_transaction

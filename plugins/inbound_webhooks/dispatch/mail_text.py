@@ -11,10 +11,10 @@ from typing import Any
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from inbound_webhooks.dispatch.links import delivery_url, log_url, run_url
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.mails import Mail
 from inbound_webhooks.storage.outcomes import Outcome
+from inbound_webhooks.urls import delivery_url, log_url, run_url
 
 log = logging.getLogger(__name__)
 

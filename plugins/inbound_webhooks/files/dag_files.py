@@ -9,9 +9,9 @@ from pathlib import Path
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
+from inbound_webhooks.airflow_bridge.dag_cache import params_of
 from inbound_webhooks.event.conf.mapping import Parameter
 from inbound_webhooks.files.entry import Fault
-from inbound_webhooks.storage.dags import params_of
 
 
 @dataclass

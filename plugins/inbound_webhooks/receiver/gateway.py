@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from airflow import settings as airflow_settings
 from airflow.providers_manager import ProvidersManager
 
-from inbound_webhooks import metrics
 from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event.response import Answer
-from inbound_webhooks.health import Health
+from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.health import Health
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.gateway_metrics import WorkerFigures

@@ -37,7 +37,7 @@ class WorkerFigures:
         self._writer = threading.Thread(target=self._write_again, name="gateway-figures", daemon=True)
 
     def count(self, outcome: str, by: int) -> None:
-        """Count something that happened; see :func:`inbound_webhooks.metrics.count`."""
+        """Count something that happened; see :func:`inbound_webhooks.monitoring.metrics.count`."""
         self._outcomes[outcome] += by
 
     def answered(self, seconds: float) -> None:

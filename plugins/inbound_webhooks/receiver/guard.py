@@ -20,7 +20,6 @@ from urllib.parse import quote_from_bytes
 
 import anyio
 
-from inbound_webhooks import metrics
 from inbound_webhooks.errors import (
     BodyIncomplete,
     BodyTimeout,
@@ -34,6 +33,7 @@ from inbound_webhooks.errors import (
 from inbound_webhooks.event.request import MAX_REMEMBERED_CHARS, InboundRequest, title_case
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.verification.api_keys import Addresses
+from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.door import door

@@ -11,8 +11,8 @@ from inbound_webhooks.receiver.visits import BATCHES, Found, ToStore, outcome
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.async_connections import AsyncConnections, StatementRefused
 from inbound_webhooks.storage.database import at_once
+from inbound_webhooks.storage.postgres_bulk import FoundWebhooks, store_many
 from inbound_webhooks.storage.queries import Delivery
-from inbound_webhooks.storage.together import FoundWebhooks, store_many
 
 
 class PostgresBatches:

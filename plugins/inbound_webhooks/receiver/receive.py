@@ -17,7 +17,7 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from urllib.parse import parse_qsl
 
-from inbound_webhooks import metrics
+from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.errors import (
     BodyTooLarge,
     ContentRefused,
@@ -38,6 +38,7 @@ from inbound_webhooks.event.request import InboundRequest, Values
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.verification.registry import check_proofs
 from inbound_webhooks.event.verification.scheme import SignedRequest
+from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
 from inbound_webhooks.receiver.aside import aside
@@ -51,7 +52,6 @@ from inbound_webhooks.receiver.stored_request import MAX_IP_CHARS
 from inbound_webhooks.receiver.visits import Visits
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
-from inbound_webhooks.storage.dags import DagCache
 from inbound_webhooks.storage.database import at_once, transaction
 from inbound_webhooks.storage.queries import Credential, Rejection, State, Webhook
 

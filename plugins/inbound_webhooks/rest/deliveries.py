@@ -16,8 +16,8 @@ from inbound_webhooks.rest.faults import documented
 from inbound_webhooks.rest.user import DEFAULT_LIMIT, MAX_LIMIT, AccessDep, Limit, Offset, Text, descending
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.delivery_pages import WINDOW, Window
 from inbound_webhooks.storage.queries import Delivery, State
-from inbound_webhooks.storage.window import WINDOW, Window
 from inbound_webhooks.web.access import Access
 
 router = APIRouter(prefix="/deliveries", tags=["Delivery"])

@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from inbound_webhooks.rest.bodies import fields
+from inbound_webhooks.storage.delivery_pages import WINDOW
 from inbound_webhooks.storage.queries import Draft
-from inbound_webhooks.storage.window import WINDOW
 
 
 class Reason(BaseModel):

@@ -12,9 +12,8 @@ from typing import Any
 from flask import Response, flash, render_template, request, url_for
 from flask_appbuilder import expose
 
+from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX
 from inbound_webhooks.delivery_story import what_it_waits_for
-from inbound_webhooks.dispatch.dag_runs import RUN_PREFIX
-from inbound_webhooks.dispatch.links import log_url
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.door import door
 from inbound_webhooks.receiver.replay import replay
@@ -25,6 +24,7 @@ from inbound_webhooks.storage.listing import OPEN_STATES, RunFacts
 from inbound_webhooks.storage.mails import mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
 from inbound_webhooks.storage.queries import Delivery, State
+from inbound_webhooks.urls import log_url
 from inbound_webhooks.web import samples
 from inbound_webhooks.web.page import airflow_url, json_reply, redirected
 from inbound_webhooks.web.webhooks import WebhookPage

@@ -8,11 +8,11 @@ from flask import Response, flash, request, url_for
 from flask_appbuilder import expose
 
 from inbound_webhooks import definitions, readiness
+from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.errors import DefinitionError, NotPermitted, TokenUnreadable, WebhookNotFound
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.sender_settings import NewSecret
 from inbound_webhooks.storage import listing, queries
-from inbound_webhooks.storage.dags import DagCache
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.queries import ById, Webhook
 from inbound_webhooks.web import catalog

@@ -16,8 +16,8 @@ from airflow.serialization.definitions.notset import is_arg_set
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
+from inbound_webhooks.airflow_bridge.params import checked_params
 from inbound_webhooks.event.conf.mapping import NO_DEFAULT, Parameter
-from inbound_webhooks.storage.checked_params import checked_params
 
 MAX_CACHED_DAGS = 500
 

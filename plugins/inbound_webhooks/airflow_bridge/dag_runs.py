@@ -18,9 +18,9 @@ from airflow.utils.types import DagRunTriggeredByType, DagRunType
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from inbound_webhooks.airflow_bridge.dag_cache import DagCache, DagState, dag_states
 from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused
 from inbound_webhooks.storage.claims import Claimed
-from inbound_webhooks.storage.dags import DagCache, DagState, dag_states
 from inbound_webhooks.storage.outcomes import FailedTask
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Everything taken from undocumented parts of Airflow, in one place."""

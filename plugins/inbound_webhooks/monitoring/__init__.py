@@ -1,0 +1,1 @@
+"""Metrics, health, and the loop that background threads run in."""
