@@ -64,15 +64,15 @@ def _triggered(number: int) -> float:
 
 def fill(number: int) -> None:
     """Accept so many events as the door does, with one commit for all of them."""
-    from inbound_webhooks import definitions
     from inbound_webhooks.airflow_bridge.dag_cache import DagCache
     from inbound_webhooks.event.request import InboundRequest
     from inbound_webhooks.receiver.decision import decide
-    from inbound_webhooks.receiver.definition import compile_definition
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import in_transaction, transaction
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.compiled import compile_definition
 
-    definition = compile_definition(definitions.get("bench"))
+    definition = compile_definition(service.get("bench"))
     dag = DagCache(recheck_seconds=60).get(DAG_ID, in_transaction)
     assert dag is not None
     with transaction() as connection:

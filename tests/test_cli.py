@@ -52,7 +52,7 @@ def test_create_prints_a_json_object_with_the_url_and_nothing_else(webhooks, dat
 
 
 def test_create_stores_all_that_it_is_told(webhooks, sqlite_database, tmp_path):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     template = tmp_path / "template"
     template.write_text("got ${Webhook::Body.a}")
@@ -62,7 +62,7 @@ def test_create_stores_all_that_it_is_told(webhooks, sqlite_database, tmp_path):
         *("--response-content-type", "text/plain", "--response-template", f"@{template}"),
         *("--notify-success", "a@example.com", "--notify-failure", "b@example.com, c@example.com"),
     )
-    made = definitions.get("shop")
+    made = service.get("shop")
     assert done.status == 0
     assert dict(made.mapping) == {"a": "${Webhook::Body.a}", "b": " x=y"}
     assert (made.enabled, made.response_status) == (False, 201)
@@ -276,12 +276,12 @@ def test_delivery_without_its_body_says_so(webhooks, orders):
 
 
 def test_disable_and_enable_say_what_they_did(webhooks, orders):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     assert webhooks("disable", orders.name).out == "Disabled orders of the shop.\n"
-    assert not definitions.get(orders.id).enabled
+    assert not service.get(orders.id).enabled
     assert webhooks("enable", orders.id).out == "Enabled orders of the shop.\n"
-    assert definitions.get(orders.id).enabled
+    assert service.get(orders.id).enabled
 
 
 def test_rotate_prints_the_new_url(webhooks, orders):

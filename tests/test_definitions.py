@@ -16,15 +16,15 @@ TOKEN = re.compile(r"[0-9a-f]{64}")
 
 
 def draft(**fields):
-    from inbound_webhooks.definitions import Draft
+    from inbound_webhooks.webhooks.service import Draft
 
     return Draft(**{"name": "orders of the shop", "dag_id": "orders", "mapping": {}} | fields)
 
 
 def create(**fields):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    return definitions.create(draft(**fields), actor=ACTOR)
+    return service.create(draft(**fields), actor=ACTOR)
 
 
 # --- creating -------------------------------------------------------------------------------
@@ -38,7 +38,7 @@ def test_ids_are_url_safe_and_tokens_have_256_bits(sqlite_database):
 
 
 def test_a_webhook_is_stored_as_it_was_drafted(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     made = create(
         mapping={"b": "${Webhook::Body.b}", "a": "1"},
@@ -49,8 +49,8 @@ def test_a_webhook_is_stored_as_it_was_drafted(database):
         notify_success=("a@example.com",),
         notify_failure=("b@mail.internal", "c@example.com"),
     )
-    assert definitions.get(made.id) == made
-    assert definitions.get(made.name) == made
+    assert service.get(made.id) == made
+    assert service.get(made.name) == made
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def test_a_field_that_cannot_be_used_is_named_and_nothing_is_stored(sqlite_datab
 
 @pytest.mark.parametrize("name", ["x" * 200, "ä ö", "日本", "a/b", "-dash", "'; DROP TABLE"])
 def test_an_unusual_name_is_a_name(database, name):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     made = create(name=name)
-    assert definitions.get(name).id == made.id
+    assert service.get(name).id == made.id
 
 
 def test_a_name_is_taken_once(database):
@@ -127,27 +127,26 @@ def test_a_limit_that_no_webhook_could_have_is_refused(sqlite_database, limit, n
 
 
 def test_each_change_raises_the_version(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
-    definitions.set_enabled(hook.id, False, actor=ACTOR)
-    definitions.set_enabled(hook.id, True, actor=ACTOR)
-    definitions.rotate(hook.id, actor=ACTOR)
-    assert definitions.get(hook.id).version == 4
+    service.set_enabled(hook.id, False, actor=ACTOR)
+    service.set_enabled(hook.id, True, actor=ACTOR)
+    service.rotate(hook.id, actor=ACTOR)
+    assert service.get(hook.id).version == 4
 
 
 def test_a_rotation_gives_one_new_token(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
-    definitions.rotate(hook.name, actor=ACTOR)
+    service.rotate(hook.name, actor=ACTOR)
     assert token_of(hook.id) != hook.token
     assert len(rows("token")) == 1
 
 
 @pytest.mark.parametrize("change", ["set_enabled", "rotate", "delete", "get"])
 def test_a_webhook_that_is_not_there_is_named(sqlite_database, change):
-    from inbound_webhooks import definitions
     from inbound_webhooks.errors import WebhookNotFound
 
     arguments = {"set_enabled": {"enabled": True, "actor": ACTOR}, "get": {}}.get(change, {"actor": ACTOR})
@@ -159,7 +158,7 @@ def test_a_rotation_leaves_a_disabled_webhook_disabled_that_was_enabled_when_it_
     postgres_cluster, postgres_database
 ):
     """Two people at once: the one who disables has not committed when the other one begins."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
     other = postgres_cluster.connect("airflow")
@@ -167,17 +166,17 @@ def test_a_rotation_leaves_a_disabled_webhook_disabled_that_was_enabled_when_it_
     other.cursor().execute(
         "UPDATE inbound_webhook SET enabled = false, version = version + 1 WHERE id = %s", (hook.id,)
     )
-    rotating = threading.Thread(target=definitions.rotate, args=(hook.id,), kwargs={"actor": ACTOR})
+    rotating = threading.Thread(target=service.rotate, args=(hook.id,), kwargs={"actor": ACTOR})
     rotating.start()
     wait_until_blocked(postgres_cluster)
     other.commit()
     rotating.join(10)
-    assert not definitions.get(hook.id).enabled
+    assert not service.get(hook.id).enabled
 
 
 def test_a_webhook_that_is_deleted_meanwhile_is_not_found(postgres_cluster, postgres_database):
-    from inbound_webhooks import definitions
     from inbound_webhooks.errors import WebhookNotFound
+    from inbound_webhooks.webhooks import service
 
     hook, outcome = store_webhook(), []
     other = postgres_cluster.connect("airflow")
@@ -186,7 +185,7 @@ def test_a_webhook_that_is_deleted_meanwhile_is_not_found(postgres_cluster, post
 
     def rotate() -> None:
         try:
-            outcome.append(definitions.rotate(hook.id, actor=ACTOR))
+            outcome.append(service.rotate(hook.id, actor=ACTOR))
         except Exception as error:  # noqa: BLE001 - which one it is is the question
             outcome.append(type(error))
 
@@ -199,12 +198,12 @@ def test_a_webhook_that_is_deleted_meanwhile_is_not_found(postgres_cluster, post
 
 
 def test_deleting_says_how_many_deliveries_were_cancelled(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
     for state in ("accepted", "accepted", "dispatched", "refused"):
         store_delivery(hook, state=state)
-    assert definitions.delete(hook.id, actor=ACTOR) == 2
+    assert service.delete(hook.id, actor=ACTOR) == 2
     assert rows("webhook") == rows("token") == []
 
 
@@ -224,15 +223,15 @@ def wait_until_blocked(cluster) -> None:
 
 
 def test_each_change_is_in_the_audit_log_with_who_did_it_and_without_a_token(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
-    definitions.set_enabled(hook.id, False, actor="bob")
-    definitions.set_enabled(hook.id, True, actor="bob")
-    definitions.rotate(hook.id, actor="bob")
+    service.set_enabled(hook.id, False, actor="bob")
+    service.set_enabled(hook.id, True, actor="bob")
+    service.rotate(hook.id, actor="bob")
     tokens = [hook.token, token_of(hook.id)]
-    definitions.reencrypt_all(actor="bob")
-    definitions.delete(hook.id, actor="bob")
+    service.reencrypt_all(actor="bob")
+    service.delete(hook.id, actor="bob")
     assert [(entry.event, entry.owner) for entry in audit_rows()] == [
         ("webhook.create", ACTOR),
         ("webhook.disable", "bob"),
@@ -279,11 +278,11 @@ def test_a_change_that_fails_is_not_in_the_audit_log(database):
     ids=["base_url", "base_url with a path", "public_url", "public_url with a path", "neither"],
 )
 def test_a_url_begins_with_what_is_set(sqlite_database, monkeypatch, section, option, value, before):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
     monkeypatch.setenv(f"AIRFLOW__{section}__{option}", value)
-    assert definitions.url(definitions.get(hook.id)) == f"{before}/webhook/{hook.id}/{hook.token}"
+    assert service.url(service.get(hook.id)) == f"{before}/webhook/{hook.id}/{hook.token}"
 
 
 # --- rotation -------------------------------------------------------------------------------
@@ -297,17 +296,17 @@ def purposes() -> list[tuple[str, bool]]:
 
 
 def secret(purpose: str = "signing", value: str = SECRET):
-    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
     return NewSecret(purpose, value)
 
 
 def test_the_newest_token_is_in_the_url_and_the_old_one_ends_when_its_grace_is_over(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
     before = now()
-    definitions.rotate(hook.id, actor=ACTOR, grace_hours=1.5)
+    service.rotate(hook.id, actor=ACTOR, grace_hours=1.5)
     old, new = rows("token")
     assert token_of(hook.id) != hook.token
     assert new.expires_at is None
@@ -315,12 +314,12 @@ def test_the_newest_token_is_in_the_url_and_the_old_one_ends_when_its_grace_is_o
 
 
 def test_a_longer_grace_does_not_prolong_an_older_token(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
-    definitions.rotate(hook.id, actor=ACTOR, grace_hours=1)
+    service.rotate(hook.id, actor=ACTOR, grace_hours=1)
     first_end = rows("token")[0].expires_at
-    definitions.rotate(hook.id, actor=ACTOR, grace_hours=48)
+    service.rotate(hook.id, actor=ACTOR, grace_hours=48)
     oldest, old, new = rows("token")
     assert oldest.expires_at == first_end
     assert old.expires_at > first_end
@@ -328,49 +327,49 @@ def test_a_longer_grace_does_not_prolong_an_older_token(database):
 
 
 def test_a_rotation_without_grace_ends_those_with_grace_too(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook(preset="github", secrets={"signing": "the first"})
     for _ in range(2):
-        definitions.rotate(hook.id, actor=ACTOR, grace_hours=1)
-        definitions.rotate_secret(hook.id, secret(), actor=ACTOR, grace_hours=1)
+        service.rotate(hook.id, actor=ACTOR, grace_hours=1)
+        service.rotate_secret(hook.id, secret(), actor=ACTOR, grace_hours=1)
     assert (len(rows("token")), len(rows("secret"))) == (3, 3)
-    definitions.rotate(hook.id, actor=ACTOR)
-    definitions.rotate_secret(hook.id, secret(), actor=ACTOR)
+    service.rotate(hook.id, actor=ACTOR)
+    service.rotate_secret(hook.id, secret(), actor=ACTOR)
     assert (len(rows("token")), purposes()) == (1, [("signing", False)])
 
 
 def test_rotating_one_secret_leaves_those_for_other_purposes(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook(preset="meta", secrets={"signing": "s", "verify": "v"})
-    definitions.rotate_secret(hook.id, secret("verify"), actor=ACTOR, grace_hours=1)
+    service.rotate_secret(hook.id, secret("verify"), actor=ACTOR, grace_hours=1)
     assert purposes() == [("signing", False), ("verify", True), ("verify", False)]
-    definitions.rotate_secret(hook.id, secret("verify"), actor=ACTOR)
+    service.rotate_secret(hook.id, secret("verify"), actor=ACTOR)
     assert purposes() == [("signing", False), ("verify", False)]
 
 
 def test_a_new_secret_raises_the_version_so_that_no_request_is_judged_by_the_old_one(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook(preset="github", secrets={"signing": "the first"})
-    definitions.rotate_secret(hook.id, secret(), actor=ACTOR)
-    assert definitions.get(hook.id).version == 2
+    service.rotate_secret(hook.id, secret(), actor=ACTOR)
+    assert service.get(hook.id).version == 2
 
 
 def test_secrets_go_with_their_webhook(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook(preset="meta", secrets={"signing": "s", "verify": "v"})
-    definitions.delete(hook.id, actor=ACTOR)
+    service.delete(hook.id, actor=ACTOR)
     assert rows("secret") == []
 
 
 def test_the_audit_log_has_which_secret_was_rotated_and_how_but_not_the_secret(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook(preset="github", secrets={"signing": SECRET})
-    definitions.rotate_secret(hook.id, secret(value=f"{SECRET} of today"), actor="bob", grace_hours=2)
+    service.rotate_secret(hook.id, secret(value=f"{SECRET} of today"), actor="bob", grace_hours=2)
     entry = audit_rows()[-1]
     assert (entry.event, entry.owner) == ("webhook.rotate_secret", "bob")
     assert json.loads(entry.extra) == {
@@ -383,10 +382,10 @@ def test_the_audit_log_has_which_secret_was_rotated_and_how_but_not_the_secret(d
 
 
 def test_secrets_are_encrypted_again_with_the_tokens(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     store_webhook(preset="github", secrets={"signing": SECRET})
     before = rows("secret")[0].encrypted
-    assert definitions.reencrypt_all(actor=ACTOR) == {"tokens": 1, "secrets": 1, "deliveries": 0}
+    assert service.reencrypt_all(actor=ACTOR) == {"tokens": 1, "secrets": 1, "deliveries": 0}
     assert SECRET not in before
     assert rows("secret")[0].encrypted != before

@@ -108,7 +108,7 @@ def test_every_module_has_a_layer():
         ("presets.github", "import flask", {"flask"}),
         ("receiver.inbox", "from inbound_webhooks.dispatch import x", {"inbound_webhooks.dispatch.x"}),
         ("dispatch.dag_runs", "from inbound_webhooks.receiver import x", {"inbound_webhooks.receiver.x"}),
-        ("receiver.inbox", "from inbound_webhooks import definitions", {"inbound_webhooks.definitions"}),
+        ("receiver.inbox", "from inbound_webhooks import definitions", {"inbound_webhooks.webhooks.service"}),
         ("storage.tables", "import os, sqlalchemy\nfrom inbound_webhooks.event import x", set()),
         ("commands", "from inbound_webhooks import __version__, definitions", set()),
         ("commands", "from inbound_webhooks.api import app", {"inbound_webhooks.api.app"}),

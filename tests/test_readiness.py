@@ -13,9 +13,9 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 
 
 def codes(hook) -> list[str]:
-    from inbound_webhooks import definitions, readiness
+    from inbound_webhooks.webhooks import readiness, service
 
-    return [reason.code for reason in readiness.reasons_of(definitions.get(hook.id))]
+    return [reason.code for reason in readiness.reasons_of(service.get(hook.id))]
 
 
 def end_credentials(table_name: str) -> None:
@@ -72,9 +72,9 @@ def test_the_state_of_the_dag_is_a_reason(dag, columns, code):
 
 
 def test_a_dag_that_airflow_does_not_know_is_named(dispatcher):
-    from inbound_webhooks import definitions, readiness
+    from inbound_webhooks.webhooks import readiness, service
 
-    (reason,) = readiness.reasons_of(definitions.get(store_webhook(dag_id="of tomorrow").id))
+    (reason,) = readiness.reasons_of(service.get(store_webhook(dag_id="of tomorrow").id))
     assert (reason.code, reason.severity) == ("dag-missing", "stops")
     assert "of tomorrow" in reason.sentence
 
@@ -95,10 +95,10 @@ def test_a_text_without_an_expression_is_checked_against_the_params(dag, text, e
 
 
 def test_a_parameter_that_the_dag_does_not_have_is_only_a_hint(dag):
-    from inbound_webhooks import definitions, readiness
+    from inbound_webhooks.webhooks import readiness, service
 
     hook = store_webhook(mapping={"number": "1", "misspelt": "2"})
-    (reason,) = readiness.reasons_of(definitions.get(hook.id))
+    (reason,) = readiness.reasons_of(service.get(hook.id))
     assert (reason.code, reason.severity) == ("mapping-unknown", "hint")
     assert "'misspelt'" in reason.sentence
 

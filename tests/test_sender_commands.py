@@ -39,10 +39,10 @@ def orders(sqlite_database) -> None:
 
 def secrets_of(name: str) -> dict[str, list[str]]:
     """Purpose -> secrets in clear, oldest first."""
-    from inbound_webhooks import definitions
     from inbound_webhooks.storage.encryption import decrypt
+    from inbound_webhooks.webhooks import service
 
-    webhook_id, found = definitions.get(name).id, {}
+    webhook_id, found = service.get(name).id, {}
     for row in rows("secret"):
         if row.webhook_id == webhook_id:
             found.setdefault(row.purpose, []).append(decrypt(row.encrypted))
@@ -63,10 +63,10 @@ def secret_options(preset: Preset, folder: Path) -> list[str]:
 
 
 def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     done = webhooks(*GITHUB, "--secret", secret_file)
-    made, preset = definitions.get("pushes"), PRESETS["github"]
+    made, preset = service.get("pushes"), PRESETS["github"]
     assert done.status == 0, done.err
     assert tuple(made.proofs) == preset.proofs
     assert (made.preset, made.dedup, made.invalid_status) == ("github", preset.dedup, preset.invalid_status)
@@ -74,7 +74,7 @@ def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
 
 
 def test_what_the_call_says_counts_more_than_the_preset(webhooks, orders, secret_file):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     proof = {"kind": "hmac", "header": "X-Mine", "algorithm": "sha512"}
     webhooks(
@@ -83,7 +83,7 @@ def test_what_the_call_says_counts_more_than_the_preset(webhooks, orders, secret
         *("--allow", "192.0.2.0/24", "--allow", "2001:db8::/32", "--max-per-second", "5"),
         *("--max-backlog", "100", "--max-active-runs", "2"),
     )
-    made = definitions.get("pushes")
+    made = service.get("pushes")
     assert list(made.proofs) == [proof]
     assert (made.dedup, made.filter) == ("{{ body | sha256 }}", 'body.ref == "refs/heads/main"')
     assert (made.response_status, made.max_per_second) == (201, 5)
@@ -92,7 +92,7 @@ def test_what_the_call_says_counts_more_than_the_preset(webhooks, orders, secret
 
 
 def test_several_proofs_are_all_required(webhooks, orders, secret_file):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     proofs = [
         {"kind": "hmac", "header": "X-Sign"},
@@ -101,7 +101,7 @@ def test_several_proofs_are_all_required(webhooks, orders, secret_file):
     options = [text for proof in proofs for text in ("--proof", json.dumps(proof))]
     given = ("--secret", secret_file, "--secret", f"password={secret_file}")
     assert webhooks(*CREATE, *options, *given).status == 0
-    assert list(definitions.get("pushes").proofs) == proofs
+    assert list(service.get("pushes").proofs) == proofs
     assert secrets_of("pushes") == {"signing": [SECRET], "password": [SECRET]}
 
 
@@ -130,11 +130,11 @@ def test_a_certificate_keeps_its_lines(webhooks, orders, tmp_path):
 
 @pytest.mark.parametrize("preset", ["aws-sns", "google-pubsub"])
 def test_keys_that_are_fetched_need_no_secret(webhooks, orders, preset):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     shown = webhooks("presets", preset).out
     assert webhooks(*CREATE, "--preset", preset, "--refresh-keys").status == 0
-    (proof,) = definitions.get("pushes").proofs
+    (proof,) = service.get("pushes").proofs
     assert (proof["refresh_keys"], rows("secret")) == (True, [])
     assert f"--preset {preset} --refresh-keys\n" in shown
 

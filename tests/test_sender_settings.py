@@ -12,22 +12,22 @@ SECRET = "canary-of-the-secret"
 
 
 def test_a_draft_with_a_preset_has_its_settings_and_what_is_given_instead():
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     stripe = PRESETS["stripe"]
-    made = definitions.drafted(preset="stripe", name="a", dag_id="b", dedup="${Webhook::Body.other}")
+    made = service.drafted(preset="stripe", name="a", dag_id="b", dedup="${Webhook::Body.other}")
     assert (made.preset, made.proofs, made.dedup) == ("stripe", stripe.proofs, "${Webhook::Body.other}")
     assert (made.response_status, made.disabled_status, made.invalid_status) == (200, 503, 202)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_webhook_of_a_preset_is_stored_with_everything_that_the_preset_fills(sqlite_database, preset):
-    from inbound_webhooks import definitions
-    from inbound_webhooks.sender_settings import FILLED_FIELDS
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import FILLED_FIELDS
 
     given = vendor_secrets(preset)
     hook = store_webhook(preset=preset, secrets=given)
-    made = definitions.get(hook.id)
+    made = service.get(hook.id)
     assert {name: getattr(made, name) for name in FILLED_FIELDS} == {
         name: getattr(PRESETS[preset], name) for name in FILLED_FIELDS
     }
@@ -38,11 +38,11 @@ def test_a_webhook_of_a_preset_is_stored_with_everything_that_the_preset_fills(s
 
 
 def test_a_preset_that_is_not_there_is_named():
-    from inbound_webhooks import definitions
     from inbound_webhooks.errors import InvalidDefinition
+    from inbound_webhooks.webhooks import service
 
     with pytest.raises(InvalidDefinition, match=r"'githb' is none of airbyte, .*github"):
-        definitions.drafted(preset="githb", name="a", dag_id="b")
+        service.drafted(preset="githb", name="a", dag_id="b")
 
 
 NEEDED = [
@@ -65,14 +65,14 @@ def test_a_secret_that_is_missing_is_named_with_where_to_find_it(sqlite_database
 
 @pytest.mark.parametrize("preset", ["azure-event-grid", "cloudevents", "google-pubsub", "sharepoint"])
 def test_a_secret_that_may_be_left_out_is_for_nothing_once_it_was(sqlite_database, preset):
-    from inbound_webhooks import definitions
     from inbound_webhooks.errors import InvalidDefinition
-    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
     hook = store_webhook(preset=preset)
-    assert not definitions.get(hook.id).proofs
+    assert not service.get(hook.id).proofs
     with pytest.raises(InvalidDefinition, match="nothing in this webhook uses one for signing"):
-        definitions.rotate_secret(hook.id, NewSecret("signing", SECRET), actor=ACTOR)
+        service.rotate_secret(hook.id, NewSecret("signing", SECRET), actor=ACTOR)
     assert rows("secret") == []
 
 
@@ -92,27 +92,27 @@ def test_a_secret_that_cannot_be_used_is_refused_without_being_repeated(sqlite_d
 
 
 def test_a_disabled_webhook_waits_for_its_secrets_and_cannot_be_enabled_before(sqlite_database):
-    from inbound_webhooks import definitions
     from inbound_webhooks.errors import InvalidDefinition
-    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
     hook = store_webhook(preset="meta", secrets={"signing": SECRET}, enabled=False)
     with pytest.raises(InvalidDefinition, match="one for verify is missing"):
-        definitions.set_enabled(hook.id, True, actor=ACTOR)
-    assert not definitions.get(hook.id).enabled
-    definitions.rotate_secret(hook.id, NewSecret("verify", "v"), actor=ACTOR)
-    assert definitions.set_enabled(hook.id, True, actor=ACTOR).enabled
+        service.set_enabled(hook.id, True, actor=ACTOR)
+    assert not service.get(hook.id).enabled
+    service.rotate_secret(hook.id, NewSecret("verify", "v"), actor=ACTOR)
+    assert service.set_enabled(hook.id, True, actor=ACTOR).enabled
 
 
 def test_a_secret_that_has_ended_is_missing_again(sqlite_database):
-    from inbound_webhooks import definitions, readiness
     from inbound_webhooks.errors import InvalidDefinition
+    from inbound_webhooks.webhooks import readiness, service
 
     hook = store_webhook(preset="github", secrets={"signing": SECRET}, enabled=False)
     end_secrets(hook.id)
-    assert "secret-expired" in [reason.code for reason in readiness.reasons_of(definitions.get(hook.id))]
+    assert "secret-expired" in [reason.code for reason in readiness.reasons_of(service.get(hook.id))]
     with pytest.raises(InvalidDefinition, match="one for signing is missing"):
-        definitions.set_enabled(hook.id, True, actor=ACTOR)
+        service.set_enabled(hook.id, True, actor=ACTOR)
 
 
 def end_secrets(webhook_id: str) -> None:

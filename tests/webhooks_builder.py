@@ -38,19 +38,19 @@ def store_webhook(
     **fields: Any,
 ) -> Hook:
     """Create a webhook as a person would; ``secrets`` is purpose -> secret."""
-    from inbound_webhooks import definitions
-    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
     given = secrets or {}
-    draft = definitions.drafted(preset=preset, purposes=set(given), name=name, dag_id=dag_id, **fields)
-    made = definitions.create(draft, secrets=[NewSecret(*pair) for pair in given.items()], actor=ACTOR)
+    draft = service.drafted(preset=preset, purposes=set(given), name=name, dag_id=dag_id, **fields)
+    made = service.create(draft, secrets=[NewSecret(*pair) for pair in given.items()], actor=ACTOR)
     return Hook(made.id, token_of(made.id), name)
 
 
 def token_of(webhook_id: str) -> str:
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    return definitions.url(definitions.get(webhook_id)).rpartition("/")[2]
+    return service.url(service.get(webhook_id)).rpartition("/")[2]
 
 
 def change_webhook(webhook_id: str, **fields: Any) -> None:

@@ -21,13 +21,13 @@ QUIET_FIELDS = ("answer", "dedup_key")
 
 def try_against_last(args: Namespace) -> None:
     """Print what a changed webhook would make of its last deliveries."""
-    from inbound_webhooks import definitions
     from inbound_webhooks.receiver.backtest import MAX_DELIVERIES, as_data, back_test
     from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.webhooks import service
 
     if not 1 <= args.against_last <= MAX_DELIVERIES:
         exit_with(WRONG_CALL, f"--against-last is between 1 and {MAX_DELIVERIES}.")
-    webhook = definitions.get(args.name)
+    webhook = service.get(args.name)
     changed = _changed(webhook, args.file) if args.file else webhook
     test = back_test(door(), webhook, changed, limit=args.against_last)
     if args.output in ("json", "yaml"):
@@ -41,10 +41,10 @@ def try_against_last(args: Namespace) -> None:
 
 def _changed(webhook: Webhook, path: str) -> Webhook:
     """The webhook as a definition file has it: the entry of its name, or the only one."""
-    from inbound_webhooks import definitions
     from inbound_webhooks.errors import DefinitionError, FilesRefused
     from inbound_webhooks.files.plan import webhook_of
     from inbound_webhooks.files.reading import read_files
+    from inbound_webhooks.webhooks import service
 
     found = read_files([Path(path)])
     if found.faults:
@@ -54,7 +54,7 @@ def _changed(webhook: Webhook, path: str) -> Webhook:
         exit_with(WRONG_CALL, f"{path} has no webhook named {webhook.name!r}.")
     try:
         changed = webhook_of(named[0].draft(), webhook)
-        definitions.check(changed)
+        service.check(changed)
     except DefinitionError as error:
         raise FilesRefused([str(named[0].fault(error))]) from error
     return changed

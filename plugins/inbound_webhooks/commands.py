@@ -40,17 +40,17 @@ def list_command(args: Namespace) -> None:
 @handler
 def show_command(args: Namespace) -> None:
     """Show one webhook."""
-    from inbound_webhooks import definitions, readiness
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.webhooks import readiness, service
 
-    webhook = definitions.get(args.name)
+    webhook = service.get(args.name)
     with transaction() as connection:
         deliveries = queries.count_deliveries(connection, webhook.id)
         credentials = queries.list_credentials(connection, webhook.id)
         rejections = queries.list_rejections(connection, webhook.id, queries.KEPT_REJECTIONS)
     shown = summary(webhook) | {
-        "url": definitions.url(webhook),
+        "url": service.url(webhook),
         "mapping": dict(webhook.mapping),
         "preset": webhook.preset,
         "proofs": [dict(proof) for proof in webhook.proofs],
@@ -92,9 +92,9 @@ def show_command(args: Namespace) -> None:
 @handler
 def url_command(args: Namespace) -> None:
     """Print the URL alone."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    print(definitions.url(definitions.get(args.name)))
+    print(service.url(service.get(args.name)))
 
 
 @handler
@@ -112,12 +112,12 @@ def disable_command(args: Namespace) -> None:
 @handler
 def delete_command(args: Namespace) -> None:
     """Delete a webhook, after a question."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    webhook = definitions.get(args.name)
+    webhook = service.get(args.name)
     if not args.yes and not agrees(f"Delete the webhook {webhook.name!r}, its URL and its tokens?"):
         exit_with(FAILED, "Nothing was deleted.")
-    cancelled = definitions.delete(args.name, actor=actor())
+    cancelled = service.delete(args.name, actor=actor())
     held = f" {cancelled} deliveries that had not started were cancelled." if cancelled else ""
     print(f"Deleted {webhook.name}.{held}")
 
@@ -125,15 +125,15 @@ def delete_command(args: Namespace) -> None:
 @handler
 def deliveries_command(args: Namespace) -> None:
     """List deliveries, newest first."""
-    from inbound_webhooks import definitions
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.webhooks import service
 
     if args.state is not None and args.state not in queries.State.ALL:
         exit_with(WRONG_CALL, f"--state is one of {', '.join(queries.State.ALL)}.")
     if args.limit < 1:
         exit_with(WRONG_CALL, "--limit is at least 1.")
-    webhook_id = definitions.get(args.name).id if args.name else None
+    webhook_id = service.get(args.name).id if args.name else None
     with transaction() as connection:
         rows = queries.list_deliveries(connection, webhook_id=webhook_id, state=args.state, limit=args.limit)
     print_data([_delivery(row) for row in rows], args.output)
@@ -160,17 +160,17 @@ def replay_command(args: Namespace) -> None:
 @handler
 def try_command(args: Namespace) -> None:
     """Show what a request would become, or what the last ones would with a changed definition."""
-    from inbound_webhooks import definitions
     from inbound_webhooks.backtest_commands import try_against_last
     from inbound_webhooks.receiver.door import door
     from inbound_webhooks.receiver.tryout import try_out
+    from inbound_webhooks.webhooks import service
 
     if args.against_last is not None:
         try_against_last(args)
         return
     if args.file is not None:
         exit_with(WRONG_CALL, "--file needs --against-last.")
-    webhook = definitions.get(args.name)
+    webhook = service.get(args.name)
     body = read_bytes(args.data)
     headers = [parse_header(text) for text in args.header]
     tried = try_out(door(), webhook, method=args.method, query_string=args.query, headers=headers, body=body)
@@ -180,9 +180,9 @@ def try_command(args: Namespace) -> None:
 @handler
 def rotate_fernet_key_command(args: Namespace) -> None:
     """Encrypt everything again."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    counts = definitions.reencrypt_all(actor=actor())
+    counts = service.reencrypt_all(actor=actor())
     print("Encrypted again: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
 
 
@@ -249,9 +249,9 @@ def gateway_command(args: Namespace) -> None:
 
 
 def _set_enabled(name: str, enabled: bool) -> None:
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    webhook = definitions.set_enabled(name, enabled, actor=actor())
+    webhook = service.set_enabled(name, enabled, actor=actor())
     print(f"{'Enabled' if enabled else 'Disabled'} {webhook.name}.")
 
 

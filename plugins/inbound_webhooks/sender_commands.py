@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from inbound_webhooks.presets import Preset
-    from inbound_webhooks.sender_settings import NewSecret
     from inbound_webhooks.storage.queries import Webhook
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
 MAX_GRACE_HOURS = 24 * 90
 
@@ -44,19 +44,19 @@ NOT_TOLD_AT_CREATE = ("disabled", "no-dispatcher")
 @handler
 def create_command(args: Namespace) -> None:
     """Create a webhook; the vendor's steps go to standard error."""
-    from inbound_webhooks import definitions, readiness
-    from inbound_webhooks.sender_settings import find_preset
+    from inbound_webhooks.webhooks import readiness, service
+    from inbound_webhooks.webhooks.secrets import find_preset
 
     secrets = _new_secrets(args.secret)
-    draft = definitions.drafted(
+    draft = service.drafted(
         preset=args.preset,
         purposes={secret.purpose for secret in secrets},
         refresh_keys=args.refresh_keys,
         events=args.event,
         **_given_fields(args),
     )
-    webhook = definitions.create(draft, secrets=secrets, actor=actor())
-    url = definitions.url(webhook)
+    webhook = service.create(draft, secrets=secrets, actor=actor())
+    url = service.url(webhook)
     print_data(summary(webhook) | {"url": url}, args.output)
     for reason in readiness.reasons_of(webhook):
         if reason.code not in NOT_TOLD_AT_CREATE:
@@ -68,7 +68,7 @@ def create_command(args: Namespace) -> None:
 
 
 def _print_ways_to_enable(webhook: Webhook, given: Collection[str]) -> None:
-    from inbound_webhooks.sender_settings import needed_purposes
+    from inbound_webhooks.webhooks.secrets import needed_purposes
 
     name = shlex.quote(webhook.name)
     print_hint("It is disabled until:")
@@ -114,7 +114,7 @@ def _new_secrets(texts: list[str]) -> list[NewSecret]:
 
 def _new_secret(text: str) -> NewSecret:
     from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
-    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
     purpose, value = read_secret(text)
     return NewSecret(purpose or DEFAULT_PURPOSE, value)
@@ -131,18 +131,18 @@ def _print_steps(preset: Preset, url: str) -> None:
 @handler
 def rotate_command(args: Namespace) -> None:
     """Give a webhook a new URL and print it, or a new secret."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     if not 0 <= args.grace_hours <= MAX_GRACE_HOURS:
         exit_with(WRONG_CALL, f"--grace-hours is between 0 and {MAX_GRACE_HOURS}.")
     until = f" The old one counts for another {args.grace_hours:g} hours." if args.grace_hours else ""
     if args.secret is None:
-        webhook = definitions.rotate(args.name, actor=actor(), grace_hours=args.grace_hours)
-        print(definitions.url(webhook))
+        webhook = service.rotate(args.name, actor=actor(), grace_hours=args.grace_hours)
+        print(service.url(webhook))
         print_hint(f"{webhook.name} has a new URL.{until}")
     else:
         secret = _new_secret(args.secret)
-        webhook = definitions.rotate_secret(args.name, secret, actor=actor(), grace_hours=args.grace_hours)
+        webhook = service.rotate_secret(args.name, secret, actor=actor(), grace_hours=args.grace_hours)
         print(f"{webhook.name} has a new secret for {secret.purpose}.{until}")
 
 
@@ -151,7 +151,7 @@ def presets_command(args: Namespace) -> None:
     """List the presets, or show one whole."""
     from inbound_webhooks.presets import PRESETS
     from inbound_webhooks.presets.description import as_data
-    from inbound_webhooks.sender_settings import find_preset
+    from inbound_webhooks.webhooks.secrets import find_preset
 
     if args.name is None:
         print_data([_row(preset) for preset in PRESETS.values()], args.output)

@@ -345,42 +345,42 @@ def test_what_the_sender_sent_is_not_in_the_error_of_a_poison_delivery(dispatche
 
 
 def test_a_disabled_webhook_holds_its_deliveries_and_enabling_releases_them(dispatcher, hook):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     due(hook)
-    definitions.set_enabled(hook.id, False, actor=ACTOR)
+    service.set_enabled(hook.id, False, actor=ACTOR)
     assert (dispatcher.dispatch_due(), states(), runs()) == (0, ["accepted"], [])
-    definitions.set_enabled(hook.id, True, actor=ACTOR)
+    service.set_enabled(hook.id, True, actor=ACTOR)
     assert (dispatcher.dispatch_due(), states()) == (1, ["dispatched"])
 
 
 def test_a_disabled_webhook_does_not_hold_others_up(dispatcher, hook):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     store_deliveries(hook, 50, next_attempt_at=AT - timedelta(hours=1))
-    definitions.set_enabled(hook.id, False, actor=ACTOR)
+    service.set_enabled(hook.id, False, actor=ACTOR)
     stored = due(store_webhook("another"))
     dispatcher.dispatch_due()
     assert delivery(stored).state == "dispatched"
 
 
 def test_a_deleted_webhook_cancels_what_had_not_started(dispatcher, hook):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     started = due(hook)
     dispatcher.dispatch_due()
     waiting = due(hook)
-    assert definitions.delete(hook.id, actor=ACTOR) == 1
+    assert service.delete(hook.id, actor=ACTOR) == 1
     assert dispatcher.dispatch_due() == 0
     assert (delivery(started).state, delivery(waiting).state) == ("dispatched", "cancelled")
     assert len(runs()) == 1
 
 
 def test_a_rotated_webhook_keeps_what_it_accepted(dispatcher, hook):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     due(hook)
-    definitions.rotate(hook.id, actor=ACTOR)
+    service.rotate(hook.id, actor=ACTOR)
     assert (dispatcher.dispatch_due(), states()) == (1, ["dispatched"])
 
 

@@ -49,9 +49,9 @@ def told() -> list[tuple[str, list[str]]]:
 
 
 def codes(hook) -> list[str]:
-    from inbound_webhooks import definitions, readiness
+    from inbound_webhooks.webhooks import readiness, service
 
-    found = readiness.reasons_of(definitions.get(hook.id))
+    found = readiness.reasons_of(service.get(hook.id))
     return [reason.code for reason in found if reason.code != "no-dispatcher"]
 
 
@@ -191,11 +191,11 @@ def test_the_mail_says_what_does_not_fit_and_leads_to_the_webhook(
 
 
 def test_a_deleted_webhook_leaves_nothing_behind(watcher, hook):
-    from inbound_webhooks import definitions
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.tables import drift
+    from inbound_webhooks.webhooks import service
 
-    definitions.delete(hook.id, actor="somebody")
+    service.delete(hook.id, actor="somebody")
     with transaction() as connection:
         left = connection.execute(drift.select()).all()
     assert (watcher.look(), left) == (0, [])

@@ -280,12 +280,12 @@ def test_a_webhook_that_asks_for_nothing_tells_nobody(dispatcher, follower, data
 
 
 def test_a_webhook_that_is_deleted_meanwhile_tells_nobody(dispatcher, follower, hook):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
     from tests.webhooks_builder import ACTOR
 
     (stored,) = dispatched(dispatcher, hook)
     end_run(stored, "failed")
-    definitions.delete(hook.id, actor=ACTOR)
+    service.delete(hook.id, actor=ACTOR)
     follower.follow()
     assert (states(), rows("mail")) == (["failed"], [])
 

@@ -245,20 +245,20 @@ def test_a_locked_webhook_does_not_stop_the_others(postgres_cluster, postgres_da
 
 
 def test_nothing_is_started_after_disable_returned(postgres_database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     store_dag("orders")
     hook = store_webhook()
     store_deliveries(hook, 200)
     with running(*[dispatcher(dispatcher_batch_size=3) for _ in range(3)]):
         wait_until(lambda: len(runs()) > 10)
-        definitions.set_enabled(hook.id, False, actor=ACTOR)
+        service.set_enabled(hook.id, False, actor=ACTOR)
         at_return = len(runs())
         assert at_return < 200
         assert dispatcher().dispatch_due() == 0
         time.sleep(0.2)
         assert len(runs()) == at_return
-        definitions.set_enabled(hook.id, True, actor=ACTOR)
+        service.set_enabled(hook.id, True, actor=ACTOR)
         wait_until(done)
     assert len(runs()) == 200
 

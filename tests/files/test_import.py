@@ -38,9 +38,9 @@ def file(tmp_path: Path, monkeypatch):
 
 
 def stored(name: str):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    return definitions.get(name)
+    return service.get(name)
 
 
 def secret_of(name: str) -> str:
@@ -244,27 +244,27 @@ def without_identity(webhook) -> dict:
 
 
 def test_an_export_imports_to_the_same(webhooks, database, tmp_path):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook("ä: strange 'name'", **EVERYTHING)
     before = without_identity(stored(hook.name))
     (tmp_path / "e.yaml").write_text(webhooks("export").out)
     assert webhooks("import", str(tmp_path)).out == "1 as they are.\n"
-    definitions.delete(hook.id, actor="somebody")
+    service.delete(hook.id, actor="somebody")
     assert webhooks("import", str(tmp_path)).status == 0
     assert without_identity(stored(hook.name)) == before
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_exported_in_few_lines_and_back(webhooks, sqlite_database, tmp_path, preset):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook("hook", preset=preset, secrets=vendor_secrets(preset))
     before = without_identity(stored("hook"))
     secrets = {row.purpose for row in rows("secret")}
     text = webhooks("export", "hook", "--with-secrets").out
     assert set(yaml.safe_load(text)["webhooks"][0]) <= {"name", "dag_id", "preset", "secrets"}
-    definitions.delete(hook.id, actor="somebody")
+    service.delete(hook.id, actor="somebody")
     (tmp_path / "e.yaml").write_text(text)
     assert webhooks("import", str(tmp_path)).status == 0
     assert without_identity(stored("hook")) == before
@@ -281,12 +281,12 @@ def test_an_export_has_no_secret_and_no_url_unless_it_is_asked_for(webhooks, sql
 
 
 def test_an_export_says_where_secrets_stand_and_imports_anew(webhooks, database, file, tmp_path):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     webhooks("import", file(PUSHES))
     exported = webhooks("export").out
     assert yaml.safe_load(exported)["webhooks"] == [PUSHES]
-    definitions.delete(stored("pushes").id, actor="somebody")
+    service.delete(stored("pushes").id, actor="somebody")
     (tmp_path / "hooks.yaml").write_text(exported)
     assert webhooks("import", str(tmp_path)).out.splitlines()[-1] == "1 new."
     assert secret_of("pushes") == SECRET
@@ -301,11 +301,11 @@ def test_a_secret_that_stands_elsewhere_now_is_a_change(webhooks, sqlite_databas
 
 
 def test_a_secret_that_a_person_has_typed_since_stands_nowhere(webhooks, sqlite_database, file):
-    from inbound_webhooks import definitions
-    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
     webhooks("import", file(PUSHES))
-    definitions.rotate_secret("pushes", NewSecret("signing", "typed since"), actor="somebody", grace_hours=1)
+    service.rotate_secret("pushes", NewSecret("signing", "typed since"), actor="somebody", grace_hours=1)
     assert "secrets" not in webhooks("export").out
 
 

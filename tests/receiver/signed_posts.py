@@ -52,11 +52,11 @@ class Sender:
 
     def rotate(self, secret: str, *, grace_hours: float = 0) -> None:
         """Give the webhook another signing secret."""
-        from inbound_webhooks import definitions
-        from inbound_webhooks.sender_settings import NewSecret
+        from inbound_webhooks.webhooks import service
+        from inbound_webhooks.webhooks.secrets import NewSecret
 
         new = NewSecret("signing", secret)
-        definitions.rotate_secret(self.hook.id, new, actor=ACTOR, grace_hours=grace_hours)
+        service.rotate_secret(self.hook.id, new, actor=ACTOR, grace_hours=grace_hours)
 
     def send(self, *, without: str = "", **changes: Any) -> Reply:
         """Send the case's request with something changed: ``body``, ``headers``, ``query_string``.

@@ -36,10 +36,10 @@ def orders(database):
 
 
 def judge(hook, *, limit: int = 100, **fields):
-    from inbound_webhooks import definitions
     from inbound_webhooks.receiver.backtest import back_test
+    from inbound_webhooks.webhooks import service
 
-    webhook = definitions.get(hook.id)
+    webhook = service.get(hook.id)
     return back_test(new_receiver(), webhook, replace(webhook, **fields), limit=limit)
 
 

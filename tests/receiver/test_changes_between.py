@@ -37,21 +37,21 @@ def admitted(hook, receiver=None):
 
 
 def disable(hook) -> None:
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    definitions.set_enabled(hook.id, False, actor=ACTOR)
+    service.set_enabled(hook.id, False, actor=ACTOR)
 
 
 def delete(hook) -> None:
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    definitions.delete(hook.id, actor=ACTOR)
+    service.delete(hook.id, actor=ACTOR)
 
 
 def rotate(hook) -> None:
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    definitions.rotate(hook.id, actor=ACTOR)
+    service.rotate(hook.id, actor=ACTOR)
 
 
 CHANGES: list[tuple[Callable, int]] = [(disable, 403), (delete, 404), (rotate, 404)]

@@ -104,9 +104,9 @@ def admitted(limits, webhook, count: int) -> int:
 @pytest.fixture
 def limited(sqlite_database):
     """A webhook that takes two a second."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    return definitions.get(store_webhook(max_per_second=2).id)
+    return service.get(store_webhook(max_per_second=2).id)
 
 
 @JUMPS

@@ -163,21 +163,21 @@ def test_a_rejected_request_holds_no_id(asgi, sqlite_database):
 
 
 def test_a_deleted_webhooks_ids_mean_nothing_to_the_next_one_of_its_name(asgi, database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     old = deduplicating()
     asgi.post(old.path, EVENT)
-    definitions.delete(old.id, actor=ACTOR)
+    service.delete(old.id, actor=ACTOR)
     assert asgi.post(deduplicating().path, EVENT).json["status"] == "accepted"
     assert states() == ["accepted", "cancelled"]
 
 
 def test_a_rotated_token_changes_no_id(asgi, sqlite_database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = deduplicating()
     asgi.post(hook.path, EVENT)
-    definitions.rotate(hook.id, actor=ACTOR)
+    service.rotate(hook.id, actor=ACTOR)
     again = Hook(hook.id, token_of(hook.id), hook.name)
     assert asgi.post(again.path, EVENT).json["status"] == "duplicate"
 

@@ -128,11 +128,11 @@ def test_a_disabled_webhook_accepts_nothing_although_it_was_just_in_use(gateway,
 
 
 def test_a_rotated_url_opens_nothing_although_it_was_just_in_use(gateway, hook):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
     from tests.webhooks_builder import ACTOR
 
     assert gateway.request("POST", path_of(hook), ORDER)[0] == 202
-    definitions.rotate(hook.id, actor=ACTOR)
+    service.rotate(hook.id, actor=ACTOR)
     assert gateway.request("POST", path_of(hook), ORDER)[0] == 404
     assert gateway.request("GET", path_of(hook))[0] == 404
     # What a test before this one was refused may be written late.
@@ -141,22 +141,22 @@ def test_a_rotated_url_opens_nothing_although_it_was_just_in_use(gateway, hook):
 
 
 def test_a_deleted_webhook_is_unknown_although_it_was_just_in_use(gateway, hook):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
     from tests.webhooks_builder import ACTOR
 
     assert gateway.request("POST", path_of(hook), ORDER)[0] == 202
-    definitions.delete(hook.id, actor=ACTOR)
+    service.delete(hook.id, actor=ACTOR)
     assert gateway.request("POST", path_of(hook), ORDER)[0] == 404
 
 
 def test_a_refused_body_is_judged_by_the_webhook_as_it_is(gateways, postgres_database, hook):
     """A body over the limit is refused before anything is committed; a webhook that is gone says nothing."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
     from tests.webhooks_builder import ACTOR
 
     gateway = gateways(postgres_database, max_body_bytes=100)
     assert gateway.request("POST", path_of(hook), ORDER)[0] == 202
-    definitions.rotate(hook.id, actor=ACTOR)
+    service.rotate(hook.id, actor=ACTOR)
     chunked = b"65\r\n" + b"x" * 101 + b"\r\n0\r\n\r\n"
     answer = gateway.say(head(hook, "Transfer-Encoding: chunked"), chunked)
     assert status(answer) == 404

@@ -33,9 +33,9 @@ def x_signature(text: bytes) -> str:
 
 
 def confirm_url(sender: Sender) -> str | None:
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    return definitions.get(sender.hook.id).confirm_url
+    return service.get(sender.hook.id).confirm_url
 
 
 @pytest.fixture

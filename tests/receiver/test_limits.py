@@ -180,8 +180,8 @@ def test_what_the_filter_leaves_out_is_answered_although_the_backlog_is_full(
 
 
 def test_the_backlog_is_looked_at_again_every_second(database):
-    from inbound_webhooks import definitions
     from inbound_webhooks.errors import BacklogFull
+    from inbound_webhooks.webhooks import service
     from tests.webhooks_builder import ACTOR
 
     clock, hook, other = Clock(), store_webhook(), stored_webhook(name="another")
@@ -189,7 +189,7 @@ def test_the_backlog_is_looked_at_again_every_second(database):
     limits = limits_of(clock, max_backlog=1)
     with pytest.raises(BacklogFull):
         limits.admit_backlog(other)
-    definitions.delete(hook.id, actor=ACTOR)
+    service.delete(hook.id, actor=ACTOR)
     with pytest.raises(BacklogFull):
         limits.admit_backlog(other)
     clock.seconds += 1
@@ -308,9 +308,9 @@ def test_a_storage_that_is_none_is_refused_without_its_password_in_the_message(u
 
 
 def stored_webhook(**fields):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    return definitions.get(store_webhook(**fields).id)
+    return service.get(store_webhook(**fields).id)
 
 
 def let_in(limits, webhook, count: int) -> int:

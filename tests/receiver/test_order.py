@@ -202,11 +202,11 @@ async def _alone(asgi, path: str, *headers: tuple[str, str]) -> Reply:
 @pytest.mark.parametrize("tokens", [1, 2, 8])
 def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparisons(sqlite_database, tokens):
     asgi = AsgiDoor()
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = signed_hook(preset="stripe")
     for _ in range(tokens - 1):
-        definitions.rotate(hook.id, actor="a tester", grace_hours=1)
+        service.rotate(hook.id, actor="a tester", grace_hours=1)
     cost_of(asgi, STRANGER)  # the first request of all makes connections
     wrong = cost_of(asgi, f"{PREFIX}/{hook.id}/{'0' * 64}")
     unknown = cost_of(asgi, STRANGER)
@@ -239,12 +239,12 @@ def test_how_much_of_a_token_is_right_makes_no_difference(sqlite_database, wrong
 
 def test_every_secret_is_compared_whichever_fits(sqlite_database):
     asgi = AsgiDoor()
-    from inbound_webhooks import definitions
-    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
     hook = store_webhook(proofs=[{"kind": "header-key", "header": "X-Key"}], secrets={"signing": "first"})
     for value in ("second", "third"):
-        definitions.rotate_secret(hook.id, NewSecret("signing", value), actor="a tester", grace_hours=1)
+        service.rotate_secret(hook.id, NewSecret("signing", value), actor="a tester", grace_hours=1)
     made = []
     for key in ("first", "third", "no", "first"):
         with comparisons() as compared:

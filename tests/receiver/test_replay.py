@@ -108,15 +108,15 @@ def test_a_replay_is_in_the_audit_log_with_who_did_it(orders, asgi):
 
 @pytest.mark.parametrize("change", ["disable", "delete", "unknown"])
 def test_what_cannot_be_replayed_says_why(orders, asgi, change):
-    from inbound_webhooks import definitions
     from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
+    from inbound_webhooks.webhooks import service
 
     asgi.post(orders.path, b'{"number": 1}')
     stored, expected = rows("delivery")[0].id, NotReplayable
     if change == "disable":
-        definitions.set_enabled(orders.id, False, actor=ACTOR)
+        service.set_enabled(orders.id, False, actor=ACTOR)
     elif change == "delete":
-        definitions.delete(orders.id, actor=ACTOR)
+        service.delete(orders.id, actor=ACTOR)
     else:
         stored, expected = "0" * 32, DeliveryNotFound
     with pytest.raises(expected, match=r"disabled|deleted|no delivery"):

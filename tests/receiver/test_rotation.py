@@ -39,17 +39,17 @@ def door(clock) -> AsgiDoor:
 
 def rotated(hook: Hook, grace_hours: float = 0) -> Hook:
     """The webhook with its new token."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    definitions.rotate(hook.id, actor=ACTOR, grace_hours=grace_hours)
+    service.rotate(hook.id, actor=ACTOR, grace_hours=grace_hours)
     return Hook(hook.id, token_of(hook.id), hook.name)
 
 
 def rotate_secret(hook: Hook, value: str, grace_hours: float = 0) -> None:
-    from inbound_webhooks import definitions
-    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
-    definitions.rotate_secret(hook.id, NewSecret("signing", value), actor=ACTOR, grace_hours=grace_hours)
+    service.rotate_secret(hook.id, NewSecret("signing", value), actor=ACTOR, grace_hours=grace_hours)
 
 
 def status_with(door: AsgiDoor, hook: Hook, key: str) -> int:

@@ -194,12 +194,12 @@ def _rows_of(node: dict[str, Any]) -> float:
 
 def test_a_change_that_waits_keeps_further_dispatchers_off(postgres_cluster, postgres_database):
     """Else several of them, who may all lock the row at the same time, would leave it no moment."""
-    from inbound_webhooks import definitions
     from inbound_webhooks.storage import claims
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
-    change = threading.Thread(target=definitions.set_enabled, args=(hook.id, False), kwargs={"actor": ACTOR})
+    change = threading.Thread(target=service.set_enabled, args=(hook.id, False), kwargs={"actor": ACTOR})
     with transaction() as first:
         assert claims.lock_enabled(first, [hook.id]) == {hook.id: None}
         with transaction() as second:

@@ -62,10 +62,10 @@ def test_no_token_is_readable_in_the_database(database):
 
 
 def test_no_rotated_token_is_readable_in_the_database(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
-    definitions.rotate(hook.id, actor=ACTOR)
+    service.rotate(hook.id, actor=ACTOR)
     stored = whole_database(database)
     assert hook.token not in stored
     assert token_of(hook.id) not in stored
@@ -109,12 +109,12 @@ def test_a_token_is_unreadable_with(use_fernet_key, keys):
 
 
 def test_after_the_key_was_rotated_the_new_one_alone_is_enough(database, use_fernet_key):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook()
     deliver_with_credentials(hook.id)
     use_fernet_key(f"{NEW_KEY},{FERNET_KEY}")
-    assert definitions.reencrypt_all(actor=ACTOR) == {"tokens": 1, "secrets": 0, "deliveries": 1}
+    assert service.reencrypt_all(actor=ACTOR) == {"tokens": 1, "secrets": 0, "deliveries": 1}
     use_fernet_key(NEW_KEY)
     assert token_of(hook.id) == hook.token
     assert SECRETS["bearer"] in restored_headers()
@@ -130,8 +130,8 @@ def test_without_a_rotation_the_new_key_alone_is_not_enough(sqlite_database, use
 
 
 def test_a_rotation_without_the_old_key_changes_nothing(database, use_fernet_key):
-    from inbound_webhooks import definitions
     from inbound_webhooks.errors import TokenUnreadable
+    from inbound_webhooks.webhooks import service
 
     store_webhook("first")
     use_fernet_key(f"{NEW_KEY},{FERNET_KEY}")
@@ -139,18 +139,18 @@ def test_a_rotation_without_the_old_key_changes_nothing(database, use_fernet_key
     use_fernet_key(NEW_KEY)
     before = rows("token")
     with pytest.raises(TokenUnreadable):
-        definitions.reencrypt_all(actor=ACTOR)
+        service.reencrypt_all(actor=ACTOR)
     assert rows("token") == before
 
 
 def test_a_rotation_with_an_empty_key_is_refused(sqlite_database, use_fernet_key):
-    from inbound_webhooks import definitions
     from inbound_webhooks.errors import FernetKeyMissing
+    from inbound_webhooks.webhooks import service
 
     store_webhook()
     use_fernet_key("")
     with pytest.raises(FernetKeyMissing):
-        definitions.reencrypt_all(actor=ACTOR)
+        service.reencrypt_all(actor=ACTOR)
 
 
 def test_the_same_token_looks_different_each_time(use_fernet_key):

@@ -67,10 +67,10 @@ def test_a_name_wins_over_an_id(database):
 
 
 def test_a_mapping_keeps_the_order_of_its_lines(database):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
     hook = store_webhook(mapping={"z": "1", "a": "2", "m": "3"})
-    assert list(definitions.get(hook.id).mapping) == ["z", "a", "m"]
+    assert list(service.get(hook.id).mapping) == ["z", "a", "m"]
 
 
 def test_deliveries_are_listed_newest_first_without_their_bodies(database):
@@ -155,14 +155,14 @@ def test_what_is_counted_of_the_backlog_has_an_end(database):
 
 
 def test_credentials_come_newest_first_with_what_they_are_for(database):
-    from inbound_webhooks import definitions
-    from inbound_webhooks.sender_settings import NewSecret
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
     proofs = [{"kind": "header-key", "header": "X-Key"}]
     hook = store_webhook(proofs=proofs, secrets={"signing": "old"})
-    definitions.rotate_secret(hook.id, NewSecret("signing", "new"), actor="a tester", grace_hours=1)
+    service.rotate_secret(hook.id, NewSecret("signing", "new"), actor="a tester", grace_hours=1)
     with transaction() as connection:
         webhook, held = queries.find_with_credentials(connection, hook.id)
     secrets = [credential for credential in held if credential.purpose == "signing"]

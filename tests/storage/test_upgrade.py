@@ -97,9 +97,9 @@ def _from_database(kind: Any, value: Any) -> Any:
 
 
 def path_of(name: str) -> str:
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    return urlsplit(definitions.url(definitions.get(name))).path
+    return urlsplit(service.url(service.get(name))).path
 
 
 def test_the_file_has_rows_of_every_table_of_the_first_release(upgraded):
@@ -184,8 +184,8 @@ def test_what_waited_then_for_its_run_gets_it(upgraded):
 
 
 def test_what_was_encrypted_then_can_be_encrypted_anew(upgraded):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    counted = definitions.reencrypt_all(actor=ACTOR)
+    counted = service.reencrypt_all(actor=ACTOR)
     assert counted["tokens"] == len(WRITTEN["inbound_webhook_token"])
     assert counted["secrets"] == len(WRITTEN["inbound_webhook_secret"])

@@ -26,7 +26,7 @@ def test_airflows_own_roles_get_the_permissions_of_the_view(fab_pages, role, exp
 
 
 def test_what_an_administrator_takes_from_a_role_stays_taken(fab_pages):
-    from inbound_webhooks.web.access import create_permissions
+    from inbound_webhooks.webhooks.access import create_permissions
 
     with fab_pages.app.app_context():
         security = fab_pages.app.appbuilder.sm

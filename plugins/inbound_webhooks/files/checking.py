@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inbound_webhooks import readiness
 from inbound_webhooks.event.conf.mapping import Parameter
 from inbound_webhooks.files.dag_files import parse_dags
 from inbound_webhooks.files.entry import Entry, Fault
@@ -15,6 +14,7 @@ from inbound_webhooks.files.reading import read_files
 from inbound_webhooks.files.references import PLAIN
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.webhooks import readiness
 
 MEANT = ("disabled",)
 """Reasons that stop a webhook because somebody wants it so."""

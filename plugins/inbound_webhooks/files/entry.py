@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from inbound_webhooks import definitions
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition
 from inbound_webhooks.storage.queries import Draft
+from inbound_webhooks.webhooks import service
 
 FIELD_OF_ERROR = {
     "dag id": "dag_id",
@@ -69,7 +69,7 @@ class Entry:
         :raises InvalidDefinition: there is no such preset
         """
         fields = dict(self.fields)
-        return definitions.drafted(preset=fields.pop("preset", None), purposes=set(self.secrets), **fields)
+        return service.drafted(preset=fields.pop("preset", None), purposes=set(self.secrets), **fields)
 
     def fault(self, error: DefinitionError) -> Fault:
         """What an error about this webhook says, with its place."""

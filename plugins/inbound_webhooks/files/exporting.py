@@ -8,7 +8,6 @@ from typing import Any
 
 import yaml
 
-from inbound_webhooks import definitions
 from inbound_webhooks.files.entry import plain
 from inbound_webhooks.files.plan import held_secrets
 from inbound_webhooks.files.references import PLAIN
@@ -16,6 +15,7 @@ from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.queries import Draft, Webhook
+from inbound_webhooks.webhooks import service
 
 
 def exported(webhooks: Sequence[Webhook], *, with_secrets: bool = False) -> list[dict[str, Any]]:
@@ -32,7 +32,7 @@ def exported(webhooks: Sequence[Webhook], *, with_secrets: bool = False) -> list
 def entry_of(webhook: Draft, secrets: dict[str, str]) -> dict[str, Any]:
     """One entry; ``secrets`` are purpose -> reference."""
     filled = plain(
-        definitions.drafted(
+        service.drafted(
             preset=webhook.preset, purposes=set(secrets), name=webhook.name, dag_id=webhook.dag_id
         )
     )

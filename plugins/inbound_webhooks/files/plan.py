@@ -8,16 +8,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from inbound_webhooks import definitions
 from inbound_webhooks.errors import DefinitionError, FilesRefused, TokenUnreadable
 from inbound_webhooks.event.verification.scheme import as_bytes
 from inbound_webhooks.files.entry import Entry, Fault, plain
 from inbound_webhooks.files.references import PLAIN, resolve
-from inbound_webhooks.sender_settings import NewSecret, check_complete, check_secret
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.queries import Credential, Draft, Webhook
+from inbound_webhooks.webhooks import service
+from inbound_webhooks.webhooks.secrets import NewSecret, check_complete, check_secret
 
 Action = Literal["create", "change", "keep", "delete"]
 
@@ -87,11 +87,11 @@ def apply(steps: Sequence[Step], *, actor: str) -> None:
     """
     for step in steps:
         if step.action == "delete" and step.stored is not None:
-            definitions.delete(queries.ById(step.stored.id), actor=actor)
+            service.delete(queries.ById(step.stored.id), actor=actor)
         elif step.action == "create" and step.draft is not None:
-            definitions.create(step.draft, secrets=step.secrets, actor=actor)
+            service.create(step.draft, secrets=step.secrets, actor=actor)
         elif step.action == "change" and step.draft is not None and step.stored is not None:
-            definitions.change(
+            service.change(
                 step.stored.id, step.draft, version=step.stored.version, secrets=step.secrets, actor=actor
             )
 
@@ -103,7 +103,7 @@ def faults_of(entry: Entry, *, alone: bool) -> list[Fault]:
     """
     try:
         webhook = webhook_of(entry.draft())
-        definitions.check(webhook)
+        service.check(webhook)
         if alone:
             check_complete(webhook, set(entry.secrets))
     except DefinitionError as error:
@@ -127,7 +127,7 @@ def _step(
 ) -> Step:
     draft = entry.draft()
     webhook = webhook_of(draft, stored)
-    definitions.check(webhook)
+    service.check(webhook)
     given = [
         NewSecret(purpose, resolve(purpose, where), None if where.startswith(PLAIN) else where)
         for purpose, where in entry.secrets.items()

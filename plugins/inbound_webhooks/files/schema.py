@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from inbound_webhooks.definitions import DISABLED_STATUSES, INVALID_STATUSES, MAX_LIMIT
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.response import CONTENT_TYPES
 from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE, PROOFS
@@ -20,6 +19,7 @@ from inbound_webhooks.files import references
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.storage.queries import Draft
 from inbound_webhooks.storage.tables import WEBHOOK_NAME_CHARS
+from inbound_webhooks.webhooks.service import DISABLED_STATUSES, INVALID_STATUSES, MAX_LIMIT
 
 DESCRIPTIONS = {
     "name": "What the webhook is called; an import finds it again by its name.",

@@ -34,8 +34,8 @@ from inbound_webhooks.errors import (
 )
 from inbound_webhooks.event.request import DataSources
 from inbound_webhooks.event.response import Answer, json_answer
-from inbound_webhooks.receiver.definition import Definition
 from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.webhooks.compiled import Definition
 
 STATUS: dict[type[RequestError], int] = {
     UnknownWebhook: 404,

@@ -17,11 +17,11 @@ from msgspec.structs import replace
 
 from inbound_webhooks.errors import RequestError
 from inbound_webhooks.receiver import answers, stored_request
-from inbound_webhooks.receiver.definition import Definition, compile_definition
 from inbound_webhooks.receiver.receive import Receiver
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import Delivery, State, Webhook
+from inbound_webhooks.webhooks.compiled import Definition, compile_definition
 
 MAX_DELIVERIES = 1000
 DUPLICATE = "duplicate"

@@ -18,9 +18,9 @@ from inbound_webhooks.event.values import text
 from inbound_webhooks.event.verification.registry import conceal_keys
 from inbound_webhooks.event.verification.scheme import as_bytes
 from inbound_webhooks.receiver import answers, stored_request
-from inbound_webhooks.receiver.definition import Definition
 from inbound_webhooks.storage.queries import Delivery, State
 from inbound_webhooks.storage.tables import EVENT_TYPE_CHARS
+from inbound_webhooks.webhooks.compiled import Definition
 
 
 class Decision(msgspec.Struct, frozen=True):

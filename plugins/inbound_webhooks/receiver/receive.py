@@ -43,7 +43,6 @@ from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
 from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.decision import Decision, decide, refuse, sources_of
-from inbound_webhooks.receiver.definition import Definition, DefinitionCache
 from inbound_webhooks.receiver.inbox import Inbox
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
@@ -54,6 +53,7 @@ from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import at_once, transaction
 from inbound_webhooks.storage.queries import Credential, Rejection, State, Webhook
+from inbound_webhooks.webhooks.compiled import Definition, DefinitionCache
 
 log = logging.getLogger(__name__)
 

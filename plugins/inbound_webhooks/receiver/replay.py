@@ -7,11 +7,11 @@ from msgspec.structs import replace
 
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
 from inbound_webhooks.receiver import stored_request
-from inbound_webhooks.receiver.definition import compile_definition
 from inbound_webhooks.receiver.receive import Receiver, utc_now
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import Delivery, State, Webhook
+from inbound_webhooks.webhooks.compiled import compile_definition
 
 
 def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = False) -> Delivery:

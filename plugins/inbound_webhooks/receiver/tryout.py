@@ -10,9 +10,9 @@ from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.decision import sources_of
-from inbound_webhooks.receiver.definition import compile_definition
 from inbound_webhooks.receiver.receive import Receiver, utc_now
 from inbound_webhooks.storage.queries import Delivery, Webhook
+from inbound_webhooks.webhooks.compiled import compile_definition
 
 
 def try_out(

@@ -18,7 +18,7 @@ from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.delivery_pages import WINDOW, Window
 from inbound_webhooks.storage.queries import Delivery, State
-from inbound_webhooks.web.access import Access
+from inbound_webhooks.webhooks.access import Access
 
 router = APIRouter(prefix="/deliveries", tags=["Delivery"])
 

@@ -12,7 +12,7 @@ from inbound_webhooks.errors import NotPermitted, WebhookNotFound
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import Webhook
-from inbound_webhooks.web.access import Access, Method
+from inbound_webhooks.webhooks.access import Access, Method
 
 MAX_LIMIT = conf.getint("api", "maximum_page_limit")
 DEFAULT_LIMIT = min(conf.getint("api", "fallback_page_limit"), MAX_LIMIT)

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Response
 
-from inbound_webhooks import definitions, readiness
 from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
 from inbound_webhooks.files.entry import plain
 from inbound_webhooks.files.plan import held_secrets, is_held
@@ -36,11 +35,12 @@ from inbound_webhooks.rest.user import (
     descending,
     visible,
 )
-from inbound_webhooks.sender_settings import NewSecret
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import ById, Draft, Webhook
-from inbound_webhooks.web.access import Access
+from inbound_webhooks.webhooks import readiness, service
+from inbound_webhooks.webhooks.access import Access
+from inbound_webhooks.webhooks.secrets import NewSecret
 
 router = APIRouter(prefix="/webhooks", tags=["Webhook"])
 
@@ -81,9 +81,9 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
     secrets = fields.pop("secrets", {})
     if not may.may_change(fields["dag_id"], "POST"):
         raise NotPermitted(f"Making a webhook needs the right to trigger the DAG {fields['dag_id']}.")
-    draft = definitions.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
+    draft = service.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
     try:
-        made = definitions.create(draft, secrets=_new_secrets(secrets), actor=may.name)
+        made = service.create(draft, secrets=_new_secrets(secrets), actor=may.name)
     except WebhookExists:
         made = _same(may, draft, _new_secrets(secrets))
         response.status_code = 200
@@ -115,14 +115,14 @@ def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> Webhoo
     draft = _changed(may, webhook, body)
     version = body.version if body.version is not None else webhook.version  # type: ignore[attr-defined]
     secrets = _new_secrets(body.secrets)  # type: ignore[attr-defined]
-    definitions.change(webhook.id, draft, version=version, secrets=secrets, actor=may.name)
+    service.change(webhook.id, draft, version=version, secrets=secrets, actor=may.name)
     return _shown(may, visible(may, webhook_id))
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=documented(404))
 def delete_webhook(webhook_id: str, may: AccessDep) -> None:
     """Delete a webhook; what it accepted and did not start is cancelled."""
-    definitions.delete(ById(changeable(may, webhook_id, "DELETE").id), actor=may.name)
+    service.delete(ById(changeable(may, webhook_id, "DELETE").id), actor=may.name)
 
 
 @router.post("/{webhook_id}/enable", responses=documented(404))
@@ -142,10 +142,10 @@ def rotate_webhook(webhook_id: str, body: Rotation, may: AccessDep) -> WebhookRe
     """Give it another URL, or another secret."""
     found = ById(changeable(may, webhook_id).id)
     if body.purpose is None or body.secret is None:
-        definitions.rotate(found, actor=may.name, grace_hours=body.grace_hours)
+        service.rotate(found, actor=may.name, grace_hours=body.grace_hours)
     else:
         secret = NewSecret(body.purpose, body.secret)
-        definitions.rotate_secret(found, secret, actor=may.name, grace_hours=body.grace_hours)
+        service.rotate_secret(found, secret, actor=may.name, grace_hours=body.grace_hours)
     return _shown(may, visible(may, webhook_id))
 
 
@@ -225,12 +225,12 @@ def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
 
 def _checked(webhook: Webhook, draft: Draft) -> Webhook:
     changed = replace(webhook, **vars(draft))
-    definitions.check(changed)
+    service.check(changed)
     return changed
 
 
 def _set_enabled(may: Access, webhook_id: str, on: bool) -> WebhookResponse:
-    definitions.set_enabled(ById(changeable(may, webhook_id).id), on, actor=may.name)
+    service.set_enabled(ById(changeable(may, webhook_id).id), on, actor=may.name)
     return _shown(may, visible(may, webhook_id))
 
 
@@ -261,6 +261,6 @@ def _all_shown(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookResponse
 
 def _url(webhook: Webhook) -> str | None:
     try:
-        return definitions.url(webhook)
+        return service.url(webhook)
     except (TokenUnreadable, StopIteration):
         return None

@@ -10,7 +10,7 @@ from typing import Any
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition, TemplateRefused
 from inbound_webhooks.event.conf.mapping import NO_DEFAULT, Parameter
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.sender_settings import NewSecret
+from inbound_webhooks.webhooks.secrets import NewSecret
 
 FIELD_OF = {
     "name": "name",

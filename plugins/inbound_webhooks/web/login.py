@@ -13,7 +13,7 @@ from airflow.api_fastapi.auth.managers.base_auth_manager import COOKIE_NAME_JWT_
 from flask import g, request
 from jwt import InvalidTokenError
 
-from inbound_webhooks.web.access import Access, auth_manager
+from inbound_webhooks.webhooks.access import Access, auth_manager
 
 
 def log_in() -> Access | None:

@@ -7,7 +7,6 @@ from datetime import datetime, timezone
 from flask import Response, request
 from flask_appbuilder import expose
 
-from inbound_webhooks import definitions
 from inbound_webhooks.errors import DefinitionError, NotPermitted
 from inbound_webhooks.receiver.backtest import BackTest, back_test
 from inbound_webhooks.receiver.door import door
@@ -20,6 +19,7 @@ from inbound_webhooks.web.page import json_reply
 from inbound_webhooks.web.samples import parse_headers
 from inbound_webhooks.web.webhooks import WebhookPage
 from inbound_webhooks.web.wording import TRIED, pretty, tone
+from inbound_webhooks.webhooks import service
 
 METHODS = ("POST", "GET")
 
@@ -91,7 +91,7 @@ class TryView(WebhookPage):
             now = datetime.now(timezone.utc)
             named = vars(draft) | {"name": draft.name or "(not saved yet)"}
             webhook = Webhook(id=webhook_id, created_at=now, updated_at=now, **named)
-            definitions.check(webhook)
+            service.check(webhook)
         except DefinitionError as error:
             problems.note(error)
             return None

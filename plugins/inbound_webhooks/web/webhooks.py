@@ -7,11 +7,9 @@ from typing import Any
 from flask import Response, flash, request, url_for
 from flask_appbuilder import expose
 
-from inbound_webhooks import definitions, readiness
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.errors import DefinitionError, NotPermitted, TokenUnreadable, WebhookNotFound
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.sender_settings import NewSecret
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.queries import ById, Webhook
@@ -21,6 +19,8 @@ from inbound_webhooks.web.draft import Line, Problems, lines, preset_document
 from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
 from inbound_webhooks.web.judging import CHOICES
 from inbound_webhooks.web.page import Page, json_reply, redirected, wants_json
+from inbound_webhooks.webhooks import readiness, service
+from inbound_webhooks.webhooks.secrets import NewSecret
 
 MAX_GRACE_HOURS = 24 * 90
 MAX_SUGGESTIONS = 20
@@ -122,9 +122,9 @@ class WebhooksView(WebhookPage):
                 problems.add("dag_id", "You may not trigger this DAG.")
                 return None
             if webhook is None:
-                return definitions.create(draft, secrets=secrets, actor=self.access().name)
+                return service.create(draft, secrets=secrets, actor=self.access().name)
             version = int(form.version.data) if (form.version.data or "").isdecimal() else 0
-            return definitions.change(
+            return service.change(
                 webhook.id, draft, version=version, secrets=secrets, actor=self.access().name
             )
         except DefinitionError as error:
@@ -167,7 +167,7 @@ class WebhooksView(WebhookPage):
         if webhook is None or not may_change:
             return None
         try:
-            return definitions.url(webhook)
+            return service.url(webhook)
         except (TokenUnreadable, StopIteration):
             return None
 
@@ -233,7 +233,7 @@ class WebhooksView(WebhookPage):
     @expose("/hook/<webhook_id>/url.json", methods=["GET"])
     def url(self, webhook_id: str) -> Response:
         """The URL with its token."""
-        return json_reply({"url": definitions.url(self.changeable(webhook_id))})
+        return json_reply({"url": service.url(self.changeable(webhook_id))})
 
     # --- changes ----------------------------------------------------------------------------
 
@@ -242,7 +242,7 @@ class WebhooksView(WebhookPage):
         """Enable or disable one."""
         self.changeable(webhook_id)
         on = request.form.get("enabled") == "1"
-        webhook = definitions.set_enabled(ById(webhook_id), on, actor=self.access().name)
+        webhook = service.set_enabled(ById(webhook_id), on, actor=self.access().name)
         return self._done(f"{'Enabled' if on else 'Disabled'} {webhook.name}.")
 
     @expose("/hook/<webhook_id>/delete", methods=["POST"])
@@ -251,7 +251,7 @@ class WebhooksView(WebhookPage):
         webhook = self.changeable(webhook_id, "DELETE")
         if not _is_sure():
             return self._ask(f"Delete the webhook {webhook.name}, its URL and its secrets?")
-        cancelled = definitions.delete(ById(webhook_id), actor=self.access().name)
+        cancelled = service.delete(ById(webhook_id), actor=self.access().name)
         held = f" {cancelled} deliveries that had not started were cancelled." if cancelled else ""
         return self._done(f"Deleted {webhook.name}.{held}", leave=True)
 
@@ -264,10 +264,10 @@ class WebhooksView(WebhookPage):
         if not purpose:
             if not hours and not _is_sure():
                 return self._ask("Make a new URL? The one of now opens nothing any more, at once.")
-            definitions.rotate(ById(webhook.id), actor=self.access().name, grace_hours=hours)
+            service.rotate(ById(webhook.id), actor=self.access().name, grace_hours=hours)
             return self._done("There is a new URL: give it to the sender.")
         secret = NewSecret(purpose, value.strip("\r\n"))
-        definitions.rotate_secret(ById(webhook.id), secret, actor=self.access().name, grace_hours=hours)
+        service.rotate_secret(ById(webhook.id), secret, actor=self.access().name, grace_hours=hours)
         return self._done(f"There is a new secret for {purpose}.")
 
     @expose("/several", methods=["POST"])
@@ -289,13 +289,13 @@ class WebhooksView(WebhookPage):
         return self._done(f"{word} {len(changed)} webhook{'s' if len(changed) != 1 else ''}.")
 
     def _enable(self, webhook: Webhook) -> None:
-        definitions.set_enabled(ById(webhook.id), True, actor=self.access().name)
+        service.set_enabled(ById(webhook.id), True, actor=self.access().name)
 
     def _disable(self, webhook: Webhook) -> None:
-        definitions.set_enabled(ById(webhook.id), False, actor=self.access().name)
+        service.set_enabled(ById(webhook.id), False, actor=self.access().name)
 
     def _delete(self, webhook: Webhook) -> None:
-        definitions.delete(ById(webhook.id), actor=self.access().name)
+        service.delete(ById(webhook.id), actor=self.access().name)
 
     def _ask(self, question: str) -> Response:
         """The same request once more, with a yes; the scripts ask in a dialog instead."""

@@ -16,9 +16,15 @@ from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookEx
 from inbound_webhooks.event.json_text import text_fault
 from inbound_webhooks.event.response import CONTENT_TYPES
 from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
-from inbound_webhooks.receiver.definition import compile_definition
-from inbound_webhooks.recipients import check_recipients
-from inbound_webhooks.sender_settings import (
+from inbound_webhooks.settings import Settings, public_url
+from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.database import begin_writing, transaction
+from inbound_webhooks.storage.encryption import decrypt, encrypt, reencrypt
+from inbound_webhooks.storage.queries import Draft, Webhook
+from inbound_webhooks.storage.tables import WEBHOOK_NAME_CHARS
+from inbound_webhooks.webhooks.compiled import compile_definition
+from inbound_webhooks.webhooks.recipients import check_recipients
+from inbound_webhooks.webhooks.secrets import (
     NewSecret,
     check_complete,
     check_secret,
@@ -26,12 +32,6 @@ from inbound_webhooks.sender_settings import (
     preset_fields,
     with_refreshed_keys,
 )
-from inbound_webhooks.settings import Settings, public_url
-from inbound_webhooks.storage import queries
-from inbound_webhooks.storage.database import begin_writing, transaction
-from inbound_webhooks.storage.encryption import decrypt, encrypt, reencrypt
-from inbound_webhooks.storage.queries import Draft, Webhook
-from inbound_webhooks.storage.tables import WEBHOOK_NAME_CHARS
 
 ID_CHARS = 10
 TOKEN_BYTES = 32

@@ -1,0 +1,1 @@
+"""Webhooks as definitions: compiled, created, changed, and checked for readiness."""
