@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from inbound_webhooks.receiver.together import Together
+from inbound_webhooks.deliveries.store.batcher import Together
 
 URL_VARIABLE = "BENCHMARK_DATABASE_URL"
 TABLE = "CREATE TABLE IF NOT EXISTS bare (id varchar(32) PRIMARY KEY, body bytea NOT NULL)"

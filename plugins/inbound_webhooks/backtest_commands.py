@@ -11,7 +11,7 @@ from inbound_webhooks.console import WRONG_CALL, exit_with, print_data
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from inbound_webhooks.receiver.backtest import BackTest, Judged
+    from inbound_webhooks.deliveries.backtest import BackTest, Judged
     from inbound_webhooks.storage.queries import Webhook
 
 MAX_VALUE_CHARS = 60
@@ -21,7 +21,7 @@ QUIET_FIELDS = ("answer", "dedup_key")
 
 def try_against_last(args: Namespace) -> None:
     """Print what a changed webhook would make of its last deliveries."""
-    from inbound_webhooks.receiver.backtest import MAX_DELIVERIES, as_data, back_test
+    from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES, as_data, back_test
     from inbound_webhooks.receiver.door import door
     from inbound_webhooks.webhooks import service
 
@@ -86,7 +86,7 @@ def _row(one: Judged) -> dict[str, Any]:
 
 
 def _lines(one: Judged) -> list[str]:
-    from inbound_webhooks.receiver.backtest import ABSENT
+    from inbound_webhooks.deliveries.backtest import ABSENT
 
     lines = []
     for change in one.changes:

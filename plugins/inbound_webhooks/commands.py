@@ -142,7 +142,7 @@ def deliveries_command(args: Namespace) -> None:
 @handler
 def delivery_command(args: Namespace) -> None:
     """Show one delivery."""
-    from inbound_webhooks.delivery_story import delivery_story
+    from inbound_webhooks.deliveries.details import delivery_story
 
     print_data(delivery_story(args.delivery_id), args.output)
 
@@ -150,8 +150,8 @@ def delivery_command(args: Namespace) -> None:
 @handler
 def replay_command(args: Namespace) -> None:
     """Accept a stored delivery once more."""
+    from inbound_webhooks.deliveries.replay import replay
     from inbound_webhooks.receiver.door import door
-    from inbound_webhooks.receiver.replay import replay
 
     delivery = replay(door(), args.delivery_id, actor=actor(), remap=args.remap)
     print_data(_delivery(delivery), args.output)
@@ -161,8 +161,8 @@ def replay_command(args: Namespace) -> None:
 def try_command(args: Namespace) -> None:
     """Show what a request would become, or what the last ones would with a changed definition."""
     from inbound_webhooks.backtest_commands import try_against_last
+    from inbound_webhooks.deliveries.preview import try_out
     from inbound_webhooks.receiver.door import door
-    from inbound_webhooks.receiver.tryout import try_out
     from inbound_webhooks.webhooks import service
 
     if args.against_last is not None:

@@ -50,8 +50,8 @@ def new_receiver(settings: Any = None, **options: Any) -> Receiver:
     """One on the database of this process's Airflow, with these settings or those of now."""
     from airflow import settings as airflow_settings
 
+    from inbound_webhooks.deliveries.store.base import Visits, batches_of
     from inbound_webhooks.receiver.receive import Receiver
-    from inbound_webhooks.receiver.visits import Visits, batches_of
     from inbound_webhooks.settings import Settings
 
     visits = Visits(batches_of(airflow_settings.engine.dialect.name))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from inbound_webhooks.receiver.backtest import ABSENT
+from inbound_webhooks.deliveries.backtest import ABSENT
 from tests.dags_builder import store_dag
 from tests.receiver.loop import new_receiver
 from tests.webhooks_builder import audit_rows, now, rows, store_delivery, store_webhook
@@ -36,7 +36,7 @@ def orders(database):
 
 
 def judge(hook, *, limit: int = 100, **fields):
-    from inbound_webhooks.receiver.backtest import back_test
+    from inbound_webhooks.deliveries.backtest import back_test
     from inbound_webhooks.webhooks import service
 
     webhook = service.get(hook.id)
@@ -116,8 +116,8 @@ def test_a_refused_delivery_holds_no_key(orders):
 
 
 def test_a_changed_mapping_brings_no_credential_to_light(orders):
+    from inbound_webhooks.deliveries import stored_request
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.receiver import stored_request
 
     sent = InboundRequest(
         method="POST",

@@ -21,7 +21,7 @@ def stored(*given):
     """What comes of storing these together."""
     from airflow import settings
 
-    from inbound_webhooks.receiver.visits import batches_of
+    from inbound_webhooks.deliveries.store.base import batches_of
 
     async def store():
         batches = batches_of(settings.engine.dialect.name)
@@ -36,7 +36,7 @@ def stored(*given):
 def found(*webhook_ids):
     from airflow import settings
 
-    from inbound_webhooks.receiver.visits import batches_of
+    from inbound_webhooks.deliveries.store.base import batches_of
 
     async def find():
         batches = batches_of(settings.engine.dialect.name)

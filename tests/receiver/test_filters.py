@@ -24,8 +24,8 @@ def counted(webhook_id: str) -> dict[str, int]:
 
 
 def replay(delivery_id: str):
+    from inbound_webhooks.deliveries.replay import replay
     from inbound_webhooks.receiver.door import door
-    from inbound_webhooks.receiver.replay import replay
 
     return replay(door(), delivery_id, actor=ACTOR)
 

@@ -143,7 +143,7 @@ def test_a_key_in_the_body_is_masked_and_the_rest_is_kept_byte_for_byte(asgi, da
 
 def restored(stored):
     """The request of a stored delivery."""
-    from inbound_webhooks.receiver.stored_request import restore
+    from inbound_webhooks.deliveries.stored_request import restore
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from inbound_webhooks.receiver.together import Together
+from inbound_webhooks.deliveries.store.batcher import Together
 
 
 def doubling(sizes: list[int], seconds: float = 0.0):

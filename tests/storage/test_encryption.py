@@ -173,7 +173,7 @@ def test_every_column_that_is_encrypted_takes_part_in_a_rotation():
 
 
 def restored_headers() -> list[str]:
-    from inbound_webhooks.receiver.stored_request import restore
+    from inbound_webhooks.deliveries.stored_request import restore
     from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
 

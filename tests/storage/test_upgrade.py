@@ -144,7 +144,7 @@ def test_a_webhook_of_then_takes_a_request_at_the_url_of_then(upgraded):
 
 
 def test_a_delivery_of_then_is_shown_with_its_credentials_masked(upgraded):
-    from inbound_webhooks.delivery_story import delivery_story
+    from inbound_webhooks.deliveries.details import delivery_story
 
     story = delivery_story(FORM)
     assert (story["state"], story["request"]["body"]) == ("dispatched", "From=%2B4917&Body=Gr%C3%BC%C3%9Fe")
@@ -154,8 +154,8 @@ def test_a_delivery_of_then_is_shown_with_its_credentials_masked(upgraded):
 
 @pytest.mark.parametrize("remap", [False, True])
 def test_a_delivery_of_then_is_replayed_with_its_conf_and_with_a_mapping(upgraded, remap):
+    from inbound_webhooks.deliveries.replay import replay
     from inbound_webhooks.receiver.door import door
-    from inbound_webhooks.receiver.replay import replay
 
     store_dag("event_log")
     again = replay(door(), FORM, actor=ACTOR, remap=remap)
@@ -165,8 +165,8 @@ def test_a_delivery_of_then_is_replayed_with_its_conf_and_with_a_mapping(upgrade
 
 
 def test_a_delivery_that_was_refused_then_is_replayed_once_the_mapping_is_mended(upgraded):
+    from inbound_webhooks.deliveries.replay import replay
     from inbound_webhooks.receiver.door import door
-    from inbound_webhooks.receiver.replay import replay
 
     store_dag("github_push_build")
     change_webhook("cyLpZYGCNd", mapping={"ref": "${Webhook::Body.ref}"})

@@ -10,6 +10,7 @@ import msgspec
 import uuid_utils
 from msgspec.structs import replace
 
+from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.errors import ContentRefused
 from inbound_webhooks.event.conf.mapping import Parameter, dump_conf
 from inbound_webhooks.event.request import DataSources, InboundRequest
@@ -17,7 +18,7 @@ from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.values import text
 from inbound_webhooks.event.verification.registry import conceal_keys
 from inbound_webhooks.event.verification.scheme import as_bytes
-from inbound_webhooks.receiver import answers, stored_request
+from inbound_webhooks.receiver import answers
 from inbound_webhooks.storage.queries import Delivery, State
 from inbound_webhooks.storage.tables import EVENT_TYPE_CHARS
 from inbound_webhooks.webhooks.compiled import Definition

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from airflow import settings as airflow_settings
 from airflow.providers_manager import ProvidersManager
 
+from inbound_webhooks.deliveries.store.base import Visits, batches_of
 from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.monitoring import metrics
@@ -24,7 +25,6 @@ from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.gateway_metrics import WorkerFigures
 from inbound_webhooks.receiver.guard import WebhookGuard, give
 from inbound_webhooks.receiver.receive import Receiver
-from inbound_webhooks.receiver.visits import Visits, batches_of
 from inbound_webhooks.settings import Settings
 
 Scope = MutableMapping[str, Any]

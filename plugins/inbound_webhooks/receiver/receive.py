@@ -18,6 +18,9 @@ from functools import partial
 from urllib.parse import parse_qsl
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
+from inbound_webhooks.deliveries.store.base import Visits
+from inbound_webhooks.deliveries.store.inbox import Inbox
+from inbound_webhooks.deliveries.stored_request import MAX_IP_CHARS
 from inbound_webhooks.errors import (
     BodyTooLarge,
     ContentRefused,
@@ -43,12 +46,9 @@ from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
 from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.receiver.decision import Decision, decide, refuse, sources_of
-from inbound_webhooks.receiver.inbox import Inbox
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
 from inbound_webhooks.receiver.source import trusted_proxies
-from inbound_webhooks.receiver.stored_request import MAX_IP_CHARS
-from inbound_webhooks.receiver.visits import Visits
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import at_once, transaction

@@ -9,9 +9,9 @@ from typing import Annotated, Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
+from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES
 from inbound_webhooks.event.json_text import text_fault
 from inbound_webhooks.files.schema import DESCRIPTIONS, LIMITS
-from inbound_webhooks.receiver.backtest import MAX_DELIVERIES
 from inbound_webhooks.storage.queries import Draft
 
 MAX_GRACE_HOURS = 24 * 90

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from inbound_webhooks.receiver.backtest import ABSENT, BackTest, Change, Judged
+from inbound_webhooks.deliveries.backtest import ABSENT, BackTest, Change, Judged
 from inbound_webhooks.web.wording import ago, exact, tone
 
 CHOICES = (10, 50, 200, 1000)

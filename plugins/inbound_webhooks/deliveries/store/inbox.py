@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from inbound_webhooks.receiver.visits import Visits
+from inbound_webhooks.deliveries.store.base import Visits
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.queries import Delivery, State

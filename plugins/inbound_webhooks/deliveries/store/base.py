@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
+from inbound_webhooks.deliveries.store.batcher import Together
 from inbound_webhooks.errors import DatabaseUnsupported
-from inbound_webhooks.receiver.together import Together
 from inbound_webhooks.storage.queries import Credential, Delivery, Webhook
 
 Result = TypeVar("Result")
@@ -111,11 +111,11 @@ def batches_of(dialect_name: str) -> Batches:
     """
     if dialect_name == "postgresql":
         # Not at the top: an Airflow on SQLite has no asyncpg.
-        from inbound_webhooks.receiver.postgres_batches import PostgresBatches
+        from inbound_webhooks.deliveries.store.postgres import PostgresBatches
 
         return PostgresBatches()
     if dialect_name == "sqlite":
-        from inbound_webhooks.receiver.sqlite_batches import SqliteBatches
+        from inbound_webhooks.deliveries.store.sqlite import SqliteBatches
 
         return SqliteBatches()
     raise DatabaseUnsupported(dialect_name)

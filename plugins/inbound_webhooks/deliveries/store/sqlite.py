@@ -12,9 +12,9 @@ from functools import partial
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
+from inbound_webhooks.deliveries.store.base import Found, ToStore, outcome
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.receiver.aside import aside
-from inbound_webhooks.receiver.visits import Found, ToStore, outcome
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import at_once, begin_writing, transaction
 from inbound_webhooks.storage.queries import Delivery

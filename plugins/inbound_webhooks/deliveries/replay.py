@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid_utils
 from msgspec.structs import replace
 
+from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
-from inbound_webhooks.receiver import stored_request
 from inbound_webhooks.receiver.receive import Receiver, utc_now
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction

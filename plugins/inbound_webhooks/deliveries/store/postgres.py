@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from inbound_webhooks.deliveries.store.base import BATCHES, Found, ToStore, outcome
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.receiver.aside import aside
-from inbound_webhooks.receiver.visits import BATCHES, Found, ToStore, outcome
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.async_connections import AsyncConnections, StatementRefused
 from inbound_webhooks.storage.database import at_once

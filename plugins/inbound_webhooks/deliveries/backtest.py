@@ -15,8 +15,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.errors import RequestError
-from inbound_webhooks.receiver import answers, stored_request
+from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.receive import Receiver
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.database import transaction

@@ -1,0 +1,1 @@
+"""Where the endpoint reads webhooks and commits deliveries, in batches."""
