@@ -29,7 +29,7 @@ class GatewayDoor(AsgiDoor):
     async def _make(self) -> None:
         """Make it with the settings of now, as the process's own receiver is."""
         from inbound_webhooks.receiver.door import door
-        from inbound_webhooks.receiver.gateway import guarded
+        from inbound_webhooks.receiver.gateway.app import guarded
 
         if self._made_for is door():
             return

@@ -97,7 +97,7 @@ def logins(pages: Site) -> dict[str, Headers]:
 
 
 def test_every_route_of_the_gateway_has_a_row():
-    from inbound_webhooks.receiver.gateway import Gateway
+    from inbound_webhooks.receiver.gateway.app import Gateway
 
     assert {path for _, path in OPEN} == Gateway(None, None).routes  # type: ignore[arg-type]
 

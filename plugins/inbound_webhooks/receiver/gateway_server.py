@@ -13,7 +13,7 @@ import uvicorn
 
 from inbound_webhooks.receiver import gateway_metrics
 from inbound_webhooks.receiver.bounded_protocol import BoundedProtocol, Bounds
-from inbound_webhooks.receiver.gateway import FIGURES_FOLDER
+from inbound_webhooks.receiver.gateway.app import FIGURES_FOLDER
 from inbound_webhooks.settings import Settings
 
 GRACEFUL_SECONDS = 30
@@ -38,7 +38,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, metrics: tu
             os.environ[FIGURES_FOLDER] = folder
             gateway_metrics.serve(Path(folder), *metrics)
         uvicorn.run(
-            "inbound_webhooks.receiver.gateway:application",
+            "inbound_webhooks.receiver.gateway.app:application",
             factory=True,
             host=host,
             port=port,

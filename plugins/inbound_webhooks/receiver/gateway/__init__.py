@@ -1,0 +1,1 @@
+"""The endpoint as a process of its own."""
