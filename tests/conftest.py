@@ -168,7 +168,7 @@ def parser():
 @pytest.fixture
 def webhooks(parser, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Run `airflow webhooks …` in this process, as alice."""
-    from inbound_webhooks.receiver.door import forget
+    from inbound_webhooks.receiver.instance import forget
     from tests.command_line import Done
 
     def run(*arguments: str) -> Done:

@@ -15,8 +15,8 @@ def test_airflow_takes_guard_application_and_blueprint():
     from airflow import plugins_manager
 
     from inbound_webhooks.api import app
+    from inbound_webhooks.receiver.asgi.guard import WebhookGuard
     from inbound_webhooks.receiver.blueprint import blueprint
-    from inbound_webhooks.receiver.guard import WebhookGuard
 
     applications, middlewares = plugins_manager.get_fastapi_plugins()
     assert app in [found["app"] for found in applications]

@@ -15,8 +15,8 @@ from inbound_webhooks.dispatch.service import DispatchService
 from inbound_webhooks.errors import ConfigurationError
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.health import Health
-from inbound_webhooks.receiver.door import door
-from inbound_webhooks.receiver.receive import Receiver
+from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.rest.deliveries import router as deliveries_router
 from inbound_webhooks.rest.faults import tell_faults
 from inbound_webhooks.rest.presets import router as presets_router

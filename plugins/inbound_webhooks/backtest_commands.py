@@ -22,7 +22,7 @@ QUIET_FIELDS = ("answer", "dedup_key")
 def try_against_last(args: Namespace) -> None:
     """Print what a changed webhook would make of its last deliveries."""
     from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES, as_data, back_test
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
     from inbound_webhooks.webhooks import service
 
     if not 1 <= args.against_last <= MAX_DELIVERIES:

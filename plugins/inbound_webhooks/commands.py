@@ -151,7 +151,7 @@ def delivery_command(args: Namespace) -> None:
 def replay_command(args: Namespace) -> None:
     """Accept a stored delivery once more."""
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     delivery = replay(door(), args.delivery_id, actor=actor(), remap=args.remap)
     print_data(_delivery(delivery), args.output)
@@ -162,7 +162,7 @@ def try_command(args: Namespace) -> None:
     """Show what a request would become, or what the last ones would with a changed definition."""
     from inbound_webhooks.backtest_commands import try_against_last
     from inbound_webhooks.deliveries.preview import try_out
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
     from inbound_webhooks.webhooks import service
 
     if args.against_last is not None:
@@ -237,7 +237,7 @@ def gateway_command(args: Namespace) -> None:
     """Serve the door alone until SIGINT or SIGTERM."""
     from airflow.providers_manager import ProvidersManager
 
-    from inbound_webhooks.receiver.gateway_server import serve
+    from inbound_webhooks.receiver.gateway.server import serve
     from inbound_webhooks.settings import Settings
 
     ProvidersManager().initialize_providers_configuration()

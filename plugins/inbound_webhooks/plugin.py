@@ -60,7 +60,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
     @property
     def fastapi_root_middlewares(self) -> list[Any]:
         """The guard in front of the receiver."""
-        from inbound_webhooks.receiver.guard import WebhookGuard
+        from inbound_webhooks.receiver.asgi.guard import WebhookGuard
 
         prefix = f"{BLUEPRINT_PREFIX}/webhook"
         return [

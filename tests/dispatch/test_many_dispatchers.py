@@ -166,7 +166,7 @@ def test_an_accepted_request_wakes_the_dispatcher_of_its_process(database):
     import asyncio
 
     from inbound_webhooks import api
-    from inbound_webhooks.receiver.door import forget
+    from inbound_webhooks.receiver.instance import forget
     from tests.receiver.asgi_door import AsgiDoor
 
     store_dag("orders")

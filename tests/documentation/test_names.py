@@ -16,6 +16,7 @@ from inbound_webhooks.api import app
 from inbound_webhooks.cli import COMMANDS
 from inbound_webhooks.event.expressions.engine import SOURCES, TESTS
 from inbound_webhooks.event.expressions.filters import FILTERS
+from inbound_webhooks.event.responses import STATUS
 from inbound_webhooks.event.verification.registry import PROOFS
 from inbound_webhooks.monitoring.metrics import rejection_name
 from inbound_webhooks.presets import PRESETS, Preset
@@ -25,8 +26,7 @@ from inbound_webhooks.presets.description import (
     handshake_in_words,
     proof_in_words,
 )
-from inbound_webhooks.receiver.answers import STATUS
-from inbound_webhooks.receiver.gateway_metrics import SummedFigures
+from inbound_webhooks.receiver.gateway.metrics import SummedFigures
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.mails import MailState
 from inbound_webhooks.storage.queries import State

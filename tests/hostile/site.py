@@ -55,7 +55,7 @@ class Site:
 @contextmanager
 def opened(door_name: str) -> Iterator[Site]:
     """Open a door in front of the database that this process is connected to."""
-    from inbound_webhooks.receiver.door import forget
+    from inbound_webhooks.receiver.instance import forget
 
     store_dag("orders")
     events = store_webhook("events")

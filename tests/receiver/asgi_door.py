@@ -14,7 +14,7 @@ from tests.receiver.loop import in_use, on_the_loop
 from tests.webhooks_builder import PREFIX
 
 if TYPE_CHECKING:
-    from inbound_webhooks.receiver.receive import Receiver
+    from inbound_webhooks.receiver.pipeline import Receiver
 
 PEER = "192.0.2.7"
 Headers = Sequence[tuple[str, str]]
@@ -89,8 +89,8 @@ class AsgiDoor:
         from airflow.api_fastapi.common.http_access_log import HttpAccessLogMiddleware
         from fastapi import FastAPI
 
-        from inbound_webhooks.receiver.door import door
-        from inbound_webhooks.receiver.guard import WebhookGuard
+        from inbound_webhooks.receiver.asgi.guard import WebhookGuard
+        from inbound_webhooks.receiver.instance import door
 
         self.app = FastAPI(root_path=root_path, openapi_url=None, lifespan=_closing)
         self.app.mount("/pluginsv2", inner or flask_below_asgi())
@@ -141,7 +141,7 @@ class AsgiDoor:
 @asynccontextmanager
 async def _closing(app: Any) -> AsyncIterator[None]:
     """As the plugin's own application does, for a server that has this door on a loop of its own."""
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     yield
     await door().visits.close()

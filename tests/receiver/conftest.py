@@ -12,7 +12,7 @@ from tests.infrastructure.database_proxy import DatabaseProxy
 @pytest.fixture(autouse=True)
 def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """A function that starts the receiver afresh with these settings: configure(max_body_bytes=10)."""
-    from inbound_webhooks.receiver.door import forget
+    from inbound_webhooks.receiver.instance import forget
 
     def start_afresh(**settings: object) -> None:
         for name, value in settings.items():

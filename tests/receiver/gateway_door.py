@@ -9,7 +9,7 @@ from tests.receiver.asgi_door import AsgiDoor, Reply
 from tests.receiver.loop import new_receiver
 
 if TYPE_CHECKING:
-    from inbound_webhooks.receiver.receive import Receiver
+    from inbound_webhooks.receiver.pipeline import Receiver
 
 
 class GatewayDoor(AsgiDoor):
@@ -28,8 +28,8 @@ class GatewayDoor(AsgiDoor):
 
     async def _make(self) -> None:
         """Make it with the settings of now, as the process's own receiver is."""
-        from inbound_webhooks.receiver.door import door
         from inbound_webhooks.receiver.gateway.app import guarded
+        from inbound_webhooks.receiver.instance import door
 
         if self._made_for is door():
             return

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from inbound_webhooks.event.request import InboundRequest
     from inbound_webhooks.event.response import Answer
     from inbound_webhooks.receiver.admission import RequestHead
-    from inbound_webhooks.receiver.receive import Receiver
+    from inbound_webhooks.receiver.pipeline import Receiver
 
 Result = TypeVar("Result")
 
@@ -51,7 +51,7 @@ def new_receiver(settings: Any = None, **options: Any) -> Receiver:
     from airflow import settings as airflow_settings
 
     from inbound_webhooks.deliveries.store.base import Visits, batches_of
-    from inbound_webhooks.receiver.receive import Receiver
+    from inbound_webhooks.receiver.pipeline import Receiver
     from inbound_webhooks.settings import Settings
 
     visits = Visits(batches_of(airflow_settings.engine.dialect.name))

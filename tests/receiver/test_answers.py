@@ -30,7 +30,7 @@ def json_of(size: int) -> bytes:
 
 
 def noted_rejections() -> list:
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     door().rejections.flush()
     return rows("rejection")
@@ -392,7 +392,7 @@ def test_every_answer_is_safe_to_open_in_a_browser_and_sets_no_cookie(asgi, sqli
 
 def test_every_request_error_has_a_status():
     from inbound_webhooks.errors import RequestError
-    from inbound_webhooks.receiver.answers import STATUS
+    from inbound_webhooks.event.responses import STATUS
 
     assert set(leaves(RequestError)) == set(STATUS)
     assert {status // 100 for status in STATUS.values()} == {4, 5}
@@ -400,7 +400,7 @@ def test_every_request_error_has_a_status():
 
 def test_only_our_own_faults_are_answered_5xx_and_what_is_too_much_429():
     from inbound_webhooks.errors import LimitReached, Unavailable
-    from inbound_webhooks.receiver.answers import STATUS
+    from inbound_webhooks.event.responses import STATUS
 
     for error, status in STATUS.items():
         assert (status in (429, 503)) == issubclass(error, Unavailable), error

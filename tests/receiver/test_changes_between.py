@@ -17,8 +17,8 @@ ORDER = b'{"number": 1}'
 def admitted(hook, receiver=None):
     """A request that has passed the check; what is returned goes on to its commit and its answer."""
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.receiver.door import door
-    from inbound_webhooks.receiver.receive import RequestHead, utc_now
+    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.pipeline import RequestHead, utc_now
 
     receiver = in_use(receiver or door())
     head = RequestHead(
@@ -158,7 +158,7 @@ def test_a_request_is_judged_by_the_new_mapping_if_it_changed_in_between(orders)
 
 def test_a_webhook_that_changes_without_end_puts_a_request_off(sqlite_orders):
     """The clock is read at each check, after the webhook was."""
-    from inbound_webhooks.receiver.receive import utc_now
+    from inbound_webhooks.receiver.pipeline import utc_now
 
     def clock_that_changes_the_webhook():
         change_webhook(sqlite_orders.id)
@@ -172,7 +172,7 @@ def test_a_webhook_that_changes_without_end_puts_a_request_off(sqlite_orders):
 
 @pytest.mark.parametrize(("change", "status"), CHANGES, ids=CHANGE_IDS)
 def test_a_request_that_lost_the_race_is_noted_at_most_once(sqlite_orders, change, status):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     finish = admitted(sqlite_orders)
     change(sqlite_orders)
@@ -191,7 +191,7 @@ def stored_hook():
 
 def admitted_status(hook) -> int:
     from inbound_webhooks.errors import RequestError
-    from inbound_webhooks.receiver.answers import status_of
+    from inbound_webhooks.event.responses import status_of
 
     try:
         return admitted(hook)().status

@@ -185,7 +185,7 @@ def test_a_rotated_token_changes_no_id(asgi, sqlite_database):
 @pytest.mark.parametrize("remap", [False, True])
 def test_a_replay_is_another_run_and_holds_no_id(asgi, database, remap):
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     hook = deduplicating()
     first = asgi.post(hook.path, EVENT).json["delivery_id"]

@@ -25,7 +25,7 @@ def counted(webhook_id: str) -> dict[str, int]:
 
 def replay(delivery_id: str):
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     return replay(door(), delivery_id, actor=ACTOR)
 

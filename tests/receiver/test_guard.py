@@ -199,7 +199,7 @@ def test_a_fault_behind_the_body_is_our_own_503(asgi, sqlite_orders):
 
 
 def test_a_fault_behind_the_commit_takes_nothing_back(asgi, sqlite_orders):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     def listener_that_fails() -> None:
         raise ZeroDivisionError
@@ -253,7 +253,7 @@ def test_other_parts_of_the_server_are_passed_on_untouched(asgi, sqlite_database
 
 
 def test_what_is_not_http_is_passed_on(sqlite_database):
-    from inbound_webhooks.receiver.guard import WebhookGuard
+    from inbound_webhooks.receiver.asgi.guard import WebhookGuard
 
     seen = []
 
@@ -267,7 +267,7 @@ def test_what_is_not_http_is_passed_on(sqlite_database):
 
 
 def test_a_websocket_on_the_receivers_path_is_closed_and_its_token_hidden(sqlite_orders):
-    from inbound_webhooks.receiver.guard import WebhookGuard
+    from inbound_webhooks.receiver.asgi.guard import WebhookGuard
 
     sent = []
 

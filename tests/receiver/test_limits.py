@@ -55,7 +55,7 @@ def wait_for_a_fresh_second() -> None:
 
 
 def noted_reasons() -> list[str]:
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     door().rejections.flush()
     return [row.reason for row in rows("rejection")]

@@ -113,7 +113,7 @@ def test_without_connections_a_request_is_put_off_and_later_taken_without_a_rest
 
 def test_connections_that_died_meanwhile_cost_no_sender_anything(asgi, proxy, hook):
     """As all have after the server was restarted; the DAG's params are asked for as well by then."""
-    from inbound_webhooks.receiver.receive import DAG_RECHECK_SECONDS
+    from inbound_webhooks.receiver.pipeline import DAG_RECHECK_SECONDS
 
     assert post(asgi, hook).status == 202
     time.sleep(DAG_RECHECK_SECONDS)

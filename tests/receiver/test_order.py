@@ -191,7 +191,7 @@ def cost_of(asgi, path: str) -> tuple[int, list[str], int]:
 
 async def _alone(asgi, path: str, *headers: tuple[str, str]) -> Reply:
     """A request on an event loop of this thread, where calls are counted."""
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     try:
         return await asgi.send("POST", path, headers=[*JSON, *headers], chunks=[ORDER])

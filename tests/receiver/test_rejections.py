@@ -37,7 +37,7 @@ def rejection_log(clock=None):
 
 
 def test_a_rejection_names_what_was_refused_and_why(asgi, sqlite_orders):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     asgi.request("PUT", sqlite_orders.path)
     door().rejections.flush()
@@ -50,7 +50,7 @@ def test_a_rejection_names_what_was_refused_and_why(asgi, sqlite_orders):
 
 
 def test_a_rejection_holds_nothing_that_the_sender_sent(asgi, database):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
     from tests.webhooks_builder import store_webhook
 
     hook = store_webhook(enabled=False)
@@ -122,7 +122,7 @@ def test_the_thread_writes_without_being_asked(sqlite_database):
 
 
 def test_our_own_faults_are_no_rejections(asgi, sqlite_orders, configure):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     configure(max_buffered_bytes=1)
     assert asgi.post(sqlite_orders.path, b"{}").status == 503
@@ -136,7 +136,7 @@ def test_our_own_faults_are_no_rejections(asgi, sqlite_orders, configure):
 def used_at(hook, at: datetime, method: str = "POST") -> datetime:
     """Send a request at this time; return what the token then says."""
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.receiver.receive import RequestHead
+    from inbound_webhooks.receiver.pipeline import RequestHead
 
     receiver = new_receiver(now=lambda: at)
     head = RequestHead(

@@ -21,7 +21,7 @@ SENT = b'{"number": "many", "count": 3}'
 
 def replay(delivery_id: str, **how):
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     return replay(door(), delivery_id, actor=ACTOR, **how)
 

@@ -60,7 +60,7 @@ def break_mapping() -> None:
 
 
 def test_no_token_is_in_any_log_record(asgi, orders, caplog, capfd):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     for name in (None, "sqlalchemy.engine", "inbound_webhooks", "werkzeug", "asyncio", "flask"):
         caplog.set_level(logging.DEBUG, logger=name)
@@ -198,7 +198,7 @@ def spoil_secrets(webhook_id: str) -> None:
 
 
 def test_no_secret_and_no_signature_is_in_any_log_record(asgi, database, caplog, capfd):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     for name in (None, "inbound_webhooks", "flask"):  # SQLAlchemy would write the values of every row
         caplog.set_level(logging.DEBUG, logger=name)
@@ -211,7 +211,7 @@ def test_no_secret_and_no_signature_is_in_any_log_record(asgi, database, caplog,
 
 
 def test_no_secret_and_no_signature_is_in_any_rejection_or_where_people_look(asgi, database):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     proofs_of_every_kind(asgi)
     door().rejections.flush()

@@ -65,7 +65,7 @@ def test_two_requests_on_one_connection_are_two_deliveries(server, sqlite_orders
     ids=["length", "chunked"],
 )
 def test_a_sender_that_goes_half_way_leaves_no_delivery(server, sqlite_orders, sent):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     framing, part = sent
     with server.connect() as connection:

@@ -14,7 +14,7 @@ PROXY, INNER_PROXY, SENDER = "10.0.0.1", "10.0.0.2", "203.0.113.7"
 
 
 def source_of(peer: str, *forwarded_for: str, trusted: str = "10.0.0.0/8") -> str:
-    from inbound_webhooks.receiver.source import source_address, trusted_proxies
+    from inbound_webhooks.receiver.client_address import source_address, trusted_proxies
     from inbound_webhooks.settings import Settings
 
     return source_address(peer, forwarded_for, trusted_proxies(Settings(trusted_proxies=trusted)))
@@ -108,7 +108,7 @@ def test_only_the_addresses_that_are_allowed_get_in(
 
 @pytest.mark.parametrize("method", ["POST", "GET", "OPTIONS"])
 def test_an_address_that_is_not_allowed_is_noted_and_has_nothing_read(asgi, sqlite_database, method):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     hook = store_webhook(allowed_addresses=["203.0.113.0/24"])
     reply = asgi.request(method, hook.path, chunks=[ORDER] * 5)

@@ -23,7 +23,7 @@ SECRETS = {
 def deliver_with_credentials(webhook_id: str) -> None:
     """One delivery whose headers and query hold credentials."""
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.receiver.receive import RequestHead, utc_now
+    from inbound_webhooks.receiver.pipeline import RequestHead, utc_now
 
     head = RequestHead(
         method="POST", webhook_id=webhook_id, token=token_of(webhook_id), declared_length=None, source_ip=""

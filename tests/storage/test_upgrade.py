@@ -155,7 +155,7 @@ def test_a_delivery_of_then_is_shown_with_its_credentials_masked(upgraded):
 @pytest.mark.parametrize("remap", [False, True])
 def test_a_delivery_of_then_is_replayed_with_its_conf_and_with_a_mapping(upgraded, remap):
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     store_dag("event_log")
     again = replay(door(), FORM, actor=ACTOR, remap=remap)
@@ -166,7 +166,7 @@ def test_a_delivery_of_then_is_replayed_with_its_conf_and_with_a_mapping(upgrade
 
 def test_a_delivery_that_was_refused_then_is_replayed_once_the_mapping_is_mended(upgraded):
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import door
 
     store_dag("github_push_build")
     change_webhook("cyLpZYGCNd", mapping={"ref": "${Webhook::Body.ref}"})

@@ -26,7 +26,7 @@ HEADERS = json.dumps([["Content-Type", "application/json"], ["Authorization", "*
 @pytest.fixture(scope="module", autouse=True)
 def door():
     """The process's receiver, made for this module and forgotten after it."""
-    from inbound_webhooks.receiver.door import forget
+    from inbound_webhooks.receiver.instance import forget
 
     forget()
     yield

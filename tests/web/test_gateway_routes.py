@@ -66,7 +66,7 @@ PEOPLE = {"stranger": None, "viewer": "Viewer", "other": "User", "admin": "Admin
 
 @pytest.fixture(scope="module")
 def gateway(pages: Site) -> Iterator[GatewayDoor]:
-    from inbound_webhooks.receiver.door import forget
+    from inbound_webhooks.receiver.instance import forget
 
     forget()
     yield GatewayDoor()

@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.errors import RequestError
-from inbound_webhooks.receiver import answers
-from inbound_webhooks.receiver.receive import Receiver
+from inbound_webhooks.event import responses
+from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import Delivery, State, Webhook
@@ -143,7 +143,7 @@ class _Judge:
             request = stored_request.restore(replace(delivery, credentials=None))
             decision = self._receiver.decide(self._definition, request, delivery_id=delivery.id)
         except RequestError as error:
-            answer = answers.rejected(error)
+            answer = responses.rejected(error)
             state, would_be = REJECTED, None
             message: str | None = error.message
         else:

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from inbound_webhooks.errors import RequestError
+from inbound_webhooks.event import responses
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
-from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.decision import sources_of
-from inbound_webhooks.receiver.receive import Receiver, utc_now
+from inbound_webhooks.receiver.pipeline import Receiver, utc_now
 from inbound_webhooks.storage.queries import Delivery, Webhook
 from inbound_webhooks.webhooks.compiled import compile_definition
 
@@ -43,11 +43,11 @@ def try_out(
     definition = compile_definition(webhook)
     if method != "POST":
         sources = sources_of(definition, request, content=b"", delivery_id="")
-        return _shown("verified", None, answers.verified(definition, sources))
+        return _shown("verified", None, responses.verified(definition, sources))
     try:
         decision = receiver.decide(definition, request)
     except RequestError as error:
-        return _shown("rejected", error.message, answers.rejected(error))
+        return _shown("rejected", error.message, responses.rejected(error))
     return _shown(decision.delivery.state, decision.delivery.error, decision.answer, decision.delivery)
 
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
-from inbound_webhooks.receiver.receive import Receiver, utc_now
+from inbound_webhooks.receiver.pipeline import Receiver, utc_now
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.queries import Delivery, State, Webhook

@@ -6,11 +6,11 @@ from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 
 from inbound_webhooks.errors import UnknownWebhook
+from inbound_webhooks.event import responses
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
-from inbound_webhooks.receiver import answers
-from inbound_webhooks.receiver.guard import ADMITTED, Admitted
-from inbound_webhooks.receiver.receive import utc_now
+from inbound_webhooks.receiver.asgi.guard import ADMITTED, Admitted
+from inbound_webhooks.receiver.pipeline import utc_now
 
 blueprint = Blueprint("inbound_webhooks", __name__)
 
@@ -31,7 +31,7 @@ def _without_csrf_token(state: BlueprintSetupState) -> None:
 def webhook(webhook_id: str, token: str) -> Response:
     """Answer one request that the guard let in; the path has neither its token nor any say here."""
     admitted = ADMITTED.get()
-    answer = answers.rejected(UnknownWebhook()) if admitted is None else _answer(admitted)
+    answer = responses.rejected(UnknownWebhook()) if admitted is None else _answer(admitted)
     response = Response(answer.body, answer.status)
     for name, value in answer.all_headers:
         response.headers[name] = value

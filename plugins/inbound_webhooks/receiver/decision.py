@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.errors import ContentRefused
+from inbound_webhooks.event import responses
 from inbound_webhooks.event.conf.mapping import Parameter, dump_conf
 from inbound_webhooks.event.request import DataSources, InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.values import text
 from inbound_webhooks.event.verification.registry import conceal_keys
 from inbound_webhooks.event.verification.scheme import as_bytes
-from inbound_webhooks.receiver import answers
 from inbound_webhooks.storage.queries import Delivery, State
 from inbound_webhooks.storage.tables import EVENT_TYPE_CHARS
 from inbound_webhooks.webhooks.compiled import Definition
@@ -53,14 +53,14 @@ def decide(
     try:
         dedup_key = _dedup_key(definition, sources)
         if definition.filter is not None and not definition.filter(sources):
-            answer = answers.filtered(definition, sources, delivery_id)
+            answer = responses.filtered(definition, sources, delivery_id)
             outcome = {"dedup_key": dedup_key, "event_type": event_type or None}
             return _decision(definition, request, delivery_id, answer, State.FILTERED, **outcome)
         mapping = definition.mapping
         conf = dump_conf(mapping.conf(sources, params), most_chars=mapping.most_chars(sources))
     except ContentRefused as error:
         return refuse(definition, request, error, delivery_id=delivery_id, event_type=event_type)
-    answer = answers.accepted(definition, sources, delivery_id)
+    answer = responses.accepted(definition, sources, delivery_id)
     return _decision(
         definition,
         request,
@@ -84,7 +84,7 @@ def refuse(
 ) -> Decision:
     """Keep an event that cannot be used, for a replay; it holds no deduplication key."""
     delivery_id = delivery_id or uuid_utils.uuid7().hex
-    answer = answers.refused(error, definition.webhook, delivery_id)
+    answer = responses.refused(error, definition.webhook, delivery_id)
     outcome = {"error": error.message, "event_type": event_type or None}
     decision = _decision(definition, request, delivery_id, answer, State.REFUSED, **outcome)
     return replace(decision, refusal=error)

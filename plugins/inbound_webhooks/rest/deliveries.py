@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query
 from inbound_webhooks.deliveries.details import delivery_story
 from inbound_webhooks.deliveries.replay import replay
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
-from inbound_webhooks.receiver.door import door
+from inbound_webhooks.receiver.instance import door
 from inbound_webhooks.rest.bodies import Replay
 from inbound_webhooks.rest.documents import DeliveryCollection, DeliveryResponse, Story
 from inbound_webhooks.rest.faults import documented

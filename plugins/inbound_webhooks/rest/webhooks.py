@@ -13,7 +13,7 @@ from inbound_webhooks.deliveries.preview import try_out
 from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
 from inbound_webhooks.files.entry import plain
 from inbound_webhooks.files.plan import held_secrets, is_held
-from inbound_webhooks.receiver.door import door
+from inbound_webhooks.receiver.instance import door
 from inbound_webhooks.rest.bodies import BackTestBody, Rotation, TryBody, WebhookBody, WebhookPatch
 from inbound_webhooks.rest.documents import (
     BackTestResponse,

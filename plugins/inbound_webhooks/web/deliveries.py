@@ -16,7 +16,7 @@ from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX
 from inbound_webhooks.deliveries.details import what_it_waits_for
 from inbound_webhooks.deliveries.replay import replay
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
-from inbound_webhooks.receiver.door import door
+from inbound_webhooks.receiver.instance import door
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.database import transaction

@@ -10,7 +10,7 @@ from flask_appbuilder import expose
 from inbound_webhooks.deliveries.backtest import BackTest, back_test
 from inbound_webhooks.deliveries.preview import try_out
 from inbound_webhooks.errors import DefinitionError, NotPermitted
-from inbound_webhooks.receiver.door import door
+from inbound_webhooks.receiver.instance import door
 from inbound_webhooks.storage.queries import Draft, Webhook
 from inbound_webhooks.web.draft import Problems
 from inbound_webhooks.web.forms import WebhookForm

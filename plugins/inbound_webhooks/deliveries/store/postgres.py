@@ -7,12 +7,12 @@ from functools import partial
 
 from inbound_webhooks.deliveries.store.base import BATCHES, Found, ToStore, outcome
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.async_connections import AsyncConnections, StatementRefused
 from inbound_webhooks.storage.database import at_once
 from inbound_webhooks.storage.postgres_bulk import FoundWebhooks, store_many
 from inbound_webhooks.storage.queries import Delivery
+from inbound_webhooks.storage.threads import aside
 
 
 class PostgresBatches:

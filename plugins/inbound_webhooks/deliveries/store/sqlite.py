@@ -14,10 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from inbound_webhooks.deliveries.store.base import Found, ToStore, outcome
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.receiver.aside import aside
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import at_once, begin_writing, transaction
 from inbound_webhooks.storage.queries import Delivery
+from inbound_webhooks.storage.threads import aside
 
 
 class SqliteBatches:

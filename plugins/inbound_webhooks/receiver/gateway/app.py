@@ -17,15 +17,15 @@ from airflow.providers_manager import ProvidersManager
 
 from inbound_webhooks.deliveries.store.base import Visits, batches_of
 from inbound_webhooks.errors import UnknownWebhook
+from inbound_webhooks.event import responses
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.health import Health
-from inbound_webhooks.receiver import answers
-from inbound_webhooks.receiver.aside import aside
-from inbound_webhooks.receiver.gateway_metrics import WorkerFigures
-from inbound_webhooks.receiver.guard import WebhookGuard, give
-from inbound_webhooks.receiver.receive import Receiver
+from inbound_webhooks.receiver.asgi.guard import WebhookGuard, give
+from inbound_webhooks.receiver.gateway.metrics import WorkerFigures
+from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.settings import Settings
+from inbound_webhooks.storage.threads import aside
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -65,7 +65,7 @@ class Gateway:
         route = self._routes.get(scope["path"])
         if route is not None and scope["method"] in ("GET", "HEAD"):
             return await route()
-        return answers.rejected(UnknownWebhook())
+        return responses.rejected(UnknownWebhook())
 
     async def _tell_health(self) -> Answer:
         report = await self._health.report()

@@ -8,7 +8,7 @@ from threading import Lock
 from airflow import settings as airflow_settings
 
 from inbound_webhooks.deliveries.store.base import Visits, batches_of
-from inbound_webhooks.receiver.receive import Receiver
+from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.settings import Settings
 
 _making = Lock()

@@ -5,7 +5,7 @@ token, method, state, allowed addresses. With the body (:meth:`Receiver.receive`
 received, limit of the webhook, decompression, handshake, filter, conf, commit, answer.
 
 It runs on an event loop, at both doors; what would block that goes into a thread
-(:func:`~inbound_webhooks.receiver.aside.aside`).
+(:func:`~inbound_webhooks.storage.threads.aside`).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from inbound_webhooks.errors import (
     Unavailable,
     UnknownWebhook,
 )
+from inbound_webhooks.event import responses
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.handshakes.registry import Handshake, HandshakeRequest
 from inbound_webhooks.event.request import InboundRequest, Values
@@ -42,17 +43,16 @@ from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.verification.registry import check_proofs
 from inbound_webhooks.event.verification.scheme import SignedRequest
 from inbound_webhooks.monitoring import metrics
-from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
-from inbound_webhooks.receiver.aside import aside
+from inbound_webhooks.receiver.client_address import trusted_proxies
 from inbound_webhooks.receiver.decision import Decision, decide, refuse, sources_of
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
-from inbound_webhooks.receiver.source import trusted_proxies
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import at_once, transaction
 from inbound_webhooks.storage.queries import Credential, Rejection, State, Webhook
+from inbound_webhooks.storage.threads import aside
 from inbound_webhooks.webhooks.compiled import Definition, DefinitionCache
 
 log = logging.getLogger(__name__)
@@ -129,11 +129,11 @@ class Receiver:
         except RequestError as error:
             metrics.count_rejection(error)
             self.note_rejection(admission, error)
-            return answers.rejected(error)
+            return responses.rejected(error)
         except Exception as error:  # noqa: BLE001 - what we did not foresee is our fault, not the sender's
             log_fault(error)
             metrics.count_rejection(ReceiverFault())
-            return answers.rejected(ReceiverFault())
+            return responses.rejected(ReceiverFault())
 
     def decide(
         self, definition: Definition, request: InboundRequest, *, delivery_id: str | None = None
@@ -163,7 +163,7 @@ class Receiver:
                 rejected_at=self._now(),
                 source_ip=admission.head.source_ip[:MAX_IP_CHARS],
                 method=admission.head.method[:20],
-                status=answers.status_of(error),
+                status=responses.status_of(error),
                 reason=error.message,
                 key_url=error.key_url if isinstance(error, KeyPending) else None,
             )
@@ -218,9 +218,9 @@ class Receiver:
             if answer is not None:
                 return answer
         if request.method == "OPTIONS":
-            return answers.options()
+            return responses.options()
         sources = sources_of(admission.definition, request, content=b"", delivery_id="")
-        return answers.verified(admission.definition, sources)
+        return responses.verified(admission.definition, sources)
 
     async def _accept(self, admission: Admission, request: InboundRequest) -> Answer:
         for _ in range(MAX_CHANGES_SEEN):
@@ -331,7 +331,7 @@ class Receiver:
         metrics.count("duplicates")
         sources = sources_of(admission.definition, request, content, stored_id)
         sources.event_type = decision.delivery.event_type or ""
-        return answers.duplicate(admission.definition, sources, decision.answer.status, stored_id)
+        return responses.duplicate(admission.definition, sources, decision.answer.status, stored_id)
 
     async def _handshake(
         self,

@@ -30,15 +30,15 @@ from inbound_webhooks.errors import (
     TooBusy,
     UnknownWebhook,
 )
+from inbound_webhooks.event import responses
 from inbound_webhooks.event.request import MAX_REMEMBERED_CHARS, InboundRequest, title_case
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.verification.api_keys import Addresses
 from inbound_webhooks.monitoring import metrics
-from inbound_webhooks.receiver import answers
 from inbound_webhooks.receiver.admission import Admission, RequestHead
-from inbound_webhooks.receiver.door import door
-from inbound_webhooks.receiver.receive import Receiver, log_fault, utc_now
-from inbound_webhooks.receiver.source import source_address
+from inbound_webhooks.receiver.client_address import source_address
+from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.receiver.pipeline import Receiver, log_fault, utc_now
 from inbound_webhooks.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -124,7 +124,7 @@ class WebhookGuard:
         except Exception as error:  # noqa: BLE001 - the last line of defence of the public door
             log_fault(error)
             if not answering.started:
-                await answering.give(answers.rejected(ReceiverFault()))
+                await answering.give(responses.rejected(ReceiverFault()))
         finally:
             # The access log reads it when the answer is out; a sender's query may hold credentials.
             scope["query_string"] = b""
@@ -157,7 +157,7 @@ class WebhookGuard:
             metrics.count_rejection(error)
             if admission is not None:
                 receiver.note_rejection(admission, error)
-            await answering.give(answers.rejected(error))
+            await answering.give(responses.rejected(error))
         finally:
             self._buffered_bytes -= kept.size
 

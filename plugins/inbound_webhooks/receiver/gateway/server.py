@@ -11,9 +11,8 @@ from pathlib import Path
 
 import uvicorn
 
-from inbound_webhooks.receiver import gateway_metrics
-from inbound_webhooks.receiver.bounded_protocol import BoundedProtocol, Bounds
 from inbound_webhooks.receiver.gateway.app import FIGURES_FOLDER
+from inbound_webhooks.receiver.gateway.http_protocol import BoundedProtocol, Bounds
 from inbound_webhooks.settings import Settings
 
 GRACEFUL_SECONDS = 30
@@ -36,7 +35,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, metrics: tu
     with tempfile.TemporaryDirectory(prefix="inbound-webhooks-metrics-") as folder:
         if metrics is not None:
             os.environ[FIGURES_FOLDER] = folder
-            gateway_metrics.serve(Path(folder), *metrics)
+            metrics.serve(Path(folder), *metrics)
         uvicorn.run(
             "inbound_webhooks.receiver.gateway.app:application",
             factory=True,
