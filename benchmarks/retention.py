@@ -63,7 +63,7 @@ def main(rows: int) -> None:
     """Fill, clean and insert; prints one line of JSON."""
     from airflow import settings
 
-    from inbound_webhooks.dispatch.cleaner import Cleaner
+    from inbound_webhooks.dispatch.retention import Cleaner
     from inbound_webhooks.settings import Settings
 
     with settings.engine.begin() as connection:

@@ -426,12 +426,12 @@ def test_a_dispatcher_with_a_wrong_setting_ends_with_2_and_one_line(webhooks, mo
 def test_a_check_of_the_dispatcher_succeeds_while_one_of_this_host_is_at_work(
     webhooks, database, host, seconds_ago, status
 ):
-    from inbound_webhooks.dispatch import presence
+    from inbound_webhooks.dispatch import heartbeat
     from inbound_webhooks.storage import dispatchers
     from inbound_webhooks.storage.database import transaction
 
     if host is not None:
-        name, seen_at = {"here": presence.host()}.get(host, host), now() - timedelta(seconds=seconds_ago)
+        name, seen_at = {"here": heartbeat.host()}.get(host, host), now() - timedelta(seconds=seconds_ago)
         row = dispatchers.DispatcherRow(id="a" * 32, host=name, pid=7, started_at=seen_at)
         with transaction() as connection:
             dispatchers.note_dispatcher(connection, row, seen_at)

@@ -19,8 +19,8 @@ from inbound_webhooks import metrics
 metrics.start(in_api_server=False)
 from datetime import datetime, timezone
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
-from inbound_webhooks.dispatch.follower import Follower
-from inbound_webhooks.dispatch.notifications import Mailer
+from inbound_webhooks.dispatch.run_tracker import Follower
+from inbound_webhooks.notifications.sender import Mailer
 from inbound_webhooks.settings import Settings
 from tests.receiver.asgi_door import AsgiDoor
 from tests.webhooks_builder import change_run, runs

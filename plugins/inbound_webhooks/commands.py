@@ -198,7 +198,7 @@ def dispatcher_command(args: Namespace) -> None:
 def _check_dispatcher(args: Namespace) -> None:
     from datetime import datetime, timedelta, timezone
 
-    from inbound_webhooks.dispatch.presence import host
+    from inbound_webhooks.dispatch.heartbeat import host
     from inbound_webhooks.monitoring.health import SILENT_SECONDS
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.dispatchers import dispatchers_seen

@@ -13,7 +13,7 @@ OLD, YOUNG = AT - timedelta(days=31), AT - timedelta(days=29)
 
 
 def make_cleaner(clock, **options):
-    from inbound_webhooks.dispatch.cleaner import Cleaner
+    from inbound_webhooks.dispatch.retention import Cleaner
     from inbound_webhooks.settings import Settings
 
     settings = {name: options.pop(name) for name in ("retention_days",) if name in options}

@@ -49,7 +49,7 @@ def hook(database):
 
 
 def make_follower(clock, *, page_size: int = 500, **settings):
-    from inbound_webhooks.dispatch.follower import Follower
+    from inbound_webhooks.dispatch.run_tracker import Follower
     from inbound_webhooks.settings import Settings
 
     return Follower(Settings(**settings), now=clock, page_size=page_size)
@@ -163,7 +163,7 @@ def test_a_run_that_failed_twice_between_two_looks_has_its_last_end(dispatcher, 
 
 
 def test_after_some_days_a_run_is_not_looked_at_again(dispatcher, follower, hook, clock):
-    from inbound_webhooks.dispatch.follower import RECHECKED
+    from inbound_webhooks.dispatch.run_tracker import RECHECKED
 
     (stored,) = dispatched(dispatcher, hook)
     end_run(stored, "failed")

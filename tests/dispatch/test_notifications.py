@@ -20,7 +20,7 @@ HOOK = Hook("abcdefghij", "0" * 64, "orders of the shop")
 
 
 def make_mailer(clock, **settings):
-    from inbound_webhooks.dispatch.notifications import Mailer
+    from inbound_webhooks.notifications.sender import Mailer
     from inbound_webhooks.settings import Settings
 
     return Mailer(Settings(**settings), now=clock)
@@ -325,7 +325,7 @@ def test_two_mailers_send_a_mail_once(database, mail_server, clock):
 def test_a_mail_that_somebody_is_sending_is_left_to_him_until_his_claim_ends(
     database, mailer, mail_server, clock
 ):
-    from inbound_webhooks.dispatch.notifications import CLAIM
+    from inbound_webhooks.notifications.sender import CLAIM
 
     store_mail("a@example.com")
     mailer._claimed()
@@ -335,7 +335,7 @@ def test_a_mail_that_somebody_is_sending_is_left_to_him_until_his_claim_ends(
 
 
 def test_whoever_lost_his_claim_records_nothing(sqlite_database, mailer, mail_server, clock):
-    from inbound_webhooks.dispatch.notifications import CLAIM
+    from inbound_webhooks.notifications.sender import CLAIM
 
     store_mail("a@example.com")
     slow = make_mailer(clock)

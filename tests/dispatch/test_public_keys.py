@@ -60,7 +60,7 @@ def clock():
 
 @pytest.fixture
 def refresher(vendor, clock):
-    from inbound_webhooks.dispatch.public_keys import KeyRefresher
+    from inbound_webhooks.dispatch.key_refresher import KeyRefresher
 
     return KeyRefresher(vendor, now=clock)
 

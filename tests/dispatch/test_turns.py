@@ -69,7 +69,7 @@ SHARES = {
 
 @pytest.mark.parametrize(("places", "wanted", "given"), SHARES.values(), ids=list(SHARES))
 def test_places_are_shared_out_evenly(places, wanted, given):
-    from inbound_webhooks.dispatch.turns import shared
+    from inbound_webhooks.dispatch.fair_queue import shared
 
     assert shared(places, wanted) == given
 

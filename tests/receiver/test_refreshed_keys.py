@@ -51,7 +51,7 @@ def post(receiver, hook, body=CASE["body"]):
 
 
 def fetch_keys() -> None:
-    from inbound_webhooks.dispatch.public_keys import KeyRefresher
+    from inbound_webhooks.dispatch.key_refresher import KeyRefresher
 
     KeyRefresher({CERTIFICATE_URL: CERTIFICATE}.__getitem__, now=lambda: SENT_AT).refresh_due()
 

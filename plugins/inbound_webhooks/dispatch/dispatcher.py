@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from inbound_webhooks.airflow_bridge.dag_cache import DagState
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX, DagRuns
 from inbound_webhooks.airflow_bridge.sessions import BatchSession
-from inbound_webhooks.dispatch.presence import HEARTBEAT_SECONDS, Presence
-from inbound_webhooks.dispatch.turns import Turns, claim
+from inbound_webhooks.dispatch.fair_queue import Turns, claim
+from inbound_webhooks.dispatch.heartbeat import HEARTBEAT_SECONDS, Presence
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_attempt_at

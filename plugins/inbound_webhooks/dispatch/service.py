@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 
-from inbound_webhooks.dispatch.cleaner import ROUND_SECONDS, Cleaner
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
 from inbound_webhooks.dispatch.drift import LOOK_SECONDS as DRIFT_SECONDS
 from inbound_webhooks.dispatch.drift import DriftWatcher
-from inbound_webhooks.dispatch.follower import Follower
-from inbound_webhooks.dispatch.notifications import POLL_SECONDS, Mailer
-from inbound_webhooks.dispatch.public_keys import LOOK_SECONDS, KeyRefresher
+from inbound_webhooks.dispatch.key_refresher import LOOK_SECONDS, KeyRefresher
+from inbound_webhooks.dispatch.retention import ROUND_SECONDS, Cleaner
+from inbound_webhooks.dispatch.run_tracker import Follower
 from inbound_webhooks.monitoring.loop import Loop
+from inbound_webhooks.notifications.sender import POLL_SECONDS, Mailer
 from inbound_webhooks.settings import Settings
 
 STOP_SECONDS = 3.0

@@ -6,7 +6,7 @@ import json
 
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from inbound_webhooks.dispatch.mail_text import MAX_SUBJECT_CHARS, MailText
+from inbound_webhooks.notifications.rendering import MAX_SUBJECT_CHARS, MailText
 from inbound_webhooks.storage.mails import Mail
 from inbound_webhooks.urls import dag_url, webhook_url
 

@@ -7,8 +7,8 @@ import smtplib
 from airflow.configuration import conf
 from airflow.exceptions import AirflowException
 
-from inbound_webhooks.dispatch.mail_text import MailText
 from inbound_webhooks.errors import MailError, MailRefused
+from inbound_webhooks.notifications.rendering import MailText
 
 DEFAULT_BACKEND = "airflow.utils.email.send_email_smtp"
 """Airflow's default of [email] email_backend, which stands for the SMTP provider."""

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from inbound_webhooks.dispatch.drift_text import drift_text
-from inbound_webhooks.dispatch.mail_text import MAX_LISTED, MailTemplates, MailText
-from inbound_webhooks.dispatch.mail_transport import send
 from inbound_webhooks.errors import DatabaseUnavailable, MailError
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_mail_at
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.loop import log_fault
+from inbound_webhooks.notifications.drift_rendering import drift_text
+from inbound_webhooks.notifications.rendering import MAX_LISTED, MailTemplates, MailText
+from inbound_webhooks.notifications.transport import send
 from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import mails
 from inbound_webhooks.storage.database import at_once, begin_writing, transaction
