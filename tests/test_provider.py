@@ -32,7 +32,7 @@ print(json.dumps({{
 """
 IMPORT_PLUGIN = "import inbound_webhooks.plugin"
 ASK_PROVIDER = "import inbound_webhooks.provider; inbound_webhooks.provider.get_provider_info()"
-ASK_COMMANDS = "import inbound_webhooks.cli; inbound_webhooks.cli.get_cli_commands()"
+ASK_COMMANDS = "import inbound_webhooks.cli.parser; inbound_webhooks.cli.parser.get_cli_commands()"
 HEAVY = (
     "flask",
     "fastapi",

@@ -9,7 +9,7 @@ import argparse
 
 from airflow.configuration import write_default_airflow_configuration_if_needed
 
-from inbound_webhooks.cli import COMMANDS
+from inbound_webhooks.cli.parser import COMMANDS
 
 
 def main() -> None:

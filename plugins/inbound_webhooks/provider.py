@@ -16,7 +16,7 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Start a DAG run with an HTTP POST.",
         "versions": [__version__],
         "db-managers": ["inbound_webhooks.storage.database_manager.WebhookDBManager"],
-        "cli": ["inbound_webhooks.cli.get_cli_commands"],
+        "cli": ["inbound_webhooks.cli.parser.get_cli_commands"],
         "config": {
             SECTION: {
                 "description": "Inbound webhooks: the receiver and the dispatcher.",

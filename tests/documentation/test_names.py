@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from inbound_webhooks.api import app
-from inbound_webhooks.cli import COMMANDS
+from inbound_webhooks.cli.parser import COMMANDS
 from inbound_webhooks.event.expressions.engine import SOURCES, TESTS
 from inbound_webhooks.event.expressions.filters import FILTERS
 from inbound_webhooks.event.responses import STATUS
