@@ -31,12 +31,12 @@ def get(clients: int = 1) -> list:
     """What so many ask at once are answered."""
     import httpx
 
-    from inbound_webhooks import api
     from inbound_webhooks.monitoring.health import Health
+    from inbound_webhooks.rest import app
 
     async def ask() -> list:
-        api.app.state.health = Health()
-        transport = httpx.ASGITransport(app=api.app)
+        app.app.state.health = Health()
+        transport = httpx.ASGITransport(app=app.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await asyncio.gather(*[client.get("/health") for _ in range(clients)])
 

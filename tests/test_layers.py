@@ -111,8 +111,8 @@ def test_every_module_has_a_layer():
         ("receiver.inbox", "from inbound_webhooks import definitions", {"inbound_webhooks.webhooks.service"}),
         ("storage.tables", "import os, sqlalchemy\nfrom inbound_webhooks.event import x", set()),
         ("commands", "from inbound_webhooks import __version__, definitions", set()),
-        ("commands", "from inbound_webhooks.api import app", {"inbound_webhooks.api.app"}),
-        ("plugin", "from inbound_webhooks.api import app", set()),
+        ("commands", "from inbound_webhooks.rest.app import app", {"inbound_webhooks.rest.app.app"}),
+        ("plugin", "from inbound_webhooks.rest.app import app", set()),
     ],
 )
 def test_this_check_sees_wrong_imports(module, line, wrong):

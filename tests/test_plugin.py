@@ -14,9 +14,9 @@ SHIM = Path(__file__).resolve().parents[1] / "plugins"
 def test_airflow_takes_guard_application_and_blueprint():
     from airflow import plugins_manager
 
-    from inbound_webhooks.api import app
     from inbound_webhooks.receiver.asgi.guard import WebhookGuard
     from inbound_webhooks.receiver.blueprint import blueprint
+    from inbound_webhooks.rest.app import app
 
     applications, middlewares = plugins_manager.get_fastapi_plugins()
     assert app in [found["app"] for found in applications]
@@ -44,7 +44,7 @@ def test_the_guard_stands_before_the_path_that_the_blueprint_has_below_airflows_
 
 def test_the_applications_pages_are_only_its_own():
     """Documentation of an interface that Airflow does not guard would be open to everyone."""
-    from inbound_webhooks.api import app
+    from inbound_webhooks.rest.app import app
 
     assert [route.path for route in app.routes if getattr(route, "path", "").startswith("/docs")] == []
     assert (app.openapi_url, app.docs_url, app.redoc_url) == (None, None, None)

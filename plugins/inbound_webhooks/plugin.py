@@ -18,7 +18,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
     def flask_blueprints(self) -> list[Any]:
         """The receiver, and what the pages are made of."""
         from inbound_webhooks.receiver.blueprint import blueprint
-        from inbound_webhooks.web.page import assets
+        from inbound_webhooks.web.base_view import assets
 
         return [blueprint, assets]
 
@@ -26,7 +26,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
     def appbuilder_views(self) -> list[Any]:
         """The pages; without a name, for a named one would bring Airflow 2's menu along."""
         from inbound_webhooks.web.deliveries import DeliveriesView
-        from inbound_webhooks.web.trying import TryView
+        from inbound_webhooks.web.preview import TryView
         from inbound_webhooks.web.webhooks import WebhooksView
 
         return [{"view": WebhooksView()}, {"view": DeliveriesView()}, {"view": TryView()}]
@@ -53,7 +53,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
     @property
     def fastapi_apps(self) -> list[Any]:
         """The management API's application, whose lifespan runs the dispatcher."""
-        from inbound_webhooks.api import app
+        from inbound_webhooks.rest.app import app
 
         return [{"app": app, "url_prefix": "/webhooks/api", "name": "Inbound webhooks"}]
 

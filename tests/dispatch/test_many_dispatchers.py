@@ -165,8 +165,8 @@ def test_an_accepted_request_wakes_the_dispatcher_of_its_process(database):
     """As the api-server runs them: started and ended by the application's lifespan."""
     import asyncio
 
-    from inbound_webhooks import api
     from inbound_webhooks.receiver.instance import forget
+    from inbound_webhooks.rest import app
     from tests.receiver.asgi_door import AsgiDoor
 
     store_dag("orders")
@@ -175,7 +175,7 @@ def test_an_accepted_request_wakes_the_dispatcher_of_its_process(database):
     forget()
 
     async def serve() -> None:
-        async with api.lifespan(api.app):
+        async with app.lifespan(app.app):
             await asyncio.sleep(0.2)
             reply = await AsgiDoor().send("POST", hook.path, chunks=[b"{}"])
             assert reply.status == 202

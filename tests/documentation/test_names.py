@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from inbound_webhooks.api import app
 from inbound_webhooks.cli.parser import COMMANDS
 from inbound_webhooks.event.expressions.engine import SOURCES, TESTS
 from inbound_webhooks.event.expressions.filters import FILTERS
@@ -27,6 +26,7 @@ from inbound_webhooks.presets.description import (
     proof_in_words,
 )
 from inbound_webhooks.receiver.gateway.metrics import SummedFigures
+from inbound_webhooks.rest.app import app
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.mails import MailState
 from inbound_webhooks.storage.queries import State

@@ -41,8 +41,8 @@ def anyone(pages) -> Callable[..., Ask]:
     """anyone(name, role) -> ask(method, path, json) as that user; a stranger's without a name."""
     import httpx
 
-    from inbound_webhooks.api import app
     from inbound_webhooks.monitoring.health import Health
+    from inbound_webhooks.rest.app import app
 
     app.state.health = Health()  # as the lifespan does, without the dispatcher
 

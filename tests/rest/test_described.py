@@ -35,7 +35,7 @@ ASKED = {
 @pytest.fixture(scope="module")
 def described(anyone) -> Any:
     """The API by its own description, with ids of what is there among all texts."""
-    from inbound_webhooks.api import app
+    from inbound_webhooks.rest.app import app
 
     admin = anyone("ada")
     document = admin("GET", "/v1/openapi.json").json()

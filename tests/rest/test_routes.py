@@ -102,7 +102,7 @@ def what_is_there() -> tuple[Any, ...]:
 
 
 def test_every_route_stands_in_the_table():
-    from inbound_webhooks.api import app
+    from inbound_webhooks.rest.app import app
 
     there = {(method, route.path) for route in app.routes for method in route.methods - {"HEAD"}}
     assert there == set(TABLE)

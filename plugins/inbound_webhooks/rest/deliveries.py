@@ -10,10 +10,18 @@ from inbound_webhooks.deliveries.details import delivery_story
 from inbound_webhooks.deliveries.replay import replay
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.instance import door
-from inbound_webhooks.rest.bodies import Replay
-from inbound_webhooks.rest.documents import DeliveryCollection, DeliveryResponse, Story
-from inbound_webhooks.rest.faults import documented
-from inbound_webhooks.rest.user import DEFAULT_LIMIT, MAX_LIMIT, AccessDep, Limit, Offset, Text, descending
+from inbound_webhooks.rest.dependencies import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    AccessDep,
+    Limit,
+    Offset,
+    Text,
+    descending,
+)
+from inbound_webhooks.rest.problems import documented
+from inbound_webhooks.rest.requests import Replay
+from inbound_webhooks.rest.responses import DeliveryCollection, DeliveryResponse, Story
 from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.delivery_pages import WINDOW, Window

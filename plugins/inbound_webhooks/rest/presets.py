@@ -8,8 +8,8 @@ from fastapi import APIRouter, HTTPException
 
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.description import as_data
-from inbound_webhooks.rest.faults import documented
-from inbound_webhooks.rest.user import DEFAULT_LIMIT, MAX_LIMIT, AccessDep, Limit, Offset
+from inbound_webhooks.rest.dependencies import DEFAULT_LIMIT, MAX_LIMIT, AccessDep, Limit, Offset
+from inbound_webhooks.rest.problems import documented
 
 router = APIRouter(prefix="/presets", tags=["Preset"])
 

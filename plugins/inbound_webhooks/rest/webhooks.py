@@ -14,17 +14,7 @@ from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
 from inbound_webhooks.files.entry import plain
 from inbound_webhooks.files.plan import held_secrets, is_held
 from inbound_webhooks.receiver.instance import door
-from inbound_webhooks.rest.bodies import BackTestBody, Rotation, TryBody, WebhookBody, WebhookPatch
-from inbound_webhooks.rest.documents import (
-    BackTestResponse,
-    RejectionCollection,
-    RejectionResponse,
-    Tried,
-    WebhookCollection,
-    WebhookResponse,
-)
-from inbound_webhooks.rest.faults import documented
-from inbound_webhooks.rest.user import (
+from inbound_webhooks.rest.dependencies import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
     AccessDep,
@@ -34,6 +24,16 @@ from inbound_webhooks.rest.user import (
     changeable,
     descending,
     visible,
+)
+from inbound_webhooks.rest.problems import documented
+from inbound_webhooks.rest.requests import BackTestBody, Rotation, TryBody, WebhookBody, WebhookPatch
+from inbound_webhooks.rest.responses import (
+    BackTestResponse,
+    RejectionCollection,
+    RejectionResponse,
+    Tried,
+    WebhookCollection,
+    WebhookResponse,
 )
 from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.database import transaction

@@ -25,10 +25,10 @@ from inbound_webhooks.storage.mails import mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
 from inbound_webhooks.storage.queries import Delivery, State
 from inbound_webhooks.urls import log_url
-from inbound_webhooks.web import samples
-from inbound_webhooks.web.page import airflow_url, json_reply, redirected
+from inbound_webhooks.web import stored_requests
+from inbound_webhooks.web.base_view import airflow_url, json_reply, redirected
+from inbound_webhooks.web.formatting import exact
 from inbound_webhooks.web.webhooks import WebhookPage
-from inbound_webhooks.web.wording import exact
 
 PAGE_SIZE = 25
 
@@ -203,9 +203,9 @@ class DeliveriesView(WebhookPage):
     def _contents(self, delivery: Delivery) -> dict[str, Any]:
         """What only somebody who may read runs gets to see."""
         return {
-            "headers": samples.headers_of(delivery),
+            "headers": stored_requests.headers_of(delivery),
             "query": delivery.query_string,
-            "body": samples.shown_body(delivery, Settings.load().max_body_bytes),
+            "body": stored_requests.shown_body(delivery, Settings.load().max_body_bytes),
             "conf": json.loads(delivery.conf) if delivery.conf is not None else None,
         }
 
@@ -231,7 +231,7 @@ class DeliveriesView(WebhookPage):
             newest = listing.newest_with_body(connection, webhook.id)
         if newest is None or not self.access().may_read_runs(newest.dag_id):
             return json_reply([])
-        return json_reply(samples.fields_of(newest, Settings.load().max_body_bytes))
+        return json_reply(stored_requests.fields_of(newest, Settings.load().max_body_bytes))
 
     @expose("/hook/<webhook_id>/recent.json", methods=["GET"])
     def recent(self, webhook_id: str) -> Response:
@@ -249,12 +249,12 @@ class DeliveriesView(WebhookPage):
         if not self.access().may_read_runs(delivery.dag_id):
             raise NotPermitted("You may not read the runs of this DAG.")
         encoded = ("content-encoding", "content-length")
-        headers = [pair for pair in samples.headers_of(delivery) if pair[0].lower() not in encoded]
+        headers = [pair for pair in stored_requests.headers_of(delivery) if pair[0].lower() not in encoded]
         return json_reply(
             {
                 "headers": "\n".join(f"{name}: {value}" for name, value in headers),
                 "query": delivery.query_string,
-                "body": samples.text_of(delivery, Settings.load().max_body_bytes),
+                "body": stored_requests.text_of(delivery, Settings.load().max_body_bytes),
             }
         )
 

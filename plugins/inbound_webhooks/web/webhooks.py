@@ -14,11 +14,11 @@ from inbound_webhooks.storage import listing, queries
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.queries import ById, Webhook
 from inbound_webhooks.web import catalog
+from inbound_webhooks.web.backtests import CHOICES
+from inbound_webhooks.web.base_view import Page, json_reply, redirected, wants_json
 from inbound_webhooks.web.catalog import Question
-from inbound_webhooks.web.draft import Line, Problems, lines, preset_document
+from inbound_webhooks.web.form_data import Line, Problems, lines, preset_document
 from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
-from inbound_webhooks.web.judging import CHOICES
-from inbound_webhooks.web.page import Page, json_reply, redirected, wants_json
 from inbound_webhooks.webhooks import readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inbound_webhooks.console import WRONG_CALL, exit_with, print_data
+from inbound_webhooks.cli.console import WRONG_CALL, exit_with, print_data
 
 if TYPE_CHECKING:
     from argparse import Namespace

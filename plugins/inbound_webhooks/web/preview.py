@@ -12,13 +12,13 @@ from inbound_webhooks.deliveries.preview import try_out
 from inbound_webhooks.errors import DefinitionError, NotPermitted
 from inbound_webhooks.receiver.instance import door
 from inbound_webhooks.storage.queries import Draft, Webhook
-from inbound_webhooks.web.draft import Problems
+from inbound_webhooks.web.backtests import CHOICES, shown
+from inbound_webhooks.web.base_view import json_reply
+from inbound_webhooks.web.form_data import Problems
+from inbound_webhooks.web.formatting import TRIED, pretty, tone
 from inbound_webhooks.web.forms import WebhookForm
-from inbound_webhooks.web.judging import CHOICES, shown
-from inbound_webhooks.web.page import json_reply
-from inbound_webhooks.web.samples import parse_headers
+from inbound_webhooks.web.stored_requests import parse_headers
 from inbound_webhooks.web.webhooks import WebhookPage
-from inbound_webhooks.web.wording import TRIED, pretty, tone
 from inbound_webhooks.webhooks import service
 
 METHODS = ("POST", "GET")

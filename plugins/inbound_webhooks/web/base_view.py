@@ -26,7 +26,7 @@ from inbound_webhooks.errors import (
 )
 from inbound_webhooks.settings import BLUEPRINT_PREFIX
 from inbound_webhooks.web import login
-from inbound_webhooks.web.wording import FILTERS
+from inbound_webhooks.web.formatting import FILTERS
 from inbound_webhooks.webhooks.access import ACTIONS, VIEW, Access, create_permissions
 
 log = logging.getLogger(__name__)

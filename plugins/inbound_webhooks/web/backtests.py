@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 from inbound_webhooks.deliveries.backtest import ABSENT, BackTest, Change, Judged
-from inbound_webhooks.web.wording import ago, exact, tone
+from inbound_webhooks.web.formatting import ago, exact, tone
 
 CHOICES = (10, 50, 200, 1000)
 """How many deliveries a person may ask for."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inbound_webhooks.console import (
+from inbound_webhooks.cli.console import (
     FAILED,
     WRONG_CALL,
     actor,

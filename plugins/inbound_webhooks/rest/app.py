@@ -18,9 +18,9 @@ from inbound_webhooks.monitoring.health import Health
 from inbound_webhooks.receiver.instance import door
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.rest.deliveries import router as deliveries_router
-from inbound_webhooks.rest.faults import tell_faults
+from inbound_webhooks.rest.dependencies import AccessDep
 from inbound_webhooks.rest.presets import router as presets_router
-from inbound_webhooks.rest.user import AccessDep
+from inbound_webhooks.rest.problems import tell_faults
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 

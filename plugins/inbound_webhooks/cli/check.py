@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inbound_webhooks.console import FAILED, WRONG_CALL, exit_with, handler, print_data, print_hint
+from inbound_webhooks.cli.console import FAILED, WRONG_CALL, exit_with, handler, print_data, print_hint
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -6,7 +6,7 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-from inbound_webhooks.console import (
+from inbound_webhooks.cli.console import (
     FAILED,
     WRONG_CALL,
     actor,
@@ -160,7 +160,7 @@ def replay_command(args: Namespace) -> None:
 @handler
 def try_command(args: Namespace) -> None:
     """Show what a request would become, or what the last ones would with a changed definition."""
-    from inbound_webhooks.backtest_commands import try_against_last
+    from inbound_webhooks.cli.backtest import try_against_last
     from inbound_webhooks.deliveries.preview import try_out
     from inbound_webhooks.receiver.instance import door
     from inbound_webhooks.webhooks import service

@@ -25,7 +25,7 @@ from inbound_webhooks.errors import (
     WebhookNotFound,
 )
 from inbound_webhooks.files.entry import place_of
-from inbound_webhooks.rest.documents import Mistakes, Problem
+from inbound_webhooks.rest.responses import Mistakes, Problem
 
 STATUS: dict[type[WebhookError], int] = {
     WebhookNotFound: 404,

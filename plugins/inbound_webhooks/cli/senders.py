@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from inbound_webhooks.console import (
+from inbound_webhooks.cli.console import (
     WRONG_CALL,
     actor,
     exit_with,
