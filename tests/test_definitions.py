@@ -151,7 +151,7 @@ def test_a_webhook_that_is_not_there_is_named(sqlite_database, change):
 
     arguments = {"set_enabled": {"enabled": True, "actor": ACTOR}, "get": {}}.get(change, {"actor": ACTOR})
     with pytest.raises(WebhookNotFound, match="nobody"):
-        getattr(definitions, change)("nobody", **arguments)
+        getattr(service, change)("nobody", **arguments)
 
 
 def test_a_rotation_leaves_a_disabled_webhook_disabled_that_was_enabled_when_it_began(

@@ -25,7 +25,7 @@ from inbound_webhooks.presets.description import (
     handshake_in_words,
     proof_in_words,
 )
-from inbound_webhooks.receiver.gateway.metrics import SummedFigures
+from inbound_webhooks.receiver.gateway.prometheus import SummedFigures
 from inbound_webhooks.rest.app import app
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.mails import MailState

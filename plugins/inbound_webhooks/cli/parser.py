@@ -156,16 +156,16 @@ ARG_WITH_SECRETS = Arg(
 
 
 MODULES = {
-    "sender_commands": {"create", "rotate", "presets"},
-    "file_commands": {"import", "export"},
-    "check_commands": {"check"},
+    "senders": {"create", "rotate", "presets"},
+    "files": {"import", "export"},
+    "check": {"check"},
 }
-"""Where a command is that is not in ``commands``."""
+"""Where a command is that is not in ``webhooks``."""
 
 
 def _action(name: str, help: str, *args: Arg) -> ActionCommand:
-    module = next((module for module, names in MODULES.items() if name in names), "commands")
-    func = lazy_load_command(f"inbound_webhooks.{module}.{name.replace('-', '_')}_command")
+    module = next((module for module, names in MODULES.items() if name in names), "webhooks")
+    func = lazy_load_command(f"inbound_webhooks.cli.{module}.{name.replace('-', '_')}_command")
     return ActionCommand(name=name, help=help, func=func, args=(*args, ARG_VERBOSE))
 
 

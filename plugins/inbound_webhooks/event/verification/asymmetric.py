@@ -89,7 +89,8 @@ class Ed25519:
     tolerance_seconds: float | None = None
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`; the secrets are public keys in hex."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`;
+        the secrets are public keys in hex."""
         presented = DECODERS[self.encoding](request.header(self.header), self.header)
         timestamp = request.header(self.timestamp_from)
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
@@ -116,7 +117,8 @@ class Ecdsa:
     tolerance_seconds: float | None = 300
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`; the secrets are public keys, DER in Base64."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`;
+        the secrets are public keys, DER in Base64."""
         presented = from_base64(request.header(self.header), self.header)
         timestamp = request.header(self.timestamp_from)
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)

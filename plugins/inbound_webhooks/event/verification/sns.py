@@ -33,7 +33,8 @@ class Sns:
     refresh_keys: bool = False
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`; the secrets are certificates in PEM."""
+        """See :class:`inbound_webhooks.event.verification.scheme.Proof`;
+        the secrets are certificates in PEM."""
         message = sns_message(request.body)
         certificate_url = message.get("SigningCertURL", "")
         if not is_certificate_url(certificate_url):

@@ -22,7 +22,7 @@ from inbound_webhooks.event.response import Answer
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.health import Health
 from inbound_webhooks.receiver.asgi.guard import WebhookGuard, give
-from inbound_webhooks.receiver.gateway.metrics import WorkerFigures
+from inbound_webhooks.receiver.gateway.prometheus import WorkerFigures
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.threads import aside

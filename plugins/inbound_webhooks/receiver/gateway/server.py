@@ -35,7 +35,7 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, metrics: tu
     with tempfile.TemporaryDirectory(prefix="inbound-webhooks-metrics-") as folder:
         if metrics is not None:
             os.environ[FIGURES_FOLDER] = folder
-            metrics.serve(Path(folder), *metrics)
+            prometheus.serve(Path(folder), *metrics)
         uvicorn.run(
             "inbound_webhooks.receiver.gateway.app:application",
             factory=True,
