@@ -198,14 +198,15 @@ def test_show_has_all_of_a_webhook_and_how_many_deliveries(webhooks, database):
 
 
 def test_show_has_the_last_rejections(webhooks, orders):
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.records.delivery import Rejection
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.rejections import insert_rejections
 
-    noted = queries.Rejection(
+    noted = Rejection(
         webhook_id=orders.id, rejected_at=now(), source_ip="::1", method="PUT", status=405, reason="method"
     )
     with transaction() as connection:
-        queries.insert_rejections(connection, [noted])
+        insert_rejections(connection, [noted])
     (shown,) = webhooks("show", orders.id, "-o", "json").json["rejections"]
     assert (shown["method"], shown["status"], shown["reason"]) == ("PUT", 405, "method")
 

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from inbound_webhooks.webhooks import service
 from tests.webhooks_builder import ACTOR, audit_rows, now, rows, store_delivery, store_webhook, token_of
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{9}")

@@ -282,27 +282,28 @@ def test_show_has_all_that_create_was_told_about_the_sender(webhooks, orders, se
 
 
 def test_show_has_the_link_that_confirms_a_subscription(webhooks, orders):
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.webhooks import set_confirm_url
 
     hook = store_webhook()
     assert webhooks("show", hook.id, "-o", "json").json["confirm_url"] is None
     with transaction() as connection:
-        queries.set_confirm_url(connection, hook.id, "https://sns.eu-west-1.amazonaws.com/?Token=1")
+        set_confirm_url(connection, hook.id, "https://sns.eu-west-1.amazonaws.com/?Token=1")
     shown = webhooks("show", hook.id, "-o", "json").json
     assert shown["confirm_url"] == "https://sns.eu-west-1.amazonaws.com/?Token=1"
 
 
 def test_a_table_shows_each_rejection_and_credential_on_a_line_of_its_own(webhooks, orders):
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.records.delivery import Rejection
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.rejections import insert_rejections
 
     hook = store_webhook(preset="github", secrets={"signing": SECRET})
-    noted = queries.Rejection(
+    noted = Rejection(
         webhook_id=hook.id, rejected_at=now(), source_ip="::1", method="POST", status=401, reason="Because."
     )
     with transaction() as connection:
-        queries.insert_rejections(connection, [noted] * 3)
+        insert_rejections(connection, [noted] * 3)
     lines = webhooks("show", hook.name, "-o", "plain").out.splitlines()
     assert len([line for line in lines if "status: 401" in line and "reason: Because." in line]) == 3
     assert len([line for line in lines if "created_at: " in line and "purpose: " in line]) == 2

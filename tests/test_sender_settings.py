@@ -116,8 +116,8 @@ def test_a_secret_that_has_ended_is_missing_again(sqlite_database):
 
 
 def end_secrets(webhook_id: str) -> None:
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.credentials import end_secrets
     from inbound_webhooks.storage.database import transaction
 
     with transaction() as connection:
-        queries.end_secrets(connection, webhook_id, "signing", now())
+        end_secrets(connection, webhook_id, "signing", now())

@@ -55,12 +55,12 @@ def token_of(webhook_id: str) -> str:
 
 def change_webhook(webhook_id: str, **fields: Any) -> None:
     """Change fields of a webhook in one committed transaction, as a saved form does."""
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.webhooks import update_webhook, webhook_by_id
 
     with transaction() as connection:
-        webhook = queries.webhook_by_id(connection, webhook_id)
-        queries.update_webhook(connection, replace(webhook, **fields), now())
+        webhook = webhook_by_id(connection, webhook_id)
+        update_webhook(connection, replace(webhook, **fields), now())
 
 
 def store_delivery(hook: Hook, *, dag_id: str = "orders", conf: str = "{}", **columns: Any) -> str:
@@ -99,21 +99,21 @@ def store_deliveries(
 
 def store_rejection(hook: Hook, *, reason: str = "The signature is wrong.") -> int:
     """Insert one rejection; returns its id."""
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.records.delivery import Rejection
     from inbound_webhooks.storage.database import transaction
-    from inbound_webhooks.storage.queries import Rejection
+    from inbound_webhooks.storage.rejections import insert_rejections
 
     rejection = Rejection(
         webhook_id=hook.id, rejected_at=now(), source_ip="127.0.0.1", method="POST", status=401, reason=reason
     )
     with transaction() as connection:
-        queries.insert_rejections(connection, [rejection])
+        insert_rejections(connection, [rejection])
     return max(row.id for row in rows("rejection"))
 
 
 def made_delivery(hook: Hook, number: int, **fields: Any) -> Any:
     """A delivery of this number as its id, not stored."""
-    from inbound_webhooks.storage.queries import Delivery
+    from inbound_webhooks.records.delivery import Delivery
 
     base: dict[str, Any] = {
         "webhook_name": hook.name,

@@ -33,14 +33,15 @@ def store_old_mail(hook, **columns) -> None:
 
 
 def store_rejection(webhook_id: str, rejected_at) -> None:
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.records.delivery import Rejection
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.rejections import insert_rejections
 
-    noted = queries.Rejection(
+    noted = Rejection(
         webhook_id=webhook_id, rejected_at=rejected_at, source_ip="::1", method="PUT", status=405, reason="x"
     )
     with transaction() as connection:
-        queries.insert_rejections(connection, [noted])
+        insert_rejections(connection, [noted])
 
 
 def test_what_is_older_than_the_retention_goes_and_the_rest_stays(database, clock):

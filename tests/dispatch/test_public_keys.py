@@ -72,11 +72,12 @@ def sns(database):
 
 def name_keys(hook, *urls):
     """Note rejected requests that named these keys, as the door does."""
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.records.delivery import Rejection
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.rejections import insert_rejections
 
     rejections = [
-        queries.Rejection(
+        Rejection(
             webhook_id=hook.id,
             rejected_at=datetime.now(timezone.utc),
             source_ip="127.0.0.1",
@@ -88,7 +89,7 @@ def name_keys(hook, *urls):
         for url in urls
     ]
     with transaction() as connection:
-        queries.insert_rejections(connection, rejections)
+        insert_rejections(connection, rejections)
 
 
 def held() -> list[str]:

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from inbound_webhooks.errors import ExpressionFailed, TemplateRefused
-from inbound_webhooks.event.conf.mapping import convert
+from inbound_webhooks.event.conf.conversion import convert
+from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
-from inbound_webhooks.event.request import DataSources
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.values import Nothing, plain
 from tests.documentation.pages import blocks, code, page, section, tables

@@ -13,8 +13,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from inbound_webhooks.cli.parser import COMMANDS
-from inbound_webhooks.event.expressions.engine import SOURCES, TESTS
+from inbound_webhooks.event.expressions.allow_list import TESTS
 from inbound_webhooks.event.expressions.filters import FILTERS
+from inbound_webhooks.event.expressions.syntax import SOURCES
 from inbound_webhooks.event.responses import STATUS
 from inbound_webhooks.event.verification.registry import PROOFS
 from inbound_webhooks.monitoring.metrics import rejection_name
@@ -26,10 +27,10 @@ from inbound_webhooks.presets.description import (
     proof_in_words,
 )
 from inbound_webhooks.receiver.gateway.prometheus import SummedFigures
+from inbound_webhooks.records.delivery import State
 from inbound_webhooks.rest.app import app
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.mails import MailState
-from inbound_webhooks.storage.queries import State
 from tests.documentation.pages import CHECKOUT, PAGES, blocks, code, page, prose, section, tables, typed
 
 PACKAGE = CHECKOUT / "plugins" / "inbound_webhooks"

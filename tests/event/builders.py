@@ -7,9 +7,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from inbound_webhooks.event.conf.mapping import Parameter, compile_mapping
+from inbound_webhooks.event.conf.mapping import compile_mapping
+from inbound_webhooks.event.conf.parameter import Parameter
+from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.engine import compile_expression
-from inbound_webhooks.event.request import DataSources, InboundRequest
+from inbound_webhooks.event.request import InboundRequest
 
 PAYLOADS = Path(__file__).parent.parent / "payloads"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inbound_webhooks.errors import BodyMalformed, ExpressionFailed, TemplateRefused
-from inbound_webhooks.event.conf.mapping import convert
+from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.expressions.engine import MAX_SOURCE_CHARS, compile_expression
 from inbound_webhooks.event.values import Nothing
 from tests.event.builders import FORM, evaluate, sources

@@ -18,7 +18,7 @@ from inbound_webhooks.errors import (
     RequestError,
 )
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES, HandshakeAnswer, HandshakeRequest
-from inbound_webhooks.event.request import Values
+from inbound_webhooks.event.multidict import MultiDict
 
 SECRETS = {"signing": ("new", "old"), "verify": ("new token", "old token")}
 
@@ -36,8 +36,8 @@ def ask(
     return handshake.answer(
         HandshakeRequest(
             method=method or handshake.methods[0],
-            query=Values(parse_qsl(query, keep_blank_values=True)),
-            headers=Values(headers, ignore_case=True),
+            query=MultiDict(parse_qsl(query, keep_blank_values=True)),
+            headers=MultiDict(headers, ignore_case=True),
             body=body if isinstance(body, bytes) else json.dumps(body).encode(),
             secrets=SECRETS if secrets is None else secrets,
         )
@@ -75,8 +75,8 @@ def test_answers_or_refuses_whatever_comes_and_nothing_else(name: str, data: st.
     header = st.sampled_from(["Content-Type", "WebHook-Request-Origin", "X-Okta-Verification-Challenge"])
     request = HandshakeRequest(
         method=data.draw(st.sampled_from(HANDSHAKES[name].methods)),
-        query=Values(pairs),
-        headers=Values(data.draw(st.lists(st.tuples(header, st.text(max_size=20)))), ignore_case=True),
+        query=MultiDict(pairs),
+        headers=MultiDict(data.draw(st.lists(st.tuples(header, st.text(max_size=20)))), ignore_case=True),
         body=data.draw(st.one_of(st.binary(max_size=20), json_values.map(lambda v: json.dumps(v).encode()))),
         secrets=SECRETS,
     )
@@ -256,7 +256,11 @@ def test_nothing_is_signed_without_a_secret(secrets: dict[str, tuple[str, ...]])
 @given(st.text(max_size=140))
 def test_x_signs_only_bare_tokens(token: str) -> None:
     request = HandshakeRequest(
-        method="GET", query=Values([("crc_token", token)]), headers=Values([]), body=b"", secrets=SECRETS
+        method="GET",
+        query=MultiDict([("crc_token", token)]),
+        headers=MultiDict([]),
+        body=b"",
+        secrets=SECRETS,
     )
     bare = 0 < len(token) <= 128 and all(c.isascii() and (c.isalnum() or c in "_-+/=") for c in token)
     try:

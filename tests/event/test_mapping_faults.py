@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from inbound_webhooks.event.conf.mapping import Parameter
+from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.conf.problems import conf_faults, mapping_faults
 
 INTEGER = {"type": "integer"}

@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from inbound_webhooks.errors import ContentRefused, DefinitionError, ParameterRefused
-from inbound_webhooks.event.conf.mapping import compile_mapping, convert, dump_conf
+from inbound_webhooks.event.conf.conversion import convert
+from inbound_webhooks.event.conf.mapping import compile_mapping, dump_conf
 from inbound_webhooks.event.expressions.engine import compile_expression
 from inbound_webhooks.event.expressions.filters import FILTERS
-from inbound_webhooks.event.request import mask_headers, mask_query
+from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.values import Nothing
 from tests.event.builders import parameter, request, sources, sources_of

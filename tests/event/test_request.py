@@ -7,17 +7,9 @@ import json
 import pytest
 
 from inbound_webhooks.errors import BodyMalformed
-from inbound_webhooks.event.request import (
-    MAX_FORM_FIELDS,
-    Body,
-    One,
-    Values,
-    is_credential,
-    mask_headers,
-    mask_query,
-    title_case,
-    without_credentials,
-)
+from inbound_webhooks.event.body import MAX_FORM_FIELDS, Body
+from inbound_webhooks.event.multidict import MultiDict, SingleValue, title_case
+from inbound_webhooks.event.redaction import is_credential, mask_headers, mask_query, without_credentials
 from tests.event.builders import FORM, JSON, request, sources
 
 # --- the body's type ------------------------------------------------------------------------
@@ -168,15 +160,15 @@ def test_a_query_is_an_object_of_lists(query, lists):
 
 
 def test_an_only_value_is_bare_and_several_are_a_list():
-    values = Values([("a", "1"), ("b", "2"), ("b", "3")])
-    assert values["a"] == One("1")
-    assert isinstance(values["a"], One)
+    values = MultiDict([("a", "1"), ("b", "2"), ("b", "3")])
+    assert values["a"] == SingleValue("1")
+    assert isinstance(values["a"], SingleValue)
     assert values["b"] == ["2", "3"]
     assert "c" not in values
 
 
 def test_a_list_that_is_handed_out_does_not_change_the_source():
-    values = Values([("b", "2"), ("b", "3")])
+    values = MultiDict([("b", "2"), ("b", "3")])
     values["b"].append("4")
     assert values["b"] == ["2", "3"]
 
@@ -310,7 +302,7 @@ def test_an_address_that_a_proxy_wrote_down_is_not_shown():
 
 
 def test_a_source_counts_as_yes_where_it_holds_something():
-    assert not Values([])
-    assert Values([("a", "")])
+    assert not MultiDict([])
+    assert MultiDict([("a", "")])
     assert not Body(b"", "text/plain")
     assert "a" in Body(b'{"a": 1}', "application/json")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from inbound_webhooks.errors import InvalidDefinition, NotProved
-from inbound_webhooks.event.verification.api_keys import Addresses
+from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.event.verification.registry import PROOFS, check_key, check_proofs, required_proof
 from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
@@ -492,7 +492,7 @@ def test_two_proofs_have_both_to_hold_each_with_its_own_secret() -> None:
     ],
 )
 def test_addresses_are_let_in_by_block(address: str, admitted: bool) -> None:
-    assert Addresses(allowed=("192.0.2.0/24", "2001:db8::/32")).admits(address) == admitted
+    assert IpAllowList(allowed=("192.0.2.0/24", "2001:db8::/32")).admits(address) == admitted
 
 
 # --- Amazon SNS -----------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inbound_webhooks.errors import ExpressionFailed
-from inbound_webhooks.event.request import One, Values
+from inbound_webhooks.event.multidict import MultiDict, SingleValue
 from inbound_webhooks.event.values import (
     MAX_TEXT_CHARS,
     JsonText,
@@ -24,7 +24,7 @@ from inbound_webhooks.event.values import (
 from tests.event.builders import sources
 
 NOTHING = Nothing(name="x")
-QUERY = Values([("a", "1"), ("b", "2"), ("b", "3")])
+QUERY = MultiDict([("a", "1"), ("b", "2"), ("b", "3")])
 BODY = sources(b' {"a": [1, 2]}').body
 PICTURE = sources(b"\xff\xd8", "image/jpeg").body
 
@@ -42,7 +42,7 @@ PICTURE = sources(b"\xff\xd8", "image/jpeg").body
         pytest.param(1e22, "1e+22", "1e+22", "1e+22", id="large float"),
         pytest.param('a"b\n', 'a"b\n', 'a"b\n', '"a\\"b\\n"', id="text"),
         pytest.param("ü😀", "ü😀", "ü😀", '"ü😀"', id="not ASCII"),
-        pytest.param(One("1"), "1", "1", '"1"', id="an only value"),
+        pytest.param(SingleValue("1"), "1", "1", '"1"', id="an only value"),
         pytest.param([1, None], "[1,null]", "", "[1,null]", id="list"),
         pytest.param((1, None), "[1,null]", "", "[1,null]", id="tuple"),
         pytest.param({"a": {}}, '{"a":{}}', "", '{"a":{}}', id="object"),
@@ -107,7 +107,7 @@ def test_what_json_does_not_have_is_not_written(value):
     ("value", "made"),
     [
         (NOTHING, None),
-        (One("1"), "1"),
+        (SingleValue("1"), "1"),
         (JsonText("1"), "1"),
         (QUERY, {"a": ["1"], "b": ["2", "3"]}),
         (BODY, {"a": [1, 2]}),
@@ -120,7 +120,7 @@ def test_plain_values_are_json_types(value, made):
 
 
 def test_deep_plain_goes_into_what_an_expression_built():
-    built = {"a": [NOTHING, (One("1"), BODY)], 1: QUERY}
+    built = {"a": [NOTHING, (SingleValue("1"), BODY)], 1: QUERY}
     assert deep_plain(built) == {
         "a": [None, ["1", {"a": [1, 2]}]],
         "1": {"a": ["1"], "b": ["2", "3"]},

@@ -12,7 +12,7 @@ import yaml
 
 from inbound_webhooks.files import schema
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.storage.queries import Draft
+from inbound_webhooks.records.webhook import Draft
 
 ROOT = Path(__file__).parents[2]
 PUBLISHED = ROOT / "docs" / "webhooks.schema.json"

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
+from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES, HandshakeAnswer, HandshakeRequest
-from inbound_webhooks.event.request import DataSources, InboundRequest, Values
+from inbound_webhooks.event.multidict import MultiDict
+from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.verification.registry import check_proofs, required_proof
 from inbound_webhooks.event.verification.scheme import SignedRequest
 from inbound_webhooks.presets import PRESETS, Preset
@@ -73,8 +75,8 @@ class Case:
         return handshake.answer(
             HandshakeRequest(
                 method=self.request.method,
-                query=Values(parse_qsl(self.request.query_string, keep_blank_values=True)),
-                headers=Values(self.request.headers, ignore_case=True),
+                query=MultiDict(parse_qsl(self.request.query_string, keep_blank_values=True)),
+                headers=MultiDict(self.request.headers, ignore_case=True),
                 body=b"" if handshake.before_proof else self.request.body,
                 secrets=self.secrets,
             )

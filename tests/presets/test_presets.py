@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
-from inbound_webhooks.event.request import DataSources
 from inbound_webhooks.event.response import compile_response
 from inbound_webhooks.event.values import text
 from inbound_webhooks.event.verification.registry import required_proof

@@ -81,21 +81,22 @@ class Sender:
 
 def _at_the_signed_url(hook: Hook, case: Case) -> Hook:
     """The same webhook once more, with the id and token of the URL that the case's vendor signed."""
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.credentials import insert_secret, insert_token, list_credentials
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.encryption import encrypt
+    from inbound_webhooks.storage.webhooks import delete_webhook, insert_webhook, webhook_by_id
 
     signed = OF_OURS.fullmatch(case.request.url)
     if signed is None:
         return hook
     webhook_id, token, _ = signed.groups()
     with transaction() as connection:
-        stored = queries.webhook_by_id(connection, hook.id)
-        held = queries.list_credentials(connection, hook.id)
-        queries.delete_webhook(connection, hook.id)
-        queries.insert_webhook(connection, replace(stored, id=webhook_id))
-        queries.insert_token(connection, webhook_id, encrypt(token), now())
+        stored = webhook_by_id(connection, hook.id)
+        held = list_credentials(connection, hook.id)
+        delete_webhook(connection, hook.id)
+        insert_webhook(connection, replace(stored, id=webhook_id))
+        insert_token(connection, webhook_id, encrypt(token), now())
         for secret in held:
             if secret.purpose:
-                queries.insert_secret(connection, webhook_id, secret.purpose, secret.encrypted, now())
+                insert_secret(connection, webhook_id, secret.purpose, secret.encrypted, now())
     return Hook(webhook_id, token, hook.name)

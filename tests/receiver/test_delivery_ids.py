@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from inbound_webhooks.receiver.decision import decide
-from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.webhooks.compiled import compile_definition
 from tests.event.builders import request as request_of
 from tests.webhooks_builder import now

@@ -16,11 +16,11 @@ ONLY_MAIN = 'body.ref == "main"'
 
 
 def counted(webhook_id: str) -> dict[str, int]:
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.deliveries import count_deliveries
 
     with transaction() as connection:
-        return queries.count_deliveries(connection, webhook_id)
+        return count_deliveries(connection, webhook_id)
 
 
 def replay(delivery_id: str):

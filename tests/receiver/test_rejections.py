@@ -23,7 +23,7 @@ class Clock:
 
 
 def rejection(webhook_id: str = "aaaaaaaaaa", reason: str = "a reason"):
-    from inbound_webhooks.storage.queries import Rejection
+    from inbound_webhooks.records.delivery import Rejection
 
     return Rejection(
         webhook_id=webhook_id, rejected_at=AT, source_ip="::1", method="PUT", status=405, reason=reason

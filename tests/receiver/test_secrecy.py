@@ -144,11 +144,11 @@ def test_a_key_in_the_body_is_masked_and_the_rest_is_kept_byte_for_byte(asgi, da
 def restored(stored):
     """The request of a stored delivery."""
     from inbound_webhooks.deliveries.stored_request import restore
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.deliveries import find_delivery
 
     with transaction() as connection:
-        return restore(queries.find_delivery(connection, stored.id))
+        return restore(find_delivery(connection, stored.id))
 
 
 def test_credentials_are_back_for_a_replay(asgi, database):

@@ -161,7 +161,8 @@ def test_the_same_token_looks_different_each_time(use_fernet_key):
 
 
 def test_every_column_that_is_encrypted_takes_part_in_a_rotation():
-    from inbound_webhooks.storage import queries, tables
+    from inbound_webhooks.storage import tables
+    from inbound_webhooks.storage.credentials import ENCRYPTED_COLUMNS
 
     named = {
         (table.name, column.name)
@@ -169,14 +170,14 @@ def test_every_column_that_is_encrypted_takes_part_in_a_rotation():
         for column in table.columns
         if re.search("encrypted|credentials", column.name)
     }
-    assert {(table.name, column) for table, column in queries.ENCRYPTED_COLUMNS.values()} == named
+    assert {(table.name, column) for table, column in ENCRYPTED_COLUMNS.values()} == named
 
 
 def restored_headers() -> list[str]:
     from inbound_webhooks.deliveries.stored_request import restore
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.deliveries import find_delivery
 
     with transaction() as connection:
-        stored = queries.find_delivery(connection, rows("delivery")[0].id)
+        stored = find_delivery(connection, rows("delivery")[0].id)
     return [value for _, value in restore(stored).headers]

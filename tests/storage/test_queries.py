@@ -7,17 +7,17 @@ from tests.webhooks_builder import (
     now,
     rows,
     store_deliveries,
-    store_delivery,
     store_webhook,
 )
 
 
 def note_rejections(webhook_id: str, *reasons: str) -> None:
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.records.delivery import Rejection
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.rejections import insert_rejections
 
     noted = [
-        queries.Rejection(
+        Rejection(
             webhook_id=webhook_id,
             rejected_at=now(),
             source_ip="::1",
@@ -28,7 +28,7 @@ def note_rejections(webhook_id: str, *reasons: str) -> None:
         for reason in reasons
     ]
     with transaction() as connection:
-        queries.insert_rejections(connection, noted)
+        insert_rejections(connection, noted)
 
 
 def test_the_newest_fifty_rejections_of_a_webhook_are_kept(database):
@@ -45,25 +45,26 @@ def test_rejections_of_one_webhook_do_not_push_out_anothers(database):
 
 
 def test_a_deleted_webhook_takes_its_tokens_along_and_leaves_its_deliveries(database):
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.deliveries import store_delivery
+    from inbound_webhooks.storage.webhooks import delete_webhook
 
     hook = store_webhook()
     store_delivery(hook)
     with transaction() as connection:
-        queries.delete_webhook(connection, hook.id)
+        delete_webhook(connection, hook.id)
     assert rows("token") == []
     assert len(rows("delivery")) == 1
 
 
 def test_a_name_wins_over_an_id(database):
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.webhooks import find_webhook
 
     by_id = store_webhook("first")
     by_name = store_webhook(by_id.id)
     with transaction() as connection:
-        assert queries.find_webhook(connection, by_id.id).id == by_name.id
+        assert find_webhook(connection, by_id.id).id == by_name.id
 
 
 def test_a_mapping_keeps_the_order_of_its_lines(database):
@@ -74,23 +75,23 @@ def test_a_mapping_keeps_the_order_of_its_lines(database):
 
 
 def test_deliveries_are_listed_newest_first_without_their_bodies(database):
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.deliveries import list_deliveries
 
     ids = store_deliveries(store_webhook(), 3)
     with transaction() as connection:
-        listed = queries.list_deliveries(connection, webhook_id=None, state="accepted", limit=2)
+        listed = list_deliveries(connection, webhook_id=None, state="accepted", limit=2)
     assert [row.id for row in listed] == sorted(ids, reverse=True)[:2]
     assert not {"body", "headers", "credentials", "conf", "query_string"} & set(listed[0]._fields)
 
 
 def deliver(hook, number: int, dedup_key: str | None = None, *, version: int = 1) -> str | None:
     """Store a delivery as the inbox does."""
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import at_once
+    from inbound_webhooks.storage.deliveries import store_delivery
 
     made = made_delivery(hook, number, dedup_key=dedup_key)
-    return at_once(lambda connection: queries.store(connection, made, version))
+    return at_once(lambda connection: store_delivery(connection, made, version))
 
 
 def numbered(*numbers: int) -> list[str]:
@@ -127,8 +128,11 @@ def test_a_delivery_that_is_stored_already_is_found_and_not_written_twice(databa
 def test_every_column_of_a_delivery_is_stored_as_it_is(database):
     from msgspec.structs import replace
 
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import at_once
+    from inbound_webhooks.storage.deliveries import (
+        find_delivery,
+        store_delivery,
+    )
 
     made = replace(
         made_delivery(store_webhook(), 1, dedup_key="key"),
@@ -139,23 +143,26 @@ def test_every_column_of_a_delivery_is_stored_as_it_is(database):
         next_attempt_at=now(),
         body_stored=False,
     )
-    at_once(lambda connection: queries.store(connection, made, 1))
-    assert at_once(lambda connection: queries.find_delivery(connection, made.id)) == made
+    at_once(lambda connection: store_delivery(connection, made, 1))
+    assert at_once(lambda connection: find_delivery(connection, made.id)) == made
 
 
 def test_what_is_counted_of_the_backlog_has_an_end(database):
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.deliveries import (
+        count_accepted,
+        store_delivery,
+    )
 
     hook = store_webhook()
     store_deliveries(hook, 5)
     store_delivery(hook, state="dispatched")
     with transaction() as connection:
-        assert [queries.count_accepted(connection, limit) for limit in (3, 5, 9)] == [3, 5, 5]
+        assert [count_accepted(connection, limit) for limit in (3, 5, 9)] == [3, 5, 5]
 
 
 def test_credentials_come_newest_first_with_what_they_are_for(database):
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.credentials import find_with_credentials
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.secrets import NewSecret
@@ -164,7 +171,7 @@ def test_credentials_come_newest_first_with_what_they_are_for(database):
     hook = store_webhook(proofs=proofs, secrets={"signing": "old"})
     service.rotate_secret(hook.id, NewSecret("signing", "new"), actor="a tester", grace_hours=1)
     with transaction() as connection:
-        webhook, held = queries.find_with_credentials(connection, hook.id)
+        webhook, held = find_with_credentials(connection, hook.id)
     secrets = [credential for credential in held if credential.purpose == "signing"]
     assert [credential.expires_at is None for credential in secrets] == [True, False]
     assert (webhook.id, len(held)) == (hook.id, 3)

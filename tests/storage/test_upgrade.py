@@ -116,11 +116,11 @@ def test_no_row_of_the_first_release_is_lost_or_changed(upgraded, table):
 
 
 def test_a_webhook_of_then_proves_filters_and_tells_nobody_until_it_is_told_to(upgraded):
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.credentials import find_with_credentials
     from inbound_webhooks.storage.database import transaction
 
     with transaction() as connection:
-        webhook, held = queries.find_with_credentials(connection, "cyLpZYGCNd")
+        webhook, held = find_with_credentials(connection, "cyLpZYGCNd")
     assert (webhook.name, webhook.proofs, webhook.allowed_addresses) == ("github-push", (), ())
     assert (webhook.filter, webhook.dedup, webhook.notify_failure, webhook.max_backlog) == (
         None,

@@ -35,7 +35,7 @@ def show_dispatcher() -> None:
 
 
 def test_the_chart_counts_what_could_not_be_used_or_started_and_runs_that_failed(pages):
-    from inbound_webhooks.storage.queries import State
+    from inbound_webhooks.records.delivery import State
 
     hook = store_webhook("ended in every way", dag_id="orders")
     for state in State.ALL:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.params import checked_params
-from inbound_webhooks.event.conf.mapping import NO_DEFAULT, Parameter
+from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 
 MAX_CACHED_DAGS = 500
 

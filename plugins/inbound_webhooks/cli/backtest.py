@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from inbound_webhooks.deliveries.backtest import BackTest, Judged
-    from inbound_webhooks.storage.queries import Webhook
+    from inbound_webhooks.records.webhook import Webhook
 
 MAX_VALUE_CHARS = 60
 QUIET_FIELDS = ("answer", "dedup_key")

@@ -17,7 +17,7 @@ from inbound_webhooks.errors import ConfigurationError, DefinitionError, Webhook
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from inbound_webhooks.storage.queries import Webhook
+    from inbound_webhooks.records.webhook import Webhook
 
 WRONG_CALL, FAILED = 2, 1
 """Exit statuses: the call cannot be right; it could, and did not work."""

@@ -113,13 +113,13 @@ def _as_data(step: Step) -> dict[str, Any]:
 def export_command(args: Namespace) -> None:
     """Print webhooks as a definition file and nothing else."""
     from inbound_webhooks.files.exporting import exported, file_text
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.webhooks import list_webhooks
     from inbound_webhooks.webhooks import service
 
     if args.names:
         webhooks = [service.get(name) for name in dict.fromkeys(args.names)]
     else:
         with transaction() as connection:
-            webhooks = queries.list_webhooks(connection)
+            webhooks = list_webhooks(connection)
     print(file_text(exported(webhooks, with_secrets=args.with_secrets)), end="")

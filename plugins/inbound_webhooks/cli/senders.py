@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from inbound_webhooks.presets import Preset
-    from inbound_webhooks.storage.queries import Webhook
+    from inbound_webhooks.records.webhook import Webhook
     from inbound_webhooks.webhooks.secrets import NewSecret
 
 MAX_GRACE_HOURS = 24 * 90

@@ -23,32 +23,34 @@ from inbound_webhooks.errors import ConfigurationError
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from inbound_webhooks.storage.queries import Credential
+    from inbound_webhooks.records.credential import Credential
 
 
 @handler
 def list_command(args: Namespace) -> None:
     """List all webhooks."""
-    from inbound_webhooks.storage import queries
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.webhooks import list_webhooks
 
     with transaction() as connection:
-        webhooks = queries.list_webhooks(connection)
+        webhooks = list_webhooks(connection)
     print_data([summary(webhook) for webhook in webhooks], args.output)
 
 
 @handler
 def show_command(args: Namespace) -> None:
     """Show one webhook."""
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.storage.credentials import list_credentials
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.deliveries import count_deliveries
+    from inbound_webhooks.storage.rejections import KEPT_REJECTIONS, list_rejections
     from inbound_webhooks.webhooks import readiness, service
 
     webhook = service.get(args.name)
     with transaction() as connection:
-        deliveries = queries.count_deliveries(connection, webhook.id)
-        credentials = queries.list_credentials(connection, webhook.id)
-        rejections = queries.list_rejections(connection, webhook.id, queries.KEPT_REJECTIONS)
+        deliveries = count_deliveries(connection, webhook.id)
+        credentials = list_credentials(connection, webhook.id)
+        rejections = list_rejections(connection, webhook.id, KEPT_REJECTIONS)
     shown = summary(webhook) | {
         "url": service.url(webhook),
         "mapping": dict(webhook.mapping),
@@ -125,17 +127,18 @@ def delete_command(args: Namespace) -> None:
 @handler
 def deliveries_command(args: Namespace) -> None:
     """List deliveries, newest first."""
-    from inbound_webhooks.storage import queries
+    from inbound_webhooks.records.delivery import State
     from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.deliveries import list_deliveries
     from inbound_webhooks.webhooks import service
 
-    if args.state is not None and args.state not in queries.State.ALL:
-        exit_with(WRONG_CALL, f"--state is one of {', '.join(queries.State.ALL)}.")
+    if args.state is not None and args.state not in State.ALL:
+        exit_with(WRONG_CALL, f"--state is one of {', '.join(State.ALL)}.")
     if args.limit < 1:
         exit_with(WRONG_CALL, "--limit is at least 1.")
     webhook_id = service.get(args.name).id if args.name else None
     with transaction() as connection:
-        rows = queries.list_deliveries(connection, webhook_id=webhook_id, state=args.state, limit=args.limit)
+        rows = list_deliveries(connection, webhook_id=webhook_id, state=args.state, limit=args.limit)
     print_data([_delivery(row) for row in rows], args.output)
 
 

@@ -19,9 +19,11 @@ from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.errors import RequestError
 from inbound_webhooks.event import responses
 from inbound_webhooks.receiver.pipeline import Receiver
-from inbound_webhooks.storage import listing, queries
+from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.queries import Delivery, State, Webhook
+from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.webhooks.compiled import Definition, compile_definition
 
 MAX_DELIVERIES = 1000
@@ -117,7 +119,7 @@ def _stored(ids: Iterator[str]) -> Iterator[Delivery]:
     """One at a time: bodies may be large."""
     for delivery_id in ids:
         with transaction() as connection:
-            delivery = queries.find_delivery(connection, delivery_id)
+            delivery = find_delivery(connection, delivery_id)
         if delivery is not None:
             yield delivery
 

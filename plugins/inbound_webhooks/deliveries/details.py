@@ -10,12 +10,14 @@ from sqlalchemy import Connection
 
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
 from inbound_webhooks.event.content_encoding import inflate
+from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.settings import Settings, airflow_url
-from inbound_webhooks.storage import claims, queries
+from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.mails import Mail, mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
-from inbound_webhooks.storage.queries import Delivery, State
+from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.urls import delivery_url, log_url, run_url
 
 MAX_BODY_CHARS = 2_000
@@ -28,7 +30,7 @@ def delivery_story(delivery_id: str) -> dict[str, Any]:
     :raises DeliveryNotFound: there is none
     """
     with transaction() as connection:
-        delivery = queries.find_delivery(connection, delivery_id)
+        delivery = find_delivery(connection, delivery_id)
         if delivery is None:
             raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
         mails = mails_of_delivery(connection, delivery_id)
@@ -52,7 +54,7 @@ def what_it_waits_for(connection: Connection, delivery: Delivery) -> str | None:
     """Why a delivery gets no run yet although its DAG is there: its webhook has as many as it may have."""
     if delivery.state != State.ACCEPTED:
         return None
-    webhook = queries.webhook_by_id(connection, delivery.webhook_id)
+    webhook = webhook_by_id(connection, delivery.webhook_id)
     if webhook is None or webhook.max_active_runs is None:
         return None
     active, limit = claims.count_active(connection, webhook.id), webhook.max_active_runs

@@ -11,7 +11,8 @@ from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.receiver.decision import sources_of
 from inbound_webhooks.receiver.pipeline import Receiver, utc_now
-from inbound_webhooks.storage.queries import Delivery, Webhook
+from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.webhooks.compiled import compile_definition
 
 

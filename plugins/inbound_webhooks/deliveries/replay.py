@@ -8,9 +8,11 @@ from msgspec.structs import replace
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
 from inbound_webhooks.receiver.pipeline import Receiver, utc_now
-from inbound_webhooks.storage import queries
+from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.queries import Delivery, State, Webhook
+from inbound_webhooks.storage.deliveries import find_delivery
+from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.webhooks.compiled import compile_definition
 
 
@@ -26,8 +28,8 @@ def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = Fa
         stored, or today's mapping refuses it
     """
     with transaction() as connection:
-        stored = queries.find_delivery(connection, delivery_id)
-        webhook = queries.webhook_by_id(connection, stored.webhook_id) if stored else None
+        stored = find_delivery(connection, delivery_id)
+        webhook = webhook_by_id(connection, stored.webhook_id) if stored else None
     if stored is None:
         raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
     if webhook is None:

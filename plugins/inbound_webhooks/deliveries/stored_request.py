@@ -7,9 +7,10 @@ from collections.abc import Collection
 from typing import Any
 
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.request import InboundRequest, mask_headers, mask_query
+from inbound_webhooks.event.redaction import mask_headers, mask_query
+from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.storage.encryption import decrypt, encrypt
-from inbound_webhooks.storage.queries import Delivery
 
 MAX_IP_CHARS = 45
 

@@ -21,14 +21,15 @@ from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.loop import log_fault
+from inbound_webhooks.records.delivery import State
 from inbound_webhooks.settings import Settings
-from inbound_webhooks.storage import claims, queries
+from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.claims import Claimed, Waiting
 from inbound_webhooks.storage.clock_skew import hurry, hurry_mails
 from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
+from inbound_webhooks.storage.deliveries import read_backlog
 from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome
-from inbound_webhooks.storage.queries import State
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +84,7 @@ class Dispatcher:
             return
         try:
             with transaction() as connection:
-                backlog, _ = queries.backlog(connection)
+                backlog, _ = read_backlog(connection)
         except DatabaseUnavailable:
             return  # logged there; the next sign of life brings the next figure
         metrics.gauge("backlog", backlog)

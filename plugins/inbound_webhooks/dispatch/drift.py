@@ -15,12 +15,12 @@ from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.conf.problems import MappingFault, conf_faults, mapping_faults
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.loop import log_fault
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import drifts
 from inbound_webhooks.storage.database import begin_writing, in_transaction, transaction
 from inbound_webhooks.storage.drifts import Changed, Drift
 from inbound_webhooks.storage.mails import MailState, write_drift_mails
-from inbound_webhooks.storage.queries import Webhook
 
 log = logging.getLogger(__name__)
 

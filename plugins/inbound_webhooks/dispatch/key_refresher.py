@@ -12,10 +12,13 @@ from inbound_webhooks.dispatch.key_fetch import KeyFetch
 from inbound_webhooks.errors import DefinitionError, KeyFetchFailed
 from inbound_webhooks.event.verification.public_keys import is_key_url, refreshes_keys, standing_key_url
 from inbound_webhooks.event.verification.registry import RequiredProof, check_key, required_proof
-from inbound_webhooks.storage import queries
+from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.storage.credentials import list_credentials, save_fetched_key
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.encryption import encrypt
-from inbound_webhooks.storage.queries import Credential, Webhook
+from inbound_webhooks.storage.rejections import wanted_key_urls
+from inbound_webhooks.storage.webhooks import find_webhook, webhooks_with_refreshed_keys
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +50,14 @@ class KeyRefresher:
     def refresh_due(self) -> int:
         """Fetch what is missing or old; return how many keys were saved."""
         with transaction() as connection:
-            webhooks = queries.webhooks_with_refreshed_keys(connection)
+            webhooks = webhooks_with_refreshed_keys(connection)
         return sum(self._refresh(webhook) for webhook in webhooks)
 
     def _refresh(self, webhook: Webhook) -> int:
         now = self._now()
         with transaction() as connection:
-            held = queries.list_credentials(connection, webhook.id)
-            named = queries.wanted_key_urls(connection, webhook.id, now - NAMED_WITHIN)
+            held = list_credentials(connection, webhook.id)
+            named = wanted_key_urls(connection, webhook.id, now - NAMED_WITHIN)
         fetched = {key.source_url: key for key in held if key.source_url}
         saved = 0
         for required in _refreshing(webhook):
@@ -81,9 +84,9 @@ class KeyRefresher:
             return 0
         with transaction() as connection:
             begin_writing(connection)
-            if queries.find_webhook(connection, webhook.id, locked=True) is None:
+            if find_webhook(connection, webhook.id, locked=True) is None:
                 return 0
-            queries.save_fetched_key(
+            save_fetched_key(
                 connection,
                 webhook.id,
                 required.purpose,

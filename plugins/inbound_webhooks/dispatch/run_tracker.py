@@ -18,12 +18,12 @@ from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.loop import log_fault
+from inbound_webhooks.records.delivery import State
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import outcomes
 from inbound_webhooks.storage.database import begin_writing, session_transaction
 from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Followed, Outcome
-from inbound_webhooks.storage.queries import State
 
 log = logging.getLogger(__name__)
 

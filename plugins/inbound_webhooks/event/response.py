@@ -12,8 +12,8 @@ from jinja2 import nodes
 
 from inbound_webhooks.errors import InvalidDefinition
 from inbound_webhooks.event import json_text
+from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.engine import Parsed, compile_output, parse
-from inbound_webhooks.event.request import DataSources
 
 CONTENT_TYPES = ("application/json", "text/plain", "application/xml", "text/xml")
 

@@ -32,9 +32,9 @@ from inbound_webhooks.errors import (
     UnknownWebhook,
     WebhookDisabled,
 )
-from inbound_webhooks.event.request import DataSources
+from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.response import Answer, json_answer
-from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.webhooks.compiled import Definition
 
 STATUS: dict[type[RequestError], int] = {

@@ -11,8 +11,9 @@ from jinja2 import ChainableUndefined
 
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event import json_text
+from inbound_webhooks.event.body import Body
 from inbound_webhooks.event.expressions.budget import ITEM, spend
-from inbound_webhooks.event.request import Body, One, Values
+from inbound_webhooks.event.multidict import MultiDict, SingleValue
 
 MAX_TEXT_CHARS = 16 * 1024 * 1024
 """Longest text that an expression or template may make."""
@@ -36,16 +37,16 @@ class JsonText(str):
 
 
 def look_up(container: Any, key: Any) -> Any:
-    """One step of a path: an item of an object, list or source, never an attribute.
+    """SingleValue step of a path: an item of an object, list or source, never an attribute.
 
     :returns: the item, or an instance of :class:`Nothing`
     """
     if isinstance(container, Body):
         container = container.value if isinstance(key, slice) else container.properties
-    if isinstance(container, (dict, Values)):
+    if isinstance(container, (dict, MultiDict)):
         known = isinstance(key, str) and key in container
         return container[key] if known else Nothing(name=str(key))
-    if isinstance(container, One) and isinstance(key, int):
+    if isinstance(container, SingleValue) and isinstance(key, int):
         return str(container) if key in (0, -1) else Nothing(name=str(key))
     if isinstance(container, (list, str)):
         return _look_up_index(container, key)
@@ -71,7 +72,7 @@ def follow(container: Any, path: tuple[Any, ...]) -> Any:
         container = container.properties
     position, end, readings = 0, len(path), _readings(path)
     while position < end:
-        if readings[position] and isinstance(container, (dict, Values)):
+        if readings[position] and isinstance(container, (dict, MultiDict)):
             for key, stop in readings[position]:
                 if key in container:
                     container, position = container[key], stop
@@ -107,7 +108,7 @@ def plain(value: Any) -> Any:
     """A value as JSON types: a whole source becomes its object or, for the body, its JSON or text."""
     if isinstance(value, Body):
         return value.value
-    if isinstance(value, Values):
+    if isinstance(value, MultiDict):
         return dict(value.lists)
     if isinstance(value, str):
         return str(value)
@@ -160,7 +161,7 @@ def to_json(value: Any) -> str:
 
 def _plain_source(value: Any) -> Any:
     """A source or a missing value inside a list or object that an expression writes."""
-    if isinstance(value, (Body, Values, Nothing)):
+    if isinstance(value, (Body, MultiDict, Nothing)):
         return plain(value)
     raise json_text.JsonRefused("it is none that JSON has")
 
@@ -195,7 +196,7 @@ def size(value: Any) -> int:
         return len(value)
     if isinstance(value, Body):
         return len(value.content)
-    if isinstance(value, Values):
+    if isinstance(value, MultiDict):
         return ITEM * len(value.lists)
     return ITEM * items(value)
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from inbound_webhooks.event.conf.mapping import Parameter
+from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.files.dag_files import parse_dags
 from inbound_webhooks.files.entry import Entry, Fault
 from inbound_webhooks.files.plan import faults_of, webhook_of
 from inbound_webhooks.files.reading import read_files
 from inbound_webhooks.files.references import PLAIN
-from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.webhooks import list_webhooks
 from inbound_webhooks.webhooks import readiness
 
 MEANT = ("disabled",)
@@ -72,7 +72,7 @@ def _mapping(entry: Entry, dags: Mapping[str, Mapping[str, Parameter]]) -> list[
 def check_stored() -> Checked:
     """Check every stored webhook: would it fire?"""
     with transaction() as connection:
-        webhooks = queries.list_webhooks(connection)
+        webhooks = list_webhooks(connection)
     reasons = readiness.reasons_by_id(webhooks)
     findings = [
         (Fault("", 0, webhook.name, "", one.sentence), one.severity == "stops" and one.code not in MEANT)

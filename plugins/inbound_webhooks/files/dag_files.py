@@ -10,7 +10,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
 from inbound_webhooks.airflow_bridge.dag_cache import params_of
-from inbound_webhooks.event.conf.mapping import Parameter
+from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.files.entry import Fault
 
 

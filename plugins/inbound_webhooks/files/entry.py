@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition
-from inbound_webhooks.storage.queries import Draft
+from inbound_webhooks.records.webhook import Draft
 from inbound_webhooks.webhooks import service
 
 FIELD_OF_ERROR = {

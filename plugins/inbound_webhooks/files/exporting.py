@@ -11,10 +11,10 @@ import yaml
 from inbound_webhooks.files.entry import plain
 from inbound_webhooks.files.plan import held_secrets
 from inbound_webhooks.files.references import PLAIN
-from inbound_webhooks.storage import queries
+from inbound_webhooks.records.webhook import Draft, Webhook
+from inbound_webhooks.storage.credentials import list_credentials, secret_references
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.storage.queries import Draft, Webhook
 from inbound_webhooks.webhooks import service
 
 
@@ -57,7 +57,7 @@ def _secrets(webhook: Webhook) -> dict[str, str]:
     """Purpose -> the newest secret that counts and that a person gave."""
     now = datetime.now(timezone.utc)
     with transaction() as connection:
-        held = queries.list_credentials(connection, webhook.id)
+        held = list_credentials(connection, webhook.id)
     given = [secret for secret in held if secret.purpose and secret.source_url is None]
     valid = [secret for secret in reversed(given) if secret.is_valid(now)]
     return {secret.purpose: f"{PLAIN}{decrypt(secret.encrypted)}" for secret in valid}
@@ -66,8 +66,8 @@ def _secrets(webhook: Webhook) -> dict[str, str]:
 def _references(webhook: Webhook) -> dict[str, str]:
     """Purpose -> where the secret stands of which an import has told it."""
     with transaction() as connection:
-        held = held_secrets(queries.list_credentials(connection, webhook.id))
-        known = queries.secret_references(connection, webhook.id)
+        held = held_secrets(list_credentials(connection, webhook.id))
+        known = secret_references(connection, webhook.id)
     return {purpose: known[secret.id] for purpose, secret in held.items() if secret.id in known}
 
 

@@ -12,10 +12,12 @@ from inbound_webhooks.errors import DefinitionError, FilesRefused, TokenUnreadab
 from inbound_webhooks.event.verification.scheme import as_bytes
 from inbound_webhooks.files.entry import Entry, Fault, plain
 from inbound_webhooks.files.references import PLAIN, resolve
-from inbound_webhooks.storage import queries
+from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.webhook import Draft, Webhook
+from inbound_webhooks.storage.credentials import list_credentials, secret_references
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.storage.queries import Credential, Draft, Webhook
+from inbound_webhooks.storage.webhooks import ById, list_webhooks
 from inbound_webhooks.webhooks import service
 from inbound_webhooks.webhooks.secrets import NewSecret, check_complete, check_secret
 
@@ -58,13 +60,9 @@ def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
     :raises FilesRefused: an entry cannot be used; all that is wrong is named
     """
     with transaction() as connection:
-        stored = {webhook.name: webhook for webhook in queries.list_webhooks(connection)}
-        credentials = {
-            webhook.name: queries.list_credentials(connection, webhook.id) for webhook in stored.values()
-        }
-        references = {
-            webhook.name: queries.secret_references(connection, webhook.id) for webhook in stored.values()
-        }
+        stored = {webhook.name: webhook for webhook in list_webhooks(connection)}
+        credentials = {webhook.name: list_credentials(connection, webhook.id) for webhook in stored.values()}
+        references = {webhook.name: secret_references(connection, webhook.id) for webhook in stored.values()}
     steps, faults = [], []
     for entry in entries:
         try:
@@ -87,7 +85,7 @@ def apply(steps: Sequence[Step], *, actor: str) -> None:
     """
     for step in steps:
         if step.action == "delete" and step.stored is not None:
-            service.delete(queries.ById(step.stored.id), actor=actor)
+            service.delete(ById(step.stored.id), actor=actor)
         elif step.action == "create" and step.draft is not None:
             service.create(step.draft, secrets=step.secrets, actor=actor)
         elif step.action == "change" and step.draft is not None and step.stored is not None:

@@ -17,7 +17,7 @@ from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE, PROOFS
 from inbound_webhooks.event.verification.settings import MAX_SECONDS
 from inbound_webhooks.files import references
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.storage.queries import Draft
+from inbound_webhooks.records.webhook import Draft
 from inbound_webhooks.storage.tables import WEBHOOK_NAME_CHARS
 from inbound_webhooks.webhooks.service import DISABLED_STATUSES, INVALID_STATUSES, MAX_LIMIT
 

@@ -12,8 +12,9 @@ from typing import Any
 import anyio.to_thread
 
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.deliveries import read_backlog
+from inbound_webhooks.storage.dispatchers import dispatchers_seen
 
 SILENT_SECONDS = 60
 """A dispatcher that was not seen for so long is not at work."""
@@ -60,8 +61,8 @@ class Health:
     def _look(self) -> Report:
         try:
             with transaction() as connection:
-                backlog, oldest = queries.backlog(connection)
-                seen_at = queries.dispatchers_seen(connection)
+                backlog, oldest = read_backlog(connection)
+                seen_at = dispatchers_seen(connection)
         except DatabaseUnavailable:
             return Report(503, {"status": "database_unavailable"})
         now = self._now()

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import msgspec
 
 from inbound_webhooks.errors import AddressNotAllowed, MethodNotAllowed, TokenUnreadable, WebhookDisabled
+from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.storage.queries import Credential, Webhook
 from inbound_webhooks.webhooks.compiled import Definition
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})

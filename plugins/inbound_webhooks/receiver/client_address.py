@@ -6,27 +6,27 @@ import ipaddress
 from collections.abc import Iterable
 
 from inbound_webhooks.errors import InvalidDefinition, InvalidSetting
-from inbound_webhooks.event.verification.api_keys import Addresses
+from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.settings import Settings
 
 MAX_HOPS = 20
 
 
-def trusted_proxies(settings: Settings) -> Addresses:
+def trusted_proxies(settings: Settings) -> IpAllowList:
     """The proxies of the setting.
 
     :raises InvalidSetting: a block is not CIDR
     """
     blocks = tuple(block.strip() for block in settings.trusted_proxies.split(",") if block.strip())
     try:
-        return Addresses(allowed=blocks)
+        return IpAllowList(allowed=blocks)
     except InvalidDefinition:
         raise InvalidSetting(
             "trusted_proxies", settings.trusted_proxies, "a list of CIDR blocks with commas"
         ) from None
 
 
-def source_address(peer: str, forwarded_for: Iterable[str], proxies: Addresses) -> str:
+def source_address(peer: str, forwarded_for: Iterable[str], proxies: IpAllowList) -> str:
     """The sender's address: the last one in X-Forwarded-For that no trusted proxy has.
 
     Only what trusted proxies wrote counts, so the list is read from its end; ``forwarded_for`` are the

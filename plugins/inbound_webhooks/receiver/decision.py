@@ -13,13 +13,15 @@ from msgspec.structs import replace
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.errors import ContentRefused
 from inbound_webhooks.event import responses
-from inbound_webhooks.event.conf.mapping import Parameter, dump_conf
-from inbound_webhooks.event.request import DataSources, InboundRequest
+from inbound_webhooks.event.conf.mapping import dump_conf
+from inbound_webhooks.event.conf.parameter import Parameter
+from inbound_webhooks.event.data_sources import DataSources
+from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.values import text
 from inbound_webhooks.event.verification.registry import conceal_keys
 from inbound_webhooks.event.verification.scheme import as_bytes
-from inbound_webhooks.storage.queries import Delivery, State
+from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage.tables import EVENT_TYPE_CHARS
 from inbound_webhooks.webhooks.compiled import Definition
 

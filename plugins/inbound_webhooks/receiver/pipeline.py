@@ -38,7 +38,8 @@ from inbound_webhooks.errors import (
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.handshakes.registry import Handshake, HandshakeRequest
-from inbound_webhooks.event.request import InboundRequest, Values
+from inbound_webhooks.event.multidict import MultiDict
+from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.verification.registry import check_proofs
 from inbound_webhooks.event.verification.scheme import SignedRequest
@@ -48,11 +49,14 @@ from inbound_webhooks.receiver.client_address import trusted_proxies
 from inbound_webhooks.receiver.decision import Decision, decide, refuse, sources_of
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
+from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.delivery import Rejection, State
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, public_url
-from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.credentials import note_use
 from inbound_webhooks.storage.database import at_once, transaction
-from inbound_webhooks.storage.queries import Credential, Rejection, State, Webhook
 from inbound_webhooks.storage.threads import aside
+from inbound_webhooks.storage.webhooks import set_confirm_url
 from inbound_webhooks.webhooks.compiled import Definition, DefinitionCache
 
 log = logging.getLogger(__name__)
@@ -350,8 +354,8 @@ class Receiver:
         answered = handshake.answer(
             HandshakeRequest(
                 method=request.method,
-                query=Values(parse_qsl(request.query_string, keep_blank_values=True)),
-                headers=Values(request.headers, ignore_case=True),
+                query=MultiDict(parse_qsl(request.query_string, keep_blank_values=True)),
+                headers=MultiDict(request.headers, ignore_case=True),
                 body=content,
                 secrets=secrets,
             )
@@ -386,14 +390,14 @@ class Receiver:
 
 def _touch(credential: Credential, now: datetime) -> None:
     try:
-        at_once(lambda connection: queries.touch(connection, credential, now))
+        at_once(lambda connection: note_use(connection, credential, now))
     except DatabaseUnavailable:
         return  # logged there; the request itself is done, and its answer must say so
 
 
 def _keep_confirm_url(webhook_id: str, url: str) -> None:
     with transaction() as connection:
-        queries.set_confirm_url(connection, webhook_id, url)
+        set_confirm_url(connection, webhook_id, url)
 
 
 def _tally(decision: Decision) -> None:

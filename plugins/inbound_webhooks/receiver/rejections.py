@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable
 
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.storage import queries
+from inbound_webhooks.records.delivery import Rejection
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.queries import Rejection
+from inbound_webhooks.storage.rejections import insert_rejections
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class RejectionLog:
             return
         try:
             with transaction() as connection:
-                queries.insert_rejections(connection, batch)
+                insert_rejections(connection, batch)
         except DatabaseUnavailable:
             log.warning("rejections dropped action=rejections_dropped count=%d", len(batch))
 

@@ -10,6 +10,7 @@ from inbound_webhooks.deliveries.details import delivery_story
 from inbound_webhooks.deliveries.replay import replay
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.rest.dependencies import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -22,10 +23,10 @@ from inbound_webhooks.rest.dependencies import (
 from inbound_webhooks.rest.problems import documented
 from inbound_webhooks.rest.requests import Replay
 from inbound_webhooks.rest.responses import DeliveryCollection, DeliveryResponse, Story
-from inbound_webhooks.storage import queries
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.delivery_pages import WINDOW, Window
-from inbound_webhooks.storage.queries import Delivery, State
+from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.webhooks.access import Access
 
 router = APIRouter(prefix="/deliveries", tags=["Delivery"])
@@ -83,7 +84,7 @@ def replay_delivery(delivery_id: str, may: AccessDep, body: Replay | None = None
     """Accept a stored delivery once more, as a new one."""
     delivery = _visible(may, delivery_id)
     with transaction() as connection:
-        webhook = queries.webhook_by_id(connection, delivery.webhook_id)
+        webhook = webhook_by_id(connection, delivery.webhook_id)
     allowed = may.may_read_runs(delivery.dag_id) and may.may_replay(
         webhook.dag_id if webhook else delivery.dag_id
     )
@@ -97,7 +98,7 @@ def _visible(may: Access, delivery_id: str) -> Delivery:
     delivery = None
     if delivery_id.isascii() and delivery_id.isprintable():  # PostgreSQL takes no NUL
         with transaction() as connection:
-            delivery = queries.find_delivery(connection, delivery_id)
+            delivery = find_delivery(connection, delivery_id)
     if delivery is None or not may.may_see(delivery.dag_id):
         raise DeliveryNotFound("There is no such delivery, or you may not see its DAG.")
     return delivery

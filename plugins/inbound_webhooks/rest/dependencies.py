@@ -9,9 +9,9 @@ from airflow.configuration import conf
 from fastapi import Depends, HTTPException, Query
 
 from inbound_webhooks.errors import NotPermitted, WebhookNotFound
-from inbound_webhooks.storage import queries
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.webhooks.access import Access, Method
 
 MAX_LIMIT = conf.getint("api", "maximum_page_limit")
@@ -43,7 +43,7 @@ def visible(may: Access, webhook_id: str) -> Webhook:
     webhook = None
     if webhook_id.isascii() and webhook_id.isprintable():  # PostgreSQL takes no NUL
         with transaction() as connection:
-            webhook = queries.webhook_by_id(connection, webhook_id)
+            webhook = webhook_by_id(connection, webhook_id)
     if webhook is None or not may.may_see(webhook.dag_id):
         raise WebhookNotFound("There is no such webhook, or you may not see its DAG.")
     return webhook

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES
 from inbound_webhooks.event.json_text import text_fault
 from inbound_webhooks.files.schema import DESCRIPTIONS, LIMITS
-from inbound_webhooks.storage.queries import Draft
+from inbound_webhooks.records.webhook import Draft
 
 MAX_GRACE_HOURS = 24 * 90
 

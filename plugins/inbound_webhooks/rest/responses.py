@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from inbound_webhooks.records.webhook import Draft
 from inbound_webhooks.rest.requests import fields
 from inbound_webhooks.storage.delivery_pages import WINDOW
-from inbound_webhooks.storage.queries import Draft
 
 
 class Reason(BaseModel):

@@ -14,6 +14,7 @@ from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
 from inbound_webhooks.files.entry import plain
 from inbound_webhooks.files.plan import held_secrets, is_held
 from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.rest.dependencies import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -35,9 +36,10 @@ from inbound_webhooks.rest.responses import (
     WebhookCollection,
     WebhookResponse,
 )
-from inbound_webhooks.storage import listing, queries
+from inbound_webhooks.storage import listing
+from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.queries import ById, Draft, Webhook
+from inbound_webhooks.storage.webhooks import ById, find_webhook
 from inbound_webhooks.webhooks import readiness, service
 from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.secrets import NewSecret
@@ -93,8 +95,8 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
 def _same(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> Webhook:
     """The stored webhook of that name, where it is the user's to see and says the same, secrets too."""
     with transaction() as connection:
-        stored = queries.find_webhook(connection, draft.name)
-        credentials = queries.list_credentials(connection, stored.id) if stored else []
+        stored = find_webhook(connection, draft.name)
+        credentials = list_credentials(connection, stored.id) if stored else []
     held = held_secrets(credentials)
     is_same = stored is not None and may.may_see(stored.dag_id) and plain(stored) == plain(draft)
     if stored is None or not is_same or not all(is_held(secret, held) for secret in secrets):

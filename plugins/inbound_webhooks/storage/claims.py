@@ -16,8 +16,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, literal, literal_column, or_, select, update
 
-from inbound_webhooks.storage import queries, tables
-from inbound_webhooks.storage.queries import State
+from inbound_webhooks.records.delivery import State
+from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.webhooks import change_lock_key
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> dict[str
         columns.id.in_(sorted(webhook_ids))
     )
     if connection.dialect.name == "postgresql":
-        wanted = wanted.where(func.pg_try_advisory_xact_lock_shared(queries.change_key(columns.id)))
+        wanted = wanted.where(func.pg_try_advisory_xact_lock_shared(change_lock_key(columns.id)))
     rows = connection.execute(wanted.order_by(columns.id).with_for_update(read=True, skip_locked=True))
     return {row.id: row.max_active_runs for row in rows if row.enabled}
 

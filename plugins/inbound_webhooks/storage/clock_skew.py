@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, select, text, update
 
 from inbound_webhooks.event.retry import MAIL_DELAYS_SECONDS, RETRY_DELAYS_SECONDS
+from inbound_webhooks.records.delivery import State
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.queries import State
 
 LONGEST_DELAY = timedelta(seconds=max(RETRY_DELAYS_SECONDS))
 

@@ -15,8 +15,9 @@ from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from inbound_webhooks.event.conf.problems import MappingFault
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.queries import Webhook, read_webhook
+from inbound_webhooks.storage.webhooks import read_webhook
 
 LOOKED_AT = 200
 """Newest deliveries among which confs are looked for."""

@@ -11,8 +11,11 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from sqlalchemy import Connection, and_, func, or_, select, tuple_, union_all
 
+from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.queries import Credential, Delivery, State, Webhook, read_webhook
+from inbound_webhooks.storage.webhooks import read_webhook
 
 FAILED_STATES = (State.REFUSED, State.UNDELIVERABLE, State.FAILED)
 """States of deliveries that somebody should look at."""

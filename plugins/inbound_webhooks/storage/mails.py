@@ -15,9 +15,10 @@ from typing import Any
 import uuid_utils
 from sqlalchemy import Connection, Text, cast, func, insert, select, text, update
 
+from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.outcomes import FailedTask, Outcome
-from inbound_webhooks.storage.queries import State, Webhook
 
 MAX_ERROR_CHARS = 500
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, or_, select, text, update
 
+from inbound_webhooks.records.delivery import State
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.queries import State
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
-from inbound_webhooks.storage import queries, tables
+from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.async_connections import StatementRefused
+from inbound_webhooks.storage.credentials import webhook_with_credentials, with_credentials
 from inbound_webhooks.storage.database import waiting_is_limited
-from inbound_webhooks.storage.queries import Credential, Delivery, Webhook
 
 Found = tuple[Webhook, Sequence[Credential]]
 Stamp = tuple[int, int]
@@ -92,7 +95,7 @@ class FoundWebhooks:
             if webhook_id not in rows:
                 continue
             try:
-                found = queries.webhook_with_credentials(rows[webhook_id])
+                found = webhook_with_credentials(rows[webhook_id])
             except Exception as error:  # noqa: BLE001 - one that cannot be read is not its neighbours' trouble
                 faults[webhook_id] = error
                 continue
@@ -108,7 +111,7 @@ async def store_many(connection: Any, given: Sequence[tuple[Delivery, int]]) -> 
 
     The webhooks are locked FOR SHARE in the order of their ids. Not among the ids are deliveries whose
     webhook is at another version or just being changed, and events that are stored already: the caller looks
-    at these one by one, with :func:`inbound_webhooks.storage.queries.store`.
+    at these one by one, with :func:`inbound_webhooks.storage.deliveries.store_delivery`.
 
     All but the bodies goes as one JSON text: asyncpg looks at each item of an array several times.
 
@@ -198,5 +201,5 @@ def _store() -> Any:
 
 
 _STAMPS = _Statement(_stamps())
-_WITH_CREDENTIALS = _Statement(queries.with_credentials(_among("ids")))
+_WITH_CREDENTIALS = _Statement(with_credentials(_among("ids")))
 _STORE = _Statement(_store())

@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.listing import Activity, Wanted
-from inbound_webhooks.storage.queries import Webhook
 from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.readiness import Reason, reasons_by_id
 

@@ -17,13 +17,16 @@ from inbound_webhooks.deliveries.details import what_it_waits_for
 from inbound_webhooks.deliveries.replay import replay
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.settings import Settings
-from inbound_webhooks.storage import listing, queries
+from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.listing import OPEN_STATES, RunFacts
 from inbound_webhooks.storage.mails import mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
-from inbound_webhooks.storage.queries import Delivery, State
+from inbound_webhooks.storage.rejections import KEPT_REJECTIONS, list_rejections
+from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.urls import log_url
 from inbound_webhooks.web import stored_requests
 from inbound_webhooks.web.base_view import airflow_url, json_reply, redirected
@@ -100,7 +103,7 @@ class DeliveriesView(WebhookPage):
                 connection, webhook.id, state=state, before=before, limit=PAGE_SIZE + 1
             )
             shown = with_runs(connection, self._readable(rows[:PAGE_SIZE]))
-            rejections = queries.list_rejections(connection, webhook.id, queries.KEPT_REJECTIONS)
+            rejections = list_rejections(connection, webhook.id, KEPT_REJECTIONS)
         return self.show(
             "deliveries.html",
             webhook=webhook,
@@ -151,7 +154,7 @@ class DeliveriesView(WebhookPage):
         if not self.access().may_see(dag_id):
             raise NotPermitted("You may not see this DAG.")
         with transaction() as connection:
-            delivery = queries.find_delivery(connection, run_id.removeprefix(RUN_PREFIX))
+            delivery = find_delivery(connection, run_id.removeprefix(RUN_PREFIX))
         if delivery is None or delivery.run_id != run_id or delivery.dag_id != dag_id:
             return self.show("no_delivery.html")
         return self._one(delivery, place="run")
@@ -160,7 +163,7 @@ class DeliveriesView(WebhookPage):
         may_read = self.access().may_read_runs(delivery.dag_id)
         with transaction() as connection:
             (shown,) = with_runs(connection, [delivery])
-            webhook = queries.webhook_by_id(connection, delivery.webhook_id)
+            webhook = webhook_by_id(connection, delivery.webhook_id)
             waits_for = what_it_waits_for(connection, delivery)
         visible = webhook is not None and self.access().may_see(webhook.dag_id)
         contents = self._contents(delivery) if may_read else None
@@ -182,7 +185,7 @@ class DeliveriesView(WebhookPage):
     def _family(self, delivery: Delivery) -> dict[str, Any]:
         """The delivery of which it is a replay, while there is one that the user may see, and its replays."""
         with transaction() as connection:
-            origin = queries.find_delivery(connection, delivery.replay_of) if delivery.replay_of else None
+            origin = find_delivery(connection, delivery.replay_of) if delivery.replay_of else None
             replays = listing.replays_of(connection, delivery.id)
         return {
             "origin": next(iter(self._readable([origin] if origin else [])), None),
@@ -214,7 +217,7 @@ class DeliveriesView(WebhookPage):
         """Accept it once more."""
         delivery = self._found(delivery_id)
         with transaction() as connection:
-            webhook = queries.webhook_by_id(connection, delivery.webhook_id)
+            webhook = webhook_by_id(connection, delivery.webhook_id)
         if webhook is not None and not self.access().may_replay(webhook.dag_id):
             raise NotPermitted(f"A replay needs the right to trigger the DAG {webhook.dag_id}.")
         if not self.access().may_read_runs(delivery.dag_id):
@@ -260,7 +263,7 @@ class DeliveriesView(WebhookPage):
 
     def _found(self, delivery_id: str) -> Delivery:
         with transaction() as connection:
-            delivery = queries.find_delivery(connection, delivery_id)
+            delivery = find_delivery(connection, delivery_id)
         if delivery is None or not self.access().may_see(delivery.dag_id):
             raise DeliveryNotFound("There is no such delivery, or you may not see its DAG.")
         return delivery

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition, TemplateRefused
-from inbound_webhooks.event.conf.mapping import NO_DEFAULT, Parameter
+from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.webhooks.secrets import NewSecret
 

@@ -24,7 +24,7 @@ from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.storage.queries import Draft, Webhook
+from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.web.form_data import Problems, compile_error, mapping_of, new_secrets
 from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, with_refreshed_keys
 

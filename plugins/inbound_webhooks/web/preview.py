@@ -11,7 +11,7 @@ from inbound_webhooks.deliveries.backtest import BackTest, back_test
 from inbound_webhooks.deliveries.preview import try_out
 from inbound_webhooks.errors import DefinitionError, NotPermitted
 from inbound_webhooks.receiver.instance import door
-from inbound_webhooks.storage.queries import Draft, Webhook
+from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.web.backtests import CHOICES, shown
 from inbound_webhooks.web.base_view import json_reply
 from inbound_webhooks.web.form_data import Problems

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from inbound_webhooks.errors import BodyMalformed, RequestError
+from inbound_webhooks.event.body import Body
 from inbound_webhooks.event.content_encoding import inflate
-from inbound_webhooks.event.request import Body, Values
-from inbound_webhooks.storage.queries import Delivery
+from inbound_webhooks.event.multidict import MultiDict
+from inbound_webhooks.records.delivery import Delivery
 
 MAX_SHOWN_CHARS = 200_000
 MAX_FIELDS = 300
@@ -89,7 +90,7 @@ def fields_of(delivery: Delivery, limit_bytes: int) -> list[dict[str, str]]:
         properties = body.properties
     except RequestError:
         return found[:MAX_FIELDS]
-    if isinstance(properties, Values):
+    if isinstance(properties, MultiDict):
         properties = {name: values[0] for name, values in properties.lists.items()}
     paths = [{"source": f"Body{path}", "value": _preview(value)} for path, value in _paths(properties, "", 0)]
     return (paths + found)[:MAX_FIELDS]

@@ -10,9 +10,11 @@ from flask_appbuilder import expose
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.errors import DefinitionError, NotPermitted, TokenUnreadable, WebhookNotFound
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.storage import listing, queries
+from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.storage import listing
+from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import in_transaction, transaction
-from inbound_webhooks.storage.queries import ById, Webhook
+from inbound_webhooks.storage.webhooks import ById, webhook_by_id
 from inbound_webhooks.web import catalog
 from inbound_webhooks.web.backtests import CHOICES
 from inbound_webhooks.web.base_view import Page, json_reply, redirected, wants_json
@@ -38,7 +40,7 @@ class WebhookPage(Page):
         :raises WebhookNotFound: there is none, or it is none of theirs; nobody can tell which
         """
         with transaction() as connection:
-            webhook = queries.webhook_by_id(connection, webhook_id)
+            webhook = webhook_by_id(connection, webhook_id)
         if webhook is None or not self.access().may_see(webhook.dag_id):
             raise WebhookNotFound("There is no such webhook, or you may not see its DAG.")
         return webhook
@@ -143,7 +145,7 @@ class WebhooksView(WebhookPage):
         url, credentials = self._url(webhook, may_change), []
         if webhook is not None:
             with transaction() as connection:
-                credentials = queries.list_credentials(connection, webhook.id)
+                credentials = list_credentials(connection, webhook.id)
         return self.show(
             "webhook.html",
             status,
@@ -191,7 +193,7 @@ class WebhooksView(WebhookPage):
         if webhook is None:
             return set()
         with transaction() as connection:
-            return {held.purpose for held in queries.list_credentials(connection, webhook.id) if held.purpose}
+            return {held.purpose for held in list_credentials(connection, webhook.id) if held.purpose}
 
     def _secret_fields(self, form: WebhookForm, held: set[str]) -> list[dict[str, Any]]:
         preset = PRESETS.get(form.preset.data or "")

@@ -12,13 +12,13 @@ from typing import TypeVar
 from inbound_webhooks.errors import DefinitionError, DefinitionUnusable, InvalidDefinition, TemplateRefused
 from inbound_webhooks.event.cached_attribute import lazy
 from inbound_webhooks.event.conf.mapping import ConfMapping, compile_mapping
+from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.engine import Expression, compile_condition, compile_expression
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES, Handshake
-from inbound_webhooks.event.request import DataSources
+from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
-from inbound_webhooks.event.verification.api_keys import Addresses
 from inbound_webhooks.event.verification.registry import RequiredProof, credential_names, required_proof
-from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.records.webhook import Webhook
 
 Compiled = TypeVar("Compiled")
 
@@ -31,7 +31,7 @@ class Definition:
     mapping: ConfMapping
     response: ResponseTemplate | None
     proofs: tuple[RequiredProof, ...]
-    addresses: Addresses | None
+    addresses: IpAllowList | None
     handshake: Handshake | None
     event_type: Expression | None
     filter: Callable[[DataSources], bool] | None
@@ -53,7 +53,9 @@ def compile_definition(webhook: Webhook) -> Definition:
         mapping=compile_mapping(webhook.mapping),
         response=_response(webhook),
         proofs=tuple(required_proof(settings) for settings in webhook.proofs),
-        addresses=Addresses(allowed=tuple(webhook.allowed_addresses)) if webhook.allowed_addresses else None,
+        addresses=IpAllowList(allowed=tuple(webhook.allowed_addresses))
+        if webhook.allowed_addresses
+        else None,
         handshake=_handshake(webhook),
         event_type=_named("event type", compile_expression, webhook.event_type),
         filter=_named("filter", compile_condition, webhook.filter),

@@ -9,14 +9,15 @@ from typing import Literal
 
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states
 from inbound_webhooks.errors import DefinitionError, TokenUnreadable
-from inbound_webhooks.event.conf.mapping import Parameter
+from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.conf.problems import MappingFault, mapping_faults
+from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
 from inbound_webhooks.storage.drifts import Drift, found_drifts
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.storage.queries import Credential, Webhook
 from inbound_webhooks.webhooks.secrets import missing_secrets, needed_purposes
 
 Severity = Literal["stops", "delays", "hint"]

@@ -15,7 +15,7 @@ from inbound_webhooks.event.verification.scheme import check_text_secret
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.presets.preset import Secret as PresetSecret
-from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.webhooks.compiled import compile_definition
 
 FILLED_FIELDS = (

@@ -16,12 +16,31 @@ from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookEx
 from inbound_webhooks.event.json_text import text_fault
 from inbound_webhooks.event.response import CONTENT_TYPES
 from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
+from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.settings import Settings, public_url
-from inbound_webhooks.storage import queries
+from inbound_webhooks.storage.audit_log import write_audit_entry
+from inbound_webhooks.storage.credentials import (
+    ENCRYPTED_COLUMNS,
+    delete_secrets,
+    delete_tokens,
+    end_secrets,
+    end_tokens,
+    insert_secret,
+    insert_token,
+    list_credentials,
+    reencrypt_column,
+)
 from inbound_webhooks.storage.database import begin_writing, transaction
+from inbound_webhooks.storage.deliveries import cancel_accepted
 from inbound_webhooks.storage.encryption import decrypt, encrypt, reencrypt
-from inbound_webhooks.storage.queries import Draft, Webhook
 from inbound_webhooks.storage.tables import WEBHOOK_NAME_CHARS
+from inbound_webhooks.storage.webhooks import (
+    ById,
+    delete_webhook,
+    find_webhook,
+    insert_webhook,
+    update_webhook,
+)
 from inbound_webhooks.webhooks.compiled import compile_definition
 from inbound_webhooks.webhooks.recipients import check_recipients
 from inbound_webhooks.webhooks.secrets import (
@@ -93,10 +112,10 @@ def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> We
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     try:
         with transaction() as connection:
-            queries.insert_webhook(connection, webhook)
-            queries.insert_token(connection, webhook.id, token, now)
+            insert_webhook(connection, webhook)
+            insert_token(connection, webhook.id, token, now)
             for purpose, encrypted, reference in sealed:
-                queries.insert_secret(connection, webhook.id, purpose, encrypted, now, reference=reference)
+                insert_secret(connection, webhook.id, purpose, encrypted, now, reference=reference)
             _audit(connection, "webhook.create", webhook, actor, {"mapping": dict(webhook.mapping)})
     except IntegrityError:
         raise WebhookExists(f"There is a webhook named {webhook.name!r} already.") from None
@@ -180,10 +199,10 @@ def change(
                 check_secret(webhook, secret)
             held_for = _valid_purposes(connection, webhook_id, now)
             check_complete(webhook, held_for | {secret.purpose for secret in secrets})
-            queries.update_webhook(connection, webhook, now)
+            update_webhook(connection, webhook, now)
             for purpose, encrypted, reference in sealed:
-                queries.delete_secrets(connection, webhook_id, purpose)
-                queries.insert_secret(connection, webhook_id, purpose, encrypted, now, reference=reference)
+                delete_secrets(connection, webhook_id, purpose)
+                insert_secret(connection, webhook_id, purpose, encrypted, now, reference=reference)
             details = {"changed": _changed(held, webhook), "secrets": [secret.purpose for secret in secrets]}
             _audit(connection, "webhook.change", webhook, actor, details)
     except IntegrityError:
@@ -192,14 +211,14 @@ def change(
 
 
 def _find_version(connection: Connection, webhook_id: str, version: int) -> Webhook:
-    held = _find(connection, queries.ById(webhook_id), locked=True)
+    held = _find(connection, ById(webhook_id), locked=True)
     if held.version != version:
         raise WebhookChanged
     return held
 
 
 def _valid_purposes(connection: Connection, webhook_id: str, now: datetime) -> set[str]:
-    held = queries.list_credentials(connection, webhook_id)
+    held = list_credentials(connection, webhook_id)
     return {credential.purpose for credential in held if credential.purpose and credential.is_valid(now)}
 
 
@@ -217,7 +236,7 @@ def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
         begin_writing(connection)
         webhook = replace(_find(connection, name_or_id, locked=True), enabled=enabled)
         check_complete(webhook, _valid_purposes(connection, webhook.id, _now()))
-        queries.update_webhook(connection, webhook, _now())
+        update_webhook(connection, webhook, _now())
         _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})
     return webhook
 
@@ -233,12 +252,12 @@ def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0) -> Webhook:
     with transaction() as connection:
         begin_writing(connection)
         webhook = _find(connection, name_or_id, locked=True)
-        queries.update_webhook(connection, webhook, now)
+        update_webhook(connection, webhook, now)
         if grace_hours:
-            queries.end_tokens(connection, webhook.id, now + timedelta(hours=grace_hours))
+            end_tokens(connection, webhook.id, now + timedelta(hours=grace_hours))
         else:
-            queries.delete_tokens(connection, webhook.id)
-        queries.insert_token(connection, webhook.id, encrypted, now)
+            delete_tokens(connection, webhook.id)
+        insert_token(connection, webhook.id, encrypted, now)
         _audit(connection, "webhook.rotate", webhook, actor, {"grace_hours": grace_hours})
     return webhook
 
@@ -254,12 +273,12 @@ def rotate_secret(name_or_id: str, secret: NewSecret, *, actor: str, grace_hours
         begin_writing(connection)
         webhook = _find(connection, name_or_id, locked=True)
         check_secret(webhook, secret)
-        queries.update_webhook(connection, webhook, now)
+        update_webhook(connection, webhook, now)
         if grace_hours:
-            queries.end_secrets(connection, webhook.id, secret.purpose, now + timedelta(hours=grace_hours))
+            end_secrets(connection, webhook.id, secret.purpose, now + timedelta(hours=grace_hours))
         else:
-            queries.delete_secrets(connection, webhook.id, secret.purpose)
-        queries.insert_secret(connection, webhook.id, secret.purpose, encrypted, now)
+            delete_secrets(connection, webhook.id, secret.purpose)
+        insert_secret(connection, webhook.id, secret.purpose, encrypted, now)
         details = {"purpose": secret.purpose, "grace_hours": grace_hours}
         _audit(connection, "webhook.rotate_secret", webhook, actor, details)
     return webhook
@@ -270,8 +289,8 @@ def delete(name_or_id: str, *, actor: str) -> int:
     with transaction() as connection:
         begin_writing(connection)
         webhook = _find(connection, name_or_id, locked=True)
-        cancelled = queries.cancel_accepted(connection, webhook.id)
-        queries.delete_webhook(connection, webhook.id)
+        cancelled = cancel_accepted(connection, webhook.id)
+        delete_webhook(connection, webhook.id)
         _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})
     return cancelled
 
@@ -283,8 +302,8 @@ def reencrypt_all(*, actor: str) -> dict[str, int]:
     """
     with transaction() as connection:
         begin_writing(connection)
-        counts = {name: queries.reencrypt(connection, name, reencrypt) for name in queries.ENCRYPTED_COLUMNS}
-        queries.audit(
+        counts = {name: reencrypt_column(connection, name, reencrypt) for name in ENCRYPTED_COLUMNS}
+        write_audit_entry(
             connection, event="webhook.rotate_fernet", dag_id=None, actor=actor, at=_now(), details=counts
         )
     return counts
@@ -296,7 +315,7 @@ def url(webhook: Webhook) -> str:
     :raises TokenUnreadable: the token cannot be decrypted
     """
     with transaction() as connection:
-        held = queries.list_credentials(connection, webhook.id)
+        held = list_credentials(connection, webhook.id)
     newest = next(credential for credential in held if not credential.purpose)
     return f"{public_url(Settings.load())}/webhook/{webhook.id}/{decrypt(newest.encrypted)}"
 
@@ -306,14 +325,14 @@ def _listed(statuses: Sequence[int]) -> str:
 
 
 def _find(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook:
-    webhook = queries.find_webhook(connection, name_or_id, locked=locked)
+    webhook = find_webhook(connection, name_or_id, locked=locked)
     if webhook is None:
         raise WebhookNotFound(f"There is no webhook {name_or_id!r}.")
     return webhook
 
 
 def _audit(connection: Connection, event: str, webhook: Webhook, actor: str, details: dict[str, Any]) -> None:
-    queries.audit(
+    write_audit_entry(
         connection,
         event=event,
         dag_id=webhook.dag_id,

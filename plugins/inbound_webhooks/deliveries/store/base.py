@@ -8,7 +8,9 @@ from typing import Protocol, TypeVar
 
 from inbound_webhooks.deliveries.store.batcher import Together
 from inbound_webhooks.errors import DatabaseUnsupported
-from inbound_webhooks.storage.queries import Credential, Delivery, Webhook
+from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.webhook import Webhook
 
 Result = TypeVar("Result")
 Found = tuple[Webhook, Sequence[Credential]]
@@ -40,7 +42,7 @@ class Batches(Protocol):
         ...
 
     async def store(self, given: Sequence[ToStore]) -> Sequence[str | BaseException | None]:
-        """For each delivery what :func:`inbound_webhooks.storage.queries.store` returns."""
+        """For each delivery what :func:`inbound_webhooks.storage.deliveries.store_delivery` returns."""
         ...
 
     async def close(self) -> None:
@@ -79,7 +81,8 @@ class Visits:
         return found if self._clock() - seen_at < HELD_SECONDS else None
 
     async def store(self, delivery: Delivery, version: int) -> str | None:
-        """See :func:`inbound_webhooks.storage.queries.store`; one transaction for all that are stored now."""
+        """See :func:`inbound_webhooks.storage.deliveries.store_delivery`; one
+        transaction for all that are stored now."""
         stored_id = await self._store((delivery, version))
         found, _ = self._held.get(delivery.webhook_id, _NOT_HELD)
         if stored_id is not None and found is not None and found[0].version == version:

@@ -9,9 +9,10 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from inbound_webhooks.deliveries.store.base import Visits
-from inbound_webhooks.storage import queries
+from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.database import begin_writing, transaction
-from inbound_webhooks.storage.queries import Delivery, State
+from inbound_webhooks.storage.deliveries import store_delivery
 
 log = logging.getLogger(__name__)
 
@@ -66,14 +67,14 @@ class Inbox:
 def _store_with_audit(delivery: Delivery, version: int, actor: str) -> str | None:
     with transaction() as connection:
         begin_writing(connection)
-        stored = queries.store(connection, delivery, version)
+        stored = store_delivery(connection, delivery, version)
         if stored == delivery.id:
             _audit_replay(connection, delivery, actor)
     return stored
 
 
 def _audit_replay(connection: Connection, delivery: Delivery, actor: str) -> None:
-    queries.audit(
+    write_audit_entry(
         connection,
         event="webhook.replay",
         dag_id=delivery.dag_id,

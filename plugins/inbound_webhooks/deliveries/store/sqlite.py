@@ -14,9 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from inbound_webhooks.deliveries.store.base import Found, ToStore, outcome
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.storage import queries
+from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.storage.credentials import find_with_credentials
 from inbound_webhooks.storage.database import at_once, begin_writing, transaction
-from inbound_webhooks.storage.queries import Delivery
+from inbound_webhooks.storage.deliveries import store_delivery
 from inbound_webhooks.storage.threads import aside
 
 
@@ -50,7 +51,7 @@ def _find_each(webhook_ids: Sequence[str]) -> list[Found | BaseException | None]
 
 
 def _find(webhook_id: str) -> Found | None:
-    return at_once(lambda connection: queries.find_with_credentials(connection, webhook_id))
+    return at_once(lambda connection: find_with_credentials(connection, webhook_id))
 
 
 def _store_each(given: Sequence[ToStore]) -> list[str | BaseException | None]:
@@ -61,7 +62,7 @@ def _store_each(given: Sequence[ToStore]) -> list[str | BaseException | None]:
 
 def _stored(connection: Connection, delivery: Delivery, version: int) -> str | BaseException | None:
     try:
-        return queries.store(connection, delivery, version)
+        return store_delivery(connection, delivery, version)
     except SQLAlchemyError:
         raise  # SQLite may have taken back the whole transaction: a full disk does that
     except Exception as error:  # noqa: BLE001 - a value that is none for SQLite is not its neighbours' trouble
@@ -69,4 +70,4 @@ def _stored(connection: Connection, delivery: Delivery, version: int) -> str | B
 
 
 def _store_alone(delivery: Delivery, version: int) -> str | None:
-    return at_once(lambda connection: queries.store(connection, delivery, version))
+    return at_once(lambda connection: store_delivery(connection, delivery, version))

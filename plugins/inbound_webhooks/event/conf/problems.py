@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inbound_webhooks.event.conf.mapping import NO_DEFAULT, Parameter, convert
+from inbound_webhooks.event.conf.conversion import convert
+from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 from inbound_webhooks.event.values import Nothing
 
 

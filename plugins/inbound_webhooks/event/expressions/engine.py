@@ -7,9 +7,7 @@ items only, every text has a cap, and so has what all expressions of a request c
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,13 +15,28 @@ from typing import Any
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.environment import Template as JinjaTemplate
 from jinja2.exceptions import TemplateError
-from jinja2.lexer import Token, TokenStream
+from jinja2.lexer import TokenStream
 from jinja2.sandbox import SandboxedEnvironment
 
 from inbound_webhooks.errors import ExpressionFailed, TemplateRefused
+from inbound_webhooks.event.data_sources import DataSources
+from inbound_webhooks.event.expressions.allow_list import (
+    CHARGE_FILTER,
+    CONCAT_FILTER,
+    SLICE_FILTER,
+    TESTS,
+    check_tree,
+    filtered_by,
+)
 from inbound_webhooks.event.expressions.budget import WRITTEN, Counting, spend
 from inbound_webhooks.event.expressions.filters import FILTERS
-from inbound_webhooks.event.request import DataSources
+from inbound_webhooks.event.expressions.syntax import (
+    PATH_FILTER,
+    SOURCES,
+    LocatedProblem,
+    with_offsets,
+    with_webhook_expressions,
+)
 from inbound_webhooks.event.values import (
     Nothing,
     as_json,
@@ -40,33 +53,7 @@ from inbound_webhooks.event.values import (
 )
 
 MAX_SOURCE_CHARS = 64 * 1024
-MAX_NODES = 2_000
-MAX_NESTING = 40
 
-_LARGEST_INTEGER = 10**100
-
-SOURCES = {"Body": "body", "Headers": "headers", "Query": "query", "Delivery": "delivery"}
-"""Name in ``${Webhook::Name…}`` -> name in Jinja."""
-
-TESTS = (
-    "defined",
-    "undefined",
-    "none",
-    "string",
-    "number",
-    "boolean",
-    "mapping",
-    "sequence",
-    "in",
-    "eq",
-    "ne",
-)
-
-# Names that no template can spell: a space keeps them apart from what the lexer takes for a name.
-_FOLLOW = "webhook path"
-_CONCAT = "webhook concat"
-_WEIGH = "webhook weigh"
-_SLICE = "webhook slice"
 
 _FREE = frozenset({"count", "d", "default", "first", "last", "length"})
 """Filters that do the same whatever the size of a value."""
@@ -80,14 +67,6 @@ WRITERS: dict[str, Callable[[Any], str]] = {
 }
 """How a printed expression becomes text; :func:`compile_output` picks one for each."""
 
-_ALLOWED_NODES = (
-    nodes.Template, nodes.Output, nodes.TemplateData, nodes.If,
-    nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.Slice,
-    nodes.Filter, nodes.Test, nodes.Keyword, nodes.CondExpr,
-    nodes.Compare, nodes.Operand, nodes.And, nodes.Or, nodes.Not, nodes.Neg, nodes.Pos,
-    nodes.Add, nodes.Sub, nodes.Div, nodes.FloorDiv, nodes.Concat,
-    nodes.List, nodes.Tuple, nodes.Dict, nodes.Pair,
-)  # fmt: skip
 
 _RUNTIME_FAULTS = (
     TemplateError,
@@ -98,15 +77,6 @@ _RUNTIME_FAULTS = (
     ValueError,
     RecursionError,
 )
-
-
-class _Located(Exception):
-    """A fault at an offset of the source."""
-
-    def __init__(self, reason: str, offset: int) -> None:
-        self.reason = reason
-        self.offset = offset
-        super().__init__(reason)
 
 
 @dataclass(frozen=True)
@@ -185,7 +155,7 @@ def compile_output(parsed: Parsed, writer: Callable[[nodes.Expr], str]) -> Calla
     """
     for output in parsed.tree.find_all(nodes.Output):
         output.nodes = [
-            child if isinstance(child, nodes.TemplateData) else _filtered(child, writer(child))
+            child if isinstance(child, nodes.TemplateData) else filtered_by(child, writer(child))
             for child in output.nodes
         ]
     return partial(_text_of, _load(parsed, parsed.tree))
@@ -201,8 +171,8 @@ def parse(source: str) -> Parsed:
         raise TemplateRefused(f"it is longer than {MAX_SOURCE_CHARS} characters", 1, 1)
     try:
         tree = _ENGINE.parse(source)
-        _check(tree)
-    except _Located as error:
+        check_tree(tree)
+    except LocatedProblem as error:
         raise _refused(error.reason, source, error.offset) from None
     except TemplateSyntaxError as error:
         raise _refused(error.message or "it does not parse", source, error.lineno) from None
@@ -228,7 +198,11 @@ def _compile_whole(parsed: Parsed, whole: nodes.Expr) -> Callable[[DataSources],
 
 def _bare_path(whole: nodes.Expr) -> tuple[str, tuple[Any, ...]] | None:
     """Source and path of an expression that is nothing else: most are, and need no template then."""
-    if not isinstance(whole, nodes.Filter) or whole.name != _FOLLOW or not isinstance(whole.node, nodes.Name):
+    if (
+        not isinstance(whole, nodes.Filter)
+        or whole.name != PATH_FILTER
+        or not isinstance(whole.node, nodes.Name)
+    ):
         return None
     whole.set_environment(_ENGINE)
     try:
@@ -301,8 +275,8 @@ class _Engine(SandboxedEnvironment):
         )
         self.globals = {}
         costly = {name: filter for name, filter in FILTERS.items() if name not in _FREE}
-        costly |= {**WRITERS, _CONCAT: _concat}
-        self.filters = {**FILTERS, _FOLLOW: _follow, _WEIGH: _weigh, _SLICE: _slice}
+        costly |= {**WRITERS, CONCAT_FILTER: _concat}
+        self.filters = {**FILTERS, PATH_FILTER: _follow, CHARGE_FILTER: _weigh, SLICE_FILTER: _slice}
         self.filters |= {name: _counted(filter) for name, filter in costly.items()}
         self.tests = {name: _weighed(self.tests[name]) for name in TESTS}
 
@@ -321,9 +295,9 @@ class _Engine(SandboxedEnvironment):
     def _tokenize(
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
     ) -> TokenStream:
-        raw = _with_offsets(self.lexer.tokeniter(source, name, filename, state), source)
+        raw = with_offsets(self.lexer.tokeniter(source, name, filename, state), source)
         tokens = self.lexer.wrap(raw, name, filename)
-        return TokenStream(_with_webhook_expressions(tokens), name, filename)
+        return TokenStream(with_webhook_expressions(tokens), name, filename)
 
 
 def _counted(filter: Callable[..., Any]) -> Callable[..., Any]:
@@ -368,10 +342,6 @@ def _concat(*values: Any) -> str:
     return "".join(parts)
 
 
-def _filtered(expression: nodes.Expr, name: str) -> nodes.Filter:
-    return nodes.Filter(expression, name, [], [], None, None, lineno=expression.lineno)
-
-
 def _load(parsed: Parsed, tree: nodes.Template) -> JinjaTemplate:
     tree.set_environment(_ENGINE)
     try:
@@ -389,182 +359,7 @@ _ENGINE = _Engine()
 # --- the allow-list -------------------------------------------------------------------------
 
 
-def _check(tree: nodes.Template) -> None:
-    pending: list[tuple[nodes.Node, int]] = [(tree, 0)]
-    seen = 0
-    while pending:
-        node, depth = pending.pop()
-        seen += 1
-        if seen > MAX_NODES or depth > MAX_NESTING:
-            raise _Located("it is too complex", node.lineno or 0)
-        _check_node(node)
-        pending.extend((child, depth + 1) for child in node.iter_child_nodes())
-    _replace_unbounded(tree)
-    _weigh_comparisons(tree)
-
-
-def _check_node(node: nodes.Node) -> None:
-    if not isinstance(node, _ALLOWED_NODES):
-        raise _Located(f"{type(node).__name__.lower()} is not allowed here", node.lineno or 0)
-    if isinstance(node, nodes.Const) and _is_too_large(node.value):
-        raise _Located("a number in it is too large", node.lineno)
-    if isinstance(node, (nodes.Filter, nodes.Test)) and (node.dyn_args or node.dyn_kwargs):
-        raise _Located("* and ** are not allowed here", node.lineno)
-    if isinstance(node, nodes.Name) and node.name not in SOURCES.values():
-        raise _Located(f"there is no {node.name!r}, only {', '.join(SOURCES.values())}", node.lineno)
-    if isinstance(node, nodes.Filter) and node.name not in FILTERS and node.name != _FOLLOW:
-        raise _Located(f"there is no filter {node.name!r}, only {', '.join(sorted(FILTERS))}", node.lineno)
-    if isinstance(node, nodes.Filter) and node.node is None:
-        raise _Located("a filter block is not allowed here", node.lineno)
-    if isinstance(node, nodes.Test) and node.name not in TESTS:
-        raise _Located(f"there is no test {node.name!r}, only {', '.join(TESTS)}", node.lineno)
-
-
-def _is_too_large(constant: Any) -> bool:
-    if isinstance(constant, float):
-        return not math.isfinite(constant)
-    return isinstance(constant, int) and abs(constant) >= _LARGEST_INTEGER
-
-
-def _replace_unbounded(node: nodes.Node) -> None:
-    """Let filters of ours do what Jinja would leave to Python, past any count: ``a ~ b`` and ``a[b:c]``."""
-    for child in node.iter_child_nodes():
-        _replace_unbounded(child)
-    for name, value in node.iter_fields():
-        if isinstance(value, list):
-            value[:] = [_bounded_form(item) for item in value]
-        else:
-            setattr(node, name, _bounded_form(value))
-
-
-def _bounded_form(node: Any) -> Any:
-    if isinstance(node, nodes.Concat):
-        head, *rest = node.nodes
-        return nodes.Filter(head, _CONCAT, rest, [], None, None, lineno=node.lineno)
-    if isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
-        ends = [end or nodes.Const(None) for end in (node.arg.start, node.arg.stop, node.arg.step)]
-        return nodes.Filter(node.node, _SLICE, ends, [], None, None, lineno=node.lineno)
-    return node
-
-
-def _weigh_comparisons(tree: nodes.Template) -> None:
-    """Count what ``==``, ``in`` and the others look at."""
-    for comparison in tree.find_all(nodes.Compare):
-        sides: list[Any] = [comparison, *comparison.ops]
-        for side in sides:
-            if not isinstance(side.expr, nodes.Const):
-                side.expr = _filtered(side.expr, _WEIGH)
-
-
 # --- ${Webhook::…} and offsets in the token stream ------------------------------------------
-
-_MARK = re.compile(r"\$?\$\{")
-_HEAD = re.compile(r"\s*Webhook::([A-Za-z]+)")
-_DOTTED = re.compile(r"\.([^.\[\]{}\"'\s](?:[^.\[\]{}\"'\n]*[^.\[\]{}\"'\s])?)")
-_INDEX = re.compile(r"\[\s*(-?[0-9]{1,9})\s*\]")
-_QUOTED = re.compile(r"\[\s*(?:\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)')\s*\]")
-_TAIL = re.compile(r"\s*\}")
-
-
-def _with_offsets(raw: Iterator[tuple[int, str, str]], source: str) -> Iterator[tuple[int, str, str]]:
-    """Replace the line of each token by its offset, so that errors can name a column."""
-    position = 0
-    try:
-        for _, kind, value in raw:
-            start = source.find(value, position)
-            if kind == "raw_begin":
-                raise _Located("raw blocks are not allowed here; $${ is a literal ${", start)
-            yield start, kind, value
-            position = start + len(value)
-    except TemplateSyntaxError as error:
-        raise _Located(error.message or "it does not parse", position) from None
-
-
-def _with_webhook_expressions(tokens: Iterator[Token]) -> Iterator[Token]:
-    for token in tokens:
-        if token.type == "data":
-            yield from _split_data(token)
-        else:
-            yield token
-
-
-def _split_data(token: Token) -> Iterator[Token]:
-    content, start, position = token.value, token.lineno, 0
-    for mark in _MARK.finditer(content):
-        if mark.start() < position:
-            continue
-        if mark.start() > position:
-            yield Token(start + position, "data", content[position : mark.start()])
-        if mark.group() == "$${":
-            yield Token(start + mark.start(), "data", "${")
-            position = mark.end()
-        else:
-            expression, position = _read_expression(content, mark.end(), start)
-            yield from _expression_tokens(expression, start + mark.start())
-    if position < len(content):
-        yield Token(start + position, "data", content[position:])
-
-
-def _read_expression(content: str, position: int, start: int) -> tuple[tuple[str, list[Any]], int]:
-    """Read ``Webhook::Source.path}`` and return (source, path) and the position behind it."""
-    head = _HEAD.match(content, position)
-    if head is None:
-        raise _Located(
-            "${ begins an expression such as ${Webhook::Body.id}; $${ is a literal ${", start + position - 2
-        )
-    if head.group(1) not in SOURCES:
-        raise _Located(
-            f"there is no Webhook::{head.group(1)}, only {', '.join(SOURCES)}", start + head.start(1)
-        )
-    path: list[Any] = []
-    position = head.end()
-    while (step := _read_step(content, position)) is not None:
-        part, position = step
-        path.append(part)
-    tail = _TAIL.match(content, position)
-    if tail is None:
-        raise _Located('the path breaks off here; expected .name, [0], ["key"] or }', start + position)
-    return (SOURCES[head.group(1)], path), tail.end()
-
-
-def _read_step(content: str, position: int) -> tuple[Any, int] | None:
-    if match := _DOTTED.match(content, position):
-        return match.group(1), match.end()
-    if match := _INDEX.match(content, position):
-        return int(match.group(1)), match.end()
-    if match := _QUOTED.match(content, position):
-        quoted = match.group(1) if match.group(1) is not None else match.group(2)
-        return (re.sub(r"\\(.)", r"\1", quoted),), match.end()
-    return None
-
-
-def _expression_tokens(expression: tuple[str, list[Any]], offset: int) -> Iterator[Token]:
-    source, path = expression
-    yield Token(offset, "variable_begin", "${")
-    yield Token(offset, "name", source)
-    if path:
-        yield Token(offset, "pipe", "|")
-        yield Token(offset, "name", _FOLLOW)
-        yield Token(offset, "lparen", "(")
-        for step in path:
-            yield from _step_tokens(step, offset)
-            yield Token(offset, "comma", ",")
-        yield Token(offset, "rparen", ")")
-    yield Token(offset, "variable_end", "}")
-
-
-def _step_tokens(step: Any, offset: int) -> Iterator[Token]:
-    if isinstance(step, int):
-        if step < 0:
-            yield Token(offset, "sub", "-")
-        yield Token(offset, "integer", abs(step))  # type: ignore[arg-type]  # as the lexer does
-    elif isinstance(step, str):
-        yield Token(offset, "string", step)
-    else:
-        yield Token(offset, "lparen", "(")
-        yield Token(offset, "string", step[0])
-        yield Token(offset, "comma", ",")
-        yield Token(offset, "rparen", ")")
 
 
 def _refused(reason: str, source: str, offset: int) -> TemplateRefused:

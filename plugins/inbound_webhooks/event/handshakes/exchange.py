@@ -10,7 +10,7 @@ from typing import Any
 
 from inbound_webhooks.errors import HandshakeMalformed, NotProved
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.request import Values
+from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.response import Answer
 from inbound_webhooks.event.verification.scheme import as_bytes
 
@@ -29,8 +29,8 @@ class HandshakeRequest:
     """
 
     method: str
-    query: Values
-    headers: Values
+    query: MultiDict
+    headers: MultiDict
     body: bytes
     secrets: Mapping[str, Sequence[str]]
 
@@ -121,7 +121,7 @@ def sign(secret: str, text: str) -> bytes:
     return hmac.new(as_bytes(secret), as_bytes(text), "sha256").digest()
 
 
-def _single(values: Values, name: str) -> str | None:
+def _single(values: MultiDict, name: str) -> str | None:
     if name not in values:
         return None
     value = values[name]

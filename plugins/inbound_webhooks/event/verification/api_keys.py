@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.errors import NotProved
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.request import MASK
+from inbound_webhooks.event.redaction import MASK
 from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
     as_bytes,
@@ -126,35 +124,6 @@ class BodyKey:
         if not isinstance(items, list) or not items:
             raise NotProved(f"The body has no list {self.items} with items.")
         return items
-
-
-@dataclass(frozen=True, kw_only=True)
-class Addresses:
-    """Addresses that may call, as CIDR blocks (RFC 4632); a second factor, never the only one."""
-
-    allowed: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for block in self.allowed:
-            try:
-                ipaddress.ip_network(block)
-            except ValueError:
-                raise InvalidDefinition("allowed addresses", f"{block!r} is not a CIDR block") from None
-
-    def admits(self, source_ip: str) -> bool:
-        """Whether an address is in one of the blocks; IPv4 inside IPv6 counts as IPv4."""
-        try:
-            address = ipaddress.ip_address(source_ip.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
-        return any(address in _network(block) for block in self.allowed)
-
-
-@lru_cache(maxsize=4096)
-def _network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    return ipaddress.ip_network(block)
 
 
 def _matching(secrets: Sequence[str], presented: str, what: str) -> int:

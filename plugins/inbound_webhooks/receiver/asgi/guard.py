@@ -31,9 +31,10 @@ from inbound_webhooks.errors import (
     UnknownWebhook,
 )
 from inbound_webhooks.event import responses
-from inbound_webhooks.event.request import MAX_REMEMBERED_CHARS, InboundRequest, title_case
+from inbound_webhooks.event.ip_allow_list import IpAllowList
+from inbound_webhooks.event.multidict import MAX_REMEMBERED_CHARS, title_case
+from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Answer
-from inbound_webhooks.event.verification.api_keys import Addresses
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.client_address import source_address
@@ -390,7 +391,7 @@ def _remembered_name(name: bytes) -> str:
     return title_case(name.decode("latin-1").replace("_", "-"))
 
 
-def _request_head(scope: Scope, hook: str, proxies: Addresses) -> RequestHead | None:
+def _request_head(scope: Scope, hook: str, proxies: IpAllowList) -> RequestHead | None:
     match = _HOOK.fullmatch(hook)
     if match is None:
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import uvicorn
 
+from inbound_webhooks.receiver.gateway import prometheus
 from inbound_webhooks.receiver.gateway.app import FIGURES_FOLDER
 from inbound_webhooks.receiver.gateway.http_protocol import BoundedProtocol, Bounds
 from inbound_webhooks.settings import Settings

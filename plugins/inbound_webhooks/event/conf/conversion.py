@@ -1,0 +1,81 @@
+"""From the result of an expression to a value of the type that a param asks for."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from inbound_webhooks.event import json_text
+from inbound_webhooks.event.body import Body
+from inbound_webhooks.event.conf.parameter import TYPES_OF_CLASS, json_types
+from inbound_webhooks.event.expressions.budget import PARSED, spend
+from inbound_webhooks.event.values import Nothing, plain, text
+
+_BOOLEANS = {
+    "true": True,
+    "1": True,
+    "yes": True,
+    "on": True,
+    "false": False,
+    "0": False,
+    "no": False,
+    "off": False,
+}
+
+
+_INTEGER = re.compile(r"-?[0-9]{1,4300}")
+
+
+_NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,2})?")
+
+
+def convert(value: Any, types: frozenset[str]) -> Any:
+    """Convert the result of an expression to what a parameter of these JSON types takes.
+
+    Text goes to integer, number, boolean, object and array where it reads as one, anything goes to
+    string. What cannot be converted is returned as it is, for the schema to refuse. Null for a
+    parameter that takes none counts as nothing.
+    """
+    known = TYPES_OF_CLASS.get(value.__class__)
+    if known is not None and not (types and types.isdisjoint(known)):
+        return value
+    if isinstance(value, Nothing):
+        return value
+    if isinstance(value, Body):
+        # A body is a text; what reads as JSON is one where no text is asked for.
+        value = value.text if "string" in types or not value.is_json else value.value
+    value = plain(value)
+    if value is None:
+        return None if not types or "null" in types else Nothing(name="null")
+    if not types or json_types(value) & types:
+        return value
+    if "string" in types:
+        return text(value)
+    return _read(value, types) if isinstance(value, str) else value
+
+
+def _read(written: str, types: frozenset[str]) -> Any:
+    if "integer" in types and _INTEGER.fullmatch(written):
+        return int(written)
+    if "number" in types and _NUMBER.fullmatch(written):
+        return _read_number(written)
+    if "boolean" in types and written.lower() in _BOOLEANS:
+        return _BOOLEANS[written.lower()]
+    if types & {"object", "array"}:
+        return _read_container(written, types)
+    return written
+
+
+def _read_number(written: str) -> Any:
+    number = int(written) if _INTEGER.fullmatch(written) else float(written)
+    return number if isinstance(number, int) or math.isfinite(number) else written
+
+
+def _read_container(written: str, types: frozenset[str]) -> Any:
+    spend(PARSED * len(written))
+    try:
+        value = json_text.parse(written)
+    except json_text.JsonRefused:
+        return written
+    return value if json_types(value) & types else written

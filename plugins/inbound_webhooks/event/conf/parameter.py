@@ -1,0 +1,157 @@
+"""One of a DAG's params: JSON Schema, default, and the check of a value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from jsonschema import FormatChecker
+from jsonschema.exceptions import SchemaError, ValidationError
+from jsonschema.validators import extend, validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+
+from inbound_webhooks.event.cached_attribute import lazy
+
+MAX_COMPARED_ITEMS = 300
+"""Objects in a list with uniqueItems; jsonschema compares each with each, 4,000 take 13 s."""
+
+
+# What jsonschema lets through of re, of numbers beyond float and of references that lead nowhere.
+_VALIDATOR_FAULTS = (
+    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
+    re.error, Unresolvable,
+)  # fmt: skip
+
+
+NO_DEFAULT = object()
+"""The default of a parameter that has none."""
+
+
+TYPES_OF_CLASS: dict[type, frozenset[str]] = {
+    str: frozenset({"string"}),
+    bool: frozenset({"boolean"}),
+    int: frozenset({"integer", "number"}),
+    list: frozenset({"array"}),
+    dict: frozenset({"object"}),
+    type(None): frozenset({"null"}),
+}
+"""The JSON Schema types of all values of a class, in every draft of JSON Schema; floats are not alike."""
+
+
+NO_TYPES: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One of a DAG's params: its JSON Schema and default (:data:`NO_DEFAULT` where it has none)."""
+
+    name: str
+    schema: Mapping[str, Any]
+    default: Any = NO_DEFAULT
+    description: str = ""
+
+    @lazy
+    def types(self) -> frozenset[str]:
+        """The JSON types that the schema asks for; empty where it does not say."""
+        return frozenset(_schema_types(self.schema))
+
+    @lazy
+    def _validator(self) -> Any:
+        # The same checks as Airflow's SerializedParam.resolve makes.
+        schema = dict(self.schema)
+        made_of = validator_for(schema)
+        made_of.check_schema(schema)
+        # An empty registry: a $ref that leads out of the schema is an error, never a request of ours.
+        return _bounded_validator(made_of)(schema, format_checker=FormatChecker(), registry=Registry())
+
+    @lazy
+    def _sufficient_types(self) -> frozenset[str]:
+        """Types that keep every rule of the schema; empty where it has other rules than a type."""
+        rules = self._validator.VALIDATORS.keys() & self.schema.keys()
+        return self.types if rules == {"type"} else NO_TYPES
+
+    def refusal(self, value: Any) -> str | None:
+        """Why the schema refuses a value, or None."""
+        if not self.schema:
+            return None
+        try:
+            if not self._sufficient_types.isdisjoint(TYPES_OF_CLASS.get(value.__class__, NO_TYPES)):
+                return None
+            self._validator.validate(value)
+        except ValidationError as error:
+            return _reason(error)
+        except SchemaError:
+            return "the DAG's schema for it is not a JSON Schema"
+        except _VALIDATOR_FAULTS as error:
+            return f"it cannot be checked against the DAG's schema ({type(error).__name__})"
+        return None
+
+
+def json_types(value: Any) -> frozenset[str]:
+    """The JSON Schema types of a value (an integral number is an integer too)."""
+    match value:
+        case bool():
+            return frozenset({"boolean"})
+        case int():
+            return frozenset({"integer", "number"})
+        case float():
+            return frozenset({"integer", "number"} if value.is_integer() else {"number"})
+        case str():
+            return frozenset({"string"})
+        case list() | tuple():
+            return frozenset({"array"})
+        case dict():
+            return frozenset({"object"})
+        case _:
+            return frozenset()
+
+
+def _schema_types(schema: Mapping[str, Any]) -> set[str]:
+    named = schema.get("type")
+    types = {named} if isinstance(named, str) else set(_list(named))
+    for alternative in (*_list(schema.get("anyOf")), *_list(schema.get("oneOf"))):
+        if isinstance(alternative, Mapping):
+            types |= _schema_types(alternative)
+    return types
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _are_slow_to_compare(items: list[Any]) -> bool:
+    return len(items) > MAX_COMPARED_ITEMS and any(isinstance(item, (dict, list)) for item in items)
+
+
+@lru_cache
+def _bounded_validator(made_of: Any) -> Any:
+    """The validator without its quadratic comparison of long lists, which Airflow would make again."""
+    check_unique = made_of.VALIDATORS.get("uniqueItems")
+
+    def unique(validator: Any, wanted: Any, items: Any, schema: Any) -> Iterator[ValidationError]:
+        if wanted and isinstance(items, list) and _are_slow_to_compare(items):
+            yield ValidationError(f"more than {MAX_COMPARED_ITEMS} objects to compare")
+        else:
+            yield from check_unique(validator, wanted, items, schema) or ()
+
+    return made_of if check_unique is None else extend(made_of, {"uniqueItems": unique})
+
+
+def _reason(error: ValidationError) -> str:
+    """Where and which rule, never the value: it came from outside and may be large or secret."""
+    place = "".join(f"[{step!r}]" for step in error.absolute_path)
+    at = f"at {place}: " if place else ""
+    if error.validator == "type":
+        return f"{at}expected {error.validator_value}, not {_type_name(error.instance)}"
+    if error.validator == "required":
+        missing = [name for name in error.validator_value if name not in error.instance]
+        return f"{at}{', '.join(missing)} is missing"
+    return f"{at}the value breaks {error.validator}: {error.validator_value!r}"
+
+
+def _type_name(value: Any) -> str:
+    return "null" if value is None else sorted(json_types(value) or {type(value).__name__})[0]

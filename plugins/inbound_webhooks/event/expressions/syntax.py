@@ -1,0 +1,145 @@
+"""``${Webhook::…}`` in the token stream, and offsets for error messages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from jinja2 import TemplateSyntaxError
+from jinja2.lexer import Token
+
+SOURCES = {"Body": "body", "Headers": "headers", "Query": "query", "Delivery": "delivery"}
+"""Name in ``${Webhook::Name…}`` -> name in Jinja."""
+
+
+# Names that no template can spell: a space keeps them apart from what the lexer takes for a name.
+PATH_FILTER = "webhook path"
+
+
+class LocatedProblem(Exception):
+    """A fault at an offset of the source."""
+
+    def __init__(self, reason: str, offset: int) -> None:
+        self.reason = reason
+        self.offset = offset
+        super().__init__(reason)
+
+
+_MARK = re.compile(r"\$?\$\{")
+
+
+_HEAD = re.compile(r"\s*Webhook::([A-Za-z]+)")
+
+
+_DOTTED = re.compile(r"\.([^.\[\]{}\"'\s](?:[^.\[\]{}\"'\n]*[^.\[\]{}\"'\s])?)")
+
+
+_INDEX = re.compile(r"\[\s*(-?[0-9]{1,9})\s*\]")
+
+
+_QUOTED = re.compile(r"\[\s*(?:\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)')\s*\]")
+
+
+_TAIL = re.compile(r"\s*\}")
+
+
+def with_offsets(raw: Iterator[tuple[int, str, str]], source: str) -> Iterator[tuple[int, str, str]]:
+    """Replace the line of each token by its offset, so that errors can name a column."""
+    position = 0
+    try:
+        for _, kind, value in raw:
+            start = source.find(value, position)
+            if kind == "raw_begin":
+                raise LocatedProblem("raw blocks are not allowed here; $${ is a literal ${", start)
+            yield start, kind, value
+            position = start + len(value)
+    except TemplateSyntaxError as error:
+        raise LocatedProblem(error.message or "it does not parse", position) from None
+
+
+def with_webhook_expressions(tokens: Iterator[Token]) -> Iterator[Token]:
+    for token in tokens:
+        if token.type == "data":
+            yield from _split_data(token)
+        else:
+            yield token
+
+
+def _split_data(token: Token) -> Iterator[Token]:
+    content, start, position = token.value, token.lineno, 0
+    for mark in _MARK.finditer(content):
+        if mark.start() < position:
+            continue
+        if mark.start() > position:
+            yield Token(start + position, "data", content[position : mark.start()])
+        if mark.group() == "$${":
+            yield Token(start + mark.start(), "data", "${")
+            position = mark.end()
+        else:
+            expression, position = _read_expression(content, mark.end(), start)
+            yield from _expression_tokens(expression, start + mark.start())
+    if position < len(content):
+        yield Token(start + position, "data", content[position:])
+
+
+def _read_expression(content: str, position: int, start: int) -> tuple[tuple[str, list[Any]], int]:
+    """Read ``Webhook::Source.path}`` and return (source, path) and the position behind it."""
+    head = _HEAD.match(content, position)
+    if head is None:
+        raise LocatedProblem(
+            "${ begins an expression such as ${Webhook::Body.id}; $${ is a literal ${", start + position - 2
+        )
+    if head.group(1) not in SOURCES:
+        raise LocatedProblem(
+            f"there is no Webhook::{head.group(1)}, only {', '.join(SOURCES)}", start + head.start(1)
+        )
+    path: list[Any] = []
+    position = head.end()
+    while (step := _read_step(content, position)) is not None:
+        part, position = step
+        path.append(part)
+    tail = _TAIL.match(content, position)
+    if tail is None:
+        raise LocatedProblem('the path breaks off here; expected .name, [0], ["key"] or }', start + position)
+    return (SOURCES[head.group(1)], path), tail.end()
+
+
+def _read_step(content: str, position: int) -> tuple[Any, int] | None:
+    if match := _DOTTED.match(content, position):
+        return match.group(1), match.end()
+    if match := _INDEX.match(content, position):
+        return int(match.group(1)), match.end()
+    if match := _QUOTED.match(content, position):
+        quoted = match.group(1) if match.group(1) is not None else match.group(2)
+        return (re.sub(r"\\(.)", r"\1", quoted),), match.end()
+    return None
+
+
+def _expression_tokens(expression: tuple[str, list[Any]], offset: int) -> Iterator[Token]:
+    source, path = expression
+    yield Token(offset, "variable_begin", "${")
+    yield Token(offset, "name", source)
+    if path:
+        yield Token(offset, "pipe", "|")
+        yield Token(offset, "name", PATH_FILTER)
+        yield Token(offset, "lparen", "(")
+        for step in path:
+            yield from _step_tokens(step, offset)
+            yield Token(offset, "comma", ",")
+        yield Token(offset, "rparen", ")")
+    yield Token(offset, "variable_end", "}")
+
+
+def _step_tokens(step: Any, offset: int) -> Iterator[Token]:
+    if isinstance(step, int):
+        if step < 0:
+            yield Token(offset, "sub", "-")
+        yield Token(offset, "integer", abs(step))  # type: ignore[arg-type]  # as the lexer does
+    elif isinstance(step, str):
+        yield Token(offset, "string", step)
+    else:
+        yield Token(offset, "lparen", "(")
+        yield Token(offset, "string", step[0])
+        yield Token(offset, "comma", ",")
+        yield Token(offset, "rparen", ")")

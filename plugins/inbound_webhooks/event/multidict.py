@@ -1,0 +1,64 @@
+"""Headers, query and form fields: names in order of arrival, each with a list of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import parse_qsl
+
+from inbound_webhooks.event.cached_attribute import lazy
+
+
+class SingleValue(str):
+    """The only value of a header, query or form field: reads as text, ``[0]`` gives it too."""
+
+    __slots__ = ()
+
+
+class MultiDict:
+    """Headers, query or form fields: names in order of arrival, each with a list of texts."""
+
+    def __init__(self, pairs: Iterable[tuple[str, str]], *, ignore_case: bool = False) -> None:
+        self._ignore_case = ignore_case
+        self._pairs = pairs
+
+    @lazy
+    def lists(self) -> dict[str, list[str]]:
+        """The values by name; put together when they are first asked for."""
+        lists: dict[str, list[str]] = {}
+        for name, value in self._pairs:
+            lists.setdefault(title_case(name) if self._ignore_case else name, []).append(value)
+        return lists
+
+    def __bool__(self) -> bool:
+        return bool(self.lists)
+
+    def __contains__(self, name: str) -> bool:
+        return self._spelled(name) in self.lists
+
+    def __getitem__(self, name: str) -> SingleValue | list[str]:
+        """SingleValue value bare, several as a list."""
+        values = self.lists[self._spelled(name)]
+        return SingleValue(values[0]) if len(values) == 1 else list(values)
+
+    def _spelled(self, name: str) -> str:
+        return title_case(name) if self._ignore_case else name
+
+
+def parse_query(query_string: str) -> list[tuple[str, str]]:
+    """Names and values of a query, percent-decoded."""
+    return parse_qsl(query_string, keep_blank_values=True) if query_string else []
+
+
+def title_case(name: str) -> str:
+    """``x-github-event`` -> ``X-Github-Event``, the spelling that both front doors give."""
+    return _title_case(name) if len(name) <= MAX_REMEMBERED_CHARS else _title_case.__wrapped__(name)
+
+
+MAX_REMEMBERED_CHARS = 64
+"""Longer names of headers are not remembered: senders may send new ones without end."""
+
+
+@lru_cache(maxsize=4096)
+def _title_case(name: str) -> str:
+    return "-".join(part.capitalize() for part in name.split("-"))

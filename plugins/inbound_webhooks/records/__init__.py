@@ -1,0 +1,1 @@
+"""What storage returns and all layers share: pure values."""

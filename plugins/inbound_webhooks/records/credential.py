@@ -1,0 +1,28 @@
+"""Tokens and secrets of a webhook."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
+
+
+@dataclass(frozen=True, kw_only=True)
+class Credential:
+    """One of a webhook's tokens (``purpose`` is empty) or secrets, encrypted.
+
+    ``source_url`` is where a public key was fetched, None for what a person gave.
+    """
+
+    id: int
+    purpose: str
+    encrypted: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    source_url: str | None = None
+
+    def is_valid(self, now: datetime) -> bool:
+        """Whether it has not ended."""
+        return self.expires_at is None or self.expires_at > now

@@ -1,0 +1,68 @@
+"""Deliveries, their states, and rejections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+
+from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
+
+
+class State:
+    """The states of a delivery."""
+
+    REFUSED = "refused"
+    FILTERED = "filtered"
+    CANCELLED = "cancelled"
+    ACCEPTED = "accepted"
+    DISPATCHED = "dispatched"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNDELIVERABLE = "undeliverable"
+
+    ALL = (REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, SUCCEEDED, FAILED, UNDELIVERABLE)
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One accepted or refused request. ``conf``, ``headers`` and ``credentials`` are as in the table."""
+
+    id: str
+    webhook_id: str
+    webhook_name: str
+    dag_id: str
+    state: str
+    received_at: datetime
+    source_ip: str
+    query_string: str
+    headers: str
+    credentials: str | None
+    body: bytes
+    conf: str | None
+    answer_status: int
+    error: str | None = None
+    event_type: str | None = None
+    dedup_key: str | None = None
+    replay_of: str | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    run_id: str | None = None
+    dispatched_at: datetime | None = None
+    run_started_at: datetime | None = None
+    finished_at: datetime | None = None
+    failed_tasks: str | None = None
+    body_stored: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejection:
+    """One request that was refused before its content was looked at."""
+
+    webhook_id: str
+    rejected_at: datetime
+    source_ip: str
+    method: str
+    status: int
+    reason: str
+    key_url: str | None = None

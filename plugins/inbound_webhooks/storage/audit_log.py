@@ -1,0 +1,39 @@
+"""Entries in Airflow's audit log."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from airflow.models.log import Log
+from sqlalchemy import (
+    Connection,
+    insert,
+)
+
+from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
+
+
+def write_audit_entry(
+    connection: Connection,
+    *,
+    event: str,
+    dag_id: str | None,
+    actor: str,
+    at: datetime,
+    details: Mapping[str, Any],
+) -> None:
+    """Write a change to Airflow's write_audit_entry log; ``details`` hold no secrets."""
+    connection.execute(
+        insert(Log.__table__),
+        {
+            "dttm": at,
+            "event": event,
+            "dag_id": dag_id,
+            "owner": actor,
+            "owner_display_name": actor,
+            "extra": json.dumps(details),
+        },
+    )

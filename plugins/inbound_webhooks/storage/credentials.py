@@ -1,0 +1,179 @@
+"""Statements on the tables of tokens and secrets; each takes the caller's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    delete,
+    insert,
+    literal,
+    null,
+    select,
+    union_all,
+    update,
+)
+
+from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
+from inbound_webhooks.storage.webhooks import webhook_of
+
+
+def insert_token(connection: Connection, webhook_id: str, encrypted: str, created_at: datetime) -> None:
+    """Add a token to a webhook."""
+    row = {"webhook_id": webhook_id, "encrypted": encrypted, "created_at": created_at}
+    connection.execute(insert(tables.token), row)
+
+
+def insert_secret(
+    connection: Connection,
+    webhook_id: str,
+    purpose: str,
+    encrypted: str,
+    created_at: datetime,
+    *,
+    reference: str | None = None,
+) -> None:
+    """Add a secret to a webhook; ``reference`` is where a definition file says that it stands."""
+    row = {"webhook_id": webhook_id, "purpose": purpose, "encrypted": encrypted, "created_at": created_at}
+    connection.execute(insert(tables.secret), row | {"reference": reference})
+
+
+def secret_references(connection: Connection, webhook_id: str) -> dict[int, str]:
+    """Where a webhook's secrets stand of which a definition file says it, by their ids."""
+    columns = tables.secret.c
+    query = select(columns.id, columns.reference)
+    rows = connection.execute(query.where(columns.webhook_id == webhook_id, columns.reference.is_not(None)))
+    return {row.id: row.reference for row in rows}
+
+
+def save_fetched_key(
+    connection: Connection,
+    webhook_id: str,
+    purpose: str,
+    source_url: str,
+    encrypted: str,
+    *,
+    now: datetime,
+    expires_at: datetime | None,
+) -> None:
+    """Keep a public key that was fetched, in place of the one that was fetched from there before."""
+    columns = tables.secret.c
+    connection.execute(
+        delete(tables.secret).where(
+            columns.webhook_id == webhook_id, columns.purpose == purpose, columns.source_url == source_url
+        )
+    )
+    row = {
+        "webhook_id": webhook_id,
+        "purpose": purpose,
+        "encrypted": encrypted,
+        "created_at": now,
+        "expires_at": expires_at,
+        "source_url": source_url,
+    }
+    connection.execute(insert(tables.secret), row)
+
+
+def delete_tokens(connection: Connection, webhook_id: str) -> None:
+    """Take every token from a webhook."""
+    connection.execute(delete(tables.token).where(tables.token.c.webhook_id == webhook_id))
+
+
+def delete_secrets(connection: Connection, webhook_id: str, purpose: str) -> None:
+    """Take every secret for one purpose from a webhook."""
+    columns = tables.secret.c
+    connection.execute(
+        delete(tables.secret).where(columns.webhook_id == webhook_id, columns.purpose == purpose)
+    )
+
+
+def end_tokens(connection: Connection, webhook_id: str, end: datetime) -> None:
+    """Let every token of a webhook end then, unless it ends before."""
+    _end(connection, tables.token, tables.token.c.webhook_id == webhook_id, end)
+
+
+def end_secrets(connection: Connection, webhook_id: str, purpose: str, end: datetime) -> None:
+    """Let every secret of a webhook for one purpose end then, unless it ends before."""
+    columns = tables.secret.c
+    _end(connection, tables.secret, (columns.webhook_id == webhook_id) & (columns.purpose == purpose), end)
+
+
+def _end(connection: Connection, table: Any, which: Any, end: datetime) -> None:
+    later = table.c.expires_at.is_(None) | (table.c.expires_at > end)
+    connection.execute(update(table).where(which, later).values(expires_at=end))
+
+
+def list_credentials(connection: Connection, webhook_id: str) -> list[Credential]:
+    """A webhook's tokens and secrets, ended ones too, newest first."""
+    rows = connection.execute(select(_CREDENTIALS).where(_CREDENTIALS.c.webhook_id == webhook_id))
+    found = [_credential(row._mapping) for row in rows]
+    return sorted(found, key=lambda credential: (credential.created_at, credential.id), reverse=True)
+
+
+def note_use(connection: Connection, credential: Credential, used_at: datetime) -> None:
+    """Note when a token or secret was last used, unless somebody else is changing it."""
+    table = tables.secret if credential.purpose else tables.token
+    free = select(table.c.id).where(table.c.id == credential.id).with_for_update(skip_locked=True)
+    which = table.c.id.in_(free.correlate(None))
+    connection.execute(update(table).where(which).values(last_used_at=used_at))
+
+
+def reencrypt_column(connection: Connection, table_name: str, reencrypted: Any) -> int:
+    """Write ``reencrypted(old)`` for each encrypted value of a table; return how many."""
+    table, column = ENCRYPTED_COLUMNS[table_name]
+    rows = connection.execute(select(table.c.id, table.c[column]).where(table.c[column].is_not(None))).all()
+    for row in rows:
+        connection.execute(update(table).where(table.c.id == row.id).values({column: reencrypted(row[1])}))
+    return len(rows)
+
+
+ENCRYPTED_COLUMNS = {
+    "tokens": (tables.token, "encrypted"),
+    "secrets": (tables.secret, "encrypted"),
+    "deliveries": (tables.delivery, "credentials"),
+}
+
+
+def _credential_columns(table: Any, purpose: Any, source_url: Any) -> Any:
+    names = ("id", "webhook_id", "encrypted", "created_at", "expires_at", "last_used_at")
+    own = (purpose.label("purpose"), source_url.label("source_url"))
+    return select(*own, *(table.c[name] for name in names))
+
+
+_CREDENTIALS = union_all(
+    _credential_columns(tables.token, literal(""), null()),
+    _credential_columns(tables.secret, tables.secret.c.purpose, tables.secret.c.source_url),
+).subquery("credential")
+
+
+def with_credentials(which: Any) -> Any:
+    """Webhooks, a row for each of their credentials; :func:`webhook_with_credentials` reads them."""
+    credentials = (column.label(f"credential_{column.name}") for column in _CREDENTIALS.c)
+    joined = tables.webhook.outerjoin(_CREDENTIALS, _CREDENTIALS.c.webhook_id == tables.webhook.c.id)
+    return select(tables.webhook, *credentials).select_from(joined).where(which)
+
+
+_WITH_CREDENTIALS = with_credentials(tables.webhook.c.id == bindparam("webhook_id"))
+
+
+def find_with_credentials(connection: Connection, webhook_id: str) -> tuple[Webhook, list[Credential]] | None:
+    """What the door needs to know, in one query; the credentials newest first."""
+    rows = connection.execute(_WITH_CREDENTIALS, {"webhook_id": webhook_id}).mappings().all()
+    return webhook_with_credentials(rows) if rows else None
+
+
+def webhook_with_credentials(rows: Sequence[Any]) -> tuple[Webhook, list[Credential]]:
+    """What the rows of one webhook say, mappings from column to value; the credentials newest first."""
+    found = [_credential(row, "credential_") for row in rows if row["credential_id"] is not None]
+    return webhook_of(rows[0]), sorted(found, key=lambda credential: credential.id, reverse=True)
+
+
+def _credential(row: Any, prefix: str = "") -> Credential:
+    return Credential(**{name: row[prefix + name] for name in Credential.__dataclass_fields__})

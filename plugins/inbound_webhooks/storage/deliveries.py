@@ -1,0 +1,130 @@
+"""Statements on the table of deliveries; each takes the caller's connection."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Connection,
+    bindparam,
+    cast,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.database import waiting_is_limited
+from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
+
+MAX_COUNTED = 100_000
+"""Deliveries that are counted where a figure of the read_backlog is wanted."""
+
+
+def count_deliveries(connection: Connection, webhook_id: str) -> dict[str, int]:
+    """How many deliveries of a webhook there are in each state."""
+    rows = connection.execute(
+        select(tables.delivery.c.state, func.count())
+        .where(tables.delivery.c.webhook_id == webhook_id)
+        .group_by(tables.delivery.c.state)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+def store_delivery(connection: Connection, delivery: Delivery, version: int) -> str | None:
+    """Insert a delivery if its webhook is still at this version, in one statement that locks it FOR SHARE.
+
+    Returns the id under which the event is stored: its own, or that of an earlier delivery which holds its
+    deduplication key; None where the webhook has changed. Where somebody is about to commit the same key
+    this waits for it. What was stored by an earlier try, whose answer got lost, is found.
+    """
+    values = msgspec.structs.asdict(delivery) | {"expected_version": version}
+    if connection.execute(_STORE[connection.dialect.name], values).rowcount == 1:
+        return delivery.id
+    columns = tables.delivery.c
+    # First of all: an earlier try may be committed although its webhook has changed since.
+    if connection.scalar(select(columns.id).where(columns.id == delivery.id)) is not None:
+        return delivery.id
+    now_at = connection.scalar(
+        select(tables.webhook.c.version).where(tables.webhook.c.id == delivery.webhook_id)
+    )
+    if now_at != version:
+        return None
+    holds_key = (columns.webhook_id == delivery.webhook_id) & (columns.dedup_key == delivery.dedup_key)
+    return connection.scalar(select(columns.id).where(holds_key))
+
+
+def _store(dialect_name: str, dialect_insert: Any) -> Any:
+    locked = (
+        select(tables.webhook.c.version)
+        .where(tables.webhook.c.id == bindparam("webhook_id"), waiting_is_limited(dialect_name))
+        .with_for_update(read=True)
+        .cte("locked")
+    )
+    columns = [column for column in tables.delivery.c if column.name in Delivery.__struct_fields__]
+    values: list[Any] = [bindparam(column.name, type_=column.type) for column in columns]
+    if dialect_name == "postgresql":
+        # It does not take the types of a SELECT from the table that it goes into.
+        values = [cast(value, column.type) for value, column in zip(values, columns, strict=True)]
+    row = select(*values).select_from(locked).where(locked.c.version == bindparam("expected_version"))
+    inserted = dialect_insert(tables.delivery).from_select([column.name for column in columns], row)
+    return inserted.on_conflict_do_nothing()
+
+
+_STORE = {
+    "postgresql": _store("postgresql", postgresql.insert),
+    "sqlite": _store("sqlite", sqlite.insert),
+}
+
+
+def count_accepted(connection: Connection, limit: int, *, webhook_id: str | None = None) -> int:
+    """How many deliveries, of one webhook or of all, wait for their run, counted up to a limit."""
+    columns = tables.delivery.c
+    waiting = select(columns.id).where(text(tables.ACCEPTED)).limit(limit)
+    if webhook_id is not None:
+        waiting = waiting.where(columns.webhook_id == webhook_id)
+    return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
+
+
+def read_backlog(connection: Connection) -> tuple[int, datetime | None]:
+    """How many deliveries wait for their run, counted up to MAX_COUNTED, and when the oldest of them came."""
+    waiting = select(tables.delivery.c.received_at).where(text(tables.ACCEPTED))
+    counted = waiting.limit(MAX_COUNTED).subquery()
+    count, oldest = connection.execute(select(func.count(), func.min(counted.c.received_at))).one()
+    return count, oldest
+
+
+def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
+    """A delivery by id."""
+    row = connection.execute(select(tables.delivery).where(tables.delivery.c.id == delivery_id)).first()
+    return Delivery(**row._mapping) if row else None
+
+
+def list_deliveries(
+    connection: Connection, *, webhook_id: str | None, state: str | None, limit: int
+) -> list[Any]:
+    """The newest deliveries, newest first, as rows without body, headers, query and conf."""
+    columns = tables.delivery.c
+    heavy = {"body", "headers", "credentials", "conf", "query_string"}
+    query = select(*(column for column in columns if column.name not in heavy))
+    if webhook_id is not None:
+        query = query.where(columns.webhook_id == webhook_id)
+    if state is not None:
+        query = query.where(columns.state == state)
+    return list(connection.execute(query.order_by(columns.id.desc()).limit(limit)))
+
+
+def cancel_accepted(connection: Connection, webhook_id: str) -> int:
+    """Turn a webhook's undispatched deliveries into cancelled ones; return how many."""
+    columns = tables.delivery.c
+    done = connection.execute(
+        update(tables.delivery)
+        .where(columns.webhook_id == webhook_id, columns.state == State.ACCEPTED)
+        .values(state=State.CANCELLED, next_attempt_at=None, error="The webhook was deleted.")
+    )
+    return done.rowcount

@@ -1,0 +1,127 @@
+"""Statements on the table of webhooks; each takes the connection of the caller's transaction."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
+
+from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
+
+
+def insert_webhook(connection: Connection, webhook: Webhook) -> None:
+    """Insert a webhook; IntegrityError where its name is taken."""
+    connection.execute(insert(tables.webhook), _webhook_row(webhook))
+
+
+def update_webhook(connection: Connection, webhook: Webhook, changed_at: datetime) -> None:
+    """Write a webhook's fields and raise its version.
+
+    The row lock that this takes waits for every receiver and dispatcher that is about to commit on the
+    definition as it was.
+    """
+    row = _webhook_row(webhook) | {"version": tables.webhook.c.version + 1, "updated_at": changed_at}
+    connection.execute(update(tables.webhook).where(tables.webhook.c.id == webhook.id).values(row))
+
+
+def delete_webhook(connection: Connection, webhook_id: str) -> None:
+    """Delete a webhook, its tokens and secrets (by cascade); its deliveries stay."""
+    connection.execute(delete(tables.webhook).where(tables.webhook.c.id == webhook_id))
+
+
+def set_confirm_url(connection: Connection, webhook_id: str, url: str) -> None:
+    """Keep the link that a person has to open; no change of the definition, so no new version."""
+    connection.execute(
+        update(tables.webhook).where(tables.webhook.c.id == webhook_id).values(confirm_url=url)
+    )
+
+
+class ById(str):
+    """The id of a webhook that must not be taken for another one's name."""
+
+    __slots__ = ()
+
+
+def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook | None:
+    """A webhook by name, else by id; ``locked``: once nobody is about to commit on it, and kept so."""
+    columns = tables.webhook.c
+    which = columns.id == name_or_id
+    if not isinstance(name_or_id, ById):
+        which |= columns.name == name_or_id
+    if locked and connection.dialect.name == "postgresql":
+        # Those who lock the row FOR SHARE in turn would leave no moment for one who waits for it alone.
+        connection.execute(select(func.pg_advisory_xact_lock(change_lock_key(columns.id))).where(which))
+    query = select(tables.webhook).where(which)
+    rows = connection.execute(query.with_for_update() if locked else query).all()
+    by_name = sorted(rows, key=lambda row: row.name != name_or_id)
+    return read_webhook(by_name[0]) if by_name else None
+
+
+def webhook_by_id(connection: Connection, webhook_id: str) -> Webhook | None:
+    """A webhook by id alone."""
+    row = connection.execute(select(tables.webhook).where(tables.webhook.c.id == webhook_id)).first()
+    return read_webhook(row) if row else None
+
+
+def list_webhooks(connection: Connection) -> list[Webhook]:
+    """All webhooks by name."""
+    return [
+        read_webhook(row)
+        for row in connection.execute(select(tables.webhook).order_by(tables.webhook.c.name))
+    ]
+
+
+def webhooks_with_refreshed_keys(connection: Connection) -> list[Webhook]:
+    """Enabled webhooks whose proofs ask for fetched keys; the caller looks at the settings again."""
+    columns = tables.webhook.c
+    query = select(tables.webhook).where(
+        columns.enabled, columns.proofs.contains('"refresh_keys": true', autoescape=True)
+    )
+    return [read_webhook(row) for row in connection.execute(query)]
+
+
+def change_lock_key(webhook_id: Any) -> Any:
+    """The key of the advisory lock of a change: held alone by who changes the webhook or waits to do so."""
+    return func.hashtextextended(literal("inbound webhook change ") + webhook_id, 0)
+
+
+_JSON_COLUMNS = ("mapping", "proofs", "allowed_addresses", "notify_success", "notify_failure")
+
+
+def read_webhook(row: Any) -> Webhook:
+    """A row of the table as a webhook."""
+    return webhook_of(row._mapping)
+
+
+def webhook_of(row: Any) -> Webhook:
+    values = {name: row[name] for name in Webhook.__dataclass_fields__}
+    parsed = {name: json.loads(values[name]) for name in _JSON_COLUMNS}
+    lists = {name: tuple(value) for name, value in parsed.items() if isinstance(value, list)}
+    return Webhook(**values | parsed | lists)
+
+
+def _webhook_row(webhook: Webhook) -> dict[str, Any]:
+    written = {name: json.dumps(value) for name, value in _json_values(webhook).items()}
+    return vars(webhook) | written
+
+
+def _json_values(webhook: Webhook) -> dict[str, Any]:
+    return {
+        "mapping": dict(webhook.mapping),
+        "proofs": [dict(proof) for proof in webhook.proofs],
+        "allowed_addresses": list(webhook.allowed_addresses),
+        "notify_success": list(webhook.notify_success),
+        "notify_failure": list(webhook.notify_failure),
+    }
