@@ -68,7 +68,7 @@ def fill(number: int) -> None:
     from inbound_webhooks.event.request import InboundRequest
     from inbound_webhooks.receiver.decision import decide
     from inbound_webhooks.storage.database import in_transaction, transaction
-    from inbound_webhooks.storage.deliveries import store_delivery
+    from inbound_webhooks.storage.deliveries import insert_delivery
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.compiled import compile_definition
 
@@ -86,7 +86,7 @@ def fill(number: int) -> None:
                 received_at=datetime.now(timezone.utc),
             )
             decision = decide(definition, request, request.body, params=dag.params)
-            store_delivery(connection, decision.delivery, definition.webhook.version)
+            insert_delivery(connection, decision.delivery, definition.webhook.version)
 
 
 if __name__ == "__main__":

@@ -33,9 +33,10 @@ def get(clients: int = 1) -> list:
 
     from inbound_webhooks.monitoring.health import Health
     from inbound_webhooks.rest import app
+    from inbound_webhooks.storage.health import read_figures
 
     async def ask() -> list:
-        app.app.state.health = Health()
+        app.app.state.health = Health(read_figures)
         transport = httpx.ASGITransport(app=app.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await asyncio.gather(*[client.get("/health") for _ in range(clients)])
@@ -93,11 +94,12 @@ def test_many_who_ask_at_once_cost_one_look(sqlite_database):
 
 def test_a_report_is_as_old_as_a_second_at_most(sqlite_database):
     from inbound_webhooks.monitoring.health import Health
+    from inbound_webhooks.storage.health import read_figures
 
     clock = Clock()
 
     async def ask() -> list:
-        health = Health(clock=clock)
+        health = Health(read_figures, clock=clock)
         before = await health.report()
         see_dispatcher(now())
         clock.seconds = 0.9

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.settings import BLUEPRINT_PREFIX
-from inbound_webhooks.storage.outcomes import FailedTask
 
 DELIVERY_PATH = f"{BLUEPRINT_PREFIX}/webhooks/delivery"
 """Where the pages show one delivery, by its id."""

@@ -43,7 +43,8 @@ def store_mail(*recipients: str, hook: Hook | None = None, count: int = 1, at=AT
 
 
 def outcome(hook: Hook, number: int = 0, **fields):
-    from inbound_webhooks.storage.outcomes import FailedTask, Outcome
+    from inbound_webhooks.records.failed_task import FailedTask
+    from inbound_webhooks.storage.outcomes import Outcome
 
     base = {
         "delivery_id": f"{number:032x}",

@@ -91,12 +91,12 @@ def test_a_request_that_waits_for_a_change_is_judged_by_what_comes_of_it(
 @pytest.mark.parametrize("change", [disable, delete, rotate], ids=CHANGE_IDS)
 def test_a_change_does_not_return_before_a_request_that_is_about_to_commit(postgres_database, change):
     from inbound_webhooks.storage.database import transaction
-    from inbound_webhooks.storage.deliveries import store_delivery
+    from inbound_webhooks.storage.deliveries import insert_delivery
 
     hook = stored_hook()
     changing = threading.Thread(target=change, args=(hook,))
     with transaction() as connection:
-        assert store_delivery(connection, made_delivery(hook, 1), version=1) is not None
+        assert insert_delivery(connection, made_delivery(hook, 1), version=1) is not None
         changing.start()
         changing.join(0.2)
         assert changing.is_alive()

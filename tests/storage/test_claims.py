@@ -62,7 +62,6 @@ def test_waiting_webhooks_are_found_from_one_on_and_no_more_than_asked_for(datab
 
 def test_disabled_and_deleted_webhooks_have_no_turn(database):
     from inbound_webhooks.storage.database import transaction
-    from inbound_webhooks.storage.deliveries import store_delivery
     from inbound_webhooks.storage.webhooks import delete_webhook
 
     disabled, deleted = store_webhook("disabled", enabled=False), store_webhook("deleted")
@@ -134,7 +133,7 @@ def test_only_enabled_webhooks_that_nobody_is_changing_are_locked(postgres_clust
 def test_one_dispatcher_at_a_time_is_alone_with_a_webhook_and_the_door_goes_on(postgres_database):
     from inbound_webhooks.storage import claims
     from inbound_webhooks.storage.database import at_once, transaction
-    from inbound_webhooks.storage.deliveries import store_delivery
+    from inbound_webhooks.storage.deliveries import insert_delivery
     from tests.webhooks_builder import made_delivery
 
     hook, other = store_webhook(max_active_runs=1), store_webhook("another", max_active_runs=1)
@@ -143,7 +142,7 @@ def test_one_dispatcher_at_a_time_is_alone_with_a_webhook_and_the_door_goes_on(p
         assert claims.take_alone(first, hook.id)
         assert not claims.take_alone(second, hook.id)
         assert claims.take_alone(second, other.id)
-        stored = at_once(lambda connection: store_delivery(connection, made_delivery(hook, 1), version=1))
+        stored = at_once(lambda connection: insert_delivery(connection, made_delivery(hook, 1), version=1))
     assert stored is not None
     with transaction() as third:
         assert claims.take_alone(third, hook.id)

@@ -7,6 +7,7 @@ from tests.webhooks_builder import (
     now,
     rows,
     store_deliveries,
+    store_delivery,
     store_webhook,
 )
 
@@ -46,7 +47,6 @@ def test_rejections_of_one_webhook_do_not_push_out_anothers(database):
 
 def test_a_deleted_webhook_takes_its_tokens_along_and_leaves_its_deliveries(database):
     from inbound_webhooks.storage.database import transaction
-    from inbound_webhooks.storage.deliveries import store_delivery
     from inbound_webhooks.storage.webhooks import delete_webhook
 
     hook = store_webhook()
@@ -88,10 +88,10 @@ def test_deliveries_are_listed_newest_first_without_their_bodies(database):
 def deliver(hook, number: int, dedup_key: str | None = None, *, version: int = 1) -> str | None:
     """Store a delivery as the inbox does."""
     from inbound_webhooks.storage.database import at_once
-    from inbound_webhooks.storage.deliveries import store_delivery
+    from inbound_webhooks.storage.deliveries import insert_delivery
 
     made = made_delivery(hook, number, dedup_key=dedup_key)
-    return at_once(lambda connection: store_delivery(connection, made, version))
+    return at_once(lambda connection: insert_delivery(connection, made, version))
 
 
 def numbered(*numbers: int) -> list[str]:
@@ -129,10 +129,7 @@ def test_every_column_of_a_delivery_is_stored_as_it_is(database):
     from msgspec.structs import replace
 
     from inbound_webhooks.storage.database import at_once
-    from inbound_webhooks.storage.deliveries import (
-        find_delivery,
-        store_delivery,
-    )
+    from inbound_webhooks.storage.deliveries import find_delivery, insert_delivery
 
     made = replace(
         made_delivery(store_webhook(), 1, dedup_key="key"),
@@ -143,16 +140,13 @@ def test_every_column_of_a_delivery_is_stored_as_it_is(database):
         next_attempt_at=now(),
         body_stored=False,
     )
-    at_once(lambda connection: store_delivery(connection, made, 1))
+    at_once(lambda connection: insert_delivery(connection, made, 1))
     assert at_once(lambda connection: find_delivery(connection, made.id)) == made
 
 
 def test_what_is_counted_of_the_backlog_has_an_end(database):
     from inbound_webhooks.storage.database import transaction
-    from inbound_webhooks.storage.deliveries import (
-        count_accepted,
-        store_delivery,
-    )
+    from inbound_webhooks.storage.deliveries import count_accepted
 
     hook = store_webhook()
     store_deliveries(hook, 5)

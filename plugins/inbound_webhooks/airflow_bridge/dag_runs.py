@@ -20,8 +20,8 @@ from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, DagState, dag_states
 from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused
+from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.storage.claims import Claimed
-from inbound_webhooks.storage.outcomes import FailedTask
 
 log = logging.getLogger(__name__)
 

@@ -12,9 +12,6 @@ from typing import Any
 import anyio.to_thread
 
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.deliveries import read_backlog
-from inbound_webhooks.storage.dispatchers import dispatchers_seen
 
 SILENT_SECONDS = 60
 """A dispatcher that was not seen for so long is not at work."""
@@ -33,15 +30,27 @@ class Report:
     document: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Figures:
+    """What the database says: accepted deliveries that wait for their run, when the oldest of them came, and
+    when a dispatcher was last seen."""
+
+    backlog: int
+    oldest_received_at: datetime | None
+    dispatcher_seen_at: datetime | None
+
+
 class Health:
-    """One for each process and event loop; many may ask at once, one of them looks."""
+    """One for each process and event loop; many may ask at once, one of them reads."""
 
     def __init__(
         self,
+        read_figures: Callable[[], Figures],
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
+        self._read_figures = read_figures
         self._clock = clock
         self._now = now
         self._looking = asyncio.Lock()
@@ -60,11 +69,10 @@ class Health:
 
     def _look(self) -> Report:
         try:
-            with transaction() as connection:
-                backlog, oldest = read_backlog(connection)
-                seen_at = dispatchers_seen(connection)
+            figures = self._read_figures()
         except DatabaseUnavailable:
             return Report(503, {"status": "database_unavailable"})
+        seen_at, oldest = figures.dispatcher_seen_at, figures.oldest_received_at
         now = self._now()
         silent = None if seen_at is None else _seconds(now, seen_at)
         alive = silent is not None and silent < SILENT_SECONDS
@@ -72,7 +80,7 @@ class Health:
             200 if alive else 503,
             {
                 "status": "ok" if alive else "no_dispatcher",
-                "backlog": backlog,
+                "backlog": figures.backlog,
                 "oldest_undispatched_seconds": None if oldest is None else _seconds(now, oldest),
                 "dispatcher_seen_at": None if seen_at is None else seen_at.isoformat(),
                 "dispatcher_silent_seconds": silent,

@@ -30,12 +30,13 @@ class Preset:
     """Everything that one kind of sender needs.
 
     ``proofs`` are settings for :func:`inbound_webhooks.event.verification.registry.required_proof`;
-    ``handshake`` names an entry of :data:`inbound_webhooks.event.handshakes.registry.HANDSHAKES`. ``dedup``,
-    ``event_type``, ``mapping_example`` and ``filter_example`` are expressions; ``events`` are frequent values
-    of ``event_type``. ``dedup_alternative`` is for senders whose delivery id is not covered by their signature. ``signs_body`` is false where a changed body would go
-    unnoticed. ``steps`` are what the user does at the sender's, see :meth:`filled_steps`. ``notes`` are
-    weaknesses that a user should know. ``disabled_status`` and ``invalid_status`` are what keeps this sender
-    from switching itself off, or from repeating what was kept anyway.
+    ``handshake`` names an entry of :data:`inbound_webhooks.event.handshakes.registry.HANDSHAKES`.
+    ``dedup``, ``event_type``, ``mapping_example`` and ``filter_example`` are expressions; ``events`` are
+    frequent values of ``event_type``. ``dedup_alternative`` is for senders whose delivery id is not
+    covered by their signature. ``signs_body`` is false where a changed body would go unnoticed. ``steps``
+    are what the user does at the sender's, see :meth:`filled_steps`. ``notes`` are weaknesses that a user
+    should know. ``disabled_status`` and ``invalid_status`` are what keeps this sender from switching
+    itself off, or from repeating what was kept anyway.
     """
 
     name: str

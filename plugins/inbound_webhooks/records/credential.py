@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
-
 
 @dataclass(frozen=True, kw_only=True)
 class Credential:

@@ -7,8 +7,6 @@ from datetime import datetime
 
 import msgspec
 
-from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
-
 
 class State:
     """The states of a delivery."""

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
-
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:

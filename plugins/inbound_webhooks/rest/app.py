@@ -23,6 +23,7 @@ from inbound_webhooks.rest.presets import router as presets_router
 from inbound_webhooks.rest.problems import tell_faults
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
+from inbound_webhooks.storage.health import read_figures
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ log = logging.getLogger(__name__)
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run what needs a thread between the server's start and its end."""
-    app.state.health = Health()
+    app.state.health = Health(read_figures)
     metrics.start(in_api_server=True)
     receiver: Receiver | None = None
     with ExitStack() as running:

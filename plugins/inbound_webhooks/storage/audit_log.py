@@ -13,8 +13,6 @@ from sqlalchemy import (
     insert,
 )
 
-from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
-
 
 def write_audit_entry(
     connection: Connection,

@@ -21,7 +21,6 @@ from sqlalchemy import (
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
 from inbound_webhooks.storage.webhooks import webhook_of
 
 

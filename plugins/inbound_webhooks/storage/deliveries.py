@@ -20,7 +20,6 @@ from sqlalchemy.dialects import postgresql, sqlite
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.database import waiting_is_limited
-from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
 
 MAX_COUNTED = 100_000
 """Deliveries that are counted where a figure of the read_backlog is wanted."""
@@ -36,7 +35,7 @@ def count_deliveries(connection: Connection, webhook_id: str) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def store_delivery(connection: Connection, delivery: Delivery, version: int) -> str | None:
+def insert_delivery(connection: Connection, delivery: Delivery, version: int) -> str | None:
     """Insert a delivery if its webhook is still at this version, in one statement that locks it FOR SHARE.
 
     Returns the id under which the event is stored: its own, or that of an earlier delivery which holds its

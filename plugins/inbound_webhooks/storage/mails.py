@@ -16,9 +16,10 @@ import uuid_utils
 from sqlalchemy import Connection, Text, cast, func, insert, select, text, update
 
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.outcomes import FailedTask, Outcome
+from inbound_webhooks.storage.outcomes import Outcome
 
 MAX_ERROR_CHARS = 500
 

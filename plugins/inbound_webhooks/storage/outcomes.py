@@ -11,16 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, or_, select, text, update
 
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.storage import tables
-
-
-@dataclass(frozen=True)
-class FailedTask:
-    """A task of a failed run; ``map_index`` is -1 where it is not mapped."""
-
-    task_id: str
-    map_index: int = -1
-    try_number: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -111,7 +111,7 @@ async def store_many(connection: Any, given: Sequence[tuple[Delivery, int]]) -> 
 
     The webhooks are locked FOR SHARE in the order of their ids. Not among the ids are deliveries whose
     webhook is at another version or just being changed, and events that are stored already: the caller looks
-    at these one by one, with :func:`inbound_webhooks.storage.deliveries.store_delivery`.
+    at these one by one, with :func:`inbound_webhooks.storage.deliveries.insert_delivery`.
 
     All but the bodies goes as one JSON text: asyncpg looks at each item of an array several times.
 

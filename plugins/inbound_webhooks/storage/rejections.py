@@ -16,7 +16,6 @@ from sqlalchemy import (
 
 from inbound_webhooks.records.delivery import Rejection
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
 
 KEPT_REJECTIONS = 50
 """Newest rejections of a webhook that are kept."""

@@ -18,7 +18,6 @@ from sqlalchemy import (
 
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.dispatchers import dispatchers_seen as dispatchers_seen
 
 
 def insert_webhook(connection: Connection, webhook: Webhook) -> None:

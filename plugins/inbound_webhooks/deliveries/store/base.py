@@ -42,7 +42,7 @@ class Batches(Protocol):
         ...
 
     async def store(self, given: Sequence[ToStore]) -> Sequence[str | BaseException | None]:
-        """For each delivery what :func:`inbound_webhooks.storage.deliveries.store_delivery` returns."""
+        """For each delivery what :func:`inbound_webhooks.storage.deliveries.insert_delivery` returns."""
         ...
 
     async def close(self) -> None:
@@ -81,7 +81,7 @@ class Visits:
         return found if self._clock() - seen_at < HELD_SECONDS else None
 
     async def store(self, delivery: Delivery, version: int) -> str | None:
-        """See :func:`inbound_webhooks.storage.deliveries.store_delivery`; one
+        """See :func:`inbound_webhooks.storage.deliveries.insert_delivery`; one
         transaction for all that are stored now."""
         stored_id = await self._store((delivery, version))
         found, _ = self._held.get(delivery.webhook_id, _NOT_HELD)

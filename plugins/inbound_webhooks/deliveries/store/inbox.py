@@ -12,7 +12,7 @@ from inbound_webhooks.deliveries.store.base import Visits
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.database import begin_writing, transaction
-from inbound_webhooks.storage.deliveries import store_delivery
+from inbound_webhooks.storage.deliveries import insert_delivery
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Inbox:
 def _store_with_audit(delivery: Delivery, version: int, actor: str) -> str | None:
     with transaction() as connection:
         begin_writing(connection)
-        stored = store_delivery(connection, delivery, version)
+        stored = insert_delivery(connection, delivery, version)
         if stored == delivery.id:
             _audit_replay(connection, delivery, actor)
     return stored

@@ -10,7 +10,7 @@ from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.storage.async_connections import AsyncConnections, StatementRefused
 from inbound_webhooks.storage.database import at_once
-from inbound_webhooks.storage.deliveries import store_delivery
+from inbound_webhooks.storage.deliveries import insert_delivery
 from inbound_webhooks.storage.postgres_bulk import FoundWebhooks, store_many
 from inbound_webhooks.storage.threads import aside
 
@@ -48,6 +48,6 @@ class PostgresBatches:
 
 async def _alone(delivery: Delivery, version: int) -> str | BaseException | None:
     def store() -> str | None:
-        return at_once(lambda connection: store_delivery(connection, delivery, version))
+        return at_once(lambda connection: insert_delivery(connection, delivery, version))
 
     return await aside(partial(outcome, store))

@@ -17,7 +17,7 @@ from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.storage.credentials import find_with_credentials
 from inbound_webhooks.storage.database import at_once, begin_writing, transaction
-from inbound_webhooks.storage.deliveries import store_delivery
+from inbound_webhooks.storage.deliveries import insert_delivery
 from inbound_webhooks.storage.threads import aside
 
 
@@ -62,7 +62,7 @@ def _store_each(given: Sequence[ToStore]) -> list[str | BaseException | None]:
 
 def _stored(connection: Connection, delivery: Delivery, version: int) -> str | BaseException | None:
     try:
-        return store_delivery(connection, delivery, version)
+        return insert_delivery(connection, delivery, version)
     except SQLAlchemyError:
         raise  # SQLite may have taken back the whole transaction: a full disk does that
     except Exception as error:  # noqa: BLE001 - a value that is none for SQLite is not its neighbours' trouble
@@ -70,4 +70,4 @@ def _stored(connection: Connection, delivery: Delivery, version: int) -> str | B
 
 
 def _store_alone(delivery: Delivery, version: int) -> str | None:
-    return at_once(lambda connection: store_delivery(connection, delivery, version))
+    return at_once(lambda connection: insert_delivery(connection, delivery, version))

@@ -25,6 +25,7 @@ from inbound_webhooks.receiver.asgi.guard import WebhookGuard, give
 from inbound_webhooks.receiver.gateway.prometheus import WorkerFigures
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.settings import Settings
+from inbound_webhooks.storage.health import read_figures
 from inbound_webhooks.storage.threads import aside
 
 Scope = MutableMapping[str, Any]
@@ -44,7 +45,7 @@ class Gateway:
     def __init__(self, receiver: Receiver, figures: WorkerFigures | None) -> None:
         self._receiver = receiver
         self._figures = figures
-        self._health = Health()
+        self._health = Health(read_figures)
         self._routes = {"/health": self._tell_health}
 
     @property
