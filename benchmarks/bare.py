@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from inbound_webhooks.deliveries.store.batcher import Together
+from inbound_webhooks.deliveries.store.batcher import Batcher
 
 URL_VARIABLE = "BENCHMARK_DATABASE_URL"
 TABLE = "CREATE TABLE IF NOT EXISTS bare (id varchar(32) PRIMARY KEY, body bytea NOT NULL)"
@@ -33,7 +33,7 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
         await connection.execute(INSERT, list(ids), list(bodies))
         return [None] * len(rows)
 
-    app.state.insert = Together(insert, most=64, batches=1)
+    app.state.insert = Batcher(insert, most=64, batches=1)
     yield
     await connection.close()
 

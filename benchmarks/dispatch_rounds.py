@@ -70,9 +70,9 @@ def fill(number: int) -> None:
     from inbound_webhooks.storage.database import in_transaction, transaction
     from inbound_webhooks.storage.deliveries import insert_delivery
     from inbound_webhooks.webhooks import service
-    from inbound_webhooks.webhooks.compiled import compile_definition
+    from inbound_webhooks.webhooks.compiled import compile_webhook
 
-    definition = compile_definition(service.get("bench"))
+    definition = compile_webhook(service.get("bench"))
     dag = DagCache(recheck_seconds=60).get(DAG_ID, in_transaction)
     assert dag is not None
     with transaction() as connection:

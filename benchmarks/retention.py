@@ -63,7 +63,7 @@ def main(rows: int) -> None:
     """Fill, clean and insert; prints one line of JSON."""
     from airflow import settings
 
-    from inbound_webhooks.dispatch.retention import Cleaner
+    from inbound_webhooks.dispatch.retention import RetentionJob
     from inbound_webhooks.settings import Settings
 
     with settings.engine.begin() as connection:
@@ -72,7 +72,7 @@ def main(rows: int) -> None:
     inserting = threading.Thread(target=_insert, args=(ended, inserts))
     inserting.start()
     started = time.perf_counter()
-    deleted = Cleaner(Settings.load()).clean()
+    deleted = RetentionJob(Settings.load()).clean()
     seconds = time.perf_counter() - started
     ended.set()
     inserting.join()

@@ -168,7 +168,7 @@ def parser():
 @pytest.fixture
 def webhooks(parser, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Run `airflow webhooks …` in this process, as alice."""
-    from inbound_webhooks.receiver.instance import forget
+    from inbound_webhooks.receiver.instance import forget_receiver
     from tests.command_line import Done
 
     def run(*arguments: str) -> Done:
@@ -184,9 +184,9 @@ def webhooks(parser, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 
     monkeypatch.setenv("USER", "alice")
     monkeypatch.setenv("LOGNAME", "alice")
-    forget()
+    forget_receiver()
     yield run
-    forget()
+    forget_receiver()
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,7 @@ class AddressNotAllowed(RequestError):
     """This address may not call here."""
 
 
-class NotProved(RequestError):
+class VerificationFailed(RequestError):
     """The request does not prove who sent it; the sender hears no more, the rejection says why."""
 
 

@@ -13,11 +13,11 @@ OLD, YOUNG = AT - timedelta(days=31), AT - timedelta(days=29)
 
 
 def make_cleaner(clock, **options):
-    from inbound_webhooks.dispatch.retention import Cleaner
+    from inbound_webhooks.dispatch.retention import RetentionJob
     from inbound_webhooks.settings import Settings
 
     settings = {name: options.pop(name) for name in ("retention_days",) if name in options}
-    return Cleaner(Settings(**settings), now=clock, **options)
+    return RetentionJob(Settings(**settings), now=clock, **options)
 
 
 def store_old_mail(hook, **columns) -> None:
@@ -180,7 +180,7 @@ def unfinished(connection) -> None:
 def finished(connection) -> None:
     from inbound_webhooks.storage import outcomes
 
-    last = outcomes.Followed(id="1" * 32, dag_id="orders", run_id="x", state="failed", finished_at=AT)
+    last = outcomes.TrackedDelivery(id="1" * 32, dag_id="orders", run_id="x", state="failed", finished_at=AT)
     outcomes.finished_since(connection, OLD, before=last, limit=10)
 
 

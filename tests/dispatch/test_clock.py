@@ -107,14 +107,14 @@ def test_a_mail_that_waits_for_a_clock_that_was_ahead_is_sent_soon(database, mai
 
 
 def test_a_mail_that_may_have_to_wait_so_long_is_left_waiting(database):
-    from inbound_webhooks.storage.clock_skew import hurry_mails
+    from inbound_webhooks.storage.clock_skew import reschedule_future_mails
     from inbound_webhooks.storage.database import transaction
 
     store_mail("team@example.com", at=AT + HOUR)
     with transaction() as connection:
-        assert hurry_mails(connection, AT, WINDOW) == 0
-        assert hurry_mails(connection, AT - HOUR, 2 * HOUR) == 0
-        assert hurry_mails(connection, AT - HOUR, WINDOW) == 1
+        assert reschedule_future_mails(connection, AT, WINDOW) == 0
+        assert reschedule_future_mails(connection, AT - HOUR, 2 * HOUR) == 0
+        assert reschedule_future_mails(connection, AT - HOUR, WINDOW) == 1
 
 
 def test_after_a_jump_on_a_digest_is_sent_early_and_the_next_failure_opens_a_window(dispatcher, hook, clock):

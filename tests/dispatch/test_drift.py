@@ -171,13 +171,13 @@ def test_a_dag_that_is_gone_or_unreadable_breaks_nothing_and_mends_nothing(watch
 def test_the_mail_says_what_does_not_fit_and_leads_to_the_webhook(
     watcher, hook, mail_server, monkeypatch, clock
 ):
-    from inbound_webhooks.notifications.sender import Mailer
+    from inbound_webhooks.notifications.sender import NotificationSender
     from inbound_webhooks.settings import Settings
 
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/af")
     store_dag("orders", params=params("number", "<b>customer</b>"))
     watcher.look()
-    mailer = Mailer(Settings())
+    mailer = NotificationSender(Settings())
     while mailer.send_due():
         pass
     message = mail_server.messages[0]

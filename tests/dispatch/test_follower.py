@@ -49,10 +49,10 @@ def hook(database):
 
 
 def make_follower(clock, *, page_size: int = 500, **settings):
-    from inbound_webhooks.dispatch.run_tracker import Follower
+    from inbound_webhooks.dispatch.run_tracker import RunTracker
     from inbound_webhooks.settings import Settings
 
-    return Follower(Settings(**settings), now=clock, page_size=page_size)
+    return RunTracker(Settings(**settings), now=clock, page_size=page_size)
 
 
 def dispatched(dispatcher, hook, count: int = 1) -> list[str]:

@@ -165,14 +165,14 @@ def test_an_accepted_request_wakes_the_dispatcher_of_its_process(database):
     """As the api-server runs them: started and ended by the application's lifespan."""
     import asyncio
 
-    from inbound_webhooks.receiver.instance import forget
+    from inbound_webhooks.receiver.instance import forget_receiver
     from inbound_webhooks.rest import app
     from tests.receiver.asgi_door import AsgiDoor
 
     store_dag("orders")
     hook = store_webhook(mapping={})
     os.environ["AIRFLOW__INBOUND_WEBHOOKS__DISPATCHER_POLL_SECONDS"] = "60"
-    forget()
+    forget_receiver()
 
     async def serve() -> None:
         async with app.lifespan(app.app):
@@ -185,7 +185,7 @@ def test_an_accepted_request_wakes_the_dispatcher_of_its_process(database):
         asyncio.run(serve())
     finally:
         del os.environ["AIRFLOW__INBOUND_WEBHOOKS__DISPATCHER_POLL_SECONDS"]
-        forget()
+        forget_receiver()
     assert [thread.name for thread in threading.enumerate() if "inbound" in thread.name] == []
 
 

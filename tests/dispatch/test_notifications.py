@@ -20,10 +20,10 @@ HOOK = Hook("abcdefghij", "0" * 64, "orders of the shop")
 
 
 def make_mailer(clock, **settings):
-    from inbound_webhooks.notifications.sender import Mailer
+    from inbound_webhooks.notifications.sender import NotificationSender
     from inbound_webhooks.settings import Settings
 
-    return Mailer(Settings(**settings), now=clock)
+    return NotificationSender(Settings(**settings), now=clock)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
-from inbound_webhooks.event.values import Nothing, plain
+from inbound_webhooks.event.values import Missing, to_json_value
 from tests.documentation.pages import blocks, code, page, section, tables
 from tests.event.builders import parameter, request, sources_of
 
@@ -47,7 +47,11 @@ def documented(cell: str) -> tuple[type, Any]:
 
 def typed(value: Any) -> tuple[type, Any]:
     """A value with its type, for 1 is neither true nor 1.0."""
-    return (type(None), "nothing") if isinstance(value, Nothing) else (type(plain(value)), plain(value))
+    return (
+        (type(None), "nothing")
+        if isinstance(value, Missing)
+        else (type(to_json_value(value)), to_json_value(value))
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,7 +74,7 @@ def test_a_parameter_gets_the_value_that_stands_beside_it(sources, expression, s
     param = parameter("it", json.loads(code(schema)))
     made = convert(compile_expression(code(expression)).evaluate(sources), param.types)
     assert typed(made) == documented(value)
-    assert isinstance(made, Nothing) or param.refusal(made) is None
+    assert isinstance(made, Missing) or param.refusal(made) is None
 
 
 @pytest.mark.parametrize(("condition", "counts"), rows("Filters of a webhook"))

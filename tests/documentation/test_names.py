@@ -17,7 +17,7 @@ from inbound_webhooks.event.expressions.allow_list import TESTS
 from inbound_webhooks.event.expressions.filters import FILTERS
 from inbound_webhooks.event.expressions.syntax import SOURCES
 from inbound_webhooks.event.responses import STATUS
-from inbound_webhooks.event.verification.registry import PROOFS
+from inbound_webhooks.event.verification.registry import SCHEMES
 from inbound_webhooks.monitoring.metrics import rejection_name
 from inbound_webhooks.presets import PRESETS, Preset
 from inbound_webhooks.presets.description import (
@@ -149,7 +149,7 @@ def test_the_table_of_senders_is_what_the_presets_say_in_their_order():
 def test_the_kinds_of_proofs_stand_there_with_their_settings():
     named = {code(row[0]): re.findall(r"`(\w+)`", row[2]) for row in table("docs/presets.md", "Proofs")}
 
-    assert named == {kind: [field.name for field in dataclasses.fields(PROOFS[kind])] for kind in PROOFS}
+    assert named == {kind: [field.name for field in dataclasses.fields(SCHEMES[kind])] for kind in SCHEMES}
 
 
 # --- expressions ----------------------------------------------------------------------------

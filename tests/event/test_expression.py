@@ -7,7 +7,7 @@ import pytest
 from inbound_webhooks.errors import BodyMalformed, ExpressionFailed, TemplateRefused
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.expressions.engine import MAX_SOURCE_CHARS, compile_expression
-from inbound_webhooks.event.values import Nothing
+from inbound_webhooks.event.values import Missing
 from tests.event.builders import FORM, evaluate, sources
 
 COZYROC_HEADERS = (
@@ -131,7 +131,7 @@ def test_a_path_finds(path, value):
     ],
 )
 def test_a_path_that_leads_nowhere_finds_nothing(path):
-    assert isinstance(evaluate(f"${{Webhook::Body{path}}}", BODY), Nothing)
+    assert isinstance(evaluate(f"${{Webhook::Body{path}}}", BODY), Missing)
 
 
 @pytest.mark.parametrize("name", ["X-GitHub-Event", "x-github-event", "X-GITHUB-EVENT", "X-Github-Event"])
@@ -142,7 +142,7 @@ def test_header_names_match_without_regard_to_case(name, sent):
 
 
 def test_query_names_match_with_regard_to_case():
-    assert isinstance(evaluate("${Webhook::Query.User}", query="user=john"), Nothing)
+    assert isinstance(evaluate("${Webhook::Query.User}", query="user=john"), Missing)
 
 
 def test_header_names_are_shown_in_title_case_and_order_of_arrival():
@@ -167,7 +167,7 @@ def test_index_zero_of_an_only_value_is_the_value(notation):
 
 @pytest.mark.parametrize("notation", ["${{Webhook::Query.tag{}}}", "{{{{ query.tag{} }}}}"])
 def test_index_one_of_an_only_value_is_nothing_not_its_second_character(notation):
-    assert isinstance(evaluate(notation.format("[1]"), query="tag=red"), Nothing)
+    assert isinstance(evaluate(notation.format("[1]"), query="tag=red"), Missing)
 
 
 def test_a_dotted_query_field_is_found_by_its_dotted_path():
@@ -189,7 +189,7 @@ def test_form_fields_are_properties_of_the_body():
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/octet-stream"])
 def test_a_body_that_is_neither_json_nor_a_form_has_no_properties(content_type):
-    assert isinstance(evaluate("${Webhook::Body.id}", b'{"id": 1}', content_type), Nothing)
+    assert isinstance(evaluate("${Webhook::Body.id}", b'{"id": 1}', content_type), Missing)
 
 
 @pytest.mark.parametrize(
@@ -532,7 +532,7 @@ def test_a_template_is_refused(source):
     ],
 )
 def test_no_attribute_is_ever_found(source):
-    assert isinstance(evaluate(source, {"a": "b"}), Nothing)
+    assert isinstance(evaluate(source, {"a": "b"}), Missing)
     assert evaluate(f"x{source}", {"a": "b"}) == "x"
 
 

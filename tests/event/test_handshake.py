@@ -14,8 +14,8 @@ from inbound_webhooks.errors import (
     HandshakeForged,
     HandshakeMalformed,
     MediaTypeUnsupported,
-    NotProved,
     RequestError,
+    VerificationFailed,
 )
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES, HandshakeAnswer, HandshakeRequest
 from inbound_webhooks.event.multidict import MultiDict
@@ -247,9 +247,9 @@ def test_answers_are_signed_with_the_newest_secret() -> None:
 def test_nothing_is_signed_without_a_secret(secrets: dict[str, tuple[str, ...]]) -> None:
     body = {"event": "endpoint.url_validation", "payload": {"plainToken": "token"}}
 
-    with pytest.raises(NotProved):
+    with pytest.raises(VerificationFailed):
         ask("zoom", body=body, secrets=secrets)
-    with pytest.raises(NotProved):
+    with pytest.raises(VerificationFailed):
         ask("twitter", query="crc_token=token", secrets=secrets)
 
 
@@ -323,7 +323,7 @@ def test_the_link_that_confirms_is_handed_on() -> None:
     ],
 )
 def test_no_link_is_handed_on_that_is_not_amazons(url: object) -> None:
-    with pytest.raises(NotProved):
+    with pytest.raises(VerificationFailed):
         ask("sns", body={"Type": "SubscriptionConfirmation", "SubscribeURL": url})
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from inbound_webhooks.event.conf.parameter import Parameter
-from inbound_webhooks.event.conf.problems import conf_faults, mapping_faults
+from inbound_webhooks.event.conf.problems import conf_problems, mapping_problems
 
 INTEGER = {"type": "integer"}
 
@@ -28,12 +28,12 @@ def params(schema=INTEGER, **default) -> dict[str, Parameter]:
     ids=str,
 )
 def test_a_mapping_beside_the_params(mapping, default, told):
-    found = mapping_faults(mapping, params(**default))
+    found = mapping_problems(mapping, params(**default))
     assert [fault.what.partition(" (")[0] for fault in found] == told
 
 
 def test_a_dag_without_params_takes_any_mapping():
-    assert mapping_faults({"any": "1"}, {}) == []
+    assert mapping_problems({"any": "1"}, {}) == []
 
 
 @pytest.mark.parametrize(
@@ -49,17 +49,17 @@ def test_a_dag_without_params_takes_any_mapping():
     ids=str,
 )
 def test_params_beside_what_they_were_given_before(values, default, what):
-    found = conf_faults([{"number": value} for value in values], params(**default))
+    found = conf_problems([{"number": value} for value in values], params(**default))
     assert [fault.what for fault in found] == ([what] if what else [])
     assert [fault.breaks for fault in found] == ([1 not in values] if what else [])
 
 
 def test_a_value_that_was_left_out_takes_the_default():
-    assert conf_faults([{}], params(default=7)) == []
-    (fault,) = conf_faults([{}], params())
+    assert conf_problems([{}], params(default=7)) == []
+    (fault,) = conf_problems([{}], params())
     assert fault.breaks
 
 
 def test_no_fault_repeats_a_value():
-    (fault,) = conf_faults([{"number": "canary"}], params())
+    (fault,) = conf_problems([{"number": "canary"}], params())
     assert "canary" not in fault.what

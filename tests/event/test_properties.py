@@ -18,7 +18,7 @@ from inbound_webhooks.event.expressions.engine import compile_expression
 from inbound_webhooks.event.expressions.filters import FILTERS
 from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
-from inbound_webhooks.event.values import Nothing
+from inbound_webhooks.event.values import Missing
 from tests.event.builders import parameter, request, sources, sources_of
 
 quick = settings(deadline=None, max_examples=300)
@@ -63,7 +63,7 @@ def test_any_path_into_any_json_gives_conf_that_stays_equal(body, path, types):
     line = compile_expression(f"${{Webhook::Body{path}}}")
     try:
         value = convert(line.evaluate(sources(body)), types)
-        conf = {} if isinstance(value, Nothing) else {"p": value}
+        conf = {} if isinstance(value, Missing) else {"p": value}
         written = dump_conf(conf)
     except ContentRefused:
         return
@@ -228,7 +228,7 @@ def test_converting_twice_is_converting_once(value, types):
         once = convert(value, types)
     except ContentRefused:
         return
-    if isinstance(once, Nothing):
+    if isinstance(once, Missing):
         assert value is None
         return
     twice = convert(once, types)

@@ -11,9 +11,9 @@ from inbound_webhooks.errors import BodyMalformed, ExpressionFailed, InvalidDefi
 from inbound_webhooks.event.response import (
     MAX_RESPONSE_CHARS,
     SAFETY_HEADERS,
-    Answer,
+    Response,
     compile_response,
-    json_answer,
+    json_response,
 )
 from tests.event.builders import JSON, sources
 
@@ -265,8 +265,8 @@ def test_an_answer_has_status_bytes_type_and_safety_headers(content_type, header
 
 
 def test_an_answer_of_our_own_has_the_same_headers():
-    answer = json_answer(404, {"status": "rejected"}, (("Allow", "POST"),))
-    assert answer == Answer(404, b'{"status": "rejected"}', headers=(("Allow", "POST"),))
+    answer = json_response(404, {"status": "rejected"}, (("Allow", "POST"),))
+    assert answer == Response(404, b'{"status": "rejected"}', headers=(("Allow", "POST"),))
     assert answer.all_headers == (("Content-Type", "application/json"), *SAFETY_HEADERS, ("Allow", "POST"))
 
 

@@ -9,7 +9,7 @@ import pytest
 from inbound_webhooks.errors import BodyMalformed, InvalidDefinition, ParameterRefused
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.mapping import MAX_CONF_CHARS, compile_mapping, dump_conf
-from inbound_webhooks.event.values import Nothing
+from inbound_webhooks.event.values import Missing
 from tests.event.builders import FORM, conf_of, parameter, sources
 
 # --- conversion -----------------------------------------------------------------------------
@@ -103,12 +103,12 @@ def test_a_value_is_converted_to_what_the_schema_asks_for(value, types, made):
     "types", ["string", "integer", "number", "boolean", "object", "array", "string array"]
 )
 def test_null_counts_as_nothing_where_the_schema_has_no_null(types):
-    assert isinstance(convert(None, frozenset(types.split())), Nothing)
+    assert isinstance(convert(None, frozenset(types.split())), Missing)
 
 
 @pytest.mark.parametrize("types", ["", "string", "null", "object"])
 def test_nothing_stays_nothing(types):
-    assert isinstance(convert(Nothing(name="x"), frozenset(types.split())), Nothing)
+    assert isinstance(convert(Missing(name="x"), frozenset(types.split())), Missing)
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,21 @@ from inbound_webhooks.event.multidict import MultiDict, SingleValue
 from inbound_webhooks.event.values import (
     MAX_TEXT_CHARS,
     JsonText,
-    Nothing,
-    as_json,
-    as_json_string,
-    as_plain_text,
-    as_xml,
-    bounded,
-    deep_plain,
+    Missing,
+    check_length,
     follow,
     look_up,
-    plain,
-    text,
+    to_json_output,
+    to_json_string,
+    to_json_value,
+    to_json_value_at_all_levels,
+    to_plain_text,
+    to_text,
+    to_xml,
 )
 from tests.event.builders import sources
 
-NOTHING = Nothing(name="x")
+NOTHING = Missing(name="x")
 QUERY = MultiDict([("a", "1"), ("b", "2"), ("b", "3")])
 BODY = sources(b' {"a": [1, 2]}').body
 PICTURE = sources(b"\xff\xd8", "image/jpeg").body
@@ -53,9 +53,9 @@ PICTURE = sources(b"\xff\xd8", "image/jpeg").body
     ],
 )
 def test_a_value_is_written(value, as_text, as_plain, as_written_json):
-    assert text(value) == as_text
-    assert as_plain_text(value) == as_plain
-    assert as_json(value) == as_written_json
+    assert to_text(value) == as_text
+    assert to_plain_text(value) == as_plain
+    assert to_json_output(value) == as_written_json
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_value_is_written(value, as_text, as_plain, as_written_json):
     ],
 )
 def test_a_value_inside_a_json_string_is_escaped_without_quotes(value, inside):
-    assert as_json_string(value) == inside
+    assert to_json_string(value) == inside
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_value_inside_a_json_string_is_escaped_without_quotes(value, inside):
     ],
 )
 def test_a_value_in_xml_is_escaped(value, written):
-    assert as_xml(value) == written
+    assert to_xml(value) == written
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_value_in_xml_is_escaped(value, written):
     ids=["NaN", "infinity", "minus infinity", "4301 digits", "set", "object"],
 )
 def test_what_json_does_not_have_is_not_written(value):
-    for write in (text, as_json, as_json_string, as_plain_text, as_xml):
+    for write in (to_text, to_json_output, to_json_string, to_plain_text, to_xml):
         with pytest.raises(ExpressionFailed):
             write(value)
 
@@ -116,19 +116,19 @@ def test_what_json_does_not_have_is_not_written(value):
     ],
 )
 def test_plain_values_are_json_types(value, made):
-    assert (type(plain(value)), plain(value)) == (type(made), made)
+    assert (type(to_json_value(value)), to_json_value(value)) == (type(made), made)
 
 
 def test_deep_plain_goes_into_what_an_expression_built():
     built = {"a": [NOTHING, (SingleValue("1"), BODY)], 1: QUERY}
-    assert deep_plain(built) == {
+    assert to_json_value_at_all_levels(built) == {
         "a": [None, ["1", {"a": [1, 2]}]],
         "1": {"a": ["1"], "b": ["2", "3"]},
     }
 
 
 def test_deep_plain_leaves_nothing_nothing():
-    assert deep_plain(NOTHING) is NOTHING
+    assert to_json_value_at_all_levels(NOTHING) is NOTHING
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_deep_plain_leaves_nothing_nothing():
     ],
 )
 def test_looking_up_what_is_not_an_item_finds_nothing(container, key):
-    assert isinstance(look_up(container, key), Nothing)
+    assert isinstance(look_up(container, key), Missing)
 
 
 def test_the_longest_dotted_key_wins():
@@ -170,6 +170,6 @@ def test_a_quoted_step_is_never_joined():
 
 
 def test_the_longest_text_is_allowed_and_one_more_is_not():
-    bounded(MAX_TEXT_CHARS)
+    check_length(MAX_TEXT_CHARS)
     with pytest.raises(ExpressionFailed, match=str(MAX_TEXT_CHARS)):
-        bounded(MAX_TEXT_CHARS + 1)
+        check_length(MAX_TEXT_CHARS + 1)

@@ -55,17 +55,17 @@ class Site:
 @contextmanager
 def opened(door_name: str) -> Iterator[Site]:
     """Open a door in front of the database that this process is connected to."""
-    from inbound_webhooks.receiver.instance import forget
+    from inbound_webhooks.receiver.instance import forget_receiver
 
     store_dag("orders")
     events = store_webhook("events")
     orders = store_webhook("orders", mapping={name: f"${{Webhook::{it}}}" for name, it in MAPPING.items()})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__INBOUND_WEBHOOKS__BODY_TIMEOUT_SECONDS", str(BODY_TIMEOUT_SECONDS))
-        forget()
+        forget_receiver()
         door = DOORS[door_name]()
         try:
             yield Site(door, Target(door.base, events, orders))
         finally:
             door.close()
-            forget()
+            forget_receiver()

@@ -20,7 +20,7 @@ from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES, HandshakeAnswer, HandshakeRequest
 from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.request import InboundRequest
-from inbound_webhooks.event.verification.registry import check_proofs, required_proof
+from inbound_webhooks.event.verification.registry import read_scheme, verify
 from inbound_webhooks.event.verification.scheme import SignedRequest
 from inbound_webhooks.presets import PRESETS, Preset
 
@@ -56,8 +56,8 @@ class Case:
     def prove(self, request: SignedRequest | None = None, **changes: Any) -> dict[str, int]:
         """Check its proofs, of another request or with something else changed."""
         case = replace(self, **changes)
-        proofs = [required_proof(settings) for settings in case.proofs]
-        return check_proofs(proofs, request or case.request, case.secrets, case.now)
+        proofs = [read_scheme(settings) for settings in case.proofs]
+        return verify(proofs, request or case.request, case.secrets, case.now)
 
     def signing(self, *secrets: str) -> dict[str, int]:
         """Check its proofs with other secrets."""

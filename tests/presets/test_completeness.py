@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from inbound_webhooks.event.expressions.engine import compile_expression
-from inbound_webhooks.event.values import text
-from inbound_webhooks.event.verification.registry import required_proof
+from inbound_webhooks.event.values import to_text
+from inbound_webhooks.event.verification.registry import read_scheme
 from inbound_webhooks.presets import PRESETS, Preset
 from tests.presets.signed_cases import sources_of
 from tests.presets.test_presets import payload
@@ -73,7 +73,7 @@ def test_an_event_that_was_kept_is_no_failure_for_a_sender_that_counts_them(name
 def test_a_deduplication_key_in_a_header_is_signed_or_has_an_alternative(preset: Preset) -> None:
     in_a_header = (preset.dedup or "").startswith("${Webhook::Headers.")
     signed_headers = [
-        required_proof(settings).proof.header_prefix + "id"
+        read_scheme(settings).proof.header_prefix + "id"
         for settings in preset.proofs
         if settings["kind"] == "standard-webhooks"
     ]
@@ -98,8 +98,10 @@ def test_a_replay_under_another_id_has_another_key_but_the_same_alternative(
     preset, sent = PRESETS[name], payload(path)
     forged = [(key, "forged" if key.lower() == header.lower() else value) for key, value in sent.headers]
     both = (sources_of(sent), sources_of(replace(sent, headers=tuple(forged))))
-    keys = [text(compile_expression(preset.dedup or "").evaluate(sources)) for sources in both]
-    others = [text(compile_expression(preset.dedup_alternative or "").evaluate(sources)) for sources in both]
+    keys = [to_text(compile_expression(preset.dedup or "").evaluate(sources)) for sources in both]
+    others = [
+        to_text(compile_expression(preset.dedup_alternative or "").evaluate(sources)) for sources in both
+    ]
     assert keys[0] != keys[1] == "forged"
     assert others[0] == others[1] != ""
 

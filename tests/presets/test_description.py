@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
-from inbound_webhooks.event.verification.registry import PROOFS
+from inbound_webhooks.event.verification.registry import SCHEMES
 from inbound_webhooks.presets import PRESETS, Preset
 from inbound_webhooks.presets.description import (
     HANDSHAKE_WORDS,
@@ -21,7 +21,7 @@ from inbound_webhooks.presets.description import (
 
 
 def test_every_kind_of_proof_and_every_handshake_has_its_words() -> None:
-    assert set(PROOF_WORDS) == set(PROOFS)
+    assert set(PROOF_WORDS) == set(SCHEMES)
     assert set(HANDSHAKE_WORDS) == set(HANDSHAKES)
 
 

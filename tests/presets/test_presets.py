@@ -11,8 +11,8 @@ from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.response import compile_response
-from inbound_webhooks.event.values import text
-from inbound_webhooks.event.verification.registry import required_proof
+from inbound_webhooks.event.values import to_text
+from inbound_webhooks.event.verification.registry import read_scheme
 from inbound_webhooks.event.verification.scheme import SignedRequest
 from inbound_webhooks.presets import PRESETS, Preset
 from inbound_webhooks.presets.preset import BODY_HASH
@@ -66,7 +66,7 @@ presets = pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
 
 
 def evaluated(source: str, sources: DataSources) -> str:
-    return text(compile_expression(source).evaluate(sources))
+    return to_text(compile_expression(source).evaluate(sources))
 
 
 def payload(name: str) -> SignedRequest:
@@ -113,12 +113,12 @@ def test_every_expression_compiles(preset: Preset) -> None:
 @presets
 def test_every_proof_can_be_made_also_from_json(preset: Preset) -> None:
     for settings in json.loads(json.dumps(preset.proofs)):
-        required_proof(settings)
+        read_scheme(settings)
 
 
 @presets
 def test_every_proof_and_handshake_has_its_secret_and_every_secret_a_use(preset: Preset) -> None:
-    used = {required_proof(settings).purpose for settings in preset.proofs}
+    used = {read_scheme(settings).purpose for settings in preset.proofs}
     used |= HANDSHAKE_PURPOSES.get(preset.handshake or "", set())
 
     assert {secret.purpose for secret in preset.secrets} == used

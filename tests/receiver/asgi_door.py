@@ -90,11 +90,13 @@ class AsgiDoor:
         from fastapi import FastAPI
 
         from inbound_webhooks.receiver.asgi.guard import WebhookGuard
-        from inbound_webhooks.receiver.instance import door
+        from inbound_webhooks.receiver.instance import get_receiver
 
         self.app = FastAPI(root_path=root_path, openapi_url=None, lifespan=_closing)
         self.app.mount("/pluginsv2", inner or flask_below_asgi())
-        self.app.add_middleware(WebhookGuard, prefix=PREFIX, receiver=lambda: in_use((receiver or door)()))
+        self.app.add_middleware(
+            WebhookGuard, prefix=PREFIX, receiver=lambda: in_use((receiver or get_receiver)())
+        )
         self.app.add_middleware(HttpAccessLogMiddleware)
 
     def post(self, path: str, body: bytes = b"{}", headers: Headers = JSON, **more: Any) -> Reply:
@@ -141,10 +143,10 @@ class AsgiDoor:
 @asynccontextmanager
 async def _closing(app: Any) -> AsyncIterator[None]:
     """As the plugin's own application does, for a server that has this door on a loop of its own."""
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     yield
-    await door().visits.close()
+    await get_receiver().visits.close()
 
 
 def scope_of(

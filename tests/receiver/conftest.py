@@ -12,16 +12,16 @@ from tests.infrastructure.database_proxy import DatabaseProxy
 @pytest.fixture(autouse=True)
 def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """A function that starts the receiver afresh with these settings: configure(max_body_bytes=10)."""
-    from inbound_webhooks.receiver.instance import forget
+    from inbound_webhooks.receiver.instance import forget_receiver
 
     def start_afresh(**settings: object) -> None:
         for name, value in settings.items():
             monkeypatch.setenv(f"AIRFLOW__INBOUND_WEBHOOKS__{name.upper()}", str(value))
-        forget()
+        forget_receiver()
 
     start_afresh()
     yield start_afresh
-    forget()
+    forget_receiver()
 
 
 @pytest.fixture(params=["blueprint", "gateway"])

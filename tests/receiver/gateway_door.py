@@ -29,11 +29,14 @@ class GatewayDoor(AsgiDoor):
     async def _make(self) -> None:
         """Make it with the settings of now, as the process's own receiver is."""
         from inbound_webhooks.receiver.gateway.app import guarded
-        from inbound_webhooks.receiver.instance import door
+        from inbound_webhooks.receiver.instance import get_receiver
 
-        if self._made_for is door():
+        if self._made_for is get_receiver():
             return
-        self._made_for = door()
-        receiver = new_receiver(door().settings)
-        receiver.rejections, receiver.inbox._listeners = door().rejections, door().inbox._listeners
+        self._made_for = get_receiver()
+        receiver = new_receiver(get_receiver().settings)
+        receiver.rejections, receiver.inbox._listeners = (
+            get_receiver().rejections,
+            get_receiver().inbox._listeners,
+        )
         self.app = guarded(receiver)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.event.response import Answer
+    from inbound_webhooks.event.response import Response
     from inbound_webhooks.receiver.admission import RequestHead
     from inbound_webhooks.receiver.pipeline import Receiver
 
@@ -37,10 +37,10 @@ def on_the_loop(work: Coroutine[Any, Any, Result]) -> Result:
     return asyncio.run_coroutine_threadsafe(work, _loop()).result()
 
 
-def answer_of(receiver: Receiver, head: RequestHead, request: InboundRequest) -> Answer:
+def answer_of(receiver: Receiver, head: RequestHead, request: InboundRequest) -> Response:
     """A request's whole way through a receiver, without any door."""
 
-    async def pass_through() -> Answer:
+    async def pass_through() -> Response:
         return await receiver.receive(await receiver.admit(head), request)
 
     return on_the_loop(pass_through())
@@ -50,11 +50,11 @@ def new_receiver(settings: Any = None, **options: Any) -> Receiver:
     """One on the database of this process's Airflow, with these settings or those of now."""
     from airflow import settings as airflow_settings
 
-    from inbound_webhooks.deliveries.store.base import Visits, batches_of
+    from inbound_webhooks.deliveries.store.base import DeliveryStore, backend_for
     from inbound_webhooks.receiver.pipeline import Receiver
     from inbound_webhooks.settings import Settings
 
-    visits = Visits(batches_of(airflow_settings.engine.dialect.name))
+    visits = DeliveryStore(backend_for(airflow_settings.engine.dialect.name))
     return in_use(Receiver(settings or Settings.load(), visits, **options))
 
 

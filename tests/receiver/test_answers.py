@@ -30,9 +30,9 @@ def json_of(size: int) -> bytes:
 
 
 def noted_rejections() -> list:
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
-    door().rejections.flush()
+    get_receiver().rejections.flush()
     return rows("rejection")
 
 

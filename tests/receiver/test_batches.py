@@ -21,10 +21,10 @@ def stored(*given):
     """What comes of storing these together."""
     from airflow import settings
 
-    from inbound_webhooks.deliveries.store.base import batches_of
+    from inbound_webhooks.deliveries.store.base import backend_for
 
     async def store():
-        batches = batches_of(settings.engine.dialect.name)
+        batches = backend_for(settings.engine.dialect.name)
         try:
             return list(await batches.store(given))
         finally:
@@ -36,10 +36,10 @@ def stored(*given):
 def found(*webhook_ids):
     from airflow import settings
 
-    from inbound_webhooks.deliveries.store.base import batches_of
+    from inbound_webhooks.deliveries.store.base import backend_for
 
     async def find():
-        batches = batches_of(settings.engine.dialect.name)
+        batches = backend_for(settings.engine.dialect.name)
         try:
             return list(await batches.find(webhook_ids))
         finally:

@@ -17,10 +17,10 @@ ORDER = b'{"number": 1}'
 def admitted(hook, receiver=None):
     """A request that has passed the check; what is returned goes on to its commit and its answer."""
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
     from inbound_webhooks.receiver.pipeline import RequestHead, utc_now
 
-    receiver = in_use(receiver or door())
+    receiver = in_use(receiver or get_receiver())
     head = RequestHead(
         method="POST", webhook_id=hook.id, token=hook.token, declared_length=None, source_ip="192.0.2.7"
     )
@@ -172,12 +172,12 @@ def test_a_webhook_that_changes_without_end_puts_a_request_off(sqlite_orders):
 
 @pytest.mark.parametrize(("change", "status"), CHANGES, ids=CHANGE_IDS)
 def test_a_request_that_lost_the_race_is_noted_at_most_once(sqlite_orders, change, status):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     finish = admitted(sqlite_orders)
     change(sqlite_orders)
     finish()
-    door().rejections.flush()
+    get_receiver().rejections.flush()
     assert [row.status for row in rows("rejection")] in ([], [status])
 
 

@@ -118,12 +118,12 @@ def test_what_a_database_says_does_not_reach_the_sender(asgi, postgres_cluster, 
 
 
 def test_rejections_are_dropped_while_the_database_is_away(asgi, postgres_cluster, postgres_orders):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     asgi.request("PUT", postgres_orders.path)
     with stopped(postgres_cluster):
-        door().rejections.flush()
-    door().rejections.flush()
+        get_receiver().rejections.flush()
+    get_receiver().rejections.flush()
     assert rows("rejection") == []
 
 

@@ -185,11 +185,11 @@ def test_a_rotated_token_changes_no_id(asgi, sqlite_database):
 @pytest.mark.parametrize("remap", [False, True])
 def test_a_replay_is_another_run_and_holds_no_id(asgi, database, remap):
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     hook = deduplicating()
     first = asgi.post(hook.path, EVENT).json["delivery_id"]
-    again = [replay(door(), first, actor=ACTOR, remap=remap).id for _ in range(2)]
+    again = [replay(get_receiver(), first, actor=ACTOR, remap=remap).id for _ in range(2)]
     assert len({first, *again}) == 3
     assert asgi.post(hook.path, EVENT).json == {"status": "duplicate", "delivery_id": first}
 

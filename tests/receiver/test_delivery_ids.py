@@ -6,7 +6,7 @@ import time
 
 from inbound_webhooks.receiver.decision import decide
 from inbound_webhooks.records.webhook import Webhook
-from inbound_webhooks.webhooks.compiled import compile_definition
+from inbound_webhooks.webhooks.compiled import compile_webhook
 from tests.event.builders import request as request_of
 from tests.webhooks_builder import now
 
@@ -19,7 +19,7 @@ def milliseconds_of(delivery_id: str) -> int:
 def test_in_a_burst_each_id_is_of_its_time_and_after_the_one_before() -> None:
     """Ids that run ahead would put what another process accepts later before them."""
     webhook = Webhook(id="orders1234", name="orders", dag_id="orders", created_at=now(), updated_at=now())
-    definition, request = compile_definition(webhook), request_of(b"{}")
+    definition, request = compile_webhook(webhook), request_of(b"{}")
     started = time.time_ns() // 1_000_000
     ids = [decide(definition, request, b"{}", params=None).delivery.id for _ in range(3_000)]
     ended = time.time_ns() // 1_000_000

@@ -54,9 +54,9 @@ def test_a_request_that_gets_no_connection_of_ours_is_put_off_soon_and_later_tak
 
 
 def while_holding(connections: int, work):
-    from inbound_webhooks.storage.database import at_once
+    from inbound_webhooks.storage.database import autocommit
 
-    return at_once(lambda _: while_holding(connections - 1, work)) if connections else work()
+    return autocommit(lambda _: while_holding(connections - 1, work)) if connections else work()
 
 
 @contextmanager

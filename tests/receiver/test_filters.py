@@ -25,9 +25,9 @@ def counted(webhook_id: str) -> dict[str, int]:
 
 def replay(delivery_id: str):
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
-    return replay(door(), delivery_id, actor=ACTOR)
+    return replay(get_receiver(), delivery_id, actor=ACTOR)
 
 
 def test_no_is_answered_200_and_runs_nothing(asgi, database):

@@ -199,12 +199,12 @@ def test_a_fault_behind_the_body_is_our_own_503(asgi, sqlite_orders):
 
 
 def test_a_fault_behind_the_commit_takes_nothing_back(asgi, sqlite_orders):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     def listener_that_fails() -> None:
         raise ZeroDivisionError
 
-    door().inbox.on_accepted(listener_that_fails)
+    get_receiver().inbox.on_accepted(listener_that_fails)
     assert asgi.post(sqlite_orders.path, ORDER).status == 202
 
 

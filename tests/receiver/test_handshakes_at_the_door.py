@@ -157,14 +157,14 @@ def test_xs_answer_never_signs_what_could_be_an_event(asgi, sqlite_database, tok
 @pytest.mark.parametrize("token", ["12345", "true", "null", "anything", "a=b", "1" * 128])
 def test_what_x_may_have_signed_by_anyone_is_no_event(asgi, sqlite_database, token):
     """Some of it is JSON, all of it is a text: without this who knows the URL could start runs."""
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     hook = store_webhook(preset="twitter", secrets={"signing": SECRET})
     asked = asgi.request("GET", hook.path, query=f"crc_token={token.replace('=', '%3D')}".encode())
     signature = asked.json["response_token"]
     assert signature == x_signature(token.encode())
     reply = asgi.post(hook.path, token.encode(), [*JSON, ("x-twitter-webhooks-signature", signature)])
-    door().rejections.flush()
+    get_receiver().rejections.flush()
     assert (reply.status, rows("delivery"), len(rows("rejection"))) == (401, [], 1)
 
 

@@ -55,9 +55,9 @@ def wait_for_a_fresh_second() -> None:
 
 
 def noted_reasons() -> list[str]:
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
-    door().rejections.flush()
+    get_receiver().rejections.flush()
     return [row.reason for row in rows("rejection")]
 
 

@@ -191,12 +191,12 @@ def cost_of(asgi, path: str) -> tuple[int, list[str], int]:
 
 async def _alone(asgi, path: str, *headers: tuple[str, str]) -> Reply:
     """A request on an event loop of this thread, where calls are counted."""
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     try:
         return await asgi.send("POST", path, headers=[*JSON, *headers], chunks=[ORDER])
     finally:
-        await door().visits.close()
+        await get_receiver().visits.close()
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 8])

@@ -37,10 +37,10 @@ def rejection_log(clock=None):
 
 
 def test_a_rejection_names_what_was_refused_and_why(asgi, sqlite_orders):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     asgi.request("PUT", sqlite_orders.path)
-    door().rejections.flush()
+    get_receiver().rejections.flush()
     (noted,) = rows("rejection")
     assert (noted.webhook_id, noted.method, noted.status) == (sqlite_orders.id, "PUT", 405)
     assert (noted.source_ip, noted.reason) == (
@@ -50,13 +50,13 @@ def test_a_rejection_names_what_was_refused_and_why(asgi, sqlite_orders):
 
 
 def test_a_rejection_holds_nothing_that_the_sender_sent(asgi, database):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
     from tests.webhooks_builder import store_webhook
 
     hook = store_webhook(enabled=False)
     headers = [("authorization", "canary"), ("cookie", "canary"), ("content-type", "application/json")]
     asgi.request("POST", hook.path, query=b"key=canary", headers=headers, chunks=[b'"canary"'])
-    door().rejections.flush()
+    get_receiver().rejections.flush()
     (noted,) = rows("rejection")
     assert not [value for value in map(str, noted) if "canary" in value or hook.token in value]
 
@@ -122,11 +122,11 @@ def test_the_thread_writes_without_being_asked(sqlite_database):
 
 
 def test_our_own_faults_are_no_rejections(asgi, sqlite_orders, configure):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     configure(max_buffered_bytes=1)
     assert asgi.post(sqlite_orders.path, b"{}").status == 503
-    door().rejections.flush()
+    get_receiver().rejections.flush()
     assert rows("rejection") == []
 
 

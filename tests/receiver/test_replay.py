@@ -21,9 +21,9 @@ SENT = b'{"number": "many", "count": 3}'
 
 def replay(delivery_id: str, **how):
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
-    return replay(door(), delivery_id, actor=ACTOR, **how)
+    return replay(get_receiver(), delivery_id, actor=ACTOR, **how)
 
 
 @pytest.fixture

@@ -60,13 +60,13 @@ def break_mapping() -> None:
 
 
 def test_no_token_is_in_any_log_record(asgi, orders, caplog, capfd):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     for name in (None, "sqlalchemy.engine", "inbound_webhooks", "werkzeug", "asyncio", "flask"):
         caplog.set_level(logging.DEBUG, logger=name)
     with capture_logs() as structured:
         statuses = mixed_series(asgi, orders)
-        door().rejections.flush()
+        get_receiver().rejections.flush()
     printed = "".join(capfd.readouterr())
     assert statuses == {200, 202, 400, 403, 404, 405, 413, 415, 422, 503}
     assert "receiver_fault" in caplog.text
@@ -198,23 +198,23 @@ def spoil_secrets(webhook_id: str) -> None:
 
 
 def test_no_secret_and_no_signature_is_in_any_log_record(asgi, database, caplog, capfd):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     for name in (None, "inbound_webhooks", "flask"):  # SQLAlchemy would write the values of every row
         caplog.set_level(logging.DEBUG, logger=name)
     with capture_logs() as structured:
         statuses = proofs_of_every_kind(asgi)
-        door().rejections.flush()
+        get_receiver().rejections.flush()
     printed = "".join(capfd.readouterr())
     assert statuses == [401, 401, 200, 401, 202, 403, 400, 503]
     assert "canary" not in f"{caplog.text}{printed}{structured!r}"
 
 
 def test_no_secret_and_no_signature_is_in_any_rejection_or_where_people_look(asgi, database):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     proofs_of_every_kind(asgi)
-    door().rejections.flush()
+    get_receiver().rejections.flush()
     assert len(rows("rejection")) == 5
     assert "canary" not in repr([rows("rejection"), rows("secret"), rows("webhook")])
     assert "canary-secret-2" not in "".join(row.headers for row in rows("delivery"))

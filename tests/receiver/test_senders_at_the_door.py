@@ -7,7 +7,7 @@ import json
 import pytest
 
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
-from inbound_webhooks.event.verification.registry import required_proof
+from inbound_webhooks.event.verification.registry import read_scheme
 from tests.presets.signed_cases import OTHER_SECRETS, Case, every
 from tests.presets.test_senders import HOSTILE, headers_read
 from tests.receiver.signed_posts import OF_OURS, YEARS_HOURS, Sender
@@ -214,7 +214,7 @@ def test_hostile_values_of_a_header_are_401_and_never_a_fault(sqlite_database, c
 def test_a_header_that_is_there_twice_is_401(sqlite_database, case):
     """Below the api-server both arrive as one value, with a comma between them."""
     sender = Sender.of(case)
-    kept = required_proof(case.proofs[0]).proof
+    kept = read_scheme(case.proofs[0]).proof
     for header in headers_read(case):
         if getattr(kept, "layout", "") == "list":
             continue  # a vendor's own list looks the same, and one signature of it has to fit

@@ -65,13 +65,13 @@ def test_two_requests_on_one_connection_are_two_deliveries(server, sqlite_orders
     ids=["length", "chunked"],
 )
 def test_a_sender_that_goes_half_way_leaves_no_delivery(server, sqlite_orders, sent):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     framing, part = sent
     with server.connect() as connection:
         connection.sendall(head(sqlite_orders.path, framing) + part)
         connection.shutdown(socket.SHUT_RDWR)
-    _wait_until(lambda: door().rejections.flush() or rows("rejection"))
+    _wait_until(lambda: get_receiver().rejections.flush() or rows("rejection"))
     assert (rows("delivery"), [row.status for row in rows("rejection")]) == ([], [400])
 
 

@@ -108,12 +108,12 @@ def test_only_the_addresses_that_are_allowed_get_in(
 
 @pytest.mark.parametrize("method", ["POST", "GET", "OPTIONS"])
 def test_an_address_that_is_not_allowed_is_noted_and_has_nothing_read(asgi, sqlite_database, method):
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     hook = store_webhook(allowed_addresses=["203.0.113.0/24"])
     reply = asgi.request(method, hook.path, chunks=[ORDER] * 5)
     assert (reply.status, reply.chunks_read) == (403, 0)
-    door().rejections.flush()
+    get_receiver().rejections.flush()
     (noted,) = rows("rejection")
     assert (noted.status, noted.source_ip) == (403, "192.0.2.7")
     assert noted.reason == "This address may not call here."

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from inbound_webhooks.deliveries.store.batcher import Together
+from inbound_webhooks.deliveries.store.batcher import Batcher
 
 
 def doubling(sizes: list[int], seconds: float = 0.0):
@@ -22,7 +22,7 @@ def test_who_asks_at_the_same_time_is_in_one_batch():
     sizes: list[int] = []
 
     async def ask():
-        together = Together(doubling(sizes), most=100, batches=1)
+        together = Batcher(doubling(sizes), most=100, batches=1)
         return await asyncio.gather(*(together(number) for number in range(4)))
 
     assert (asyncio.run(ask()), sizes) == ([0, 2, 4, 6], [4])
@@ -32,7 +32,7 @@ def test_a_batch_has_its_bound():
     sizes: list[int] = []
 
     async def ask():
-        together = Together(doubling(sizes), most=2, batches=1)
+        together = Batcher(doubling(sizes), most=2, batches=1)
         await asyncio.gather(*(together(number) for number in range(5)))
 
     asyncio.run(ask())
@@ -45,7 +45,7 @@ def test_who_asks_at_once_is_in_two_batches(asking, expected):
     sizes: list[int] = []
 
     async def ask():
-        together = Together(doubling(sizes), most=100, batches=1)
+        together = Batcher(doubling(sizes), most=100, batches=1)
         await asyncio.gather(*(together(number) for number in range(asking)))
 
     asyncio.run(ask())
@@ -56,7 +56,7 @@ def test_a_batch_takes_all_where_nobody_asks_again():
     sizes: list[int] = []
 
     async def ask():
-        together = Together(doubling(sizes), most=100, batches=1, least=100)
+        together = Batcher(doubling(sizes), most=100, batches=1, least=100)
         await asyncio.gather(*(together(number) for number in range(16)))
 
     asyncio.run(ask())
@@ -68,7 +68,7 @@ def test_who_waits_when_the_work_is_cancelled_hears_of_it():
         raise asyncio.CancelledError
 
     async def ask():
-        together = Together(work, most=100, batches=1)
+        together = Batcher(work, most=100, batches=1)
         asked = [asyncio.ensure_future(together(number)) for number in range(16)]
         done, pending = await asyncio.wait(asked, timeout=5)
         return len(done), len(pending)
@@ -80,7 +80,7 @@ def test_who_asks_meanwhile_is_in_the_next_batch():
     sizes: list[int] = []
 
     async def ask():
-        together = Together(doubling(sizes, 0.05), most=100, batches=1)
+        together = Batcher(doubling(sizes, 0.05), most=100, batches=1)
         first = asyncio.ensure_future(together(1))
         await asyncio.sleep(0.01)
         await asyncio.gather(first, *(together(number) for number in range(3)))
@@ -103,7 +103,7 @@ def test_who_is_on_the_way_when_a_batch_ends_is_in_the_next_one():
                 asked.append(asyncio.ensure_future(together(3)))
             return items
 
-        together = Together(work, most=100, batches=1)
+        together = Batcher(work, most=100, batches=1)
         await together(1)
         await asyncio.sleep(0.01)
         return await asyncio.gather(*asked)
@@ -116,7 +116,7 @@ def test_senders_that_ask_again_come_to_be_in_two_groups_of_one_size():
     sizes: list[int] = []
 
     async def ask():
-        together = Together(doubling(sizes, 0.01), most=100, batches=1)
+        together = Batcher(doubling(sizes, 0.01), most=100, batches=1)
 
         async def sender(at: float):
             await asyncio.sleep(at)
@@ -133,7 +133,7 @@ def test_whoever_asks_in_the_moment_a_batch_ends_is_not_forgotten():
     """The answer of the one is the question of the next, in the same round of the loop."""
 
     async def ask():
-        together = Together(doubling([]), most=100, batches=1)
+        together = Batcher(doubling([]), most=100, batches=1)
         for number in range(100):
             assert await asyncio.wait_for(together(number), 5) == number * 2
 
@@ -145,7 +145,7 @@ def test_one_that_fails_is_nobody_elses_trouble():
         return [ValueError() if item == 1 else item for item in items]
 
     async def ask():
-        together = Together(work, most=100, batches=1)
+        together = Batcher(work, most=100, batches=1)
         return await asyncio.gather(*(together(number) for number in range(3)), return_exceptions=True)
 
     zero, one, two = asyncio.run(ask())
@@ -161,7 +161,7 @@ def test_everyone_of_a_batch_that_fails_hears_of_it_and_the_next_one_is_done():
         return items
 
     async def ask():
-        together = Together(work, most=100, batches=1)
+        together = Batcher(work, most=100, batches=1)
         failed = await asyncio.gather(together(1), together(2), return_exceptions=True)
         return [type(error) for error in failed], await together(3)
 
@@ -170,7 +170,7 @@ def test_everyone_of_a_batch_that_fails_hears_of_it_and_the_next_one_is_done():
 
 def test_who_does_not_wait_any_more_holds_nobody_up():
     async def ask():
-        together = Together(doubling([], 0.05), most=100, batches=1)
+        together = Batcher(doubling([], 0.05), most=100, batches=1)
         gone, stays = asyncio.ensure_future(together(1)), asyncio.ensure_future(together(2))
         await asyncio.sleep(0.01)
         gone.cancel()

@@ -112,10 +112,10 @@ def test_one_run_does_not_change_the_next_ones_params() -> None:
 def test_a_dag_that_is_held_has_them(database) -> None:
     from inbound_webhooks.airflow_bridge.dag_cache import DagCache
     from inbound_webhooks.airflow_bridge.params import CheckedParam
-    from inbound_webhooks.storage.database import at_once
+    from inbound_webhooks.storage.database import autocommit
 
     store_dag("orders", params={"number": {"type": "integer"}})
-    held = DagCache(recheck_seconds=1).get("orders", at_once)
+    held = DagCache(recheck_seconds=1).get("orders", autocommit)
     assert held is not None
     assert isinstance(held.dag.params.get_param("number"), CheckedParam)
 

@@ -132,20 +132,20 @@ def test_only_enabled_webhooks_that_nobody_is_changing_are_locked(postgres_clust
 
 def test_one_dispatcher_at_a_time_is_alone_with_a_webhook_and_the_door_goes_on(postgres_database):
     from inbound_webhooks.storage import claims
-    from inbound_webhooks.storage.database import at_once, transaction
+    from inbound_webhooks.storage.database import autocommit, transaction
     from inbound_webhooks.storage.deliveries import insert_delivery
     from tests.webhooks_builder import made_delivery
 
     hook, other = store_webhook(max_active_runs=1), store_webhook("another", max_active_runs=1)
     with transaction() as first, transaction() as second:
         assert claims.lock_enabled(first, [hook.id]) == claims.lock_enabled(second, [hook.id]) == {hook.id: 1}
-        assert claims.take_alone(first, hook.id)
-        assert not claims.take_alone(second, hook.id)
-        assert claims.take_alone(second, other.id)
-        stored = at_once(lambda connection: insert_delivery(connection, made_delivery(hook, 1), version=1))
+        assert claims.try_lock_webhook(first, hook.id)
+        assert not claims.try_lock_webhook(second, hook.id)
+        assert claims.try_lock_webhook(second, other.id)
+        stored = autocommit(lambda connection: insert_delivery(connection, made_delivery(hook, 1), version=1))
     assert stored is not None
     with transaction() as third:
-        assert claims.take_alone(third, hook.id)
+        assert claims.try_lock_webhook(third, hook.id)
 
 
 # --- what it costs --------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def names(**wanted) -> list[str]:
 
     wanted = {"dag_ids": {"alpha", "beta", "gamma"}, **wanted}
     with transaction() as connection:
-        found, total = listing.webhooks_page(connection, listing.Wanted(**wanted))
+        found, total = listing.webhooks_page(connection, listing.WebhookQuery(**wanted))
     assert total >= len(found)
     return [webhook.name for webhook in found]
 
@@ -48,7 +48,7 @@ def test_webhooks_of_other_dags_are_neither_listed_nor_counted(three):
     from inbound_webhooks.storage.database import transaction
 
     with transaction() as connection:
-        found, total = listing.webhooks_page(connection, listing.Wanted(dag_ids={"beta"}))
+        found, total = listing.webhooks_page(connection, listing.WebhookQuery(dag_ids={"beta"}))
         assert listing.senders(connection, {"beta"}) == []
         assert listing.senders(connection, {"gamma"}) == ["airbyte"]
     assert ([webhook.name for webhook in found], total) == (["two_%"], 1)

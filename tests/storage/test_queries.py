@@ -87,11 +87,11 @@ def test_deliveries_are_listed_newest_first_without_their_bodies(database):
 
 def deliver(hook, number: int, dedup_key: str | None = None, *, version: int = 1) -> str | None:
     """Store a delivery as the inbox does."""
-    from inbound_webhooks.storage.database import at_once
+    from inbound_webhooks.storage.database import autocommit
     from inbound_webhooks.storage.deliveries import insert_delivery
 
     made = made_delivery(hook, number, dedup_key=dedup_key)
-    return at_once(lambda connection: insert_delivery(connection, made, version))
+    return autocommit(lambda connection: insert_delivery(connection, made, version))
 
 
 def numbered(*numbers: int) -> list[str]:
@@ -128,7 +128,7 @@ def test_a_delivery_that_is_stored_already_is_found_and_not_written_twice(databa
 def test_every_column_of_a_delivery_is_stored_as_it_is(database):
     from msgspec.structs import replace
 
-    from inbound_webhooks.storage.database import at_once
+    from inbound_webhooks.storage.database import autocommit
     from inbound_webhooks.storage.deliveries import find_delivery, insert_delivery
 
     made = replace(
@@ -140,8 +140,8 @@ def test_every_column_of_a_delivery_is_stored_as_it_is(database):
         next_attempt_at=now(),
         body_stored=False,
     )
-    at_once(lambda connection: insert_delivery(connection, made, 1))
-    assert at_once(lambda connection: find_delivery(connection, made.id)) == made
+    autocommit(lambda connection: insert_delivery(connection, made, 1))
+    assert autocommit(lambda connection: find_delivery(connection, made.id)) == made
 
 
 def test_what_is_counted_of_the_backlog_has_an_end(database):

@@ -144,9 +144,9 @@ def test_a_webhook_of_then_takes_a_request_at_the_url_of_then(upgraded):
 
 
 def test_a_delivery_of_then_is_shown_with_its_credentials_masked(upgraded):
-    from inbound_webhooks.deliveries.details import delivery_story
+    from inbound_webhooks.deliveries.details import delivery_details
 
-    story = delivery_story(FORM)
+    story = delivery_details(FORM)
     assert (story["state"], story["request"]["body"]) == ("dispatched", "From=%2B4917&Body=Gr%C3%BC%C3%9Fe")
     assert ["X-Twilio-Signature", "***"] in story["request"]["headers"]
     assert story["run"]["run_id"] == f"webhook__{FORM}"
@@ -155,10 +155,10 @@ def test_a_delivery_of_then_is_shown_with_its_credentials_masked(upgraded):
 @pytest.mark.parametrize("remap", [False, True])
 def test_a_delivery_of_then_is_replayed_with_its_conf_and_with_a_mapping(upgraded, remap):
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     store_dag("event_log")
-    again = replay(door(), FORM, actor=ACTOR, remap=remap)
+    again = replay(get_receiver(), FORM, actor=ACTOR, remap=remap)
     stored = delivery(again.id)
     assert (stored.state, stored.replay_of, stored.body) == ("accepted", FORM, delivery(FORM).body)
     assert json.loads(stored.conf) == json.loads(delivery(FORM).conf)
@@ -166,11 +166,11 @@ def test_a_delivery_of_then_is_replayed_with_its_conf_and_with_a_mapping(upgrade
 
 def test_a_delivery_that_was_refused_then_is_replayed_once_the_mapping_is_mended(upgraded):
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
     store_dag("github_push_build")
     change_webhook("cyLpZYGCNd", mapping={"ref": "${Webhook::Body.ref}"})
-    again = replay(door(), REFUSED, actor=ACTOR)
+    again = replay(get_receiver(), REFUSED, actor=ACTOR)
     assert (again.state, json.loads(again.conf)) == ("accepted", {"ref": "refs/heads/main"})
 
 

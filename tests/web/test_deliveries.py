@@ -26,11 +26,11 @@ HEADERS = json.dumps([["Content-Type", "application/json"], ["Authorization", "*
 @pytest.fixture(scope="module", autouse=True)
 def door():
     """The process's receiver, made for this module and forgotten after it."""
-    from inbound_webhooks.receiver.instance import forget
+    from inbound_webhooks.receiver.instance import forget_receiver
 
-    forget()
+    forget_receiver()
     yield
-    forget()
+    forget_receiver()
 
 
 @pytest.fixture(scope="module")

@@ -66,12 +66,12 @@ PEOPLE = {"stranger": None, "viewer": "Viewer", "other": "User", "admin": "Admin
 
 @pytest.fixture(scope="module")
 def gateway(pages: Site) -> Iterator[GatewayDoor]:
-    from inbound_webhooks.receiver.instance import forget
+    from inbound_webhooks.receiver.instance import forget_receiver
 
-    forget()
+    forget_receiver()
     yield GatewayDoor()
     close_receivers()
-    forget()
+    forget_receiver()
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,8 @@ class CachedDag:
     params: Mapping[str, Parameter]
 
 
-Ask = Callable[[Callable[[Connection], "CachedDag | None"]], "CachedDag | None"]
-"""Does some reading on a connection, as :func:`inbound_webhooks.storage.database.at_once` does."""
+RunQuery = Callable[[Callable[[Connection], "CachedDag | None"]], "CachedDag | None"]
+"""Does some reading on a connection, as :func:`inbound_webhooks.storage.database.autocommit` does."""
 
 _UNKNOWN: tuple[float | None, CachedDag | None] = (None, None)
 
@@ -74,14 +74,14 @@ class DagCache:
         with self._lock:
             return self._entries.get(dag_id, _UNKNOWN)[1]
 
-    def get(self, dag_id: str, ask: Ask) -> CachedDag | None:
+    def get(self, dag_id: str, ask: RunQuery) -> CachedDag | None:
         """The latest version of a DAG, None where Airflow has not serialized it.
 
         ``ask`` is called only when the database has to be asked.
         """
         return self.refresh(dag_id, ask) if self.is_due(dag_id) else self.held(dag_id)
 
-    def refresh(self, dag_id: str, ask: Ask) -> CachedDag | None:
+    def refresh(self, dag_id: str, ask: RunQuery) -> CachedDag | None:
         """Ask the database for the latest version."""
         now = self._clock()
         current = ask(lambda connection: self._current(connection, dag_id, self.held(dag_id)))

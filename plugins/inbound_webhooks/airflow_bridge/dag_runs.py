@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, DagState, dag_states
 from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused
 from inbound_webhooks.records.failed_task import FailedTask
-from inbound_webhooks.storage.claims import Claimed
+from inbound_webhooks.storage.claims import ClaimedDelivery
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ RunKey = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class RunSeen:
+class RunStatus:
     """A run as it was a moment ago."""
 
     state: str
@@ -66,7 +66,7 @@ class DagRuns:
         return dag_states(session.connection(), dag_ids)
 
     def create(
-        self, session: Session, delivery: Claimed, state: DagState | None, run_after: datetime
+        self, session: Session, delivery: ClaimedDelivery, state: DagState | None, run_after: datetime
     ) -> None:
         """Make the run of a delivery in the caller's transaction.
 
@@ -95,14 +95,14 @@ class DagRuns:
             # Its versions went away since we looked; the next parsing of its file brings them back.
             raise DagUnavailable(f"The DAG cannot take a run now: {_short(error)}") from None
 
-    def exists(self, session: Session, delivery: Claimed) -> bool:
+    def exists(self, session: Session, delivery: ClaimedDelivery) -> bool:
         """Whether there is a run with the delivery's run id already."""
         where = (DagRun.dag_id == delivery.dag_id, DagRun.run_id == run_id_of(delivery))
         return session.scalar(select(DagRun.id).where(*where)) is not None
 
-    def look_up(self, session: Session, keys: Sequence[RunKey]) -> dict[RunKey, RunSeen]:
+    def look_up(self, session: Session, keys: Sequence[RunKey]) -> dict[RunKey, RunStatus]:
         """Those of the runs that there are."""
-        found: dict[RunKey, RunSeen] = {}
+        found: dict[RunKey, RunStatus] = {}
         # One query for each DAG: Airflow's index begins with the DAG's id.
         for dag_id, of_dag in groupby(sorted(keys), key=lambda key: key[0]):
             rows = session.execute(
@@ -110,7 +110,7 @@ class DagRuns:
                     DagRun.dag_id == dag_id, DagRun.run_id.in_([run_id for _, run_id in of_dag])
                 )
             )
-            found |= {(dag_id, row[0]): RunSeen(*row[1:]) for row in rows}
+            found |= {(dag_id, row[0]): RunStatus(*row[1:]) for row in rows}
         return found
 
     def failed_tasks(self, session: Session, dag_id: str, run_id: str) -> tuple[FailedTask, ...]:
@@ -127,7 +127,7 @@ class DagRuns:
         )
         return tuple(FailedTask(*row) for row in rows)
 
-    def note(self, session: Session, deliveries: Sequence[Claimed], at: datetime) -> None:
+    def note(self, session: Session, deliveries: Sequence[ClaimedDelivery], at: datetime) -> None:
         """Write a note on the runs of deliveries that were just made: which webhook, which delivery."""
         run_ids = {run_id_of(delivery): delivery for delivery in deliveries}
         # Airflow's index begins with the DAG's id.
@@ -157,7 +157,7 @@ class DagRuns:
         return cached.dag
 
 
-def run_id_of(delivery: Claimed) -> str:
+def run_id_of(delivery: ClaimedDelivery) -> str:
     """The id of the run that a delivery becomes."""
     return RUN_PREFIX + delivery.id
 

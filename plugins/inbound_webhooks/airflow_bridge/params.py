@@ -12,7 +12,7 @@ from jsonschema import FormatChecker
 from jsonschema.exceptions import best_match
 from jsonschema.validators import validator_for
 
-from inbound_webhooks.event.cached_attribute import lazy
+from inbound_webhooks.event.cached_attribute import cached_attribute
 
 
 class _Check:
@@ -21,7 +21,7 @@ class _Check:
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = schema
 
-    @lazy
+    @cached_attribute
     def _validator(self) -> Any:
         validator = validator_for(self._schema)
         validator.check_schema(self._schema)

@@ -11,7 +11,7 @@ from inbound_webhooks.cli.console import WRONG_CALL, exit_with, print_data
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from inbound_webhooks.deliveries.backtest import BackTest, Judged
+    from inbound_webhooks.deliveries.backtest import BackTest, JudgedDelivery
     from inbound_webhooks.records.webhook import Webhook
 
 MAX_VALUE_CHARS = 60
@@ -22,14 +22,14 @@ QUIET_FIELDS = ("answer", "dedup_key")
 def try_against_last(args: Namespace) -> None:
     """Print what a changed webhook would make of its last deliveries."""
     from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES, as_data, back_test
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
     from inbound_webhooks.webhooks import service
 
     if not 1 <= args.against_last <= MAX_DELIVERIES:
         exit_with(WRONG_CALL, f"--against-last is between 1 and {MAX_DELIVERIES}.")
     webhook = service.get(args.name)
     changed = _changed(webhook, args.file) if args.file else webhook
-    test = back_test(door(), webhook, changed, limit=args.against_last)
+    test = back_test(get_receiver(), webhook, changed, limit=args.against_last)
     if args.output in ("json", "yaml"):
         print_data(as_data(test), args.output)
         return
@@ -75,7 +75,7 @@ def summary(test: BackTest) -> str:
     return f"{would}{': ' if moves else ''}{', '.join(moves)}.{missing} Nothing was stored or run."
 
 
-def _row(one: Judged) -> dict[str, Any]:
+def _row(one: JudgedDelivery) -> dict[str, Any]:
     before, after = (outcome.state if outcome else "" for outcome in (one.before, one.after))
     return {
         "delivery": one.delivery_id,
@@ -85,7 +85,7 @@ def _row(one: Judged) -> dict[str, Any]:
     }
 
 
-def _lines(one: Judged) -> list[str]:
+def _lines(one: JudgedDelivery) -> list[str]:
     from inbound_webhooks.deliveries.backtest import ABSENT
 
     lines = []

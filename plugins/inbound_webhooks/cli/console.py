@@ -25,7 +25,7 @@ WRONG_CALL, FAILED = 2, 1
 Handler = Callable[["Namespace"], None]
 
 # Control characters but tab and line end, and those that turn the direction of a text.
-_ORDERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SECRET = re.compile(r"(?:([a-z][a-z0-9_-]*)=)?(@.+|-|env:.+)")
 
 
@@ -132,7 +132,11 @@ def read_text(text: str | None) -> str | None:
 def print_data(data: dict[str, Any] | list[dict[str, Any]], output: str) -> None:
     """Print one object or a list of them; JSON and YAML keep types, tables show text."""
     if output == "json":
-        print(_without_orders(json.dumps(data, ensure_ascii=False), lambda found: f"\\u{ord(found[0]):04x}"))
+        print(
+            _strip_control_characters(
+                json.dumps(data, ensure_ascii=False), lambda found: f"\\u{ord(found[0]):04x}"
+            )
+        )
     elif output == "yaml":
         import yaml
 
@@ -142,22 +146,22 @@ def print_data(data: dict[str, Any] | list[dict[str, Any]], output: str) -> None
 
         rows = data if isinstance(data, list) else [{"field": k, "value": _cell(v)} for k, v in data.items()]
         AirflowConsole().print_as(
-            [{name: _inert(value, output) for name, value in row.items()} for row in rows], output
+            [{name: _escape_markup(value, output) for name, value in row.items()} for row in rows], output
         )
 
 
-def _inert(value: Any, output: str) -> Any:
+def _escape_markup(value: Any, output: str) -> Any:
     """What a sender wrote is neither markup for the table nor an order to the terminal."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     from rich.markup import escape
 
-    shown = _without_orders(str(value), lambda _: "\N{REPLACEMENT CHARACTER}")
+    shown = _strip_control_characters(str(value), lambda _: "\N{REPLACEMENT CHARACTER}")
     return escape(shown) if output == "table" else shown
 
 
-def _without_orders(text: str, instead: Callable[[re.Match[str]], str]) -> str:
-    return _ORDERS.sub(instead, text)
+def _strip_control_characters(text: str, instead: Callable[[re.Match[str]], str]) -> str:
+    return _CONTROL_CHARACTERS.sub(instead, text)
 
 
 def _cell(value: Any) -> str:
@@ -191,7 +195,7 @@ def summary(webhook: Webhook) -> dict[str, Any]:
     return {"id": webhook.id, "name": webhook.name, "dag_id": webhook.dag_id, "enabled": webhook.enabled}
 
 
-def agrees(question: str) -> bool:
+def confirm(question: str) -> bool:
     """Ask a person, no where there is none to ask."""
     if not sys.stdin.isatty():
         exit_with(WRONG_CALL, "Without a terminal to ask on, --yes is needed.")

@@ -12,7 +12,7 @@ from inbound_webhooks.cli.console import (
     FAILED,
     WRONG_CALL,
     actor,
-    agrees,
+    confirm,
     exit_with,
     handler,
     print_data,
@@ -42,7 +42,7 @@ def import_command(args: Namespace) -> None:
     if args.dry_run:
         return
     gone = [step.name for step in steps if step.action == "delete"]
-    if gone and not args.yes and not agrees(f"Delete {', '.join(gone)}, with URLs and secrets?"):
+    if gone and not args.yes and not confirm(f"Delete {', '.join(gone)}, with URLs and secrets?"):
         exit_with(FAILED, "Nothing was changed.")
     plan.apply(steps, actor=actor())
     if any(step.action == "create" for step in steps):

@@ -59,7 +59,7 @@ ARG_SECRET = Arg(
     default=[],
     help="A secret that the sender signs with, from a file, standard input or an environment variable",
 )
-ARG_PROOF = Arg(
+ARG_VERIFY = Arg(
     ("--proof",),
     metavar="JSON",
     action="append",
@@ -174,7 +174,7 @@ COMMANDS = (
         "create",
         "Create a webhook for a DAG",
         ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP,
-        ARG_PRESET, ARG_SECRET, ARG_REFRESH_KEYS, ARG_PROOF,
+        ARG_PRESET, ARG_SECRET, ARG_REFRESH_KEYS, ARG_VERIFY,
         ARG_EVENT, ARG_FILTER, ARG_DEDUP, ARG_ALLOW,
         ARG_MAX_PER_SECOND, ARG_MAX_BACKLOG, ARG_MAX_ACTIVE_RUNS,
         ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS,

@@ -10,7 +10,7 @@ from inbound_webhooks.cli.console import (
     FAILED,
     WRONG_CALL,
     actor,
-    agrees,
+    confirm,
     exit_with,
     handler,
     parse_header,
@@ -117,7 +117,7 @@ def delete_command(args: Namespace) -> None:
     from inbound_webhooks.webhooks import service
 
     webhook = service.get(args.name)
-    if not args.yes and not agrees(f"Delete the webhook {webhook.name!r}, its URL and its tokens?"):
+    if not args.yes and not confirm(f"Delete the webhook {webhook.name!r}, its URL and its tokens?"):
         exit_with(FAILED, "Nothing was deleted.")
     cancelled = service.delete(args.name, actor=actor())
     held = f" {cancelled} deliveries that had not started were cancelled." if cancelled else ""
@@ -145,18 +145,18 @@ def deliveries_command(args: Namespace) -> None:
 @handler
 def delivery_command(args: Namespace) -> None:
     """Show one delivery."""
-    from inbound_webhooks.deliveries.details import delivery_story
+    from inbound_webhooks.deliveries.details import delivery_details
 
-    print_data(delivery_story(args.delivery_id), args.output)
+    print_data(delivery_details(args.delivery_id), args.output)
 
 
 @handler
 def replay_command(args: Namespace) -> None:
     """Accept a stored delivery once more."""
     from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.receiver.instance import get_receiver
 
-    delivery = replay(door(), args.delivery_id, actor=actor(), remap=args.remap)
+    delivery = replay(get_receiver(), args.delivery_id, actor=actor(), remap=args.remap)
     print_data(_delivery(delivery), args.output)
 
 
@@ -164,8 +164,8 @@ def replay_command(args: Namespace) -> None:
 def try_command(args: Namespace) -> None:
     """Show what a request would become, or what the last ones would with a changed definition."""
     from inbound_webhooks.cli.backtest import try_against_last
-    from inbound_webhooks.deliveries.preview import try_out
-    from inbound_webhooks.receiver.instance import door
+    from inbound_webhooks.deliveries.preview import preview_request
+    from inbound_webhooks.receiver.instance import get_receiver
     from inbound_webhooks.webhooks import service
 
     if args.against_last is not None:
@@ -176,7 +176,9 @@ def try_command(args: Namespace) -> None:
     webhook = service.get(args.name)
     body = read_bytes(args.data)
     headers = [parse_header(text) for text in args.header]
-    tried = try_out(door(), webhook, method=args.method, query_string=args.query, headers=headers, body=body)
+    tried = preview_request(
+        get_receiver(), webhook, method=args.method, query_string=args.query, headers=headers, body=body
+    )
     print_data(tried, args.output)
 
 

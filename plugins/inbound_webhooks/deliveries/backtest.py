@@ -24,7 +24,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
-from inbound_webhooks.webhooks.compiled import Definition, compile_definition
+from inbound_webhooks.webhooks.compiled import CompiledWebhook, compile_webhook
 
 MAX_DELIVERIES = 1000
 DUPLICATE = "duplicate"
@@ -63,7 +63,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedDelivery:
     """One delivery, before and after; ``note`` says why it could not be judged, where both are None."""
 
     delivery_id: str
@@ -79,15 +79,15 @@ class Judged:
 class BackTest:
     """All deliveries that were looked at, newest first."""
 
-    judged: tuple[Judged, ...]
+    judged: tuple[JudgedDelivery, ...]
 
     @property
-    def changed(self) -> tuple[Judged, ...]:
+    def changed(self) -> tuple[JudgedDelivery, ...]:
         """Those for which something would change."""
         return tuple(one for one in self.judged if one.changes)
 
     @property
-    def not_judged(self) -> tuple[Judged, ...]:
+    def not_judged(self) -> tuple[JudgedDelivery, ...]:
         """Those whose bodies were not stored."""
         return tuple(one for one in self.judged if one.note)
 
@@ -105,8 +105,8 @@ def back_test(receiver: Receiver, webhook: Webhook, changed: Webhook, *, limit: 
     :raises DefinitionError: the change does not compile
     """
     before, after = (
-        _Judge(receiver, compile_definition(webhook)),
-        _Judge(receiver, compile_definition(changed)),
+        _Judge(receiver, compile_webhook(webhook)),
+        _Judge(receiver, compile_webhook(changed)),
     )
     with transaction() as connection:
         ids = listing.newest_ids(connection, webhook.id, min(limit, MAX_DELIVERIES))
@@ -124,17 +124,19 @@ def _stored(ids: Iterator[str]) -> Iterator[Delivery]:
             yield delivery
 
 
-def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> Judged:
+def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> JudgedDelivery:
     if not delivery.body_stored:
-        return Judged(delivery.id, delivery.dag_id, delivery.received_at, note=NO_BODY)
+        return JudgedDelivery(delivery.id, delivery.dag_id, delivery.received_at, note=NO_BODY)
     old, new = before.outcome(delivery), after.outcome(delivery)
-    return Judged(delivery.id, delivery.dag_id, delivery.received_at, old, new, tuple(_changes(old, new)))
+    return JudgedDelivery(
+        delivery.id, delivery.dag_id, delivery.received_at, old, new, tuple(_changes(old, new))
+    )
 
 
 class _Judge:
     """One definition, and the deduplication keys that it has seen."""
 
-    def __init__(self, receiver: Receiver, definition: Definition) -> None:
+    def __init__(self, receiver: Receiver, definition: CompiledWebhook) -> None:
         self._receiver = receiver
         self._definition = definition
         self._first: dict[str, str] = {}
@@ -208,7 +210,7 @@ def as_data(test: BackTest) -> dict[str, Any]:
     }
 
 
-def _delivery(one: Judged) -> dict[str, Any]:
+def _delivery(one: JudgedDelivery) -> dict[str, Any]:
     return {
         "delivery_id": one.delivery_id,
         "received_at": one.received_at.isoformat(),

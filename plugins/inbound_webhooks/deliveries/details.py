@@ -24,7 +24,7 @@ MAX_BODY_CHARS = 2_000
 """How much of a body is shown."""
 
 
-def delivery_story(delivery_id: str) -> dict[str, Any]:
+def delivery_details(delivery_id: str) -> dict[str, Any]:
     """Everything that is known of a delivery, as JSON has it; credentials are masked.
 
     :raises DeliveryNotFound: there is none
@@ -34,7 +34,7 @@ def delivery_story(delivery_id: str) -> dict[str, Any]:
         if delivery is None:
             raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
         mails = mails_of_delivery(connection, delivery_id)
-        waits_for = what_it_waits_for(connection, delivery)
+        waits_for = waiting_reason(connection, delivery)
     return {
         "id": delivery.id,
         "webhook": delivery.webhook_name,
@@ -50,7 +50,7 @@ def delivery_story(delivery_id: str) -> dict[str, Any]:
     }
 
 
-def what_it_waits_for(connection: Connection, delivery: Delivery) -> str | None:
+def waiting_reason(connection: Connection, delivery: Delivery) -> str | None:
     """Why a delivery gets no run yet although its DAG is there: its webhook has as many as it may have."""
     if delivery.state != State.ACCEPTED:
         return None

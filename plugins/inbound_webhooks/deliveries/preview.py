@@ -8,15 +8,15 @@ from typing import Any
 from inbound_webhooks.errors import RequestError
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.request import InboundRequest
-from inbound_webhooks.event.response import Answer
+from inbound_webhooks.event.response import Response
 from inbound_webhooks.receiver.decision import sources_of
 from inbound_webhooks.receiver.pipeline import Receiver, utc_now
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.webhook import Webhook
-from inbound_webhooks.webhooks.compiled import compile_definition
+from inbound_webhooks.webhooks.compiled import compile_webhook
 
 
-def try_out(
+def preview_request(
     receiver: Receiver,
     webhook: Webhook,
     *,
@@ -41,7 +41,7 @@ def try_out(
         source_ip="127.0.0.1",
         received_at=utc_now(),
     )
-    definition = compile_definition(webhook)
+    definition = compile_webhook(webhook)
     if method != "POST":
         sources = sources_of(definition, request, content=b"", delivery_id="")
         return _shown("verified", None, responses.verified(definition, sources))
@@ -52,7 +52,9 @@ def try_out(
     return _shown(decision.delivery.state, decision.delivery.error, decision.answer, decision.delivery)
 
 
-def _shown(state: str, error: str | None, answer: Answer, delivery: Delivery | None = None) -> dict[str, Any]:
+def _shown(
+    state: str, error: str | None, answer: Response, delivery: Delivery | None = None
+) -> dict[str, Any]:
     conf = delivery.conf if delivery else None
     return {
         "state": state,

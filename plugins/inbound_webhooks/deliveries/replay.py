@@ -13,7 +13,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.webhooks import webhook_by_id
-from inbound_webhooks.webhooks.compiled import compile_definition
+from inbound_webhooks.webhooks.compiled import compile_webhook
 
 
 def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = False) -> Delivery:
@@ -80,7 +80,7 @@ def _without_body(stored: Delivery) -> str:
 
 def _mapped_now(receiver: Receiver, webhook: Webhook, stored: Delivery) -> Delivery:
     request = stored_request.restore(stored)
-    delivery = receiver.decide(compile_definition(webhook), request).delivery
+    delivery = receiver.decide(compile_webhook(webhook), request).delivery
     if delivery.error is not None:
         raise NotReplayable(f"Today's mapping refuses it: {delivery.error}")
     if delivery.state == State.FILTERED:

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from inbound_webhooks.airflow_bridge.dag_cache import DagState
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX, DagRuns
 from inbound_webhooks.airflow_bridge.sessions import BatchSession
-from inbound_webhooks.dispatch.fair_queue import Turns, claim
-from inbound_webhooks.dispatch.heartbeat import HEARTBEAT_SECONDS, Presence
+from inbound_webhooks.dispatch.fair_queue import RoundRobin, claim
+from inbound_webhooks.dispatch.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_attempt_at
@@ -24,8 +24,8 @@ from inbound_webhooks.monitoring.loop import log_fault
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import claims
-from inbound_webhooks.storage.claims import Claimed, Waiting
-from inbound_webhooks.storage.clock_skew import hurry, hurry_mails
+from inbound_webhooks.storage.claims import ClaimedDelivery, WaitingWebhook
+from inbound_webhooks.storage.clock_skew import reschedule_future_attempts, reschedule_future_mails
 from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
 from inbound_webhooks.storage.deliveries import read_backlog
 from inbound_webhooks.storage.mails import MailState, write_mails
@@ -42,8 +42,8 @@ class Dispatcher:
         self._poll_seconds = settings.dispatcher_poll_seconds
         self._digest_window_seconds = settings.digest_window_seconds
         self._now = now
-        self._presence = Presence()
-        self._turns = Turns(settings.dispatcher_batch_size)
+        self._presence = Heartbeat()
+        self._turns = RoundRobin(settings.dispatcher_batch_size)
         self._dag_runs = DagRuns()
         self._wanted = threading.Event()
         self._stopping = False
@@ -94,9 +94,9 @@ class Dispatcher:
         try:
             with transaction() as connection:
                 begin_writing(connection)
-                hurried = hurry(connection, self._now())
+                hurried = reschedule_future_attempts(connection, self._now())
                 window = timedelta(seconds=self._digest_window_seconds)
-                hurried_mails = hurry_mails(connection, self._now(), window)
+                hurried_mails = reschedule_future_mails(connection, self._now(), window)
         except DatabaseUnavailable:
             return  # logged there; the next sign of life looks again
         if hurried:
@@ -129,7 +129,7 @@ class Dispatcher:
             log_fault("round", error)
             return True
 
-    def _dispatch(self, turn: list[Waiting], now: datetime) -> int:
+    def _dispatch(self, turn: list[WaitingWebhook], now: datetime) -> int:
         """Make the runs of a batch, all or none; where one fails, again with each apart from the others."""
         try:
             return self._batch(turn, now, self._make_together)
@@ -137,7 +137,9 @@ class Dispatcher:
             log.info("batch failed action=batch_failed kind=%s", type(error).__name__)
             return self._batch(turn, now, self._make_apart)
 
-    def _batch(self, turn: list[Waiting], now: datetime, make: Callable[..., list[Claimed]]) -> int:
+    def _batch(
+        self, turn: list[WaitingWebhook], now: datetime, make: Callable[..., list[ClaimedDelivery]]
+    ) -> int:
         with session_transaction(BatchSession) as session:
             connection = session.connection()
             begin_writing(connection)
@@ -153,8 +155,8 @@ class Dispatcher:
         return len(batch)
 
     def _make_together(
-        self, session: Session, batch: list[Claimed], states: dict[str, DagState]
-    ) -> list[Claimed]:
+        self, session: Session, batch: list[ClaimedDelivery], states: dict[str, DagState]
+    ) -> list[ClaimedDelivery]:
         for delivery in batch:
             self._dag_runs.create(session, delivery, states.get(delivery.dag_id), self._now())
         self._dag_runs.note(session, batch, self._now())
@@ -162,9 +164,9 @@ class Dispatcher:
         return batch
 
     def _make_apart(
-        self, session: Session, batch: list[Claimed], states: dict[str, DagState]
-    ) -> list[Claimed]:
-        dispatched: list[Claimed] = []
+        self, session: Session, batch: list[ClaimedDelivery], states: dict[str, DagState]
+    ) -> list[ClaimedDelivery]:
+        dispatched: list[ClaimedDelivery] = []
         for delivery in batch:
             try:
                 with session.begin_nested():
@@ -182,18 +184,18 @@ class Dispatcher:
             self._record_failure(session, delivery, failure)
         return dispatched
 
-    def _adopt(self, session: Session, delivery: Claimed) -> bool:
+    def _adopt(self, session: Session, delivery: ClaimedDelivery) -> bool:
         """Take a run that has the delivery's run id already for its own; a second one is never made."""
         if not self._dag_runs.exists(session, delivery):
             return False
         self._mark(session, [delivery])
         return True
 
-    def _mark(self, session: Session, batch: list[Claimed]) -> None:
+    def _mark(self, session: Session, batch: list[ClaimedDelivery]) -> None:
         ids = [delivery.id for delivery in batch]
         claims.mark_dispatched(session.connection(), ids, run_prefix=RUN_PREFIX, at=self._now())
 
-    def _record_failure(self, session: Session, delivery: Claimed, error: DispatchError) -> None:
+    def _record_failure(self, session: Session, delivery: ClaimedDelivery, error: DispatchError) -> None:
         """Write when it is tried again, or that it never is, which is told like a run that failed."""
         now, attempts = self._now(), delivery.attempts + 1
         again_at = next_attempt_at(now, attempts, error)
@@ -220,7 +222,7 @@ class Dispatcher:
         )
 
 
-def _undeliverable(delivery: Claimed, error: DispatchError, at: datetime) -> Outcome:
+def _undeliverable(delivery: ClaimedDelivery, error: DispatchError, at: datetime) -> Outcome:
     return Outcome(
         delivery_id=delivery.id,
         webhook_id=delivery.webhook_id,
@@ -235,6 +237,6 @@ def _undeliverable(delivery: Claimed, error: DispatchError, at: datetime) -> Out
     )
 
 
-def _unforeseen(delivery: Claimed, error: Exception) -> DispatchError:
+def _unforeseen(delivery: ClaimedDelivery, error: Exception) -> DispatchError:
     log_fault(f"delivery {delivery.id}", error)
     return DispatchError(f"The run could not be made ({type(error).__name__}).")

@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.event.clock import utc_now
-from inbound_webhooks.event.conf.problems import MappingFault, conf_faults, mapping_faults
+from inbound_webhooks.event.conf.problems import MappingProblem, conf_problems, mapping_problems
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.loop import log_fault
 from inbound_webhooks.records.webhook import Webhook
@@ -88,12 +88,12 @@ class DriftWatcher:
             log_fault(f"drift of {changed.webhook.id}", error)
             return None
 
-    def _faults(self, webhook: Webhook, dag: CachedDag, since: datetime) -> list[MappingFault]:
-        found = mapping_faults(webhook.mapping, dag.params)
+    def _faults(self, webhook: Webhook, dag: CachedDag, since: datetime) -> list[MappingProblem]:
+        found = mapping_problems(webhook.mapping, dag.params)
         with transaction() as connection:
             confs = drifts.last_confs(connection, webhook, since, CONFS)
         named = {fault.parameter for fault in found}
-        return found + [fault for fault in conf_faults(confs, dag.params) if fault.parameter not in named]
+        return found + [fault for fault in conf_problems(confs, dag.params) if fault.parameter not in named]
 
     def _write(self, changed: Changed, found: Drift) -> bool:
         told = self._to_tell(changed, found)
@@ -115,7 +115,7 @@ class DriftWatcher:
             )
         return True
 
-    def _to_tell(self, changed: Changed, found: Drift) -> list[MappingFault]:
+    def _to_tell(self, changed: Changed, found: Drift) -> list[MappingProblem]:
         """What the DAG's new version has broken; what a person has just saved, the person has seen."""
         before, webhook = changed.before, changed.webhook
         if not webhook.enabled:

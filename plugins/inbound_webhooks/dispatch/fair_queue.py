@@ -8,18 +8,18 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from inbound_webhooks.storage import claims
-from inbound_webhooks.storage.claims import Claimed, Waiting, waiting_webhooks
+from inbound_webhooks.storage.claims import ClaimedDelivery, WaitingWebhook, waiting_webhooks
 from inbound_webhooks.storage.database import transaction
 
 
-class Turns:
+class RoundRobin:
     """Goes around the webhooks that wait, as many at a time as a batch has places."""
 
     def __init__(self, places: int) -> None:
         self._places = places
         self._after = ""
 
-    def next(self, now: datetime) -> list[Waiting]:
+    def next(self, now: datetime) -> list[WaitingWebhook]:
         """The next webhooks with due deliveries: all there are, or as many as there are places.
 
         :raises DatabaseUnavailable: nobody has had a turn
@@ -35,7 +35,9 @@ class Turns:
         return found
 
 
-def claim(connection: Connection, turn: Sequence[Waiting], now: datetime, places: int) -> list[Claimed]:
+def claim(
+    connection: Connection, turn: Sequence[WaitingWebhook], now: datetime, places: int
+) -> list[ClaimedDelivery]:
     """Lock webhooks and then their first due deliveries, a fair share of each, in the order of arrival.
 
     Webhooks are locked before deliveries, as whoever deletes a webhook does, so neither waits for the other
@@ -54,11 +56,11 @@ def claim(connection: Connection, turn: Sequence[Waiting], now: datetime, places
     ]
 
 
-def _room(connection: Connection, webhook: Waiting, max_active_runs: int | None) -> int:
+def _room(connection: Connection, webhook: WaitingWebhook, max_active_runs: int | None) -> int:
     """How many more runs a webhook may have; none while another dispatcher makes some of a limited one."""
     if max_active_runs is None:
         return webhook.due
-    if not claims.take_alone(connection, webhook.webhook_id):
+    if not claims.try_lock_webhook(connection, webhook.webhook_id):
         return 0
     return max(0, max_active_runs - claims.count_active(connection, webhook.webhook_id))
 
@@ -66,7 +68,7 @@ def _room(connection: Connection, webhook: Waiting, max_active_runs: int | None)
 def shared(places: int, wanted: Mapping[str, int]) -> dict[str, int]:
     """Share places out among webhooks (id -> how many it wants): as evenly as what they want allows."""
     given = dict.fromkeys(wanted, 0)
-    while places > 0 and (hungry := _hungry(wanted, given)):
+    while places > 0 and (hungry := _unsatisfied(wanted, given)):
         each = max(1, places // len(hungry))
         for webhook_id in hungry[:places]:
             portion = min(each, wanted[webhook_id] - given[webhook_id])
@@ -75,5 +77,5 @@ def shared(places: int, wanted: Mapping[str, int]) -> dict[str, int]:
     return {webhook_id: number for webhook_id, number in given.items() if number}
 
 
-def _hungry(wanted: Mapping[str, int], given: Mapping[str, int]) -> Sequence[str]:
+def _unsatisfied(wanted: Mapping[str, int], given: Mapping[str, int]) -> Sequence[str]:
     return [webhook_id for webhook_id, number in wanted.items() if given[webhook_id] < number]

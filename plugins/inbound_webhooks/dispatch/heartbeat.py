@@ -23,7 +23,7 @@ def host() -> str:
     return socket.gethostname()[:HOST_CHARS]
 
 
-class Presence:
+class Heartbeat:
     """One row of the table of dispatchers, kept fresh by the dispatcher's own thread."""
 
     def __init__(

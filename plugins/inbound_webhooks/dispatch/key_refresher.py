@@ -11,7 +11,7 @@ from cryptography import x509
 from inbound_webhooks.dispatch.key_fetch import KeyFetch
 from inbound_webhooks.errors import DefinitionError, KeyFetchFailed
 from inbound_webhooks.event.verification.public_keys import is_key_url, refreshes_keys, standing_key_url
-from inbound_webhooks.event.verification.registry import RequiredProof, check_key, required_proof
+from inbound_webhooks.event.verification.registry import RequiredScheme, check_secret, read_scheme
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.credentials import list_credentials, save_fetched_key
@@ -72,12 +72,12 @@ class KeyRefresher:
         }
         return url in self._failed_at
 
-    def _save(self, webhook: Webhook, required: RequiredProof, url: str) -> int:
+    def _save(self, webhook: Webhook, required: RequiredScheme, url: str) -> int:
         """Fetch one key and keep it; where that fails, not again for a while."""
         now = self._now()
         try:
             text = self._fetch(url)
-            check_key(required.proof, text)
+            check_secret(required.proof, text)
         except (KeyFetchFailed, DefinitionError) as error:
             self._failed_at[url] = now
             log.warning("key not fetched action=key_not_fetched url=%s reason=%s", url, error.message)
@@ -99,16 +99,16 @@ class KeyRefresher:
         return 1
 
 
-def _refreshing(webhook: Webhook) -> list[RequiredProof]:
+def _refreshing(webhook: Webhook) -> list[RequiredScheme]:
     try:
-        proofs = [required_proof(settings) for settings in webhook.proofs]
+        proofs = [read_scheme(settings) for settings in webhook.proofs]
     except DefinitionError:
         return []
     return [required for required in proofs if refreshes_keys(required.proof)]
 
 
 def _due_urls(
-    required: RequiredProof, fetched: dict[str, Credential], named: list[str], now: datetime
+    required: RequiredScheme, fetched: dict[str, Credential], named: list[str], now: datetime
 ) -> list[str]:
     """The addresses to fetch now: the issuer's key set when it is old, and certificates that are not held."""
     standing = standing_key_url(required.proof)

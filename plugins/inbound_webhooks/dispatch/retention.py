@@ -35,7 +35,7 @@ DISPATCHERS_REMEMBERED = timedelta(days=1)
 Batch = Callable[[Connection], int]
 
 
-class Cleaner:
+class RetentionJob:
     """Any number may run at once; what one of them has locked the others leave to it."""
 
     def __init__(

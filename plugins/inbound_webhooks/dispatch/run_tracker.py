@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from inbound_webhooks.airflow_bridge.dag_runs import DagRuns, RunSeen
+from inbound_webhooks.airflow_bridge.dag_runs import DagRuns, RunStatus
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.monitoring import metrics
@@ -23,7 +23,7 @@ from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import outcomes
 from inbound_webhooks.storage.database import begin_writing, session_transaction
 from inbound_webhooks.storage.mails import MailState, write_mails
-from inbound_webhooks.storage.outcomes import Followed, Outcome
+from inbound_webhooks.storage.outcomes import Outcome, TrackedDelivery
 
 log = logging.getLogger(__name__)
 
@@ -40,10 +40,10 @@ RECHECKED = timedelta(days=7)
 DELETED = "The DAG run was deleted before it ended."
 WITHOUT_FAILED_TASK = "No task failed: the run timed out or was marked as failed."
 
-Change = tuple[Followed, RunSeen | None]
+Change = tuple[TrackedDelivery, RunStatus | None]
 
 
-class Follower:
+class RunTracker:
     """Any number may run at once; each outcome is recorded, and told, by one of them."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Follower:
         self._now = now
         self._dag_runs = DagRuns()
         self._after = ""
-        self._before: Followed | None = None
+        self._before: TrackedDelivery | None = None
 
     def follow(self) -> int:
         """One round; returns how many deliveries changed.
@@ -87,7 +87,7 @@ class Follower:
         self._before = page[-1] if len(page) == self._page_size else None
         return changes
 
-    def _changes(self, session: Session, page: Sequence[Followed]) -> list[Change]:
+    def _changes(self, session: Session, page: Sequence[TrackedDelivery]) -> list[Change]:
         runs = self._dag_runs.look_up(session, [(each.dag_id, each.run_id) for each in page])
         seen = [(each, runs.get((each.dag_id, each.run_id))) for each in page]
         return [(each, run) for each, run in seen if is_changed(each, run)]
@@ -108,7 +108,7 @@ class Follower:
         with session_transaction() as session:
             connection = session.connection()
             begin_writing(connection)
-            rows = outcomes.lock_followed(connection, [followed for followed, _ in changes])
+            rows = outcomes.lock_tracked(connection, [followed for followed, _ in changes])
             ours = [(rows[each.id], each, run) for each, run in changes if each.id in rows]
             reopened = [each.id for _, each, run in ours if run is not None and not run.has_ended]
             ended = [self._outcome(session, row, run) for row, _, run in ours if run is None or run.has_ended]
@@ -124,7 +124,7 @@ class Follower:
             log.info("run ended action=outcome delivery=%s state=%s", outcome.delivery_id, outcome.state)
         return len(ours)
 
-    def _outcome(self, session: Session, row: Any, run: RunSeen | None) -> Outcome:
+    def _outcome(self, session: Session, row: Any, run: RunStatus | None) -> Outcome:
         failed = run is None or not run.has_succeeded
         tasks = self._dag_runs.failed_tasks(session, row.dag_id, row.run_id) if run and failed else ()
         error = None
@@ -145,7 +145,7 @@ class Follower:
         )
 
 
-def is_changed(followed: Followed, run: RunSeen | None) -> bool:
+def is_changed(followed: TrackedDelivery, run: RunStatus | None) -> bool:
     """Whether a run is not as its delivery says; None: there is no such run any more."""
     if run is None:
         # What ended stays as it ended when Airflow's own clean-up takes its run away.

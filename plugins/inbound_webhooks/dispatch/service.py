@@ -8,10 +8,10 @@ from inbound_webhooks.dispatch.dispatcher import Dispatcher
 from inbound_webhooks.dispatch.drift import LOOK_SECONDS as DRIFT_SECONDS
 from inbound_webhooks.dispatch.drift import DriftWatcher
 from inbound_webhooks.dispatch.key_refresher import LOOK_SECONDS, KeyRefresher
-from inbound_webhooks.dispatch.retention import ROUND_SECONDS, Cleaner
-from inbound_webhooks.dispatch.run_tracker import Follower
+from inbound_webhooks.dispatch.retention import ROUND_SECONDS, RetentionJob
+from inbound_webhooks.dispatch.run_tracker import RunTracker
 from inbound_webhooks.monitoring.loop import Loop
-from inbound_webhooks.notifications.sender import POLL_SECONDS, Mailer
+from inbound_webhooks.notifications.sender import POLL_SECONDS, NotificationSender
 from inbound_webhooks.settings import Settings
 
 STOP_SECONDS = 3.0
@@ -23,10 +23,10 @@ class DispatchService:
 
     def __init__(self, settings: Settings) -> None:
         self._dispatcher = Dispatcher(settings)
-        self._cleaner = Cleaner(settings)
-        self._follower = Follower(settings)
+        self._cleaner = RetentionJob(settings)
+        self._follower = RunTracker(settings)
         self._watcher = DriftWatcher(settings)
-        mailer, refresher = Mailer(settings), KeyRefresher()
+        mailer, refresher = NotificationSender(settings), KeyRefresher()
         self._loops = (
             Loop("outcomes", self._follow, seconds=settings.outcome_poll_seconds),
             Loop("retention", self._clean, seconds=ROUND_SECONDS),

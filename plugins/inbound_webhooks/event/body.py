@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 from inbound_webhooks.errors import BodyMalformed
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.cached_attribute import lazy
+from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.multidict import MultiDict
 
 MAX_FORM_FIELDS = 10_000
@@ -56,7 +56,7 @@ class Body:
         """Whether the type says JSON (RFC 6839 suffix included)."""
         return self._type == "application/json" or self._type.endswith("+json")
 
-    @lazy
+    @cached_attribute
     def text(self) -> str:
         """The body as text; Base64 for types that are not text.
 
@@ -68,7 +68,7 @@ class Body:
             return self._decode(_TEXT_CHARSETS.get(self._charset, "utf-8-sig"))
         return base64.b64encode(self.content).decode("ascii")
 
-    @lazy
+    @cached_attribute
     def value(self) -> Any:
         """The JSON value of a JSON body, the text of any other.
 
@@ -81,7 +81,7 @@ class Body:
         except json_text.JsonRefused as error:
             raise BodyMalformed(f"The body is not JSON as Content-Type says: {error.message}.") from None
 
-    @lazy
+    @cached_attribute
     def properties(self) -> Any:
         """What a path below the body looks into: the JSON value, the form's fields, else None."""
         if self.is_json:

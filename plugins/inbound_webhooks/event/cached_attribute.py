@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, overload
 Value = TypeVar("Value")
 
 
-class lazy(Generic[Value]):
+class cached_attribute(Generic[Value]):
     """A method as an attribute, computed when it is first read and then kept in the instance's ``__dict__``.
 
     Two threads that read it first at the same time may both compute it, as with Python 3.12's
@@ -21,12 +21,12 @@ class lazy(Generic[Value]):
         self.__doc__ = compute.__doc__
 
     @overload
-    def __get__(self, instance: None, owner: type) -> lazy[Value]: ...
+    def __get__(self, instance: None, owner: type) -> cached_attribute[Value]: ...
 
     @overload
     def __get__(self, instance: object, owner: type) -> Value: ...
 
-    def __get__(self, instance: object | None, owner: type) -> lazy[Value] | Value:
+    def __get__(self, instance: object | None, owner: type) -> cached_attribute[Value] | Value:
         """Called only until the value is kept: an instance's own attributes come before it."""
         if instance is None:
             return self

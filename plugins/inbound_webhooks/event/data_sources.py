@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from inbound_webhooks.event.body import Body
-from inbound_webhooks.event.cached_attribute import lazy
-from inbound_webhooks.event.expressions.budget import Work
+from inbound_webhooks.event.cached_attribute import cached_attribute
+from inbound_webhooks.event.expressions.budget import Budget
 from inbound_webhooks.event.multidict import MultiDict, parse_query
 from inbound_webhooks.event.request import InboundRequest
 
@@ -32,7 +32,7 @@ class DataSources:
         """What the sender calls this kind of event, once that is known."""
         self.credential_names = credential_names
         self.body = Body(content, request.header("Content-Type"))
-        self.work = Work()
+        self.work = Budget()
         """What is left to compute; all expressions of the request share it."""
 
     @property
@@ -40,7 +40,7 @@ class DataSources:
         """The headers."""
         return self._request.header_values
 
-    @lazy
+    @cached_attribute
     def query(self) -> MultiDict:
         """The fields of the query, percent-decoded."""
         return MultiDict(parse_query(self._request.query_string))

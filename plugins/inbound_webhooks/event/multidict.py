@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
-from inbound_webhooks.event.cached_attribute import lazy
+from inbound_webhooks.event.cached_attribute import cached_attribute
 
 
 class SingleValue(str):
@@ -22,7 +22,7 @@ class MultiDict:
         self._ignore_case = ignore_case
         self._pairs = pairs
 
-    @lazy
+    @cached_attribute
     def lists(self) -> dict[str, list[str]]:
         """The values by name; put together when they are first asked for."""
         lists: dict[str, list[str]] = {}

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from inbound_webhooks.event.cached_attribute import lazy
+from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.multidict import MultiDict, title_case
 
 
@@ -24,7 +24,7 @@ class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     source_ip: str
     received_at: datetime
 
-    @lazy
+    @cached_attribute
     def header_values(self) -> MultiDict:
         """The headers by name."""
         return MultiDict(self.headers, ignore_case=True)

@@ -28,7 +28,7 @@ SAFETY_HEADERS = (
 )
 
 
-class Answer(msgspec.Struct, frozen=True):
+class Response(msgspec.Struct, frozen=True):
     """What goes back to the sender."""
 
     status: int
@@ -49,7 +49,7 @@ class ResponseTemplate:
     content_type: str
     render: Callable[[DataSources], str]
 
-    def answer(self, status: int, sources: DataSources) -> Answer | None:
+    def answer(self, status: int, sources: DataSources) -> Response | None:
         """The rendered answer; None where the result is too long or not what its type says."""
         written = self.render(sources)
         if len(written) > MAX_RESPONSE_CHARS:
@@ -57,14 +57,14 @@ class ResponseTemplate:
         if self.content_type == "application/json" and not _is_json(written):
             return None
         charset = "" if self.content_type == "application/json" else "; charset=utf-8"
-        return Answer(status, written.encode("utf-8", "replace"), self.content_type + charset)
+        return Response(status, written.encode("utf-8", "replace"), self.content_type + charset)
 
 
-def json_answer(
+def json_response(
     status: int, document: dict[str, object], headers: tuple[tuple[str, str], ...] = ()
-) -> Answer:
+) -> Response:
     """An answer with a JSON document of our own."""
-    return Answer(status, json.dumps(document).encode(), headers=headers)
+    return Response(status, json.dumps(document).encode(), headers=headers)
 
 
 def compile_response(content_type: str, source: str) -> ResponseTemplate:

@@ -21,7 +21,6 @@ from inbound_webhooks.errors import (
     KeyUnknown,
     MediaTypeUnsupported,
     MethodNotAllowed,
-    NotProved,
     ParameterRefused,
     RateLimited,
     ReceiverFault,
@@ -30,12 +29,13 @@ from inbound_webhooks.errors import (
     TooBusy,
     Unavailable,
     UnknownWebhook,
+    VerificationFailed,
     WebhookDisabled,
 )
 from inbound_webhooks.event.data_sources import DataSources
-from inbound_webhooks.event.response import Answer, json_answer
+from inbound_webhooks.event.response import Response, json_response
 from inbound_webhooks.records.webhook import Webhook
-from inbound_webhooks.webhooks.compiled import Definition
+from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
 STATUS: dict[type[RequestError], int] = {
     UnknownWebhook: 404,
@@ -43,7 +43,7 @@ STATUS: dict[type[RequestError], int] = {
     WebhookDisabled: 403,
     AddressNotAllowed: 403,
     KeyUnknown: 401,
-    NotProved: 401,
+    VerificationFailed: 401,
     KeyPending: 503,
     HandshakeForged: 403,
     HandshakeMalformed: 400,
@@ -75,7 +75,7 @@ def status_of(error: RequestError) -> int:
     return error.status if isinstance(error, WebhookDisabled) else STATUS[type(error)]
 
 
-def rejected(error: RequestError) -> Answer:
+def rejected(error: RequestError) -> Response:
     """The answer to a request that leaves no delivery."""
     status = status_of(error)
     headers: tuple[tuple[str, str], ...] = ()
@@ -87,56 +87,56 @@ def rejected(error: RequestError) -> Answer:
     elif status == 405:
         headers = (("Allow", ALLOWED_METHODS),)
     # Who is not proved hears nothing of what was checked.
-    message = "Unauthorized." if isinstance(error, NotProved) else error.message
-    return json_answer(status, {"status": "rejected", "error": message}, headers)
+    message = "Unauthorized." if isinstance(error, VerificationFailed) else error.message
+    return json_response(status, {"status": "rejected", "error": message}, headers)
 
 
-def refused(error: ContentRefused, webhook: Webhook, delivery_id: str) -> Answer:
+def refused(error: ContentRefused, webhook: Webhook, delivery_id: str) -> Response:
     """The answer to a request that is kept, but starts nothing."""
     breaks_params = isinstance(error, (ParameterRefused, ExpressionFailed))
     status = webhook.invalid_status if breaks_params else status_of(error)
     document: dict[str, object] = {"status": "refused", "delivery_id": delivery_id, "error": error.message}
     if isinstance(error, ParameterRefused):
         document["parameter"] = error.parameter
-    return json_answer(status, document)
+    return json_response(status, document)
 
 
-def accepted(definition: Definition, sources: DataSources, delivery_id: str) -> Answer:
+def accepted(definition: CompiledWebhook, sources: DataSources, delivery_id: str) -> Response:
     """The answer to a delivery: the webhook's template, or the default body."""
     status = definition.webhook.response_status or 202
     if status in WITHOUT_BODY:
-        return Answer(status)
-    return _rendered(definition, sources) or Answer(status, _ACCEPTED % delivery_id.encode())
+        return Response(status)
+    return _rendered(definition, sources) or Response(status, _ACCEPTED % delivery_id.encode())
 
 
 _ACCEPTED = b'{"status": "accepted", "delivery_id": "%s"}'
 
 
-def duplicate(definition: Definition, sources: DataSources, status: int, first_id: str) -> Answer:
+def duplicate(definition: CompiledWebhook, sources: DataSources, status: int, first_id: str) -> Response:
     """The answer to an event that was there before, with its status; ``sources`` name the first delivery."""
     if status in WITHOUT_BODY:
-        return Answer(status)
+        return Response(status)
     default: dict[str, object] = {"status": "duplicate", "delivery_id": first_id}
-    return _rendered(definition, sources) or json_answer(status, default)
+    return _rendered(definition, sources) or json_response(status, default)
 
 
-def filtered(definition: Definition, sources: DataSources, delivery_id: str) -> Answer:
+def filtered(definition: CompiledWebhook, sources: DataSources, delivery_id: str) -> Response:
     """The answer to an event that the filter leaves out."""
     rendered = _rendered(definition, sources)
-    return rendered or json_answer(200, {"status": "filtered", "delivery_id": delivery_id})
+    return rendered or json_response(200, {"status": "filtered", "delivery_id": delivery_id})
 
 
-def verified(definition: Definition, sources: DataSources) -> Answer:
+def verified(definition: CompiledWebhook, sources: DataSources) -> Response:
     """The answer to GET and HEAD."""
-    return _rendered(definition, sources) or json_answer(200, {"status": "verified"})
+    return _rendered(definition, sources) or json_response(200, {"status": "verified"})
 
 
-def options() -> Answer:
+def options() -> Response:
     """The answer to OPTIONS."""
-    return Answer(204, headers=(("Allow", ALLOWED_METHODS),))
+    return Response(204, headers=(("Allow", ALLOWED_METHODS),))
 
 
-def _rendered(definition: Definition, sources: DataSources) -> Answer | None:
+def _rendered(definition: CompiledWebhook, sources: DataSources) -> Response | None:
     if definition.response is None:
         return None
     try:

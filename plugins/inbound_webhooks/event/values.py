@@ -12,7 +12,7 @@ from jinja2 import ChainableUndefined
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.body import Body
-from inbound_webhooks.event.expressions.budget import ITEM, spend
+from inbound_webhooks.event.expressions.budget import ITEM, charge
 from inbound_webhooks.event.multidict import MultiDict, SingleValue
 
 MAX_TEXT_CHARS = 16 * 1024 * 1024
@@ -24,7 +24,7 @@ _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U001
 _XML_QUOTES = {'"': "&quot;", "'": "&apos;"}
 
 
-class Nothing(ChainableUndefined):
+class Missing(ChainableUndefined):
     """What an expression finds where there is nothing."""
 
     __slots__ = ()
@@ -39,18 +39,18 @@ class JsonText(str):
 def look_up(container: Any, key: Any) -> Any:
     """SingleValue step of a path: an item of an object, list or source, never an attribute.
 
-    :returns: the item, or an instance of :class:`Nothing`
+    :returns: the item, or an instance of :class:`Missing`
     """
     if isinstance(container, Body):
         container = container.value if isinstance(key, slice) else container.properties
     if isinstance(container, (dict, MultiDict)):
         known = isinstance(key, str) and key in container
-        return container[key] if known else Nothing(name=str(key))
+        return container[key] if known else Missing(name=str(key))
     if isinstance(container, SingleValue) and isinstance(key, int):
-        return str(container) if key in (0, -1) else Nothing(name=str(key))
+        return str(container) if key in (0, -1) else Missing(name=str(key))
     if isinstance(container, (list, str)):
         return _look_up_index(container, key)
-    return Nothing(name=str(key))
+    return Missing(name=str(key))
 
 
 def _look_up_index(sequence: Any, key: Any) -> Any:
@@ -60,7 +60,7 @@ def _look_up_index(sequence: Any, key: Any) -> Any:
         key = int(key)
     if isinstance(key, int) and not isinstance(key, bool) and -len(sequence) <= key < len(sequence):
         return sequence[key]
-    return Nothing(name=str(key))
+    return Missing(name=str(key))
 
 
 def follow(container: Any, path: tuple[Any, ...]) -> Any:
@@ -78,11 +78,11 @@ def follow(container: Any, path: tuple[Any, ...]) -> Any:
                     container, position = container[key], stop
                     break
             else:
-                return Nothing(name=path[position])
+                return Missing(name=path[position])
         else:
             step = path[position]
             container = look_up(container, step[0] if isinstance(step, tuple) else step)
-            if isinstance(container, Nothing):
+            if isinstance(container, Missing):
                 return container
             position += 1
     return container
@@ -104,7 +104,7 @@ def _readings_from(path: tuple[Any, ...], start: int) -> tuple[tuple[str, int], 
     return tuple((".".join(path[start:stop]), stop) for stop in range(end, start, -1))
 
 
-def plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """A value as JSON types: a whole source becomes its object or, for the body, its JSON or text."""
     if isinstance(value, Body):
         return value.value
@@ -112,30 +112,30 @@ def plain(value: Any) -> Any:
         return dict(value.lists)
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, Nothing):
+    if isinstance(value, Missing):
         return None
     return value
 
 
-def deep_plain(value: Any) -> Any:
+def to_json_value_at_all_levels(value: Any) -> Any:
     """A value that an expression built, as JSON types at every level; nothing at the top stays nothing."""
     if isinstance(value, dict):
-        spend(ITEM * len(value))
-        return {text(key): plain(deep_plain(item)) for key, item in value.items()}
+        charge(ITEM * len(value))
+        return {to_text(key): to_json_value(to_json_value_at_all_levels(item)) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        spend(ITEM * len(value))
-        return [plain(deep_plain(item)) for item in value]
+        charge(ITEM * len(value))
+        return [to_json_value(to_json_value_at_all_levels(item)) for item in value]
     return value
 
 
-def text(value: Any) -> str:
+def to_text(value: Any) -> str:
     """A value as text: nothing is empty, the body as received, objects and lists as JSON.
 
     :raises ExpressionFailed: the value cannot be written
     """
     if isinstance(value, Body):
         return value.text
-    value = plain(value)
+    value = to_json_value(value)
     if value is None:
         return ""
     return value if isinstance(value, str) else to_json(value)
@@ -148,49 +148,49 @@ def to_json(value: Any) -> str:
     """
     if isinstance(value, JsonText):
         return value
-    value = plain(value)
-    spend(ITEM * items(value))
-    bounded(json_text.least_chars(value))
+    value = to_json_value(value)
+    charge(ITEM * count_items(value))
+    check_length(json_text.least_chars(value))
     try:
         written = json_text.dump(value, default=_plain_source)
     except json_text.JsonRefused as error:
         raise ExpressionFailed(f"The value: {error.message}.") from None
-    bounded(len(written))
+    check_length(len(written))
     return written
 
 
 def _plain_source(value: Any) -> Any:
     """A source or a missing value inside a list or object that an expression writes."""
-    if isinstance(value, (Body, MultiDict, Nothing)):
-        return plain(value)
+    if isinstance(value, (Body, MultiDict, Missing)):
+        return to_json_value(value)
     raise json_text.JsonRefused("it is none that JSON has")
 
 
-def as_plain_text(value: Any) -> str:
+def to_plain_text(value: Any) -> str:
     """What text/plain shows: primitives bare, the body as received, objects and lists dropped."""
     if isinstance(value, Body):
         return value.text
-    return "" if isinstance(plain(value), (dict, list, tuple)) else text(value)
+    return "" if isinstance(to_json_value(value), (dict, list, tuple)) else to_text(value)
 
 
-def as_json(value: Any) -> str:
+def to_json_output(value: Any) -> str:
     """What stands between the strings of a JSON template: nothing is null."""
     return to_json(value)
 
 
-def as_json_string(value: Any) -> str:
+def to_json_string(value: Any) -> str:
     """What stands inside a string of a JSON template: the text, escaped, without quotes."""
-    written = text(value)
-    bounded(len(written))
+    written = to_text(value)
+    check_length(len(written))
     return json_text.dump(written)[1:-1]
 
 
-def as_xml(value: Any) -> str:
+def to_xml(value: Any) -> str:
     """What text/xml shows: as plain text, escaped, without the characters that XML 1.0 forbids."""
-    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", as_plain_text(value)), _XML_QUOTES)
+    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", to_plain_text(value)), _XML_QUOTES)
 
 
-def size(value: Any) -> int:
+def cost(value: Any) -> int:
     """About how much work it is to read a value once, in characters."""
     if isinstance(value, str):
         return len(value)
@@ -198,10 +198,10 @@ def size(value: Any) -> int:
         return len(value.content)
     if isinstance(value, MultiDict):
         return ITEM * len(value.lists)
-    return ITEM * items(value)
+    return ITEM * count_items(value)
 
 
-def items(value: Any) -> int:
+def count_items(value: Any) -> int:
     """How many items a value has at all levels."""
     total, pending = 0, [value]
     while pending:
@@ -213,7 +213,7 @@ def items(value: Any) -> int:
     return total
 
 
-def bounded(length: int) -> None:
+def check_length(length: int) -> None:
     """Refuse a text of this length before it is made.
 
     :raises ExpressionFailed: it would be longer than :data:`MAX_TEXT_CHARS`

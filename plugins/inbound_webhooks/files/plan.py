@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from inbound_webhooks.errors import DefinitionError, FilesRefused, TokenUnreadable
-from inbound_webhooks.event.verification.scheme import as_bytes
+from inbound_webhooks.event.verification.scheme import to_bytes
 from inbound_webhooks.files.entry import Entry, Fault, plain
 from inbound_webhooks.files.references import PLAIN, resolve
 from inbound_webhooks.records.credential import Credential
@@ -169,7 +169,7 @@ def is_held(secret: NewSecret, held: Mapping[str, Credential]) -> bool:
         stored = decrypt(held[secret.purpose].encrypted)
     except TokenUnreadable:
         return False
-    return hmac.compare_digest(as_bytes(stored), as_bytes(secret.value))
+    return hmac.compare_digest(to_bytes(stored), to_bytes(secret.value))
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:

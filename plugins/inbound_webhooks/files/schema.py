@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.response import CONTENT_TYPES
-from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE, PROOFS
+from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE, SCHEMES
 from inbound_webhooks.event.verification.settings import MAX_SECONDS
 from inbound_webhooks.files import references
 from inbound_webhooks.presets import PRESETS
@@ -74,7 +74,7 @@ def document() -> dict[str, Any]:
         "additionalProperties": False,
         "patternProperties": {"^x-": {"description": "For anchors; it is not looked at."}},
         "properties": {"webhooks": {"type": "array", "items": {"$ref": "#/$defs/webhook"}}},
-        "$defs": {"webhook": webhook_schema(), "proof": {"oneOf": [_proof(kind) for kind in PROOFS]}},
+        "$defs": {"webhook": webhook_schema(), "proof": {"oneOf": [_proof(kind) for kind in SCHEMES]}},
     }
 
 
@@ -129,7 +129,7 @@ def _type(hint: Any) -> dict[str, Any]:
 
 
 def _proof(kind: str) -> dict[str, Any]:
-    made_of = PROOFS[kind]
+    made_of = SCHEMES[kind]
     hints, fields = get_type_hints(made_of), dataclasses.fields(made_of)
     return {
         "title": kind,

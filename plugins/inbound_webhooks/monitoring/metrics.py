@@ -49,7 +49,7 @@ def start(*, in_api_server: bool) -> None:
     Stats.initialize(factory=factory, **legacy)
 
 
-def also_tell(listener: Callable[[str, int], None]) -> None:
+def add_listener(listener: Callable[[str, int], None]) -> None:
     """Have somebody else hear of everything that is counted in this process."""
     if listener not in _listeners:
         _listeners.append(listener)

@@ -6,7 +6,7 @@ import json
 
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from inbound_webhooks.notifications.rendering import MAX_SUBJECT_CHARS, MailText
+from inbound_webhooks.notifications.rendering import MAX_SUBJECT_CHARS, RenderedMail
 from inbound_webhooks.storage.mails import Mail
 from inbound_webhooks.urls import dag_url, webhook_url
 
@@ -25,7 +25,7 @@ You are told once; the webhook's page says it as long as it is so.</p>
 """
 
 
-def drift_text(mail: Mail, *, base_url: str) -> MailText:
+def drift_text(mail: Mail, *, base_url: str) -> RenderedMail:
     """The text of a mail of this kind."""
     facts = json.loads(mail.facts or "{}")
     values = facts | {
@@ -34,7 +34,7 @@ def drift_text(mail: Mail, *, base_url: str) -> MailText:
         "webhook_url": webhook_url(base_url, mail.webhook_id),
     }
     subject = " ".join(_rendered(SUBJECT, values, escaped=False).split())
-    return MailText(subject[:MAX_SUBJECT_CHARS], _rendered(HTML, values, escaped=True))
+    return RenderedMail(subject[:MAX_SUBJECT_CHARS], _rendered(HTML, values, escaped=True))
 
 
 def _rendered(source: str, values: dict[str, object], *, escaped: bool) -> str:

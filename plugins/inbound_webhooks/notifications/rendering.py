@@ -53,7 +53,7 @@ a delivery {{ deliveries[0].state }}.{% else %}{{ total }} deliveries failed.{% 
 
 
 @dataclass(frozen=True)
-class MailText:
+class RenderedMail:
     """What is sent."""
 
     subject: str
@@ -67,7 +67,7 @@ class MailTemplates:
         self._subject = _Template("email_subject", settings.email_subject, DEFAULT_SUBJECT, escaped=False)
         self._html = _Template("email_html", settings.email_html, DEFAULT_HTML, escaped=True)
 
-    def render(self, mail: Mail, outcomes: Sequence[Outcome], *, total: int, base_url: str) -> MailText:
+    def render(self, mail: Mail, outcomes: Sequence[Outcome], *, total: int, base_url: str) -> RenderedMail:
         """The text of a mail; ``outcomes`` are the first of the ``total`` that it tells."""
         values = {
             "webhook": mail.webhook_name,
@@ -78,7 +78,7 @@ class MailTemplates:
         }
         # A header is one line.
         subject = " ".join(self._subject.render(values).split())
-        return MailText(subject[:MAX_SUBJECT_CHARS], self._html.render(values))
+        return RenderedMail(subject[:MAX_SUBJECT_CHARS], self._html.render(values))
 
 
 class _Template:

@@ -13,11 +13,11 @@ from inbound_webhooks.event.retry import next_mail_at
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.loop import log_fault
 from inbound_webhooks.notifications.drift_rendering import drift_text
-from inbound_webhooks.notifications.rendering import MAX_LISTED, MailTemplates, MailText
+from inbound_webhooks.notifications.rendering import MAX_LISTED, MailTemplates, RenderedMail
 from inbound_webhooks.notifications.transport import send
 from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import mails
-from inbound_webhooks.storage.database import at_once, begin_writing, transaction
+from inbound_webhooks.storage.database import autocommit, begin_writing, transaction
 from inbound_webhooks.storage.mails import MAX_ERROR_CHARS, Mail, MailKind, MailState
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ CLAIM = timedelta(minutes=5)
 unless the connection says otherwise."""
 
 
-class Mailer:
+class NotificationSender:
     """Any number may run at once; a mail goes out once, and twice only where its sender dies or hangs."""
 
     def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
@@ -62,7 +62,7 @@ class Mailer:
 
     def _claimed(self) -> Mail | None:
         now = self._now()
-        if not at_once(lambda connection: mails.is_mail_due(connection, now)):
+        if not autocommit(lambda connection: mails.is_mail_due(connection, now)):
             return None
         with transaction() as connection:
             begin_writing(connection)
@@ -73,7 +73,7 @@ class Mailer:
         # The same each time, so that a mailbox can tell a repetition.
         send(mail.recipient, text, message_id=f"<{mail.id}@inbound-webhooks.airflow>")
 
-    def _text(self, mail: Mail) -> MailText:
+    def _text(self, mail: Mail) -> RenderedMail:
         if mail.kind == MailKind.DRIFT:
             return drift_text(mail, base_url=airflow_url())
         with transaction() as connection:

@@ -8,7 +8,7 @@ from airflow.configuration import conf
 from airflow.exceptions import AirflowException
 
 from inbound_webhooks.errors import MailError, MailRefused
-from inbound_webhooks.notifications.rendering import MailText
+from inbound_webhooks.notifications.rendering import RenderedMail
 
 DEFAULT_BACKEND = "airflow.utils.email.send_email_smtp"
 """Airflow's default of [email] email_backend, which stands for the SMTP provider."""
@@ -17,7 +17,7 @@ MAX_REPLY_CHARS = 300
 PERMANENT = range(500, 600)
 
 
-def send(recipient: str, text: MailText, *, message_id: str) -> None:
+def send(recipient: str, text: RenderedMail, *, message_id: str) -> None:
     """Send one message to one address.
 
     :raises MailRefused: the server said a 5xx to this message; it is not worth another try
@@ -40,7 +40,7 @@ def send(recipient: str, text: MailText, *, message_id: str) -> None:
         raise MailError(f"The mail server cannot be used: {type(error).__name__}: {error}") from None
 
 
-def _by_backend(recipient: str, text: MailText) -> None:
+def _by_backend(recipient: str, text: RenderedMail) -> None:
     """As Airflow calls it for the alerts of tasks (airflow.sdk.execution_time.email_backend)."""
     backend = conf.getimport("email", "email_backend")
     backend(
@@ -52,7 +52,7 @@ def _by_backend(recipient: str, text: MailText) -> None:
     )
 
 
-def _by_smtp(recipient: str, text: MailText, message_id: str) -> None:
+def _by_smtp(recipient: str, text: RenderedMail, message_id: str) -> None:
     try:
         from airflow.providers.smtp.hooks.smtp import SmtpHook
     except ImportError:

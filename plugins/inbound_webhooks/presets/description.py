@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from inbound_webhooks.event.verification.registry import required_proof
+from inbound_webhooks.event.verification.registry import read_scheme
 from inbound_webhooks.event.verification.symmetric import Hmac
 from inbound_webhooks.presets.preset import BODY_HASH, Preset
 
@@ -56,7 +56,7 @@ def proof_in_words(preset: Preset) -> str:
     optional = {secret.purpose for secret in preset.secrets if secret.optional}
     words = []
     for settings in preset.proofs:
-        required = required_proof(settings)
+        required = read_scheme(settings)
         left_out = " (optional)" if required.purpose in optional else ""
         words.append(PROOF_WORDS[settings["kind"]](required.proof) + left_out)
     return ", ".join(words) or WITHOUT_PROOF

@@ -29,7 +29,7 @@ class Secret:
 class Preset:
     """Everything that one kind of sender needs.
 
-    ``proofs`` are settings for :func:`inbound_webhooks.event.verification.registry.required_proof`;
+    ``proofs`` are settings for :func:`inbound_webhooks.event.verification.registry.read_scheme`;
     ``handshake`` names an entry of :data:`inbound_webhooks.event.handshakes.registry.HANDSHAKES`.
     ``dedup``, ``event_type``, ``mapping_example`` and ``filter_example`` are expressions; ``events`` are
     frequent values of ``event_type``. ``dedup_alternative`` is for senders whose delivery id is not

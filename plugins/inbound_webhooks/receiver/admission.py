@@ -12,7 +12,7 @@ from inbound_webhooks.errors import AddressNotAllowed, MethodNotAllowed, TokenUn
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.webhooks.compiled import Definition
+from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
 
@@ -42,7 +42,7 @@ class Admission(msgspec.Struct, frozen=True):
     """
 
     head: RequestHead
-    definition: Definition
+    definition: CompiledWebhook
     token: Credential
     secrets: tuple[Credential, ...] = ()
     is_fresh: bool = True

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
+from flask import Response as FlaskResponse
 from flask.blueprints import BlueprintSetupState
 
 from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.request import InboundRequest
-from inbound_webhooks.event.response import Answer
+from inbound_webhooks.event.response import Response
 from inbound_webhooks.receiver.asgi.guard import ADMITTED, Admitted
 from inbound_webhooks.receiver.pipeline import utc_now
 
@@ -38,7 +39,7 @@ def webhook(webhook_id: str, token: str) -> Response:
     return response
 
 
-def _answer(admitted: Admitted) -> Answer:
+def _answer(admitted: Admitted) -> Response:
     inbound = InboundRequest(
         method=request.method,
         query_string=request.query_string.decode("ascii"),

@@ -17,25 +17,25 @@ from inbound_webhooks.event.conf.mapping import dump_conf
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.request import InboundRequest
-from inbound_webhooks.event.response import Answer
-from inbound_webhooks.event.values import text
-from inbound_webhooks.event.verification.registry import conceal_keys
-from inbound_webhooks.event.verification.scheme import as_bytes
+from inbound_webhooks.event.response import Response
+from inbound_webhooks.event.values import to_text
+from inbound_webhooks.event.verification.registry import redact_keys
+from inbound_webhooks.event.verification.scheme import to_bytes
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage.tables import EVENT_TYPE_CHARS
-from inbound_webhooks.webhooks.compiled import Definition
+from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
 
 class Decision(msgspec.Struct, frozen=True):
     """A delivery that is not stored yet, the answer that goes with it, and why its content is refused."""
 
     delivery: Delivery
-    answer: Answer
+    answer: Response
     refusal: ContentRefused | None = None
 
 
 def decide(
-    definition: Definition,
+    definition: CompiledWebhook,
     request: InboundRequest,
     content: bytes,
     *,
@@ -49,7 +49,7 @@ def decide(
     :param params: the DAG's, None where Airflow does not know the DAG yet
     """
     delivery_id = delivery_id or uuid_utils.uuid7().hex
-    content = conceal_keys(definition.proofs, content)
+    content = redact_keys(definition.proofs, content)
     sources = sources_of(definition, request, content, delivery_id)
     event_type = sources.event_type = _event_type(definition, sources)
     try:
@@ -77,7 +77,7 @@ def decide(
 
 
 def refuse(
-    definition: Definition,
+    definition: CompiledWebhook,
     request: InboundRequest,
     error: ContentRefused,
     *,
@@ -93,7 +93,7 @@ def refuse(
 
 
 def sources_of(
-    definition: Definition, request: InboundRequest, content: bytes, delivery_id: str
+    definition: CompiledWebhook, request: InboundRequest, content: bytes, delivery_id: str
 ) -> DataSources:
     """The data sources of a request; ``content`` is its body after decompression."""
     return DataSources(
@@ -105,12 +105,12 @@ def sources_of(
     )
 
 
-def _event_type(definition: Definition, sources: DataSources) -> str:
+def _event_type(definition: CompiledWebhook, sources: DataSources) -> str:
     """What the sender calls this kind of event; "" where it does not say, which refuses nothing."""
     if definition.event_type is None:
         return ""
     try:
-        named = text(definition.event_type.evaluate(sources))
+        named = to_text(definition.event_type.evaluate(sources))
     except ContentRefused:
         return ""
     # Not every text can be stored: no NUL, no half of a surrogate pair.
@@ -119,24 +119,24 @@ def _event_type(definition: Definition, sources: DataSources) -> str:
     return named[:EVENT_TYPE_CHARS]
 
 
-def _dedup_key(definition: Definition, sources: DataSources) -> str | None:
+def _dedup_key(definition: CompiledWebhook, sources: DataSources) -> str | None:
     """SHA-256 of what names the event, None where the webhook does not say or the event has no name."""
     if definition.dedup is None:
         return None
-    named = text(definition.dedup.evaluate(sources))
-    return hashlib.sha256(as_bytes(named)).hexdigest() if named else None
+    named = to_text(definition.dedup.evaluate(sources))
+    return hashlib.sha256(to_bytes(named)).hexdigest() if named else None
 
 
 def _decision(
-    definition: Definition,
+    definition: CompiledWebhook,
     request: InboundRequest,
     delivery_id: str,
-    answer: Answer,
+    answer: Response,
     state: str,
     **outcome: Any,
 ) -> Decision:
     webhook = definition.webhook
-    body = conceal_keys(definition.proofs, request.body)
+    body = redact_keys(definition.proofs, request.body)
     kept = request if body is request.body else replace(request, body=body)
     delivery = Delivery(
         id=delivery_id,

@@ -7,24 +7,24 @@ from threading import Lock
 
 from airflow import settings as airflow_settings
 
-from inbound_webhooks.deliveries.store.base import Visits, batches_of
+from inbound_webhooks.deliveries.store.base import DeliveryStore, backend_for
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.settings import Settings
 
 _making = Lock()
 
 
-def door() -> Receiver:
+def get_receiver() -> Receiver:
     """Make the receiver when the first request, or the server's start, asks for it."""
     with _making:  # a cache alone would make one for each of the threads that ask at the same time
         return _make()
 
 
-def forget() -> None:
+def forget_receiver() -> None:
     """Let the next call make another, with the settings as they are then."""
     _make.cache_clear()
 
 
 @cache
 def _make() -> Receiver:
-    return Receiver(Settings.load(), Visits(batches_of(airflow_settings.engine.dialect.name)))
+    return Receiver(Settings.load(), DeliveryStore(backend_for(airflow_settings.engine.dialect.name)))

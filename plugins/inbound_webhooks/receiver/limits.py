@@ -19,7 +19,7 @@ from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindo
 from inbound_webhooks.errors import BacklogFull, InvalidSetting, RateLimited
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
-from inbound_webhooks.storage.database import at_once
+from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.storage.deliveries import count_accepted
 
 log = logging.getLogger(__name__)
@@ -117,7 +117,7 @@ class Limits:
             if room and room.limit == limit and self._clock() - room.counted_at < BACKLOG_RECHECK_SECONDS:
                 room.left -= 1
                 return room.left >= 0
-        waiting = at_once(lambda connection: count_accepted(connection, limit, webhook_id=webhook_id))
+        waiting = autocommit(lambda connection: count_accepted(connection, limit, webhook_id=webhook_id))
         with self._lock:
             self._rooms[webhook_id] = _Room(limit, self._clock(), left=limit - waiting - 1)
         return waiting < limit
@@ -128,7 +128,7 @@ class Limits:
             if due:
                 self._backlog_checked_at = self._clock()
         if due:
-            waiting = at_once(lambda connection: count_accepted(connection, self._max_backlog))
+            waiting = autocommit(lambda connection: count_accepted(connection, self._max_backlog))
             self._backlog_is_full = waiting >= self._max_backlog
         if self._backlog_is_full:
             raise BacklogFull

@@ -5,7 +5,7 @@ token, method, state, allowed addresses. With the body (:meth:`Receiver.receive`
 received, limit of the webhook, decompression, handshake, filter, conf, commit, answer.
 
 It runs on an event loop, at both doors; what would block that goes into a thread
-(:func:`~inbound_webhooks.storage.threads.aside`).
+(:func:`~inbound_webhooks.storage.threads.run_in_thread`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import partial
 from urllib.parse import parse_qsl
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
-from inbound_webhooks.deliveries.store.base import Visits
+from inbound_webhooks.deliveries.store.base import DeliveryStore
 from inbound_webhooks.deliveries.store.inbox import Inbox
 from inbound_webhooks.deliveries.stored_request import MAX_IP_CHARS
 from inbound_webhooks.errors import (
@@ -28,20 +28,20 @@ from inbound_webhooks.errors import (
     KeyPending,
     KeyUnknown,
     LimitReached,
-    NotProved,
     ReceiverFault,
     RequestError,
     TooBusy,
     Unavailable,
     UnknownWebhook,
+    VerificationFailed,
 )
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.handshakes.registry import Handshake, HandshakeRequest
 from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.request import InboundRequest
-from inbound_webhooks.event.response import Answer
-from inbound_webhooks.event.verification.registry import check_proofs
+from inbound_webhooks.event.response import Response
+from inbound_webhooks.event.verification.registry import verify
 from inbound_webhooks.event.verification.scheme import SignedRequest
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
@@ -54,10 +54,10 @@ from inbound_webhooks.records.delivery import Rejection, State
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.credentials import note_use
-from inbound_webhooks.storage.database import at_once, transaction
-from inbound_webhooks.storage.threads import aside
+from inbound_webhooks.storage.database import autocommit, transaction
+from inbound_webhooks.storage.threads import run_in_thread
 from inbound_webhooks.storage.webhooks import set_confirm_url
-from inbound_webhooks.webhooks.compiled import Definition, DefinitionCache
+from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookCache
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +84,9 @@ def utc_now() -> datetime:
 class Receiver:
     """Takes requests for every webhook, on one event loop; :meth:`decide` is for any thread."""
 
-    def __init__(self, settings: Settings, visits: Visits, *, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, settings: Settings, visits: DeliveryStore, *, now: Callable[[], datetime] = utc_now
+    ) -> None:
         self.settings = settings
         self.visits = visits
         self.inbox = Inbox(self.visits, store_bodies=settings.store_bodies)
@@ -92,7 +94,7 @@ class Receiver:
         self.proxies = trusted_proxies(settings)
         self._public_url = public_url(settings)
         self._limits = Limits(settings)
-        self._definitions = DefinitionCache()
+        self._definitions = CompiledWebhookCache()
         self._dags = DagCache(recheck_seconds=DAG_RECHECK_SECONDS)
         self._used: dict[tuple[str, int], datetime] = {}
         self._now = now
@@ -105,7 +107,7 @@ class Receiver:
         if (head.declared_length or 0) > self.settings.max_body_bytes:
             raise BodyTooLarge(self.settings.max_body_bytes)
         if self._limits.are_shared:
-            await aside(partial(self._limits.admit_address, head.source_ip))
+            await run_in_thread(partial(self._limits.admit_address, head.source_ip))
         else:
             self._limits.admit_address(head.source_ip)
         return self._held_admission(head) or await self.confirm(head)
@@ -123,7 +125,7 @@ class Receiver:
             raise
         return admission
 
-    async def receive(self, admission: Admission, request: InboundRequest) -> Answer:
+    async def receive(self, admission: Admission, request: InboundRequest) -> Response:
         """Answer an admitted request; a POST is committed before this returns 2xx."""
         try:
             if request.method == "POST":
@@ -140,7 +142,7 @@ class Receiver:
             return responses.rejected(ReceiverFault())
 
     def decide(
-        self, definition: Definition, request: InboundRequest, *, delivery_id: str | None = None
+        self, definition: CompiledWebhook, request: InboundRequest, *, delivery_id: str | None = None
     ) -> Decision:
         """What would be stored and answered with the DAG's params as they are; writes nothing, and blocks.
 
@@ -151,7 +153,7 @@ class Receiver:
             content = self._inflated(request)
         except ContentRefused as error:
             return refuse(definition, request, error, delivery_id=delivery_id)
-        dag = self._dags.get(definition.webhook.dag_id, at_once)
+        dag = self._dags.get(definition.webhook.dag_id, autocommit)
         params = None if dag is None else dag.params
         return decide(definition, request, content, params=params, delivery_id=delivery_id)
 
@@ -214,7 +216,7 @@ class Receiver:
             raise UnknownWebhook
         return Admission(head, self._definitions.get(webhook), token, tuple(secrets), is_fresh)
 
-    async def _verify(self, admission: Admission, request: InboundRequest) -> Answer:
+    async def _verify(self, admission: Admission, request: InboundRequest) -> Response:
         if self._use_is_due(admission.token):
             await self._note_use(admission.token)
         if (handshake := admission.definition.handshake) is not None:
@@ -226,7 +228,7 @@ class Receiver:
         sources = sources_of(admission.definition, request, content=b"", delivery_id="")
         return responses.verified(admission.definition, sources)
 
-    async def _accept(self, admission: Admission, request: InboundRequest) -> Answer:
+    async def _accept(self, admission: Admission, request: InboundRequest) -> Response:
         for _ in range(MAX_CHANGES_SEEN):
             try:
                 answer = await self._accept_as_it_is(admission, request)
@@ -242,7 +244,7 @@ class Receiver:
             admission.check()
         raise TooBusy("The webhook is being changed.")
 
-    async def _accept_as_it_is(self, admission: Admission, request: InboundRequest) -> Answer | None:
+    async def _accept_as_it_is(self, admission: Admission, request: InboundRequest) -> Response | None:
         """Answer a POST; None, and nothing written, where the webhook has changed meanwhile."""
         secrets = admission.plain_secrets()
         if (handshake := admission.definition.handshake) is not None:
@@ -265,9 +267,11 @@ class Receiver:
         fitted = self._fitting(admission, request, secrets) if definition.proofs else {}
         handshake = definition.handshake
         if handshake is not None and handshake.signs_for_anyone(request.body):
-            raise NotProved("The body is a text that the handshake signs for everyone who knows the URL.")
+            raise VerificationFailed(
+                "The body is a text that the handshake signs for everyone who knows the URL."
+            )
         if self._limits.are_shared:
-            await aside(partial(self._limits.admit_webhook, admission.webhook))
+            await run_in_thread(partial(self._limits.admit_webhook, admission.webhook))
         else:
             self._limits.admit_webhook(admission.webhook)
         return [admission.secret(purpose, index) for purpose, index in fitted.items()]
@@ -281,7 +285,7 @@ class Receiver:
             body=request.body,
         )
         try:
-            return check_proofs(admission.definition.proofs, signed, secrets, self._now())
+            return verify(admission.definition.proofs, signed, secrets, self._now())
         except KeyUnknown as error:
             if error.key_url in {held.source_url for held in admission.secrets}:
                 raise
@@ -292,13 +296,15 @@ class Receiver:
         query = f"?{query_string}" if query_string else ""
         return f"{self._public_url}/webhook/{head.webhook_id}/{head.token}{query}"
 
-    async def _judge(self, admission: Admission, request: InboundRequest, secrets: Secrets) -> Answer | None:
+    async def _judge(
+        self, admission: Admission, request: InboundRequest, secrets: Secrets
+    ) -> Response | None:
         """Answer a proved request; None, and nothing written, where the webhook has changed meanwhile."""
         definition = admission.definition
         content = request.body
         if request.header("Content-Encoding"):
             try:
-                content = await aside(partial(self._inflated, request))
+                content = await run_in_thread(partial(self._inflated, request))
             except ContentRefused as error:
                 return await self._commit(admission, request, b"", refuse(definition, request, error))
         if definition.handshake is not None:
@@ -307,23 +313,23 @@ class Receiver:
                 return answer
         dag_id = definition.webhook.dag_id
         if self._dags.is_due(dag_id):
-            dag = await aside(partial(self._dags.refresh, dag_id, at_once))
+            dag = await run_in_thread(partial(self._dags.refresh, dag_id, autocommit))
         else:
             dag = self._dags.held(dag_id)
         params = None if dag is None else dag.params
         if len(content) > LONG_BODY_BYTES:
             look = partial(decide, definition, request, content, params=params)
-            decision = await aside(look)
+            decision = await run_in_thread(look)
         else:
             decision = decide(definition, request, content, params=params)
         return await self._commit(admission, request, content, decision)
 
     async def _commit(
         self, admission: Admission, request: InboundRequest, content: bytes, decision: Decision
-    ) -> Answer | None:
+    ) -> Response | None:
         if decision.delivery.state == State.ACCEPTED:
             if self._limits.backlog_is_due(admission.webhook):
-                await aside(partial(self._limits.admit_backlog, admission.webhook))
+                await run_in_thread(partial(self._limits.admit_backlog, admission.webhook))
             else:
                 self._limits.admit_backlog(admission.webhook)
         stored_id = await self.inbox.commit(decision.delivery, admission.webhook.version)
@@ -346,7 +352,7 @@ class Receiver:
         secrets: Secrets,
         *,
         before_proof: bool = False,
-    ) -> Answer | None:
+    ) -> Response | None:
         if request.method not in handshake.methods:
             return None
         if request.method == "POST" and handshake.before_proof != before_proof:
@@ -363,7 +369,7 @@ class Receiver:
         if answered is None:
             return None
         if answered.confirm_url is not None:
-            await aside(partial(_keep_confirm_url, admission.webhook.id, answered.confirm_url))
+            await run_in_thread(partial(_keep_confirm_url, admission.webhook.id, answered.confirm_url))
         if answered.used is not None:
             secret = admission.secret(*answered.used)
             if self._use_is_due(secret):
@@ -385,12 +391,12 @@ class Receiver:
         if len(self._used) >= MAX_USED:
             self._used.clear()
         self._used[credential.purpose, credential.id] = now
-        await aside(partial(_touch, credential, now))
+        await run_in_thread(partial(_touch, credential, now))
 
 
 def _touch(credential: Credential, now: datetime) -> None:
     try:
-        at_once(lambda connection: note_use(connection, credential, now))
+        autocommit(lambda connection: note_use(connection, credential, now))
     except DatabaseUnavailable:
         return  # logged there; the request itself is done, and its answer must say so
 

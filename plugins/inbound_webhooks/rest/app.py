@@ -15,12 +15,12 @@ from inbound_webhooks.dispatch.service import DispatchService
 from inbound_webhooks.errors import ConfigurationError
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.health import Health
-from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.rest.deliveries import router as deliveries_router
 from inbound_webhooks.rest.dependencies import AccessDep
 from inbound_webhooks.rest.presets import router as presets_router
-from inbound_webhooks.rest.problems import tell_faults
+from inbound_webhooks.rest.problems import install_error_handlers
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 from inbound_webhooks.storage.health import read_figures
@@ -47,7 +47,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _start(running: ExitStack) -> Receiver:
-    receiver = door()
+    receiver = get_receiver()
     receiver.rejections.start()
     running.callback(receiver.rejections.stop)
     if not receiver.settings.dispatcher_enabled:
@@ -74,7 +74,7 @@ app = FastAPI(
 app.include_router(webhooks_router, prefix="/v1")
 app.include_router(deliveries_router, prefix="/v1")
 app.include_router(presets_router, prefix="/v1")
-tell_faults(app)
+install_error_handlers(app)
 
 
 @app.get("/v1/openapi.json", include_in_schema=False)

@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query
 
-from inbound_webhooks.deliveries.details import delivery_story
+from inbound_webhooks.deliveries.details import delivery_details
 from inbound_webhooks.deliveries.replay import replay
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
-from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.rest.dependencies import (
     DEFAULT_LIMIT,
@@ -22,10 +22,10 @@ from inbound_webhooks.rest.dependencies import (
 )
 from inbound_webhooks.rest.problems import documented
 from inbound_webhooks.rest.requests import Replay
-from inbound_webhooks.rest.responses import DeliveryCollection, DeliveryResponse, Story
+from inbound_webhooks.rest.responses import DeliveryCollection, DeliveryDetails, DeliveryResponse
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
-from inbound_webhooks.storage.delivery_pages import WINDOW, Window
+from inbound_webhooks.storage.delivery_pages import MAX_COUNTED, DeliveryPages
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.webhooks.access import Access
 
@@ -36,7 +36,7 @@ Cursor = Annotated[
     Query(
         max_length=32,
         pattern=r"^[0-9a-f]*$",
-        description=f"Look at the next {WINDOW} deliveries, behind this `next_cursor`.",
+        description=f"Look at the next {MAX_COUNTED} deliveries, behind this `next_cursor`.",
     ),
 ]
 
@@ -55,7 +55,7 @@ def get_deliveries(
     if state and state not in State.ALL:
         raise HTTPException(400, f"state is one of {', '.join(State.ALL)}")
     _, down = descending(order_by, {"id": "id", "received_at": "id"})
-    window = Window(webhook_id, state, cursor, ascending=not down)
+    window = DeliveryPages(webhook_id, state, cursor, ascending=not down)
     with transaction() as connection:
         counts, next_cursor = window.counts(connection)
     readable = may.readable(counts)
@@ -69,14 +69,14 @@ def get_deliveries(
 
 
 @router.get("/{delivery_id}", responses=documented(404))
-def get_delivery(delivery_id: str, may: AccessDep) -> Story:
+def get_delivery(delivery_id: str, may: AccessDep) -> DeliveryDetails:
     """One delivery in full."""
     delivery = _visible(may, delivery_id)
-    story = delivery_story(delivery_id)
+    story = delivery_details(delivery_id)
     if not may.may_read_runs(delivery.dag_id):
         story |= {"request": None, "conf": None, "mails": None}
         story["run"]["failed_tasks"] = []
-    return Story(**story)
+    return DeliveryDetails(**story)
 
 
 @router.post("/{delivery_id}/replay", status_code=201, responses=documented(400, 404, 409))
@@ -91,7 +91,7 @@ def replay_delivery(delivery_id: str, may: AccessDep, body: Replay | None = None
     if not allowed:
         raise NotPermitted("A replay needs the rights to read the DAG's runs and to trigger it.")
     remap = body.remap if body else False
-    return _shown(replay(door(), delivery_id, actor=may.name, remap=remap))
+    return _shown(replay(get_receiver(), delivery_id, actor=may.name, remap=remap))
 
 
 def _visible(may: Access, delivery_id: str) -> Delivery:

@@ -59,7 +59,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return told | {422: {"model": Mistakes, "description": "Something in the request cannot be used."}}
 
 
-def tell_faults(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """Let an application answer our errors, and those of its own checks, in these words."""
     app.add_exception_handler(WebhookError, _told)
     app.add_exception_handler(RequestValidationError, _mistaken)

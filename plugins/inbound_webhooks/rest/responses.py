@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from inbound_webhooks.records.webhook import Draft
 from inbound_webhooks.rest.requests import fields
-from inbound_webhooks.storage.delivery_pages import WINDOW
+from inbound_webhooks.storage.delivery_pages import MAX_COUNTED
 
 
 class Reason(BaseModel):
@@ -62,13 +62,13 @@ class DeliveryCollection(BaseModel):
     """One page of deliveries."""
 
     deliveries: list[DeliveryResponse]
-    total_entries: int = Field(description=f"Of the {WINDOW} deliveries that were looked at.")
+    total_entries: int = Field(description=f"Of the {MAX_COUNTED} deliveries that were looked at.")
     next_cursor: str | None = Field(
         description="Where to look on, as `cursor`; null where there is nothing more."
     )
 
 
-class Story(BaseModel):
+class DeliveryDetails(BaseModel):
     """One delivery in full; request, conf and mails are null for who may not read the DAG's runs."""
 
     model_config = ConfigDict(
@@ -119,7 +119,7 @@ class RejectionCollection(BaseModel):
     total_entries: int
 
 
-class Tried(BaseModel):
+class PreviewResponse(BaseModel):
     """What a request would become."""
 
     state: str

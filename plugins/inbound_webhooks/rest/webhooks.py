@@ -9,11 +9,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Response
 
 from inbound_webhooks.deliveries.backtest import BackTest, as_data, back_test
-from inbound_webhooks.deliveries.preview import try_out
+from inbound_webhooks.deliveries.preview import preview_request
 from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
 from inbound_webhooks.files.entry import plain
 from inbound_webhooks.files.plan import held_secrets, is_held
-from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.rest.dependencies import (
     DEFAULT_LIMIT,
@@ -30,9 +30,9 @@ from inbound_webhooks.rest.problems import documented
 from inbound_webhooks.rest.requests import BackTestBody, Rotation, TryBody, WebhookBody, WebhookPatch
 from inbound_webhooks.rest.responses import (
     BackTestResponse,
+    PreviewResponse,
     RejectionCollection,
     RejectionResponse,
-    Tried,
     WebhookCollection,
     WebhookResponse,
 )
@@ -62,7 +62,7 @@ def get_webhooks(
     with transaction() as connection:
         dag_ids = listing.dag_ids(connection)
     readable = may.readable(dag_ids)
-    wanted = listing.Wanted(
+    wanted = listing.WebhookQuery(
         dag_ids=readable,
         dag_id=dag_id,
         sort=sort,
@@ -186,20 +186,20 @@ def _rejections(may: Access, webhook_id: str) -> list[RejectionResponse]:
 
 
 @router.post("/{webhook_id}/try", responses=documented(400, 404))
-def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> Tried:
+def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> PreviewResponse:
     """What a request would become; nothing is stored and nothing runs."""
     webhook = changeable(may, webhook_id)
     if body.draft is not None:
         webhook = _checked(webhook, _changed(may, webhook, body.draft))
-    tried = try_out(
-        door(),
+    tried = preview_request(
+        get_receiver(),
         webhook,
         method=body.method,
         query_string=body.query,
         headers=[(name, value) for name, value in body.headers],
         body=body.body.encode(),
     )
-    return Tried(**tried)
+    return PreviewResponse(**tried)
 
 
 @router.post("/{webhook_id}/backTest", responses=documented(400, 404))
@@ -209,7 +209,7 @@ def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> Ba
     if not may.may_read_runs(webhook.dag_id):
         raise NotPermitted("A back-test needs the right to read the DAG's runs.")
     changed = _checked(webhook, _changed(may, webhook, body.draft))
-    test = back_test(door(), webhook, changed, limit=body.last)
+    test = back_test(get_receiver(), webhook, changed, limit=body.last)
     # Deliveries from before its DAG was another one may be somebody else's.
     readable = BackTest(tuple(one for one in test.judged if may.may_read_runs(one.dag_id)))
     return BackTestResponse(**as_data(readable))

@@ -22,7 +22,7 @@ from inbound_webhooks.storage.webhooks import change_lock_key
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingWebhook:
     """A webhook with due deliveries; ``due`` is how many, counted up to what was asked for."""
 
     webhook_id: str
@@ -30,7 +30,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claimed:
+class ClaimedDelivery:
     """What the dispatcher needs of a delivery: not its body."""
 
     id: str
@@ -42,13 +42,15 @@ class Claimed:
     received_at: datetime
 
 
-def waiting_webhooks(connection: Connection, now: datetime, *, after: str, limit: int) -> list[Waiting]:
+def waiting_webhooks(
+    connection: Connection, now: datetime, *, after: str, limit: int
+) -> list[WaitingWebhook]:
     """Webhooks with due deliveries that may be started, in the order of the index, from behind ``after``.
 
     Left out are those that are disabled, and those with as many active runs as they may have.
     """
     rows = connection.execute(_WAITING, {"now": now, "after": after, "limit": limit})
-    return [Waiting(row.webhook_id, row.due) for row in rows]
+    return [WaitingWebhook(row.webhook_id, row.due) for row in rows]
 
 
 def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> dict[str, int | None]:
@@ -67,7 +69,7 @@ def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> dict[str
     return {row.id: row.max_active_runs for row in rows if row.enabled}
 
 
-def take_alone(connection: Connection, webhook_id: str) -> bool:
+def try_lock_webhook(connection: Connection, webhook_id: str) -> bool:
     """Be the only dispatcher at work on a webhook until this transaction ends; False where another one is.
 
     Whoever counts runs and then makes more must be alone. The webhook's row cannot be the lock: what keeps
@@ -85,10 +87,10 @@ def count_active(connection: Connection, webhook_id: str) -> int:
     return connection.scalar(_ACTIVE, {"webhook_id": webhook_id}) or 0
 
 
-def claim_due(connection: Connection, webhook_id: str, now: datetime, limit: int) -> list[Claimed]:
+def claim_due(connection: Connection, webhook_id: str, now: datetime, limit: int) -> list[ClaimedDelivery]:
     """The first due deliveries of a webhook, locked; those that another dispatcher holds are skipped."""
     rows = connection.execute(_CLAIM, {"webhook_id": webhook_id, "now": now, "limit": limit})
-    return [Claimed(**row._mapping) for row in rows]
+    return [ClaimedDelivery(**row._mapping) for row in rows]
 
 
 def mark_dispatched(
@@ -175,7 +177,7 @@ def _waiting() -> Any:
 def _claim() -> Any:
     columns = tables.delivery.c
     return (
-        select(*(columns[name] for name in Claimed.__dataclass_fields__))
+        select(*(columns[name] for name in ClaimedDelivery.__dataclass_fields__))
         .where(
             columns.state == _ACCEPTED,
             columns.webhook_id == bindparam("webhook_id"),

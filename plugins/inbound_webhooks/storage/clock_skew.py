@@ -14,11 +14,11 @@ LONGEST_DELAY = timedelta(seconds=max(RETRY_DELAYS_SECONDS))
 
 LONGEST_MAIL_DELAY = timedelta(seconds=max(MAIL_DELAYS_SECONDS))
 
-MAX_HURRIED = 1_000
+MAX_RESCHEDULED = 1_000
 """Deliveries of one transaction."""
 
 
-def hurry(connection: Connection, now: datetime) -> int:
+def reschedule_future_attempts(connection: Connection, now: datetime) -> int:
     """Make due what was stored, or tried, by somebody whose clock was ahead; return how many.
 
     What was never tried is due at once, and no delay between two attempts is longer than LONGEST_DELAY.
@@ -29,7 +29,7 @@ def hurry(connection: Connection, now: datetime) -> int:
     found = (
         select(columns.id)
         .where(columns.state == State.ACCEPTED, columns.next_attempt_at > now, never_tried | too_late)
-        .limit(MAX_HURRIED)
+        .limit(MAX_RESCHEDULED)
         .with_for_update(skip_locked=True)
     )
     ids = list(connection.scalars(found))
@@ -38,11 +38,11 @@ def hurry(connection: Connection, now: datetime) -> int:
     return len(ids)
 
 
-def hurry_mails(connection: Connection, now: datetime, digest_window: timedelta) -> int:
+def reschedule_future_mails(connection: Connection, now: datetime, digest_window: timedelta) -> int:
     """Make due the mails that wait longer than any mail does; return how many."""
     columns = tables.mail.c
     too_late = columns.next_attempt_at > now + max(LONGEST_MAIL_DELAY, digest_window)
-    found = select(columns.id).where(text(tables.WAITING), too_late).limit(MAX_HURRIED)
+    found = select(columns.id).where(text(tables.WAITING), too_late).limit(MAX_RESCHEDULED)
     ids = list(connection.scalars(found.with_for_update(skip_locked=True)))
     if ids:
         connection.execute(update(tables.mail).where(columns.id.in_(ids)).values(next_attempt_at=now))

@@ -51,7 +51,7 @@ def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
     return func.set_config("lock_timeout", f"{LOCK_TIMEOUT_SECONDS}s", True).is_not(None)
 
 
-def at_once(work: Callable[[Connection], Result]) -> Result:
+def autocommit(work: Callable[[Connection], Result]) -> Result:
     """Do work whose every statement is a transaction of its own; it must stand being done twice.
 
     Nothing goes to the server but the statements: no check whether the connection still lives, no begin and

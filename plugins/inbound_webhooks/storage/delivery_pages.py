@@ -11,12 +11,12 @@ from sqlalchemy import Connection, case, func, select, true
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.listing import light
 
-WINDOW = 10_000
+MAX_COUNTED = 10_000
 """Deliveries that are looked at at once."""
 
 
 @dataclass(frozen=True)
-class Window:
+class DeliveryPages:
     """A stretch of ``size`` deliveries, from its newest on or, ``ascending``, from its oldest.
 
     ``cursor`` is the id behind which it begins, "" for the very first.
@@ -26,7 +26,7 @@ class Window:
     state: str = ""
     cursor: str = ""
     ascending: bool = False
-    size: int = WINDOW
+    size: int = MAX_COUNTED
 
     @property
     def _rows(self) -> Any:

@@ -14,7 +14,7 @@ from airflow.models.serialized_dag import SerializedDagModel
 from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from inbound_webhooks.event.conf.problems import MappingFault
+from inbound_webhooks.event.conf.problems import MappingProblem
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.webhooks import read_webhook
@@ -38,7 +38,7 @@ class Drift:
     version: int
     mapping_hash: str
     since: datetime
-    faults: tuple[MappingFault, ...] = ()
+    faults: tuple[MappingProblem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,9 +173,9 @@ def last_confs(connection: Connection, webhook: Webhook, since: datetime, limit:
     return [json.loads(conf) for conf in stored]
 
 
-def _dump(faults: Sequence[MappingFault]) -> str:
+def _dump(faults: Sequence[MappingProblem]) -> str:
     return json.dumps([asdict(fault) for fault in faults])
 
 
-def _load(stored: str) -> tuple[MappingFault, ...]:
-    return tuple(MappingFault(**fault) for fault in json.loads(stored))
+def _load(stored: str) -> tuple[MappingProblem, ...]:
+    return tuple(MappingProblem(**fault) for fault in json.loads(stored))

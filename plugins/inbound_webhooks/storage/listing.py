@@ -40,7 +40,7 @@ _HEAVY = {"body", "headers", "credentials", "conf", "query_string"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class WebhookQuery:
     """Which webhooks a list shows: ``dag_ids`` are those that its reader may see."""
 
     dag_ids: Collection[str]
@@ -116,7 +116,7 @@ def senders(connection: Connection, readable: Collection[str]) -> list[str]:
     return sorted(connection.scalars(query))
 
 
-def webhooks_page(connection: Connection, wanted: Wanted) -> tuple[list[Webhook], int]:
+def webhooks_page(connection: Connection, wanted: WebhookQuery) -> tuple[list[Webhook], int]:
     """One page of webhooks, and how many there are on all."""
     table = tables.webhook
     # An outer join: a webhook may name a DAG that Airflow does not know.
@@ -137,7 +137,7 @@ def _among(connection: Connection, readable: Collection[str]) -> Any:
     return tables.webhook.c.dag_id.in_(sorted(everything & set(readable)))
 
 
-def _conditions(wanted: Wanted) -> list[Any]:
+def _conditions(wanted: WebhookQuery) -> list[Any]:
     columns = tables.webhook.c
     found: list[Any] = []
     if wanted.text:
@@ -168,7 +168,7 @@ STATES = tuple(_STATES)
 """By which states a list can be narrowed down."""
 
 
-def _order(wanted: Wanted) -> list[Any]:
+def _order(wanted: WebhookQuery) -> list[Any]:
     columns = tables.webhook.c
     newest = (
         select(func.max(tables.delivery.c.id))

@@ -16,7 +16,7 @@ from inbound_webhooks.storage import tables
 
 
 @dataclass(frozen=True, kw_only=True)
-class Followed:
+class TrackedDelivery:
     """A delivery as it was when its run was looked up."""
 
     id: str
@@ -43,27 +43,24 @@ class Outcome:
     error: str | None = None
 
 
-_FOLLOWED = [tables.delivery.c[name] for name in Followed.__dataclass_fields__]
+_TRACKED = [tables.delivery.c[name] for name in TrackedDelivery.__dataclass_fields__]
 
 
-def unfinished(connection: Connection, *, after: str, limit: int) -> list[Followed]:
+def unfinished(connection: Connection, *, after: str, limit: int) -> list[TrackedDelivery]:
     """Deliveries whose run has not ended as far as we know, by id from the first one behind ``after``."""
     columns = tables.delivery.c
     rows = connection.execute(
-        select(*_FOLLOWED)
-        .where(text(tables.UNFINISHED), columns.id > after)
-        .order_by(columns.id)
-        .limit(limit)
+        select(*_TRACKED).where(text(tables.UNFINISHED), columns.id > after).order_by(columns.id).limit(limit)
     )
-    return [Followed(**row._mapping) for row in rows]
+    return [TrackedDelivery(**row._mapping) for row in rows]
 
 
 def finished_since(
-    connection: Connection, since: datetime, *, before: Followed | None, limit: int
-) -> list[Followed]:
+    connection: Connection, since: datetime, *, before: TrackedDelivery | None, limit: int
+) -> list[TrackedDelivery]:
     """Deliveries whose run ended since then, the last one first; ``before``: those behind that one."""
     columns = tables.delivery.c
-    query = select(*_FOLLOWED).where(text(tables.FINISHED), columns.finished_at >= since)
+    query = select(*_TRACKED).where(text(tables.FINISHED), columns.finished_at >= since)
     if before is not None:
         same_time = and_(columns.finished_at == before.finished_at, columns.id < before.id)
         query = query.where(
@@ -71,13 +68,13 @@ def finished_since(
             or_(columns.finished_at < before.finished_at, same_time),
         )
     rows = connection.execute(query.order_by(columns.finished_at.desc(), columns.id.desc()).limit(limit))
-    return [Followed(**row._mapping) for row in rows]
+    return [TrackedDelivery(**row._mapping) for row in rows]
 
 
-def lock_followed(connection: Connection, followed: Sequence[Followed]) -> dict[str, Any]:
+def lock_tracked(connection: Connection, followed: Sequence[TrackedDelivery]) -> dict[str, Any]:
     """Those that are still as they were, locked, as rows by id; what another dispatcher holds is left out."""
     columns = tables.delivery.c
-    named = (*_FOLLOWED, columns.webhook_id, columns.webhook_name, columns.received_at)
+    named = (*_TRACKED, columns.webhook_id, columns.webhook_name, columns.received_at)
     rows = connection.execute(
         select(*named).where(columns.id.in_([each.id for each in followed])).with_for_update(skip_locked=True)
     )

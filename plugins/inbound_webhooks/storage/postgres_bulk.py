@@ -37,14 +37,14 @@ from inbound_webhooks.storage.async_connections import StatementRefused
 from inbound_webhooks.storage.credentials import webhook_with_credentials, with_credentials
 from inbound_webhooks.storage.database import waiting_is_limited
 
-Found = tuple[Webhook, Sequence[Credential]]
+WebhookAndCredentials = tuple[Webhook, Sequence[Credential]]
 Stamp = tuple[int, int]
 """A webhook's version and the id of its newest fetched key: whatever changes, changes one of them."""
 
 STATEMENT_SECONDS = 10.0
 """How long a statement may take: PostgreSQL gives up on locks before."""
 
-MAX_FOUND = 20_000
+MAX_CACHED_WEBHOOKS = 20_000
 """Webhooks that are held in memory."""
 
 
@@ -63,13 +63,15 @@ class _Statement:
         return rows
 
 
-class FoundWebhooks:
+class WebhookCache:
     """Webhooks with their credentials: each is asked about each time, and read again where it has changed."""
 
     def __init__(self) -> None:
-        self._held: dict[str, tuple[Stamp, Found]] = {}
+        self._held: dict[str, tuple[Stamp, WebhookAndCredentials]] = {}
 
-    async def find(self, connection: Any, webhook_ids: Sequence[str]) -> dict[str, Found | Exception]:
+    async def find(
+        self, connection: Any, webhook_ids: Sequence[str]
+    ) -> dict[str, WebhookAndCredentials | Exception]:
         """Those of the webhooks that there are, as they are now; for one that cannot be read, why."""
         wanted = list(set(webhook_ids))
         rows = await _STAMPS(connection, {"ids": wanted})
@@ -101,12 +103,12 @@ class FoundWebhooks:
                 continue
             # What changed between the two statements has the older stamp: it is read again next time.
             self._held[webhook_id] = (stamps[webhook_id], found)
-        while len(self._held) > MAX_FOUND:
+        while len(self._held) > MAX_CACHED_WEBHOOKS:
             self._held.pop(next(iter(self._held)))
         return faults
 
 
-async def store_many(connection: Any, given: Sequence[tuple[Delivery, int]]) -> set[str]:
+async def insert_deliveries(connection: Any, given: Sequence[tuple[Delivery, int]]) -> set[str]:
     """Insert deliveries, each if its webhook is still at the version beside it; return the ids that went in.
 
     The webhooks are locked FOR SHARE in the order of their ids. Not among the ids are deliveries whose

@@ -19,7 +19,7 @@ MAX_THREADS = 40
 _limiter: RunVar[anyio.CapacityLimiter] = RunVar("inbound_webhooks_threads")
 
 
-async def aside(work: Callable[[], Result]) -> Result:
+async def run_in_thread(work: Callable[[], Result]) -> Result:
     """Do work in a thread; whoever is cancelled meanwhile waits for it."""
     return await anyio.to_thread.run_sync(work, limiter=_threads())
 

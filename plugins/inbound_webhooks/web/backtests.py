@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from inbound_webhooks.deliveries.backtest import ABSENT, BackTest, Change, Judged
+from inbound_webhooks.deliveries.backtest import ABSENT, BackTest, Change, JudgedDelivery
 from inbound_webhooks.web.formatting import ago, exact, tone
 
 CHOICES = (10, 50, 200, 1000)
@@ -47,7 +47,7 @@ def shown(test: BackTest) -> dict[str, Any]:
     }
 
 
-def _groups(changed: tuple[Judged, ...]) -> list[dict[str, Any]]:
+def _groups(changed: tuple[JudgedDelivery, ...]) -> list[dict[str, Any]]:
     """How many go which way, most first."""
     found = Counter(_states(one) for one in changed)
     return [
@@ -55,7 +55,7 @@ def _groups(changed: tuple[Judged, ...]) -> list[dict[str, Any]]:
     ]
 
 
-def _delivery(one: Judged) -> dict[str, Any]:
+def _delivery(one: JudgedDelivery) -> dict[str, Any]:
     states = _states(one)
     error = next((change.after for change in one.changes if change.field == "error"), None)
     apart = ("state", "dedup_key", "error") if error else ("state", "dedup_key")
@@ -75,7 +75,7 @@ def _delivery(one: Judged) -> dict[str, Any]:
     }
 
 
-def _states(one: Judged) -> tuple[str, str]:
+def _states(one: JudgedDelivery) -> tuple[str, str]:
     return (one.before.state if one.before else "", one.after.state if one.after else "")
 
 

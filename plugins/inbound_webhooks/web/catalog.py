@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.listing import Activity, Wanted
+from inbound_webhooks.storage.listing import Activity, WebhookQuery
 from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.readiness import Reason, reasons_by_id
 
@@ -32,7 +32,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Question:
+class ListRequest:
     """What a list was asked for; ``query()`` gives the query string of a variation."""
 
     text: str = ""
@@ -44,7 +44,7 @@ class Question:
     page: int = 1
 
     @classmethod
-    def read(cls, arguments: Any) -> Question:
+    def read(cls, arguments: Any) -> ListRequest:
         """From a query string; what makes no sense is as if it were not there."""
         sort = arguments.get("sort", "")
         return cls(
@@ -65,7 +65,7 @@ class Question:
     def query(self, **changes: Any) -> str:
         """The query string with some fields changed; a change starts at the first page again."""
         values = vars(replace(self, **{"page": 1, **changes}))
-        defaults = vars(Question())
+        defaults = vars(ListRequest())
         shown = {name: value for name, value in values.items() if value != defaults[name]}
         return urlencode({name: int(value) if value is True else value for name, value in shown.items()})
 
@@ -75,10 +75,10 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Catalog:
+class WebhookPage:
     """A page of the list."""
 
-    question: Question
+    question: ListRequest
     rows: Sequence[Row]
     total: int
     senders: Sequence[str]
@@ -89,7 +89,7 @@ class Catalog:
         return max(-(-self.total // PAGE_SIZE), 1)
 
 
-def read(access: Access, question: Question) -> Catalog:
+def read(access: Access, question: ListRequest) -> WebhookPage:
     """What this user may see of it."""
     now = datetime.now(timezone.utc)
     with transaction() as connection:
@@ -114,11 +114,11 @@ def read(access: Access, question: Question) -> Catalog:
         )
         for webhook in webhooks
     ]
-    return Catalog(question, rows, total, senders)
+    return WebhookPage(question, rows, total, senders)
 
 
-def _wanted(question: Question, readable: set[str]) -> Wanted:
-    return Wanted(
+def _wanted(question: ListRequest, readable: set[str]) -> WebhookQuery:
+    return WebhookQuery(
         dag_ids=readable,
         text=question.text,
         dag_id=question.dag,

@@ -13,10 +13,10 @@ from flask import Response, flash, render_template, request, url_for
 from flask_appbuilder import expose
 
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX
-from inbound_webhooks.deliveries.details import what_it_waits_for
+from inbound_webhooks.deliveries.details import waiting_reason
 from inbound_webhooks.deliveries.replay import replay
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
-from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import listing
@@ -31,7 +31,7 @@ from inbound_webhooks.urls import log_url
 from inbound_webhooks.web import stored_requests
 from inbound_webhooks.web.base_view import airflow_url, json_reply, redirected
 from inbound_webhooks.web.formatting import exact
-from inbound_webhooks.web.webhooks import WebhookPage
+from inbound_webhooks.web.webhooks import WebhookBaseView
 
 PAGE_SIZE = 25
 
@@ -87,7 +87,7 @@ def with_runs(connection: Any, rows: Sequence[Any]) -> list[Shown]:
     return [Shown(row, facts.get((row.dag_id, row.run_id))) for row in rows]
 
 
-class DeliveriesView(WebhookPage):
+class DeliveriesView(WebhookBaseView):
     """Deliveries and rejections."""
 
     default_view = "of_webhook"
@@ -164,7 +164,7 @@ class DeliveriesView(WebhookPage):
         with transaction() as connection:
             (shown,) = with_runs(connection, [delivery])
             webhook = webhook_by_id(connection, delivery.webhook_id)
-            waits_for = what_it_waits_for(connection, delivery)
+            waits_for = waiting_reason(connection, delivery)
         visible = webhook is not None and self.access().may_see(webhook.dag_id)
         contents = self._contents(delivery) if may_read else None
         return self.show(
@@ -222,7 +222,9 @@ class DeliveriesView(WebhookPage):
             raise NotPermitted(f"A replay needs the right to trigger the DAG {webhook.dag_id}.")
         if not self.access().may_read_runs(delivery.dag_id):
             raise NotPermitted("A replay needs the right to read the runs of the delivery's DAG.")
-        again = replay(door(), delivery.id, actor=self.access().name, remap=request.form.get("remap") == "1")
+        again = replay(
+            get_receiver(), delivery.id, actor=self.access().name, remap=request.form.get("remap") == "1"
+        )
         flash("Replayed: this is the new delivery.")
         return redirected(url_for("DeliveriesView.one", delivery_id=again.id))
 

@@ -29,7 +29,7 @@ from inbound_webhooks.web.form_data import Problems, compile_error, mapping_of, 
 from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, with_refreshed_keys
 
 SECRET_PREFIX = "secret:"  # noqa: S105 - the beginning of a field's name
-MAX_PROOFS_CHARS = 20_000
+MAX_VERIFICATION_CHARS = 20_000
 
 _LIMITS = ("max_per_second", "max_backlog", "max_active_runs")
 
@@ -180,7 +180,7 @@ class WebhookForm(FlaskForm):
     def _asked_proofs(self, preset: str | None, purposes: Collection[str]) -> Sequence[Mapping[str, Any]]:
         """The proofs with or without fetched keys, as the box beside them says."""
         given = {*purposes, DEFAULT_PURPOSE} if self.refresh_keys.data else purposes
-        proofs = _proofs(self.proofs.data or "", preset, given)
+        proofs = _verification(self.proofs.data or "", preset, given)
         return with_refreshed_keys(proofs) if self.refresh_keys.data else proofs
 
     def fill(self, webhook: Draft) -> None:
@@ -193,7 +193,7 @@ class WebhookForm(FlaskForm):
         self.disabled_status.data = str(webhook.disabled_status)
         self.invalid_status.data = str(webhook.invalid_status)
         self.allowed_addresses.data = "\n".join(webhook.allowed_addresses)
-        self.proofs.data = _proofs_text([_without_refreshing(proof) for proof in webhook.proofs])
+        self.proofs.data = _verification_text([_without_refreshing(proof) for proof in webhook.proofs])
         self.refresh_keys.data = any(proof.get("refresh_keys") for proof in webhook.proofs)
         for name in ("notify_success", "notify_failure"):
             self[name].data = "\n".join(getattr(webhook, name))
@@ -206,7 +206,7 @@ class WebhookForm(FlaskForm):
         if preset is None:
             return
         self.preset.data = name
-        self.proofs.data = _proofs_text(preset.proofs)
+        self.proofs.data = _verification_text(preset.proofs)
         self.refresh_keys.data = False
         for field in FILLED_FIELDS:
             value = getattr(preset, field)
@@ -238,13 +238,15 @@ def typed_secrets(form_data: Any) -> Any:
 def purposes_of(proofs_text: str) -> set[str]:
     """For what the proofs as they are typed want secrets; nothing while they cannot be read."""
     try:
-        return {str(proof.get("purpose", DEFAULT_PURPOSE)) for proof in _read_proofs(proofs_text)}
+        return {str(proof.get("purpose", DEFAULT_PURPOSE)) for proof in _read_verification(proofs_text)}
     except DefinitionError:
         return set()
 
 
-def _proofs(text: str, preset_name: str | None, purposes: Collection[str]) -> tuple[Mapping[str, Any], ...]:
-    typed = tuple(_without_refreshing(proof) for proof in _read_proofs(text))
+def _verification(
+    text: str, preset_name: str | None, purposes: Collection[str]
+) -> tuple[Mapping[str, Any], ...]:
+    typed = tuple(_without_refreshing(proof) for proof in _read_verification(text))
     preset = PRESETS.get(preset_name or "")
     if preset is None:
         return typed
@@ -258,11 +260,11 @@ def _without_refreshing(proof: Mapping[str, Any]) -> Mapping[str, Any]:
     return {name: value for name, value in proof.items() if name != "refresh_keys"}
 
 
-def _read_proofs(text: str) -> tuple[Mapping[str, Any], ...]:
+def _read_verification(text: str) -> tuple[Mapping[str, Any], ...]:
     if not text.strip():
         return ()
-    if len(text) > MAX_PROOFS_CHARS:
-        raise InvalidDefinition("proof", f"it is longer than {MAX_PROOFS_CHARS} characters")
+    if len(text) > MAX_VERIFICATION_CHARS:
+        raise InvalidDefinition("proof", f"it is longer than {MAX_VERIFICATION_CHARS} characters")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -272,7 +274,7 @@ def _read_proofs(text: str) -> tuple[Mapping[str, Any], ...]:
     return tuple(value)
 
 
-def _proofs_text(proofs: Collection[Mapping[str, Any]]) -> str:
+def _verification_text(proofs: Collection[Mapping[str, Any]]) -> str:
     return json.dumps([dict(proof) for proof in proofs], indent=2) if proofs else ""
 
 

@@ -8,9 +8,9 @@ from flask import Response, request
 from flask_appbuilder import expose
 
 from inbound_webhooks.deliveries.backtest import BackTest, back_test
-from inbound_webhooks.deliveries.preview import try_out
+from inbound_webhooks.deliveries.preview import preview_request
 from inbound_webhooks.errors import DefinitionError, NotPermitted
-from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.web.backtests import CHOICES, shown
 from inbound_webhooks.web.base_view import json_reply
@@ -18,13 +18,13 @@ from inbound_webhooks.web.form_data import Problems
 from inbound_webhooks.web.formatting import TRIED, pretty, tone
 from inbound_webhooks.web.forms import WebhookForm
 from inbound_webhooks.web.stored_requests import parse_headers
-from inbound_webhooks.web.webhooks import WebhookPage
+from inbound_webhooks.web.webhooks import WebhookBaseView
 from inbound_webhooks.webhooks import service
 
 METHODS = ("POST", "GET")
 
 
-class TryView(WebhookPage):
+class TryView(WebhookBaseView):
     """Answers for the panel beside the form."""
 
     default_view = "new"
@@ -52,7 +52,7 @@ class TryView(WebhookPage):
             return json_reply({"problems": problems.by_field}, 422)
         asked = request.form.get("backtest_last", "")
         last = int(asked) if asked in map(str, CHOICES) else CHOICES[0]
-        test = back_test(door(), webhook, draft, limit=last)
+        test = back_test(get_receiver(), webhook, draft, limit=last)
         # Deliveries from before its DAG was another one may be somebody else's.
         readable = tuple(one for one in test.judged if self.access().may_read_runs(one.dag_id))
         return json_reply(shown(BackTest(readable)))
@@ -62,8 +62,8 @@ class TryView(WebhookPage):
         if webhook is None:
             return json_reply({"problems": problems.by_field}, 422)
         method = request.form.get("try_method", "POST")
-        tried = try_out(
-            door(),
+        tried = preview_request(
+            get_receiver(),
             webhook,
             method=method if method in METHODS else "POST",
             query_string=request.form.get("try_query", "").lstrip("?"),

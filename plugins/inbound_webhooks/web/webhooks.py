@@ -18,7 +18,7 @@ from inbound_webhooks.storage.webhooks import ById, webhook_by_id
 from inbound_webhooks.web import catalog
 from inbound_webhooks.web.backtests import CHOICES
 from inbound_webhooks.web.base_view import Page, json_reply, redirected, wants_json
-from inbound_webhooks.web.catalog import Question
+from inbound_webhooks.web.catalog import ListRequest
 from inbound_webhooks.web.form_data import Line, Problems, lines, preset_document
 from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
 from inbound_webhooks.webhooks import readiness, service
@@ -31,7 +31,7 @@ MAX_AT_ONCE = 100
 _dags = DagCache(recheck_seconds=0.5)
 
 
-class WebhookPage(Page):
+class WebhookBaseView(Page):
     """A page about one webhook."""
 
     def visible(self, webhook_id: str) -> Webhook:
@@ -56,7 +56,7 @@ class WebhookPage(Page):
         return webhook
 
 
-class WebhooksView(WebhookPage):
+class WebhooksView(WebhookBaseView):
     """Lists and forms."""
 
     default_view = "index"
@@ -64,16 +64,16 @@ class WebhooksView(WebhookPage):
     @expose("/", methods=["GET"])
     def index(self) -> Response:
         """All webhooks that the user may see."""
-        return self._list(Question.read(request.args), place="list")
+        return self._list(ListRequest.read(request.args), place="list")
 
     @expose("/dag/<dag_id>", methods=["GET"])
     def dag(self, dag_id: str) -> Response:
         """The tab of a DAG."""
         if not self.access().may_see(dag_id):
             raise NotPermitted("You may not see this DAG.")
-        return self._list(Question.read({**request.args.to_dict(), "dag": dag_id}), place="dag")
+        return self._list(ListRequest.read({**request.args.to_dict(), "dag": dag_id}), place="dag")
 
-    def _list(self, question: Question, place: str) -> Response:
+    def _list(self, question: ListRequest, place: str) -> Response:
         page = catalog.read(self.access(), question)
         dag_id = question.dag if place == "dag" else ""
         may_create = self.access().may_change(dag_id, "POST") if dag_id else self.access().may_create_any

@@ -10,49 +10,49 @@ from threading import Lock
 from typing import TypeVar
 
 from inbound_webhooks.errors import DefinitionError, DefinitionUnusable, InvalidDefinition, TemplateRefused
-from inbound_webhooks.event.cached_attribute import lazy
+from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.conf.mapping import ConfMapping, compile_mapping
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.engine import Expression, compile_condition, compile_expression
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES, Handshake
 from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
-from inbound_webhooks.event.verification.registry import RequiredProof, credential_names, required_proof
+from inbound_webhooks.event.verification.registry import RequiredScheme, credential_names, read_scheme
 from inbound_webhooks.records.webhook import Webhook
 
 Compiled = TypeVar("Compiled")
 
 
 @dataclass(frozen=True)
-class Definition:
+class CompiledWebhook:
     """A webhook with all that it says compiled; what it does not ask for is None or empty."""
 
     webhook: Webhook
     mapping: ConfMapping
     response: ResponseTemplate | None
-    proofs: tuple[RequiredProof, ...]
+    proofs: tuple[RequiredScheme, ...]
     addresses: IpAllowList | None
     handshake: Handshake | None
     event_type: Expression | None
     filter: Callable[[DataSources], bool] | None
     dedup: Expression | None
 
-    @lazy
+    @cached_attribute
     def credential_names(self) -> frozenset[str]:
         """Headers and query fields that the sender is proved with, in lower case."""
         return credential_names(self.proofs)
 
 
-def compile_definition(webhook: Webhook) -> Definition:
+def compile_webhook(webhook: Webhook) -> CompiledWebhook:
     """Compile a webhook.
 
     :raises DefinitionError: something in it does not compile; names the field
     """
-    return Definition(
+    return CompiledWebhook(
         webhook,
         mapping=compile_mapping(webhook.mapping),
         response=_response(webhook),
-        proofs=tuple(required_proof(settings) for settings in webhook.proofs),
+        proofs=tuple(read_scheme(settings) for settings in webhook.proofs),
         addresses=IpAllowList(allowed=tuple(webhook.allowed_addresses))
         if webhook.allowed_addresses
         else None,
@@ -88,15 +88,15 @@ def _named(field: str, compile_source: Callable[[str], Compiled], source: str | 
         raise InvalidDefinition(field, error.message) from None
 
 
-class DefinitionCache:
+class CompiledWebhookCache:
     """Compiled definitions of stored webhooks; past its size the oldest goes."""
 
     def __init__(self, size: int = 1024) -> None:
         self._size = size
         self._lock = Lock()
-        self._held: OrderedDict[str, Definition] = OrderedDict()
+        self._held: OrderedDict[str, CompiledWebhook] = OrderedDict()
 
-    def get(self, webhook: Webhook) -> Definition:
+    def get(self, webhook: Webhook) -> CompiledWebhook:
         """The compiled definition of a webhook as it is in the database.
 
         :raises DefinitionUnusable: what an older version of ours could compile this one cannot
@@ -112,8 +112,8 @@ class DefinitionCache:
         return held
 
 
-def _compile_stored(webhook: Webhook) -> Definition:
+def _compile_stored(webhook: Webhook) -> CompiledWebhook:
     try:
-        return compile_definition(webhook)
+        return compile_webhook(webhook)
     except DefinitionError as error:
         raise DefinitionUnusable(f"The webhook's definition cannot be used: {error.message}") from None

@@ -10,7 +10,7 @@ from typing import Literal
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states
 from inbound_webhooks.errors import DefinitionError, TokenUnreadable
 from inbound_webhooks.event.conf.parameter import Parameter
-from inbound_webhooks.event.conf.problems import MappingFault, mapping_faults
+from inbound_webhooks.event.conf.problems import MappingProblem, mapping_problems
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
@@ -166,7 +166,7 @@ def _drift(webhook: Webhook, facts: Facts) -> list[Reason]:
     """What a new version of the DAG would refuse of what came before; the dispatcher has looked."""
     if facts.dag is None or facts.drift is None or facts.drift.dag_hash != facts.dag.dag_hash:
         return []
-    told = {fault.parameter for fault in mapping_faults(webhook.mapping, facts.dag.params)}
+    told = {fault.parameter for fault in mapping_problems(webhook.mapping, facts.dag.params)}
     return [
         Reason(
             "mapping-drifted",
@@ -180,10 +180,10 @@ def _drift(webhook: Webhook, facts: Facts) -> list[Reason]:
 
 def mapping_reasons(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Reason]:
     """What is wrong with a mapping beside a DAG's params, whatever a request brings."""
-    return [_mapping_reason(webhook, fault) for fault in mapping_faults(webhook.mapping, params)]
+    return [_mapping_reason(webhook, fault) for fault in mapping_problems(webhook.mapping, params)]
 
 
-def _mapping_reason(webhook: Webhook, fault: MappingFault) -> Reason:
+def _mapping_reason(webhook: Webhook, fault: MappingProblem) -> Reason:
     if not fault.breaks:
         sentence = f"DAG {webhook.dag_id} has no param {fault.parameter!r}; it only shows in conf."
         return Reason("mapping-unknown", "hint", sentence)

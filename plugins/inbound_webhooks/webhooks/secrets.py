@@ -10,13 +10,13 @@ from typing import Any
 from inbound_webhooks.errors import InvalidDefinition
 from inbound_webhooks.event.json_text import text_fault
 from inbound_webhooks.event.verification.public_keys import can_refresh_keys, refreshes_keys
-from inbound_webhooks.event.verification.registry import check_key
+from inbound_webhooks.event.verification.registry import check_secret as check_scheme_secret
 from inbound_webhooks.event.verification.scheme import check_text_secret
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.presets.preset import Secret as PresetSecret
 from inbound_webhooks.records.webhook import Webhook
-from inbound_webhooks.webhooks.compiled import compile_definition
+from inbound_webhooks.webhooks.compiled import compile_webhook
 
 FILLED_FIELDS = (
     "handshake", "event_type", "dedup", "response_status", "response_content_type", "response_template",
@@ -103,9 +103,7 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
     :raises InvalidDefinition: says why
     """
     proofs = [
-        required.proof
-        for required in compile_definition(webhook).proofs
-        if required.purpose == secret.purpose
+        required.proof for required in compile_webhook(webhook).proofs if required.purpose == secret.purpose
     ]
     # An optional secret of the preset's is none where the webhook was made without its proof.
     if not proofs and secret.purpose not in needed_purposes(webhook):
@@ -113,14 +111,14 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
     if reason := text_fault(secret.value):
         raise InvalidDefinition("secret", reason)
     for proof in proofs:
-        check_key(proof, secret.value)
+        check_scheme_secret(proof, secret.value)
     if not proofs:
         check_text_secret(secret.value)
 
 
 def needed_purposes(webhook: Webhook) -> set[str]:
     """What the webhook cannot do without a secret for; keys that are fetched need none."""
-    required = compile_definition(webhook).proofs
+    required = compile_webhook(webhook).proofs
     fetched = {entry.purpose for entry in required if refreshes_keys(entry.proof)}
     optional = {secret.purpose for secret in _preset_secrets(webhook).values() if secret.optional}
     proofs = {entry.purpose for entry in required}

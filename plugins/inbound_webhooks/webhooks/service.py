@@ -41,7 +41,7 @@ from inbound_webhooks.storage.webhooks import (
     insert_webhook,
     update_webhook,
 )
-from inbound_webhooks.webhooks.compiled import compile_definition
+from inbound_webhooks.webhooks.compiled import compile_webhook
 from inbound_webhooks.webhooks.recipients import check_recipients
 from inbound_webhooks.webhooks.secrets import (
     NewSecret,
@@ -149,7 +149,7 @@ def check(webhook: Webhook) -> None:
     _check_limits(webhook)
     check_recipients("notify on success", webhook.notify_success)
     check_recipients("notify on failure", webhook.notify_failure)
-    compile_definition(webhook)
+    compile_webhook(webhook)
 
 
 def _check_limits(webhook: Webhook) -> None:

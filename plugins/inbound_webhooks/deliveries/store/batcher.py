@@ -10,11 +10,11 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-LEAST = 4
+MIN_BATCH_ITEMS = 4
 """Items that a batch takes, unless told otherwise, before it leaves some for the next one."""
 
 
-class Together(Generic[Item, Result]):
+class Batcher(Generic[Item, Result]):
     """Collects items on one event loop; ``work`` gives an outcome for each item of a batch, in their order.
 
     What ``work`` raises, every item of its batch gets.
@@ -31,7 +31,7 @@ class Together(Generic[Item, Result]):
         *,
         most: int,
         batches: int,
-        least: int = LEAST,
+        least: int = MIN_BATCH_ITEMS,
     ) -> None:
         self._work = work
         self._most = most

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from inbound_webhooks.deliveries.store.base import Visits
+from inbound_webhooks.deliveries.store.base import DeliveryStore
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.database import begin_writing, transaction
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Inbox:
     """Commits deliveries and tells whoever waits for accepted ones."""
 
-    def __init__(self, visits: Visits, *, store_bodies: bool = True) -> None:
+    def __init__(self, visits: DeliveryStore, *, store_bodies: bool = True) -> None:
         self._visits = visits
         self._store_bodies = store_bodies
         self._listeners: list[Callable[[], None]] = []

@@ -5,24 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from inbound_webhooks.deliveries.store.base import BATCHES, Found, ToStore, outcome
+from inbound_webhooks.deliveries.store.base import (
+    CONCURRENT_BATCHES,
+    VersionedDelivery,
+    WebhookAndCredentials,
+    result_or_error,
+)
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.storage.async_connections import AsyncConnections, StatementRefused
-from inbound_webhooks.storage.database import at_once
+from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.storage.deliveries import insert_delivery
-from inbound_webhooks.storage.postgres_bulk import FoundWebhooks, store_many
-from inbound_webhooks.storage.threads import aside
+from inbound_webhooks.storage.postgres_bulk import WebhookCache, insert_deliveries
+from inbound_webhooks.storage.threads import run_in_thread
 
 
-class PostgresBatches:
+class PostgresBackend:
     """Many visits at once to PostgreSQL."""
 
     def __init__(self) -> None:
-        self._connections = AsyncConnections(2 * BATCHES)
-        self._webhooks = FoundWebhooks()
+        self._connections = AsyncConnections(2 * CONCURRENT_BATCHES)
+        self._webhooks = WebhookCache()
 
-    async def find(self, webhook_ids: Sequence[str]) -> Sequence[Found | BaseException | None]:
+    async def find(
+        self, webhook_ids: Sequence[str]
+    ) -> Sequence[WebhookAndCredentials | BaseException | None]:
         """One statement; a second one where webhooks have changed."""
         try:
             found = await self._connections.use(partial(self._webhooks.find, webhook_ids=webhook_ids))
@@ -30,10 +37,10 @@ class PostgresBatches:
             raise DatabaseUnavailable from None
         return [found.get(webhook_id) for webhook_id in webhook_ids]
 
-    async def store(self, given: Sequence[ToStore]) -> Sequence[str | BaseException | None]:
+    async def store(self, given: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
         """One statement; whoever did not get in by it is looked at alone."""
         try:
-            stored = await self._connections.use(partial(store_many, given=given))
+            stored = await self._connections.use(partial(insert_deliveries, given=given))
         except StatementRefused:
             stored = set()  # because of one of them: which, shows when each is tried alone
         return [
@@ -48,6 +55,6 @@ class PostgresBatches:
 
 async def _alone(delivery: Delivery, version: int) -> str | BaseException | None:
     def store() -> str | None:
-        return at_once(lambda connection: insert_delivery(connection, delivery, version))
+        return autocommit(lambda connection: insert_delivery(connection, delivery, version))
 
-    return await aside(partial(outcome, store))
+    return await run_in_thread(partial(result_or_error, store))

@@ -12,49 +12,53 @@ from functools import partial
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from inbound_webhooks.deliveries.store.base import Found, ToStore, outcome
+from inbound_webhooks.deliveries.store.base import VersionedDelivery, WebhookAndCredentials, result_or_error
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.storage.credentials import find_with_credentials
-from inbound_webhooks.storage.database import at_once, begin_writing, transaction
+from inbound_webhooks.storage.database import autocommit, begin_writing, transaction
 from inbound_webhooks.storage.deliveries import insert_delivery
-from inbound_webhooks.storage.threads import aside
+from inbound_webhooks.storage.threads import run_in_thread
 
 
-class SqliteBatches:
+class SqliteBackend:
     """Many visits at once to SQLite."""
 
     def __init__(self) -> None:
         self._writing = asyncio.Lock()
 
-    async def find(self, webhook_ids: Sequence[str]) -> Sequence[Found | BaseException | None]:
+    async def find(
+        self, webhook_ids: Sequence[str]
+    ) -> Sequence[WebhookAndCredentials | BaseException | None]:
         """A query for each webhook."""
-        return await aside(partial(_find_each, webhook_ids))
+        return await run_in_thread(partial(_find_each, webhook_ids))
 
-    async def store(self, given: Sequence[ToStore]) -> Sequence[str | BaseException | None]:
+    async def store(self, given: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
         """A statement for each delivery; where the transaction fails, each one is tried alone."""
         async with self._writing:
             try:
-                return await aside(partial(_store_each, given))
+                return await run_in_thread(partial(_store_each, given))
             except DatabaseUnavailable:
                 if len(given) == 1:
                     raise
-            return [await aside(partial(outcome, partial(_store_alone, *row))) for row in given]
+            return [
+                await run_in_thread(partial(result_or_error, partial(_store_alone, *row))) for row in given
+            ]
 
     async def close(self) -> None:
         """Nothing is held."""
 
 
-def _find_each(webhook_ids: Sequence[str]) -> list[Found | BaseException | None]:
-    found = {webhook_id: outcome(partial(_find, webhook_id)) for webhook_id in set(webhook_ids)}
+def _find_each(webhook_ids: Sequence[str]) -> list[WebhookAndCredentials | BaseException | None]:
+    found = {webhook_id: result_or_error(partial(_find, webhook_id)) for webhook_id in set(webhook_ids)}
     return [found[webhook_id] for webhook_id in webhook_ids]
 
 
-def _find(webhook_id: str) -> Found | None:
-    return at_once(lambda connection: find_with_credentials(connection, webhook_id))
+def _find(webhook_id: str) -> WebhookAndCredentials | None:
+    return autocommit(lambda connection: find_with_credentials(connection, webhook_id))
 
 
-def _store_each(given: Sequence[ToStore]) -> list[str | BaseException | None]:
+def _store_each(given: Sequence[VersionedDelivery]) -> list[str | BaseException | None]:
     with transaction() as connection:
         begin_writing(connection)
         return [_stored(connection, *row) for row in given]
@@ -70,4 +74,4 @@ def _stored(connection: Connection, delivery: Delivery, version: int) -> str | B
 
 
 def _store_alone(delivery: Delivery, version: int) -> str | None:
-    return at_once(lambda connection: insert_delivery(connection, delivery, version))
+    return autocommit(lambda connection: insert_delivery(connection, delivery, version))

@@ -9,8 +9,8 @@ from typing import Any
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.body import Body
 from inbound_webhooks.event.conf.parameter import TYPES_OF_CLASS, json_types
-from inbound_webhooks.event.expressions.budget import PARSED, spend
-from inbound_webhooks.event.values import Nothing, plain, text
+from inbound_webhooks.event.expressions.budget import PARSED, charge
+from inbound_webhooks.event.values import Missing, to_json_value, to_text
 
 _BOOLEANS = {
     "true": True,
@@ -40,18 +40,18 @@ def convert(value: Any, types: frozenset[str]) -> Any:
     known = TYPES_OF_CLASS.get(value.__class__)
     if known is not None and not (types and types.isdisjoint(known)):
         return value
-    if isinstance(value, Nothing):
+    if isinstance(value, Missing):
         return value
     if isinstance(value, Body):
         # A body is a text; what reads as JSON is one where no text is asked for.
         value = value.text if "string" in types or not value.is_json else value.value
-    value = plain(value)
+    value = to_json_value(value)
     if value is None:
-        return None if not types or "null" in types else Nothing(name="null")
+        return None if not types or "null" in types else Missing(name="null")
     if not types or json_types(value) & types:
         return value
     if "string" in types:
-        return text(value)
+        return to_text(value)
     return _read(value, types) if isinstance(value, str) else value
 
 
@@ -73,7 +73,7 @@ def _read_number(written: str) -> Any:
 
 
 def _read_container(written: str, types: frozenset[str]) -> Any:
-    spend(PARSED * len(written))
+    charge(PARSED * len(written))
     try:
         value = json_text.parse(written)
     except json_text.JsonRefused:

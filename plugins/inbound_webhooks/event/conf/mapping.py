@@ -8,14 +8,14 @@ from typing import Any
 
 from inbound_webhooks.errors import ExpressionFailed, InvalidDefinition, ParameterRefused, TemplateRefused
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.cached_attribute import lazy
+from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, NO_TYPES, Parameter
 from inbound_webhooks.event.data_sources import DataSources
-from inbound_webhooks.event.expressions.budget import Counting
+from inbound_webhooks.event.expressions.budget import charging
 from inbound_webhooks.event.expressions.engine import Expression, compile_expression
 from inbound_webhooks.event.redaction import without_credentials
-from inbound_webhooks.event.values import Nothing
+from inbound_webhooks.event.values import Missing
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
 
@@ -38,7 +38,7 @@ class ConfMapping:
             return None
         return MAX_CHARS_OF_ONE * len(self.lines or "1") * (len(sources.body.content) + MAX_HEAD_CHARS)
 
-    @lazy
+    @cached_attribute
     def _are_paths(self) -> bool:
         return all(expression.is_path for expression in self.lines.values())
 
@@ -54,7 +54,7 @@ class ConfMapping:
 
     def _values(self, sources: DataSources, params: Mapping[str, Parameter]) -> dict[str, Any]:
         conf: dict[str, Any] = {}
-        with Counting(sources.work):
+        with charging(sources.work):
             for name, expression in self.lines.items():
                 parameter = params.get(name)
                 types = NO_TYPES if parameter is None else parameter.types
@@ -62,7 +62,7 @@ class ConfMapping:
                     value = convert(expression.evaluate(sources), types)
                 except ExpressionFailed as error:
                     raise ParameterRefused(name, error.message) from None
-                if not isinstance(value, Nothing):
+                if not isinstance(value, Missing):
                     conf[name] = value
         return conf
 

@@ -14,7 +14,7 @@ from jsonschema.validators import extend, validator_for
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from inbound_webhooks.event.cached_attribute import lazy
+from inbound_webhooks.event.cached_attribute import cached_attribute
 
 MAX_COMPARED_ITEMS = 300
 """Objects in a list with uniqueItems; jsonschema compares each with each, 4,000 take 13 s."""
@@ -54,12 +54,12 @@ class Parameter:
     default: Any = NO_DEFAULT
     description: str = ""
 
-    @lazy
+    @cached_attribute
     def types(self) -> frozenset[str]:
         """The JSON types that the schema asks for; empty where it does not say."""
         return frozenset(_schema_types(self.schema))
 
-    @lazy
+    @cached_attribute
     def _validator(self) -> Any:
         # The same checks as Airflow's SerializedParam.resolve makes.
         schema = dict(self.schema)
@@ -68,7 +68,7 @@ class Parameter:
         # An empty registry: a $ref that leads out of the schema is an error, never a request of ours.
         return _bounded_validator(made_of)(schema, format_checker=FormatChecker(), registry=Registry())
 
-    @lazy
+    @cached_attribute
     def _sufficient_types(self) -> frozenset[str]:
         """Types that keep every rule of the schema; empty where it has other rules than a type."""
         rules = self._validator.VALIDATORS.keys() & self.schema.keys()

@@ -8,11 +8,11 @@ from typing import Any
 
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
-from inbound_webhooks.event.values import Nothing
+from inbound_webhooks.event.values import Missing
 
 
 @dataclass(frozen=True)
-class MappingFault:
+class MappingProblem:
     """One thing that is wrong: ``what`` says it of the parameter, as in "has no default".
 
     ``breaks``: no request gets by it; otherwise some may.
@@ -23,15 +23,15 @@ class MappingFault:
     breaks: bool = True
 
 
-def mapping_faults(mapping: Mapping[str, str], params: Mapping[str, Parameter]) -> list[MappingFault]:
+def mapping_problems(mapping: Mapping[str, str], params: Mapping[str, Parameter]) -> list[MappingProblem]:
     """What is wrong with a mapping whatever a request brings; of an empty one conf is the whole event."""
     found = [
-        MappingFault(name, what)
+        MappingProblem(name, what)
         for name, parameter in params.items()
         if (what := _never_fits(parameter, mapping))
     ]
     unknown = sorted(set(mapping) - set(params)) if params else []
-    return found + [MappingFault(name, "is no param of the DAG", breaks=False) for name in unknown]
+    return found + [MappingProblem(name, "is no param of the DAG", breaks=False) for name in unknown]
 
 
 def _never_fits(parameter: Parameter, mapping: Mapping[str, str]) -> str | None:
@@ -53,7 +53,9 @@ def _refused_constant(parameter: Parameter, source: str) -> str | None:
     return f"is always {source!r}, which its schema refuses ({reason})" if reason else None
 
 
-def conf_faults(confs: Sequence[Mapping[str, Any]], params: Mapping[str, Parameter]) -> list[MappingFault]:
+def conf_problems(
+    confs: Sequence[Mapping[str, Any]], params: Mapping[str, Parameter]
+) -> list[MappingProblem]:
     """Which parameters refuse what they were given before, when the DAG's params were others.
 
     ``confs`` are those of deliveries that were accepted then; their values are not repeated.
@@ -61,12 +63,12 @@ def conf_faults(confs: Sequence[Mapping[str, Any]], params: Mapping[str, Paramet
     return [fault for parameter in params.values() for fault in _refused_values(parameter, confs)]
 
 
-def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) -> Iterator[MappingFault]:
+def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) -> Iterator[MappingProblem]:
     refused = sum(_refuses(parameter, conf) for conf in confs)
     if refused:
         types = f" (it wants {' or '.join(sorted(parameter.types))})" if parameter.types else ""
         what = f"would refuse what {_of_all(refused, len(confs))} gave it{types}"
-        yield MappingFault(parameter.name, what, breaks=refused == len(confs))
+        yield MappingProblem(parameter.name, what, breaks=refused == len(confs))
 
 
 def _of_all(refused: int, number: int) -> str:
@@ -77,6 +79,6 @@ def _of_all(refused: int, number: int) -> str:
 
 def _refuses(parameter: Parameter, conf: Mapping[str, Any]) -> bool:
     value = convert(conf[parameter.name], parameter.types) if parameter.name in conf else NO_DEFAULT
-    if value is NO_DEFAULT or isinstance(value, Nothing):
+    if value is NO_DEFAULT or isinstance(value, Missing):
         value = parameter.default
     return value is NO_DEFAULT or parameter.refusal(value) is not None

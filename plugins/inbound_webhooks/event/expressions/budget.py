@@ -6,7 +6,7 @@ from contextvars import ContextVar, Token
 
 from inbound_webhooks.errors import ExpressionFailed
 
-MAX_WORK = 64 * 1024 * 1024
+MAX_BUDGET = 64 * 1024 * 1024
 """Characters that all expressions of a request may read, counted with these weights; about a second."""
 
 WRITTEN = 4
@@ -19,10 +19,10 @@ ITEM = 64
 """An item of a list or object, at whatever level."""
 
 
-class Work:
+class Budget:
     """What is left for a request."""
 
-    def __init__(self, units: int = MAX_WORK) -> None:
+    def __init__(self, units: int = MAX_BUDGET) -> None:
         self._left = units
 
     def spend(self, units: int) -> None:
@@ -35,25 +35,25 @@ class Work:
             raise ExpressionFailed("The expressions compute more over this request than is allowed.")
 
 
-class Counting:
+class charging:
     """A block in which what is spent is taken from one request's share."""
 
     __slots__ = ("_token", "_work")
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Budget) -> None:
         self._work = work
 
     def __enter__(self) -> None:
-        self._token: Token[Work | None] = _COUNTING.set(self._work)
+        self._token: Token[Budget | None] = _COUNTING.set(self._work)
 
     def __exit__(self, *_: object) -> None:
         _COUNTING.reset(self._token)
 
 
-_COUNTING: ContextVar[Work | None] = ContextVar("inbound_webhooks_work", default=None)
+_COUNTING: ContextVar[Budget | None] = ContextVar("inbound_webhooks_work", default=None)
 
 
-def spend(units: int) -> None:
+def charge(units: int) -> None:
     """Count work on the request whose expressions are being evaluated; elsewhere it is free.
 
     :raises ExpressionFailed: that request has had its share

@@ -28,7 +28,7 @@ from inbound_webhooks.event.expressions.allow_list import (
     check_tree,
     filtered_by,
 )
-from inbound_webhooks.event.expressions.budget import WRITTEN, Counting, spend
+from inbound_webhooks.event.expressions.budget import WRITTEN, charge, charging
 from inbound_webhooks.event.expressions.filters import FILTERS
 from inbound_webhooks.event.expressions.syntax import (
     PATH_FILTER,
@@ -38,18 +38,18 @@ from inbound_webhooks.event.expressions.syntax import (
     with_webhook_expressions,
 )
 from inbound_webhooks.event.values import (
-    Nothing,
-    as_json,
-    as_json_string,
-    as_plain_text,
-    as_xml,
-    bounded,
-    deep_plain,
+    Missing,
+    check_length,
+    cost,
     follow,
     look_up,
-    plain,
-    size,
-    text,
+    to_json_output,
+    to_json_string,
+    to_json_value,
+    to_json_value_at_all_levels,
+    to_plain_text,
+    to_text,
+    to_xml,
 )
 
 MAX_SOURCE_CHARS = 64 * 1024
@@ -59,11 +59,11 @@ _FREE = frozenset({"count", "d", "default", "first", "last", "length"})
 """Filters that do the same whatever the size of a value."""
 
 WRITERS: dict[str, Callable[[Any], str]] = {
-    "webhook text": text,
-    "webhook plain text": as_plain_text,
-    "webhook json": as_json,
-    "webhook json string": as_json_string,
-    "webhook xml": as_xml,
+    "webhook text": to_text,
+    "webhook plain text": to_plain_text,
+    "webhook json": to_json_output,
+    "webhook json string": to_json_string,
+    "webhook xml": to_xml,
 }
 """How a printed expression becomes text; :func:`compile_output` picks one for each."""
 
@@ -113,7 +113,7 @@ def compile_expression(source: str) -> Expression:
     """Compile the right side of a mapping.
 
     ``evaluate`` returns the value with its type (a whole source as itself, nothing as an instance of
-    :class:`Nothing`) where the source is one expression, else a str; it raises ExpressionFailed or
+    :class:`Missing`) where the source is one expression, else a str; it raises ExpressionFailed or
     BodyMalformed.
 
     :raises TemplateRefused: it does not compile; with line and column
@@ -184,7 +184,7 @@ def parse(source: str) -> Parsed:
 
 
 def _is_yes(value: Any) -> bool:
-    return bool(plain(value))
+    return bool(to_json_value(value))
 
 
 def _compile_whole(parsed: Parsed, whole: nodes.Expr) -> Callable[[DataSources], Any]:
@@ -228,7 +228,7 @@ def _found_at(source: str, path: tuple[Any, ...], sources: DataSources) -> Any:
 def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:
     context = template.new_context(_names(sources))
     try:
-        with Counting(sources.work):
+        with charging(sources.work):
             for _ in template.root_render_func(context):
                 pass  # an assignment prints nothing; running it is the point
     except _RUNTIME_FAULTS as error:
@@ -238,18 +238,18 @@ def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:
 
 def _container_of(template: JinjaTemplate, sources: DataSources) -> Any:
     # Sources and missing values may stand inside a list or object that the expression writes.
-    with Counting(sources.work):
-        return deep_plain(_value_of(template, sources))
+    with charging(sources.work):
+        return to_json_value_at_all_levels(_value_of(template, sources))
 
 
 def _text_of(template: JinjaTemplate, sources: DataSources) -> str:
     parts: list[str] = []
     total = 0
     try:
-        with Counting(sources.work):
+        with charging(sources.work):
             for part in template.root_render_func(template.new_context(_names(sources))):
                 total += len(part)
-                bounded(total)
+                check_length(total)
                 parts.append(part)
     except _RUNTIME_FAULTS as error:
         raise _failed(error) from None
@@ -271,7 +271,7 @@ class _Engine(SandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(
-            autoescape=False, undefined=Nothing, keep_trailing_newline=True, optimized=False, cache_size=0
+            autoescape=False, undefined=Missing, keep_trailing_newline=True, optimized=False, cache_size=0
         )
         self.globals = {}
         costly = {name: filter for name, filter in FILTERS.items() if name not in _FREE}
@@ -288,8 +288,8 @@ class _Engine(SandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if isinstance(left, (str, list)) and isinstance(right, (str, list)):
-            bounded(len(left) + len(right))
-            spend(_made(left) + _made(right))
+            check_length(len(left) + len(right))
+            charge(_made(left) + _made(right))
         return left + right
 
     def _tokenize(
@@ -305,14 +305,14 @@ def _counted(filter: Callable[..., Any]) -> Callable[..., Any]:
 
     def call(value: Any, *args: Any, **kwargs: Any) -> Any:
         made = filter(value, *args, **kwargs)
-        spend(size(value) + sum(map(size, (*args, *kwargs.values()))) + _made(made))
+        charge(cost(value) + sum(map(cost, (*args, *kwargs.values()))) + _made(made))
         return made
 
     return call
 
 
 def _made(value: Any) -> int:
-    return WRITTEN * len(value) if isinstance(value, str) else size(value)
+    return WRITTEN * len(value) if isinstance(value, str) else cost(value)
 
 
 def _weighed(test: Any) -> Callable[..., Any]:
@@ -322,13 +322,13 @@ def _weighed(test: Any) -> Callable[..., Any]:
 
 def _weigh(value: Any) -> Any:
     """The value, with what a comparison may look at counted."""
-    spend(size(value))
+    charge(cost(value))
     return value
 
 
 def _slice(value: Any, start: Any, stop: Any, step: Any) -> Any:
     part = look_up(value, slice(start, stop, step))
-    spend(_made(part))
+    charge(_made(part))
     return part
 
 
@@ -337,8 +337,8 @@ def _follow(source: Any, *path: Any) -> Any:
 
 
 def _concat(*values: Any) -> str:
-    parts = [text(value) for value in values]
-    bounded(sum(map(len, parts)))
+    parts = [to_text(value) for value in values]
+    check_length(sum(map(len, parts)))
     return "".join(parts)
 
 

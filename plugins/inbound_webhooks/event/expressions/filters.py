@@ -15,8 +15,8 @@ import pendulum
 
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.expressions.budget import ITEM, PARSED, spend
-from inbound_webhooks.event.values import JsonText, Nothing, bounded, plain, text, to_json
+from inbound_webhooks.event.expressions.budget import ITEM, PARSED, charge
+from inbound_webhooks.event.values import JsonText, Missing, check_length, to_json, to_json_value, to_text
 
 MAX_TIME_CHARS = 100
 
@@ -25,7 +25,7 @@ _MILLISECONDS_FROM = 100_000_000_000  # the year 5138 in seconds, 1973 in millis
 
 def default(value: Any, fallback: Any = "", boolean: bool = False) -> Any:
     """``fallback`` where there is nothing (or, with ``boolean``, where the value is false)."""
-    return fallback if isinstance(value, Nothing) or (boolean and not plain(value)) else value
+    return fallback if isinstance(value, Missing) or (boolean and not to_json_value(value)) else value
 
 
 def tojson(value: Any) -> JsonText:
@@ -35,8 +35,8 @@ def tojson(value: Any) -> JsonText:
 
 def fromjson(value: Any) -> Any:
     """The value of a JSON text, such as the ``payload`` field of GitHub's form deliveries."""
-    written = text(value)
-    spend(PARSED * len(written))
+    written = to_text(value)
+    charge(PARSED * len(written))
     try:
         return json_text.parse(written)
     except json_text.JsonRefused as error:
@@ -46,13 +46,13 @@ def fromjson(value: Any) -> Any:
 def b64encode(value: Any) -> str:
     """The UTF-8 bytes of the text as Base64."""
     held = _bytes(value)
-    bounded(len(held) * 4 // 3)
+    check_length(len(held) * 4 // 3)
     return base64.b64encode(held).decode("ascii")
 
 
 def b64decode(value: Any) -> str:
     """The text of a Base64 text (standard or URL-safe alphabet)."""
-    encoded = text(value).replace("-", "+").replace("_", "/")
+    encoded = to_text(value).replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode("utf-8")
     except (binascii.Error, ValueError):
@@ -75,7 +75,7 @@ def to_datetime(value: Any, format: str | None = None) -> str:
     ``format`` is one of pendulum's (https://pendulum.eustace.io/docs/#tokens). It has to hold a date: today's
     is not in the request.
     """
-    written = text(value).strip()
+    written = to_text(value).strip()
     if len(written) > MAX_TIME_CHARS or len(format or "") > MAX_TIME_CHARS:
         raise ExpressionFailed("to_datetime: this is too long for a time.")
     try:
@@ -101,71 +101,71 @@ def _moment_of_format(written: str, format: str) -> Any:
 
 def lower(value: Any) -> str:
     """The text in lower case."""
-    return text(value).lower()
+    return to_text(value).lower()
 
 
 def upper(value: Any) -> str:
     """The text in upper case."""
-    return text(value).upper()
+    return to_text(value).upper()
 
 
 def trim(value: Any) -> str:
     """The text without white space at its ends."""
-    return text(value).strip()
+    return to_text(value).strip()
 
 
 def length(value: Any) -> int:
     """How many characters, items or fields."""
-    held = plain(value)
+    held = to_json_value(value)
     return len(held) if isinstance(held, (str, list, dict)) else 0
 
 
 def first(value: Any) -> Any:
     """The first item or character."""
-    held = plain(value)
-    return held[0] if isinstance(held, (str, list)) and held else Nothing(name="first")
+    held = to_json_value(value)
+    return held[0] if isinstance(held, (str, list)) and held else Missing(name="first")
 
 
 def last(value: Any) -> Any:
     """The last item or character."""
-    held = plain(value)
-    return held[-1] if isinstance(held, (str, list)) and held else Nothing(name="last")
+    held = to_json_value(value)
+    return held[-1] if isinstance(held, (str, list)) and held else Missing(name="last")
 
 
 def join(value: Any, separator: Any = "") -> str:
     """The items of a list as one text."""
-    held = plain(value)
-    parts = [text(item) for item in held] if isinstance(held, list) else [text(held)]
-    between = text(separator)
-    bounded(sum(map(len, parts)) + len(between) * len(parts))
+    held = to_json_value(value)
+    parts = [to_text(item) for item in held] if isinstance(held, list) else [to_text(held)]
+    between = to_text(separator)
+    check_length(sum(map(len, parts)) + len(between) * len(parts))
     return between.join(parts)
 
 
 def split(value: Any, separator: Any) -> list[str]:
     """The parts of a text between separators."""
-    whole, between = text(value), text(separator)
+    whole, between = to_text(value), to_text(separator)
     if not between:
         raise ExpressionFailed("split: the separator is empty.")
-    spend(ITEM * whole.count(between))
+    charge(ITEM * whole.count(between))
     return whole.split(between)
 
 
 def replace(value: Any, old: Any, new: Any) -> str:
     """The text with each ``old`` replaced by ``new``."""
-    whole, before, after = text(value), text(old), text(new)
+    whole, before, after = to_text(value), to_text(old), to_text(new)
     times = whole.count(before)
-    bounded(len(whole) + times * (len(after) - len(before)))
+    check_length(len(whole) + times * (len(after) - len(before)))
     return whole.replace(before, after)
 
 
 def to_string(value: Any) -> str:
     """The value as text."""
-    return text(value)
+    return to_text(value)
 
 
 def to_int(value: Any, fallback: Any = None) -> Any:
     """The value as a whole number; ``fallback``, else an error, where it is none."""
-    written = text(value).strip()
+    written = to_text(value).strip()
     if re.fullmatch(r"[+-]?[0-9]{1,4300}", written):
         return int(written)
     return _number_or(fallback, "int")
@@ -173,7 +173,7 @@ def to_int(value: Any, fallback: Any = None) -> Any:
 
 def to_float(value: Any, fallback: Any = None) -> Any:
     """The value as a number; ``fallback``, else an error, where it is none."""
-    written = text(value).strip()
+    written = to_text(value).strip()
     if re.fullmatch(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,2})?", written):
         number = float(written)
         return number if math.isfinite(number) else _number_or(fallback, "float")
@@ -188,7 +188,7 @@ def _number_or(fallback: Any, name: str) -> Any:
 
 def _bytes(value: Any) -> bytes:
     # Half of a surrogate pair is no character and has no UTF-8 bytes.
-    return text(value).encode("utf-8", "replace")
+    return to_text(value).encode("utf-8", "replace")
 
 
 FILTERS: dict[str, Callable[..., Any]] = {

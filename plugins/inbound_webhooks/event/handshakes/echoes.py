@@ -6,19 +6,19 @@ from dataclasses import replace
 
 from inbound_webhooks.errors import HandshakeForged, HandshakeMalformed
 from inbound_webhooks.event.handshakes.exchange import (
-    HandshakeAnswer,
     HandshakeRequest,
+    HandshakeResponse,
     challenge,
     json_document,
     plain_text,
 )
-from inbound_webhooks.event.verification.scheme import as_bytes, first_match
+from inbound_webhooks.event.verification.scheme import first_match, to_bytes
 
 MAX_VALIDATION_TOKEN_CHARS = 2_000
 VALIDATION_EVENT = "Microsoft.EventGrid.SubscriptionValidationEvent"
 
 
-def slack(request: HandshakeRequest) -> HandshakeAnswer | None:
+def slack(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer ``url_verification`` (https://docs.slack.dev/reference/events/url_verification)."""
     document = request.document()
     if not isinstance(document, dict) or document.get("type") != "url_verification":
@@ -26,15 +26,15 @@ def slack(request: HandshakeRequest) -> HandshakeAnswer | None:
     return plain_text(challenge(document.get("challenge"), "challenge"))
 
 
-def meta(request: HandshakeRequest) -> HandshakeAnswer | None:
+def meta(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer ``hub.challenge`` to who knows the verify token
     (https://developers.facebook.com/docs/graph-api/webhooks/getting-started)."""
     asked = [request.query_value(f"hub.{name}") for name in ("mode", "verify_token", "challenge")]
     if asked == [None, None, None]:
         return None
     mode, token, wanted = asked
-    expected = [as_bytes(secret) for secret in request.secrets.get("verify", ()) if secret]
-    fitted = first_match(expected, [as_bytes(token or "")])
+    expected = [to_bytes(secret) for secret in request.secrets.get("verify", ()) if secret]
+    fitted = first_match(expected, [to_bytes(token or "")])
     if fitted is None:
         raise HandshakeForged("hub.verify_token is not the one of this webhook.")
     if mode != "subscribe":
@@ -42,7 +42,7 @@ def meta(request: HandshakeRequest) -> HandshakeAnswer | None:
     return replace(plain_text(challenge(wanted, "hub.challenge")), used=("verify", fitted))
 
 
-def microsoft(request: HandshakeRequest) -> HandshakeAnswer | None:
+def microsoft(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer Graph's ``validationToken`` and SharePoint's ``validationtoken``
     (https://learn.microsoft.com/graph/change-notifications-delivery-webhooks#notificationurl-validation).
 
@@ -61,13 +61,13 @@ def microsoft(request: HandshakeRequest) -> HandshakeAnswer | None:
     return plain_text(token.replace("<", "&lt;").replace(">", "&gt;"))
 
 
-def dropbox(request: HandshakeRequest) -> HandshakeAnswer | None:
+def dropbox(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer ``challenge`` (https://www.dropbox.com/developers/reference/webhooks)."""
     wanted = request.query_value("challenge")
     return None if wanted is None else plain_text(challenge(wanted, "challenge"))
 
 
-def okta(request: HandshakeRequest) -> HandshakeAnswer | None:
+def okta(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer the one-time verification
     (https://developer.okta.com/docs/concepts/event-hooks/#one-time-verification-request)."""
     wanted = request.header_value("X-Okta-Verification-Challenge")
@@ -76,7 +76,7 @@ def okta(request: HandshakeRequest) -> HandshakeAnswer | None:
     return json_document({"verification": challenge(wanted, "X-Okta-Verification-Challenge")})
 
 
-def event_grid(request: HandshakeRequest) -> HandshakeAnswer | None:
+def event_grid(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer a subscription's validation code; its ``validationUrl`` is never fetched
     (https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema)."""
     events = request.document()

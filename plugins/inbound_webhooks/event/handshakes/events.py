@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from inbound_webhooks.errors import MediaTypeUnsupported, NotProved
-from inbound_webhooks.event.handshakes.exchange import HandshakeAnswer, HandshakeRequest, json_document
-from inbound_webhooks.event.response import Answer
+from inbound_webhooks.errors import MediaTypeUnsupported, VerificationFailed
+from inbound_webhooks.event.handshakes.exchange import HandshakeRequest, HandshakeResponse, json_document
+from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.verification.sns import is_confirmation_url, sns_message
 
 # Host names, and what Azure and others put there; never what could end a header.
@@ -14,7 +14,7 @@ _ORIGIN = re.compile(r"[A-Za-z0-9._:/\-]{1,253}")
 _STRUCTURED = re.compile(r"application/cloudevents(-batch)?\+[a-z0-9]+", re.IGNORECASE)
 
 
-def discord(request: HandshakeRequest) -> HandshakeAnswer | None:
+def discord(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer the PING of interactions (type 1) and of webhook events (type 0).
 
     Among webhook events, type 1 is an event
@@ -28,10 +28,10 @@ def discord(request: HandshakeRequest) -> HandshakeAnswer | None:
     if kind == 1:
         return json_document({"type": 1})
     # Discord wants a Content-Type although there is no content.
-    return HandshakeAnswer(Answer(204)) if kind == 0 else None
+    return HandshakeResponse(Response(204)) if kind == 0 else None
 
 
-def sns(request: HandshakeRequest) -> HandshakeAnswer | None:
+def sns(request: HandshakeRequest) -> HandshakeResponse | None:
     """Hand on the link that confirms a subscription
     (https://docs.aws.amazon.com/sns/latest/dg/http-subscription-confirmation-json.html).
 
@@ -41,16 +41,16 @@ def sns(request: HandshakeRequest) -> HandshakeAnswer | None:
     """
     message = sns_message(request.body)
     if message.get("Type") == "UnsubscribeConfirmation":
-        return HandshakeAnswer(Answer(200, b"{}"))
+        return HandshakeResponse(Response(200, b"{}"))
     if message.get("Type") != "SubscriptionConfirmation":
         return None
     url = message.get("SubscribeURL", "")
     if not is_confirmation_url(url):
-        raise NotProved("SubscribeURL is not an address of Amazon SNS that confirms a subscription.")
-    return HandshakeAnswer(Answer(200, b"{}"), confirm_url=url)
+        raise VerificationFailed("SubscribeURL is not an address of Amazon SNS that confirms a subscription.")
+    return HandshakeResponse(Response(200, b"{}"), confirm_url=url)
 
 
-def cloudevents(request: HandshakeRequest) -> HandshakeAnswer | None:
+def cloudevents(request: HandshakeRequest) -> HandshakeResponse | None:
     """Grant the origin that asks with OPTIONS, and refuse what is no CloudEvent
     (https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md#4-abuse-protection).
 
@@ -68,7 +68,7 @@ def cloudevents(request: HandshakeRequest) -> HandshakeAnswer | None:
     if request.header_value("WebHook-Request-Rate") is not None:
         # Past the webhook's own limit the answer is 429 with Retry-After.
         granted.append(("WebHook-Allowed-Rate", "*"))
-    return HandshakeAnswer(Answer(200, headers=tuple(granted)))
+    return HandshakeResponse(Response(200, headers=tuple(granted)))
 
 
 def _refuse_unless_cloudevent(request: HandshakeRequest) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inbound_webhooks.errors import HandshakeMalformed, NotProved
+from inbound_webhooks.errors import HandshakeMalformed, VerificationFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.multidict import MultiDict
-from inbound_webhooks.event.response import Answer
-from inbound_webhooks.event.verification.scheme import as_bytes
+from inbound_webhooks.event.response import Response
+from inbound_webhooks.event.verification.scheme import to_bytes
 
 SIGNING = "signing"
 
@@ -63,18 +63,18 @@ class HandshakeRequest:
         for secret in self.secrets.get(purpose, ()):
             if secret:
                 return secret
-        raise NotProved(f"The webhook has no valid secret for {purpose}.")
+        raise VerificationFailed(f"The webhook has no valid secret for {purpose}.")
 
 
 @dataclass(frozen=True)
-class HandshakeAnswer:
+class HandshakeResponse:
     """What a handshake is answered with.
 
     ``confirm_url`` is a link of the vendor's own that a person has to open before events come; nothing of
     ours opens it. ``used`` is the purpose and the place of the secret that was needed for the answer.
     """
 
-    answer: Answer
+    answer: Response
     confirm_url: str | None = None
     used: tuple[str, int] | None = None
 
@@ -91,19 +91,19 @@ class Handshake:
 
     methods: tuple[str, ...]
     before_proof: bool
-    answer: Callable[[HandshakeRequest], HandshakeAnswer | None]
+    answer: Callable[[HandshakeRequest], HandshakeResponse | None]
     needs_proof: bool = False
     signs_for_anyone: Callable[[bytes], bool] = lambda _: False
 
 
-def plain_text(text: str) -> HandshakeAnswer:
+def plain_text(text: str) -> HandshakeResponse:
     """The text and nothing else."""
-    return HandshakeAnswer(Answer(200, as_bytes(text), "text/plain; charset=utf-8"))
+    return HandshakeResponse(Response(200, to_bytes(text), "text/plain; charset=utf-8"))
 
 
-def json_document(document: dict[str, object]) -> HandshakeAnswer:
+def json_document(document: dict[str, object]) -> HandshakeResponse:
     """A JSON document without white space."""
-    return HandshakeAnswer(Answer(200, json_text.dump(document).encode()))
+    return HandshakeResponse(Response(200, json_text.dump(document).encode()))
 
 
 def challenge(value: object, name: str) -> str:
@@ -118,7 +118,7 @@ def challenge(value: object, name: str) -> str:
 
 def sign(secret: str, text: str) -> bytes:
     """HMAC-SHA256 of a text (RFC 2104)."""
-    return hmac.new(as_bytes(secret), as_bytes(text), "sha256").digest()
+    return hmac.new(to_bytes(secret), to_bytes(text), "sha256").digest()
 
 
 def _single(values: MultiDict, name: str) -> str | None:

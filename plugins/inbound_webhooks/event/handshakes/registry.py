@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from inbound_webhooks.event.handshakes import echoes, events, signed
-from inbound_webhooks.event.handshakes.exchange import Handshake, HandshakeAnswer, HandshakeRequest
+from inbound_webhooks.event.handshakes.exchange import Handshake, HandshakeRequest
 
-__all__ = ["HANDSHAKES", "Handshake", "HandshakeAnswer", "HandshakeRequest"]
+__all__ = ["HANDSHAKES", "Handshake", "HandshakeResponse", "HandshakeRequest"]
 
 HANDSHAKES: dict[str, Handshake] = {
     "cloudevents": Handshake(("OPTIONS", "POST"), True, events.cloudevents),

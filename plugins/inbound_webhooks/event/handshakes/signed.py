@@ -13,8 +13,8 @@ from dataclasses import replace
 from inbound_webhooks.errors import HandshakeMalformed
 from inbound_webhooks.event.handshakes.exchange import (
     SIGNING,
-    HandshakeAnswer,
     HandshakeRequest,
+    HandshakeResponse,
     json_document,
     sign,
 )
@@ -24,7 +24,7 @@ _CRC_TOKEN = re.compile(r"[A-Za-z0-9_\-+/=]{1,128}")
 _CRC_TEXT = re.compile(rb"[A-Za-z0-9_\-+/=]{0,128}")
 
 
-def zoom(request: HandshakeRequest) -> HandshakeAnswer | None:
+def zoom(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer ``endpoint.url_validation``, which comes signed, and again every 72 hours
     (https://developers.zoom.us/docs/api/webhooks/#validate-your-webhook-endpoint)."""
     document = request.document()
@@ -43,7 +43,7 @@ def is_crc_text(body: bytes) -> bool:
     return bool(_CRC_TEXT.fullmatch(body))
 
 
-def twitter(request: HandshakeRequest) -> HandshakeAnswer | None:
+def twitter(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer X's challenge-response check (https://docs.x.com/x-api/webhooks/introduction)."""
     token = request.query_value("crc_token")
     if token is None:

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from inbound_webhooks.errors import NotProved
+from inbound_webhooks.errors import VerificationFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.redaction import MASK
 from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
-    as_bytes,
     check_header_secret,
     check_text_secret,
+    equal_in_constant_time,
     first_match,
-    same,
+    to_bytes,
 )
 from inbound_webhooks.event.verification.signed_fields import query_fields
 
@@ -32,14 +32,14 @@ class HeaderKey:
     prefix: str = ""
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         value = request.header(self.header)
         if not value.lower().startswith(self.prefix.lower()):
-            raise NotProved(f"The header {self.header} does not begin with {self.prefix.strip()}.")
+            raise VerificationFailed(f"The header {self.header} does not begin with {self.prefix.strip()}.")
         return _matching(secrets, value[len(self.prefix) :].strip(), f"The key in {self.header}")
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_header_secret(secret)
 
 
@@ -50,21 +50,23 @@ class Basic:
     username: str
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         scheme, _, encoded = request.header("Authorization").partition(" ")
         try:
             decoded = base64.b64decode(encoded.strip(), validate=True)
         except (binascii.Error, ValueError):
             decoded = b""
         username, colon, password = decoded.partition(b":")
-        found = first_match([as_bytes(secret) for secret in secrets], [password])
-        right_user = same(as_bytes(self.username), username)
+        found = first_match([to_bytes(secret) for secret in secrets], [password])
+        right_user = equal_in_constant_time(to_bytes(self.username), username)
         if scheme.lower() != "basic" or not colon or not right_user or found is None:
-            raise NotProved("The header Authorization is not Basic with the right user and password.")
+            raise VerificationFailed(
+                "The header Authorization is not Basic with the right user and password."
+            )
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
 
 
@@ -75,14 +77,14 @@ class QueryKey:
     field: str
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         values = [value for name, value in query_fields(request.query_string) if name == self.field]
         if len(values) != 1:
-            raise NotProved(f"The query needs one field {self.field}.")
+            raise VerificationFailed(f"The query needs one field {self.field}.")
         return _matching(secrets, values[0], f"The key in the query's field {self.field}")
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
 
 
@@ -95,7 +97,7 @@ class BodyKey:
     field: str
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         found: int | None = None
         for item in self._items(request.body):
             value = item.get(self.field) if isinstance(item, dict) else None
@@ -104,7 +106,7 @@ class BodyKey:
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
 
     def conceal(self, body: bytes) -> bytes:
@@ -119,16 +121,16 @@ class BodyKey:
         try:
             document = json_text.parse(body.decode())
         except (UnicodeDecodeError, json_text.JsonRefused):
-            raise NotProved("The body is not JSON.") from None
+            raise VerificationFailed("The body is not JSON.") from None
         items = document.get(self.items) if isinstance(document, dict) else None
         if not isinstance(items, list) or not items:
-            raise NotProved(f"The body has no list {self.items} with items.")
+            raise VerificationFailed(f"The body has no list {self.items} with items.")
         return items
 
 
 def _matching(secrets: Sequence[str], presented: str, what: str) -> int:
-    candidate = as_bytes(presented)
-    found = first_match([as_bytes(secret) for secret in secrets], [candidate])
+    candidate = to_bytes(presented)
+    found = first_match([to_bytes(secret) for secret in secrets], [candidate])
     if found is None:
-        raise NotProved(f"{what} is not one of the keys.")
+        raise VerificationFailed(f"{what} is not one of the keys.")
     return found

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.errors import InvalidDefinition, VerificationFailed
 from inbound_webhooks.event.verification.scheme import (
     DECODERS,
     MAX_SIGNATURES,
@@ -23,8 +23,8 @@ from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
     check_text_secret,
     check_time,
+    equal_in_constant_time,
     from_base64,
-    same,
 )
 
 MIN_SECRET_BYTES = 16
@@ -46,7 +46,7 @@ class StandardWebhooks:
     tolerance_seconds: float | None = 300
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         names = [self.header_prefix + part for part in ("id", "timestamp", "signature")]
         message_id, timestamp, written = (request.header(name) for name in names)
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
@@ -60,11 +60,11 @@ class StandardWebhooks:
             if any(fits) and found is None:
                 found = index
         if found is None:
-            raise NotProved(f"No signature in {names[2]} fits the body with any of the secrets.")
+            raise VerificationFailed(f"No signature in {names[2]} fits the body with any of the secrets.")
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
         try:
             if secret.startswith("whpk_"):
@@ -89,7 +89,7 @@ class Ed25519:
     tolerance_seconds: float | None = None
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`;
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`;
         the secrets are public keys in hex."""
         presented = DECODERS[self.encoding](request.header(self.header), self.header)
         timestamp = request.header(self.timestamp_from)
@@ -98,7 +98,7 @@ class Ed25519:
         return first_key(secrets, lambda key: _hex_key(key).verify(presented, text), self.header)
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
         try:
             _hex_key(secret)
@@ -117,7 +117,7 @@ class Ecdsa:
     tolerance_seconds: float | None = 300
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`;
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`;
         the secrets are public keys, DER in Base64."""
         presented = from_base64(request.header(self.header), self.header)
         timestamp = request.header(self.timestamp_from)
@@ -127,7 +127,7 @@ class Ecdsa:
         return first_key(secrets, lambda key: _der_key(key).verify(presented, text, algorithm), self.header)
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
         try:
             _der_key(secret)
@@ -148,7 +148,7 @@ def first_key(keys: Sequence[str], verify: Callable[[str], None], header: str) -
             # A key that cannot be read is refused when it is saved; one of them must not shut the others out.
             continue
         return index
-    raise NotProved(f"The signature in {header} does not fit the body with any of the keys.")
+    raise VerificationFailed(f"The signature in {header} does not fit the body with any of the keys.")
 
 
 def _hex_key(key: str) -> Ed25519PublicKey:
@@ -166,7 +166,9 @@ def _standard_fits(secret: str, text: bytes, candidate: str) -> bool:
     try:
         presented = base64.b64decode(candidate, validate=True)
         if not secret.startswith("whpk_"):
-            return same(hmac.new(_standard_key(secret), text, hashlib.sha256).digest(), presented)
+            return equal_in_constant_time(
+                hmac.new(_standard_key(secret), text, hashlib.sha256).digest(), presented
+            )
         _standard_public_key(secret).verify(presented, text)
     except (InvalidSignature, *KEY_FAULTS):
         return False

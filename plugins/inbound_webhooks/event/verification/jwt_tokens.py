@@ -14,12 +14,12 @@ import jwt
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from inbound_webhooks.errors import InvalidDefinition, KeyUnknown, NotProved
+from inbound_webhooks.errors import InvalidDefinition, KeyUnknown, VerificationFailed
 from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
-    as_bytes,
     check_text_secret,
     first_match,
+    to_bytes,
 )
 
 # Nothing of PyJWT's own: it reads the machine's clock, and ours is passed in.
@@ -62,10 +62,10 @@ class Jwt:
             raise InvalidDefinition("refresh_keys", f"it needs one of the issuers {', '.join(KEY_SETS)}")
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         token = request.header(self.header)
         if not token.lower().startswith(self.prefix.lower()):
-            raise NotProved(f"The header {self.header} does not begin with {self.prefix.strip()}.")
+            raise VerificationFailed(f"The header {self.header} does not begin with {self.prefix.strip()}.")
         token = token[len(self.prefix) :].strip()
         if self.refresh_keys and not secrets:
             raise KeyUnknown(KEY_SETS[self.issuer])
@@ -76,14 +76,14 @@ class Jwt:
                 self._check_names(claims)
                 self._check_body_hash(claims, request.body)
                 return index
-        raise NotProved(f"The token in {self.header} is not signed with any of the keys.")
+        raise VerificationFailed(f"The token in {self.header} is not signed with any of the keys.")
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         if self.algorithms[0].startswith("HS"):
             check_text_secret(secret)
             least = max(_MIN_SHARED_BYTES[name] for name in self.algorithms)
-            if len(as_bytes(secret)) < least:
+            if len(to_bytes(secret)) < least:
                 raise InvalidDefinition("secret", f"it has less than {least} bytes")
             return
         try:
@@ -107,28 +107,28 @@ class Jwt:
     def _check_times(self, claims: dict[str, Any], seconds: float) -> None:
         expires, begins = _moment(claims.get("exp")), _moment(claims.get("nbf", 0))
         if expires is None or seconds > expires + self.leeway_seconds:
-            raise NotProved("The token has no time when it ends, or has ended.")
+            raise VerificationFailed("The token has no time when it ends, or has ended.")
         if begins is None or seconds < begins - self.leeway_seconds:
-            raise NotProved("The token is not valid yet.")
+            raise VerificationFailed("The token is not valid yet.")
 
     def _check_names(self, claims: dict[str, Any]) -> None:
         audiences = claims.get("aud")
         audiences = audiences if isinstance(audiences, list) else [audiences]
         if self.audience and self.audience not in audiences:
-            raise NotProved("The token is for another audience.")
+            raise VerificationFailed("The token is for another audience.")
         for name, expected in (("iss", self.issuer), ("sub", self.subject), ("email", self.email)):
             if expected and claims.get(name) != expected:
-                raise NotProved(f"The token's {name} is another one.")
+                raise VerificationFailed(f"The token's {name} is another one.")
         if self.email and claims.get("email_verified") is not True:
-            raise NotProved("The token's email is not verified.")
+            raise VerificationFailed("The token's email is not verified.")
 
     def _check_body_hash(self, claims: dict[str, Any], body: bytes) -> None:
         if not self.body_hash_claim:
             return
         claimed = claims.get(self.body_hash_claim)
-        written = as_bytes(claimed) if isinstance(claimed, str) else b""
+        written = to_bytes(claimed) if isinstance(claimed, str) else b""
         if first_match(_hashes(body), [written]) is None:
-            raise NotProved("The body's SHA-256 is not the one in the token.")
+            raise VerificationFailed("The body's SHA-256 is not the one in the token.")
 
 
 def _keys(secret: str, *, shared: bool) -> Iterator[Any]:
@@ -138,7 +138,7 @@ def _keys(secret: str, *, shared: bool) -> Iterator[Any]:
     elif secret.lstrip().startswith("{"):
         yield from (key.key for key in jwt.PyJWKSet.from_json(secret).keys)
     else:
-        yield serialization.load_pem_public_key(as_bytes(secret))
+        yield serialization.load_pem_public_key(to_bytes(secret))
 
 
 def _decoded(token: str, key: Any, algorithms: list[str]) -> dict[str, Any] | None:

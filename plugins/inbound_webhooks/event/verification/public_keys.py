@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from inbound_webhooks.event.verification.jwt_tokens import KEY_SETS, Jwt
-from inbound_webhooks.event.verification.scheme import Proof
+from inbound_webhooks.event.verification.scheme import VerificationScheme
 from inbound_webhooks.event.verification.sns import Sns, is_certificate_url
 
 
-def refreshes_keys(proof: Proof) -> bool:
+def refreshes_keys(proof: VerificationScheme) -> bool:
     """Whether its user wants the vendor's keys fetched."""
     return isinstance(proof, Sns | Jwt) and proof.refresh_keys
 
@@ -22,11 +22,11 @@ def can_refresh_keys(settings: Mapping[str, Any]) -> bool:
     )
 
 
-def standing_key_url(proof: Proof) -> str | None:
+def standing_key_url(proof: VerificationScheme) -> str | None:
     """Where a proof's keys always are, None where each message names its own."""
     return KEY_SETS[proof.issuer] if isinstance(proof, Jwt) and proof.refresh_keys else None
 
 
-def is_key_url(proof: Proof, url: str) -> bool:
+def is_key_url(proof: VerificationScheme, url: str) -> bool:
     """Whether a message may name this address for a proof: one of the vendor's own, over https."""
     return isinstance(proof, Sns) and proof.refresh_keys and is_certificate_url(url)

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.errors import InvalidDefinition, VerificationFailed
 from inbound_webhooks.event.verification.api_keys import Basic, BodyKey, HeaderKey, QueryKey
 from inbound_webhooks.event.verification.asymmetric import Ecdsa, Ed25519, StandardWebhooks
 from inbound_webhooks.event.verification.jwt_tokens import Jwt
 from inbound_webhooks.event.verification.public_keys import refreshes_keys
-from inbound_webhooks.event.verification.scheme import Proof, SignedRequest
+from inbound_webhooks.event.verification.scheme import SignedRequest, VerificationScheme
 from inbound_webhooks.event.verification.settings import check_settings
 from inbound_webhooks.event.verification.signed_fields import Mailgun, QueryHmac, Twilio
 from inbound_webhooks.event.verification.sns import Sns
 from inbound_webhooks.event.verification.symmetric import Digest, Hmac
 
-PROOFS: dict[str, type[Any]] = {
+SCHEMES: dict[str, type[Any]] = {
     "basic": Basic,
     "body-key": BodyKey,
     "digest": Digest,
@@ -42,29 +42,29 @@ _PURPOSE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
 @dataclass(frozen=True)
-class RequiredProof:
+class RequiredScheme:
     """A proof that a webhook asks for, and which of its secrets it uses."""
 
-    proof: Proof
+    proof: VerificationScheme
     purpose: str = DEFAULT_PURPOSE
 
 
-def required_proof(settings: Mapping[str, Any]) -> RequiredProof:
+def read_scheme(settings: Mapping[str, Any]) -> RequiredScheme:
     """Make a proof of its settings: ``kind``, optionally ``purpose``, and the fields of its class.
 
     :raises InvalidDefinition: names the field that is unknown, missing or of the wrong kind
     """
     values = dict(settings)
     kind, purpose = values.pop("kind", None), values.pop("purpose", DEFAULT_PURPOSE)
-    made_of = PROOFS.get(kind) if isinstance(kind, str) else None
+    made_of = SCHEMES.get(kind) if isinstance(kind, str) else None
     if made_of is None:
-        raise InvalidDefinition("proof", f"{kind!r} is none of {', '.join(PROOFS)}")
+        raise InvalidDefinition("proof", f"{kind!r} is none of {', '.join(SCHEMES)}")
     if not isinstance(purpose, str) or not _PURPOSE.fullmatch(purpose):
         raise InvalidDefinition(f"proof {kind}", "its purpose is not a short word in lower case")
-    return RequiredProof(made_of(**check_settings(f"proof {kind}", made_of, values)), purpose)
+    return RequiredScheme(made_of(**check_settings(f"proof {kind}", made_of, values)), purpose)
 
 
-def credential_names(proofs: Sequence[RequiredProof]) -> frozenset[str]:
+def credential_names(proofs: Sequence[RequiredScheme]) -> frozenset[str]:
     """The headers and query fields that proofs compare, in lower case, whatever a person called them."""
     names: set[str] = set()
     for required in proofs:
@@ -78,7 +78,7 @@ def credential_names(proofs: Sequence[RequiredProof]) -> frozenset[str]:
     return frozenset(names)
 
 
-def conceal_keys(proofs: Sequence[RequiredProof], body: bytes) -> bytes:
+def redact_keys(proofs: Sequence[RequiredScheme], body: bytes) -> bytes:
     """The body without the keys that it carries for a proof, the rest of it byte for byte."""
     for required in proofs:
         if isinstance(required.proof, BodyKey):
@@ -86,7 +86,7 @@ def conceal_keys(proofs: Sequence[RequiredProof], body: bytes) -> bytes:
     return body
 
 
-def check_key(proof: Proof, secret: str) -> None:
+def check_secret(proof: VerificationScheme, secret: str) -> None:
     """Refuse a secret that a proof could not use, before it is stored.
 
     :raises InvalidDefinition: says what it has to look like, never the secret
@@ -94,8 +94,8 @@ def check_key(proof: Proof, secret: str) -> None:
     proof.check_secret(secret)
 
 
-def check_proofs(
-    proofs: Sequence[RequiredProof],
+def verify(
+    proofs: Sequence[RequiredScheme],
     request: SignedRequest,
     secrets: Mapping[str, Sequence[str]],
     now: datetime,
@@ -112,7 +112,7 @@ def check_proofs(
         valid = secrets.get(required.purpose, ())
         # An empty secret is one that everybody knows; it must not count beside others either.
         if not all(valid) or not (valid or refreshes_keys(required.proof)):
-            raise NotProved(f"The webhook has no valid secret for {required.purpose}.")
+            raise VerificationFailed(f"The webhook has no valid secret for {required.purpose}.")
         index = required.proof.check(request, valid, now)
         if index is not None:
             used[required.purpose] = index

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.errors import InvalidDefinition, VerificationFailed
 
 MAX_SIGNATURES = 10
 """Signatures of one header that are tried; vendors send two while a secret is rolled."""
@@ -47,17 +47,17 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
         wanted = name.lower()
         values = [value for key, value in self.headers if key.lower() == wanted]
         if not values:
-            raise NotProved(f"The header {name} is missing.")
+            raise VerificationFailed(f"The header {name} is missing.")
         if len(values) > 1:
-            raise NotProved(f"The header {name} is there {len(values)} times.")
+            raise VerificationFailed(f"The header {name} is there {len(values)} times.")
         if not values[0]:
-            raise NotProved(f"The header {name} is empty.")
+            raise VerificationFailed(f"The header {name} is empty.")
         if not values[0].isascii() or len(values[0]) > MAX_SIGNATURE_CHARS:
-            raise NotProved(f"The header {name} is too long or not ASCII.")
+            raise VerificationFailed(f"The header {name} is too long or not ASCII.")
         return values[0]
 
 
-class Proof(Protocol):
+class VerificationScheme(Protocol):
     """One way for a sender to show who it is; each is a frozen dataclass of its settings."""
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
@@ -74,7 +74,7 @@ class Proof(Protocol):
         """
 
 
-def same(expected: bytes, presented: bytes) -> bool:
+def equal_in_constant_time(expected: bytes, presented: bytes) -> bool:
     """Compare in constant time."""
     return hmac.compare_digest(expected, presented)
 
@@ -83,13 +83,13 @@ def first_match(expected: Sequence[bytes], presented: Sequence[bytes]) -> int | 
     """The index of the first expected value that one of the presented equals; always tries them all."""
     found: int | None = None
     for index, value in enumerate(expected):
-        matches = [same(value, candidate) for candidate in presented]
+        matches = [equal_in_constant_time(value, candidate) for candidate in presented]
         if any(matches) and found is None:
             found = index
     return found
 
 
-def as_bytes(text: str) -> bytes:
+def to_bytes(text: str) -> bytes:
     """The UTF-8 bytes of a text; half of a surrogate pair does not stop it."""
     return text.encode("utf-8", "surrogatepass")
 
@@ -100,7 +100,7 @@ def from_hex(text: str, name: str) -> bytes:
     :raises NotProved: another character, or an odd number of them
     """
     if not _HEX.fullmatch(text):
-        raise NotProved(f"The header {name} is not lower-case hex.")
+        raise VerificationFailed(f"The header {name} is not lower-case hex.")
     return bytes.fromhex(text)
 
 
@@ -117,7 +117,7 @@ def from_base64(text: str, name: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise NotProved(f"The header {name} is not Base64.") from None
+        raise VerificationFailed(f"The header {name} is not Base64.") from None
 
 
 DECODERS: dict[str, Callable[[str, str], bytes]] = {
@@ -138,17 +138,19 @@ def check_time(
     :raises NotProved: says which
     """
     if not _TIMESTAMP.fullmatch(text):
-        raise NotProved("The timestamp is not a number of seconds or milliseconds since 1970.")
+        raise VerificationFailed("The timestamp is not a number of seconds or milliseconds since 1970.")
     if tolerance_seconds is None:
         digits = 13 if milliseconds else 10
         if len(text) != digits:
-            raise NotProved(f"The timestamp has not {digits} digits.")
+            raise VerificationFailed(f"The timestamp has not {digits} digits.")
         return
     age_seconds = now.timestamp() - int(text) / (1000 if milliseconds else 1)
     if age_seconds > tolerance_seconds:
-        raise NotProved(f"The timestamp is {age_seconds:.0f} s old; {tolerance_seconds:g} s are allowed.")
+        raise VerificationFailed(
+            f"The timestamp is {age_seconds:.0f} s old; {tolerance_seconds:g} s are allowed."
+        )
     if age_seconds < -tolerance_seconds:
-        raise NotProved(
+        raise VerificationFailed(
             f"The timestamp is {-age_seconds:.0f} s in the future; {tolerance_seconds:g} s are allowed."
         )
 

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
 
-from inbound_webhooks.errors import NotProved
+from inbound_webhooks.errors import VerificationFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
-    as_bytes,
     check_text_secret,
     check_time,
+    equal_in_constant_time,
     first_match,
     from_base64,
     from_hex,
-    same,
+    to_bytes,
 )
 
 MAX_FIELDS = 1_000
@@ -33,23 +33,23 @@ class Twilio:
     header: str = "X-Twilio-Signature"
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         presented = from_base64(request.header(self.header), self.header)
         fields = _twilio_fields(request)
-        texts = [as_bytes(url + fields) for url in _urls_tried(request.url)]
+        texts = [to_bytes(url + fields) for url in _urls_tried(request.url)]
         found: int | None = None
         for index, secret in enumerate(secrets):
-            expected = [hmac.new(as_bytes(secret), text, hashlib.sha1).digest() for text in texts]
+            expected = [hmac.new(to_bytes(secret), text, hashlib.sha1).digest() for text in texts]
             if first_match(expected, [presented]) is not None and found is None:
                 found = index
         if found is None:
-            raise NotProved(
+            raise VerificationFailed(
                 f"The signature in {self.header} does not fit URL and form with any of the tokens."
             )
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
 
 
@@ -61,23 +61,23 @@ class Mailgun:
     tolerance_seconds: float | None = 300
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         fields = _mailgun_fields(request.body)
         values = [fields.get(name) for name in ("timestamp", "token", "signature")]
         timestamp, token, signature = (value if isinstance(value, str) else "" for value in values)
         if not token:
-            raise NotProved("The body holds no token.")
+            raise VerificationFailed("The body holds no token.")
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
         presented = from_hex(signature, "signature (in the body)")
-        text = as_bytes(timestamp + token)
-        expected = [hmac.new(as_bytes(secret), text, hashlib.sha256).digest() for secret in secrets]
+        text = to_bytes(timestamp + token)
+        expected = [hmac.new(to_bytes(secret), text, hashlib.sha256).digest() for secret in secrets]
         found = first_match(expected, [presented])
         if found is None:
-            raise NotProved("The signature in the body does not fit with any of the signing keys.")
+            raise VerificationFailed("The signature in the body does not fit with any of the signing keys.")
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
 
 
@@ -89,21 +89,21 @@ class QueryHmac:
     field: str = "hmac"
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         fields = query_fields(request.query_string)
         signatures = [value for name, value in fields if name == self.field]
         if len(signatures) != 1:
-            raise NotProved(f"The query needs one field {self.field}.")
+            raise VerificationFailed(f"The query needs one field {self.field}.")
         presented = from_hex(signatures[0], f"{self.field} (in the query)")
-        text = as_bytes("&".join(sorted(f"{name}={value}" for name, value in fields if name != self.field)))
-        expected = [hmac.new(as_bytes(secret), text, hashlib.sha256).digest() for secret in secrets]
+        text = to_bytes("&".join(sorted(f"{name}={value}" for name, value in fields if name != self.field)))
+        expected = [hmac.new(to_bytes(secret), text, hashlib.sha256).digest() for secret in secrets]
         found = first_match(expected, [presented])
         if found is None:
-            raise NotProved(f"The {self.field} in the query does not fit with any of the secrets.")
+            raise VerificationFailed(f"The {self.field} in the query does not fit with any of the secrets.")
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
 
 
@@ -115,7 +115,7 @@ def query_fields(query_string: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(query_string, keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
-        raise NotProved(f"The query has more than {MAX_FIELDS} fields.") from None
+        raise VerificationFailed(f"The query has more than {MAX_FIELDS} fields.") from None
 
 
 def _twilio_fields(request: SignedRequest) -> str:
@@ -123,8 +123,10 @@ def _twilio_fields(request: SignedRequest) -> str:
     body_hash = dict(query_fields(request.query_string)).get("bodySHA256")
     if body_hash is None:
         return _form_text(request.body)
-    if not same(hashlib.sha256(request.body).hexdigest().encode(), as_bytes(body_hash.lower())):
-        raise NotProved("The body's SHA-256 is not the bodySHA256 of the URL.")
+    if not equal_in_constant_time(
+        hashlib.sha256(request.body).hexdigest().encode(), to_bytes(body_hash.lower())
+    ):
+        raise VerificationFailed("The body's SHA-256 is not the bodySHA256 of the URL.")
     return ""
 
 
@@ -132,7 +134,7 @@ def _form_text(body: bytes) -> str:
     try:
         pairs = set(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
-        raise NotProved("The body is not a form.") from None
+        raise VerificationFailed("The body is not a form.") from None
     return "".join(name + value for name, value in sorted(pairs))
 
 
@@ -141,7 +143,7 @@ def _urls_tried(url: str) -> list[str]:
     try:
         parts = urlsplit(url)
     except ValueError:
-        raise NotProved("The URL that was called cannot be read.") from None
+        raise VerificationFailed("The URL that was called cannot be read.") from None
     user, at, address = parts.netloc.rpartition("@")
     name = _without_port(address)
     port = 443 if parts.scheme == "https" else 80
@@ -167,7 +169,7 @@ def _mailgun_fields(body: bytes) -> dict[str, object]:
         else:
             found = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except (ValueError, json_text.JsonRefused):
-        raise NotProved("The body holds no signature.") from None
+        raise VerificationFailed("The body holds no signature.") from None
     if not isinstance(found, dict):
-        raise NotProved("The body holds no signature.")
+        raise VerificationFailed("The body holds no signature.")
     return found

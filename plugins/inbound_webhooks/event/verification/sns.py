@@ -12,10 +12,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from inbound_webhooks.errors import InvalidDefinition, KeyUnknown, NotProved
+from inbound_webhooks.errors import InvalidDefinition, KeyUnknown, VerificationFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.verification.asymmetric import KEY_FAULTS, first_key
-from inbound_webhooks.event.verification.scheme import SignedRequest, as_bytes, check_time, from_base64
+from inbound_webhooks.event.verification.scheme import SignedRequest, check_time, from_base64, to_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,29 +33,29 @@ class Sns:
     refresh_keys: bool = False
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`;
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`;
         the secrets are certificates in PEM."""
         message = sns_message(request.body)
         certificate_url = message.get("SigningCertURL", "")
         if not is_certificate_url(certificate_url):
-            raise NotProved("SigningCertURL is not the address of a certificate of Amazon SNS.")
+            raise VerificationFailed("SigningCertURL is not the address of a certificate of Amazon SNS.")
         if self.topic_arns and message.get("TopicArn") not in self.topic_arns:
-            raise NotProved("TopicArn is none of the topics of this webhook.")
+            raise VerificationFailed("TopicArn is none of the topics of this webhook.")
         sent = _sent_at(message.get("Timestamp", ""))
         if self.tolerance_seconds is not None:
             seconds = str(int(sent.timestamp()))
             check_time(seconds, now, tolerance_seconds=self.tolerance_seconds)
         try:
             return _first_certificate(message, secrets, sent, f"Signature (certificate {certificate_url})")
-        except NotProved as error:
+        except VerificationFailed as error:
             if self.refresh_keys:
                 raise KeyUnknown(certificate_url, error.message) from None
             raise
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         try:
-            _rsa_key(x509.load_pem_x509_certificate(as_bytes(secret)))
+            _rsa_key(x509.load_pem_x509_certificate(to_bytes(secret)))
         except KEY_FAULTS:
             reason = "it is not a certificate in PEM (-----BEGIN CERTIFICATE-----) with an RSA key"
             raise InvalidDefinition("secret", reason) from None
@@ -103,9 +103,9 @@ def sns_message(body: bytes) -> dict[str, str]:
     try:
         message = json_text.parse(body.decode())
     except (UnicodeDecodeError, json_text.JsonRefused):
-        raise NotProved("The body is not JSON.") from None
+        raise VerificationFailed("The body is not JSON.") from None
     if not isinstance(message, dict):
-        raise NotProved("The body is not a JSON object.")
+        raise VerificationFailed("The body is not a JSON object.")
     return {name: value for name, value in message.items() if isinstance(value, str)}
 
 
@@ -117,12 +117,12 @@ def is_certificate_url(url: str) -> bool:
 def _first_certificate(message: dict[str, str], pems: Sequence[str], sent: datetime, where: str) -> int:
     digest = _DIGESTS.get(message.get("SignatureVersion", ""))
     if digest is None:
-        raise NotProved("SignatureVersion is neither 1 nor 2.")
+        raise VerificationFailed("SignatureVersion is neither 1 nor 2.")
     presented = from_base64(message.get("Signature", ""), "Signature (in the body)")
     text = _signed_text(message)
 
     def verify(pem: str) -> None:
-        certificate = x509.load_pem_x509_certificate(as_bytes(pem))
+        certificate = x509.load_pem_x509_certificate(to_bytes(pem))
         if not certificate.not_valid_before_utc <= sent <= certificate.not_valid_after_utc:
             raise ValueError("not valid when the message was sent")
         _rsa_key(certificate).verify(presented, text, padding.PKCS1v15(), digest)
@@ -140,15 +140,15 @@ def _rsa_key(certificate: x509.Certificate) -> rsa.RSAPublicKey:
 def _signed_text(message: dict[str, str]) -> bytes:
     names = _FIELDS.get(message.get("Type", ""))
     if names is None:
-        raise NotProved("Type is none that Amazon SNS sends.")
-    return as_bytes("".join(f"{name}\n{message[name]}\n" for name in names if name in message))
+        raise VerificationFailed("Type is none that Amazon SNS sends.")
+    return to_bytes("".join(f"{name}\n{message[name]}\n" for name in names if name in message))
 
 
 def _sent_at(written: str) -> datetime:
     try:
         sent = datetime.fromisoformat(written.replace("Z", "+00:00"))
     except ValueError:
-        raise NotProved("Timestamp is not a time.") from None
+        raise VerificationFailed("Timestamp is not a time.") from None
     if sent.tzinfo is None or not 2000 <= sent.year < 2200:
-        raise NotProved("Timestamp is not a time with its zone.")
+        raise VerificationFailed("Timestamp is not a time with its zone.")
     return sent

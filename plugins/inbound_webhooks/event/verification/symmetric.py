@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from inbound_webhooks.errors import InvalidDefinition, NotProved
+from inbound_webhooks.errors import InvalidDefinition, VerificationFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.verification.scheme import (
     DECODERS,
     MAX_SIGNATURES,
     Encoding,
     SignedRequest,
-    as_bytes,
     check_text_secret,
     check_time,
     first_match,
     from_hex,
+    to_bytes,
 )
 
 Algorithm = Literal["sha1", "sha256", "sha512"]
@@ -62,20 +62,22 @@ class Hmac:
             raise InvalidDefinition("prefix", "pairs need the key of the signatures, such as v1")
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         parts = self._header_parts(request.header(self.header))
         presented = self._presented(parts)
         text = self._text(request, parts, now)
-        expected = [hmac.digest(as_bytes(secret), text, self.algorithm) for secret in secrets]
+        expected = [hmac.digest(to_bytes(secret), text, self.algorithm) for secret in secrets]
         found = first_match(expected, presented)
         if found is None:
-            raise NotProved(f"The signature in {self.header} does not fit the body with any of the secrets.")
+            raise VerificationFailed(
+                f"The signature in {self.header} does not fit the body with any of the secrets."
+            )
         if self.body_timestamp:
             _check_body_time(request.body, self.body_timestamp, now, self.tolerance_seconds)
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
 
     def _header_parts(self, value: str) -> list[str]:
@@ -83,7 +85,7 @@ class Hmac:
             return [value]
         parts = value.split(",")
         if len(parts) > MAX_SIGNATURES + 2:
-            raise NotProved(f"The header {self.header} has too many parts.")
+            raise VerificationFailed(f"The header {self.header} has too many parts.")
         return [part.strip() for part in parts]
 
     def _presented(self, parts: list[str]) -> list[bytes]:
@@ -91,12 +93,12 @@ class Hmac:
         start = f"{self.prefix}=" if self.layout == "pairs" else self.prefix
         written = [part[len(start) :] for part in parts if part.startswith(start)][:MAX_SIGNATURES]
         if not written:
-            raise NotProved(f"The header {self.header} has no part that begins with {start}.")
+            raise VerificationFailed(f"The header {self.header} has no part that begins with {start}.")
         decode, found = DECODERS[self.encoding], []
         for signature in written:
             try:
                 found.append(decode(signature, self.header))
-            except NotProved:
+            except VerificationFailed:
                 if len(written) == 1:
                     raise
         return found
@@ -127,7 +129,7 @@ class Hmac:
         start = f"{self.timestamp_from}="
         found = [part[len(start) :] for part in parts if part.startswith(start)]
         if len(found) != 1:
-            raise NotProved(f"The header {self.header} needs one part that begins with {start}.")
+            raise VerificationFailed(f"The header {self.header} needs one part that begins with {start}.")
         return found[0]
 
 
@@ -143,17 +145,19 @@ class Digest:
         _places(self.signed, known=("body", "url", "method"))
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         presented = from_hex(request.header(self.header), self.header)
         text = _fill(self.signed, _request_values(request))
-        expected = [hashlib.sha256(as_bytes(secret) + text).digest() for secret in secrets]
+        expected = [hashlib.sha256(to_bytes(secret) + text).digest() for secret in secrets]
         found = first_match(expected, [presented])
         if found is None:
-            raise NotProved(f"The signature in {self.header} does not fit the body with any of the secrets.")
+            raise VerificationFailed(
+                f"The signature in {self.header} does not fit the body with any of the secrets."
+            )
         return found
 
     def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.Proof`."""
+        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
 
 
@@ -167,7 +171,7 @@ def _places(signed: str, *, known: tuple[str, ...]) -> set[str]:
 
 
 def _request_values(request: SignedRequest) -> dict[str, bytes]:
-    return {"body": request.body, "url": as_bytes(request.url), "method": as_bytes(request.method)}
+    return {"body": request.body, "url": to_bytes(request.url), "method": to_bytes(request.method)}
 
 
 def _fill(signed: str, values: Mapping[str, bytes]) -> bytes:
@@ -183,5 +187,5 @@ def _check_body_time(body: bytes, field: str, now: datetime, tolerance_seconds: 
     except (UnicodeDecodeError, AttributeError, json_text.JsonRefused):
         value = None
     if not isinstance(value, int) or isinstance(value, bool):
-        raise NotProved(f"The body has no time in {field}.")
+        raise VerificationFailed(f"The body has no time in {field}.")
     check_time(str(value), now, tolerance_seconds=tolerance_seconds, milliseconds=True)

@@ -34,11 +34,11 @@ from inbound_webhooks.event import responses
 from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.event.multidict import MAX_REMEMBERED_CHARS, title_case
 from inbound_webhooks.event.request import InboundRequest
-from inbound_webhooks.event.response import Answer
+from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.client_address import source_address
-from inbound_webhooks.receiver.instance import door
+from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver, log_fault, utc_now
 from inbound_webhooks.settings import Settings
 
@@ -57,11 +57,11 @@ class Admitted:
     admission: Admission
     loop: asyncio.AbstractEventLoop
 
-    async def answer(self, request: InboundRequest) -> Answer:
+    async def answer(self, request: InboundRequest) -> Response:
         """The receiver's answer."""
         return await self.receiver.receive(self.admission, request)
 
-    def wait_for_answer(self, request: InboundRequest) -> Answer:
+    def wait_for_answer(self, request: InboundRequest) -> Response:
         """The same, for a thread."""
         return asyncio.run_coroutine_threadsafe(self.answer(request), self.loop).result()
 
@@ -94,7 +94,7 @@ class WebhookGuard:
         self,
         app: ASGIApp,
         prefix: str,
-        receiver: Callable[[], Receiver] = door,
+        receiver: Callable[[], Receiver] = get_receiver,
         *,
         concurrent_requests: int | None = None,
         is_next_to_server: bool = False,
@@ -119,7 +119,7 @@ class WebhookGuard:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
-        answering = _Answering(send, scope["method"])
+        answering = _ResponseSender(send, scope["method"])
         try:
             await self._guard(scope, receive, answering, hook)
         except Exception as error:  # noqa: BLE001 - the last line of defence of the public door
@@ -130,11 +130,11 @@ class WebhookGuard:
             # The access log reads it when the answer is out; a sender's query may hold credentials.
             scope["query_string"] = b""
 
-    async def _guard(self, scope: Scope, receive: Receive, answering: _Answering, hook: str) -> None:
+    async def _guard(self, scope: Scope, receive: Receive, answering: _ResponseSender, hook: str) -> None:
         receiver = self._receiver()
         head = _request_head(scope, hook, receiver.proxies)
         admission: Admission | None = None
-        kept = _Kept()
+        kept = _BufferedBody()
         try:
             if head is None:
                 raise UnknownWebhook
@@ -163,7 +163,7 @@ class WebhookGuard:
             self._buffered_bytes -= kept.size
 
     async def _read_body(
-        self, receive: Receive, receiver: Receiver, admission: Admission, kept: _Kept
+        self, receive: Receive, receiver: Receiver, admission: Admission, kept: _BufferedBody
     ) -> Admission:
         """Read the whole body under its limits.
 
@@ -172,7 +172,7 @@ class WebhookGuard:
         :raises RequestError: it is too large, too slow, cut short, or there is no memory for it now
         """
         settings, head = receiver.settings, admission.head
-        first = _FirstStep(receive()) if self._is_next_to_server else None
+        first = _StartedReceive(receive()) if self._is_next_to_server else None
         is_whole = first is not None and first.is_done and self._keep(first.message, settings, kept)
         if not is_whole:
             if not admission.is_fresh:
@@ -189,7 +189,7 @@ class WebhookGuard:
             raise BodyIncomplete
         return admission
 
-    def _keep(self, message: Message, settings: Settings, kept: _Kept) -> bool:
+    def _keep(self, message: Message, settings: Settings, kept: _BufferedBody) -> bool:
         """Take a part of the body; return whether it was the last one."""
         if message["type"] == "http.disconnect":
             raise BodyIncomplete
@@ -275,7 +275,7 @@ class _Slot:
         self._slots.release()
 
 
-class _Kept:
+class _BufferedBody:
     """The part of a body that has arrived; held once, however many chunks it came in."""
 
     def __init__(self) -> None:
@@ -299,7 +299,7 @@ class _Kept:
         return self._buffer.getvalue() if self._buffer is not None else self._only or b""
 
 
-class _FirstStep:
+class _StartedReceive:
     """A ``receive`` that has been asked once: what is there already needs no time limit around it.
 
     Otherwise it is awaited, and goes on where it stopped. Only for a server's own ``receive``: one that
@@ -331,7 +331,7 @@ class _FirstStep:
             return message
 
 
-class _Answering:
+class _ResponseSender:
     """The way back: passes the application's answer on, or gives one of ours."""
 
     def __init__(self, send: Send, method: str) -> None:
@@ -343,11 +343,11 @@ class _Answering:
         self.started = True
         await self._send(message)
 
-    async def give(self, answer: Answer) -> None:
-        await give(answer, self._method, self)
+    async def give(self, answer: Response) -> None:
+        await send_response(answer, self._method, self)
 
 
-async def give(answer: Answer, method: str, send: Send) -> None:
+async def send_response(answer: Response, method: str, send: Send) -> None:
     """Send an answer as ASGI messages."""
     headers = [*_encoded(answer.all_headers), (b"content-length", str(len(answer.body)).encode())]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -433,7 +433,7 @@ def _mask(scope: Scope) -> None:
         scope["query_string"] = _TOKEN.sub(TOKEN_MASK, query).encode("latin-1")
 
 
-def _check_upgrade(scope: Scope, kept: _Kept) -> None:
+def _check_upgrade(scope: Scope, kept: _BufferedBody) -> None:
     """Refuse a body that the server lost.
 
     On an offer to upgrade, which Java's HttpClient makes on plain http, uvicorn with httptools drops

@@ -15,18 +15,18 @@ from urllib.parse import urlsplit
 from airflow import settings as airflow_settings
 from airflow.providers_manager import ProvidersManager
 
-from inbound_webhooks.deliveries.store.base import Visits, batches_of
+from inbound_webhooks.deliveries.store.base import DeliveryStore, backend_for
 from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event import responses
-from inbound_webhooks.event.response import Answer
+from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.health import Health
-from inbound_webhooks.receiver.asgi.guard import WebhookGuard, give
+from inbound_webhooks.receiver.asgi.guard import WebhookGuard, send_response
 from inbound_webhooks.receiver.gateway.prometheus import WorkerFigures
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.health import read_figures
-from inbound_webhooks.storage.threads import aside
+from inbound_webhooks.storage.threads import run_in_thread
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -58,19 +58,19 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await give(await self._answer(scope), scope["method"], send)
+            await send_response(await self._answer(scope), scope["method"], send)
         else:
             await send({"type": "websocket.close"})
 
-    async def _answer(self, scope: Scope) -> Answer:
+    async def _answer(self, scope: Scope) -> Response:
         route = self._routes.get(scope["path"])
         if route is not None and scope["method"] in ("GET", "HEAD"):
             return await route()
         return responses.rejected(UnknownWebhook())
 
-    async def _tell_health(self) -> Answer:
+    async def _tell_health(self) -> Response:
         report = await self._health.report()
-        return Answer(report.status, json.dumps(report.document).encode())
+        return Response(report.status, json.dumps(report.document).encode())
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -83,7 +83,7 @@ class Gateway:
     async def _running(self) -> AsyncIterator[None]:
         self._receiver.rejections.start()
         if self._figures is not None:
-            metrics.also_tell(self._figures.count)
+            metrics.add_listener(self._figures.count)
             self._figures.start()
         # What is imported stays: the collector need not look through all of Airflow again and again.
         gc.collect()
@@ -92,8 +92,8 @@ class Gateway:
             yield
         finally:
             if self._figures is not None:
-                await aside(self._figures.stop)
-            await aside(self._receiver.rejections.stop)
+                await run_in_thread(self._figures.stop)
+            await run_in_thread(self._receiver.rejections.stop)
             await self._receiver.visits.close()
 
 
@@ -102,7 +102,7 @@ def application() -> ASGIApp:
     ProvidersManager().initialize_providers_configuration()
     settings = Settings.load()
     metrics.start(in_api_server=False)
-    receiver = Receiver(settings, Visits(batches_of(airflow_settings.engine.dialect.name)))
+    receiver = Receiver(settings, DeliveryStore(backend_for(airflow_settings.engine.dialect.name)))
     folder = os.environ.get(FIGURES_FOLDER)
     return guarded(receiver, WorkerFigures(Path(folder)) if folder else None)
 
