@@ -54,7 +54,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._received = bytearray()
-        self._answer: asyncio.Future[tuple[int, bytes]] | None = None
+        self._respond: asyncio.Future[tuple[int, bytes]] | None = None
         self._transport: asyncio.Transport | None = None
 
     async def send(self, target: Target) -> tuple[int, bytes]:
@@ -63,9 +63,9 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             await loop.create_connection(lambda: self, "127.0.0.1", target.port)
         assert self._transport is not None
-        self._answer = loop.create_future()
+        self._respond = loop.create_future()
         self._transport.write(target.next_request())
-        return await asyncio.wait_for(self._answer, ANSWER_SECONDS)
+        return await asyncio.wait_for(self._respond, ANSWER_SECONDS)
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -82,8 +82,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by asyncio."""
         self._transport = None
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionError("the server closed the connection"))
+        if self._respond is not None and not self._respond.done():
+            self._respond.set_exception(ConnectionError("the server closed the connection"))
 
     def data_received(self, data: bytes) -> None:
         """Called by asyncio."""
@@ -95,10 +95,10 @@ class Connection(asyncio.Protocol):
         _, _, rest = head.partition(b"\r\ncontent-length:")
         size = int(rest.partition(b"\r\n")[0])
         body = bytes(self._received[end + 4 :])
-        if len(body) < size or self._answer is None or self._answer.done():
+        if len(body) < size or self._respond is None or self._respond.done():
             return
         self._received.clear()
-        self._answer.set_result((int(head[9:12]), body))
+        self._respond.set_result((int(head[9:12]), body))
 
 
 def post(

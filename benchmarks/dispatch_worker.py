@@ -20,7 +20,7 @@ def main(descriptor: int) -> None:
     from inbound_webhooks.settings import Settings
 
     dispatcher = Dispatcher(Settings.load())
-    with os.fdopen(descriptor, "w") as answers:
+    with os.fdopen(descriptor, "w") as responses:
         for line in sys.stdin:
             command, *number = line.split()
             started, done = time.monotonic(), 0
@@ -29,8 +29,8 @@ def main(descriptor: int) -> None:
             else:
                 while handled := dispatcher.dispatch_due():
                     done += handled
-            answers.write(json.dumps({"started": started, "ended": time.monotonic(), "done": done}) + "\n")
-            answers.flush()
+            responses.write(json.dumps({"started": started, "ended": time.monotonic(), "done": done}) + "\n")
+            responses.flush()
 
 
 if __name__ == "__main__":

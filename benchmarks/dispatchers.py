@@ -32,17 +32,17 @@ class Worker:
     """One dispatcher's process: what it is told, and what it answers."""
 
     commands: IO[str]
-    answers: IO[str]
+    responses: IO[str]
 
     def tell(self, command: str) -> None:
         """Let it begin."""
         self.commands.write(command + "\n")
         self.commands.flush()
 
-    def answer(self) -> dict[str, float]:
+    def response(self) -> dict[str, float]:
         """When it began and ended, in seconds of the machine's clock, and how many runs it made."""
-        answer: dict[str, float] = json.loads(self.answers.readline())
-        return answer
+        response: dict[str, float] = json.loads(self.responses.readline())
+        return response
 
 
 def measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
@@ -90,21 +90,23 @@ def _rows(ones: list[float], twos: list[float], theirs: Side) -> list[Row]:
 def _drained(number: int, *workers: Worker) -> float:
     """Runs a second of so many deliveries, from the first worker's start to the last one's end."""
     workers[0].tell(f"fill {number}")
-    workers[0].answer()
+    workers[0].response()
     for worker in workers:
         worker.tell("drain")
-    answers = [worker.answer() for worker in workers]
-    done = sum(answer["done"] for answer in answers)
+    responses = [worker.response() for worker in workers]
+    done = sum(response["done"] for response in responses)
     if done != number:
         raise RuntimeError(f"{done:g} of {number} deliveries were dispatched")
-    seconds = max(answer["ended"] for answer in answers) - min(answer["started"] for answer in answers)
+    seconds = max(response["ended"] for response in responses) - min(
+        response["started"] for response in responses
+    )
     return number / seconds
 
 
 @contextmanager
 def _worker(airflow: AirflowProcesses) -> Iterator[Worker]:
     reading, writing = os.pipe()
-    with (airflow.home / "dispatcher.log").open("ab") as log, os.fdopen(reading) as answers:
+    with (airflow.home / "dispatcher.log").open("ab") as log, os.fdopen(reading) as responses:
         process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.dispatch_worker", str(writing)],
             cwd=CHECKOUT,
@@ -118,7 +120,7 @@ def _worker(airflow: AirflowProcesses) -> Iterator[Worker]:
         os.close(writing)
         assert process.stdin is not None
         try:
-            yield Worker(process.stdin, answers)
+            yield Worker(process.stdin, responses)
         finally:
             process.stdin.close()
             process.wait()

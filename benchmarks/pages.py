@@ -97,8 +97,8 @@ def fill(site: Site, scale: Scale, database: str = DATABASE_WITH_MANY) -> None:
 def _seconds(connection: http.client.HTTPConnection, token: str, path: str) -> float:
     started = time.perf_counter()
     connection.request("GET", f"/pluginsv2/webhooks{path}", headers={"Authorization": f"Bearer {token}"})
-    answer = connection.getresponse()
-    answer.read()
-    if answer.status != 200:
-        raise RuntimeError(f"{path} answered {answer.status}")
+    response = connection.getresponse()
+    response.read()
+    if response.status != 200:
+        raise RuntimeError(f"{path} answered {response.status}")
     return time.perf_counter() - started

@@ -79,12 +79,12 @@ def send_push(webhook_url: str) -> Answer:
     return send(webhook_url, data=payload.body, headers=payload.headers)
 
 
-def run_id_of(answer: Answer) -> str:
+def run_id_of(response: Answer) -> str:
     """The id of the run that follows a request."""
-    if answer.status >= 300:
+    if response.status >= 300:
         raise ExampleError("the webhook did not accept the request")
     try:
-        return f"webhook__{answer.json()['delivery_id']}"
+        return f"webhook__{response.json()['delivery_id']}"
     except (ValueError, KeyError, TypeError) as error:
         raise ExampleError("the webhook's own answer does not name the delivery") from error
 

@@ -41,13 +41,13 @@ class Rest:
     @classmethod
     def log_in(cls, url: str, *, username: str, password: str) -> Rest:
         credentials = json.dumps({"username": username, "password": password}).encode()
-        answer = send(f"{url}/auth/token", data=credentials, headers={"Content-Type": "application/json"})
-        if answer.status != 201:
-            raise PermissionError(f"Airflow does not let {username} in: {answer.body}")
-        return cls(url, answer.json()["access_token"])
+        response = send(f"{url}/auth/token", data=credentials, headers={"Content-Type": "application/json"})
+        if response.status != 201:
+            raise PermissionError(f"Airflow does not let {username} in: {response.body}")
+        return cls(url, response.json()["access_token"])
 
     def get(self, path: str) -> Any:
         """The JSON below /api/v2, or None where there is nothing yet."""
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
-        answer = send(f"{self.url}/api/v2/{path}", headers=headers)
-        return answer.json() if answer.status == 200 else None
+        response = send(f"{self.url}/api/v2/{path}", headers=headers)
+        return response.json() if response.status == 200 else None

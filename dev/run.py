@@ -126,10 +126,10 @@ def wait_until_healthy(services: Services, home: AirflowHome) -> None:
 
 def is_healthy(home: AirflowHome) -> bool:
     try:
-        answer = send(f"{home.url}/api/v2/monitor/health")
+        response = send(f"{home.url}/api/v2/monitor/health")
     except OSError:
         return False
-    parts = answer.json() if answer.status == 200 else {}
+    parts = response.json() if response.status == 200 else {}
     return all(parts.get(part, {}).get("status") == "healthy" for part in ("scheduler", "dag_processor"))
 
 
@@ -162,9 +162,9 @@ def create_webhook(services: Services) -> dict[str, Any]:
 def show_delivery(services: Services, rest: Rest, webhook_url: str) -> None:
     say(f"POST {example.github_push().body_file.relative_to(CHECKOUT)} to the webhook")
     sent_at = time.monotonic()
-    answer = example.send_push(webhook_url)
-    print(f"    {answer.status} {answer.body}")
-    run_id = example.run_id_of(answer)
+    response = example.send_push(webhook_url)
+    print(f"    {response.status} {response.body}")
+    run_id = example.run_id_of(response)
     example.wait_for_run(rest, run_id, services.check)
     say(f"{run_id} succeeded {time.monotonic() - sent_at:.1f} s after the POST; its task printed")
     for line in example.printed_by_task(rest, run_id):

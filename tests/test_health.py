@@ -50,35 +50,35 @@ def test_backlog_oldest_delivery_and_sign_of_life_are_told_without_a_login(datab
     store_deliveries(hook, 3, received_at=now() - timedelta(minutes=5))
     store_deliveries(hook, 2)
     store_deliveries(hook, 1, state="dispatched", received_at=now() - timedelta(hours=5))
-    (answer,) = get()
-    told = answer.json()
-    assert (answer.status_code, told["status"], told["backlog"]) == (200, "ok", 5)
+    (response,) = get()
+    told = response.json()
+    assert (response.status_code, told["status"], told["backlog"]) == (200, "ok", 5)
     assert 300 <= told["oldest_undispatched_seconds"] < 330
     assert told["dispatcher_silent_seconds"] < 30
-    assert not [word for word in ("a secret name", hook.id, "somewhere", "orders") if word in answer.text]
+    assert not [word for word in ("a secret name", hook.id, "somewhere", "orders") if word in response.text]
 
 
 def test_without_a_backlog_there_is_no_oldest_delivery(database):
     see_dispatcher(now())
-    (answer,) = get()
-    assert (answer.json()["backlog"], answer.json()["oldest_undispatched_seconds"]) == (0, None)
+    (response,) = get()
+    assert (response.json()["backlog"], response.json()["oldest_undispatched_seconds"]) == (0, None)
 
 
 @pytest.mark.parametrize("silent", [None, timedelta(seconds=61)], ids=["none ever", "silent"])
 def test_without_a_dispatcher_at_work_it_is_503(database, silent):
     if silent is not None:
         see_dispatcher(now() - silent)
-    (answer,) = get()
-    assert (answer.status_code, answer.json()["status"]) == (503, "no_dispatcher")
+    (response,) = get()
+    assert (response.status_code, response.json()["status"]) == (503, "no_dispatcher")
 
 
 def test_a_database_that_is_away_is_503(postgres_cluster, postgres_database):
     postgres_cluster.stop()
     try:
-        (answer,) = get()
+        (response,) = get()
     finally:
         postgres_cluster.start()
-    assert (answer.status_code, answer.json()) == (503, {"status": "database_unavailable"})
+    assert (response.status_code, response.json()) == (503, {"status": "database_unavailable"})
 
 
 def test_many_who_ask_at_once_cost_one_look(sqlite_database):
@@ -87,8 +87,8 @@ def test_many_who_ask_at_once_cost_one_look(sqlite_database):
 
     begun = []
     event.listen(settings.engine, "begin", begun.append)
-    answers = get(clients=50)
-    assert {answer.status_code for answer in answers} == {503}
+    responses = get(clients=50)
+    assert {response.status_code for response in responses} == {503}
     assert len(begun) == 1
 
 

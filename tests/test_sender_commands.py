@@ -68,7 +68,7 @@ def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
     done = webhooks(*GITHUB, "--secret", secret_file)
     made, preset = service.get("pushes"), PRESETS["github"]
     assert done.status == 0, done.err
-    assert tuple(made.proofs) == preset.proofs
+    assert tuple(made.verification) == preset.verification
     assert (made.preset, made.dedup, made.invalid_status) == ("github", preset.dedup, preset.invalid_status)
     assert secrets_of("pushes") == {"signing": [SECRET]}
 
@@ -76,32 +76,32 @@ def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
 def test_what_the_call_says_counts_more_than_the_preset(webhooks, orders, secret_file):
     from inbound_webhooks.webhooks import service
 
-    proof = {"kind": "hmac", "header": "X-Mine", "algorithm": "sha512"}
+    scheme = {"kind": "hmac", "header": "X-Mine", "algorithm": "sha512"}
     webhooks(
-        *(*GITHUB, "--secret", secret_file, "--proof", json.dumps(proof), "--dedup", "{{ body | sha256 }}"),
+        *(*GITHUB, "--secret", secret_file, "--verify", json.dumps(scheme), "--dedup", "{{ body | sha256 }}"),
         *("--filter", 'body.ref == "refs/heads/main"', "--response-status", "201"),
         *("--allow", "192.0.2.0/24", "--allow", "2001:db8::/32", "--max-per-second", "5"),
         *("--max-backlog", "100", "--max-active-runs", "2"),
     )
     made = service.get("pushes")
-    assert list(made.proofs) == [proof]
+    assert list(made.verification) == [scheme]
     assert (made.dedup, made.filter) == ("{{ body | sha256 }}", 'body.ref == "refs/heads/main"')
     assert (made.response_status, made.max_per_second) == (201, 5)
     assert (made.max_backlog, made.max_active_runs) == (100, 2)
     assert list(made.allowed_addresses) == ["192.0.2.0/24", "2001:db8::/32"]
 
 
-def test_several_proofs_are_all_required(webhooks, orders, secret_file):
+def test_several_verification_are_all_required(webhooks, orders, secret_file):
     from inbound_webhooks.webhooks import service
 
-    proofs = [
+    verification = [
         {"kind": "hmac", "header": "X-Sign"},
         {"kind": "basic", "username": "u", "purpose": "password"},
     ]
-    options = [text for proof in proofs for text in ("--proof", json.dumps(proof))]
+    options = [text for scheme in verification for text in ("--verify", json.dumps(scheme))]
     given = ("--secret", secret_file, "--secret", f"password={secret_file}")
     assert webhooks(*CREATE, *options, *given).status == 0
-    assert list(service.get("pushes").proofs) == proofs
+    assert list(service.get("pushes").verification) == verification
     assert secrets_of("pushes") == {"signing": [SECRET], "password": [SECRET]}
 
 
@@ -134,8 +134,8 @@ def test_keys_that_are_fetched_need_no_secret(webhooks, orders, preset):
 
     shown = webhooks("presets", preset).out
     assert webhooks(*CREATE, "--preset", preset, "--refresh-keys").status == 0
-    (proof,) = service.get("pushes").proofs
-    assert (proof["refresh_keys"], rows("secret")) == (True, [])
+    (scheme,) = service.get("pushes").verification
+    assert (scheme["refresh_keys"], rows("secret")) == (True, [])
     assert f"--preset {preset} --refresh-keys\n" in shown
 
 
@@ -196,13 +196,13 @@ WRONG_CALLS = {
     "white space around it": (("--preset", "github", "--secret", "env:SPACED"), "white space"),
     "a key of the wrong kind": (("--preset", "sendgrid", "--secret", "env:HOOK_SECRET"), "secret"),
     "standard input twice": (("--preset", "meta", "--secret", "-", "--secret", "verify=-"), "standard input"),
-    "a proof that is no JSON": (("--proof", "hmac"), "--proof"),
-    "a proof that is a list": (("--proof", "[]"), "--proof"),
-    "a proof without end": (("--proof", "[" * 100_000), "--proof"),
-    "a proof of no kind": (("--proof", '{"kind": "rot13"}'), "rot13"),
-    "a proof without its header": (("--proof", '{"kind": "hmac"}'), "header"),
+    "a proof that is no JSON": (("--verify", "hmac"), "--verify"),
+    "a proof that is a list": (("--verify", "[]"), "--verify"),
+    "a proof without end": (("--verify", "[" * 100_000), "--verify"),
+    "a proof of no kind": (("--verify", '{"kind": "rot13"}'), "rot13"),
+    "a proof without its header": (("--verify", '{"kind": "hmac"}'), "header"),
     "a tolerance that is none": (
-        ("--proof", '{"kind": "hmac", "header": "X", "tolerance_seconds": NaN}'),
+        ("--verify", '{"kind": "hmac", "header": "X", "tolerance_seconds": NaN}'),
         "tolerance_seconds",
     ),
     "keys that nobody publishes": (
@@ -278,7 +278,7 @@ def test_show_has_all_that_create_was_told_about_the_sender(webhooks, orders, se
     assert (shown["allowed_addresses"], shown["max_per_second"]) == (["192.0.2.0/24"], 7)
     assert (shown["max_backlog"], shown["max_active_runs"]) == (8, 9)
     assert (shown["disabled_status"], shown["invalid_status"]) == (503, 202)
-    assert shown["proofs"] == [dict(proof) for proof in preset.proofs]
+    assert shown["verification"] == [dict(scheme) for scheme in preset.verification]
 
 
 def test_show_has_the_link_that_confirms_a_subscription(webhooks, orders):

@@ -16,7 +16,11 @@ def test_a_draft_with_a_preset_has_its_settings_and_what_is_given_instead():
 
     stripe = PRESETS["stripe"]
     made = service.drafted(preset="stripe", name="a", dag_id="b", dedup="${Webhook::Body.other}")
-    assert (made.preset, made.proofs, made.dedup) == ("stripe", stripe.proofs, "${Webhook::Body.other}")
+    assert (made.preset, made.verification, made.dedup) == (
+        "stripe",
+        stripe.verification,
+        "${Webhook::Body.other}",
+    )
     assert (made.response_status, made.disabled_status, made.invalid_status) == (200, 503, 202)
 
 
@@ -31,8 +35,8 @@ def test_a_webhook_of_a_preset_is_stored_with_everything_that_the_preset_fills(s
     assert {name: getattr(made, name) for name in FILLED_FIELDS} == {
         name: getattr(PRESETS[preset], name) for name in FILLED_FIELDS
     }
-    assert [dict(proof) for proof in made.proofs] == [
-        dict(proof) for proof in PRESETS[preset].proofs_with(given)
+    assert [dict(scheme) for scheme in made.verification] == [
+        dict(scheme) for scheme in PRESETS[preset].verification_with(given)
     ]
     assert sorted(row.purpose for row in rows("secret")) == sorted(given)
 
@@ -70,7 +74,7 @@ def test_a_secret_that_may_be_left_out_is_for_nothing_once_it_was(sqlite_databas
     from inbound_webhooks.webhooks.secrets import NewSecret
 
     hook = store_webhook(preset=preset)
-    assert not service.get(hook.id).proofs
+    assert not service.get(hook.id).verification
     with pytest.raises(InvalidDefinition, match="nothing in this webhook uses one for signing"):
         service.rotate_secret(hook.id, NewSecret("signing", SECRET), actor=ACTOR)
     assert rows("secret") == []

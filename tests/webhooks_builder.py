@@ -87,7 +87,7 @@ def store_deliveries(
         "credentials": None,
         "body": b"",
         "conf": conf,
-        "answer_status": 202,
+        "response_status": 202,
         "attempts": 0,
         "next_attempt_at": now(),
     }
@@ -126,7 +126,7 @@ def made_delivery(hook: Hook, number: int, **fields: Any) -> Any:
         "credentials": None,
         "body": b"",
         "conf": None,
-        "answer_status": 202,
+        "response_status": 202,
     }
     return Delivery(id=f"{number:032}", webhook_id=hook.id, **base | fields)
 

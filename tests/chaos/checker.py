@@ -75,7 +75,7 @@ def check(sent: Sequence[Sent], stored: Sequence[Stored], runs: Sequence[Run]) -
         undelivered=[f"number {event.number} was never taken" for event in sent if not event.taken_ids],
         unexpected=[*_strange_answers(sent), *_strange_runs(stored, runs), *_strange_rows(sent, stored)],
         half=[*_half_rows(stored), *_half_runs(runs)],
-        recovered=sum(bool(event.taken_ids) and not event.answers[0].is_taken for event in sent),
+        recovered=sum(bool(event.taken_ids) and not event.responses[0].is_taken for event in sent),
         unheard=sum(row.id not in heard for row in stored),
     )
 
@@ -100,25 +100,25 @@ def _stored_twice(sent: Sequence[Sent], stored: Sequence[Stored]) -> Iterator[st
     """An event that is known again is stored once, any other once for each attempt at most."""
     rows = Counter(row.number for row in stored)
     for event in sent:
-        most = 1 if event.knows_events else len(event.answers)
+        most = 1 if event.knows_events else len(event.responses)
         if rows[event.number] > most:
             yield f"number {event.number} is stored {rows[event.number]} times"
 
 
 def _strange_answers(sent: Sequence[Sent]) -> Iterator[str]:
     for event in sent:
-        for answer in event.answers:
-            if not _is_fair(answer):
-                yield f"number {event.number} was answered {answer}"
+        for response in event.responses:
+            if not _is_fair(response):
+                yield f"number {event.number} was answered {response}"
         ids = event.taken_ids
         if len(set(ids)) != (1 if event.knows_events and ids else len(ids)):
             yield f"number {event.number} was taken as {ids}"
 
 
-def _is_fair(answer: Answer) -> bool:
+def _is_fair(response: Answer) -> bool:
     """Taken, put off with a time to come again, or nothing at all, since the process had died."""
-    put_off = answer.status == 503 and answer.retry_after is not None
-    return answer.is_taken or put_off or answer.status == 0
+    put_off = response.status == 503 and response.retry_after is not None
+    return response.is_taken or put_off or response.status == 0
 
 
 def _strange_runs(stored: Sequence[Stored], runs: Sequence[Run]) -> Iterator[str]:

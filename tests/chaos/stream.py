@@ -55,12 +55,12 @@ class Sent:
 
     number: int
     knows_events: bool
-    answers: list[Answer] = field(default_factory=list)
+    responses: list[Answer] = field(default_factory=list)
 
     @property
     def taken_ids(self) -> list[str | None]:
         """The delivery ids of the 2xx, in their order."""
-        return [answer.delivery_id for answer in self.answers if answer.is_taken]
+        return [response.delivery_id for response in self.responses if response.is_taken]
 
 
 class Stream:
@@ -123,9 +123,9 @@ class Stream:
         wait, give_up_at = FIRST_WAIT_SECONDS, time.monotonic() + GIVE_UP_SECONDS
         attempt = number // len(self._targets)  # so that each webhook is called at each door
         while time.monotonic() < give_up_at:
-            answer = connections[attempt % len(connections)].post(target.path, body)
-            self.sent[number].answers.append(answer)
-            if answer.is_taken:
+            response = connections[attempt % len(connections)].post(target.path, body)
+            self.sent[number].responses.append(response)
+            if response.is_taken:
                 return
             time.sleep(wait)
             wait, attempt = min(2 * wait, LONGEST_WAIT_SECONDS), attempt + 1
@@ -142,13 +142,13 @@ class Connection:
         """The answer to one attempt."""
         try:
             self._http.request("POST", self._prefix + path, body, {"Content-Type": "application/json"})
-            answer = self._http.getresponse()
-            content = answer.read()
+            response = self._http.getresponse()
+            content = response.read()
         except (OSError, HTTPException):
             self._http.close()
             return Answer(0)
-        taken_as = json.loads(content)["delivery_id"] if answer.status // 100 == 2 else None
-        return Answer(answer.status, taken_as, answer.headers["Retry-After"])
+        taken_as = json.loads(content)["delivery_id"] if response.status // 100 == 2 else None
+        return Answer(response.status, taken_as, response.headers["Retry-After"])
 
     def close(self) -> None:
         self._http.close()

@@ -20,8 +20,8 @@ OTHER_ROW = replace(ROW, id="b", run_id="webhook__b")
 OTHER_RUN = replace(RUN, run_id="webhook__b", delivery_id="b")
 
 
-def verdict(*answers: Answer, rows=(ROW,), runs=(RUN,), knows_events: bool = True) -> Verdict:
-    return check([Sent(7, knows_events, list(answers))], rows, runs)
+def verdict(*responses: Answer, rows=(ROW,), runs=(RUN,), knows_events: bool = True) -> Verdict:
+    return check([Sent(7, knows_events, list(responses))], rows, runs)
 
 
 def test_a_number_that_was_taken_and_ran_once_is_no_fault():
@@ -61,8 +61,8 @@ def test_a_number_that_nobody_ever_took_is_undelivered():
 @pytest.mark.parametrize(
     "answer", [Answer(500), Answer(404), Answer(503), Answer(429, retry_after="1")], ids=lambda it: it.status
 )
-def test_only_a_503_with_a_time_to_come_again_may_stand_in_for_a_2xx(answer):
-    assert len(verdict(answer, TAKEN).unexpected) == 1
+def test_only_a_503_with_a_time_to_come_again_may_stand_in_for_a_2xx(response):
+    assert len(verdict(response, TAKEN).unexpected) == 1
 
 
 def test_an_event_that_is_known_again_has_one_id_and_another_one_for_each_2xx():

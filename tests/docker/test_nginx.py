@@ -25,12 +25,12 @@ class Gateway(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         told = {"port": self.server.server_port, "path": self.path, "size": len(body), **self.headers}
-        answer = json.dumps(told).encode()
+        response = json.dumps(told).encode()
         self.send_response(202)
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(response)))
         self.send_header("Connection", "close")  # or its thread would answer on after the server's end
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(response)
 
     def log_message(self, *_arguments: object) -> None:
         """Nothing."""

@@ -83,8 +83,8 @@ def test_a_filter_says_what_stands_beside_it(sources, condition, counts):
 
 
 @pytest.mark.parametrize(("content_type", "template", "answer"), rows("Answers"))
-def test_a_template_answers_what_stands_beside_it(sources, content_type, template, answer):
-    assert compile_response(code(content_type), code(template)).render(sources) == code(answer)
+def test_a_template_answers_what_stands_beside_it(sources, content_type, template, response):
+    assert compile_response(code(content_type), code(template)).render(sources) == code(response)
 
 
 def test_every_content_type_has_an_example():

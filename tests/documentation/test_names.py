@@ -24,7 +24,7 @@ from inbound_webhooks.presets.description import (
     dedup_in_words,
     expression_in_words,
     handshake_in_words,
-    proof_in_words,
+    scheme_in_words,
 )
 from inbound_webhooks.receiver.gateway.prometheus import SummedFigures
 from inbound_webhooks.records.delivery import State
@@ -134,7 +134,7 @@ def row_of(preset: Preset) -> list[str]:
     return [
         preset.title,
         f"`{preset.name}`",
-        proof_in_words(preset),
+        scheme_in_words(preset),
         handshake_in_words(preset),
         cell(dedup_in_words(preset)),
         cell(expression_in_words(preset.event_type)),
@@ -146,7 +146,7 @@ def test_the_table_of_senders_is_what_the_presets_say_in_their_order():
     assert table("docs/presets.md", "All presets") == [row_of(preset) for preset in PRESETS.values()]
 
 
-def test_the_kinds_of_proofs_stand_there_with_their_settings():
+def test_the_kinds_of_verification_stand_there_with_their_settings():
     named = {code(row[0]): re.findall(r"`(\w+)`", row[2]) for row in table("docs/presets.md", "Proofs")}
 
     assert named == {kind: [field.name for field in dataclasses.fields(SCHEMES[kind])] for kind in SCHEMES}

@@ -43,7 +43,7 @@ def exchange(port: int, *parts: Part, gone_after: bool = False) -> Reply:
         return NO_REPLY if gone_after else _read(connection)
 
 
-def converse(port: int, *parts: Part, answers: int = 1) -> list[Reply]:
+def converse(port: int, *parts: Part, responses: int = 1) -> list[Reply]:
     """The same with every answer that comes, until the server closes or is silent after so many of them.
 
     Leave to go on (100) is no answer.
@@ -54,7 +54,7 @@ def converse(port: int, *parts: Part, answers: int = 1) -> list[Reply]:
         with contextlib.suppress(ConnectionResetError, TimeoutError):
             while more := connection.recv(65536):
                 heard += more
-                if len(_read_all(heard)) >= answers:
+                if len(_read_all(heard)) >= responses:
                     connection.settimeout(SILENT_SECONDS)
     return _read_all(heard)
 

@@ -86,8 +86,8 @@ def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow)
 def test_airflows_own_pages_still_know_who_is_logged_in(person, airflow):
     create(person, "event_log", "one before the security page")
     if airflow.auth == "fab":
-        answer = person.page.goto(f"{airflow.url}/auth/users/list/")
-        assert answer.status == 200
+        response = person.page.goto(f"{airflow.url}/auth/users/list/")
+        assert response.status == 200
         assert "/login" not in person.page.url
     person.open("plugin/webhooks").get_by_role("heading", name="Webhooks", exact=True).wait_for()
 
@@ -226,10 +226,10 @@ def test_deleting_asks_in_a_dialog_and_a_no_deletes_nothing(person, airflow):
     create(person, "event_log", "kept or not")
     person.open("pluginsv2/webhooks/?text=kept+or+not")
     page = person.page
-    for answer in ("Cancel", "Delete"):
+    for response in ("Cancel", "Delete"):
         assert page.get_by_role("link", name="kept or not", exact=True).is_visible()
         page.get_by_role("button", name="Delete kept or not").click()
-        page.get_by_role("dialog").get_by_role("button", name=answer).click()
+        page.get_by_role("dialog").get_by_role("button", name=response).click()
     page.get_by_text("Deleted kept or not.").wait_for()
 
 

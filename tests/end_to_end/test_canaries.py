@@ -52,7 +52,7 @@ class Story:
     webhooks: dict[str, Webhook]
     tokens: list[str]
     mails: list[str]
-    answers: list[str] = field(default_factory=list)
+    responses: list[str] = field(default_factory=list)
     printed: list[str] = field(default_factory=list)
     exported: str = ""
     pages: dict[str, str] = field(default_factory=dict)
@@ -132,11 +132,11 @@ def definitions_in(folder: Path) -> dict[str, tuple[str, ...]]:
         "microsoft-graph": ("--secret", f"@{folder}/body"),
         "meta": ("--secret", f"@{folder}/signing", "--secret", f"verify=@{folder}/verify"),
     }
-    proof = {
-        "basic": ("--proof", json.dumps(BASIC), "--secret", f"@{folder}/password"),
-        "caller": ("--proof", json.dumps(CALLER), "--secret", f"@{folder}/caller"),
+    scheme = {
+        "basic": ("--verify", json.dumps(BASIC), "--secret", f"@{folder}/password"),
+        "caller": ("--verify", json.dumps(CALLER), "--secret", f"@{folder}/caller"),
     }
-    all_of_them = {name: ("--preset", name, *more) for name, more in preset.items()} | proof
+    all_of_them = {name: ("--preset", name, *more) for name, more in preset.items()} | scheme
     return {f"canary-{name}": ("--dag-id", "event_log", *more) for name, more in all_of_them.items()}
 
 
@@ -175,8 +175,8 @@ def send_all(story: Story, webhooks: list[Webhook]) -> None:
         requests.post(hook["github"].url.replace(hook["github"].id, "AAAAAAAAAA"), data=EVENT, timeout=60),
         requests.put(hook["okta"].url, data=EVENT, timeout=60),
     ]
-    story.answers += [f"{answer.headers} {answer.text}" for answer in sent]
-    statuses = [answer.status_code for answer in sent]
+    story.responses += [f"{response.headers} {response.text}" for response in sent]
+    statuses = [response.status_code for response in sent]
     assert statuses == [202, 401, 401, 200, 401, 202, 202, 401, 202, 202, 200, 403, 404, 405]
 
 
@@ -231,10 +231,10 @@ def use_the_api(airflow: AirflowProcesses, story: Story) -> None:
     program = Program(airflow.url, airflow.token())
 
     def ask_it(method: str, path: str, body: Any = None, *, status: int = 200) -> Any:
-        answer = program(method, path, body)
-        assert answer.status_code == status, (method, path, answer.text)
-        story.pages[f"{API}{path} {method} {len(story.pages)}"] = f"{answer.headers} {answer.text}"
-        return answer.json()
+        response = program(method, path, body)
+        assert response.status_code == status, (method, path, response.text)
+        story.pages[f"{API}{path} {method} {len(story.pages)}"] = f"{response.headers} {response.text}"
+        return response.json()
 
     new = {"name": "canary-api", "dag_id": "event_log", "preset": "github"}
     made = ask_it("POST", "/webhooks", new | {"secrets": {"signing": SECRETS["api"]}}, status=201)
@@ -243,8 +243,8 @@ def use_the_api(airflow: AirflowProcesses, story: Story) -> None:
         ask_it("POST", "/webhooks", new | {"name": "wrong", "secrets": wrong}, status=422)
     hook = f"/webhooks/{made['id']}"
     for secret, status in (("api", 202), ("api, wrong", 401)):
-        answer = requests.post(made["url"], EVENT, headers=signature(secret), timeout=60)
-        assert answer.status_code == status
+        response = requests.post(made["url"], EVENT, headers=signature(secret), timeout=60)
+        assert response.status_code == status
     ask_it("PATCH", hook, {"secrets": {"signing": SECRETS["api, rotated"]}})
     rotation = {"purpose": "signing", "secret": SECRETS["api"], "grace_hours": 1}
     ask_it("POST", f"{hook}/rotate", rotation)
@@ -271,7 +271,7 @@ def use_the_gateway(airflow: AirflowProcesses, story: Story) -> None:
     where = ("--port", str(port), "--metrics-port", str(figures_port))
     airflow.launch("gateway", "webhooks", "gateway", *where)
     url = f"http://127.0.0.1:{port}"
-    airflow.wait_for(lambda: answers(f"{url}/health"), what="the gateway", seconds=SECONDS)
+    airflow.wait_for(lambda: responses(f"{url}/health"), what="the gateway", seconds=SECONDS)
     below = f"{airflow.url}/pluginsv2"
     there = [replace(hook, url=hook.url.replace(below, url)) for hook in story.webhooks.values()]
     send_all(story, there)
@@ -280,7 +280,7 @@ def use_the_gateway(airflow: AirflowProcesses, story: Story) -> None:
     story.gateway_figures = read(figures)
 
 
-def answers(url: str) -> bool:
+def responses(url: str) -> bool:
     try:
         return requests.get(url, timeout=60).status_code in (200, 503)
     except requests.ConnectionError:
@@ -396,7 +396,7 @@ def test_only_the_page_of_a_webhook_has_its_url(story):
 
 
 def test_no_answer_has_a_secret(story):
-    assert found_in("\n".join(story.answers), all_secrets(story)) == []
+    assert found_in("\n".join(story.responses), all_secrets(story)) == []
 
 
 def test_no_export_has_a_secret_or_a_url(story):

@@ -32,9 +32,9 @@ class Deployment:
     def deliver(self, door: str) -> str:
         """POST an event through one of the doors; returns the delivery's id."""
         url = f"{self.doors[door]}/webhook/{self.webhook.id}/{self.webhook.token}"
-        answer = requests.post(url, json={"through": door}, timeout=ANSWER_SECONDS)
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["delivery_id"])
+        response = requests.post(url, json={"through": door}, timeout=ANSWER_SECONDS)
+        assert response.status_code == 202, response.text
+        return str(response.json()["delivery_id"])
 
     def ask(self, statement: str) -> list[tuple[Any, ...]]:
         """The rows of a SELECT."""

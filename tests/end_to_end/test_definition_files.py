@@ -84,10 +84,10 @@ def deployed(repository: Repository) -> Webhook:
 @pytest.fixture(scope="module")
 def ran(airflow: AirflowProcesses, deployed: Webhook) -> str:
     """The id of a delivery of GitHub's whose run has succeeded."""
-    answer = push(deployed, delivery="the first from git")
-    assert answer.status_code == 202, answer.text
-    airflow.wait_for_run("github_push_build", f"webhook__{answer.json()['delivery_id']}")
-    return str(answer.json()["delivery_id"])
+    response = push(deployed, delivery="the first from git")
+    assert response.status_code == 202, response.text
+    airflow.wait_for_run("github_push_build", f"webhook__{response.json()['delivery_id']}")
+    return str(response.json()["delivery_id"])
 
 
 def test_ci_passes_a_pull_request_that_fits_and_stops_one_that_does_not(repository):

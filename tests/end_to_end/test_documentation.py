@@ -74,9 +74,9 @@ def test_the_quick_start_gets_from_a_dag_to_a_run(airflow, shell):
     assert alike(shell(typed(tried)), printed(tried)[0])
 
     sent = block_with(QUICK_START, "url=")
-    answer = shell(typed(sent)).splitlines()[-1]
-    assert alike(answer, printed(sent)[0])
-    run_id = f"webhook__{json.loads(answer)['delivery_id']}"
+    response = shell(typed(sent)).splitlines()[-1]
+    assert alike(response, printed(sent)[0])
+    run_id = f"webhook__{json.loads(response)['delivery_id']}"
     airflow.wait_for_run("greet", run_id)
     assert "Hello Ada! Hello Ada!" in airflow.task_log("greet", run_id, "greet")
 

@@ -132,6 +132,6 @@ def test_a_copy_takes_a_request_for_a_webhook_that_its_own_command_made(copied):
     webhook = json.loads(copied.run("python", *create))
     path = "/pluginsv2/webhook/" + webhook["url"].partition("/webhook/")[2]
     with copied.api_server() as url:
-        answer = requests.post(url + path, json={"a": 1}, timeout=60)
-    assert (answer.status_code, answer.json()["status"]) == (202, "accepted")
+        response = requests.post(url + path, json={"a": 1}, timeout=60)
+    assert (response.status_code, response.json()["status"]) == (202, "accepted")
     assert "Traceback" not in (copied.home / "api-server.log").read_text()

@@ -32,8 +32,8 @@ def stormy(airflow, storm):
         with without_what_a_lock_ends(airflow), locked_deliveries(airflow):
             waiting = [senders.submit(post, storm, b"{}") for _ in range(SENDERS)]
             looks = watch_health(airflow, LOCKED_SECONDS)
-        answers = [sent.result() for sent in waiting]
-    return answers, looks, count_accepted(airflow) - before
+        responses = [sent.result() for sent in waiting]
+    return responses, looks, count_accepted(airflow) - before
 
 
 @contextmanager
@@ -54,8 +54,8 @@ def watch_health(airflow, seconds: float) -> list[tuple[int, float]]:
     looks, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
         started = time.monotonic()
-        answer = requests.get(f"{airflow.url}/api/v2/monitor/health", timeout=60)
-        looks.append((answer.status_code, time.monotonic() - started))
+        response = requests.get(f"{airflow.url}/api/v2/monitor/health", timeout=60)
+        looks.append((response.status_code, time.monotonic() - started))
         time.sleep(0.5)
     return looks
 
@@ -67,16 +67,16 @@ def test_airflow_itself_keeps_answering(stormy):
 
 
 def test_a_sender_is_asked_to_come_again(stormy):
-    answers, _, _ = stormy
-    refused = [answer for answer in answers if answer.status_code != 202]
+    responses, _, _ = stormy
+    refused = [response for response in responses if response.status_code != 202]
     assert refused
-    assert {answer.status_code for answer in refused} == {503}
-    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+    assert {response.status_code for response in refused} == {503}
+    assert all(int(response.headers["Retry-After"]) > 0 for response in refused)
 
 
 def test_what_is_stored_is_what_was_answered_202(stormy):
-    answers, _, stored = stormy
-    assert stored == sum(answer.status_code == 202 for answer in answers)
+    responses, _, stored = stormy
+    assert stored == sum(response.status_code == 202 for response in responses)
 
 
 def test_after_the_lock_a_request_becomes_a_run_without_a_restart(airflow, webhooks, stormy):

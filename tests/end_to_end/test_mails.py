@@ -130,21 +130,21 @@ def test_the_command_tells_what_came_ran_ended_and_who_was_told(told, delivered)
 def test_a_cleared_run_that_succeeds_is_told_too(told, delivered, mail_server):
     """Marked by hand, which ends it anew."""
     run_id = f"webhook__{delivered['failed']}"
-    answer = requests.patch(
+    response = requests.patch(
         f"{told.url}/api/v2/dags/broken/dagRuns/{run_id}",
         json={"state": "success"},
         headers={"Authorization": f"Bearer {told.token()}"},
         timeout=30,
     )
-    assert answer.status_code == 200, answer.text
+    assert response.status_code == 200, response.text
     told.wait_for(lambda: len(mail_server.messages) == 3, what="the mail", seconds=MAIL_SECONDS)
     message = mail_server.messages[-1]
     assert (message["To"], message["Subject"].endswith("succeeded")) == ("good@example.com", True)
 
 
 def test_health_is_told_to_anybody_who_asks(told, delivered):
-    answer = requests.get(f"{told.url}/webhooks/api/health", timeout=30)
-    assert (answer.status_code, answer.json()["status"], answer.json()["backlog"]) == (200, "ok", 0)
+    response = requests.get(f"{told.url}/webhooks/api/health", timeout=30)
+    assert (response.status_code, response.json()["status"], response.json()["backlog"]) == (200, "ok", 0)
 
 
 def test_a_new_version_of_a_dag_that_breaks_a_mapping_is_told_once(told, delivered, mail_server):

@@ -25,15 +25,15 @@ def browser(airflow):
 
 
 def test_the_user_interface_opens(airflow, browser):
-    answer = browser.get(f"{airflow.url}/", timeout=60)
-    assert answer.status_code == 200
-    assert '<div id="root"' in answer.text
+    response = browser.get(f"{airflow.url}/", timeout=60)
+    assert response.status_code == 200
+    assert '<div id="root"' in response.text
 
 
 def test_the_api_lists_the_dags(airflow, browser):
-    answer = browser.get(f"{airflow.url}/api/v2/dags", timeout=60)
-    assert answer.status_code == 200
-    assert {"event_log", "order_pipeline"} <= {dag["dag_id"] for dag in answer.json()["dags"]}
+    response = browser.get(f"{airflow.url}/api/v2/dags", timeout=60)
+    assert response.status_code == 200
+    assert {"event_log", "order_pipeline"} <= {dag["dag_id"] for dag in response.json()["dags"]}
 
 
 def test_the_api_still_asks_strangers_who_they_are(airflow):
@@ -43,8 +43,8 @@ def test_the_api_still_asks_strangers_who_they_are(airflow):
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST", "PUT"])
 def test_the_receiver_sets_no_cookie(airflow, browser, webhooks, method):
     for sender in (requests, browser):
-        answer = sender.request(method, webhooks["events"].url, data=b"{}", timeout=60)
-        assert "Set-Cookie" not in answer.headers
+        response = sender.request(method, webhooks["events"].url, data=b"{}", timeout=60)
+        assert "Set-Cookie" not in response.headers
 
 
 def test_a_call_of_a_webhook_logs_nobody_out(airflow, browser, webhooks):

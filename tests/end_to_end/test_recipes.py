@@ -39,9 +39,9 @@ def nightly(shell) -> None:
     shell(commands(SENDERS, "create nightly"))
 
 
-def accepted(airflow: AirflowProcesses, answer: str, dag_id: str = "event_log") -> dict:
+def accepted(airflow: AirflowProcesses, response: str, dag_id: str = "event_log") -> dict:
     """The conf of the run that an answer promises."""
-    told = json.loads(answer)
+    told = json.loads(response)
     assert told["status"] == "accepted"
     return dict(airflow.wait_for_run(dag_id, f"webhook__{told['delivery_id']}")["conf"])
 
@@ -58,12 +58,12 @@ def test_the_first_webhook_of_the_readme_starts_a_run(airflow, shell):
 def test_the_recipe_for_github_takes_what_github_would_sign(airflow, shell):
     shell(commands(SENDERS, "create signed-pushes"))
     body = shlex.quote(str(FOLDER / "github" / "push__new_branch.body"))
-    answer = shell(
+    response = shell(
         f'signature=$(openssl dgst -sha256 -hmac "$(cat github.secret)" -r {body} | cut -d " " -f 1)\n'
         f'curl -sS -H "Content-Type: application/json" -H "X-GitHub-Event: push" --data-binary @{body} '
         '-H "X-Hub-Signature-256: sha256=$signature" "$(airflow webhooks url signed-pushes)"'
     )
-    assert json.loads(answer)["status"] == "accepted"
+    assert json.loads(response)["status"] == "accepted"
 
 
 def test_the_recipe_for_stripe_ends_with_an_enabled_webhook(shell):
@@ -89,10 +89,10 @@ def test_the_lines_with_curl_are_accepted(airflow, shell, nightly):
     assert conf["webhook"]["body"] == {"type": "export.done", "rows": 1234}
 
 
-def test_the_proof_with_a_time_makes_a_webhook(shell, nightly):
+def test_the_scheme_with_a_time_makes_a_webhook(shell, nightly):
     shell(commands(SENDERS, "create hourly"))
-    (proof,) = json.loads(shell("airflow webhooks show hourly -o json"))["proofs"]
-    assert (proof["signed"], proof["tolerance_seconds"]) == ("{timestamp}.{body}", 300)
+    (scheme,) = json.loads(shell("airflow webhooks show hourly -o json"))["verification"]
+    assert (scheme["signed"], scheme["tolerance_seconds"]) == ("{timestamp}.{body}", 300)
 
 
 def test_an_answer_of_your_own_verifies_as_meta_asks(shell):

@@ -45,8 +45,8 @@ def test_a_program_gets_from_nothing_to_a_run_and_replays_it(airflow, program):
 def test_a_stranger_gets_nothing_and_a_broken_token_is_none(airflow):
     for token, status in ((None, 401), ("no token", 403), (airflow.token()[:-4] + "AAAA", 403)):
         for path in ("/webhooks", "/openapi.json"):
-            answer = Program(airflow.url, token)("GET", path)
-            assert (answer.status_code, list(answer.json())) == (status, ["detail"])
+            response = Program(airflow.url, token)("GET", path)
+            assert (response.status_code, list(response.json())) == (status, ["detail"])
 
 
 @pytest.mark.parametrize("airflow", ["postgresql"], indirect=True)

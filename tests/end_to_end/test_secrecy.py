@@ -69,11 +69,11 @@ def canary(webhooks):
 @pytest.fixture(scope="module")
 def answered(airflow, canary):
     """Status by case, once all requests are through and the run of the good one has ended."""
-    answers = {name: send(airflow, canary, case) for name, case in CASES.items()}
+    responses = {name: send(airflow, canary, case) for name, case in CASES.items()}
     abort_an_upload(airflow, canary)
-    airflow.wait_for_run("github_push_build", f"webhook__{answers['accepted'].json()['delivery_id']}")
+    airflow.wait_for_run("github_push_build", f"webhook__{responses['accepted'].json()['delivery_id']}")
     time.sleep(1)  # what is noted off the request's way
-    return {name: answer.status_code for name, answer in answers.items()}
+    return {name: response.status_code for name, response in responses.items()}
 
 
 def send(airflow, webhook, case: Case) -> requests.Response:

@@ -118,8 +118,8 @@ def test_the_same_delivery_again_is_a_duplicate_and_no_second_run(airflow, githu
 def test_a_forged_push_is_401_without_detail_and_show_says_why(airflow, github, pushed, change, reason):
     before = runs_of(airflow, github)
     newest = [found["rejected_at"] for found in shown(airflow, github)["rejections"]][:1]
-    answer = push(github, delivery="forged", **change)
-    assert (answer.status_code, "signature" in answer.text.lower()) == (401, False)
+    response = push(github, delivery="forged", **change)
+    assert (response.status_code, "signature" in response.text.lower()) == (401, False)
     while (found := rejection(airflow, github))["rejected_at"] in newest:
         time.sleep(0.2)
     assert (found["status"], found["method"], found["source_ip"]) == (401, "POST", "127.0.0.1")
@@ -129,9 +129,9 @@ def test_a_forged_push_is_401_without_detail_and_show_says_why(airflow, github, 
 
 def test_what_stripe_signed_in_2023_is_too_old_today(airflow, stripe):
     headers = headers_of(INVOICE) | {"Stripe-Signature": STRIPE_SIGNATURE}
-    answer = post(stripe, body_of(INVOICE), headers)
+    response = post(stripe, body_of(INVOICE), headers)
     found = rejection(airflow, stripe)
-    assert (answer.status_code, found["status"]) == (401, 401)
+    assert (response.status_code, found["status"]) == (401, 401)
     assert found["reason"].endswith("s old; 300 s are allowed.")
     assert runs_of(airflow, stripe) == set()
 

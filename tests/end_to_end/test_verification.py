@@ -38,9 +38,9 @@ def verify(url: str, *, method: str = "GET") -> requests.Response:
 
 
 def test_a_json_template_is_json_whatever_the_sender_puts_into_it(templates):
-    answer = verify(templates["json"].url)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
-    assert answer.json() == {
+    response = verify(templates["json"].url)
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "application/json")
+    assert response.json() == {
         "validation": VALIDATION,
         "greeting": 'Hello O"Hara\\!',
         "agent": "Sender/1",
@@ -50,9 +50,9 @@ def test_a_json_template_is_json_whatever_the_sender_puts_into_it(templates):
 
 
 def test_a_plain_text_template_gives_the_token_back_and_nothing_else(templates):
-    answer = verify(templates["text"].url)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
-    assert answer.content == VALIDATION.encode()
+    response = verify(templates["text"].url)
+    assert (response.status_code, response.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert response.content == VALIDATION.encode()
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

@@ -87,7 +87,7 @@ def post(webhook: Webhook, body: bytes, headers: Mapping[str, str] | None = None
 
 def deliver(webhook: Webhook, body: bytes, headers: Mapping[str, str] | None = None) -> str:
     """POST what must be accepted; returns the delivery's id."""
-    answer = post(webhook, body, headers)
-    assert answer.status_code == 202, answer.text
-    assert answer.json()["status"] == "accepted"
-    return str(answer.json()["delivery_id"])
+    response = post(webhook, body, headers)
+    assert response.status_code == 202, response.text
+    assert response.json()["status"] == "accepted"
+    return str(response.json()["delivery_id"])

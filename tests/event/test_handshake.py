@@ -17,7 +17,8 @@ from inbound_webhooks.errors import (
     RequestError,
     VerificationFailed,
 )
-from inbound_webhooks.event.handshakes.registry import HANDSHAKES, HandshakeAnswer, HandshakeRequest
+from inbound_webhooks.event.handshakes.exchange import HandshakeRequest, HandshakeResponse
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.multidict import MultiDict
 
 SECRETS = {"signing": ("new", "old"), "verify": ("new token", "old token")}
@@ -31,9 +32,9 @@ def ask(
     headers: tuple[tuple[str, str], ...] = (),
     method: str | None = None,
     secrets: dict[str, tuple[str, ...]] | None = None,
-) -> HandshakeAnswer | None:
+) -> HandshakeResponse | None:
     handshake = HANDSHAKES[name]
-    return handshake.answer(
+    return handshake.response(
         HandshakeRequest(
             method=method or handshake.methods[0],
             query=MultiDict(parse_qsl(query, keep_blank_values=True)),
@@ -44,10 +45,10 @@ def ask(
     )
 
 
-def text_of(answered: HandshakeAnswer | None) -> str:
+def text_of(answered: HandshakeResponse | None) -> str:
     assert answered is not None
-    assert answered.answer.status == 200
-    return answered.answer.body.decode()
+    assert answered.response.status == 200
+    return answered.response.body.decode()
 
 
 # --- what is no handshake -------------------------------------------------------------------
@@ -82,8 +83,8 @@ def test_answers_or_refuses_whatever_comes_and_nothing_else(name: str, data: st.
     )
 
     with suppress(RequestError):
-        answered = HANDSHAKES[name].answer(request)
-        assert answered is None or answered.answer.status in (200, 204)
+        answered = HANDSHAKES[name].response(request)
+        assert answered is None or answered.response.status in (200, 204)
 
 
 # --- tokens that go back --------------------------------------------------------------------
@@ -142,8 +143,8 @@ def test_microsofts_token_is_decoded_once_and_cannot_become_markup() -> None:
 
     assert text_of(answered) == "&lt;script&gt;alert(1)&lt;/script&gt;%3C"
     assert answered is not None
-    assert answered.answer.content_type == "text/plain; charset=utf-8"
-    assert ("X-Content-Type-Options", "nosniff") in answered.answer.all_headers
+    assert answered.response.content_type == "text/plain; charset=utf-8"
+    assert ("X-Content-Type-Options", "nosniff") in answered.response.all_headers
 
 
 @pytest.mark.parametrize(
@@ -226,10 +227,10 @@ def test_x_signs_no_text_that_could_be_an_event(forged: str) -> None:
 
 
 def test_zoom_is_answered_only_behind_the_signature_check() -> None:
-    assert not HANDSHAKES["zoom"].before_proof
-    assert not HANDSHAKES["slack"].before_proof
-    assert not HANDSHAKES["discord"].before_proof
-    assert not HANDSHAKES["sns"].before_proof
+    assert not HANDSHAKES["zoom"].before_verification
+    assert not HANDSHAKES["slack"].before_verification
+    assert not HANDSHAKES["discord"].before_verification
+    assert not HANDSHAKES["sns"].before_verification
 
 
 def test_answers_are_signed_with_the_newest_secret() -> None:
@@ -264,7 +265,7 @@ def test_x_signs_only_bare_tokens(token: str) -> None:
     )
     bare = 0 < len(token) <= 128 and all(c.isascii() and (c.isalnum() or c in "_-+/=") for c in token)
     try:
-        answered = HANDSHAKES["twitter"].answer(request)
+        answered = HANDSHAKES["twitter"].response(request)
     except HandshakeMalformed:
         assert not bare
     else:
@@ -281,7 +282,7 @@ def test_discords_ping_of_interactions_and_of_events_are_answered_each_its_way()
 
     assert text_of(interaction) == '{"type":1}'
     assert event is not None
-    assert (event.answer.status, event.answer.body) == (204, b"")
+    assert (event.response.status, event.response.body) == (204, b"")
 
 
 @pytest.mark.parametrize(
@@ -331,7 +332,7 @@ def test_the_end_of_a_subscription_starts_nothing_and_subscribes_nothing() -> No
     answered = ask("sns", body={"Type": "UnsubscribeConfirmation", "SubscribeURL": LINK})
 
     assert answered is not None
-    assert (answered.answer.status, answered.confirm_url) == (200, None)
+    assert (answered.response.status, answered.confirm_url) == (200, None)
 
 
 def test_a_notification_is_an_event() -> None:
@@ -354,7 +355,7 @@ def test_an_origin_is_granted_and_a_rate_only_where_one_was_asked_for() -> None:
     answered = ask("cloudevents", headers=(("webhook-request-origin", "eventgrid.azure.net"),))
 
     assert answered is not None
-    assert answered.answer.headers == (
+    assert answered.response.headers == (
         ("Allow", "GET, HEAD, OPTIONS, POST"),
         ("WebHook-Allowed-Origin", "eventgrid.azure.net"),
     )

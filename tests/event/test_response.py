@@ -38,17 +38,17 @@ def render(content_type, template, body=None, **kwargs):
 
 
 def rendered_json(template, body=None, **kwargs):
-    answer = compile_response(JSON, template).answer(200, sources(body or {}, **kwargs))
-    assert answer is not None
-    return json.loads(answer.body)
+    response = compile_response(JSON, template).response(200, sources(body or {}, **kwargs))
+    assert response is not None
+    return json.loads(response.body)
 
 
 # --- the reference product's worked example -------------------------------------------------
 
 
 def test_the_worked_example_as_json():
-    answer = compile_response("application/json", TEMPLATE).answer(200, reference_event())
-    assert json.loads(answer.body) == {
+    response = compile_response("application/json", TEMPLATE).response(200, reference_event())
+    assert json.loads(response.body) == {
         "validationToken": "4B54AF5D1CCD8A81632CDE01739",
         "authorization": "auth 30f9653d1d15460a9cc58d082b7981bf",
         "amount": 5,
@@ -57,8 +57,8 @@ def test_the_worked_example_as_json():
 
 
 def test_the_worked_example_as_plain_text():
-    answer = compile_response("text/plain", TEMPLATE).answer(200, reference_event())
-    assert answer.body.decode().split("\n") == [
+    response = compile_response("text/plain", TEMPLATE).response(200, reference_event())
+    assert response.body.decode().split("\n") == [
         "{",
         '"validationToken": 4B54AF5D1CCD8A81632CDE01739,',
         '"authorization": auth 30f9653d1d15460a9cc58d082b7981bf,',
@@ -187,8 +187,8 @@ def test_a_json_template_is_refused_with_line_and_column(template, line, column)
 
 def test_a_result_that_is_not_json_after_all_is_no_answer():
     template = compile_response(JSON, "{ {{ body.key }}: 1}")
-    assert template.answer(200, sources({"key": "a"})) is not None
-    assert template.answer(200, sources({"key": 5})) is None
+    assert template.response(200, sources({"key": "a"})) is not None
+    assert template.response(200, sources({"key": 5})) is None
 
 
 def test_a_value_cannot_break_out_of_its_string():
@@ -200,8 +200,8 @@ def test_a_value_cannot_break_out_of_its_string():
 
 
 def test_half_a_surrogate_pair_does_not_break_the_answer():
-    answer = compile_response(JSON, '["${Webhook::Body.v}"]').answer(200, sources(b'{"v": "\\ud800"}'))
-    assert json.loads(answer.body) == ["?"]
+    response = compile_response(JSON, '["${Webhook::Body.v}"]').response(200, sources(b'{"v": "\\ud800"}'))
+    assert json.loads(response.body) == ["?"]
 
 
 # --- text and XML ---------------------------------------------------------------------------
@@ -254,9 +254,9 @@ def test_xml_is_escaped(content_type):
     ],
 )
 def test_an_answer_has_status_bytes_type_and_safety_headers(content_type, header):
-    answer = compile_response(content_type, '"ü"').answer(201, sources())
-    assert (answer.status, answer.body) == (201, '"ü"'.encode())
-    assert answer.all_headers == (
+    response = compile_response(content_type, '"ü"').response(201, sources())
+    assert (response.status, response.body) == (201, '"ü"'.encode())
+    assert response.all_headers == (
         ("Content-Type", header),
         ("X-Content-Type-Options", "nosniff"),
         ("Content-Security-Policy", "sandbox; default-src 'none'"),
@@ -265,9 +265,9 @@ def test_an_answer_has_status_bytes_type_and_safety_headers(content_type, header
 
 
 def test_an_answer_of_our_own_has_the_same_headers():
-    answer = json_response(404, {"status": "rejected"}, (("Allow", "POST"),))
-    assert answer == Response(404, b'{"status": "rejected"}', headers=(("Allow", "POST"),))
-    assert answer.all_headers == (("Content-Type", "application/json"), *SAFETY_HEADERS, ("Allow", "POST"))
+    response = json_response(404, {"status": "rejected"}, (("Allow", "POST"),))
+    assert response == Response(404, b'{"status": "rejected"}', headers=(("Allow", "POST"),))
+    assert response.all_headers == (("Content-Type", "application/json"), *SAFETY_HEADERS, ("Allow", "POST"))
 
 
 @pytest.mark.parametrize("content_type", ["text/html", "", "application/json; charset=utf-8", "text/PLAIN"])
@@ -278,15 +278,15 @@ def test_other_content_types_are_refused_by_name(content_type):
 
 def test_a_result_that_is_too_long_is_no_answer():
     template = compile_response("text/plain", "${Webhook::Body.v}")
-    assert template.answer(200, sources({"v": "a" * MAX_RESPONSE_CHARS})) is not None
-    assert template.answer(200, sources({"v": "a" * (MAX_RESPONSE_CHARS + 1)})) is None
+    assert template.response(200, sources({"v": "a" * MAX_RESPONSE_CHARS})) is not None
+    assert template.response(200, sources({"v": "a" * (MAX_RESPONSE_CHARS + 1)})) is None
 
 
 def test_a_template_over_a_body_that_is_not_json_says_so():
     with pytest.raises(BodyMalformed):
-        compile_response(JSON, '{"id": ${Webhook::Body.id}}').answer(200, sources(b"{"))
+        compile_response(JSON, '{"id": ${Webhook::Body.id}}').response(200, sources(b"{"))
 
 
 def test_an_expression_that_does_not_fit_the_data_says_so():
     with pytest.raises(ExpressionFailed):
-        compile_response("text/plain", "{{ body.a + 1 }}").answer(200, sources({"a": "x"}))
+        compile_response("text/plain", "{{ body.a + 1 }}").response(200, sources({"a": "x"}))

@@ -240,7 +240,7 @@ def test_refuses_a_secret_that_could_prove_nothing_without_repeating_it(
     settings: dict[str, Any], secret: str
 ) -> None:
     with pytest.raises(InvalidDefinition) as refused:
-        check_secret(read_scheme(settings).proof, secret)
+        check_secret(read_scheme(settings).scheme, secret)
 
     assert refused.value.message.startswith("secret: ")
     assert secret not in refused.value.message.removeprefix("secret: ")
@@ -256,7 +256,7 @@ def test_a_secret_is_taken_or_refused_and_nothing_else(kind: str, secret: str) -
     }
     settings = needed.get(kind, {"header": "X"} if kind in ("hmac", "digest", "header-key") else {})
     with suppress(InvalidDefinition):
-        check_secret(read_scheme({"kind": kind, **settings}).proof, secret)
+        check_secret(read_scheme({"kind": kind, **settings}).scheme, secret)
 
 
 # --- HMAC -----------------------------------------------------------------------------------
@@ -465,18 +465,18 @@ def test_every_item_needs_the_key(body: str, fits: bool) -> None:
     assert is_proved(settings, request(body.encode()), "s") == fits
 
 
-def test_two_proofs_have_both_to_hold_each_with_its_own_secret() -> None:
-    proofs = [
+def test_two_verification_have_both_to_hold_each_with_its_own_secret() -> None:
+    verification = [
         read_scheme(HMAC),
         read_scheme({"kind": "header-key", "header": "X-Key", "purpose": "key"}),
     ]
     signed = request(X_Sig=RFC_SHA256, X_Key="k3y")
     right = {"signing": [RFC_SECRET], "key": ["old", "k3y"]}
 
-    assert verify(proofs, signed, right, NOW) == {"signing": 0, "key": 1}
+    assert verify(verification, signed, right, NOW) == {"signing": 0, "key": 1}
     for wrong in ({"signing": [RFC_SECRET]}, {"signing": [RFC_SECRET], "key": [RFC_SECRET]}):
         with pytest.raises(VerificationFailed):
-            verify(proofs, signed, wrong, NOW)
+            verify(verification, signed, wrong, NOW)
 
 
 @pytest.mark.parametrize(
@@ -520,10 +520,10 @@ def test_sns_lets_only_the_topics_in_that_are_named() -> None:
     case = first("aws-sns")
     arn = json.loads(case.request.body)["TopicArn"]
 
-    case.prove(proofs=({**case.proofs[0], "topic_arns": ["another", arn]},))
+    case.prove(verification=({**case.verification[0], "topic_arns": ["another", arn]},))
     for arns in ([arn + "x"], ["arn:aws:sns:*"]):
         with pytest.raises(VerificationFailed, match="TopicArn"):
-            case.prove(proofs=({**case.proofs[0], "topic_arns": arns},))
+            case.prove(verification=({**case.verification[0], "topic_arns": arns},))
 
 
 def test_the_rejection_names_the_certificate_that_is_missing() -> None:
@@ -677,7 +677,9 @@ def test_a_public_key_is_no_shared_secret() -> None:
     forged = f"Bearer {header}.{payload}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
 
     with pytest.raises(VerificationFailed):
-        case.prove(replace(case.request, headers=(("Authorization", forged),)), proofs=case.preset.proofs)
+        case.prove(
+            replace(case.request, headers=(("Authorization", forged),)), verification=case.preset.verification
+        )
 
 
 def test_googles_token_counts_for_its_hour_its_audience_and_its_account() -> None:
@@ -687,7 +689,7 @@ def test_googles_token_counts_for_its_hour_its_audience_and_its_account() -> Non
         case.later(7_200)
     for name in ("audience", "email", "issuer"):
         with pytest.raises(VerificationFailed):
-            case.prove(proofs=({**case.proofs[0], name: "another"},))
+            case.prove(verification=({**case.verification[0], name: "another"},))
 
 
 def test_a_header_of_a_token_that_is_nested_deeply_is_only_refused() -> None:

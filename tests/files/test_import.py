@@ -74,7 +74,7 @@ def test_an_import_makes_what_the_file_says(webhooks, database, file):
     made = stored("pushes")
     assert (done.status, done.out.splitlines()[-1]) == (0, "2 new.")
     assert (made.dag_id, made.preset, dict(made.mapping)) == ("build", "github", PUSHES["mapping"])
-    assert made.proofs == tuple(PRESETS["github"].proofs)
+    assert made.verification == tuple(PRESETS["github"].verification)
     assert (secret_of("pushes"), stored("orders").enabled) == (SECRET, False)
 
 
@@ -158,7 +158,7 @@ def test_a_stored_secret_stays_where_the_file_names_none(webhooks, sqlite_databa
         ({"mapping": {"a": "x", "b": "${Webhook::No}"}}, "pushes: mapping.b: "),
         ({"dag_id": " "}, "pushes: dag_id: it is empty"),
         ({"notify_failure": ["nobody"]}, "pushes: notify_failure: 'nobody'"),
-        ({"proofs": [{"kind": "hmac"}]}, "pushes: proofs: proof hmac: it needs the setting header"),
+        ({"verification": [{"kind": "hmac"}]}, "pushes: proofs: proof hmac: it needs the setting header"),
         ({"secrets": {}}, "pushes: secrets: one for signing is missing"),
         ({"secrets": {"signing": "env:NO_SUCH"}}, "secrets.signing: there is no variable 'NO_SUCH'"),
         ({"secrets": {"signing": "variable:none"}}, "secrets.signing: there is no Airflow variable"),
@@ -226,7 +226,7 @@ EVERYTHING = {
     "response_status": 201,
     "disabled_status": 503,
     "invalid_status": 202,
-    "proofs": [{"kind": "header-key", "header": "X-Key", "purpose": "key"}],
+    "verification": [{"kind": "header-key", "header": "X-Key", "purpose": "key"}],
     "handshake": "dropbox",
     "allowed_addresses": ["10.0.0.0/8"],
     "event_type": "${Webhook::Body.type}",

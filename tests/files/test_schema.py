@@ -38,9 +38,10 @@ def test_every_field_of_a_draft_is_in_it_and_no_other():
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))
-def test_it_takes_the_proofs_of_every_preset(preset):
+def test_it_takes_the_verification_of_every_preset(preset):
     assert is_valid(
-        preset=preset.name, proofs=[dict(proof) for proof in json.loads(json.dumps(preset.proofs))]
+        preset=preset.name,
+        verification=[dict(scheme) for scheme in json.loads(json.dumps(preset.verification))],
     )
 
 
@@ -53,9 +54,9 @@ def test_it_takes_the_proofs_of_every_preset(preset):
         {"disabled_status": 404},
         {"max_per_second": 0},
         {"mapping": {"a": 1}},
-        {"proofs": [{"kind": "hmac"}]},
-        {"proofs": [{"kind": "hmac", "header": "X", "encoding": "base32"}]},
-        {"proofs": [{"kind": "nothing"}]},
+        {"verification": [{"kind": "hmac"}]},
+        {"verification": [{"kind": "hmac", "header": "X", "encoding": "base32"}]},
+        {"verification": [{"kind": "nothing"}]},
         {"secrets": {"signing": "the secret itself"}},
         {"secrets": {"signing": "plain:secret"}},
     ],

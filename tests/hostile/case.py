@@ -41,7 +41,7 @@ class Case:
     """
 
     parts: Sequence[Part]
-    answers: Statuses | Sequence[Statuses]
+    responses: Statuses | Sequence[Statuses]
     body: bytes = b""
     kept: bytes | None = None
     by_server: bool = False
@@ -51,7 +51,7 @@ class Case:
 
     @property
     def statuses(self) -> list[set[int]]:
-        several = self.answers if isinstance(self.answers, (list, tuple)) else [self.answers]
+        several = self.responses if isinstance(self.responses, (list, tuple)) else [self.responses]
         return [one if isinstance(one, set) else {one} for one in several]
 
 

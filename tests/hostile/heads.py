@@ -127,7 +127,7 @@ def odd_lines(target: Target) -> dict[str, Case]:
     made |= {
         f"head: {name}": Case([post(url, BODY, line)], 400, by_server=True) for name, line in refused.items()
     }
-    for name, host, answers in (
+    for name, host, responses in (
         ("no host", b"", {202, 400}),
         ("an empty host", b"Host:", {202, 400}),
         ("a host with a port that is none", b"Host: airflow:port", {202, 400}),
@@ -146,5 +146,5 @@ def odd_lines(target: Target) -> dict[str, Case]:
             b"",
             BODY,
         ]
-        made[f"head: {name}"] = Case([b"\r\n".join(top)], answers, BODY, by_server=True)
+        made[f"head: {name}"] = Case([b"\r\n".join(top)], responses, BODY, by_server=True)
     return made

@@ -28,7 +28,7 @@ class Site:
     seen: str = ""
 
     def send(self, case: Case) -> list[Reply]:
-        return converse(self.door.port, *case.parts, answers=len(case.statuses))
+        return converse(self.door.port, *case.parts, responses=len(case.statuses))
 
     def stored(self) -> list[Any]:
         """The deliveries that came since this was asked last."""

@@ -75,25 +75,27 @@ FIELDS = [f"${{Webhook::Query.n{number}}}" for number in range(100)]
 def echoed(site: Site, content_type: str, template: str) -> list[str]:
     """What a webhook answers whose template writes FIELDS, asked with a group of the strings at a time."""
     hook = store_webhook(content_type, response_content_type=content_type, response_template=template)
-    answers = []
+    responses = []
     for group in GROUPS:
         query = "&".join(f"n{number}={quote(string)}" for number, string in enumerate(group))
         (reply,) = site.send(Case([head(b"GET", site.target.path(hook) + b"?" + query.encode())], 200))
         assert (reply.status, reply.headers["Content-Type"].partition(";")[0]) == (200, content_type)
-        answers.append(reply.body.decode())
-    return answers
+        responses.append(reply.body.decode())
+    return responses
 
 
 def test_each_is_itself_in_an_answer_of_text(content_site: Site):
-    answers = echoed(content_site, "text/plain", "\n".join(FIELDS))
-    assert [answer.split("\n")[: len(group)] for answer, group in zip(answers, GROUPS, strict=True)] == GROUPS
+    responses = echoed(content_site, "text/plain", "\n".join(FIELDS))
+    assert [
+        response.split("\n")[: len(group)] for response, group in zip(responses, GROUPS, strict=True)
+    ] == GROUPS
 
 
 def test_each_is_itself_in_an_answer_of_json(content_site: Site):
     parts = [f'{field}, "-{field}-"' for field in FIELDS]
-    answers = [json.loads(it) for it in echoed(content_site, "application/json", f"[{', '.join(parts)}]")]
+    responses = [json.loads(it) for it in echoed(content_site, "application/json", f"[{', '.join(parts)}]")]
     expected = [[written for string in group for written in (string, f"-{string}-")] for group in GROUPS]
-    assert [answer[: 2 * len(group)] for answer, group in zip(answers, GROUPS, strict=True)] == expected
+    assert [response[: 2 * len(group)] for response, group in zip(responses, GROUPS, strict=True)] == expected
 
 
 def test_each_is_itself_in_an_answer_of_xml(content_site: Site):

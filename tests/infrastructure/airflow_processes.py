@@ -169,10 +169,10 @@ class AirflowProcesses:
 
     def _are_healthy(self, parts: list[str]) -> bool:
         try:
-            answer = send(f"{self.url}/api/v2/monitor/health")
+            response = send(f"{self.url}/api/v2/monitor/health")
         except OSError:
             return False
-        health = json.loads(answer.body) if answer.status == 200 else {}
+        health = json.loads(response.body) if response.status == 200 else {}
         return all(health.get(part, {}).get("status") == "healthy" for part in parts)
 
     def _arguments(self, name: str) -> tuple[str, ...]:

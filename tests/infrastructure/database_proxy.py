@@ -86,7 +86,7 @@ class DatabaseProxy:
                 with self._lock:
                     self._links.add(link)
                 threading.Thread(target=self._serve, args=(link,), daemon=True).start()
-                threading.Thread(target=link.answer, daemon=True).start()
+                threading.Thread(target=link.response, daemon=True).start()
 
     def _serve(self, link: _Link) -> None:
         with contextlib.suppress(OSError):
@@ -123,7 +123,7 @@ class _Link:
         self.muted = threading.Event()
         self.answered = threading.Event()
 
-    def answer(self) -> None:
+    def response(self) -> None:
         """Pass on what the server says, until nobody is to hear it."""
         with contextlib.suppress(OSError):
             while message := self.server.recv(BUFFER_BYTES):

@@ -17,7 +17,8 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from inbound_webhooks.event.data_sources import DataSources
-from inbound_webhooks.event.handshakes.registry import HANDSHAKES, HandshakeAnswer, HandshakeRequest
+from inbound_webhooks.event.handshakes.exchange import HandshakeRequest, HandshakeResponse
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.verification.registry import read_scheme, verify
@@ -41,8 +42,8 @@ class Case:
     secrets: Mapping[str, Sequence[str]]
     now: datetime
     outcome: str
-    proofs: tuple[Mapping[str, Any], ...]
-    answer: Mapping[str, Any]
+    verification: tuple[Mapping[str, Any], ...]
+    response: Mapping[str, Any]
     expressions: Mapping[str, str]
 
     def __str__(self) -> str:
@@ -51,13 +52,13 @@ class Case:
     @property
     def kind(self) -> str:
         """The kind of its only proof, "" where it has none."""
-        return self.proofs[0]["kind"] if self.proofs else ""
+        return self.verification[0]["kind"] if self.verification else ""
 
     def prove(self, request: SignedRequest | None = None, **changes: Any) -> dict[str, int]:
         """Check its proofs, of another request or with something else changed."""
         case = replace(self, **changes)
-        proofs = [read_scheme(settings) for settings in case.proofs]
-        return verify(proofs, request or case.request, case.secrets, case.now)
+        verification = [read_scheme(settings) for settings in case.verification]
+        return verify(verification, request or case.request, case.secrets, case.now)
 
     def signing(self, *secrets: str) -> dict[str, int]:
         """Check its proofs with other secrets."""
@@ -67,17 +68,17 @@ class Case:
         """Check its proofs at another time."""
         return self.prove(now=self.now + timedelta(seconds=seconds))
 
-    def handshake(self) -> HandshakeAnswer | None:
+    def handshake(self) -> HandshakeResponse | None:
         """What the preset's handshake answers, as the door asks it."""
         handshake = HANDSHAKES[self.preset.handshake or ""]
         if self.request.method not in handshake.methods:
             return None
-        return handshake.answer(
+        return handshake.response(
             HandshakeRequest(
                 method=self.request.method,
                 query=MultiDict(parse_qsl(self.request.query_string, keep_blank_values=True)),
                 headers=MultiDict(self.request.headers, ignore_case=True),
-                body=b"" if handshake.before_proof else self.request.body,
+                body=b"" if handshake.before_verification else self.request.body,
                 secrets=self.secrets,
             )
         )
@@ -126,8 +127,8 @@ def _case(
     outcome: str,
     notes: str = "",
     verify: Sequence[str] = (),
-    proofs: Sequence[Mapping[str, Any]] | None = None,
-    answer: Mapping[str, Any] | None = None,
+    verification: Sequence[Mapping[str, Any]] | None = None,
+    response: Mapping[str, Any] | None = None,
     expressions: Mapping[str, str] | None = None,
     **body: Any,
 ) -> Case:
@@ -145,8 +146,8 @@ def _case(
         secrets=given,
         now=datetime.fromtimestamp(now or 0, timezone.utc),
         outcome=outcome,
-        proofs=tuple(preset.proofs_with(given) if proofs is None else proofs),
-        answer=answer or {},
+        verification=tuple(preset.verification_with(given) if verification is None else verification),
+        response=response or {},
         expressions=expressions or {},
     )
 

@@ -73,8 +73,8 @@ def test_an_event_that_was_kept_is_no_failure_for_a_sender_that_counts_them(name
 def test_a_deduplication_key_in_a_header_is_signed_or_has_an_alternative(preset: Preset) -> None:
     in_a_header = (preset.dedup or "").startswith("${Webhook::Headers.")
     signed_headers = [
-        read_scheme(settings).proof.header_prefix + "id"
-        for settings in preset.proofs
+        read_scheme(settings).scheme.header_prefix + "id"
+        for settings in preset.verification
         if settings["kind"] == "standard-webhooks"
     ]
     is_signed = any(f"Headers.{name}}}" in (preset.dedup or "") for name in signed_headers)

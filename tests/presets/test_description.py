@@ -16,11 +16,11 @@ from inbound_webhooks.presets.description import (
     dedup_in_words,
     expression_in_words,
     handshake_in_words,
-    proof_in_words,
+    scheme_in_words,
 )
 
 
-def test_every_kind_of_proof_and_every_handshake_has_its_words() -> None:
+def test_every_kind_of_scheme_and_every_handshake_has_its_words() -> None:
     assert set(PROOF_WORDS) == set(SCHEMES)
     assert set(HANDSHAKE_WORDS) == set(HANDSHAKES)
 
@@ -37,14 +37,16 @@ def test_every_kind_of_proof_and_every_handshake_has_its_words() -> None:
         ("airbyte", "the URL alone"),
     ],
 )
-def test_a_proof_says_where_it_stands_and_what_it_is(name: str, words: str) -> None:
-    assert proof_in_words(PRESETS[name]) == words
+def test_a_scheme_says_where_it_stands_and_what_it_is(name: str, words: str) -> None:
+    assert scheme_in_words(PRESETS[name]) == words
 
 
-def test_several_proofs_are_all_named() -> None:
-    twice = dataclasses.replace(PRESETS["github"], proofs=PRESETS["github"].proofs + PRESETS["gitlab"].proofs)
+def test_several_verification_are_all_named() -> None:
+    twice = dataclasses.replace(
+        PRESETS["github"], verification=PRESETS["github"].verification + PRESETS["gitlab"].verification
+    )
 
-    assert proof_in_words(twice) == "HMAC-SHA256 in X-Hub-Signature-256, key in X-Gitlab-Token"
+    assert scheme_in_words(twice) == "HMAC-SHA256 in X-Hub-Signature-256, key in X-Gitlab-Token"
 
 
 def test_what_is_not_there_is_none() -> None:

@@ -111,14 +111,14 @@ def test_every_expression_compiles(preset: Preset) -> None:
 
 
 @presets
-def test_every_proof_can_be_made_also_from_json(preset: Preset) -> None:
-    for settings in json.loads(json.dumps(preset.proofs)):
+def test_every_scheme_can_be_made_also_from_json(preset: Preset) -> None:
+    for settings in json.loads(json.dumps(preset.verification)):
         read_scheme(settings)
 
 
 @presets
-def test_every_proof_and_handshake_has_its_secret_and_every_secret_a_use(preset: Preset) -> None:
-    used = {read_scheme(settings).purpose for settings in preset.proofs}
+def test_every_scheme_and_handshake_has_its_secret_and_every_secret_a_use(preset: Preset) -> None:
+    used = {read_scheme(settings).purpose for settings in preset.verification}
     used |= HANDSHAKE_PURPOSES.get(preset.handshake or "", set())
 
     assert {secret.purpose for secret in preset.secrets} == used
@@ -134,11 +134,11 @@ def test_every_handshake_has_a_preset() -> None:
 
 
 @presets
-def test_an_optional_secret_leaves_its_proof_out(preset: Preset) -> None:
+def test_an_optional_secret_leaves_its_scheme_out(preset: Preset) -> None:
     optional = {secret.purpose for secret in preset.secrets if secret.optional}
 
-    assert preset.proofs_with({secret.purpose for secret in preset.secrets}) == preset.proofs
-    assert bool(preset.proofs_with(())) == (bool(preset.proofs) and not optional)
+    assert preset.verification_with({secret.purpose for secret in preset.secrets}) == preset.verification
+    assert bool(preset.verification_with(())) == (bool(preset.verification) and not optional)
 
 
 @presets
@@ -239,21 +239,21 @@ def test_a_slash_command_is_answered_to_who_gave_it() -> None:
     preset = PRESETS["slack-command"]
     template = compile_response(preset.response_content_type, preset.response_template or "")
 
-    answer = template.answer(200, sources_of(payload("slack/slash_command__weather")))
+    response = template.response(200, sources_of(payload("slack/slash_command__weather")))
 
-    assert answer is not None
-    assert json.loads(answer.body) == {"response_type": "ephemeral", "text": "Started: /weather 94070"}
+    assert response is not None
+    assert json.loads(response.body) == {"response_type": "ephemeral", "text": "Started: /weather 94070"}
 
 
 def test_twilio_is_answered_with_twiml_that_sends_nothing() -> None:
     preset = PRESETS["twilio"]
     template = compile_response(preset.response_content_type, preset.response_template or "")
 
-    answer = template.answer(200, sources_of(payload("twilio/incoming_sms__text")))
+    response = template.response(200, sources_of(payload("twilio/incoming_sms__text")))
 
-    assert answer is not None
-    assert answer.body == b'<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
-    assert answer.content_type == "text/xml; charset=utf-8"
+    assert response is not None
+    assert response.body == b'<?xml version="1.0" encoding="UTF-8"?><Response></Response>'
+    assert response.content_type == "text/xml; charset=utf-8"
 
 
 @pytest.mark.parametrize(

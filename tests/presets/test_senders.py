@@ -91,7 +91,7 @@ HOSTILE = (
 )
 
 ACCEPTED = every("accepted")
-PROVED = [case for case in ACCEPTED if case.proofs]
+PROVED = [case for case in ACCEPTED if case.verification]
 
 
 def named(cases: list[Case]) -> pytest.MarkDecorator:
@@ -170,24 +170,24 @@ def test_accepts_the_old_and_the_new_secret_while_one_is_rotated(case: Case) -> 
 
 @named(PROVED)
 def test_takes_the_vendors_secret_when_it_is_saved_and_not_a_broken_one(case: Case) -> None:
-    proof = read_scheme(case.proofs[0]).proof
+    scheme = read_scheme(case.verification[0]).scheme
 
     for secret in (*case.secrets["signing"], OTHER_SECRETS[case.kind]):
-        check_secret(proof, secret)
+        check_secret(scheme, secret)
     for broken in ("", " ", "\n", "\0"):
         with pytest.raises(InvalidDefinition):
-            check_secret(proof, broken)
+            check_secret(scheme, broken)
 
 
 @named(PROVED)
-def test_refuses_when_a_header_of_the_proof_is_missing(case: Case) -> None:
+def test_refuses_when_a_header_of_the_scheme_is_missing(case: Case) -> None:
     for name in headers_read(case):
         with pytest.raises(VerificationFailed):
             case.prove(without(case.request, name))
 
 
 @named(PROVED)
-def test_refuses_when_a_header_of_the_proof_is_there_twice(case: Case) -> None:
+def test_refuses_when_a_header_of_the_scheme_is_there_twice(case: Case) -> None:
     for name in headers_read(case):
         again = tuple(pair for pair in case.request.headers if pair[0].lower() == name)
         with pytest.raises(VerificationFailed):
@@ -195,7 +195,7 @@ def test_refuses_when_a_header_of_the_proof_is_there_twice(case: Case) -> None:
 
 
 @named([case for case in PROVED if case.kind in ("mailgun", "sns", "body-key", "query-key", "query-hmac")])
-def test_refuses_when_body_and_query_hold_no_proof(case: Case) -> None:
+def test_refuses_when_body_and_query_hold_no_scheme(case: Case) -> None:
     for body in (b"", b"{}", b"[]", b"null", b"\xff", b"signature=&timestamp=&token=", b'{"value":[]}'):
         with pytest.raises(VerificationFailed):
             case.prove(replace(case.request, body=body, query_string=""))
@@ -242,17 +242,17 @@ def test_never_fails_otherwise_whatever_comes(preset: str, data: st.DataObject) 
 
 @named(every("answered"))
 def test_answers_the_handshake_byte_by_byte(case: Case) -> None:
-    if case.request.method == "POST" and not HANDSHAKES[case.preset.handshake or ""].before_proof:
+    if case.request.method == "POST" and not HANDSHAKES[case.preset.handshake or ""].before_verification:
         case.prove()
     answered = case.handshake()
 
     assert answered is not None
-    assert answered.answer.status == case.answer["status"]
-    assert answered.answer.content_type == case.answer["content_type"]
-    assert answered.answer.body == case.answer["body"].encode()
-    assert dict(answered.answer.headers) == case.answer.get("headers", {})
-    assert answered.confirm_url == case.answer.get("confirm_url")
-    assert ("X-Content-Type-Options", "nosniff") in answered.answer.all_headers
+    assert answered.response.status == case.response["status"]
+    assert answered.response.content_type == case.response["content_type"]
+    assert answered.response.body == case.response["body"].encode()
+    assert dict(answered.response.headers) == case.response.get("headers", {})
+    assert answered.confirm_url == case.response.get("confirm_url")
+    assert ("X-Content-Type-Options", "nosniff") in answered.response.all_headers
 
 
 @named([case for case in ACCEPTED if case.preset.handshake])
@@ -273,7 +273,7 @@ def test_refuses_a_handshake_that_the_vendor_would_not_send(case: Case) -> None:
 
 def headers_read(case: Case) -> set[str]:
     """The headers, in lower case, without which its proof cannot be."""
-    made = read_scheme(case.proofs[0]).proof
+    made = read_scheme(case.verification[0]).scheme
     names = {getattr(made, name, "") for name in ("header", "timestamp_from", "id_from")}
     if getattr(made, "layout", "") == "pairs":
         names.discard(made.timestamp_from)  # type: ignore[attr-defined]

@@ -87,14 +87,14 @@ class GatewayProcess:
         try:
             names = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, {"Content-Type": "application/json"} | names)
-            answer = connection.getresponse()
-            return answer.status, {name.lower(): it for name, it in answer.getheaders()}, answer.read()
+            response = connection.getresponse()
+            return response.status, {name.lower(): it for name, it in response.getheaders()}, response.read()
         finally:
             connection.close()
 
     def figures(self) -> str:
-        with urlopen(f"http://127.0.0.1:{self.figures_port}/metrics", timeout=ANSWER_SECONDS) as answer:
-            return str(answer.read().decode())
+        with urlopen(f"http://127.0.0.1:{self.figures_port}/metrics", timeout=ANSWER_SECONDS) as response:
+            return str(response.read().decode())
 
     def _answers(self) -> bool:
         try:

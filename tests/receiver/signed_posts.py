@@ -42,7 +42,7 @@ class Sender:
         given = {purpose: held[0] for purpose, held in case.secrets.items()} if secrets is None else secrets
         needed = {secret.purpose for secret in case.preset.secrets if not secret.optional}
         filled = {purpose: FILLED_IN[purpose] for purpose in needed} | dict(given)
-        options = {"proofs": case.proofs} if case.proofs else {}
+        options = {"verification": case.verification} if case.verification else {}
         hook = store_webhook(preset=case.preset.name, secrets=filled, **options | fields)
         receiver = new_receiver(Settings(public_url=PUBLIC_URL), now=lambda: case.now)
         sender = cls(case, _at_the_signed_url(hook, case), AsgiDoor(receiver=lambda: receiver), receiver)

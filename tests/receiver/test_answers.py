@@ -312,7 +312,7 @@ def test_json_that_is_none_is_refused_where_an_expression_needs_it(asgi, orders)
     assert (reply.status, reply.json["status"]) == (400, "refused")
     assert "line 1" in reply.json["error"]
     (stored,) = rows("delivery")
-    assert (stored.state, stored.body, stored.answer_status) == ("refused", b'{"number": ', 400)
+    assert (stored.state, stored.body, stored.response_status) == ("refused", b'{"number": ', 400)
 
 
 def test_json_that_is_none_is_accepted_where_no_expression_needs_it(asgi, database):

@@ -93,8 +93,8 @@ def test_another_answer_is_shown(orders):
 def test_an_answer_that_names_the_delivery_is_no_change(orders):
     fields = {"response_template": '{"id": ${Webhook::Delivery.id}}'}
     (newest, _) = judge(orders, **fields).judged
-    assert json.loads(newest.after.answer) == {"id": newest.delivery_id}
-    assert json.loads(newest.before.answer)["delivery_id"] == newest.delivery_id
+    assert json.loads(newest.after.response) == {"id": newest.delivery_id}
+    assert json.loads(newest.before.response)["delivery_id"] == newest.delivery_id
 
 
 def test_another_event_type_is_shown(orders):

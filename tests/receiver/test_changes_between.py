@@ -83,7 +83,7 @@ def test_a_request_that_waits_for_a_change_is_judged_by_what_comes_of_it(
     holder.rollback()
     for thread in (changing, request):
         thread.join(10)
-    after_change = [answer.status for answer in answered]
+    after_change = [response.status for response in answered]
     assert after_change == [status] or states() in (["accepted"], ["cancelled"])
     assert admitted_status(hook) == status
 
@@ -165,9 +165,9 @@ def test_a_webhook_that_changes_without_end_puts_a_request_off(sqlite_orders):
         return utc_now()
 
     finish = admitted(sqlite_orders, new_receiver(now=clock_that_changes_the_webhook))
-    answer = finish()
-    assert (answer.status, rows("delivery")) == (503, [])
-    assert dict(answer.headers) == {"Retry-After": "2"}
+    response = finish()
+    assert (response.status, rows("delivery")) == (503, [])
+    assert dict(response.headers) == {"Retry-After": "2"}
 
 
 @pytest.mark.parametrize(("change", "status"), CHANGES, ids=CHANGE_IDS)

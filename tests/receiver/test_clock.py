@@ -131,8 +131,8 @@ def test_a_signed_time_counts_again_when_the_clock_is_right_again(asgi, sqlite_d
     import hashlib
     import hmac
 
-    proofs = [SLACK_PROOF[0] | {"timestamp_from": "X-Timestamp", "tolerance_seconds": 300}]
-    hook = store_webhook(proofs=proofs, secrets={"signing": "a secret"})
+    verification = [SLACK_PROOF[0] | {"timestamp_from": "X-Timestamp", "tolerance_seconds": 300}]
+    hook = store_webhook(verification=verification, secrets={"signing": "a secret"})
     at = str(int(time.time()))
     signature = hmac.new(b"a secret", f"{at}.".encode() + ORDER, hashlib.sha256).hexdigest()
     signed = [*JSON, ("x-timestamp", at), ("x-signature", signature)]

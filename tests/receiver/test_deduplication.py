@@ -156,8 +156,8 @@ def test_what_became_of_the_first_makes_no_difference(asgi, sqlite_database, sta
 
 
 def test_a_rejected_request_holds_no_id(asgi, sqlite_database):
-    proofs = [{"kind": "header-key", "header": "X-Key"}]
-    hook = deduplicating(proofs=proofs, secrets={"signing": "right"})
+    verification = [{"kind": "header-key", "header": "X-Key"}]
+    hook = deduplicating(verification=verification, secrets={"signing": "right"})
     assert asgi.post(hook.path, EVENT, [*JSON, ("x-key", "wrong")]).status == 401
     assert asgi.post(hook.path, EVENT, [*JSON, ("x-key", "right")]).json["status"] == "accepted"
 
@@ -304,11 +304,11 @@ def sent_to(ports: list[int], path: str, bodies: list[bytes], *, connections: in
 
     def send(number: int) -> list[tuple[int, Any]]:
         connection = HTTPConnection("127.0.0.1", ports[number % len(ports)], timeout=60)
-        _answer(connection, "GET", path)  # so that nobody waits for a first connection to the database
+        _respond(connection, "GET", path)  # so that nobody waits for a first connection to the database
         answered = []
         for body in bodies:
             together.wait(60)
-            answered.append(_answer(connection, "POST", path, body))
+            answered.append(_respond(connection, "POST", path, body))
         connection.close()
         return answered
 
@@ -316,7 +316,9 @@ def sent_to(ports: list[int], path: str, bodies: list[bytes], *, connections: in
         return [one for some in pool.map(send, range(connections)) for one in some]
 
 
-def _answer(connection: HTTPConnection, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
+def _respond(
+    connection: HTTPConnection, method: str, path: str, body: bytes | None = None
+) -> tuple[int, Any]:
     connection.request(method, path, body, {"Content-Type": "application/json"})
     reply = connection.getresponse()
     return reply.status, json.loads(reply.read())

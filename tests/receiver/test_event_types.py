@@ -71,8 +71,8 @@ def test_a_list_of_events_stands_beside_a_filter(orders, asgi):
 )
 def test_an_odd_type_refuses_nothing(orders, asgi, body, kept):
     hook = store_webhook(event_type="${Webhook::Body.type}", mapping={"whole": "${Webhook::Body}"})
-    answer = asgi.post(hook.path, body, headers=JSON)
-    assert answer.status in (202, 400)
+    response = asgi.post(hook.path, body, headers=JSON)
+    assert response.status in (202, 400)
     assert [row.event_type for row in rows("delivery")] == [kept]
 
 

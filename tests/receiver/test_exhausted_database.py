@@ -207,7 +207,7 @@ def post(door: DoorProcess | GatewayProcess, hook) -> tuple[int, str | None]:
     body = LARGE_ORDER.replace(b"a" * 500_000, b"a" * 2_000_000)
     path = hook.path if isinstance(door, DoorProcess) else hook.path.removeprefix("/pluginsv2")
     connection.request("POST", path, body, {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    answer.read()
+    response = connection.getresponse()
+    response.read()
     connection.close()
-    return answer.status, answer.headers["Retry-After"]
+    return response.status, response.headers["Retry-After"]

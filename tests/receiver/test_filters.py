@@ -36,7 +36,7 @@ def test_no_is_answered_200_and_runs_nothing(asgi, database):
     reply = asgi.post(hook.path, OTHER)
     (stored,) = rows("delivery")
     assert (reply.status, reply.json) == (200, {"status": "filtered", "delivery_id": stored.id})
-    assert (stored.state, stored.conf, stored.body, stored.answer_status) == ("filtered", None, OTHER, 200)
+    assert (stored.state, stored.conf, stored.body, stored.response_status) == ("filtered", None, OTHER, 200)
     dispatch()
     assert (runs(), counted(hook.id)) == ([], {"filtered": 1})
 

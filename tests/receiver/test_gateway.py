@@ -58,8 +58,8 @@ def head(hook, *lines: str, method: str = "POST", close: bool = True) -> bytes:
     return "\r\n".join([f"{method} {path_of(hook)} HTTP/1.1", "Host: hooks", *more, "", ""]).encode()
 
 
-def status(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1])
+def status(response: bytes) -> int:
+    return int(response.split(b" ", 2)[1])
 
 
 # --- what it serves ---------------------------------------------------------------------------
@@ -74,8 +74,8 @@ def test_an_accepted_post_is_a_delivery(gateway, hook):
 def test_sqlite_will_do_on_one_machine(gateways, sqlite_database):
     hook = store_webhook()
     gateway = gateways(sqlite_database)
-    answers = [gateway.request("POST", path_of(hook), ORDER)[0] for _ in range(5)]
-    assert (answers, len(rows("delivery"))) == ([202] * 5, 5)
+    responses = [gateway.request("POST", path_of(hook), ORDER)[0] for _ in range(5)]
+    assert (responses, len(rows("delivery"))) == ([202] * 5, 5)
 
 
 def test_health_says_whether_somebody_dispatches(gateway, hook):
@@ -112,8 +112,8 @@ def test_a_request_behind_another_one_on_its_connection_is_not_let_in_by_it(gate
     """uvicorn starts it in the context of the one before."""
     first = head(hook, f"Content-Length: {len(ORDER)}", close=False) + ORDER
     second = b"POST /health HTTP/1.1\r\nHost: hooks\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}"
-    answer = gateway.say(first + second)
-    assert (answer.count(b"202 Accepted"), answer.count(b"404 Not Found")) == (1, 1)
+    response = gateway.say(first + second)
+    assert (response.count(b"202 Accepted"), response.count(b"404 Not Found")) == (1, 1)
     assert [row.body for row in rows("delivery")] == [ORDER]
 
 
@@ -158,8 +158,8 @@ def test_a_refused_body_is_judged_by_the_webhook_as_it_is(gateways, postgres_dat
     assert gateway.request("POST", path_of(hook), ORDER)[0] == 202
     service.rotate(hook.id, actor=ACTOR)
     chunked = b"65\r\n" + b"x" * 101 + b"\r\n0\r\n\r\n"
-    answer = gateway.say(head(hook, "Transfer-Encoding: chunked"), chunked)
-    assert status(answer) == 404
+    response = gateway.say(head(hook, "Transfer-Encoding: chunked"), chunked)
+    assert status(response) == 404
 
 
 # --- slow and hostile senders ---------------------------------------------------------------------
@@ -167,8 +167,8 @@ def test_a_refused_body_is_judged_by_the_webhook_as_it_is(gateways, postgres_dat
 
 def test_headers_have_to_come_in_time(gateway, hook):
     started = time.monotonic()
-    answer = gateway.say(b"POST / HTTP/1.1\r\nHost: hooks\r\nX-Slow: ")
-    assert status(answer) == 408
+    response = gateway.say(b"POST / HTTP/1.1\r\nHost: hooks\r\nX-Slow: ")
+    assert status(response) == 408
     assert SOON_SECONDS * 0.9 < time.monotonic() - started < 10 * SOON_SECONDS
 
 
@@ -178,8 +178,8 @@ def test_headers_that_drip_have_no_more_time(gateway, hook):
         started = time.monotonic()
         dripping = threading.Thread(target=_drip, args=(connection,), daemon=True)
         dripping.start()
-        answer = until_closed(connection)
-    assert status(answer) == 408
+        response = until_closed(connection)
+    assert status(response) == 408
     assert time.monotonic() - started < 10 * SOON_SECONDS
 
 
@@ -199,27 +199,27 @@ def test_a_connection_that_says_nothing_is_closed(gateway, hook):
 def test_a_kept_connection_on_which_nothing_comes_is_closed(gateway, hook):
     with gateway.connect() as connection:
         connection.sendall(head(hook, f"Content-Length: {len(ORDER)}", close=False) + ORDER)
-        answer = until_closed(connection)
-    assert status(answer) == 202
+        response = until_closed(connection)
+    assert status(response) == 202
 
 
 def test_a_body_has_to_come_in_time(gateway, hook):
-    answer = gateway.say(head(hook, "Content-Length: 13"), b"{")
-    assert (status(answer), rows("delivery")) == (408, [])
+    response = gateway.say(head(hook, "Content-Length: 13"), b"{")
+    assert (status(response), rows("delivery")) == (408, [])
 
 
 def test_the_next_headers_on_a_kept_connection_have_to_come_in_time_too(gateway, hook):
-    answer = gateway.say(head(hook, f"Content-Length: {len(ORDER)}", close=False) + ORDER + b"POST / HT")
-    assert b"202 Accepted" in answer
-    assert b"408 Request Timeout" in answer
+    response = gateway.say(head(hook, f"Content-Length: {len(ORDER)}", close=False) + ORDER + b"POST / HT")
+    assert b"202 Accepted" in response
+    assert b"408 Request Timeout" in response
 
 
 @pytest.mark.parametrize(
     "many", [b"X-Many: 1\r\n" * 10_000, b"X-Long: " + b"x" * 100_000], ids=["many", "long"]
 )
 def test_headers_without_end_are_refused(gateway, hook, many):
-    answer = gateway.say(b"POST / HTTP/1.1\r\nHost: hooks\r\n" + many)
-    assert status(answer) == 431
+    response = gateway.say(b"POST / HTTP/1.1\r\nHost: hooks\r\n" + many)
+    assert status(response) == 431
 
 
 def test_a_sender_that_does_not_read_its_answer_is_left(gateways, postgres_database):
@@ -260,11 +260,11 @@ def test_bodies_that_wait_take_no_more_memory_than_allowed(gateways, postgres_da
             connection.sendall(head(hook, "Content-Length: 500000") + b"x" * 499_000)
         # They are read in turn, so that it may be any of them; for the other two there is room.
         answered, _, _ = select.select(half_sent, [], [], ANSWER_SECONDS)
-        answers = [connection.recv(65536) for connection in answered]
+        responses = [connection.recv(65536) for connection in answered]
     finally:
         for connection in half_sent:
             connection.close()
-    assert [status(answer) for answer in answers] == [503]
+    assert [status(response) for response in responses] == [503]
 
 
 CHUNKED = "Transfer-Encoding: chunked"
@@ -274,8 +274,8 @@ WHOLE = b"%x\r\n%s\r\n0\r\n" % (len(ORDER), ORDER)
 def test_what_stands_behind_a_body_is_no_header(gateway, hook):
     """RFC 9110, section 6.5.1: else a sender gets past a proxy that sets or removes a header."""
     behind = b"Content-Encoding: br\r\nX-Forwarded-For: 127.0.0.1\r\nX-Behind: 1\r\n\r\n"
-    answer = gateway.say(head(hook, CHUNKED) + WHOLE + behind)
-    assert status(answer) == 202
+    response = gateway.say(head(hook, CHUNKED) + WHOLE + behind)
+    assert status(response) == 202
     (stored,) = rows("delivery")
     assert "127.0.0.1" not in stored.headers
     assert "X-Behind" not in stored.headers
@@ -294,25 +294,25 @@ def test_what_is_no_body_has_an_end_behind_the_headers_too(gateways, postgres_da
     """It counts for no limit of a body, and the server would keep it all."""
     gateway = gateways(postgres_database, body_timeout_seconds=60)
     started = time.monotonic()
-    answer = gateway.say(head(hook, CHUNKED), more)
+    response = gateway.say(head(hook, CHUNKED), more)
     assert time.monotonic() - started < 20
-    assert (answer[:12] in (b"", b"HTTP/1.1 400"), rows("delivery")) == (True, [])
+    assert (response[:12] in (b"", b"HTTP/1.1 400"), rows("delivery")) == (True, [])
 
 
 def test_a_body_of_many_small_chunks_is_taken(gateway, hook):
     long = b'"' + b"x" * 40_000 + b'"'
     chunks = b"".join(b"1;a=bcdefgh\r\n%c\r\n" % byte for byte in long)
-    answer = gateway.say(head(hook, CHUNKED) + chunks + b"0\r\n\r\n")
-    assert (status(answer), [row.body for row in rows("delivery")]) == (202, [long])
+    response = gateway.say(head(hook, CHUNKED) + chunks + b"0\r\n\r\n")
+    assert (status(response), [row.body for row in rows("delivery")]) == (202, [long])
 
 
 def test_an_upgrade_that_loses_the_body_is_no_empty_event(gateway, hook):
     """Java's HttpClient offers HTTP/2 on plain http: https://github.com/Kludex/uvicorn/pull/2722."""
     offer = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAEAAEAAAAIAAAAB")
-    answer = gateway.say(head(hook, *offer, f"Content-Length: {len(ORDER)}", close=False), ORDER)
-    assert status(answer) in (202, 400)
+    response = gateway.say(head(hook, *offer, f"Content-Length: {len(ORDER)}", close=False), ORDER)
+    assert status(response) in (202, 400)
     assert [row.body for row in rows("delivery")] in ([], [ORDER])
-    assert (status(answer) == 202) == bool(rows("delivery"))
+    assert (status(response) == 202) == bool(rows("delivery"))
 
 
 # --- several workers, and the end -------------------------------------------------------------------
@@ -344,11 +344,11 @@ def test_what_was_accepted_is_finished_before_the_end(gateway_home, postgres_dat
             gateway.ask_to_stop()
             _wait_until(lambda: not _is_open(gateway))
             connection.sendall(ORDER[5:])
-            answer = until_closed(connection)
+            response = until_closed(connection)
         assert gateway.process.wait(30) == 0
     finally:
         gateway.stop()
-    assert (status(answer), len(rows("delivery"))) == (202, 1)
+    assert (status(response), len(rows("delivery"))) == (202, 1)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -44,7 +44,7 @@ def test_the_grants_of_the_page_are_enough_for_all_that_a_gateway_does(gateway):
     store_dag("orders", params={"number": Param(7, type="integer")})
     hook = store_webhook(
         mapping={"number": "${Webhook::Body.number}"},
-        proofs=[{"kind": "header-key", "header": "X-Key"}],
+        verification=[{"kind": "header-key", "header": "X-Key"}],
         secrets={"signing": "a key"},
         dedup="${Webhook::Body.number}",
     )

@@ -89,13 +89,15 @@ def test_a_confirmation_that_comes_too_late_leaves_no_link(sqlite_database):
 
 
 def test_a_topic_that_is_not_named_confirms_nothing(sqlite_database):
-    sender = Sender.of(CONFIRMATION, proofs=[{"kind": "sns", "topic_arns": ["arn:aws:sns:eu-west-1:1:mine"]}])
+    sender = Sender.of(
+        CONFIRMATION, verification=[{"kind": "sns", "topic_arns": ["arn:aws:sns:eu-west-1:1:mine"]}]
+    )
     assert sender.send().status == 401
     assert confirm_url(sender) is None
 
 
 @pytest.mark.parametrize("handshake", ["sns", "zoom"])
-def test_a_handshake_that_trusts_its_sender_needs_a_proof(sqlite_database, handshake):
+def test_a_handshake_that_trusts_its_sender_needs_a_scheme(sqlite_database, handshake):
     from inbound_webhooks.errors import InvalidDefinition
 
     with pytest.raises(InvalidDefinition, match=f"{handshake} needs a proof"):
@@ -243,4 +245,4 @@ def test_a_handshake_by_get_is_none_by_post(sqlite_database, case):
     reply = sender.door.request(
         "POST", sender.hook.path, query=case.request.query_string.encode(), headers=JSON
     )
-    assert reply.body != case.answer["body"].encode()
+    assert reply.body != case.response["body"].encode()

@@ -97,8 +97,8 @@ def test_one_webhooks_limit_is_not_anothers(asgi, sqlite_database):
 
 
 def test_who_is_not_proved_uses_nothing_up(asgi, sqlite_database):
-    proofs = [{"kind": "header-key", "header": "X-Key"}]
-    hook = store_webhook(proofs=proofs, secrets={"signing": "right"}, max_per_second=1)
+    verification = [{"kind": "header-key", "header": "X-Key"}]
+    hook = store_webhook(verification=verification, secrets={"signing": "right"}, max_per_second=1)
     wrong = [asgi.post(hook.path, ORDER, [*JSON, ("x-key", "wrong")]).status for _ in range(5)]
     assert wrong == [401] * 5
     assert asgi.post(hook.path, ORDER, [*JSON, ("x-key", "right")]).status == 202

@@ -30,7 +30,7 @@ def signature(body: bytes) -> tuple[str, str]:
 
 
 def signed_hook(**fields: Any) -> Hook:
-    return store_webhook(proofs=HMAC, secrets={"signing": SECRET}, **fields)
+    return store_webhook(verification=HMAC, secrets={"signing": SECRET}, **fields)
 
 
 def encoded(encoding: str) -> list[tuple[str, str]]:
@@ -58,7 +58,7 @@ def test_who_is_not_proved_is_401_whatever_is_wrong_with_the_body(asgi, orders, 
     assert asgi.post(hook.path, body, [*headers, signature(body)]).status == proved_status
 
 
-def test_the_proof_is_over_the_bytes_as_they_were_sent(asgi, sqlite_database):
+def test_the_scheme_is_over_the_bytes_as_they_were_sent(asgi, sqlite_database):
     hook, packed = signed_hook(), gzip.compress(ORDER)
     assert asgi.post(hook.path, packed, [*encoded("gzip"), signature(packed)]).status == 202
     assert asgi.post(hook.path, packed, [*encoded("gzip"), signature(ORDER)]).status == 401
@@ -137,7 +137,7 @@ def test_a_full_backlog_is_nothing_that_a_stranger_hears_of(asgi, sqlite_databas
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_verification_needs_no_proof_and_is_none_of_its_own(asgi, sqlite_database, method):
+def test_a_verification_needs_no_scheme_and_is_none_of_its_own(asgi, sqlite_database, method):
     """It answers who knows the URL, reads no body and leaves nothing."""
     hook = signed_hook(response_content_type="text/plain", response_template="${Webhook::Query.q}")
     reply = asgi.request(method, hook.path, query=b"q=1", headers=[signature(b"")], chunks=[ORDER])
@@ -242,7 +242,9 @@ def test_every_secret_is_compared_whichever_fits(sqlite_database):
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.secrets import NewSecret
 
-    hook = store_webhook(proofs=[{"kind": "header-key", "header": "X-Key"}], secrets={"signing": "first"})
+    hook = store_webhook(
+        verification=[{"kind": "header-key", "header": "X-Key"}], secrets={"signing": "first"}
+    )
     for value in ("second", "third"):
         service.rotate_secret(hook.id, NewSecret("signing", value), actor="a tester", grace_hours=1)
     made = []

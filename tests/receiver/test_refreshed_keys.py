@@ -45,9 +45,9 @@ def post(receiver, hook, body=CASE["body"]):
         source_ip="192.0.2.1",
         received_at=SENT_AT,
     )
-    answer = answer_of(receiver, head, request)
+    response = answer_of(receiver, head, request)
     receiver.rejections.flush()
-    return answer
+    return response
 
 
 def fetch_keys() -> None:
@@ -57,8 +57,8 @@ def fetch_keys() -> None:
 
 
 def test_a_message_whose_certificate_is_not_known_is_to_come_again(receiver, hook):
-    answer = post(receiver, hook)
-    assert (answer.status, dict(answer.all_headers)["Retry-After"], rows("delivery")) == (503, "15", [])
+    response = post(receiver, hook)
+    assert (response.status, dict(response.all_headers)["Retry-After"], rows("delivery")) == (503, "15", [])
     (rejection,) = rows("rejection")
     assert (rejection.key_url, rejection.status) == (CERTIFICATE_URL, 503)
 

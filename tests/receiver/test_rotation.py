@@ -118,7 +118,7 @@ def test_each_token_has_its_own_time_of_last_use(door, clock, database):
 
 
 def test_both_secrets_prove_the_sender_until_the_grace_is_over(door, clock, database):
-    hook = store_webhook(proofs=PROOFS, secrets={"signing": "the old one"})
+    hook = store_webhook(verification=PROOFS, secrets={"signing": "the old one"})
     rotate_secret(hook, "the new one", grace_hours=1)
     assert [status_with(door, hook, key) for key in ("the old one", "the new one")] == [202, 202]
     clock.time += HOUR + timedelta(seconds=1)
@@ -126,14 +126,14 @@ def test_both_secrets_prove_the_sender_until_the_grace_is_over(door, clock, data
 
 
 def test_a_secret_that_was_rotated_without_grace_proves_nothing(door, database):
-    hook = store_webhook(proofs=PROOFS, secrets={"signing": "the old one"})
+    hook = store_webhook(verification=PROOFS, secrets={"signing": "the old one"})
     rotate_secret(hook, "the new one")
     assert [status_with(door, hook, key) for key in ("the old one", "the new one")] == [401, 202]
     assert len(rows("secret")) == 1
 
 
 def test_each_secret_has_its_own_time_of_last_use(door, clock, database):
-    hook = store_webhook(proofs=PROOFS, secrets={"signing": "the old one"})
+    hook = store_webhook(verification=PROOFS, secrets={"signing": "the old one"})
     rotate_secret(hook, "the new one", grace_hours=24)
     status_with(door, hook, "the old one")
     first_use = clock.time
@@ -144,7 +144,7 @@ def test_each_secret_has_its_own_time_of_last_use(door, clock, database):
 
 
 def test_the_time_of_last_use_of_a_secret_is_written_at_most_once_a_minute(door, clock, sqlite_database):
-    hook = store_webhook(proofs=PROOFS, secrets={"signing": "the only one"})
+    hook = store_webhook(verification=PROOFS, secrets={"signing": "the only one"})
     status_with(door, hook, "the only one")
     first_use = clock.time
     clock.time += timedelta(seconds=59)
@@ -165,20 +165,20 @@ def test_a_verify_token_that_a_handshake_showed_counts_as_used(door, clock, data
 
 
 def test_who_is_not_proved_counts_as_no_use(door, sqlite_database):
-    hook = store_webhook(proofs=PROOFS, secrets={"signing": "the only one"})
+    hook = store_webhook(verification=PROOFS, secrets={"signing": "the only one"})
     assert status_with(door, hook, "another one") == 401
     assert last_used("secret") == last_used("token") == [None]
 
 
 def test_a_secret_for_one_purpose_is_none_for_another(door, sqlite_database):
-    proofs = [*PROOFS, {"kind": "header-key", "header": "X-Other", "purpose": "other"}]
-    hook = store_webhook(proofs=proofs, secrets={"signing": "one", "other": "two"})
+    verification = [*PROOFS, {"kind": "header-key", "header": "X-Other", "purpose": "other"}]
+    hook = store_webhook(verification=verification, secrets={"signing": "one", "other": "two"})
     sent = [[("x-key", first), ("x-other", second)] for first in ("one", "two") for second in ("one", "two")]
     assert [door.post(hook.path, ORDER, [*JSON, *keys]).status for keys in sent] == [401, 202, 401, 401]
 
 
 def test_secrets_are_encrypted_where_they_are_stored(database):
-    hook = store_webhook(proofs=PROOFS, secrets={"signing": "canary-1"})
+    hook = store_webhook(verification=PROOFS, secrets={"signing": "canary-1"})
     rotate_secret(hook, "canary-2", grace_hours=1)
     everything = [rows(table) for table in ("webhook", "token", "secret")]
     assert len(rows("secret")) == 2

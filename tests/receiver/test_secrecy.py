@@ -122,8 +122,8 @@ NAMED_BY_NOTHING = {
 
 @pytest.mark.parametrize("place", NAMED_BY_NOTHING)
 def test_a_key_is_masked_whatever_the_header_or_field_is_called(asgi, database, place):
-    proof, query, header = NAMED_BY_NOTHING[place]
-    hook = store_webhook(proofs=[proof], secrets={"signing": "canary-8"})
+    scheme, query, header = NAMED_BY_NOTHING[place]
+    hook = store_webhook(verification=[scheme], secrets={"signing": "canary-8"})
     assert asgi.post(hook.path, ORDER, [*JSON, header], query=query).status == 202
     (stored,) = rows("delivery")
     assert "canary" not in f"{stored.headers}{stored.query_string}{stored.conf}"
@@ -165,7 +165,7 @@ def test_a_request_without_credentials_needs_no_encryption(asgi, sqlite_orders):
     assert rows("delivery")[0].credentials is None
 
 
-def proofs_of_every_kind(asgi) -> list[int]:
+def verification_of_every_kind(asgi) -> list[int]:
     """Signed requests, right and wrong, of senders that prove themselves in different places."""
     github = store_webhook("github", preset="github", secrets={"signing": "canary-secret-1"})
     okta = store_webhook("okta", preset="okta", secrets={"signing": "canary-secret-2"})
@@ -203,7 +203,7 @@ def test_no_secret_and_no_signature_is_in_any_log_record(asgi, database, caplog,
     for name in (None, "inbound_webhooks", "flask"):  # SQLAlchemy would write the values of every row
         caplog.set_level(logging.DEBUG, logger=name)
     with capture_logs() as structured:
-        statuses = proofs_of_every_kind(asgi)
+        statuses = verification_of_every_kind(asgi)
         get_receiver().rejections.flush()
     printed = "".join(capfd.readouterr())
     assert statuses == [401, 401, 200, 401, 202, 403, 400, 503]
@@ -213,7 +213,7 @@ def test_no_secret_and_no_signature_is_in_any_log_record(asgi, database, caplog,
 def test_no_secret_and_no_signature_is_in_any_rejection_or_where_people_look(asgi, database):
     from inbound_webhooks.receiver.instance import get_receiver
 
-    proofs_of_every_kind(asgi)
+    verification_of_every_kind(asgi)
     get_receiver().rejections.flush()
     assert len(rows("rejection")) == 5
     assert "canary" not in repr([rows("rejection"), rows("secret"), rows("webhook")])

@@ -17,7 +17,9 @@ UNAUTHORIZED = {"status": "rejected", "error": "Unauthorized."}
 
 
 def signs_its_url(case: Case) -> bool:
-    return any(proof["kind"] == "twilio" or "{url}" in proof.get("signed", "") for proof in case.proofs)
+    return any(
+        scheme["kind"] == "twilio" or "{url}" in scheme.get("signed", "") for scheme in case.verification
+    )
 
 
 def reaches_a_webhook(case: Case) -> bool:
@@ -26,7 +28,7 @@ def reaches_a_webhook(case: Case) -> bool:
 
 
 ACCEPTED = [case for case in every("accepted") if case.request.method == "POST" and reaches_a_webhook(case)]
-PROVED = [case for case in ACCEPTED if case.proofs]
+PROVED = [case for case in ACCEPTED if case.verification]
 ONE_OF_EACH = list({case.preset.name: case for case in PROVED}.values())
 
 
@@ -56,7 +58,7 @@ def values_sent(case: Case) -> list[str]:
 def without_keys(case) -> bytes:
     """The body as it is kept: as it came, but for the key that some senders put into it."""
     body = case.request.body
-    if any(proof["kind"] == "body-key" for proof in case.preset.proofs):
+    if any(scheme["kind"] == "body-key" for scheme in case.preset.verification):
         for secret in [secret for secrets in case.secrets.values() for secret in secrets]:
             body = body.replace(b'"clientState":"%s"' % secret.encode(), b'"clientState":"***"')
         assert body != case.request.body
@@ -152,10 +154,10 @@ def test_a_secret_that_was_rotated_without_grace_is_401(sqlite_database, case):
 def test_the_handshake_is_answered_byte_by_byte_and_starts_nothing(sqlite_database, case):
     sender = Sender.of(case)
     reply = sender.send()
-    assert (reply.status, reply.body) == (case.answer["status"], case.answer["body"].encode())
-    assert reply.header("content-type") == case.answer["content_type"]
+    assert (reply.status, reply.body) == (case.response["status"], case.response["body"].encode())
+    assert reply.header("content-type") == case.response["content_type"]
     assert reply.header("x-content-type-options") == "nosniff"
-    for name, value in case.answer.get("headers", {}).items():
+    for name, value in case.response.get("headers", {}).items():
         assert reply.header(name) == value
     assert (rows("delivery"), runs(), sender.rejections()) == ([], [], [])
 
@@ -163,9 +165,9 @@ def test_the_handshake_is_answered_byte_by_byte_and_starts_nothing(sqlite_databa
 PROVED_HANDSHAKES = [
     case
     for case in every("answered")
-    if case.proofs
+    if case.verification
     and case.request.method == "POST"
-    and not HANDSHAKES[case.preset.handshake or ""].before_proof
+    and not HANDSHAKES[case.preset.handshake or ""].before_verification
 ]
 
 
@@ -214,7 +216,7 @@ def test_hostile_values_of_a_header_are_401_and_never_a_fault(sqlite_database, c
 def test_a_header_that_is_there_twice_is_401(sqlite_database, case):
     """Below the api-server both arrive as one value, with a comma between them."""
     sender = Sender.of(case)
-    kept = read_scheme(case.proofs[0]).proof
+    kept = read_scheme(case.verification[0]).scheme
     for header in headers_read(case):
         if getattr(kept, "layout", "") == "list":
             continue  # a vendor's own list looks the same, and one signature of it has to fit
@@ -226,7 +228,7 @@ def test_a_header_that_is_there_twice_is_401(sqlite_database, case):
 
 @named([case for case in ONE_OF_EACH if case.kind in ("mailgun", "sns", "body-key", "query-key")])
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"null", b"\xff", b"[" * 5000, b'{"value":[1]}'])
-def test_a_body_without_its_proof_is_401(sqlite_database, case, body):
+def test_a_body_without_its_scheme_is_401(sqlite_database, case, body):
     sender = Sender.of(case)
     reply = sender.send(body=body, query_string="")
     assert (reply.status, reply.json, rows("delivery")) == (401, UNAUTHORIZED, [])
@@ -240,7 +242,7 @@ def without(case: Case, header: str) -> list[tuple[str, str]]:
 
 
 @named(ONE_OF_EACH)
-def test_a_verification_needs_no_proof_and_starts_nothing(sqlite_database, case):
+def test_a_verification_needs_no_scheme_and_starts_nothing(sqlite_database, case):
     sender = Sender.of(case)
     reply = sender.door.request("GET", sender.hook.path)
     assert reply.status == 200

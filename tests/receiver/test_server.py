@@ -34,28 +34,28 @@ def chunked(*parts: bytes) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (*parts, b""))
 
 
-def status(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1])
+def status(response: bytes) -> int:
+    return int(response.split(b" ", 2)[1])
 
 
 def test_a_request_with_a_length_is_accepted(server, sqlite_orders):
-    answer = server.say(head(sqlite_orders.path, "Content-Length: 13"), ORDER)
-    assert status(answer) == 202
+    response = server.say(head(sqlite_orders.path, "Content-Length: 13"), ORDER)
+    assert status(response) == 202
     assert [row.body for row in rows("delivery")] == [ORDER]
 
 
 def test_a_chunked_request_is_accepted(server, sqlite_orders):
-    answer = server.say(
+    response = server.say(
         head(sqlite_orders.path, "Transfer-Encoding: chunked"), chunked(b'{"num', b'ber": 1}')
     )
-    assert status(answer) == 202
+    assert status(response) == 202
     assert [row.body for row in rows("delivery")] == [ORDER]
 
 
 def test_two_requests_on_one_connection_are_two_deliveries(server, sqlite_orders):
     first = head(sqlite_orders.path, "Content-Length: 13", close=False) + ORDER
-    answer = server.say(first, head(sqlite_orders.path, "Content-Length: 13") + ORDER)
-    assert answer.count(b"202 Accepted") == 2
+    response = server.say(first, head(sqlite_orders.path, "Content-Length: 13") + ORDER)
+    assert response.count(b"202 Accepted") == 2
     assert len(rows("delivery")) == 2
 
 
@@ -77,14 +77,14 @@ def test_a_sender_that_goes_half_way_leaves_no_delivery(server, sqlite_orders, s
 
 def test_a_slow_sender_is_told_so_in_time(server, sqlite_orders):
     started = time.monotonic()
-    answer = server.say(head(sqlite_orders.path, "Content-Length: 13"), b"{")
-    assert (status(answer), rows("delivery")) == (408, [])
+    response = server.say(head(sqlite_orders.path, "Content-Length: 13"), b"{")
+    assert (status(response), rows("delivery")) == (408, [])
     assert time.monotonic() - started < 2
 
 
 def test_a_body_that_is_declared_too_large_is_answered_before_it_is_sent(server, sqlite_orders):
-    answer = server.say(head(sqlite_orders.path, "Content-Length: 2097153"))
-    assert status(answer) == 413
+    response = server.say(head(sqlite_orders.path, "Content-Length: 2097153"))
+    assert status(response) == 413
 
 
 def test_an_endless_chunked_body_is_answered_while_it_arrives(server, sqlite_orders):
@@ -93,21 +93,21 @@ def test_an_endless_chunked_body_is_answered_while_it_arrives(server, sqlite_ord
         connection.sendall(head(sqlite_orders.path, "Transfer-Encoding: chunked"))
         for _ in range(8):
             connection.sendall(part)
-        answer = connection.recv(65536)
-    assert (status(answer), rows("delivery")) == (413, [])
+        response = connection.recv(65536)
+    assert (status(response), rows("delivery")) == (413, [])
 
 
 def test_a_sender_that_asks_first_is_refused_without_being_asked_for_the_body(server, sqlite_orders):
     wrong = f"{PREFIX}/{sqlite_orders.id}/{'0' * 64}"
-    answer = server.say(head(wrong, "Content-Length: 13", "Expect: 100-continue"))
-    assert status(answer) == 404
-    assert b"100 Continue" not in answer
+    response = server.say(head(wrong, "Content-Length: 13", "Expect: 100-continue"))
+    assert status(response) == 404
+    assert b"100 Continue" not in response
 
 
 def test_a_head_request_is_answered_without_a_body(server, sqlite_orders):
-    answer = server.say(head(sqlite_orders.path, method="HEAD"))
-    assert status(answer) == 200
-    assert answer.endswith(b"\r\n\r\n")
+    response = server.say(head(sqlite_orders.path, method="HEAD"))
+    assert status(response) == 200
+    assert response.endswith(b"\r\n\r\n")
 
 
 @pytest.mark.parametrize("spelling", ["{path}", "{path}/", "{webhooks}"])
@@ -146,9 +146,9 @@ HOSTILE_LINES = [
 def test_a_hostile_signature_is_401_over_the_wire(server, line):
     hook = store_webhook("github", preset="github", secrets={"signing": "a secret"})
     sent = head(hook.path, "Content-Length: 13", "REPLACED").replace(b"REPLACED", line.encode("latin-1"))
-    answer = server.say(sent, ORDER)
-    assert (status(answer), rows("delivery")) == (401, [])
-    assert answer.endswith(b'{"status": "rejected", "error": "Unauthorized."}')
+    response = server.say(sent, ORDER)
+    assert (status(response), rows("delivery")) == (401, [])
+    assert response.endswith(b'{"status": "rejected", "error": "Unauthorized."}')
 
 
 def test_a_signed_request_is_accepted_over_the_wire(server):

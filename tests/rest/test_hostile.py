@@ -36,9 +36,9 @@ def test_a_nul_is_refused_before_a_database_sees_it(admin):
 def test_a_text_that_no_database_holds_is_told_as_a_mistake(admin, field, character):
     base = f'"name": "{new_name()}", "dag_id": "orders"'
     body = f"{{{base}, {field.format(character)}}}"
-    answer = admin("POST", "/webhooks", content=body, headers={"Content-Type": "application/json"})
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["detail"]
+    response = admin("POST", "/webhooks", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422, response.text
+    assert response.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ def test_a_text_that_no_database_holds_is_told_as_a_mistake(admin, field, charac
 def test_what_is_no_json_of_ours_is_told_as_a_mistake(admin, body):
     hook = store_webhook(new_name())
     for method, path in (("POST", "/webhooks"), ("PATCH", f"/webhooks/{hook.id}")):
-        answer = admin(method, path, content=body, headers={"Content-Type": "application/json"})
-        assert answer.status_code in (400, 422), answer.text
+        response = admin(method, path, content=body, headers={"Content-Type": "application/json"})
+        assert response.status_code in (400, 422), response.text
 
 
 def test_no_mistake_repeats_a_secret(admin):
@@ -70,6 +70,6 @@ def test_no_mistake_repeats_a_secret(admin):
         ("POST", f"/webhooks/{hook.id}/rotate", {"secret": SECRET}),
         ("POST", f"/webhooks/{hook.id}/rotate", {"secret": f" {SECRET}", "purpose": "signing"}),
     ]
-    answers = [admin(*one) for one in asked]
-    assert [answer.status_code for answer in answers] == [422] * len(asked)
-    assert SECRET not in "".join(answer.text for answer in answers)
+    responses = [admin(*one) for one in asked]
+    assert [response.status_code for response in responses] == [422] * len(asked)
+    assert SECRET not in "".join(response.text for response in responses)

@@ -94,7 +94,7 @@ def expected(role: str) -> dict[tuple[str, str], int]:
 
 
 def statuses(heard: dict[tuple[str, str], Any]) -> dict[tuple[str, str], int]:
-    return {route: answer.status_code for route, answer in heard.items()}
+    return {route: response.status_code for route, response in heard.items()}
 
 
 def what_is_there() -> tuple[Any, ...]:
@@ -118,7 +118,7 @@ def test_a_viewer_changes_nothing_and_sees_no_token(anyone, hidden):
     before = what_is_there()
     heard = walk(anyone("vera", "Viewer"), hidden)
     assert statuses(heard) == expected("viewer")
-    assert [route for route, answer in heard.items() if hidden["token"] in answer.text] == []
+    assert [route for route, response in heard.items() if hidden["token"] in response.text] == []
     assert what_is_there() == before
 
 
@@ -132,7 +132,7 @@ def test_the_editor_of_another_dag_learns_nothing(anyone, pages, hidden):
     # SimpleAuthManager's roles are for all DAGs; one without any may see none.
     assert statuses(heard) == told
     words = (HIDDEN, hidden["webhook_id"], "canary")
-    assert [route for route, answer in heard.items() if any(word in answer.text for word in words)] == []
+    assert [route for route, response in heard.items() if any(word in response.text for word in words)] == []
     assert what_is_there() == before
 
 

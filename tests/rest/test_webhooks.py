@@ -21,7 +21,7 @@ def test_a_webhook_is_created_once_and_its_secret_is_never_shown(admin):
     }
     made, again = admin("POST", "/webhooks", body), admin("POST", "/webhooks", body)
     other = admin("POST", "/webhooks", body | {"filter": "body.a"})
-    assert [answer.status_code for answer in (made, again, other)] == [201, 200, 409]
+    assert [response.status_code for response in (made, again, other)] == [201, 200, 409]
     assert made.json()["id"] == again.json()["id"]
     assert (made.json()["preset"], made.json()["mapping"]) == ("github", body["mapping"])
     assert made.json()["url"].count(made.json()["id"]) == 1
@@ -50,9 +50,9 @@ def test_a_patch_of_a_webhook_that_has_changed_is_refused(admin):
     ids=str,
 )
 def test_a_field_that_cannot_be_used_is_told_as_airflow_tells_it(admin, fields, place):
-    answer = admin("POST", "/webhooks", {"name": new_name(), "dag_id": "orders"} | fields)
-    (detail,) = answer.json()["detail"]
-    assert (answer.status_code, detail["loc"]) == (422, place)
+    response = admin("POST", "/webhooks", {"name": new_name(), "dag_id": "orders"} | fields)
+    (detail,) = response.json()["detail"]
+    assert (response.status_code, detail["loc"]) == (422, place)
     assert detail["msg"]
 
 
@@ -61,8 +61,8 @@ def test_a_list_has_pages_and_an_order(admin):
         store_webhook(name, dag_id="paged")
     store_dag("paged")
     query = "/webhooks?dag_id=paged&order_by=-name&limit=2&offset=1"
-    answer = admin("GET", query).json()
-    assert ([hook["name"] for hook in answer["webhooks"]], answer["total_entries"]) == (
+    response = admin("GET", query).json()
+    assert ([hook["name"] for hook in response["webhooks"]], response["total_entries"]) == (
         ["page b", "page a"],
         3,
     )

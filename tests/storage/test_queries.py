@@ -161,8 +161,8 @@ def test_credentials_come_newest_first_with_what_they_are_for(database):
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.secrets import NewSecret
 
-    proofs = [{"kind": "header-key", "header": "X-Key"}]
-    hook = store_webhook(proofs=proofs, secrets={"signing": "old"})
+    verification = [{"kind": "header-key", "header": "X-Key"}]
+    hook = store_webhook(verification=verification, secrets={"signing": "old"})
     service.rotate_secret(hook.id, NewSecret("signing", "new"), actor="a tester", grace_hours=1)
     with transaction() as connection:
         webhook, held = find_with_credentials(connection, hook.id)

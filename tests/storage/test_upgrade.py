@@ -121,7 +121,7 @@ def test_a_webhook_of_then_proves_filters_and_tells_nobody_until_it_is_told_to(u
 
     with transaction() as connection:
         webhook, held = find_with_credentials(connection, "cyLpZYGCNd")
-    assert (webhook.name, webhook.proofs, webhook.allowed_addresses) == ("github-push", (), ())
+    assert (webhook.name, webhook.verification, webhook.allowed_addresses) == ("github-push", (), ())
     assert (webhook.filter, webhook.dedup, webhook.notify_failure, webhook.max_backlog) == (
         None,
         None,
@@ -138,8 +138,8 @@ def test_a_webhook_of_then_takes_a_request_at_the_url_of_then(upgraded):
     sent = base64.b64decode(
         next(row["body"] for row in WRITTEN["inbound_webhook_delivery"] if row["id"] == PUSH)
     )
-    answer = AsgiDoor().post(path_of("github-push"), sent, [*JSON, ("x-github-event", "push")])
-    assert (answer.status, answer.json) == (201, {"got": "refs/heads/master"})
+    response = AsgiDoor().post(path_of("github-push"), sent, [*JSON, ("x-github-event", "push")])
+    assert (response.status, response.json) == (201, {"got": "refs/heads/master"})
     assert json.loads(rows("delivery")[-1].conf) == json.loads(delivery(PUSH).conf)
 
 

@@ -75,9 +75,9 @@ class Client:
         return self.browser.get(f"{ROOT}{path}", base_url=BASE, **more)
 
     def json(self, path: str) -> Any:
-        answer = self.get(path, headers={"X-Requested-With": "fetch"})
-        assert answer.status_code == 200, answer.text
-        return answer.json
+        response = self.get(path, headers={"X-Requested-With": "fetch"})
+        assert response.status_code == 200, response.text
+        return response.json
 
     def post(self, path: str, data: Any = (), *, script: bool = False, **more: Any) -> Any:
         headers = {"X-Requested-With": "fetch"} if script else {}

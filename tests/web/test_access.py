@@ -47,12 +47,12 @@ def test_the_view_alone_does_not_let_anybody_change_the_webhooks_of_a_dag(fab_pa
     fab_pages.role("view only", *reads, *edits)
     fab_pages.role("dag only", *reads, *triggers)
     fab_pages.role("both", *reads, *edits, *triggers)
-    answers = {}
+    responses = {}
     for name in ("view only", "dag only", "both"):
         client = fab_pages.client(name, name)
-        answers[name] = client.post(f"/hook/{hook.id}/enabled", {"enabled": "1"}).status_code
+        responses[name] = client.post(f"/hook/{hook.id}/enabled", {"enabled": "1"}).status_code
         assert (hook.token in client.get(f"/hook/{hook.id}").text) == (name == "both")
-    assert answers == {"view only": 403, "dag only": 403, "both": 303}
+    assert responses == {"view only": 403, "dag only": 403, "both": 303}
 
 
 def test_moving_a_webhook_to_another_dag_needs_the_right_to_both(fab_pages):
@@ -65,8 +65,8 @@ def test_moving_a_webhook_to_another_dag_needs_the_right_to_both(fab_pages):
         **{"name": "moving", "dag_id": "not_mine", "version": "1", "disabled_status": "403"},
         **{"invalid_status": "422", "response_content_type": "application/json"},
     }
-    answer = fab_pages.client("mia", "of mine").post(f"/hook/{hook.id}", form, script=True)
-    assert (answer.status_code, list(answer.json["problems"])) == (422, ["dag_id"])
+    response = fab_pages.client("mia", "of mine").post(f"/hook/{hook.id}", form, script=True)
+    assert (response.status_code, list(response.json["problems"])) == (422, ["dag_id"])
 
 
 def test_a_list_counts_and_offers_only_what_its_reader_may_see(fab_pages):
@@ -85,5 +85,5 @@ def test_a_list_counts_and_offers_only_what_its_reader_may_see(fab_pages):
 def test_a_bearer_token_is_as_good_as_the_cookie(fab_pages):
     with fab_pages.app.app_context():
         token = fab_pages.manager.generate_jwt(fab_pages.user("bea", "Admin"))
-    answer = fab_pages.app.test_client().get(f"{ROOT}/", headers={"Authorization": f"Bearer {token}"})
-    assert answer.status_code == 200
+    response = fab_pages.app.test_client().get(f"{ROOT}/", headers={"Authorization": f"Bearer {token}"})
+    assert response.status_code == 200

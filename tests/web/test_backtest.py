@@ -71,8 +71,8 @@ def test_another_mapping_shows_each_value_before_and_after(judge):
 
 
 def test_mistakes_come_beside_their_fields(judge):
-    answer = judge(filter="body.(")
-    assert (answer.status_code, list(answer.json["problems"])) == (422, ["filter"])
+    response = judge(filter="body.(")
+    assert (response.status_code, list(response.json["problems"])) == (422, ["filter"])
 
 
 @pytest.mark.parametrize("last", ["", "0", "7", "1e9", "-1"])
@@ -110,6 +110,6 @@ def test_deliveries_of_a_dag_that_the_user_may_not_read_are_left_out(pages, hook
         *(("can_read", "Webhooks"), ("can_edit", "Webhooks"), ("can_read", "DAG:orders")),
         *(("can_edit", "DAG:orders"), ("can_create", "DAG Runs"), ("can_read", "DAG Runs")),
     )
-    answer = judge(pages.client("rita", "runs of orders"), expression="7")
-    assert hidden not in answer.text
-    assert len(answer.json["deliveries"]) == 2
+    response = judge(pages.client("rita", "runs of orders"), expression="7")
+    assert hidden not in response.text
+    assert len(response.json["deliveries"]) == 2

@@ -196,9 +196,9 @@ def test_the_tab_of_a_run_shows_the_delivery_that_made_it(ada, hook):
 
 def test_a_replay_is_a_new_delivery_and_the_audit_log_names_the_user(ada, hook):
     made = stored(hook)
-    answer = ada.post(f"/delivery/{made}/replay", follow_redirects=True)
+    response = ada.post(f"/delivery/{made}/replay", follow_redirects=True)
     again = next(row for row in rows("delivery") if row.replay_of == made)
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert (again.state, json.loads(again.conf)) == ("accepted", {"customer": "Ada"})
     assert [row.owner for row in audit_rows() if row.event == "webhook.replay" and made in row.extra] == [
         "ada"
@@ -207,9 +207,9 @@ def test_a_replay_is_a_new_delivery_and_the_audit_log_names_the_user(ada, hook):
 
 def test_a_replay_that_today_s_mapping_refuses_says_why(ada, hook):
     made = stored(hook, conf=None, state="refused", body=b"{")
-    answer = ada.post(f"/delivery/{made}/replay", {"remap": "1"})
-    assert answer.status_code == 409
-    assert "mapping refuses it" in answer.text
+    response = ada.post(f"/delivery/{made}/replay", {"remap": "1"})
+    assert response.status_code == 409
+    assert "mapping refuses it" in response.text
 
 
 def test_the_fields_of_the_newest_delivery_can_be_completed(ada, hook):
@@ -237,9 +237,9 @@ def test_a_draft_is_tried_as_it_is_typed_and_nothing_is_stored(ada, hook):
 
 
 def test_a_draft_with_mistakes_is_not_tried(ada):
-    answer = ada.post("/try", draft(filter="body."), script=True)
-    assert answer.status_code == 422
-    assert list(answer.json["problems"]) == ["filter"]
+    response = ada.post("/try", draft(filter="body."), script=True)
+    assert response.status_code == 422
+    assert list(response.json["problems"]) == ["filter"]
 
 
 def test_somebody_who_may_not_read_runs_sees_neither_body_nor_mails(pages, hook, told):

@@ -9,10 +9,10 @@ from tests.webhooks_builder import now, store_deliveries, store_delivery, store_
 
 
 def test_an_empty_list_says_what_a_webhook_is_and_offers_the_first_step(pages):
-    answer = pages.client("ada").get("/")
-    assert answer.status_code == 200
-    assert "A webhook is a URL that starts a DAG" in answer.text
-    assert "Create the first webhook" in answer.text
+    response = pages.client("ada").get("/")
+    assert response.status_code == 200
+    assert "A webhook is a URL that starts a DAG" in response.text
+    assert "Create the first webhook" in response.text
 
 
 def test_the_list_names_webhooks_and_their_dags(pages):

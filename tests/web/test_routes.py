@@ -66,10 +66,10 @@ def of_something_hidden(rule: Any) -> bool:
 def test_a_stranger_gets_nothing_but_the_way_to_the_login(pages, hidden):
     stranger = pages.client()
     for method, rule in routes(pages):
-        answer = ask(stranger, method, rule, hidden)
+        response = ask(stranger, method, rule, hidden)
         # Without a page of ours there is no token for a form either.
-        assert answer.status_code == (401 if method == "GET" else 400), rule
-        assert HIDDEN not in answer.text
+        assert response.status_code == (401 if method == "GET" else 400), rule
+        assert HIDDEN not in response.text
 
 
 def test_somebody_with_a_wrong_or_foreign_token_is_a_stranger(pages, hidden):
@@ -83,10 +83,10 @@ def test_a_viewer_changes_nothing_and_sees_no_token(pages, hidden):
     viewer = pages.client("vera", "Viewer")
     before = audit_rows()
     for method, rule in routes(pages):
-        answer = ask(viewer, method, rule, hidden)
-        assert hidden["token"] not in answer.text, rule
+        response = ask(viewer, method, rule, hidden)
+        assert hidden["token"] not in response.text, rule
         if method == "POST":
-            assert answer.status_code == 403, rule
+            assert response.status_code == 403, rule
     assert audit_rows() == before
     assert [row.enabled for row in rows("webhook") if row.name == HIDDEN] == [True]
 
@@ -99,11 +99,11 @@ def test_an_editor_of_another_dag_finds_neither_webhook_nor_delivery(pages, hidd
     editor = pages.client("otto", "editor of others")
     before = audit_rows()
     for method, rule in routes(pages):
-        answer = ask(editor, method, rule, hidden)
-        assert HIDDEN not in answer.text, rule
-        assert "canary" not in answer.text, rule
+        response = ask(editor, method, rule, hidden)
+        assert HIDDEN not in response.text, rule
+        assert "canary" not in response.text, rule
         if of_something_hidden(rule):
-            assert answer.status_code in (403, 404), rule
+            assert response.status_code in (403, 404), rule
     assert audit_rows() == before
     assert editor.get("/").status_code == 200
 
@@ -115,32 +115,32 @@ def test_somebody_without_a_role_gets_no_page(pages, hidden):
     else:
         client = pages.client("nora", "")
     for method, rule in routes(pages):
-        answer = ask(client, method, rule, hidden)
-        assert answer.status_code in (403, 400), rule
-        assert HIDDEN not in answer.text
+        response = ask(client, method, rule, hidden)
+        assert response.status_code in (403, 400), rule
+        assert HIDDEN not in response.text
 
 
 def test_an_admin_opens_every_page_of_the_walk(pages, hidden):
     """Else the tests above could pass because nothing answers at all."""
     admin = pages.client("ada", "Admin")
     opened = [rule.rule for method, rule in routes(pages) if method == "GET"]
-    answers = {
+    responses = {
         rule.rule: ask(admin, "GET", rule, hidden) for method, rule in routes(pages) if method == "GET"
     }
-    assert {path: answer.status_code for path, answer in answers.items()} == dict.fromkeys(opened, 200)
-    assert sum(HIDDEN in answer.text for answer in answers.values()) >= 3
+    assert {path: response.status_code for path, response in responses.items()} == dict.fromkeys(opened, 200)
+    assert sum(HIDDEN in response.text for response in responses.values()) >= 3
 
 
 def test_every_page_of_ours_carries_the_headers_that_keep_it_safe(pages, hidden):
     for client in (pages.client("ada"), pages.client()):
         for method, rule in routes(pages):
             if method == "GET":
-                answer = ask(client, method, rule, hidden)
-                policy = answer.headers["Content-Security-Policy"]
+                response = ask(client, method, rule, hidden)
+                policy = response.headers["Content-Security-Policy"]
                 assert "default-src 'none'; script-src 'self'; style-src 'self';" in policy
                 assert "unsafe" not in policy
-                assert answer.headers["X-Content-Type-Options"] == "nosniff"
-                assert answer.headers["Cache-Control"] == "no-store"
+                assert response.headers["X-Content-Type-Options"] == "nosniff"
+                assert response.headers["Cache-Control"] == "no-store"
 
 
 def test_the_link_in_a_mail_opens_the_delivery(pages, hidden):
@@ -208,12 +208,12 @@ def test_each_route_answers_each_of_them_as_its_row_says(pages, hidden, without_
 def ask_bare(client, method: str, rule: Any, hidden) -> int:
     """The status; the door stands at another path than the pages."""
     if PAGES[method, rule.rule] != NOBODY:
-        answer = ask(client, method, rule, hidden)
+        response = ask(client, method, rule, hidden)
     else:
         path = f"/webhook/{hidden['webhook_id']}/{hidden['token']}"
-        answer = client.browser.open(path, base_url=BASE, method=method, data=b"{}")
-    answer.close()  # a style sheet is an open file
-    return int(answer.status_code)
+        response = client.browser.open(path, base_url=BASE, method=method, data=b"{}")
+    response.close()  # a style sheet is an open file
+    return int(response.status_code)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
@@ -222,10 +222,10 @@ def test_a_method_that_stands_in_no_table_tells_a_stranger_nothing(pages, hidden
         path = rule.rule.replace("<path:", "<")
         for name in rule.arguments:
             path = path.replace(f"<{name}>", hidden.get(name, "hidden"))
-        answer = pages.client().browser.open(path, base_url=BASE, method=method)
-        assert answer.status_code in (200, 401, 404, 405), rule
-        assert HIDDEN not in f"{answer.text}{answer.headers}"
-        answer.close()
+        response = pages.client().browser.open(path, base_url=BASE, method=method)
+        assert response.status_code in (200, 401, 404, 405), rule
+        assert HIDDEN not in f"{response.text}{response.headers}"
+        response.close()
 
 
 def test_the_plugin_serves_nothing_else(pages):

@@ -42,11 +42,11 @@ def stored(name: str):
 
 
 def test_a_new_webhook_is_stored_and_its_page_shows_url_and_curl(pages, ada):
-    answer = ada.post("/new", form(name=f"fresh {pages.auth}"), follow_redirects=True)
+    response = ada.post("/new", form(name=f"fresh {pages.auth}"), follow_redirects=True)
     hook = stored(f"fresh {pages.auth}")
-    assert answer.status_code == 200
-    assert f"/webhook/{hook.id}/{token_of(hook.id)}" in answer.text
-    assert "curl -X POST" in answer.text
+    assert response.status_code == 200
+    assert f"/webhook/{hook.id}/{token_of(hook.id)}" in response.text
+    assert "curl -X POST" in response.text
 
 
 def test_the_audit_log_names_the_user_who_made_it(pages, ada):
@@ -60,9 +60,9 @@ def test_every_mistake_is_named_beside_its_field_and_nothing_typed_is_lost(ada):
         name=" ", dag_id="events", filter="body.", response_template='{"a": }', max_per_second="many",
         mapping_name="number", mapping_expression="${Webhook::Nowhere}",
     )  # fmt: skip
-    answer = ada.post("/new", typed, script=True)
-    assert answer.status_code == 422
-    assert answer.json["problems"].keys() >= {
+    response = ada.post("/new", typed, script=True)
+    assert response.status_code == 422
+    assert response.json["problems"].keys() >= {
         "name", "filter", "response_template", "max_per_second", "mapping:number",
     }  # fmt: skip
     page = ada.post("/new", typed)
@@ -83,37 +83,37 @@ def test_limits_are_stored_shown_again_and_refused_beside_their_fields(ada):
 
 @pytest.mark.parametrize("field", ["max_backlog", "max_active_runs"])
 def test_a_limit_of_nothing_is_refused_beside_its_field(ada, field):
-    answer = ada.post("/new", form(name="too small", **{field: "0"}), script=True)
-    assert list(answer.json["problems"]) == [field]
+    response = ada.post("/new", form(name="too small", **{field: "0"}), script=True)
+    assert list(response.json["problems"]) == [field]
 
 
 def test_a_secret_is_written_and_never_shown_again(ada):
     fields = form(name="signed", preset="github") | {"secret:signing": SECRET}
-    proof = '[{"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="}]'
-    answer = ada.post("/new", fields | {"proofs": proof}, follow_redirects=True)
-    assert "stored" in answer.text
-    assert SECRET not in answer.text
-    refused = ada.post("/new", fields | {"proofs": proof, "name": " "})
+    scheme = '[{"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="}]'
+    response = ada.post("/new", fields | {"verification": scheme}, follow_redirects=True)
+    assert "stored" in response.text
+    assert SECRET not in response.text
+    refused = ada.post("/new", fields | {"verification": scheme, "name": " "})
     assert refused.status_code == 422
     assert SECRET not in refused.text
 
 
 def test_a_missing_secret_is_asked_for_beside_the_secrets(ada):
-    proof = '[{"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="}]'
-    answer = ada.post("/new", form(name="unsigned", preset="github", proofs=proof), script=True)
-    assert list(answer.json["problems"]) == ["secrets"]
+    scheme = '[{"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="}]'
+    response = ada.post("/new", form(name="unsigned", preset="github", verification=scheme), script=True)
+    assert list(response.json["problems"]) == ["secrets"]
 
 
-def proofs_of(name: str):
-    return json.loads(stored(name).proofs)
+def verification_of(name: str):
+    return json.loads(stored(name).verification)
 
 
 def test_a_sender_whose_keys_are_fetched_needs_no_secret(ada):
-    proofs = json.dumps([dict(proof) for proof in PRESETS["aws-sns"].proofs])
-    fields = form(name="topic", preset="aws-sns", handshake="sns", proofs=proofs)
+    verification = json.dumps([dict(scheme) for scheme in PRESETS["aws-sns"].verification])
+    fields = form(name="topic", preset="aws-sns", handshake="sns", verification=verification)
     assert list(ada.post("/new", fields, script=True).json["problems"]) == ["secrets"]
     assert ada.post("/new", fields | {"refresh_keys": "y"}, script=True).status_code == 200
-    assert [proof["refresh_keys"] for proof in proofs_of("topic")] == [True]
+    assert [scheme["refresh_keys"] for scheme in verification_of("topic")] == [True]
 
 
 def test_the_box_for_fetched_keys_shows_what_is_stored_and_takes_it_back(ada):
@@ -121,15 +121,17 @@ def test_the_box_for_fetched_keys_shows_what_is_stored_and_takes_it_back(ada):
     page = ada.get(f"/hook/{hook.id}").text
     assert re.search(r'<input[^>]*checked[^>]*name="refresh_keys"', page)
     assert "&#34;refresh_keys&#34;" not in page
-    fields = form(name="fetching", preset="aws-sns", proofs=json.dumps(proofs_of("fetching")), version="1")
+    fields = form(
+        name="fetching", preset="aws-sns", verification=json.dumps(verification_of("fetching")), version="1"
+    )
     del fields["enabled"]
     assert ada.post(f"/hook/{hook.id}", fields, script=True).status_code == 200
-    assert ["refresh_keys" in proof for proof in proofs_of("fetching")] == [False]
+    assert ["refresh_keys" in scheme for scheme in verification_of("fetching")] == [False]
 
 
 def test_a_sender_that_publishes_no_keys_is_refused_beside_the_box(ada):
-    answer = ada.post("/new", form(name="no keys", preset="github", refresh_keys="y"), script=True)
-    assert list(answer.json["problems"]) == ["refresh_keys"]
+    response = ada.post("/new", form(name="no keys", preset="github", refresh_keys="y"), script=True)
+    assert list(response.json["problems"]) == ["refresh_keys"]
 
 
 def test_the_events_that_a_sender_names_are_offered(ada):
@@ -148,8 +150,8 @@ def test_a_change_keeps_a_secret_that_was_not_typed_again(ada):
     hook = store_webhook("kept", dag_id="events", preset="github", secrets={"signing": SECRET})
     before = [row.encrypted for row in rows("secret") if row.webhook_id == hook.id]
     page = ada.get(f"/hook/{hook.id}").text
-    proofs = html.unescape(re.search(r'name="proofs"[^>]*>\s*(.*?)</textarea>', page, re.S)[1])
-    fields = form(name="kept", preset="github", proofs=proofs, version="1", filter="body.ref")
+    verification = html.unescape(re.search(r'name="proofs"[^>]*>\s*(.*?)</textarea>', page, re.S)[1])
+    fields = form(name="kept", preset="github", verification=verification, version="1", filter="body.ref")
     assert ada.post(f"/hook/{hook.id}", fields, script=True).status_code == 200
     assert stored("kept").filter == "body.ref"
     assert [row.encrypted for row in rows("secret") if row.webhook_id == hook.id] == before
@@ -169,7 +171,9 @@ def test_the_dags_params_stand_in_the_form_with_type_and_description(ada):
 
 
 def test_markup_in_every_field_stays_text(ada):
-    fields = dict.fromkeys(("filter", "dedup", "handshake", "proofs", "preset", "allowed_addresses"), MARKUP)
+    fields = dict.fromkeys(
+        ("filter", "dedup", "handshake", "verification", "preset", "allowed_addresses"), MARKUP
+    )
     more = dict.fromkeys(("response_template", "max_per_second", "name", "dag_id", "version"), MARKUP)
     mapping = {"mapping_name": MARKUP, "mapping_expression": MARKUP}
     page = ada.post("/new", form(**fields | more | mapping)).text
@@ -190,8 +194,8 @@ def test_a_picked_sender_fills_the_form_without_a_script_too(ada):
 
 def test_a_rotation_shows_another_url(ada):
     hook = store_webhook("rotated", dag_id="events")
-    answer = ada.post(f"/hook/{hook.id}/rotate", {"grace_hours": "24"}, follow_redirects=True)
-    assert answer.status_code == 200
+    response = ada.post(f"/hook/{hook.id}/rotate", {"grace_hours": "24"}, follow_redirects=True)
+    assert response.status_code == 200
     assert token_of(hook.id) != hook.token
     assert len([row for row in rows("token") if row.webhook_id == hook.id]) == 2
 
@@ -214,14 +218,14 @@ def test_several_are_disabled_at_once(ada):
 def test_after_a_change_the_way_back_leads_to_no_other_site(ada):
     hook = store_webhook("back", dag_id="events")
     for back in ("https://evil.example/", "//evil.example", "/pluginsv2/webhooks\\@evil.example"):
-        answer = ada.post(f"/hook/{hook.id}/enabled", {"enabled": "0", "back": back})
-        assert answer.location == "/pluginsv2/webhooks/"
+        response = ada.post(f"/hook/{hook.id}/enabled", {"enabled": "0", "back": back})
+        assert response.location == "/pluginsv2/webhooks/"
 
 
 def test_a_change_without_the_token_of_a_form_is_refused(pages, ada):
     hook = store_webhook("forged", dag_id="events")
-    answer = ada.browser.post(f"/webhooks/hook/{hook.id}/delete", data={"sure": "1"})
-    assert answer.status_code == 400
+    response = ada.browser.post(f"/webhooks/hook/{hook.id}/delete", data={"sure": "1"})
+    assert response.status_code == 400
     assert stored("forged")
 
 
@@ -233,8 +237,8 @@ def test_a_page_leaves_no_session_of_the_database_behind(ada):
 
 
 def test_the_session_has_a_name_and_a_path_of_its_own(pages):
-    answer = pages.client("ada").get("/")
-    (cookie,) = answer.headers.getlist("Set-Cookie")
+    response = pages.client("ada").get("/")
+    (cookie,) = response.headers.getlist("Set-Cookie")
     assert cookie.startswith("webhooks_session=")
     assert "Path=/pluginsv2" in cookie
     assert "HttpOnly" in cookie

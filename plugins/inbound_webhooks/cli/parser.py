@@ -60,7 +60,7 @@ ARG_SECRET = Arg(
     help="A secret that the sender signs with, from a file, standard input or an environment variable",
 )
 ARG_VERIFY = Arg(
-    ("--proof",),
+    ("--verify",),
     metavar="JSON",
     action="append",
     help='A proof, such as {"kind": "hmac", "header": "X-Signature"}; instead of those of the preset',

@@ -90,7 +90,9 @@ def _given_fields(args: Namespace) -> dict[str, Any]:
         "dag_id": args.dag_id,
         "mapping": parse_mapping(args.map),
         "enabled": not args.disabled,
-        "proofs": None if args.proof is None else [parse_json("--proof", text) for text in args.proof],
+        "verification": None
+        if args.scheme is None
+        else [parse_json("--verify", text) for text in args.scheme],
         "filter": args.filter,
         "dedup": args.dedup,
         "allowed_addresses": args.allow,
@@ -177,8 +179,8 @@ def _sections(preset: Preset) -> dict[str, list[str]]:
         "At the sender's": description.numbered(steps),
         "Secrets": description.secret_lines(preset),
         "Proof, and the option to change it": [
-            description.proof_in_words(preset),
-            *(_option("--proof", json.dumps(settings)) for settings in preset.proofs),
+            description.scheme_in_words(preset),
+            *(_option("--verify", json.dumps(settings)) for settings in preset.verification),
         ],
         "Handshake": [description.handshake_in_words(preset)],
         "Deduplication": _dedup_lines(preset),
@@ -212,7 +214,7 @@ def _create_calls(preset: Preset) -> list[str]:
     for secret in preset.secrets:
         source = _secret_argument(secret.purpose)
         options += f" [--secret {source}]" if secret.optional else f" --secret {source}"
-    if any(can_refresh_keys(proof) for proof in preset.proofs):
+    if any(can_refresh_keys(scheme) for scheme in preset.verification):
         return [f"{call}{options}", f"{call} --refresh-keys"]
     return [f"{call}{options}"]
 

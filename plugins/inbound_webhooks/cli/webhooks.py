@@ -55,7 +55,7 @@ def show_command(args: Namespace) -> None:
         "url": service.url(webhook),
         "mapping": dict(webhook.mapping),
         "preset": webhook.preset,
-        "proofs": [dict(proof) for proof in webhook.proofs],
+        "verification": [dict(scheme) for scheme in webhook.verification],
         "credentials": [_credential(held) for held in credentials],
         "handshake": webhook.handshake,
         "confirm_url": webhook.confirm_url,

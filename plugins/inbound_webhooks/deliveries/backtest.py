@@ -50,7 +50,7 @@ class Outcome:
     repeats: str | None
     status: int
     content_type: str | None
-    answer: str
+    response: str
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,11 @@ class _Judge:
             request = stored_request.restore(replace(delivery, credentials=None))
             decision = self._receiver.decide(self._definition, request, delivery_id=delivery.id)
         except RequestError as error:
-            answer = responses.rejected(error)
+            response = responses.rejected(error)
             state, would_be = REJECTED, None
             message: str | None = error.message
         else:
-            answer, would_be = decision.answer, decision.delivery
+            response, would_be = decision.response, decision.delivery
             state, message = would_be.state, would_be.error
         repeats = self._repeats(would_be)
         conf = would_be.conf if would_be else None
@@ -162,9 +162,9 @@ class _Judge:
             event_type=would_be.event_type if would_be else None,
             dedup_key=would_be.dedup_key if would_be else None,
             repeats=repeats,
-            status=answer.status,
-            content_type=answer.content_type,
-            answer=answer.body.decode("utf-8", "replace"),
+            status=response.status,
+            content_type=response.content_type,
+            response=response.body.decode("utf-8", "replace"),
         )
 
     def _repeats(self, would_be: Delivery | None) -> str | None:

@@ -71,7 +71,7 @@ def _request(delivery: Delivery) -> dict[str, Any]:
         "headers": json.loads(delivery.headers),
         "body_bytes": len(delivery.body) if delivery.body_stored else None,
         "body": _body(delivery),
-        "answer_status": delivery.answer_status,
+        "response_status": delivery.response_status,
     }
 
 

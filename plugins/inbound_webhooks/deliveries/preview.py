@@ -49,18 +49,18 @@ def preview_request(
         decision = receiver.decide(definition, request)
     except RequestError as error:
         return _shown("rejected", error.message, responses.rejected(error))
-    return _shown(decision.delivery.state, decision.delivery.error, decision.answer, decision.delivery)
+    return _shown(decision.delivery.state, decision.delivery.error, decision.response, decision.delivery)
 
 
 def _shown(
-    state: str, error: str | None, answer: Response, delivery: Delivery | None = None
+    state: str, error: str | None, response: Response, delivery: Delivery | None = None
 ) -> dict[str, Any]:
     conf = delivery.conf if delivery else None
     return {
         "state": state,
         "conf": None if conf is None else json.loads(conf),
         "error": error,
-        "status": answer.status,
-        "content_type": answer.content_type,
-        "body": answer.body.decode("utf-8", "replace"),
+        "status": response.status,
+        "content_type": response.content_type,
+        "body": response.body.decode("utf-8", "replace"),
     }

@@ -62,7 +62,7 @@ class Dispatcher:
         log.info("dispatcher started action=dispatcher_started")
         while not self._stopping:
             self._wanted.clear()
-            self._show_life()
+            self._send_heartbeat()
             if self._drained():
                 self._rest()
         self._presence.end()
@@ -74,12 +74,12 @@ class Dispatcher:
         while (left := until - time.monotonic()) > 0:
             if self._wanted.wait(min(left, HEARTBEAT_SECONDS)):
                 return
-            self._show_life()
+            self._send_heartbeat()
 
-    def _show_life(self) -> None:
+    def _send_heartbeat(self) -> None:
         if not self._presence.note():
             return
-        self._hurry()
+        self._reschedule_future_attempts()
         if not metrics.are_on():
             return
         try:
@@ -89,7 +89,7 @@ class Dispatcher:
             return  # logged there; the next sign of life brings the next figure
         metrics.gauge("backlog", backlog)
 
-    def _hurry(self) -> None:
+    def _reschedule_future_attempts(self) -> None:
         """Let nothing wait for a clock that was ahead when it was accepted."""
         try:
             with transaction() as connection:
@@ -132,10 +132,10 @@ class Dispatcher:
     def _dispatch(self, turn: list[WaitingWebhook], now: datetime) -> int:
         """Make the runs of a batch, all or none; where one fails, again with each apart from the others."""
         try:
-            return self._batch(turn, now, self._make_together)
+            return self._batch(turn, now, self._create_runs)
         except Exception as error:  # noqa: BLE001 - whatever it was, the careful way finds whose it is
             log.info("batch failed action=batch_failed kind=%s", type(error).__name__)
-            return self._batch(turn, now, self._make_apart)
+            return self._batch(turn, now, self._create_runs_one_by_one)
 
     def _batch(
         self, turn: list[WaitingWebhook], now: datetime, make: Callable[..., list[ClaimedDelivery]]
@@ -154,7 +154,7 @@ class Dispatcher:
             log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
         return len(batch)
 
-    def _make_together(
+    def _create_runs(
         self, session: Session, batch: list[ClaimedDelivery], states: dict[str, DagState]
     ) -> list[ClaimedDelivery]:
         for delivery in batch:
@@ -163,14 +163,14 @@ class Dispatcher:
         self._mark(session, batch)
         return batch
 
-    def _make_apart(
+    def _create_runs_one_by_one(
         self, session: Session, batch: list[ClaimedDelivery], states: dict[str, DagState]
     ) -> list[ClaimedDelivery]:
         dispatched: list[ClaimedDelivery] = []
         for delivery in batch:
             try:
                 with session.begin_nested():
-                    dispatched += self._make_together(session, [delivery], states)
+                    dispatched += self._create_runs(session, [delivery], states)
             except DispatchError as error:
                 failure = error
             except IntegrityError as error:

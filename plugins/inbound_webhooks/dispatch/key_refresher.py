@@ -77,7 +77,7 @@ class KeyRefresher:
         now = self._now()
         try:
             text = self._fetch(url)
-            check_secret(required.proof, text)
+            check_secret(required.scheme, text)
         except (KeyFetchFailed, DefinitionError) as error:
             self._failed_at[url] = now
             log.warning("key not fetched action=key_not_fetched url=%s reason=%s", url, error.message)
@@ -101,21 +101,21 @@ class KeyRefresher:
 
 def _refreshing(webhook: Webhook) -> list[RequiredScheme]:
     try:
-        proofs = [read_scheme(settings) for settings in webhook.proofs]
+        verification = [read_scheme(settings) for settings in webhook.verification]
     except DefinitionError:
         return []
-    return [required for required in proofs if refreshes_keys(required.proof)]
+    return [required for required in verification if refreshes_keys(required.scheme)]
 
 
 def _due_urls(
     required: RequiredScheme, fetched: dict[str, Credential], named: list[str], now: datetime
 ) -> list[str]:
     """The addresses to fetch now: the issuer's key set when it is old, and certificates that are not held."""
-    standing = standing_key_url(required.proof)
+    standing = standing_key_url(required.scheme)
     if standing is not None:
         held = fetched.get(standing)
         return [] if held is not None and now - held.created_at < REFRESH_AFTER else [standing]
-    missing = [url for url in named if url not in fetched and is_key_url(required.proof, url)]
+    missing = [url for url in named if url not in fetched and is_key_url(required.scheme, url)]
     valid = sum(key.is_valid(now) for key in fetched.values())
     return missing if valid < MAX_KEYS else []
 

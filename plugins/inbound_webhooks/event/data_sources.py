@@ -32,7 +32,7 @@ class DataSources:
         """What the sender calls this kind of event, once that is known."""
         self.credential_names = credential_names
         self.body = Body(content, request.header("Content-Type"))
-        self.work = Budget()
+        self.budget = Budget()
         """What is left to compute; all expressions of the request share it."""
 
     @property

@@ -140,7 +140,7 @@ def _rendered(definition: CompiledWebhook, sources: DataSources) -> Response | N
     if definition.response is None:
         return None
     try:
-        return definition.response.answer(definition.webhook.response_status or 200, sources)
+        return definition.response.response(definition.webhook.response_status or 200, sources)
     except ContentRefused:
         # The event itself is fine: what the template cannot show does not make the sender repeat it.
         return None

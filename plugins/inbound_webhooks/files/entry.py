@@ -90,8 +90,8 @@ def place_of(error: InvalidDefinition) -> tuple[str, str]:
     reason = error.message.partition(": ")[2]
     if error.field.startswith("mapping of "):
         return f"mapping.{error.field.removeprefix('mapping of ')}", reason
-    if error.field.startswith("proof"):
-        return "proofs", error.message
+    if error.field.startswith("verification"):
+        return "verification", error.message
     return FIELD_OF_ERROR.get(error.field, error.field), reason
 
 

@@ -135,7 +135,7 @@ def _faults(entry: Entry, secrets: Any) -> Iterator[Fault]:
 
 def _type_fault(name: str, value: Any, schema: dict[str, Any]) -> str | None:
     """What kind of value it would have to be; what proofs hold is checked by the proofs themselves."""
-    if name == "proofs":
+    if name == "verification":
         schema = {"type": "array", "items": {"type": "object"}}
     for error in Draft202012Validator(schema).iter_errors(value):
         place = ".".join(str(step) for step in error.absolute_path)

@@ -32,7 +32,7 @@ DESCRIPTIONS = {
     "disabled_status": "What it answers while it is disabled.",
     "invalid_status": "What is answered where a value breaks the DAG's params.",
     "preset": "The kind of sender: it fills in every field that is not here.",
-    "proofs": "How the sender proves who it is; instead of those of the preset.",
+    "verification": "How the sender proves who it is; instead of those of the preset.",
     "handshake": "How the sender checks the URL.",
     "allowed_addresses": "CIDR blocks that may call; all where there are none.",
     "event_type": "An expression for what the sender calls the kind of event.",
@@ -74,7 +74,10 @@ def document() -> dict[str, Any]:
         "additionalProperties": False,
         "patternProperties": {"^x-": {"description": "For anchors; it is not looked at."}},
         "properties": {"webhooks": {"type": "array", "items": {"$ref": "#/$defs/webhook"}}},
-        "$defs": {"webhook": webhook_schema(), "proof": {"oneOf": [_proof(kind) for kind in SCHEMES]}},
+        "$defs": {
+            "webhook": webhook_schema(),
+            "verification": {"oneOf": [_scheme(kind) for kind in SCHEMES]},
+        },
     }
 
 
@@ -128,7 +131,7 @@ def _type(hint: Any) -> dict[str, Any]:
     return {"type": _NAMES[hint]}
 
 
-def _proof(kind: str) -> dict[str, Any]:
+def _scheme(kind: str) -> dict[str, Any]:
     made_of = SCHEMES[kind]
     hints, fields = get_type_hints(made_of), dataclasses.fields(made_of)
     return {

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Create an API destination with this connection, method POST, endpoint: {url}",
         "Make it the target of a rule, with a dead-letter queue.",
     ),
-    proofs=({"kind": "header-key", "header": "X-Api-Key"},),
+    verification=({"kind": "header-key", "header": "X-Api-Key"},),
     secrets=(
         Secret(
             purpose="signing",

@@ -17,7 +17,7 @@ PRESET = Preset(
         "For S3: the bucket's Properties, Event notifications, destination the topic.",
         "Name the topic in topic_arns of the proof, so that no other one gets in.",
     ),
-    proofs=({"kind": "sns", "topic_arns": [], "tolerance_seconds": 3600},),
+    verification=({"kind": "sns", "topic_arns": [], "tolerance_seconds": 3600},),
     secrets=(
         Secret(
             purpose="signing",

@@ -14,7 +14,7 @@ PRESET = Preset(
         "To have a second key: append ?code= and the secret to the endpoint.",
         "Create it; Event Grid asks for a validation code at once, so this webhook has to be enabled.",
     ),
-    proofs=({"kind": "query-key", "field": "code"},),
+    verification=({"kind": "query-key", "field": "code"},),
     secrets=(
         Secret(
             purpose="signing",

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Secret: {secret}",
         "Choose the triggers, leave Active on, and save.",
     ),
-    proofs=({"kind": "hmac", "header": "X-Hub-Signature", "prefix": "sha256="},),
+    verification=({"kind": "hmac", "header": "X-Hub-Signature", "prefix": "sha256="},),
     secrets=(
         Secret(
             purpose="signing",

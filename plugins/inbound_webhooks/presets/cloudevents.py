@@ -15,7 +15,7 @@ PRESET = Preset(
         "OPTIONS "
         "at once, so this webhook has to be enabled.",
     ),
-    proofs=({"kind": "header-key", "header": "Authorization", "prefix": "Bearer "},),
+    verification=({"kind": "header-key", "header": "Authorization", "prefix": "Bearer "},),
     secrets=(
         Secret(
             purpose="signing",

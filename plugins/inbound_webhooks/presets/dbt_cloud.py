@@ -15,7 +15,7 @@ PRESET = Preset(
         "Save, copy the secret that shows once, and give it to this webhook.",
     ),
     # The bare signature, without a scheme such as Bearer.
-    proofs=({"kind": "hmac", "header": "Authorization"},),
+    verification=({"kind": "hmac", "header": "Authorization"},),
     secrets=(
         Secret(
             purpose="signing",

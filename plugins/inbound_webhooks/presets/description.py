@@ -13,20 +13,22 @@ from inbound_webhooks.presets.preset import BODY_HASH, Preset
 NOTHING = "none"
 
 PROOF_WORDS: dict[str, Callable[[Any], str]] = {
-    "basic": lambda proof: "Basic, user and password",
-    "body-key": lambda proof: f"key in {proof.items}[].{proof.field} of the body",
-    "digest": lambda proof: f"SHA-256 in {proof.header}",
-    "ecdsa": lambda proof: f"ECDSA P-256 in {proof.header}",
-    "ed25519": lambda proof: f"Ed25519 in {proof.header}",
-    "header-key": lambda proof: f"{proof.prefix}key in {proof.header}",
-    "hmac": lambda proof: f"HMAC-{proof.algorithm.upper()}{_encoding(proof)} in {proof.header}{_time(proof)}",
-    "jwt": lambda proof: f"JWT ({', '.join(proof.algorithms)}) in {proof.header}",
-    "mailgun": lambda proof: "HMAC-SHA256 of time and token in the body",
-    "query-hmac": lambda proof: f"HMAC-SHA256 in {proof.field} of the query",
-    "query-key": lambda proof: f"key in {proof.field} of the query",
-    "sns": lambda proof: "RSA over the fields of the body",
-    "standard-webhooks": lambda proof: f"HMAC-SHA256 or Ed25519 in {proof.header_prefix}signature",
-    "twilio": lambda proof: f"HMAC-SHA1 of URL and form in {proof.header}",
+    "basic": lambda scheme: "Basic, user and password",
+    "body-key": lambda scheme: f"key in {scheme.items}[].{scheme.field} of the body",
+    "digest": lambda scheme: f"SHA-256 in {scheme.header}",
+    "ecdsa": lambda scheme: f"ECDSA P-256 in {scheme.header}",
+    "ed25519": lambda scheme: f"Ed25519 in {scheme.header}",
+    "header-key": lambda scheme: f"{scheme.prefix}key in {scheme.header}",
+    "hmac": lambda scheme: (
+        f"HMAC-{scheme.algorithm.upper()}{_encoding(scheme)} in {scheme.header}{_time(scheme)}"
+    ),
+    "jwt": lambda scheme: f"JWT ({', '.join(scheme.algorithms)}) in {scheme.header}",
+    "mailgun": lambda scheme: "HMAC-SHA256 of time and token in the body",
+    "query-hmac": lambda scheme: f"HMAC-SHA256 in {scheme.field} of the query",
+    "query-key": lambda scheme: f"key in {scheme.field} of the query",
+    "sns": lambda scheme: "RSA over the fields of the body",
+    "standard-webhooks": lambda scheme: f"HMAC-SHA256 or Ed25519 in {scheme.header_prefix}signature",
+    "twilio": lambda scheme: f"HMAC-SHA1 of URL and form in {scheme.header}",
 }
 """Kind of proof -> where it stands and what it is; a function of the proof."""
 
@@ -51,24 +53,24 @@ WITHOUT_PROOF = "the URL alone"
 _ONE_EXPRESSION = re.compile(r"\$\{Webhook::([^{}]+)\}")
 
 
-def proof_in_words(preset: Preset) -> str:
+def scheme_in_words(preset: Preset) -> str:
     """All proofs of a preset; one that a webhook may do without is marked so."""
     optional = {secret.purpose for secret in preset.secrets if secret.optional}
     words = []
-    for settings in preset.proofs:
+    for settings in preset.verification:
         required = read_scheme(settings)
         left_out = " (optional)" if required.purpose in optional else ""
-        words.append(PROOF_WORDS[settings["kind"]](required.proof) + left_out)
+        words.append(PROOF_WORDS[settings["kind"]](required.scheme) + left_out)
     return ", ".join(words) or WITHOUT_PROOF
 
 
-def _encoding(proof: Hmac) -> str:
-    return " (Base64)" if proof.encoding == "base64" else ""
+def _encoding(scheme: Hmac) -> str:
+    return " (Base64)" if scheme.encoding == "base64" else ""
 
 
-def _time(proof: Hmac) -> str:
-    signs_time = proof.timestamp_from or proof.body_timestamp
-    return f", {proof.tolerance_seconds:g} s" if signs_time and proof.tolerance_seconds else ""
+def _time(scheme: Hmac) -> str:
+    signs_time = scheme.timestamp_from or scheme.body_timestamp
+    return f", {scheme.tolerance_seconds:g} s" if signs_time and scheme.tolerance_seconds else ""
 
 
 def handshake_in_words(preset: Preset) -> str:
@@ -100,7 +102,7 @@ def as_data(preset: Preset) -> dict[str, Any]:
         name: list(value) if isinstance(value, tuple) else value for name, value in vars(preset).items()
     }
     fields |= {
-        "proofs": [dict(settings) for settings in preset.proofs],
+        "verification": [dict(settings) for settings in preset.verification],
         "secrets": [dict(vars(secret)) for secret in preset.secrets],
         "mapping_example": dict(preset.mapping_example),
     }

@@ -22,7 +22,7 @@ PRESET = Preset(
         "Discord sends a PING and a forged one; this webhook has to be enabled to answer both.",
         "Switch events on and choose them.",
     ),
-    proofs=(DISCORD_PROOF,),
+    verification=(DISCORD_PROOF,),
     secrets=(DISCORD_SECRET,),
     handshake="discord",
     dedup=BODY_HASH,

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Interactions Endpoint URL: {url}",
         "Discord sends a PING and a forged one; this webhook has to be enabled to answer both.",
     ),
-    proofs=(DISCORD_PROOF,),
+    verification=(DISCORD_PROOF,),
     secrets=(DISCORD_SECRET,),
     handshake="discord",
     dedup="${Webhook::Body.id}",

@@ -13,7 +13,7 @@ PRESET = Preset(
         "Webhooks, Webhook URIs: {url}",
         "Dropbox sends a challenge at once; this webhook has to be enabled to answer it.",
     ),
-    proofs=({"kind": "hmac", "header": "X-Dropbox-Signature"},),
+    verification=({"kind": "hmac", "header": "X-Dropbox-Signature"},),
     secrets=(Secret(purpose="signing", label="App secret", help="The app's Settings, App secret."),),
     handshake="dropbox",
     event_type="{{ 'list_folder' if body.list_folder is defined else '' }}",

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Fivetran sends a test at once; this webhook has to be enabled to take it.",
     ),
     # Upper-case hex on the wire, lower-case in Fivetran's examples.
-    proofs=({"kind": "hmac", "header": "X-Fivetran-Signature-256", "encoding": "hex-any-case"},),
+    verification=({"kind": "hmac", "header": "X-Fivetran-Signature-256", "encoding": "hex-any-case"},),
     secrets=(
         Secret(
             purpose="signing",

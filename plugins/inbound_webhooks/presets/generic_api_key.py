@@ -13,7 +13,7 @@ PRESET = Preset(
         "Let it add the header X-Api-Key: {secret}",
         "For Authorization: Bearer, set header and prefix of the proof to Authorization and Bearer.",
     ),
-    proofs=({"kind": "header-key", "header": "X-Api-Key", "prefix": ""},),
+    verification=({"kind": "header-key", "header": "X-Api-Key", "prefix": ""},),
     secrets=(
         Secret(
             purpose="signing",

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Where the sender signs more than the body, write it down in signed: {timestamp}.{body}, with "
         "timestamp_from the header that carries the time.",
     ),
-    proofs=(
+    verification=(
         {
             "kind": "hmac",
             "header": "X-Signature",

@@ -15,7 +15,7 @@ PRESET = Preset(
         "Secret: {secret}",
         "Choose the events, leave Active on, and save; GitHub sends a ping.",
     ),
-    proofs=({"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="},),
+    verification=({"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="},),
     secrets=(
         Secret(
             purpose="signing",

@@ -15,7 +15,7 @@ PRESET = Preset(
         "Choose the triggers, leave SSL verification on, and save.",
         "Test, Push events sends one.",
     ),
-    proofs=({"kind": "header-key", "header": "X-Gitlab-Token"},),
+    verification=({"kind": "header-key", "header": "X-Gitlab-Token"},),
     secrets=(
         Secret(
             purpose="signing",

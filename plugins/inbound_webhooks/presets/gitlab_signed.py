@@ -15,7 +15,7 @@ PRESET = Preset(
         "Signing token: {secret}",
         "Choose the triggers, leave SSL verification on, and save.",
     ),
-    proofs=({"kind": "standard-webhooks"},),
+    verification=({"kind": "standard-webhooks"},),
     secrets=(
         Secret(
             purpose="signing",

@@ -16,7 +16,7 @@ PRESET = Preset(
         "https://www.googleapis.com/oauth2/v3/certs as the secret and renew it every week.",
         "For Cloud Storage: gcloud storage buckets notifications create gs://BUCKET --topic=TOPIC.",
     ),
-    proofs=({"kind": "jwt", "algorithms": ["RS256"], "issuer": "https://accounts.google.com"},),
+    verification=({"kind": "jwt", "algorithms": ["RS256"], "issuer": "https://accounts.google.com"},),
     secrets=(
         Secret(
             purpose="signing",

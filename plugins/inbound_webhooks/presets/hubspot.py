@@ -13,7 +13,7 @@ PRESET = Preset(
         "Open Webhooks, Target URL: {url}",
         "Create the subscriptions and activate them.",
     ),
-    proofs=(
+    verification=(
         {
             "kind": "hmac",
             "header": "X-HubSpot-Signature-v3",

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Secret: {secret}",
         "Choose the events, and a JQL filter if only some issues count, and create it.",
     ),
-    proofs=({"kind": "hmac", "header": "X-Hub-Signature", "prefix": "sha256="},),
+    verification=({"kind": "hmac", "header": "X-Hub-Signature", "prefix": "sha256="},),
     secrets=(
         Secret(
             purpose="signing",

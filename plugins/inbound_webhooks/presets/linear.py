@@ -13,7 +13,7 @@ PRESET = Preset(
         "URL: {url}",
         "Choose the resources, create it, and give its signing secret to this webhook.",
     ),
-    proofs=(
+    verification=(
         {
             "kind": "hmac",
             "header": "Linear-Signature",

@@ -13,7 +13,7 @@ PRESET = Preset(
         "Choose the event type, URL: {url}",
         "Give this webhook the HTTP webhook signing key (Settings, API Security).",
     ),
-    proofs=({"kind": "mailgun", "tolerance_seconds": 300},),
+    verification=({"kind": "mailgun", "tolerance_seconds": 300},),
     secrets=(
         Secret(
             purpose="signing",

@@ -15,7 +15,7 @@ PRESET = Preset(
         "Verify token: the one of this webhook; it has to be enabled to answer.",
         "Subscribe to the fields.",
     ),
-    proofs=({"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="},),
+    verification=({"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="},),
     secrets=(
         Secret(purpose="signing", label="App secret", help="The app's settings, Basic, App secret."),
         Secret(

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Graph asks for a validation token at once; this webhook has to be enabled to answer it.",
         "Renew the subscription before its expirationDateTime; this webhook does not do that.",
     ),
-    proofs=({"kind": "body-key", "items": "value", "field": "clientState"},),
+    verification=({"kind": "body-key", "items": "value", "field": "clientState"},),
     secrets=(
         Secret(
             purpose="signing",

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Authentication field: Authorization; authentication secret: {secret}",
         "Choose the events, save, and verify; this webhook has to be enabled to answer.",
     ),
-    proofs=({"kind": "header-key", "header": "Authorization"},),
+    verification=({"kind": "header-key", "header": "Authorization"},),
     secrets=(
         Secret(
             purpose="signing",

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Choose scope and events, add it.",
         "Copy the secret that shows once, and give it to this webhook.",
     ),
-    proofs=({"kind": "hmac", "header": "X-PagerDuty-Signature", "prefix": "v1=", "layout": "list"},),
+    verification=({"kind": "hmac", "header": "X-PagerDuty-Signature", "prefix": "v1=", "layout": "list"},),
     secrets=(
         Secret(
             purpose="signing",

@@ -43,7 +43,7 @@ class Preset:
     title: str
     documentation_url: str
     steps: tuple[str, ...]
-    proofs: tuple[Mapping[str, Any], ...] = ()
+    verification: tuple[Mapping[str, Any], ...] = ()
     secrets: tuple[Secret, ...] = ()
     signs_body: bool = True
     handshake: str | None = None
@@ -60,10 +60,12 @@ class Preset:
     invalid_status: int = 422
     notes: tuple[str, ...] = ()
 
-    def proofs_with(self, purposes: Collection[str]) -> tuple[Mapping[str, Any], ...]:
+    def verification_with(self, purposes: Collection[str]) -> tuple[Mapping[str, Any], ...]:
         """The proofs to ask for when secrets of these purposes are given: optional ones may be missing."""
         left_out = {secret.purpose for secret in self.secrets if secret.optional} - set(purposes)
-        return tuple(proof for proof in self.proofs if proof.get("purpose", "signing") not in left_out)
+        return tuple(
+            scheme for scheme in self.verification if scheme.get("purpose", "signing") not in left_out
+        )
 
     def filled_steps(self, *, url: str, secret: str) -> list[str]:
         """The steps with the webhook's URL and the secret that was chosen for it."""

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Choose the actions, switch on Signed Event Webhook, and save.",
         "Open it again and give its verification key to this webhook.",
     ),
-    proofs=({"kind": "ecdsa"},),
+    verification=({"kind": "ecdsa"},),
     secrets=(
         Secret(
             purpose="signing",

@@ -14,7 +14,7 @@ PRESET = Preset(
         "Give this webhook the secret: of a shop, the one below its list of webhooks; of an app, the app's "
         "client secret.",
     ),
-    proofs=({"kind": "hmac", "header": "X-Shopify-Hmac-SHA256", "encoding": "base64"},),
+    verification=({"kind": "hmac", "header": "X-Shopify-Hmac-SHA256", "encoding": "base64"},),
     secrets=(
         Secret(
             purpose="signing",

@@ -30,7 +30,7 @@ PRESET = Preset(
         "Slack sends a challenge at once; this webhook has to be enabled to answer it.",
         "Subscribe to the events, save, and reinstall the app where Slack asks for it.",
     ),
-    proofs=(SLACK_PROOF,),
+    verification=(SLACK_PROOF,),
     secrets=(SLACK_SECRET,),
     handshake="slack",
     dedup="${Webhook::Body.event_id}",

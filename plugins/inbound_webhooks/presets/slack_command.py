@@ -15,7 +15,7 @@ PRESET = Preset(
         "Request URL: {url}",
         "Save, and reinstall the app.",
     ),
-    proofs=(SLACK_PROOF,),
+    verification=(SLACK_PROOF,),
     secrets=(SLACK_SECRET,),
     dedup="${Webhook::Body.trigger_id}",
     event_type="${Webhook::Body.command}",

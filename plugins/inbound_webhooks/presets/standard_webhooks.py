@@ -13,7 +13,7 @@ PRESET = Preset(
         "Give this webhook the endpoint's secret: whsec_… where it is shared, whpk_… where it is a public "
         "key.",
     ),
-    proofs=({"kind": "standard-webhooks"},),
+    verification=({"kind": "standard-webhooks"},),
     secrets=(
         Secret(
             purpose="signing",

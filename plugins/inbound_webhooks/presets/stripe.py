@@ -14,7 +14,7 @@ PRESET = Preset(
         "Endpoint URL: {url}",
         "Create it, reveal its signing secret (whsec_…) and give it to this webhook.",
     ),
-    proofs=(
+    verification=(
         {
             "kind": "hmac",
             "header": "Stripe-Signature",

@@ -13,7 +13,7 @@ PRESET = Preset(
         "Choose the events and create it.",
         "Give this webhook the endpoint's signing secret (whsec_…).",
     ),
-    proofs=({"kind": "standard-webhooks", "header_prefix": "svix-"},),
+    verification=({"kind": "standard-webhooks", "header_prefix": "svix-"},),
     secrets=(
         Secret(
             purpose="signing",

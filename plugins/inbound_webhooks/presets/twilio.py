@@ -13,7 +13,7 @@ PRESET = Preset(
         "A message comes in: Webhook, HTTP POST, {url}",
         "Give this webhook the account's primary auth token (Console, Account info).",
     ),
-    proofs=({"kind": "twilio"},),
+    verification=({"kind": "twilio"},),
     secrets=(
         Secret(
             purpose="signing",

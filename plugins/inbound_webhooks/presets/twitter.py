@@ -14,7 +14,7 @@ PRESET = Preset(
         "X sends a crc_token at once, and again later; this webhook has to be enabled to answer it.",
         "Add the subscriptions.",
     ),
-    proofs=(
+    verification=(
         {
             "kind": "hmac",
             "header": "x-twitter-webhooks-signature",

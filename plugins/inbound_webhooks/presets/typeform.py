@@ -14,7 +14,9 @@ PRESET = Preset(
         "Edit it, Secret: {secret}",
         "Switch the webhook on.",
     ),
-    proofs=({"kind": "hmac", "header": "Typeform-Signature", "prefix": "sha256=", "encoding": "base64"},),
+    verification=(
+        {"kind": "hmac", "header": "Typeform-Signature", "prefix": "sha256=", "encoding": "base64"},
+    ),
     secrets=(
         Secret(
             purpose="signing",

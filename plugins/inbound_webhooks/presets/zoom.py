@@ -14,7 +14,7 @@ PRESET = Preset(
         "Validate it; this webhook has to be enabled to answer.",
         "Add the events and save.",
     ),
-    proofs=(
+    verification=(
         {
             "kind": "hmac",
             "header": "x-zm-signature",

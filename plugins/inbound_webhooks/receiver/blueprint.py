@@ -29,17 +29,17 @@ def _without_csrf_token(state: BlueprintSetupState) -> None:
     methods=["GET", "HEAD", "OPTIONS", "POST"],
     provide_automatic_options=False,
 )
-def webhook(webhook_id: str, token: str) -> Response:
+def webhook(webhook_id: str, token: str) -> FlaskResponse:
     """Answer one request that the guard let in; the path has neither its token nor any say here."""
     admitted = ADMITTED.get()
-    answer = responses.rejected(UnknownWebhook()) if admitted is None else _answer(admitted)
-    response = Response(answer.body, answer.status)
-    for name, value in answer.all_headers:
-        response.headers[name] = value
-    return response
+    response = responses.rejected(UnknownWebhook()) if admitted is None else _respond(admitted)
+    answered = FlaskResponse(response.body, response.status)
+    for name, value in response.all_headers:
+        answered.headers[name] = value
+    return answered
 
 
-def _answer(admitted: Admitted) -> Response:
+def _respond(admitted: Admitted) -> Response:
     inbound = InboundRequest(
         method=request.method,
         query_string=request.query_string.decode("ascii"),
@@ -49,4 +49,4 @@ def _answer(admitted: Admitted) -> Response:
         source_ip=admitted.admission.head.source_ip,
         received_at=utc_now(),
     )
-    return admitted.wait_for_answer(inbound)
+    return admitted.wait_for_response(inbound)

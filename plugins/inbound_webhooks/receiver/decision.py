@@ -30,7 +30,7 @@ class Decision(msgspec.Struct, frozen=True):
     """A delivery that is not stored yet, the answer that goes with it, and why its content is refused."""
 
     delivery: Delivery
-    answer: Response
+    response: Response
     refusal: ContentRefused | None = None
 
 
@@ -49,25 +49,25 @@ def decide(
     :param params: the DAG's, None where Airflow does not know the DAG yet
     """
     delivery_id = delivery_id or uuid_utils.uuid7().hex
-    content = redact_keys(definition.proofs, content)
+    content = redact_keys(definition.verification, content)
     sources = sources_of(definition, request, content, delivery_id)
     event_type = sources.event_type = _event_type(definition, sources)
     try:
         dedup_key = _dedup_key(definition, sources)
         if definition.filter is not None and not definition.filter(sources):
-            answer = responses.filtered(definition, sources, delivery_id)
+            response = responses.filtered(definition, sources, delivery_id)
             outcome = {"dedup_key": dedup_key, "event_type": event_type or None}
-            return _decision(definition, request, delivery_id, answer, State.FILTERED, **outcome)
+            return _decision(definition, request, delivery_id, response, State.FILTERED, **outcome)
         mapping = definition.mapping
         conf = dump_conf(mapping.conf(sources, params), most_chars=mapping.most_chars(sources))
     except ContentRefused as error:
         return refuse(definition, request, error, delivery_id=delivery_id, event_type=event_type)
-    answer = responses.accepted(definition, sources, delivery_id)
+    response = responses.accepted(definition, sources, delivery_id)
     return _decision(
         definition,
         request,
         delivery_id,
-        answer,
+        response,
         State.ACCEPTED,
         dedup_key=dedup_key,
         event_type=event_type or None,
@@ -86,9 +86,9 @@ def refuse(
 ) -> Decision:
     """Keep an event that cannot be used, for a replay; it holds no deduplication key."""
     delivery_id = delivery_id or uuid_utils.uuid7().hex
-    answer = responses.refused(error, definition.webhook, delivery_id)
+    response = responses.refused(error, definition.webhook, delivery_id)
     outcome = {"error": error.message, "event_type": event_type or None}
-    decision = _decision(definition, request, delivery_id, answer, State.REFUSED, **outcome)
+    decision = _decision(definition, request, delivery_id, response, State.REFUSED, **outcome)
     return replace(decision, refusal=error)
 
 
@@ -131,12 +131,12 @@ def _decision(
     definition: CompiledWebhook,
     request: InboundRequest,
     delivery_id: str,
-    answer: Response,
+    response: Response,
     state: str,
     **outcome: Any,
 ) -> Decision:
     webhook = definition.webhook
-    body = redact_keys(definition.proofs, request.body)
+    body = redact_keys(definition.verification, request.body)
     kept = request if body is request.body else replace(request, body=body)
     delivery = Delivery(
         id=delivery_id,
@@ -144,8 +144,8 @@ def _decision(
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
         state=state,
-        answer_status=answer.status,
+        response_status=response.status,
         **{"conf": None, **outcome},
         **stored_request.columns(kept, definition.credential_names),
     )
-    return Decision(delivery, answer)
+    return Decision(delivery, response)

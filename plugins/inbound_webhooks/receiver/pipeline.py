@@ -37,7 +37,7 @@ from inbound_webhooks.errors import (
 )
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.content_encoding import inflate
-from inbound_webhooks.event.handshakes.registry import Handshake, HandshakeRequest
+from inbound_webhooks.event.handshakes.exchange import Handshake, HandshakeRequest
 from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
@@ -220,9 +220,9 @@ class Receiver:
         if self._use_is_due(admission.token):
             await self._note_use(admission.token)
         if (handshake := admission.definition.handshake) is not None:
-            answer = await self._handshake(handshake, admission, request, b"", admission.plain_secrets())
-            if answer is not None:
-                return answer
+            response = await self._handshake(handshake, admission, request, b"", admission.plain_secrets())
+            if response is not None:
+                return response
         if request.method == "OPTIONS":
             return responses.options()
         sources = sources_of(admission.definition, request, content=b"", delivery_id="")
@@ -231,15 +231,15 @@ class Receiver:
     async def _accept(self, admission: Admission, request: InboundRequest) -> Response:
         for _ in range(MAX_CHANGES_SEEN):
             try:
-                answer = await self._accept_as_it_is(admission, request)
+                response = await self._accept_as_it_is(admission, request)
             except DatabaseUnavailable:
                 raise
             except RequestError:
                 if admission.is_fresh:
                     raise
-                answer = None
-            if answer is not None:
-                return answer
+                response = None
+            if response is not None:
+                return response
             admission = await self._authenticate(admission.head)
             admission.check()
         raise TooBusy("The webhook is being changed.")
@@ -248,25 +248,27 @@ class Receiver:
         """Answer a POST; None, and nothing written, where the webhook has changed meanwhile."""
         secrets = admission.plain_secrets()
         if (handshake := admission.definition.handshake) is not None:
-            answer = await self._handshake(handshake, admission, request, b"", secrets, before_proof=True)
-            if answer is not None:
-                return answer
+            response = await self._handshake(
+                handshake, admission, request, b"", secrets, before_verification=True
+            )
+            if response is not None:
+                return response
         used = await self._prove(admission, request, secrets)
-        answer = await self._judge(admission, request, secrets)
-        if answer is not None:
+        response = await self._judge(admission, request, secrets)
+        if response is not None:
             for credential in (admission.token, *used):
                 if self._use_is_due(credential):
                     await self._note_use(credential)
-        return answer
+        return response
 
     async def _prove(
         self, admission: Admission, request: InboundRequest, secrets: Secrets
     ) -> list[Credential]:
         """Check the proofs, then count the request; return the secrets that fitted."""
         definition = admission.definition
-        fitted = self._fitting(admission, request, secrets) if definition.proofs else {}
+        fitted = self._fitting(admission, request, secrets) if definition.verification else {}
         handshake = definition.handshake
-        if handshake is not None and handshake.signs_for_anyone(request.body):
+        if handshake is not None and handshake.is_signing_oracle(request.body):
             raise VerificationFailed(
                 "The body is a text that the handshake signs for everyone who knows the URL."
             )
@@ -285,7 +287,7 @@ class Receiver:
             body=request.body,
         )
         try:
-            return verify(admission.definition.proofs, signed, secrets, self._now())
+            return verify(admission.definition.verification, signed, secrets, self._now())
         except KeyUnknown as error:
             if error.key_url in {held.source_url for held in admission.secrets}:
                 raise
@@ -308,9 +310,9 @@ class Receiver:
             except ContentRefused as error:
                 return await self._commit(admission, request, b"", refuse(definition, request, error))
         if definition.handshake is not None:
-            answer = await self._handshake(definition.handshake, admission, request, content, secrets)
-            if answer is not None:
-                return answer
+            response = await self._handshake(definition.handshake, admission, request, content, secrets)
+            if response is not None:
+                return response
         dag_id = definition.webhook.dag_id
         if self._dags.is_due(dag_id):
             dag = await run_in_thread(partial(self._dags.refresh, dag_id, autocommit))
@@ -337,11 +339,11 @@ class Receiver:
             return None
         if stored_id == decision.delivery.id:
             _tally(decision)
-            return decision.answer
+            return decision.response
         metrics.count("duplicates")
         sources = sources_of(admission.definition, request, content, stored_id)
         sources.event_type = decision.delivery.event_type or ""
-        return responses.duplicate(admission.definition, sources, decision.answer.status, stored_id)
+        return responses.duplicate(admission.definition, sources, decision.response.status, stored_id)
 
     async def _handshake(
         self,
@@ -351,13 +353,13 @@ class Receiver:
         content: bytes,
         secrets: Secrets,
         *,
-        before_proof: bool = False,
+        before_verification: bool = False,
     ) -> Response | None:
         if request.method not in handshake.methods:
             return None
-        if request.method == "POST" and handshake.before_proof != before_proof:
+        if request.method == "POST" and handshake.before_verification != before_verification:
             return None
-        answered = handshake.answer(
+        answered = handshake.response(
             HandshakeRequest(
                 method=request.method,
                 query=MultiDict(parse_qsl(request.query_string, keep_blank_values=True)),
@@ -374,7 +376,7 @@ class Receiver:
             secret = admission.secret(*answered.used)
             if self._use_is_due(secret):
                 await self._note_use(secret)
-        return answered.answer
+        return answered.response
 
     def _inflated(self, request: InboundRequest) -> bytes:
         encoding = request.combined_header("Content-Encoding")

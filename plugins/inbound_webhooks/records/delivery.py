@@ -38,7 +38,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     credentials: str | None
     body: bytes
     conf: str | None
-    answer_status: int
+    response_status: int
     error: str | None = None
     event_type: str | None = None
     dedup_key: str | None = None

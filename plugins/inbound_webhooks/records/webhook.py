@@ -22,7 +22,7 @@ class Draft:
     disabled_status: int = 403
     invalid_status: int = 422
     preset: str | None = None
-    proofs: Sequence[Mapping[str, Any]] = ()
+    verification: Sequence[Mapping[str, Any]] = ()
     handshake: str | None = None
     allowed_addresses: Sequence[str] = ()
     event_type: str | None = None

@@ -81,7 +81,7 @@ class DeliveryDetails(BaseModel):
                     "error": None,
                     "page": "https://airflow.example.com/plugin/webhooks-delivery/01a2…",
                     "replay_of": None,
-                    "request": {"body": '{"ref": "refs/heads/main"}', "answer_status": 202},
+                    "request": {"body": '{"ref": "refs/heads/main"}', "response_status": 202},
                     "conf": {"ref": "refs/heads/main"},
                     "run": {"dag_id": "github_push_build", "run_id": "webhook__01a2…", "failed_tasks": []},
                     "mails": [],

@@ -53,7 +53,7 @@ webhook = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("preset", String(40), nullable=True),
     # JSON text, a list of settings of proofs.
-    Column("proofs", Text, nullable=False, server_default="[]"),
+    Column("verification", Text, nullable=False, server_default="[]"),
     Column("handshake", String(40), nullable=True),
     # JSON text, a list of CIDR blocks; empty where every address may call.
     Column("allowed_addresses", Text, nullable=False, server_default="[]"),
@@ -132,7 +132,7 @@ delivery = Table(
     # As received, so still with its Content-Encoding.
     Column("body", LargeBinary, nullable=False),
     Column("conf", Text, nullable=True),
-    Column("answer_status", Integer, nullable=False),
+    Column("response_status", Integer, nullable=False),
     Column("error", Text, nullable=True),
     Column("replay_of", String(32), nullable=True),
     Column("attempts", Integer, nullable=False),

@@ -86,7 +86,7 @@ def webhooks_with_refreshed_keys(connection: Connection) -> list[Webhook]:
     """Enabled webhooks whose proofs ask for fetched keys; the caller looks at the settings again."""
     columns = tables.webhook.c
     query = select(tables.webhook).where(
-        columns.enabled, columns.proofs.contains('"refresh_keys": true', autoescape=True)
+        columns.enabled, columns.verification.contains('"refresh_keys": true', autoescape=True)
     )
     return [read_webhook(row) for row in connection.execute(query)]
 
@@ -96,7 +96,7 @@ def change_lock_key(webhook_id: Any) -> Any:
     return func.hashtextextended(literal("inbound webhook change ") + webhook_id, 0)
 
 
-_JSON_COLUMNS = ("mapping", "proofs", "allowed_addresses", "notify_success", "notify_failure")
+_JSON_COLUMNS = ("mapping", "verification", "allowed_addresses", "notify_success", "notify_failure")
 
 
 def read_webhook(row: Any) -> Webhook:
@@ -119,7 +119,7 @@ def _webhook_row(webhook: Webhook) -> dict[str, Any]:
 def _json_values(webhook: Webhook) -> dict[str, Any]:
     return {
         "mapping": dict(webhook.mapping),
-        "proofs": [dict(proof) for proof in webhook.proofs],
+        "verification": [dict(scheme) for scheme in webhook.verification],
         "allowed_addresses": list(webhook.allowed_addresses),
         "notify_success": list(webhook.notify_success),
         "notify_failure": list(webhook.notify_failure),

@@ -99,7 +99,7 @@ def field_of(name: str) -> str:
     if name.startswith("mapping of "):
         return f"mapping:{name.removeprefix('mapping of ')}"
     # Settings of proofs are named one by one; all stand in one field.
-    return FIELD_OF.get(name, "proofs")
+    return FIELD_OF.get(name, "verification")
 
 
 def lines(params: Mapping[str, Parameter], mapping: Mapping[str, str]) -> list[Line]:
@@ -152,7 +152,9 @@ def preset_document(name: str) -> dict[str, Any]:
         "steps": list(preset.steps),
         "notes": list(preset.notes),
         "secrets": [vars(secret) for secret in preset.secrets],
-        "proofs": json.dumps([dict(proof) for proof in preset.proofs], indent=2) if preset.proofs else "",
+        "verification": json.dumps([dict(scheme) for scheme in preset.verification], indent=2)
+        if preset.verification
+        else "",
         "handshake": preset.handshake or "",
         "dedup": preset.dedup or "",
         "event_type": preset.event_type or "",

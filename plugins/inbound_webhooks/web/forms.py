@@ -77,7 +77,7 @@ class WebhookForm(FlaskForm):
     handshake = ChoiceField(
         "Endpoint check", choices=[("", "None"), *((name, name) for name in HANDSHAKES)], default=""
     )
-    proofs = TextAreaField("Proofs (JSON)")
+    verification = TextAreaField("Proofs (JSON)")
     refresh_keys = BooleanField("Let the dispatcher fetch the vendor's public keys")
     dedup = StringField("What names an event")
 
@@ -164,7 +164,7 @@ class WebhookForm(FlaskForm):
             disabled_status=int(self.disabled_status.data),
             invalid_status=int(self.invalid_status.data),
             preset=preset,
-            proofs=self._asked_proofs(preset, purposes),
+            verification=self._asked_verification(preset, purposes),
             handshake=self.handshake.data or None,
             allowed_addresses=_words(self.allowed_addresses.data),
             event_type=_text(self.event_type.data),
@@ -177,11 +177,13 @@ class WebhookForm(FlaskForm):
             notify_failure=_words(self.notify_failure.data),
         )
 
-    def _asked_proofs(self, preset: str | None, purposes: Collection[str]) -> Sequence[Mapping[str, Any]]:
+    def _asked_verification(
+        self, preset: str | None, purposes: Collection[str]
+    ) -> Sequence[Mapping[str, Any]]:
         """The proofs with or without fetched keys, as the box beside them says."""
         given = {*purposes, DEFAULT_PURPOSE} if self.refresh_keys.data else purposes
-        proofs = _verification(self.proofs.data or "", preset, given)
-        return with_refreshed_keys(proofs) if self.refresh_keys.data else proofs
+        verification = _verification(self.verification.data or "", preset, given)
+        return with_refreshed_keys(verification) if self.refresh_keys.data else verification
 
     def fill(self, webhook: Draft) -> None:
         """Show a webhook as it is stored."""
@@ -193,8 +195,10 @@ class WebhookForm(FlaskForm):
         self.disabled_status.data = str(webhook.disabled_status)
         self.invalid_status.data = str(webhook.invalid_status)
         self.allowed_addresses.data = "\n".join(webhook.allowed_addresses)
-        self.proofs.data = _verification_text([_without_refreshing(proof) for proof in webhook.proofs])
-        self.refresh_keys.data = any(proof.get("refresh_keys") for proof in webhook.proofs)
+        self.verification.data = _verification_text(
+            [_without_refreshing(scheme) for scheme in webhook.verification]
+        )
+        self.refresh_keys.data = any(scheme.get("refresh_keys") for scheme in webhook.verification)
         for name in ("notify_success", "notify_failure"):
             self[name].data = "\n".join(getattr(webhook, name))
         if isinstance(webhook, Webhook):
@@ -206,7 +210,7 @@ class WebhookForm(FlaskForm):
         if preset is None:
             return
         self.preset.data = name
-        self.proofs.data = _verification_text(preset.proofs)
+        self.verification.data = _verification_text(preset.verification)
         self.refresh_keys.data = False
         for field in FILLED_FIELDS:
             value = getattr(preset, field)
@@ -235,10 +239,12 @@ def typed_secrets(form_data: Any) -> Any:
     )
 
 
-def purposes_of(proofs_text: str) -> set[str]:
+def purposes_of(verification_text: str) -> set[str]:
     """For what the proofs as they are typed want secrets; nothing while they cannot be read."""
     try:
-        return {str(proof.get("purpose", DEFAULT_PURPOSE)) for proof in _read_verification(proofs_text)}
+        return {
+            str(scheme.get("purpose", DEFAULT_PURPOSE)) for scheme in _read_verification(verification_text)
+        }
     except DefinitionError:
         return set()
 
@@ -246,36 +252,36 @@ def purposes_of(proofs_text: str) -> set[str]:
 def _verification(
     text: str, preset_name: str | None, purposes: Collection[str]
 ) -> tuple[Mapping[str, Any], ...]:
-    typed = tuple(_without_refreshing(proof) for proof in _read_verification(text))
+    typed = tuple(_without_refreshing(scheme) for scheme in _read_verification(text))
     preset = PRESETS.get(preset_name or "")
     if preset is None:
         return typed
     # A proof whose secret is optional counts with one and is left out without, until somebody changes it.
-    unchanged = [list(preset.proofs), list(preset.proofs_with(()))]
-    return preset.proofs_with(purposes) if list(typed) in unchanged else typed
+    unchanged = [list(preset.verification), list(preset.verification_with(()))]
+    return preset.verification_with(purposes) if list(typed) in unchanged else typed
 
 
-def _without_refreshing(proof: Mapping[str, Any]) -> Mapping[str, Any]:
+def _without_refreshing(scheme: Mapping[str, Any]) -> Mapping[str, Any]:
     # The form has a box for it, which would contradict the text.
-    return {name: value for name, value in proof.items() if name != "refresh_keys"}
+    return {name: value for name, value in scheme.items() if name != "refresh_keys"}
 
 
 def _read_verification(text: str) -> tuple[Mapping[str, Any], ...]:
     if not text.strip():
         return ()
     if len(text) > MAX_VERIFICATION_CHARS:
-        raise InvalidDefinition("proof", f"it is longer than {MAX_VERIFICATION_CHARS} characters")
+        raise InvalidDefinition("verification", f"it is longer than {MAX_VERIFICATION_CHARS} characters")
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidDefinition("proof", "it is not JSON") from None
-    if not isinstance(value, list) or not all(isinstance(proof, dict) for proof in value):
-        raise InvalidDefinition("proof", "it is not a list of objects")
+        raise InvalidDefinition("verification", "it is not JSON") from None
+    if not isinstance(value, list) or not all(isinstance(scheme, dict) for scheme in value):
+        raise InvalidDefinition("verification", "it is not a list of objects")
     return tuple(value)
 
 
-def _verification_text(proofs: Collection[Mapping[str, Any]]) -> str:
-    return json.dumps([dict(proof) for proof in proofs], indent=2) if proofs else ""
+def _verification_text(verification: Collection[Mapping[str, Any]]) -> str:
+    return json.dumps([dict(scheme) for scheme in verification], indent=2) if verification else ""
 
 
 def _text(value: str | None) -> str | None:

@@ -198,7 +198,7 @@ class WebhooksView(WebhookBaseView):
     def _secret_fields(self, form: WebhookForm, held: set[str]) -> list[dict[str, Any]]:
         preset = PRESETS.get(form.preset.data or "")
         known = {secret.purpose: vars(secret) for secret in preset.secrets} if preset else {}
-        purposes = [*known, *sorted((purposes_of(form.proofs.data or "") | held) - set(known) - {""})]
+        purposes = [*known, *sorted((purposes_of(form.verification.data or "") | held) - set(known) - {""})]
         plain = {"help": "", "chosen_here": True, "optional": False}
         return [
             {

@@ -96,10 +96,10 @@ class Access:
     def _ask(self, what: str, method: Method, dag_id: str | None) -> bool:
         key = (what, method, dag_id)
         if key not in self._asked:
-            self._asked[key] = self._answer(what, method, dag_id)
+            self._asked[key] = self._respond(what, method, dag_id)
         return self._asked[key]
 
-    def _answer(self, what: str, method: Method, dag_id: str | None) -> bool:
+    def _respond(self, what: str, method: Method, dag_id: str | None) -> bool:
         if what == "view":
             return bool(
                 self._manager.is_authorized_custom_view(method=method, resource_name=VIEW, user=self.user)

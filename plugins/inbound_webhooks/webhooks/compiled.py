@@ -14,7 +14,8 @@ from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.conf.mapping import ConfMapping, compile_mapping
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.engine import Expression, compile_condition, compile_expression
-from inbound_webhooks.event.handshakes.registry import HANDSHAKES, Handshake
+from inbound_webhooks.event.handshakes.exchange import Handshake
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
 from inbound_webhooks.event.verification.registry import RequiredScheme, credential_names, read_scheme
@@ -30,7 +31,7 @@ class CompiledWebhook:
     webhook: Webhook
     mapping: ConfMapping
     response: ResponseTemplate | None
-    proofs: tuple[RequiredScheme, ...]
+    verification: tuple[RequiredScheme, ...]
     addresses: IpAllowList | None
     handshake: Handshake | None
     event_type: Expression | None
@@ -40,7 +41,7 @@ class CompiledWebhook:
     @cached_attribute
     def credential_names(self) -> frozenset[str]:
         """Headers and query fields that the sender is proved with, in lower case."""
-        return credential_names(self.proofs)
+        return credential_names(self.verification)
 
 
 def compile_webhook(webhook: Webhook) -> CompiledWebhook:
@@ -52,7 +53,7 @@ def compile_webhook(webhook: Webhook) -> CompiledWebhook:
         webhook,
         mapping=compile_mapping(webhook.mapping),
         response=_response(webhook),
-        proofs=tuple(read_scheme(settings) for settings in webhook.proofs),
+        verification=tuple(read_scheme(settings) for settings in webhook.verification),
         addresses=IpAllowList(allowed=tuple(webhook.allowed_addresses))
         if webhook.allowed_addresses
         else None,
@@ -74,7 +75,7 @@ def _handshake(webhook: Webhook) -> Handshake | None:
         return None
     if name not in HANDSHAKES:
         raise InvalidDefinition("handshake", f"{name!r} is none of {', '.join(HANDSHAKES)}")
-    if HANDSHAKES[name].needs_proof and not webhook.proofs:
+    if HANDSHAKES[name].needs_verification and not webhook.verification:
         raise InvalidDefinition("handshake", f"{name} needs a proof of the sender")
     return HANDSHAKES[name]
 

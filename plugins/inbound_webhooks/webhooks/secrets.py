@@ -34,14 +34,16 @@ class NewSecret:
     reference: str | None = None
 
 
-def with_refreshed_keys(proofs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def with_refreshed_keys(verification: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The same proofs, with the public keys fetched of those whose vendor publishes them.
 
     :raises InvalidDefinition: there is none such
     """
-    if not any(can_refresh_keys(proof) for proof in proofs):
+    if not any(can_refresh_keys(scheme) for scheme in verification):
         raise InvalidDefinition("refresh keys", "this sender publishes no keys that could be fetched")
-    return [dict(proof) | ({"refresh_keys": True} if can_refresh_keys(proof) else {}) for proof in proofs]
+    return [
+        dict(scheme) | ({"refresh_keys": True} if can_refresh_keys(scheme) else {}) for scheme in verification
+    ]
 
 
 def event_filter(settings: Mapping[str, Any], events: Sequence[str]) -> str:
@@ -67,7 +69,7 @@ def preset_fields(name: str | None, purposes: Collection[str]) -> dict[str, Any]
         return {}
     preset = find_preset(name)
     return {field: getattr(preset, field) for field in FILLED_FIELDS} | {
-        "proofs": preset.proofs_with(purposes)
+        "verification": preset.verification_with(purposes)
     }
 
 
@@ -102,27 +104,29 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
 
     :raises InvalidDefinition: says why
     """
-    proofs = [
-        required.proof for required in compile_webhook(webhook).proofs if required.purpose == secret.purpose
+    verification = [
+        required.scheme
+        for required in compile_webhook(webhook).verification
+        if required.purpose == secret.purpose
     ]
     # An optional secret of the preset's is none where the webhook was made without its proof.
-    if not proofs and secret.purpose not in needed_purposes(webhook):
+    if not verification and secret.purpose not in needed_purposes(webhook):
         raise InvalidDefinition("secret", f"nothing in this webhook uses one for {secret.purpose}")
     if reason := text_fault(secret.value):
         raise InvalidDefinition("secret", reason)
-    for proof in proofs:
-        check_scheme_secret(proof, secret.value)
-    if not proofs:
+    for scheme in verification:
+        check_scheme_secret(scheme, secret.value)
+    if not verification:
         check_text_secret(secret.value)
 
 
 def needed_purposes(webhook: Webhook) -> set[str]:
     """What the webhook cannot do without a secret for; keys that are fetched need none."""
-    required = compile_webhook(webhook).proofs
-    fetched = {entry.purpose for entry in required if refreshes_keys(entry.proof)}
+    required = compile_webhook(webhook).verification
+    fetched = {entry.purpose for entry in required if refreshes_keys(entry.scheme)}
     optional = {secret.purpose for secret in _preset_secrets(webhook).values() if secret.optional}
-    proofs = {entry.purpose for entry in required}
-    return (proofs | (set(_preset_secrets(webhook)) - optional)) - fetched
+    verification = {entry.purpose for entry in required}
+    return (verification | (set(_preset_secrets(webhook)) - optional)) - fetched
 
 
 def _preset_secrets(webhook: Webhook) -> dict[str, PresetSecret]:

@@ -63,7 +63,11 @@ DISABLED_STATUSES = (403, 503)
 INVALID_STATUSES = (200, 202, 422)
 """What a value may be answered with that breaks the DAG's params; the delivery is kept in any case."""
 
-_NAMES = {"proofs": "proof", "notify_success": "notify on success", "notify_failure": "notify on failure"}
+_NAMES = {
+    "verification": "verification",
+    "notify_success": "notify on success",
+    "notify_failure": "notify on failure",
+}
 """What an error calls a field where it is not the same words."""
 
 _LETTERS = string.ascii_letters + string.digits
@@ -88,7 +92,7 @@ def drafted(
     given = {*purposes, DEFAULT_PURPOSE} if refresh_keys else purposes
     settings = preset_fields(preset, given) | fields
     if refresh_keys:
-        settings["proofs"] = with_refreshed_keys(settings.get("proofs", ()))
+        settings["verification"] = with_refreshed_keys(settings.get("verification", ()))
     if events:
         settings["filter"] = event_filter(settings, events)
     return Draft(**settings, preset=preset)

@@ -54,7 +54,7 @@ class ConfMapping:
 
     def _values(self, sources: DataSources, params: Mapping[str, Parameter]) -> dict[str, Any]:
         conf: dict[str, Any] = {}
-        with charging(sources.work):
+        with charging(sources.budget):
             for name, expression in self.lines.items():
                 parameter = params.get(name)
                 types = NO_TYPES if parameter is None else parameter.types

@@ -25,7 +25,7 @@ class Budget:
     def __init__(self, units: int = MAX_BUDGET) -> None:
         self._left = units
 
-    def spend(self, units: int) -> None:
+    def charge(self, units: int) -> None:
         """Take this much, before or after it is done.
 
         :raises ExpressionFailed: there is not so much left
@@ -60,4 +60,4 @@ def charge(units: int) -> None:
     """
     work = _COUNTING.get()
     if work is not None:
-        work.spend(units)
+        work.charge(units)

@@ -228,7 +228,7 @@ def _found_at(source: str, path: tuple[Any, ...], sources: DataSources) -> Any:
 def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:
     context = template.new_context(_names(sources))
     try:
-        with charging(sources.work):
+        with charging(sources.budget):
             for _ in template.root_render_func(context):
                 pass  # an assignment prints nothing; running it is the point
     except _RUNTIME_FAULTS as error:
@@ -238,7 +238,7 @@ def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:
 
 def _container_of(template: JinjaTemplate, sources: DataSources) -> Any:
     # Sources and missing values may stand inside a list or object that the expression writes.
-    with charging(sources.work):
+    with charging(sources.budget):
         return to_json_value_at_all_levels(_value_of(template, sources))
 
 
@@ -246,7 +246,7 @@ def _text_of(template: JinjaTemplate, sources: DataSources) -> str:
     parts: list[str] = []
     total = 0
     try:
-        with charging(sources.work):
+        with charging(sources.budget):
             for part in template.root_render_func(template.new_context(_names(sources))):
                 total += len(part)
                 check_length(total)

@@ -37,7 +37,7 @@ def sns(request: HandshakeRequest) -> HandshakeResponse | None:
 
     The end of a subscription is noted and starts nothing either; its link would subscribe again.
 
-    :raises NotProved: the link is none of Amazon SNS's own
+    :raises VerificationFailed: the link is none of Amazon SNS's own
     """
     message = sns_message(request.body)
     if message.get("Type") == "UnsubscribeConfirmation":

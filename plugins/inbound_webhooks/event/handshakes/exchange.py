@@ -58,7 +58,7 @@ class HandshakeRequest:
     def newest_secret(self, purpose: str) -> str:
         """The secret that answers are signed with.
 
-        :raises NotProved: there is none
+        :raises VerificationFailed: there is none
         """
         for secret in self.secrets.get(purpose, ()):
             if secret:
@@ -74,7 +74,7 @@ class HandshakeResponse:
     ours opens it. ``used`` is the purpose and the place of the secret that was needed for the answer.
     """
 
-    answer: Response
+    response: Response
     confirm_url: str | None = None
     used: tuple[str, int] | None = None
 
@@ -84,16 +84,16 @@ class Handshake:
     """One vendor's handshake.
 
     With ``before_proof`` a POST is looked at before its sender is proved, without its body. ``answer`` gives
-    None where the request is none; it raises NotProved, HandshakeForged, HandshakeMalformed.
+    None where the request is none; it raises VerificationFailed, HandshakeForged, HandshakeMalformed.
     ``needs_proof``: what it does for a sender it must not do for everyone who knows the URL.
     ``signs_for_anyone`` tells whether it would sign a text, with the secret that signs events, for them.
     """
 
     methods: tuple[str, ...]
-    before_proof: bool
-    answer: Callable[[HandshakeRequest], HandshakeResponse | None]
-    needs_proof: bool = False
-    signs_for_anyone: Callable[[bytes], bool] = lambda _: False
+    before_verification: bool
+    response: Callable[[HandshakeRequest], HandshakeResponse | None]
+    needs_verification: bool = False
+    is_signing_oracle: Callable[[bytes], bool] = lambda _: False
 
 
 def plain_text(text: str) -> HandshakeResponse:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from inbound_webhooks.event.handshakes import echoes, events, signed
-from inbound_webhooks.event.handshakes.exchange import Handshake, HandshakeRequest
-
-__all__ = ["HANDSHAKES", "Handshake", "HandshakeResponse", "HandshakeRequest"]
+from inbound_webhooks.event.handshakes.exchange import Handshake
 
 HANDSHAKES: dict[str, Handshake] = {
     "cloudevents": Handshake(("OPTIONS", "POST"), True, events.cloudevents),
@@ -17,8 +15,8 @@ HANDSHAKES: dict[str, Handshake] = {
     "okta": Handshake(("GET",), True, echoes.okta),
     "sharepoint": Handshake(("POST",), True, echoes.microsoft),
     "slack": Handshake(("POST",), False, echoes.slack),
-    "sns": Handshake(("POST",), False, events.sns, needs_proof=True),
-    "twitter": Handshake(("GET",), True, signed.twitter, signs_for_anyone=signed.is_crc_text),
-    "zoom": Handshake(("POST",), False, signed.zoom, needs_proof=True),
+    "sns": Handshake(("POST",), False, events.sns, needs_verification=True),
+    "twitter": Handshake(("GET",), True, signed.twitter, is_signing_oracle=signed.is_crc_text),
+    "zoom": Handshake(("POST",), False, signed.zoom, needs_verification=True),
 }
 """Name in a webhook's definition -> what it does."""

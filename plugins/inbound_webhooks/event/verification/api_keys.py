@@ -109,12 +109,12 @@ class BodyKey:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         check_text_secret(secret)
 
-    def conceal(self, body: bytes) -> bytes:
+    def redact(self, body: bytes) -> bytes:
         """The body with ``***`` in place of each key."""
         written = re.escape(json_text.dump(self.field).encode())
-        return re.sub(written + rb'(\s*:\s*)"(?:[^"\\]|\\.)*"', self._concealed, body)
+        return re.sub(written + rb'(\s*:\s*)"(?:[^"\\]|\\.)*"', self._redacted, body)
 
-    def _concealed(self, found: re.Match[bytes]) -> bytes:
+    def _redacted(self, found: re.Match[bytes]) -> bytes:
         return json_text.dump(self.field).encode() + found[1] + f'"{MASK}"'.encode()
 
     def _items(self, body: bytes) -> list[Any]:

@@ -139,7 +139,7 @@ class Ecdsa:
 def first_key(keys: Sequence[str], verify: Callable[[str], None], header: str) -> int:
     """The index of the first key with which ``verify`` does not raise InvalidSignature.
 
-    :raises NotProved: there is none
+    :raises VerificationFailed: there is none
     """
     for index, key in enumerate(keys):
         try:

@@ -10,9 +10,9 @@ from inbound_webhooks.event.verification.scheme import VerificationScheme
 from inbound_webhooks.event.verification.sns import Sns, is_certificate_url
 
 
-def refreshes_keys(proof: VerificationScheme) -> bool:
+def refreshes_keys(scheme: VerificationScheme) -> bool:
     """Whether its user wants the vendor's keys fetched."""
-    return isinstance(proof, Sns | Jwt) and proof.refresh_keys
+    return isinstance(scheme, Sns | Jwt) and scheme.refresh_keys
 
 
 def can_refresh_keys(settings: Mapping[str, Any]) -> bool:
@@ -22,11 +22,11 @@ def can_refresh_keys(settings: Mapping[str, Any]) -> bool:
     )
 
 
-def standing_key_url(proof: VerificationScheme) -> str | None:
+def standing_key_url(scheme: VerificationScheme) -> str | None:
     """Where a proof's keys always are, None where each message names its own."""
-    return KEY_SETS[proof.issuer] if isinstance(proof, Jwt) and proof.refresh_keys else None
+    return KEY_SETS[scheme.issuer] if isinstance(scheme, Jwt) and scheme.refresh_keys else None
 
 
-def is_key_url(proof: VerificationScheme, url: str) -> bool:
+def is_key_url(scheme: VerificationScheme, url: str) -> bool:
     """Whether a message may name this address for a proof: one of the vendor's own, over https."""
-    return isinstance(proof, Sns) and proof.refresh_keys and is_certificate_url(url)
+    return isinstance(scheme, Sns) and scheme.refresh_keys and is_certificate_url(url)

@@ -45,7 +45,7 @@ _PURPOSE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 class RequiredScheme:
     """A proof that a webhook asks for, and which of its secrets it uses."""
 
-    proof: VerificationScheme
+    scheme: VerificationScheme
     purpose: str = DEFAULT_PURPOSE
 
 
@@ -58,17 +58,17 @@ def read_scheme(settings: Mapping[str, Any]) -> RequiredScheme:
     kind, purpose = values.pop("kind", None), values.pop("purpose", DEFAULT_PURPOSE)
     made_of = SCHEMES.get(kind) if isinstance(kind, str) else None
     if made_of is None:
-        raise InvalidDefinition("proof", f"{kind!r} is none of {', '.join(SCHEMES)}")
+        raise InvalidDefinition("verification", f"{kind!r} is none of {', '.join(SCHEMES)}")
     if not isinstance(purpose, str) or not _PURPOSE.fullmatch(purpose):
         raise InvalidDefinition(f"proof {kind}", "its purpose is not a short word in lower case")
     return RequiredScheme(made_of(**check_settings(f"proof {kind}", made_of, values)), purpose)
 
 
-def credential_names(proofs: Sequence[RequiredScheme]) -> frozenset[str]:
+def credential_names(verification: Sequence[RequiredScheme]) -> frozenset[str]:
     """The headers and query fields that proofs compare, in lower case, whatever a person called them."""
     names: set[str] = set()
-    for required in proofs:
-        match required.proof:
+    for required in verification:
+        match required.scheme:
             case HeaderKey(header=name) | Hmac(header=name) | Digest(header=name) | Jwt(header=name):
                 names.add(name.lower())
             case Ed25519(header=name) | Ecdsa(header=name) | Twilio(header=name):
@@ -78,24 +78,24 @@ def credential_names(proofs: Sequence[RequiredScheme]) -> frozenset[str]:
     return frozenset(names)
 
 
-def redact_keys(proofs: Sequence[RequiredScheme], body: bytes) -> bytes:
+def redact_keys(verification: Sequence[RequiredScheme], body: bytes) -> bytes:
     """The body without the keys that it carries for a proof, the rest of it byte for byte."""
-    for required in proofs:
-        if isinstance(required.proof, BodyKey):
-            body = required.proof.conceal(body)
+    for required in verification:
+        if isinstance(required.scheme, BodyKey):
+            body = required.scheme.redact(body)
     return body
 
 
-def check_secret(proof: VerificationScheme, secret: str) -> None:
+def check_secret(scheme: VerificationScheme, secret: str) -> None:
     """Refuse a secret that a proof could not use, before it is stored.
 
     :raises InvalidDefinition: says what it has to look like, never the secret
     """
-    proof.check_secret(secret)
+    scheme.check_secret(secret)
 
 
 def verify(
-    proofs: Sequence[RequiredScheme],
+    verification: Sequence[RequiredScheme],
     request: SignedRequest,
     secrets: Mapping[str, Sequence[str]],
     now: datetime,
@@ -104,16 +104,16 @@ def verify(
 
     ``secrets`` are the valid ones by purpose.
 
-    :raises NotProved: a proof failed, or has no secret to check with
+    :raises VerificationFailed: a proof failed, or has no secret to check with
     :raises KeyUnknown: the public key that a proof needs has to be fetched
     """
     used: dict[str, int] = {}
-    for required in proofs:
+    for required in verification:
         valid = secrets.get(required.purpose, ())
         # An empty secret is one that everybody knows; it must not count beside others either.
-        if not all(valid) or not (valid or refreshes_keys(required.proof)):
+        if not all(valid) or not (valid or refreshes_keys(required.scheme)):
             raise VerificationFailed(f"The webhook has no valid secret for {required.purpose}.")
-        index = required.proof.check(request, valid, now)
+        index = required.scheme.check(request, valid, now)
         if index is not None:
             used[required.purpose] = index
     return used

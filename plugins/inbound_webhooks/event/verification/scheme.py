@@ -42,7 +42,7 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
     def header(self, name: str) -> str:
         """The value of a header.
 
-        :raises NotProved: it is missing, empty, there twice, or not ASCII
+        :raises VerificationFailed: it is missing, empty, there twice, or not ASCII
         """
         wanted = name.lower()
         values = [value for key, value in self.headers if key.lower() == wanted]
@@ -63,7 +63,7 @@ class VerificationScheme(Protocol):
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
         """Return the index of the secret that fitted, None where the proof needs none.
 
-        :raises NotProved: says what was expected and what is wrong, never a secret or a value
+        :raises VerificationFailed: says what was expected and what is wrong, never a secret or a value
         :raises KeyUnknown: the public key has to be fetched, which the settings allow
         """
 
@@ -97,7 +97,7 @@ def to_bytes(text: str) -> bytes:
 def from_hex(text: str, name: str) -> bytes:
     """Bytes of a text in lower-case hex.
 
-    :raises NotProved: another character, or an odd number of them
+    :raises VerificationFailed: another character, or an odd number of them
     """
     if not _HEX.fullmatch(text):
         raise VerificationFailed(f"The header {name} is not lower-case hex.")
@@ -112,7 +112,7 @@ def from_hex_of_any_case(text: str, name: str) -> bytes:
 def from_base64(text: str, name: str) -> bytes:
     """Bytes of a Base64 text in the standard alphabet, with its padding.
 
-    :raises NotProved: another character, or wrong padding
+    :raises VerificationFailed: another character, or wrong padding
     """
     try:
         return base64.b64decode(text, validate=True)
@@ -135,7 +135,7 @@ def check_time(
     Without a tolerance it has to have the usual number of digits: where nothing stands between time and
     body, some could move from one to the other.
 
-    :raises NotProved: says which
+    :raises VerificationFailed: says which
     """
     if not _TIMESTAMP.fullmatch(text):
         raise VerificationFailed("The timestamp is not a number of seconds or milliseconds since 1970.")

@@ -110,7 +110,7 @@ class QueryHmac:
 def query_fields(query_string: str) -> list[tuple[str, str]]:
     """The fields of a query.
 
-    :raises NotProved: there are too many
+    :raises VerificationFailed: there are too many
     """
     try:
         return parse_qsl(query_string, keep_blank_values=True, max_num_fields=MAX_FIELDS)

@@ -98,7 +98,7 @@ def is_confirmation_url(url: str) -> bool:
 def sns_message(body: bytes) -> dict[str, str]:
     """The fields of a message that are texts, which is all that SNS signs.
 
-    :raises NotProved: the body is not a JSON object
+    :raises VerificationFailed: the body is not a JSON object
     """
     try:
         message = json_text.parse(body.decode())

@@ -57,13 +57,13 @@ class Admitted:
     admission: Admission
     loop: asyncio.AbstractEventLoop
 
-    async def answer(self, request: InboundRequest) -> Response:
+    async def response(self, request: InboundRequest) -> Response:
         """The receiver's answer."""
         return await self.receiver.receive(self.admission, request)
 
-    def wait_for_answer(self, request: InboundRequest) -> Response:
+    def wait_for_response(self, request: InboundRequest) -> Response:
         """The same, for a thread."""
-        return asyncio.run_coroutine_threadsafe(self.answer(request), self.loop).result()
+        return asyncio.run_coroutine_threadsafe(self.response(request), self.loop).result()
 
 
 ADMITTED: ContextVar[Admitted | None] = ContextVar("inbound_webhooks_admitted", default=None)
@@ -343,15 +343,15 @@ class _ResponseSender:
         self.started = True
         await self._send(message)
 
-    async def give(self, answer: Response) -> None:
-        await send_response(answer, self._method, self)
+    async def give(self, response: Response) -> None:
+        await send_response(response, self._method, self)
 
 
-async def send_response(answer: Response, method: str, send: Send) -> None:
+async def send_response(response: Response, method: str, send: Send) -> None:
     """Send an answer as ASGI messages."""
-    headers = [*_encoded(answer.all_headers), (b"content-length", str(len(answer.body)).encode())]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    body = b"" if method == "HEAD" else answer.body
+    headers = [*_encoded(response.all_headers), (b"content-length", str(len(response.body)).encode())]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    body = b"" if method == "HEAD" else response.body
     await send({"type": "http.response.body", "body": body})
 
 

@@ -58,11 +58,11 @@ class Gateway:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await send_response(await self._answer(scope), scope["method"], send)
+            await send_response(await self._respond(scope), scope["method"], send)
         else:
             await send({"type": "websocket.close"})
 
-    async def _answer(self, scope: Scope) -> Response:
+    async def _respond(self, scope: Scope) -> Response:
         route = self._routes.get(scope["path"])
         if route is not None and scope["method"] in ("GET", "HEAD"):
             return await route()

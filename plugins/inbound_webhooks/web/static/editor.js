@@ -74,7 +74,7 @@ function senders(form, rows) {
     if (!fill) return;
     showSteps(preset);
     showSecrets(preset);
-    for (const field of ["proofs", "handshake", "event_type", "dedup", "response_status", "response_template"]) {
+    for (const field of ["verification", "handshake", "event_type", "dedup", "response_status", "response_template"]) {
       form.elements[field].value = preset?.[field] ?? "";
     }
     form.elements.refresh_keys.checked = false;
