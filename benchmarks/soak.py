@@ -77,9 +77,9 @@ def main() -> int:
         print(table(series.processes), flush=True)
         _wait_until(lambda: site.count(DATABASE, WAITING) == 0, "the last run", DRAIN_SECONDS)
         stored, runs = site.count(DATABASE, DELIVERIES), site.count(DATABASE, RUNS)
-    faults = [*growing(series.processes), *_others(series, statuses, stored, runs)]
-    print("\n".join(faults) or f"Flat over {arguments.seconds} s: {stored:,} deliveries, {runs:,} runs.")
-    return 1 if faults else 0
+    problems = [*growing(series.processes), *_others(series, statuses, stored, runs)]
+    print("\n".join(problems) or f"Flat over {arguments.seconds} s: {stored:,} deliveries, {runs:,} runs.")
+    return 1 if problems else 0
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def test_only_content_of_a_proved_sender_is_kept_for_a_replay():
 
 
 @pytest.mark.parametrize("error", [made for made in ALL if issubclass(made, Unavailable)])
-def test_our_own_faults_say_when_to_try_again(error):
+def test_our_own_problems_say_when_to_try_again(error):
     assert 1 <= error.retry_after_seconds <= 60
 
 

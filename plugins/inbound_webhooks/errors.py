@@ -73,9 +73,9 @@ class TemplateRefused(DefinitionError):
 class FilesRefused(DefinitionError):
     """A definition file cannot be used."""
 
-    def __init__(self, faults: Sequence[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(self.faults))
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
 
 
 class WebhookExists(DefinitionError):
@@ -249,7 +249,7 @@ class BacklogFull(LimitReached):
         super().__init__(None if of_webhook is None else named)
 
 
-class ReceiverFault(Unavailable):
+class InternalError(Unavailable):
     """Something went wrong here; the sender should try again."""
 
 

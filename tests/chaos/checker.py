@@ -53,7 +53,7 @@ class Verdict:
     unheard: int = 0
 
     @property
-    def faults(self) -> list[str]:
+    def problems(self) -> list[str]:
         """All of them."""
         return self.lost + self.duplicated + self.undelivered + self.unexpected + self.half
 

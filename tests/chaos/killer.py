@@ -51,7 +51,7 @@ class Killer:
         self._most = most
         self._revive = revive
         self._stopping = threading.Event()
-        self._fault: Exception | None = None
+        self._problem: Exception | None = None
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Killer:
@@ -61,8 +61,8 @@ class Killer:
     def __exit__(self, *_: object) -> None:
         self._stopping.set()
         self._thread.join(STOP_SECONDS)
-        if self._fault is not None:
-            raise RuntimeError("the killer has failed, so the stream proves nothing") from self._fault
+        if self._problem is not None:
+            raise RuntimeError("the killer has failed, so the stream proves nothing") from self._problem
 
     def _run(self) -> None:
         try:
@@ -75,4 +75,4 @@ class Killer:
                     self._victims[name].kill()
                     self.deaths[name] += 1
         except Exception as error:  # noqa: BLE001 - told to whoever waits for the thread
-            self._fault = error
+            self._problem = error

@@ -24,13 +24,13 @@ def verdict(*responses: Answer, rows=(ROW,), runs=(RUN,), knows_events: bool = T
     return check([Sent(7, knows_events, list(responses))], rows, runs)
 
 
-def test_a_number_that_was_taken_and_ran_once_is_no_fault():
-    assert verdict(TAKEN).faults == []
+def test_a_number_that_was_taken_and_ran_once_is_no_problem():
+    assert verdict(TAKEN).problems == []
 
 
-def test_a_number_that_was_brought_by_sending_again_is_counted_and_no_fault():
+def test_a_number_that_was_brought_by_sending_again_is_counted_and_no_problem():
     found = verdict(BROKEN, PUT_OFF, TAKEN)
-    assert (found.faults, found.recovered) == ([], 1)
+    assert (found.problems, found.recovered) == ([], 1)
 
 
 @pytest.mark.parametrize(("rows", "runs"), [((), ()), ((ROW,), ())], ids=["not stored", "without a run"])
@@ -46,7 +46,7 @@ def test_an_event_that_is_known_again_may_be_stored_once_only():
 def test_another_event_may_be_stored_once_for_each_attempt_for_its_sender_may_not_have_heard():
     both = {"rows": (ROW, OTHER_ROW), "runs": (RUN, OTHER_RUN), "knows_events": False}
     found = verdict(BROKEN, TAKEN, **both)
-    assert (found.faults, found.unheard) == ([], 1)
+    assert (found.problems, found.unheard) == ([], 1)
     assert len(verdict(TAKEN, **both).duplicated) == 1
 
 

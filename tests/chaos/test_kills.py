@@ -59,14 +59,14 @@ def started(site: Site) -> Iterator[Site]:
 
 def test_what_was_taken_runs_once_while_processes_and_postgresql_are_killed(on_postgres, own_cluster):
     victims = {"PostgreSQL": crash(own_cluster, on_postgres), **on_postgres.victims()}
-    assert faults_of(on_postgres, victims, count=5_000, a_second=60, deaths=30) == []
+    assert problems_of(on_postgres, victims, count=5_000, a_second=60, deaths=30) == []
 
 
 def test_what_was_taken_runs_once_while_processes_on_sqlite_are_killed(on_sqlite):
-    assert faults_of(on_sqlite, on_sqlite.victims(), count=1_000, a_second=25, deaths=15) == []
+    assert problems_of(on_sqlite, on_sqlite.victims(), count=1_000, a_second=25, deaths=15) == []
 
 
-def faults_of(site: Site, victims, *, count: int, a_second: float, deaths: int) -> list[str]:
+def problems_of(site: Site, victims, *, count: int, a_second: float, deaths: int) -> list[str]:
     """Send the stream while victims die; what is wrong when all is quiet again."""
     print(f"\nseed {SEED}: CHAOS_SEED={SEED} repeats it")
     count = max(count, int(SECONDS * a_second))
@@ -83,4 +83,4 @@ def faults_of(site: Site, victims, *, count: int, a_second: float, deaths: int) 
     print(f"{count:,} numbers; deaths: {dict(killer.deaths)}\n{verdict}")
     assert set(killer.deaths) == set(victims), "not everything was killed"
     assert verdict.recovered, "no kill was noticed by a sender"
-    return verdict.faults
+    return verdict.problems

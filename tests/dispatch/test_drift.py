@@ -44,8 +44,10 @@ def hook(watcher):
 
 def told() -> list[tuple[str, list[str]]]:
     """To whom mails were written, and of which parameters."""
-    facts = [(row.recipient, json.loads(row.facts)["faults"]) for row in rows("mail")]
-    return sorted((recipient, [fault["parameter"] for fault in faults]) for recipient, faults in facts)
+    facts = [(row.recipient, json.loads(row.facts)["problems"]) for row in rows("mail")]
+    return sorted(
+        (recipient, [problem["parameter"] for problem in problems]) for recipient, problems in facts
+    )
 
 
 def codes(hook) -> list[str]:
@@ -124,9 +126,9 @@ def test_another_type_is_noticed_by_what_came_before(watcher, hook):
         store_delivery(hook, conf=json.dumps({"number": number}))
     store_dag("orders", params=params("number", type="integer", maximum=1))
     watcher.look()
-    fault, _ = (json.loads(row.facts)["faults"][0] for row in rows("mail"))
-    assert fault["what"] == "would refuse what 1 of the last 2 deliveries gave it (it wants integer)"
-    assert (fault["breaks"], codes(hook)) == (False, ["mapping-drifted"])
+    problem, _ = (json.loads(row.facts)["problems"][0] for row in rows("mail"))
+    assert problem["what"] == "would refuse what 1 of the last 2 deliveries gave it (it wants integer)"
+    assert (problem["breaks"], codes(hook)) == (False, ["mapping-drifted"])
     change_webhook(hook.id, mapping={"number": "1"})
     watcher.look()
     assert codes(hook) == []

@@ -39,18 +39,18 @@ class Person:
         self.context.set_default_timeout(WAIT_MILLISECONDS)
         self.context.grant_permissions(["clipboard-read", "clipboard-write"])
         self.page = self.context.new_page()
-        self.faults: list[str] = []
+        self.problems: list[str] = []
         self.page.on("pageerror", self._note_error)
         self.page.on("console", self._note)
 
     def _note_error(self, error: Any) -> None:
         # Airflow's own login page has faults of its own.
         if "pluginsv2" in (error.stack or ""):
-            self.faults.append(str(error))
+            self.problems.append(str(error))
 
     def _note(self, message: Any) -> None:
         if message.type == "error" and ("Content Security" in message.text or "pluginsv2" in message.text):
-            self.faults.append(message.text)
+            self.problems.append(message.text)
 
     def log_in(self, name: str = ADMIN) -> None:
         """Once, on Airflow's own page, where it asks."""

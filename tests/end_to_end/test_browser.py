@@ -30,7 +30,7 @@ def person(browser, airflow):
     found.log_in()
     yield found
     found.close()
-    assert found.faults == []
+    assert found.problems == []
 
 
 def curl(url: str, body: str) -> str:
@@ -134,27 +134,27 @@ def shown(airflow, webhooks):
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
-def test_axe_finds_no_serious_fault_on_any_page_in_either_width(person, shown, mode):
+def test_axe_finds_no_serious_problem_on_any_page_in_either_width(person, shown, mode):
     person.page.evaluate(f"localStorage.setItem('theme', '{mode}')")
-    faults = {}
+    problems = {}
     for width in (1280, 390):
         person.page.set_viewport_size({"width": width, "height": 900})
         for name, path in shown.items():
             person.open(path)
             person.page.wait_for_load_state("networkidle")
-            faults[name, width] = axe_faults(person.page)
+            problems[name, width] = axe_problems(person.page)
             assert person.page.evaluate("document.documentElement.scrollWidth") <= width, name
-    assert {key: found for key, found in faults.items() if found} == {}
+    assert {key: found for key, found in problems.items() if found} == {}
 
 
-def axe_faults(page) -> list[str]:
+def axe_problems(page) -> list[str]:
     page.evaluate(AXE.read_text() + "; void 0")
     results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
-        f"{fault['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
-        for fault in results["violations"]
-        if fault["impact"] in ("serious", "critical")
-        for node in fault["nodes"]
+        f"{problem['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
+        for problem in results["violations"]
+        if problem["impact"] in ("serious", "critical")
+        for node in problem["nodes"]
     ]
 
 
@@ -271,9 +271,9 @@ def test_past_deliveries_are_judged_by_the_form_as_it_is_typed(person, orders):
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
-def test_axe_finds_no_serious_fault_in_what_was_judged(person, orders, mode):
+def test_axe_finds_no_serious_problem_in_what_was_judged(person, orders, mode):
     person.page.evaluate(f"localStorage.setItem('theme', '{mode}')")
-    page, faults = person.page, {}
+    page, problems = person.page, {}
     for width in (1280, 390):
         page.set_viewport_size({"width": width, "height": 900})
         person.open(orders)
@@ -284,6 +284,6 @@ def test_axe_finds_no_serious_fault_in_what_was_judged(person, orders, mode):
         page.locator("#judged li").first.wait_for()
         for folded in page.locator("#judged summary").all():
             folded.click()
-        faults[width] = axe_faults(page)
+        problems[width] = axe_problems(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert faults == {1280: [], 390: []}
+    assert problems == {1280: [], 390: []}

@@ -344,9 +344,9 @@ def read_pages(airflow: AirflowProcesses, story: Story) -> dict[str, str]:
         for path in ("api/v2/eventLogs?limit=1000", "api/v2/dags/event_log/dagRuns?limit=1000"):
             pages[path] = session.get(f"{airflow.url}/{path}", timeout=60)
         pages["webhooks/api/health"] = session.get(f"{airflow.url}/webhooks/api/health", timeout=60)
-    faults = [path for path, page in pages.items() if page.status_code != 200]
+    problems = [path for path, page in pages.items() if page.status_code != 200]
     # The page of a delivery that is broken by hand; it is to say no more than the others.
-    assert all(path.startswith("webhooks/delivery/") for path in faults), faults
+    assert all(path.startswith("webhooks/delivery/") for path in problems), problems
     return {path: page.text for path, page in pages.items()}
 
 
@@ -368,10 +368,10 @@ def test_no_file_of_the_airflow_home_has_a_secret(airflow, story):
     time.sleep(1)  # what is noted off the request's way
     files = [path for path in airflow.home.rglob("*") if path.is_file()]
     logs = {str(path): path.read_bytes().decode("latin-1") for path in files}
-    faults = "\n".join(logs.values())
-    assert "action=receiver_fault" in faults
-    assert "action=dispatch_fault" in faults
-    assert "Traceback" in faults or "  File " in faults
+    problems = "\n".join(logs.values())
+    assert "action=receiver_fault" in problems
+    assert "action=dispatch_fault" in problems
+    assert "Traceback" in problems or "  File " in problems
     assert {name: found for name, text in logs.items() if (found := found_in(text, all_secrets(story)))} == {}
 
 

@@ -99,7 +99,7 @@ def secrets(webhook) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_each_request_is_answered_as_its_fault_deserves(answered, name):
+def test_each_request_is_answered_as_its_problem_deserves(answered, name):
     assert answered[name] == CASES[name].status
 
 

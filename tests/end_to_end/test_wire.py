@@ -93,7 +93,7 @@ def test_a_packed_body_is_stored_as_it_came(airflow, webhooks):
     assert stored_bodies(airflow, webhooks["events"])[-1] == PACKED
 
 
-def test_after_all_that_the_server_answers_and_has_no_fault_in_its_log(airflow, webhooks, logged_before):
+def test_after_all_that_the_server_answers_and_has_no_problem_in_its_log(airflow, webhooks, logged_before):
     assert requests.get(webhooks["events"].url, timeout=60).status_code == 200
     log = airflow.log("api-server").read_text()[logged_before:]
     assert "action=receiver_fault" not in log

@@ -29,7 +29,7 @@ def params(schema=INTEGER, **default) -> dict[str, Parameter]:
 )
 def test_a_mapping_beside_the_params(mapping, default, told):
     found = mapping_problems(mapping, params(**default))
-    assert [fault.what.partition(" (")[0] for fault in found] == told
+    assert [problem.message.partition(" (")[0] for problem in found] == told
 
 
 def test_a_dag_without_params_takes_any_mapping():
@@ -50,16 +50,16 @@ def test_a_dag_without_params_takes_any_mapping():
 )
 def test_params_beside_what_they_were_given_before(values, default, what):
     found = conf_problems([{"number": value} for value in values], params(**default))
-    assert [fault.what for fault in found] == ([what] if what else [])
-    assert [fault.breaks for fault in found] == ([1 not in values] if what else [])
+    assert [problem.message for problem in found] == ([what] if what else [])
+    assert [problem.breaks for problem in found] == ([1 not in values] if what else [])
 
 
 def test_a_value_that_was_left_out_takes_the_default():
     assert conf_problems([{}], params(default=7)) == []
-    (fault,) = conf_problems([{}], params())
-    assert fault.breaks
+    (problem,) = conf_problems([{}], params())
+    assert problem.breaks
 
 
-def test_no_fault_repeats_a_value():
-    (fault,) = conf_problems([{"number": "canary"}], params())
-    assert "canary" not in fault.what
+def test_no_problem_repeats_a_value():
+    (problem,) = conf_problems([{"number": "canary"}], params())
+    assert "canary" not in problem.message

@@ -129,7 +129,7 @@ def test_stored_webhooks_whose_dag_has_changed_are_wrong(webhooks, database):
     assert "wrong  orders of the shop: The mapping breaks the DAG's params: number" in done.out
 
 
-def test_a_disabled_webhook_is_no_fault(webhooks, sqlite_database):
+def test_a_disabled_webhook_is_no_problem(webhooks, sqlite_database):
     store_dag("orders")
     store_webhook(enabled=False)
     done = webhooks("check")

@@ -11,17 +11,17 @@ from inbound_webhooks.files.reading import read_files
 ONE = "webhooks:\n  - name: pushes\n    dag_id: build\n"
 
 
-def faults(tmp_path: Path, text: str) -> list[str]:
+def problems(tmp_path: Path, text: str) -> list[str]:
     file = tmp_path / "hooks.yaml"
     file.write_text(text)
-    return [str(fault).removeprefix(f"{tmp_path}/") for fault in read_files([file]).faults]
+    return [str(problem).removeprefix(f"{tmp_path}/") for problem in read_files([file]).problems]
 
 
 def test_a_file_has_one_webhook_or_many(tmp_path):
     file = tmp_path / "hooks.yaml"
     file.write_text(f"{ONE}  - name: orders\n    dag_id: shop\n    secrets: {{signing: 'env:KEY'}}\n")
     found = read_files([file])
-    assert found.faults == []
+    assert found.problems == []
     assert [(entry.name, entry.line, entry.secrets) for entry in found.entries] == [
         ("pushes", 2, {}),
         ("orders", 4, {"signing": "env:KEY"}),
@@ -35,7 +35,7 @@ def test_of_a_folder_only_the_yaml_files_that_speak_of_webhooks_are_read(tmp_pat
     (tmp_path / "dag.py").write_text("webhooks:")
     found = read_files([tmp_path])
     assert [entry.name for entry in found.entries] == ["pushes"]
-    assert (found.faults, [path.name for path in found.skipped]) == ([], ["values.yaml"])
+    assert (found.problems, [path.name for path in found.skipped]) == ([], ["values.yaml"])
 
 
 def test_what_two_webhooks_share_may_stand_in_an_anchor(tmp_path):
@@ -48,7 +48,7 @@ def test_what_two_webhooks_share_may_stand_in_an_anchor(tmp_path):
 
 @pytest.mark.parametrize("value", ["*canary", "!canary x", "&canary &other x", "canary", "[canary]"])
 def test_a_secret_that_stands_in_a_file_is_never_shown(tmp_path, value):
-    (told,) = faults(tmp_path, f"{ONE}    secrets:\n      signing: {value}\n")
+    (told,) = problems(tmp_path, f"{ONE}    secrets:\n      signing: {value}\n")
     assert told.startswith("hooks.yaml:5: ")
     assert "canary" not in told
 
@@ -59,7 +59,7 @@ def test_a_secret_that_stands_in_a_file_is_never_shown(tmp_path, value):
 )
 def test_a_text_that_no_database_holds_is_told_beside_its_field(tmp_path, escape, reason):
     line = f'    mapping: {{"a{escape}": b}}\n    filter: "{escape}"\n'
-    told = faults(tmp_path, ONE + line)
+    told = problems(tmp_path, ONE + line)
     assert [one.partition(", which")[0] for one in told] == [
         f"hooks.yaml:4: pushes: mapping: {reason}",
         f"hooks.yaml:5: pushes: filter: {reason}",
@@ -90,13 +90,13 @@ def test_a_text_that_no_database_holds_is_told_beside_its_field(tmp_path, escape
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path, text, told):
-    (fault,) = faults(tmp_path, text)
-    assert fault.startswith(told)
+    (problem,) = problems(tmp_path, text)
+    assert problem.startswith(told)
 
 
 def test_a_secret_that_stands_in_a_file_is_refused_and_not_repeated(tmp_path):
-    (fault,) = faults(tmp_path, f"{ONE}    secrets:\n      signing: canary-of-the-secret\n")
-    assert fault == (
+    (problem,) = problems(tmp_path, f"{ONE}    secrets:\n      signing: canary-of-the-secret\n")
+    assert problem == (
         "hooks.yaml:5: pushes: secrets.signing: "
         "it wants connection:ID, variable:NAME or env:NAME, never the secret itself"
     )
@@ -105,12 +105,12 @@ def test_a_secret_that_stands_in_a_file_is_refused_and_not_repeated(tmp_path):
 def test_a_name_that_two_files_have_is_told_with_both(tmp_path):
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(ONE)
-    (fault,) = read_files([tmp_path]).faults
-    assert str(fault) == f"{tmp_path}/b.yaml:2: pushes: name: it stands in {tmp_path}/a.yaml:2 already"
+    (problem,) = read_files([tmp_path]).problems
+    assert str(problem) == f"{tmp_path}/b.yaml:2: pushes: name: it stands in {tmp_path}/a.yaml:2 already"
 
 
 def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"webhooks: \xe4")
-    missing, latin = read_files([tmp_path / "no.yaml", tmp_path / "latin.yaml"]).faults
+    missing, latin = read_files([tmp_path / "no.yaml", tmp_path / "latin.yaml"]).problems
     assert str(missing) == f"{tmp_path}/no.yaml: No such file or directory"
     assert str(latin) == f"{tmp_path}/latin.yaml: it is not UTF-8 text"

@@ -398,7 +398,7 @@ def test_every_request_error_has_a_status():
     assert {status // 100 for status in STATUS.values()} == {4, 5}
 
 
-def test_only_our_own_faults_are_answered_5xx_and_what_is_too_much_429():
+def test_only_our_own_problems_are_answered_5xx_and_what_is_too_much_429():
     from inbound_webhooks.errors import LimitReached, Unavailable
     from inbound_webhooks.event.responses import STATUS
 

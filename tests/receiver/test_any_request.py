@@ -101,7 +101,7 @@ def test_any_request_gets_an_answer(any_webhook, asgi, method, tail, query, head
     database=None,
     derandomize=True,
 )
-def test_any_query_is_read_or_replaced_but_never_our_fault(any_webhook, asgi, query):
+def test_any_query_is_read_or_replaced_but_never_our_problem(any_webhook, asgi, query):
     assert asgi.request("GET", any_webhook[0].path, query=query).status == 200
 
 

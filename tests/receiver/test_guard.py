@@ -177,7 +177,7 @@ def test_other_paths_stay_as_they_are(asgi, sqlite_database, path):
 # --- faults ---------------------------------------------------------------------------------
 
 
-def test_a_fault_before_the_body_is_our_own_503(asgi, sqlite_orders):
+def test_a_problem_before_the_body_is_our_own_503(asgi, sqlite_orders):
     """A row that no code of ours writes."""
     from airflow import settings
 
@@ -190,7 +190,7 @@ def test_a_fault_before_the_body_is_our_own_503(asgi, sqlite_orders):
     assert reply.header("content-security-policy") is not None
 
 
-def test_a_fault_behind_the_body_is_our_own_503(asgi, sqlite_orders):
+def test_a_problem_behind_the_body_is_our_own_503(asgi, sqlite_orders):
     """A DAG that was serialized by another version of Airflow."""
     spoil_dag("orders")
     reply = asgi.post(sqlite_orders.path, ORDER)
@@ -198,7 +198,7 @@ def test_a_fault_behind_the_body_is_our_own_503(asgi, sqlite_orders):
     assert reply.header("content-security-policy") is not None
 
 
-def test_a_fault_behind_the_commit_takes_nothing_back(asgi, sqlite_orders):
+def test_a_problem_behind_the_commit_takes_nothing_back(asgi, sqlite_orders):
     from inbound_webhooks.receiver.instance import get_receiver
 
     def listener_that_fails() -> None:
@@ -214,7 +214,7 @@ def test_a_setting_that_cannot_be_used_is_our_own_503(asgi, sqlite_orders, confi
     assert (reply.status, reply.header("retry-after")) == (503, "10")
 
 
-def test_a_fault_is_logged_without_what_the_sender_sent(asgi, sqlite_orders, caplog):
+def test_a_problem_is_logged_without_what_the_sender_sent(asgi, sqlite_orders, caplog):
     from airflow import settings
 
     from inbound_webhooks.storage import tables

@@ -121,7 +121,7 @@ def test_the_thread_writes_without_being_asked(sqlite_database):
     assert written == 1
 
 
-def test_our_own_faults_are_no_rejections(asgi, sqlite_orders, configure):
+def test_our_own_problems_are_no_rejections(asgi, sqlite_orders, configure):
     from inbound_webhooks.receiver.instance import get_receiver
 
     configure(max_buffered_bytes=1)

@@ -201,7 +201,7 @@ ON_THE_WIRE = [value for value in HOSTILE if all(ord(character) < 256 for charac
 
 
 @named(BY_HEADER)
-def test_hostile_values_of_a_header_are_401_and_never_a_fault(sqlite_database, case, caplog):
+def test_hostile_values_of_a_header_are_401_and_never_a_problem(sqlite_database, case, caplog):
     sender = Sender.of(case)
     for header in headers_read(case):
         for value in ON_THE_WIRE:

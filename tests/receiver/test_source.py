@@ -119,7 +119,7 @@ def test_an_address_that_is_not_allowed_is_noted_and_has_nothing_read(asgi, sqli
     assert noted.reason == "This address may not call here."
 
 
-def test_a_wrong_setting_puts_requests_off_and_says_so_without_a_fault_of_the_senders(
+def test_a_wrong_setting_puts_requests_off_and_says_so_without_a_problem_of_the_senders(
     sqlite_database, configure, caplog
 ):
     from tests.receiver.asgi_door import AsgiDoor

@@ -65,7 +65,7 @@ def there(name: str) -> list[Any]:
     return [store_delivery(hook, body=b'{"a": 1}', headers=HEADERS, state="succeeded", next_attempt_at=None)]
 
 
-def faults(told: Any) -> Iterator[str]:
+def problems(told: Any) -> Iterator[str]:
     """What an event of the engine says is wrong."""
     if isinstance(told, events.NonFatalError | events.FatalError):
         yield str(getattr(told, "value", None) or told.exception)
@@ -87,6 +87,6 @@ def operations(described: Any) -> set[str]:
 def test_every_answer_is_as_described(described):
     seen = list(engine.from_schema(described).execute())
     asked = {one.label for one in seen if isinstance(one, events.ScenarioFinished)}
-    told = sorted({fault for one in seen for fault in faults(one)})
+    told = sorted({problem for one in seen for problem in problems(one)})
     assert not told, "\n\n".join(told)
     assert asked >= operations(described)

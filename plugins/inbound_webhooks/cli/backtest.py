@@ -47,8 +47,8 @@ def _changed(webhook: Webhook, path: str) -> Webhook:
     from inbound_webhooks.webhooks import service
 
     found = read_files([Path(path)])
-    if found.faults:
-        raise FilesRefused([str(fault) for fault in found.faults])
+    if found.problems:
+        raise FilesRefused([str(problem) for problem in found.problems])
     named = [entry for entry in found.entries if entry.name == webhook.name] or found.entries
     if len(named) != 1:
         exit_with(WRONG_CALL, f"{path} has no webhook named {webhook.name!r}.")
@@ -56,7 +56,7 @@ def _changed(webhook: Webhook, path: str) -> Webhook:
         changed = webhook_of(named[0].draft(), webhook)
         service.check(changed)
     except DefinitionError as error:
-        raise FilesRefused([str(named[0].fault(error))]) from error
+        raise FilesRefused([str(named[0].problem(error))]) from error
     return changed
 
 

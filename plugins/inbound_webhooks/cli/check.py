@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from inbound_webhooks.files.checking import Checked
-    from inbound_webhooks.files.entry import Fault
+    from inbound_webhooks.files.entry import FileProblem
 
 
 @handler
@@ -37,13 +37,13 @@ def _print(checked: Checked, output: str) -> None:
     for skipped in checked.skipped:
         print_hint(f"Skipped {skipped}: no line begins with `webhooks:`.")
     if output in ("json", "yaml"):
-        print_data([_as_data(fault, is_wrong) for fault, is_wrong in checked.findings], output)
+        print_data([_as_data(problem, is_wrong) for problem, is_wrong in checked.findings], output)
         return
-    for fault, is_wrong in checked.findings:
-        print(f"{'wrong' if is_wrong else 'note '}  {fault}")
+    for problem, is_wrong in checked.findings:
+        print(f"{'wrong' if is_wrong else 'note '}  {problem}")
     beside = "" if checked.dags is None else f" beside {checked.dags} DAGs"
     print(f"{checked.webhooks} webhooks checked{beside}: {checked.wrong or 'nothing'} wrong.")
 
 
-def _as_data(fault: Fault, is_wrong: bool) -> dict[str, Any]:
-    return {"severity": "wrong" if is_wrong else "note", **vars(fault)}
+def _as_data(problem: FileProblem, is_wrong: bool) -> dict[str, Any]:
+    return {"severity": "wrong" if is_wrong else "note", **vars(problem)}

@@ -51,15 +51,17 @@ def import_command(args: Namespace) -> None:
 
 def _entries(paths: list[Path]) -> list[Entry]:
     from inbound_webhooks.errors import FilesRefused
-    from inbound_webhooks.files.plan import faults_of
+    from inbound_webhooks.files.plan import problems_of
     from inbound_webhooks.files.reading import read_files
 
     found = read_files(paths)
     for skipped in found.skipped:
         print_hint(f"Skipped {skipped}: no line begins with `webhooks:`.")
-    faults = found.faults + [fault for entry in found.entries for fault in faults_of(entry, alone=False)]
-    if faults:
-        raise FilesRefused([str(fault) for fault in faults])
+    problems = found.problems + [
+        problem for entry in found.entries for problem in problems_of(entry, alone=False)
+    ]
+    if problems:
+        raise FilesRefused([str(problem) for problem in problems])
     return found.entries
 
 

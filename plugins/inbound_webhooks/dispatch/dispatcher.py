@@ -20,7 +20,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.monitoring import metrics
-from inbound_webhooks.monitoring.loop import log_fault
+from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import claims
@@ -126,7 +126,7 @@ class Dispatcher:
         except DatabaseUnavailable:
             return True  # logged where it was noticed; the next poll tries again
         except Exception as error:  # noqa: BLE001 - one bad round must not end the only dispatcher
-            log_fault("round", error)
+            log_unexpected_error("round", error)
             return True
 
     def _dispatch(self, turn: list[WaitingWebhook], now: datetime) -> int:
@@ -238,5 +238,5 @@ def _undeliverable(delivery: ClaimedDelivery, error: DispatchError, at: datetime
 
 
 def _unforeseen(delivery: ClaimedDelivery, error: Exception) -> DispatchError:
-    log_fault(f"delivery {delivery.id}", error)
+    log_unexpected_error(f"delivery {delivery.id}", error)
     return DispatchError(f"The run could not be made ({type(error).__name__}).")

@@ -14,7 +14,7 @@ from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.conf.problems import MappingProblem, conf_problems, mapping_problems
 from inbound_webhooks.monitoring import metrics
-from inbound_webhooks.monitoring.loop import log_fault
+from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import drifts
@@ -67,14 +67,14 @@ class DriftWatcher:
         since = before.since if before else webhook.updated_at
         dag = self._dag(changed)
         # A DAG that is gone, or that cannot be read, breaks nothing and mends nothing.
-        faults = self._faults(webhook, dag, since) if dag else before.faults if before else ()
+        problems = self._problems(webhook, dag, since) if dag else before.problems if before else ()
         return Drift(
             webhook_id=webhook.id,
             dag_hash=dag.dag_hash if dag else changed.dag_hash,
             version=webhook.version,
             mapping_hash=drifts.mapping_hash(webhook),
             since=since,
-            faults=tuple(faults),
+            problems=tuple(problems),
         )
 
     def _dag(self, changed: Changed) -> CachedDag | None:
@@ -85,15 +85,17 @@ class DriftWatcher:
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - a DAG that cannot be read is nobody else's trouble
-            log_fault(f"drift of {changed.webhook.id}", error)
+            log_unexpected_error(f"drift of {changed.webhook.id}", error)
             return None
 
-    def _faults(self, webhook: Webhook, dag: CachedDag, since: datetime) -> list[MappingProblem]:
+    def _problems(self, webhook: Webhook, dag: CachedDag, since: datetime) -> list[MappingProblem]:
         found = mapping_problems(webhook.mapping, dag.params)
         with transaction() as connection:
             confs = drifts.last_confs(connection, webhook, since, CONFS)
-        named = {fault.parameter for fault in found}
-        return found + [fault for fault in conf_problems(confs, dag.params) if fault.parameter not in named]
+        named = {problem.parameter for problem in found}
+        return found + [
+            problem for problem in conf_problems(confs, dag.params) if problem.parameter not in named
+        ]
 
     def _write(self, changed: Changed, found: Drift) -> bool:
         told = self._to_tell(changed, found)
@@ -102,16 +104,19 @@ class DriftWatcher:
             begin_writing(connection)
             if not drifts.save_drift(connection, found, changed.before):
                 return False
-            facts = {"dag_id": changed.webhook.dag_id, "faults": [asdict(fault) for fault in found.faults]}
+            facts = {
+                "dag_id": changed.webhook.dag_id,
+                "problems": [asdict(problem) for problem in found.problems],
+            }
             at = self._now()
             written = write_drift_mails(connection, changed.webhook, recipients if told else (), facts, at)
         metrics.count(f"mails.{MailState.WAITING}", written)
-        for fault in told:
+        for problem in told:
             log.warning(
                 "mapping broken action=drift webhook=%s dag=%s parameter=%s",
                 changed.webhook.id,
                 changed.webhook.dag_id,
-                fault.parameter,
+                problem.parameter,
             )
         return True
 
@@ -123,6 +128,6 @@ class DriftWatcher:
         if before is None or not changed.is_same_mapping:
             written = changed.dag_written_at
             is_newer = written is not None and written > webhook.updated_at
-            return [fault for fault in found.faults if is_newer and fault.breaks]
-        known = {(fault.parameter, fault.breaks) for fault in before.faults}
-        return [fault for fault in found.faults if (fault.parameter, fault.breaks) not in known]
+            return [problem for problem in found.problems if is_newer and problem.breaks]
+        known = {(problem.parameter, problem.breaks) for problem in before.problems}
+        return [problem for problem in found.problems if (problem.parameter, problem.breaks) not in known]

@@ -17,7 +17,7 @@ from inbound_webhooks.airflow_bridge.dag_runs import DagRuns, RunStatus
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.monitoring import metrics
-from inbound_webhooks.monitoring.loop import log_fault
+from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import outcomes
@@ -100,7 +100,7 @@ class RunTracker:
             raise
         except Exception as error:  # noqa: BLE001 - one outcome that breaks us must not hold up the others
             if len(changes) == 1:
-                log_fault(f"outcome of {changes[0][0].id}", error)
+                log_unexpected_error(f"outcome of {changes[0][0].id}", error)
                 return 0
         return sum(self._settle([change]) for change in changes)
 

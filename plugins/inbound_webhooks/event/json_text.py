@@ -111,7 +111,7 @@ def unstorable_reason(value: Any, text: str) -> str | None:
     return None
 
 
-def text_fault(value: Any) -> str | None:
+def text_problem(value: Any) -> str | None:
     """Say why no column of text could hold a text somewhere in a value, its keys too, or None."""
     for part in _strings(value):
         if "\0" in part:

@@ -17,13 +17,13 @@ from inbound_webhooks.errors import (
     HandshakeForged,
     HandshakeMalformed,
     HostInvalid,
+    InternalError,
     KeyPending,
     KeyUnknown,
     MediaTypeUnsupported,
     MethodNotAllowed,
     ParameterRefused,
     RateLimited,
-    ReceiverFault,
     RequestError,
     TokenUnreadable,
     TooBusy,
@@ -61,7 +61,7 @@ STATUS: dict[type[RequestError], int] = {
     DatabaseUnavailable: 503,
     DefinitionUnusable: 503,
     TokenUnreadable: 503,
-    ReceiverFault: 503,
+    InternalError: 503,
     TooBusy: 503,
 }
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.files.dag_files import parse_dags
-from inbound_webhooks.files.entry import Entry, Fault
-from inbound_webhooks.files.plan import faults_of, webhook_of
+from inbound_webhooks.files.entry import Entry, FileProblem
+from inbound_webhooks.files.plan import problems_of, webhook_of
 from inbound_webhooks.files.reading import read_files
 from inbound_webhooks.files.references import PLAIN
 from inbound_webhooks.storage.database import transaction
@@ -19,7 +19,7 @@ from inbound_webhooks.webhooks import readiness
 MEANT = ("disabled",)
 """Reasons that stop a webhook because somebody wants it so."""
 
-Finding = tuple[Fault, bool]
+Finding = tuple[FileProblem, bool]
 """Something that was found, and whether it is wrong or only worth knowing."""
 
 
@@ -43,19 +43,19 @@ def check_files(paths: Sequence[Path], dags_folder: Path | None) -> Checked:
     found = read_files(paths)
     folders = [dags_folder] if dags_folder else [path for path in paths if path.is_dir()]
     parsed = parse_dags(folders)
-    findings: list[Finding] = [(fault, True) for fault in [*parsed.faults, *found.faults]]
+    findings: list[Finding] = [(problem, True) for problem in [*parsed.problems, *found.problems]]
     for entry in found.entries:
-        faults = faults_of(entry, alone=True) + _plain_secrets(entry)
-        findings += [(fault, True) for fault in faults]
-        if folders and not faults:
+        problems = problems_of(entry, alone=True) + _plain_secrets(entry)
+        findings += [(problem, True) for problem in problems]
+        if folders and not problems:
             findings += _mapping(entry, parsed.params)
     dags = len(parsed.params) if folders else None
     return Checked(len(found.entries), dags, tuple(findings), tuple(found.skipped))
 
 
-def _plain_secrets(entry: Entry) -> list[Fault]:
+def _plain_secrets(entry: Entry) -> list[FileProblem]:
     return [
-        entry.fault_at(f"secrets.{purpose}", "the secret itself stands in the file")
+        entry.problem_at(f"secrets.{purpose}", "the secret itself stands in the file")
         for purpose, reference in entry.secrets.items()
         if reference.startswith(PLAIN)
     ]
@@ -64,9 +64,9 @@ def _plain_secrets(entry: Entry) -> list[Fault]:
 def _mapping(entry: Entry, dags: Mapping[str, Mapping[str, Parameter]]) -> list[Finding]:
     webhook = webhook_of(entry.draft())
     if webhook.dag_id not in dags:
-        return [(entry.fault_at("dag_id", f"no DAG file makes a DAG {webhook.dag_id!r}"), True)]
+        return [(entry.problem_at("dag_id", f"no DAG file makes a DAG {webhook.dag_id!r}"), True)]
     reasons = readiness.mapping_reasons(webhook, dags[webhook.dag_id])
-    return [(entry.fault_at("mapping", one.sentence), one.severity == "stops") for one in reasons]
+    return [(entry.problem_at("mapping", one.sentence), one.severity == "stops") for one in reasons]
 
 
 def check_stored() -> Checked:
@@ -75,7 +75,10 @@ def check_stored() -> Checked:
         webhooks = list_webhooks(connection)
     reasons = readiness.reasons_by_id(webhooks)
     findings = [
-        (Fault("", 0, webhook.name, "", one.sentence), one.severity == "stops" and one.code not in MEANT)
+        (
+            FileProblem("", 0, webhook.name, "", one.sentence),
+            one.severity == "stops" and one.code not in MEANT,
+        )
         for webhook in webhooks
         for one in reasons[webhook.id]
     ]

@@ -31,7 +31,7 @@ FIELD_OF_ERROR = {
 
 
 @dataclass(frozen=True)
-class Fault:
+class FileProblem:
     """Something wrong in a file; ``line`` counts from 1, 0 where no line is to blame."""
 
     file: str
@@ -71,16 +71,16 @@ class Entry:
         fields = dict(self.fields)
         return service.drafted(preset=fields.pop("preset", None), purposes=set(self.secrets), **fields)
 
-    def fault(self, error: DefinitionError) -> Fault:
+    def problem(self, error: DefinitionError) -> FileProblem:
         """What an error about this webhook says, with its place."""
         if not isinstance(error, InvalidDefinition):
-            return self.fault_at("", error.message)
-        return self.fault_at(*place_of(error))
+            return self.problem_at("", error.message)
+        return self.problem_at(*place_of(error))
 
-    def fault_at(self, field: str, message: str) -> Fault:
+    def problem_at(self, field: str, message: str) -> FileProblem:
         """Something wrong with a field."""
         line = self.lines.get(field) or self.lines.get(field.partition(".")[0]) or self.line
-        return Fault(
+        return FileProblem(
             self.file, line, _printable(self.name) or "a webhook without a name", _printable(field), message
         )
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from inbound_webhooks.errors import DefinitionError, FilesRefused, TokenUnreadable
 from inbound_webhooks.event.verification.scheme import to_bytes
-from inbound_webhooks.files.entry import Entry, Fault, plain
+from inbound_webhooks.files.entry import Entry, FileProblem, plain
 from inbound_webhooks.files.references import PLAIN, resolve
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Draft, Webhook
@@ -63,16 +63,16 @@ def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
         stored = {webhook.name: webhook for webhook in list_webhooks(connection)}
         credentials = {webhook.name: list_credentials(connection, webhook.id) for webhook in stored.values()}
         references = {webhook.name: secret_references(connection, webhook.id) for webhook in stored.values()}
-    steps, faults = [], []
+    steps, problems = [], []
     for entry in entries:
         try:
             name = entry.name
             held = credentials.get(name, ())
             steps.append(_step(entry, stored.get(name), held, references.get(name, {})))
         except DefinitionError as error:
-            faults.append(entry.fault(error))
-    if faults:
-        raise FilesRefused([str(fault) for fault in faults])
+            problems.append(entry.problem(error))
+    if problems:
+        raise FilesRefused([str(problem) for problem in problems])
     named = {entry.name for entry in entries}
     gone = [webhook for name, webhook in stored.items() if prune and name not in named]
     return steps + [Step("delete", webhook.name, webhook.dag_id, stored=webhook) for webhook in gone]
@@ -94,7 +94,7 @@ def apply(steps: Sequence[Step], *, actor: str) -> None:
             )
 
 
-def faults_of(entry: Entry, *, alone: bool) -> list[Fault]:
+def problems_of(entry: Entry, *, alone: bool) -> list[FileProblem]:
     """What is wrong with an entry; nothing is resolved and no database is asked.
 
     :param alone: whether its secrets have to be in the file, for none are stored
@@ -105,7 +105,7 @@ def faults_of(entry: Entry, *, alone: bool) -> list[Fault]:
         if alone:
             check_complete(webhook, set(entry.secrets))
     except DefinitionError as error:
-        return [entry.fault(error)]
+        return [entry.problem(error)]
     return []
 
 

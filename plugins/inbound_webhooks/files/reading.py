@@ -12,8 +12,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from inbound_webhooks.errors import InvalidDefinition
-from inbound_webhooks.event.json_text import text_fault
-from inbound_webhooks.files.entry import Entry, Fault
+from inbound_webhooks.event.json_text import text_problem
+from inbound_webhooks.files.entry import Entry, FileProblem
 from inbound_webhooks.files.references import check_reference
 from inbound_webhooks.files.schema import webhook_schema
 
@@ -32,7 +32,7 @@ class Found:
     """What files hold; ``skipped`` are YAML files of folders that say nothing of webhooks."""
 
     entries: list[Entry] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    problems: list[FileProblem] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
 
 
@@ -44,7 +44,7 @@ def read_files(paths: Sequence[Path]) -> Found:
             _read_folder(path, found)
         else:
             _read_file(path, found, named=True)
-    found.faults += _names_twice(found.entries)
+    found.problems += _names_twice(found.entries)
     return found
 
 
@@ -58,10 +58,10 @@ def _read_file(path: Path, found: Found, *, named: bool) -> None:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        found.faults.append(Fault(str(path), 0, "", "", f"{error.strerror}"))
+        found.problems.append(FileProblem(str(path), 0, "", "", f"{error.strerror}"))
         return
     except UnicodeDecodeError:
-        found.faults.append(Fault(str(path), 0, "", "", "it is not UTF-8 text"))
+        found.problems.append(FileProblem(str(path), 0, "", "", "it is not UTF-8 text"))
         return
     if not named and not _HAS_TOP.search(text):
         found.skipped.append(path)
@@ -72,10 +72,10 @@ def _read_file(path: Path, found: Found, *, named: bool) -> None:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
         problem = _QUOTED.sub("'…'", str(error.problem or error.context))
-        found.faults.append(Fault(str(path), line, "", "", problem))
+        found.problems.append(FileProblem(str(path), line, "", "", problem))
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        found.faults.append(
-            Fault(str(path), 0, "", "", f"it cannot be read as YAML ({type(error).__name__})")
+        found.problems.append(
+            FileProblem(str(path), 0, "", "", f"it cannot be read as YAML ({type(error).__name__})")
         )
 
 
@@ -83,57 +83,59 @@ def _read_text(file: str, text: str, found: Found) -> None:
     loader = _Loader(text)
     root = loader.get_single_node()
     if not isinstance(root, yaml.MappingNode):
-        found.faults.append(Fault(file, 1, "", "", f"it wants a list of webhooks below {TOP}:"))
+        found.problems.append(FileProblem(file, 1, "", "", f"it wants a list of webhooks below {TOP}:"))
         return
     _refuse_twice(root)
     for key, node in root.value:
         if key.value == TOP:
             _read_list(file, loader, node, found)
         elif not str(key.value).startswith("x-"):
-            found.faults.append(Fault(file, _line(key), "", str(key.value), f"only {TOP}: stands at the top"))
+            found.problems.append(
+                FileProblem(file, _line(key), "", str(key.value), f"only {TOP}: stands at the top")
+            )
     if TOP not in [key.value for key, _ in root.value]:
-        found.faults.append(Fault(file, 1, "", "", f"it wants a list of webhooks below {TOP}:"))
+        found.problems.append(FileProblem(file, 1, "", "", f"it wants a list of webhooks below {TOP}:"))
 
 
 def _read_list(file: str, loader: _Loader, node: Any, found: Found) -> None:
     if not isinstance(node, yaml.SequenceNode):
-        found.faults.append(Fault(file, _line(node), "", TOP, "it is not a list"))
+        found.problems.append(FileProblem(file, _line(node), "", TOP, "it is not a list"))
         return
     for item in node.value:
         if not isinstance(item, yaml.MappingNode):
-            found.faults.append(Fault(file, _line(item), "", TOP, "an item has no fields"))
+            found.problems.append(FileProblem(file, _line(item), "", TOP, "an item has no fields"))
             continue
         values = loader.construct_document(item)
         secrets = values.pop("secrets", {})
         entry = Entry(file, _line(item), values, {}, _lines(item))
-        faults = list(_faults(entry, secrets))
-        found.faults += faults
-        if not faults:
+        problems = list(_problems(entry, secrets))
+        found.problems += problems
+        if not problems:
             found.entries.append(Entry(file, entry.line, values, dict(secrets or {}), entry.lines))
 
 
-def _faults(entry: Entry, secrets: Any) -> Iterator[Fault]:
+def _problems(entry: Entry, secrets: Any) -> Iterator[FileProblem]:
     schema = webhook_schema()
     known = schema["properties"]
     for name in schema["required"]:
         if name not in entry.fields:
-            yield entry.fault_at(name, "it is missing")
+            yield entry.problem_at(name, "it is missing")
     for name, value in entry.fields.items():
         if name not in known:
-            yield entry.fault_at(str(name), f"there is no such field; there are {', '.join(known)}")
-        elif message := text_fault(value) or _type_fault(name, value, known[name]):
-            yield entry.fault_at(name, message)
+            yield entry.problem_at(str(name), f"there is no such field; there are {', '.join(known)}")
+        elif message := text_problem(value) or _type_problem(name, value, known[name]):
+            yield entry.problem_at(name, message)
     if secrets is not None and not isinstance(secrets, dict):
-        yield entry.fault_at("secrets", "it wants purposes, each with where its secret stands")
+        yield entry.problem_at("secrets", "it wants purposes, each with where its secret stands")
         return
     for purpose, reference in (secrets or {}).items():
         try:
             check_reference(str(purpose), reference)
         except InvalidDefinition as error:
-            yield entry.fault_at(error.field, error.message.partition(": ")[2])
+            yield entry.problem_at(error.field, error.message.partition(": ")[2])
 
 
-def _type_fault(name: str, value: Any, schema: dict[str, Any]) -> str | None:
+def _type_problem(name: str, value: Any, schema: dict[str, Any]) -> str | None:
     """What kind of value it would have to be; what proofs hold is checked by the proofs themselves."""
     if name == "verification":
         schema = {"type": "array", "items": {"type": "object"}}
@@ -143,12 +145,12 @@ def _type_fault(name: str, value: Any, schema: dict[str, Any]) -> str | None:
     return None
 
 
-def _names_twice(entries: Sequence[Entry]) -> Iterator[Fault]:
+def _names_twice(entries: Sequence[Entry]) -> Iterator[FileProblem]:
     first: dict[str, Entry] = {}
     for entry in entries:
         held = first.setdefault(entry.name, entry)
         if held is not entry:
-            yield entry.fault_at("name", f"it stands in {held.file}:{held.line} already")
+            yield entry.problem_at("name", f"it stands in {held.file}:{held.line} already")
 
 
 def _lines(node: yaml.MappingNode) -> dict[str, int]:

@@ -45,11 +45,11 @@ class Loop:
         except DatabaseUnavailable:
             return False  # logged where it was noticed; the next round tries again
         except Exception as error:  # noqa: BLE001 - one bad round must not end the loop
-            log_fault(self._name, error)
+            log_unexpected_error(self._name, error)
             return False
 
 
-def log_fault(what: str, error: BaseException) -> None:
+def log_unexpected_error(what: str, error: BaseException) -> None:
     """Log where an unforeseen error happened; its message may quote values."""
     places = "".join(traceback.format_tb(error.__traceback__))
     log.error("dispatch fault action=dispatch_fault what=%s kind=%s\n%s", what, type(error).__name__, places)

@@ -16,8 +16,8 @@ HTML = """\
 <p>A new version of DAG <a href="{{ dag_url }}">{{ dag_id }}</a> has other params
 than webhook <a href="{{ webhook_url }}">{{ webhook }}</a> was made for:</p>
 <ul>
-{% for fault in faults -%}
-<li><b>{{ fault.parameter }}</b> {{ fault.what }}</li>
+{% for problem in problems -%}
+<li><b>{{ problem.parameter }}</b> {{ problem.message }}</li>
 {% endfor -%}
 </ul>
 <p>Deliveries that do not fit are kept and can be replayed once the mapping is mended.

@@ -11,7 +11,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, MailError
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_mail_at
 from inbound_webhooks.monitoring import metrics
-from inbound_webhooks.monitoring.loop import log_fault
+from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.notifications.drift_rendering import drift_text
 from inbound_webhooks.notifications.rendering import MAX_LISTED, MailTemplates, RenderedMail
 from inbound_webhooks.notifications.transport import send
@@ -52,7 +52,7 @@ class NotificationSender:
             self._record_failure(mail, error)
             return error.permanent
         except Exception as error:  # noqa: BLE001 - a backend may raise anything; other mails must go out
-            log_fault(f"mail {mail.id}", error)
+            log_unexpected_error(f"mail {mail.id}", error)
             self._record_failure(mail, MailError(f"The mail could not be sent ({type(error).__name__})."))
             return False
         self._record(mail, state=MailState.SENT, next_attempt_at=None, sent_at=self._now(), error=None)

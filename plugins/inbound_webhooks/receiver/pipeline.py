@@ -25,10 +25,10 @@ from inbound_webhooks.errors import (
     BodyTooLarge,
     ContentRefused,
     DatabaseUnavailable,
+    InternalError,
     KeyPending,
     KeyUnknown,
     LimitReached,
-    ReceiverFault,
     RequestError,
     TooBusy,
     Unavailable,
@@ -137,9 +137,9 @@ class Receiver:
             self.note_rejection(admission, error)
             return responses.rejected(error)
         except Exception as error:  # noqa: BLE001 - what we did not foresee is our fault, not the sender's
-            log_fault(error)
-            metrics.count_rejection(ReceiverFault())
-            return responses.rejected(ReceiverFault())
+            log_unexpected_error(error)
+            metrics.count_rejection(InternalError())
+            return responses.rejected(InternalError())
 
     def decide(
         self, definition: CompiledWebhook, request: InboundRequest, *, delivery_id: str | None = None
@@ -415,7 +415,7 @@ def _tally(decision: Decision) -> None:
         metrics.count(decision.delivery.state)
 
 
-def log_fault(error: Exception) -> None:
+def log_unexpected_error(error: Exception) -> None:
     """Log where an unforeseen error happened; its message may quote what the sender sent."""
     places = "".join(traceback.format_tb(error.__traceback__))
     log.error("receiver fault action=receiver_fault kind=%s\n%s", type(error).__name__, places)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES
-from inbound_webhooks.event.json_text import text_fault
+from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.files.schema import DESCRIPTIONS, LIMITS
 from inbound_webhooks.records.webhook import Draft
 
@@ -35,7 +35,7 @@ class _Body(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _is_text(cls, values: Any) -> Any:
-        if reason := text_fault(values):
+        if reason := text_problem(values):
             raise ValueError(reason)
         return values
 

@@ -38,7 +38,7 @@ class Drift:
     version: int
     mapping_hash: str
     since: datetime
-    faults: tuple[MappingProblem, ...] = ()
+    problems: tuple[MappingProblem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -118,12 +118,12 @@ def _drift(row: Any) -> Drift | None:
     if row.drift_webhook_id is None:
         return None
     values = {name: row._mapping[f"drift_{name}"] for name in Drift.__dataclass_fields__}
-    return Drift(**values | {"faults": _load(values["faults"])})
+    return Drift(**values | {"problems": _load(values["problems"])})
 
 
 def save_drift(connection: Connection, found: Drift, before: Drift | None) -> bool:
     """Write what was found, unless somebody else has in the meantime."""
-    columns, row = tables.drift.c, asdict(found) | {"faults": _dump(found.faults)}
+    columns, row = tables.drift.c, asdict(found) | {"problems": _dump(found.problems)}
     if before is None:
         insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[connection.dialect.name]
         return connection.execute(insert(tables.drift).values(row).on_conflict_do_nothing()).rowcount == 1
@@ -143,9 +143,9 @@ def found_drifts(connection: Connection, webhook_ids: Sequence[str]) -> dict[str
     rows = connection.execute(
         select(drift)
         .join(webhook, (webhook.c.id == drift.c.webhook_id) & (webhook.c.version == drift.c.version))
-        .where(drift.c.webhook_id.in_(list(webhook_ids)), drift.c.faults != _dump(()))
+        .where(drift.c.webhook_id.in_(list(webhook_ids)), drift.c.problems != _dump(()))
     )
-    found = [Drift(**{**row._mapping, "faults": _load(row.faults)}) for row in rows]
+    found = [Drift(**{**row._mapping, "problems": _load(row.problems)}) for row in rows]
     return {drift.webhook_id: drift for drift in found}
 
 
@@ -173,9 +173,9 @@ def last_confs(connection: Connection, webhook: Webhook, since: datetime, limit:
     return [json.loads(conf) for conf in stored]
 
 
-def _dump(faults: Sequence[MappingProblem]) -> str:
-    return json.dumps([asdict(fault) for fault in faults])
+def _dump(problems: Sequence[MappingProblem]) -> str:
+    return json.dumps([asdict(problem) for problem in problems])
 
 
 def _load(stored: str) -> tuple[MappingProblem, ...]:
-    return tuple(MappingProblem(**fault) for fault in json.loads(stored))
+    return tuple(MappingProblem(**problem) for problem in json.loads(stored))

@@ -81,14 +81,14 @@ class WebhookCache:
             for webhook_id, stamp in stamps.items()
             if webhook_id not in self._held or self._held[webhook_id][0] != stamp
         ]
-        faults = await self._read(connection, changed, stamps) if changed else {}
+        problems = await self._read(connection, changed, stamps) if changed else {}
         found = {webhook_id: self._held[webhook_id][1] for webhook_id in stamps if webhook_id in self._held}
-        return {**found, **faults}
+        return {**found, **problems}
 
     async def _read(
         self, connection: Any, webhook_ids: list[str], stamps: Mapping[str, Stamp]
     ) -> dict[str, Exception]:
-        faults: dict[str, Exception] = {}
+        problems: dict[str, Exception] = {}
         rows: dict[str, list[Any]] = {}
         for row in await _WITH_CREDENTIALS(connection, {"ids": webhook_ids}):
             rows.setdefault(row["id"], []).append(row)
@@ -99,13 +99,13 @@ class WebhookCache:
             try:
                 found = webhook_with_credentials(rows[webhook_id])
             except Exception as error:  # noqa: BLE001 - one that cannot be read is not its neighbours' trouble
-                faults[webhook_id] = error
+                problems[webhook_id] = error
                 continue
             # What changed between the two statements has the older stamp: it is read again next time.
             self._held[webhook_id] = (stamps[webhook_id], found)
         while len(self._held) > MAX_CACHED_WEBHOOKS:
             self._held.pop(next(iter(self._held)))
-        return faults
+        return problems
 
 
 async def insert_deliveries(connection: Any, given: Sequence[tuple[Delivery, int]]) -> set[str]:

@@ -295,5 +295,5 @@ drift = Table(
     Column("mapping_hash", String(64), nullable=False),
     Column("since", UtcDateTime, nullable=False),
     # JSON text, a list of {"parameter", "what", "breaks"}.
-    Column("faults", Text, nullable=False),
+    Column("problems", Text, nullable=False),
 )

@@ -166,28 +166,28 @@ def _drift(webhook: Webhook, facts: Facts) -> list[Reason]:
     """What a new version of the DAG would refuse of what came before; the dispatcher has looked."""
     if facts.dag is None or facts.drift is None or facts.drift.dag_hash != facts.dag.dag_hash:
         return []
-    told = {fault.parameter for fault in mapping_problems(webhook.mapping, facts.dag.params)}
+    told = {problem.parameter for problem in mapping_problems(webhook.mapping, facts.dag.params)}
     return [
         Reason(
             "mapping-drifted",
-            "stops" if fault.breaks else "hint",
-            f"DAG {webhook.dag_id} has changed: its param {fault.parameter} {fault.what}.",
+            "stops" if problem.breaks else "hint",
+            f"DAG {webhook.dag_id} has changed: its param {problem.parameter} {problem.message}.",
         )
-        for fault in facts.drift.faults
-        if fault.parameter not in told
+        for problem in facts.drift.problems
+        if problem.parameter not in told
     ]
 
 
 def mapping_reasons(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Reason]:
     """What is wrong with a mapping beside a DAG's params, whatever a request brings."""
-    return [_mapping_reason(webhook, fault) for fault in mapping_problems(webhook.mapping, params)]
+    return [_mapping_reason(webhook, problem) for problem in mapping_problems(webhook.mapping, params)]
 
 
-def _mapping_reason(webhook: Webhook, fault: MappingProblem) -> Reason:
-    if not fault.breaks:
-        sentence = f"DAG {webhook.dag_id} has no param {fault.parameter!r}; it only shows in conf."
+def _mapping_reason(webhook: Webhook, problem: MappingProblem) -> Reason:
+    if not problem.breaks:
+        sentence = f"DAG {webhook.dag_id} has no param {problem.parameter!r}; it only shows in conf."
         return Reason("mapping-unknown", "hint", sentence)
-    told = f"The mapping breaks the DAG's params: {fault.parameter} {fault.what}"
+    told = f"The mapping breaks the DAG's params: {problem.parameter} {problem.message}"
     return Reason("mapping-breaks", "stops", f"{told}; senders are answered {webhook.invalid_status}.")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inbound_webhooks.errors import InvalidDefinition
-from inbound_webhooks.event.json_text import text_fault
+from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.public_keys import can_refresh_keys, refreshes_keys
 from inbound_webhooks.event.verification.registry import check_secret as check_scheme_secret
 from inbound_webhooks.event.verification.scheme import check_text_secret
@@ -112,7 +112,7 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
     # An optional secret of the preset's is none where the webhook was made without its proof.
     if not verification and secret.purpose not in needed_purposes(webhook):
         raise InvalidDefinition("secret", f"nothing in this webhook uses one for {secret.purpose}")
-    if reason := text_fault(secret.value):
+    if reason := text_problem(secret.value):
         raise InvalidDefinition("secret", reason)
     for scheme in verification:
         check_scheme_secret(scheme, secret.value)

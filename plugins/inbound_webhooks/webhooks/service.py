@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookExists, WebhookNotFound
-from inbound_webhooks.event.json_text import text_fault
+from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.response import CONTENT_TYPES
 from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
 from inbound_webhooks.records.webhook import Draft, Webhook
@@ -132,7 +132,7 @@ def check(webhook: Webhook) -> None:
     :raises DefinitionError: names the field and why
     """
     for field in Draft.__dataclass_fields__:
-        if reason := text_fault(getattr(webhook, field)):
+        if reason := text_problem(getattr(webhook, field)):
             raise InvalidDefinition(_NAMES.get(field, field.replace("_", " ")), reason)
     if not webhook.name.strip() or not webhook.name.isprintable():
         raise InvalidDefinition("name", "it is empty or not printable")

@@ -21,7 +21,7 @@ MAX_COMPARED_ITEMS = 300
 
 
 # What jsonschema lets through of re, of numbers beyond float and of references that lead nowhere.
-_VALIDATOR_FAULTS = (
+_VALIDATOR_ERRORS = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
     re.error, Unresolvable,
 )  # fmt: skip
@@ -86,7 +86,7 @@ class Parameter:
             return _reason(error)
         except SchemaError:
             return "the DAG's schema for it is not a JSON Schema"
-        except _VALIDATOR_FAULTS as error:
+        except _VALIDATOR_ERRORS as error:
             return f"it cannot be checked against the DAG's schema ({type(error).__name__})"
         return None
 

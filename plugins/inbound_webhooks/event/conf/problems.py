@@ -19,7 +19,7 @@ class MappingProblem:
     """
 
     parameter: str
-    what: str
+    message: str
     breaks: bool = True
 
 
@@ -60,7 +60,7 @@ def conf_problems(
 
     ``confs`` are those of deliveries that were accepted then; their values are not repeated.
     """
-    return [fault for parameter in params.values() for fault in _refused_values(parameter, confs)]
+    return [problem for parameter in params.values() for problem in _refused_values(parameter, confs)]
 
 
 def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) -> Iterator[MappingProblem]:

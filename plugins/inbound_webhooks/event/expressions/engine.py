@@ -68,7 +68,7 @@ WRITERS: dict[str, Callable[[Any], str]] = {
 """How a printed expression becomes text; :func:`compile_output` picks one for each."""
 
 
-_RUNTIME_FAULTS = (
+_RUNTIME_ERRORS = (
     TemplateError,
     ArithmeticError,
     AttributeError,
@@ -221,7 +221,7 @@ def _names(sources: DataSources) -> dict[str, Any]:
 def _found_at(source: str, path: tuple[Any, ...], sources: DataSources) -> Any:
     try:
         return follow(getattr(sources, source), path)
-    except _RUNTIME_FAULTS as error:
+    except _RUNTIME_ERRORS as error:
         raise _failed(error) from None
 
 
@@ -231,7 +231,7 @@ def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:
         with charging(sources.budget):
             for _ in template.root_render_func(context):
                 pass  # an assignment prints nothing; running it is the point
-    except _RUNTIME_FAULTS as error:
+    except _RUNTIME_ERRORS as error:
         raise _failed(error) from None
     return context.vars["result"]
 
@@ -251,7 +251,7 @@ def _text_of(template: JinjaTemplate, sources: DataSources) -> str:
                 total += len(part)
                 check_length(total)
                 parts.append(part)
-    except _RUNTIME_FAULTS as error:
+    except _RUNTIME_ERRORS as error:
         raise _failed(error) from None
     return "".join(parts)
 

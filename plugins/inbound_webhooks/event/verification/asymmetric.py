@@ -30,7 +30,7 @@ from inbound_webhooks.event.verification.scheme import (
 MIN_SECRET_BYTES = 16
 """Standard Webhooks asks senders for 24 to 64; some have fewer."""
 
-KEY_FAULTS = (ValueError, TypeError, UnsupportedAlgorithm)
+KEY_ERRORS = (ValueError, TypeError, UnsupportedAlgorithm)
 """What a key that cannot be read raises; binascii.Error is a ValueError."""
 
 
@@ -71,7 +71,7 @@ class StandardWebhooks:
                 _standard_public_key(secret)
                 return
             key = _standard_key(secret)
-        except KEY_FAULTS:
+        except KEY_ERRORS:
             raise InvalidDefinition("secret", "it is not Base64 behind whsec_ or whpk_") from None
         if len(key) < MIN_SECRET_BYTES:
             raise InvalidDefinition("secret", f"it has {len(key)} bytes; {MIN_SECRET_BYTES} are the least")
@@ -102,7 +102,7 @@ class Ed25519:
         check_text_secret(secret)
         try:
             _hex_key(secret)
-        except KEY_FAULTS:
+        except KEY_ERRORS:
             raise InvalidDefinition("secret", "it is not an Ed25519 public key of 64 hex digits") from None
 
 
@@ -131,7 +131,7 @@ class Ecdsa:
         check_text_secret(secret)
         try:
             _der_key(secret)
-        except KEY_FAULTS:
+        except KEY_ERRORS:
             reason = "it is not an elliptic-curve public key, DER in Base64 (MFkwEwYHKoZIzj0C…)"
             raise InvalidDefinition("secret", reason) from None
 
@@ -144,7 +144,7 @@ def first_key(keys: Sequence[str], verify: Callable[[str], None], header: str) -
     for index, key in enumerate(keys):
         try:
             verify(key)
-        except (InvalidSignature, *KEY_FAULTS):
+        except (InvalidSignature, *KEY_ERRORS):
             # A key that cannot be read is refused when it is saved; one of them must not shut the others out.
             continue
         return index
@@ -170,7 +170,7 @@ def _standard_fits(secret: str, text: bytes, candidate: str) -> bool:
                 hmac.new(_standard_key(secret), text, hashlib.sha256).digest(), presented
             )
         _standard_public_key(secret).verify(presented, text)
-    except (InvalidSignature, *KEY_FAULTS):
+    except (InvalidSignature, *KEY_ERRORS):
         return False
     return True
 

@@ -24,7 +24,7 @@ from inbound_webhooks.event.verification.scheme import (
 
 # Nothing of PyJWT's own: it reads the machine's clock, and ours is passed in.
 _OPTIONS = {f"verify_{claim}": False for claim in ("aud", "iss", "exp", "nbf", "iat", "sub", "jti")}
-_FAULTS = (jwt.PyJWTError, ValueError, TypeError, RecursionError, UnsupportedAlgorithm)
+_ERRORS = (jwt.PyJWTError, ValueError, TypeError, RecursionError, UnsupportedAlgorithm)
 _MIN_SHARED_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518, section 3.2
 
 KEY_SETS = {"https://accounts.google.com": "https://www.googleapis.com/oauth2/v3/certs"}
@@ -88,7 +88,7 @@ class Jwt:
             return
         try:
             readable = bool(list(_keys(secret, shared=False)))
-        except _FAULTS:
+        except _ERRORS:
             readable = False
         if not readable:
             raise InvalidDefinition("secret", "it is neither a public key in PEM nor a JSON key set")
@@ -100,7 +100,7 @@ class Jwt:
                 claims = _decoded(token, key, list(self.algorithms))
                 if claims is not None:
                     return claims
-        except _FAULTS:
+        except _ERRORS:
             return None
         return None
 
@@ -144,7 +144,7 @@ def _keys(secret: str, *, shared: bool) -> Iterator[Any]:
 def _decoded(token: str, key: Any, algorithms: list[str]) -> dict[str, Any] | None:
     try:
         return jwt.decode(token, key, algorithms=algorithms, options=_OPTIONS)  # type: ignore[arg-type]
-    except _FAULTS:
+    except _ERRORS:
         return None
 
 

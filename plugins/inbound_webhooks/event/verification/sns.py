@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from inbound_webhooks.errors import InvalidDefinition, KeyUnknown, VerificationFailed
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.verification.asymmetric import KEY_FAULTS, first_key
+from inbound_webhooks.event.verification.asymmetric import KEY_ERRORS, first_key
 from inbound_webhooks.event.verification.scheme import SignedRequest, check_time, from_base64, to_bytes
 
 
@@ -56,7 +56,7 @@ class Sns:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         try:
             _rsa_key(x509.load_pem_x509_certificate(to_bytes(secret)))
-        except KEY_FAULTS:
+        except KEY_ERRORS:
             reason = "it is not a certificate in PEM (-----BEGIN CERTIFICATE-----) with an RSA key"
             raise InvalidDefinition("secret", reason) from None
 

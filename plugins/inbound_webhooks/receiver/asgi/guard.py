@@ -25,7 +25,7 @@ from inbound_webhooks.errors import (
     BodyTimeout,
     BodyTooLarge,
     HostInvalid,
-    ReceiverFault,
+    InternalError,
     RequestError,
     TooBusy,
     UnknownWebhook,
@@ -39,7 +39,7 @@ from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.client_address import source_address
 from inbound_webhooks.receiver.instance import get_receiver
-from inbound_webhooks.receiver.pipeline import Receiver, log_fault, utc_now
+from inbound_webhooks.receiver.pipeline import Receiver, log_unexpected_error, utc_now
 from inbound_webhooks.settings import Settings
 
 Scope = MutableMapping[str, Any]
@@ -123,9 +123,9 @@ class WebhookGuard:
         try:
             await self._guard(scope, receive, answering, hook)
         except Exception as error:  # noqa: BLE001 - the last line of defence of the public door
-            log_fault(error)
+            log_unexpected_error(error)
             if not answering.started:
-                await answering.give(responses.rejected(ReceiverFault()))
+                await answering.give(responses.rejected(InternalError()))
         finally:
             # The access log reads it when the answer is out; a sender's query may hold credentials.
             scope["query_string"] = b""
