@@ -91,8 +91,8 @@ def _given_fields(args: Namespace) -> dict[str, Any]:
         "mapping": parse_mapping(args.map),
         "enabled": not args.disabled,
         "verification": None
-        if args.scheme is None
-        else [parse_json("--verify", text) for text in args.scheme],
+        if args.verify is None
+        else [parse_json("--verify", text) for text in args.verify],
         "filter": args.filter,
         "dedup": args.dedup,
         "allowed_addresses": args.allow,
