@@ -11,7 +11,7 @@ For example::
     JSON_KEYS = {"not_proved": "verification_failed"}
     SENTENCES = [("The signature is wrong.", "The signature does not match.")]
     EXCEPTIONS = [
-        Exception_(scenario="meta: .*", path=r"responses\\.0\\.0\\.status", now=403, why="point 1 of the plan"),
+        Exception_(scenario="meta: .*", path="responses.0.0.status", now=403, why="the preset says so"),
     ]
 """
 

@@ -31,16 +31,24 @@ Row = Mapping[str, Any]
 class Normaliser:
     """Writes values of one scenario: its deliveries are numbered, its times counted from its start."""
 
-    def __init__(self, now: float, delivery_ids: Sequence[str]) -> None:
+    def __init__(self, now: float, webhook_name: str, delivery_ids: Sequence[str]) -> None:
         self._now = datetime.fromtimestamp(now, timezone.utc)
         self._names = {id_: f"<delivery {number}>" for number, id_ in enumerate(delivery_ids, 1)}
+        self._names[webhook_name] = "<webhook>"
 
     def reply(self, reply: Reply) -> dict[str, Any]:
-        headers: dict[str, str] = {}
+        """Status, body, and each header under its name; one that is there twice as both values.
+
+        Of a right Content-Length the number is left out, so that a body may be reworded.
+        """
+        made: dict[str, Any] = {"status": reply.status, "body": self.value(reply.body)}
         for name, value in sorted(reply.headers):
+            key = f"header {name}"
+            if name == "content-length" and value == str(len(reply.body)):
+                value = "that of the body"
             if name not in IGNORED_HEADERS:
-                headers[name] = f"{headers[name]} // {value}" if name in headers else value
-        return {"status": reply.status, "headers": headers, "body": self.value(reply.body)}
+                made[key] = f"{made[key]} // {value}" if key in made else value
+        return made
 
     def row(self, row: Row, *without: str) -> dict[str, Any]:
         """The columns that hold something."""

@@ -1,4 +1,4 @@
-"""The four combinations of endpoint and database: playing them, recording them, comparing with the record."""
+"""The four combinations of endpoint and database: playing and recording them, comparing with the record."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from tests.infrastructure.databases import PostgresTemplate, SqliteTemplate
 from tests.infrastructure.environment import CHECKOUT, process_environment
 from tests.infrastructure.postgres import PostgresCluster
-from tests.recording import changes
+from tests.recording import changes, compact
 from tests.recording.adapter import ENDPOINTS, VARIABLES
 from tests.recording.observation import flat
 from tests.recording.scenario import DATA, dump
@@ -42,7 +42,7 @@ class Observed:
         with output.open(encoding="utf-8") as lines:
             self.columns: dict[str, list[str]] = json.loads(next(lines))["columns"]
             made = map(json.loads, lines)
-            self.scenarios: dict[str, Flat] = {it["name"]: flat(it["observed"]) for it in made}
+            self.scenarios: dict[str, dict[str, Any]] = {it["name"]: it["observed"] for it in made}
 
 
 def observe(url: str, endpoint: str, home: Path, *, every: int = 1) -> Observed:
@@ -103,7 +103,7 @@ def _unstable(first: Mapping[str, Observed], second: Mapping[str, Observed]) -> 
         f"{combination}: {scenario}: {difference}"
         for combination, observed in first.items()
         for scenario, values in observed.scenarios.items()
-        for difference in differences(values, second[combination].scenarios[scenario])
+        for difference in differences(flat(values), flat(second[combination].scenarios[scenario]))
     ]
 
 
@@ -111,10 +111,14 @@ def _write(observed: Mapping[str, Observed]) -> None:
     """One line a scenario: the first combination's values, and where others differ from them."""
     names = [name_of(*it) for it in COMBINATIONS]
     base = observed[names[0]]
+    typical = compact.typical_of(base.scenarios.values())
     with RECORD.open("w", encoding="utf-8", newline="\n") as file:
+        file.write(dump({"typical": typical}) + "\n")
         for scenario, values in base.scenarios.items():
-            line: dict[str, Any] = {"name": scenario, "recorded": values}
-            others = {name: _patch(values, observed[name].scenarios[scenario]) for name in names[1:]}
+            line: dict[str, Any] = {"name": scenario, "recorded": compact.shorten(values, typical)}
+            others = {
+                name: _patch(flat(values), flat(observed[name].scenarios[scenario])) for name in names[1:]
+            }
             if differs := {name: patch for name, patch in others.items() if patch}:
                 line["differs"] = differs
             file.write(dump(line) + "\n")
@@ -131,8 +135,10 @@ def recorded(combination: str) -> dict[str, Flat]:
     """The record of a combination, scenario -> values by path, with today's intended changes."""
     made = {}
     with RECORD.open(encoding="utf-8") as lines:
+        typical = json.loads(next(lines))["typical"]
         for line in map(json.loads, lines):
-            values = line["recorded"] | line.get("differs", {}).get(combination, {})
+            values = flat(compact.lengthen(line["recorded"], typical))
+            values |= line.get("differs", {}).get(combination, {})
             values = {path: value for path, value in values.items() if value != changes.ABSENT}
             made[line["name"]] = changes.expected(line["name"], values)
     return made

@@ -73,7 +73,7 @@ class Step:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """A webhook of its own and what happens to it, in order; ``webhook`` holds the fields of its definition."""
+    """A webhook and what happens to it, in order; ``webhook`` holds the fields of its definition."""
 
     name: str
     webhook: Mapping[str, Any] = field(default_factory=dict)
@@ -157,7 +157,7 @@ def _part_from_json(part: Any) -> Part:
     if isinstance(part, str):
         return part.encode("utf-8")
     if isinstance(part, Mapping):
-        (encoding, text), = part.items()
+        ((encoding, text),) = part.items()
         raw = base64.b64decode(text)
         return zlib.decompress(raw) if encoding == "zlib" else raw
     return part

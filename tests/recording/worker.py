@@ -144,7 +144,7 @@ def _observations(
     made = []
     for scenario, heard in zip(scenarios, replies, strict=True):
         of_hook = before.get(scenario.id, [])
-        normaliser = Normaliser(scenario.now, [row["id"] for row in of_hook])
+        normaliser = Normaliser(scenario.now, f"hook {scenario.id}", [row["id"] for row in of_hook])
         ended = {row["id"]: row for row in after.get(scenario.id, [])}
         credentials = [*tokens.get(scenario.id, []), *secrets.get(scenario.id, [])]
         observation = {
@@ -152,7 +152,9 @@ def _observations(
             "deliveries": [_delivery(normaliser, row) for row in of_hook],
             "dispatched": [_dispatched(normaliser, row, ended[row["id"]]) for row in of_hook],
             "runs": [_run(normaliser, ended[row["id"]], runs) for row in of_hook],
-            "rejections": [normaliser.row(row, "id", "webhook_id") for row in rejections.get(scenario.id, [])],
+            "rejections": [
+                normaliser.row(row, "id", "webhook_id") for row in rejections.get(scenario.id, [])
+            ],
             "webhook": {"confirm_url": webhooks.get(scenario.id, {}).get("confirm_url")},
             "last_used": [
                 None if row["last_used_at"] is None else normaliser.value(row["last_used_at"])
@@ -191,7 +193,7 @@ def _run(
 
 
 def _log_progress(what: str) -> None:
-    print(f"{time.monotonic():.1f}: {what}", file=sys.stderr, flush=True)
+    print(f"{what} after {time.process_time():.0f} CPU seconds", file=sys.stderr, flush=True)
 
 
 def main() -> None:

@@ -1,1 +1,1 @@
-"""Where the scenarios come from. Played scenarios are data: this is needed to add to them, not to play them."""
+"""Where the scenarios come from; they are data, so playing them does not need it."""

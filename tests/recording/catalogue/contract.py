@@ -73,7 +73,9 @@ def _accepted() -> Iterator[Scenario]:
     for chunked in (b"d\r\n" + ORDER + b"\r\n0\r\n\r\n", b"3\r\n{}\n\r\n0\r\n\r\n"):
         name = f"accepted: in chunks, {len(chunked)} bytes"
         path = path_of(webhook_id_of(name), token_of(name))
-        head = b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\n" % path
+        head = (
+            b"POST %s HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nConnection: close\r\n" % path
+        )
         step = Step(parts=[head + b"Transfer-Encoding: chunked\r\n\r\n" + chunked])
         yield replace(single(name, ORDERS), steps=[step])
 
@@ -179,7 +181,12 @@ def _encodings() -> Iterator[Scenario]:
 
 
 def _repetitions() -> Iterator[Scenario]:
-    for source in ("${Webhook::Body.id}", "${Webhook::Headers.X-Id}", "{{ body | sha256 }}", "${Webhook::Body}"):
+    for source in (
+        "${Webhook::Body.id}",
+        "${Webhook::Headers.X-Id}",
+        "{{ body | sha256 }}",
+        "${Webhook::Body}",
+    ):
         webhook = {"dedup": source, "event_type": "${Webhook::Body.type}"}
         yield several(
             f"repetition: {source}",
@@ -195,7 +202,12 @@ def _repetitions() -> Iterator[Scenario]:
         )
     for template in ('{"id": ${Webhook::Delivery.id}}', '{"type": ${Webhook::Delivery.event_type}}'):
         webhook = {"dedup": "${Webhook::Body.id}", "response_template": template}
-        yield several(f"repetition: with the template {template}", webhook, {"body": b'{"id": 1}'}, {"body": b'{"id": 1}'})
+        yield several(
+            f"repetition: with the template {template}",
+            webhook,
+            {"body": b'{"id": 1}'},
+            {"body": b'{"id": 1}'},
+        )
     filtered = {"dedup": "${Webhook::Body.id}", "filter": "body.go"}
     yield several(
         "repetition: filtered first", filtered, {"body": b'{"id": 1}'}, {"body": b'{"id": 1, "go": true}'}
@@ -225,14 +237,17 @@ def _rotations() -> Iterator[Scenario]:
             "grace_hours": grace,
         }  # fmt: skip
         later = [it | {"after_seconds": HOUR + 1} for it in (sent, new)]
-        yield several(f"rotation: secret, grace {grace}", KEY, sent, new, {"change": change}, sent, new, *later)
+        yield several(
+            f"rotation: secret, grace {grace}", KEY, sent, new, {"change": change}, sent, new, *later
+        )
 
 
 def _addresses() -> Iterator[Scenario]:
     allowed = (["127.0.0.0/8"], ["203.0.113.0/24", "2001:db8::/32"], ["::/0"])
     chains = (
         "", "203.0.113.7", "203.0.113.7, 192.0.2.9", "198.51.100.1, 203.0.113.7", "203.0.113.7, 198.51.100.1",
-        "2001:db8::7", "::ffff:203.0.113.7", "[2001:db8::7]:443", "203.0.113.7:5000", "unknown", "203.0.113.7,,",
+        "2001:db8::7", "::ffff:203.0.113.7", "[2001:db8::7]:443", "203.0.113.7:5000", "unknown",
+        "203.0.113.7,,",
     )  # fmt: skip
     for blocks, chain in product(allowed, chains):
         headers = [JSON, ("X-Forwarded-For", chain)] if chain else [JSON]
@@ -246,7 +261,8 @@ def _addresses() -> Iterator[Scenario]:
 def _credentials() -> Iterator[Scenario]:
     kept = {"headers": "${Webhook::Headers}", "query": "${Webhook::Query}"}
     for name in (
-        "Authorization", "Cookie", "X-Api-Key", "X-Hub-Signature-256", "X-Gitlab-Token", "Proxy-Authorization",
+        "Authorization", "Cookie", "X-Api-Key", "X-Hub-Signature-256", "X-Gitlab-Token",
+        "Proxy-Authorization",
         "X-Auth-Token", "X-Amz-Security-Token", "Stripe-Signature", "X-Password", "X-Token", "X-Ordinary",
     ):  # fmt: skip
         headers = [JSON, (name, "a value that may be secret")]
@@ -265,16 +281,24 @@ def _credentials() -> Iterator[Scenario]:
         secret = "a password of a sender" if kind == "basic" else "user:a password of a sender"
         webhook = {"proofs": [proof], "secrets": {"signing": secret}}
         for sent, headers in {
-            "right": good, "missing": [], "wrong": [(good[0][0], good[0][1] + "x")], "empty": [(good[0][0], "")],
+            "right": good, "missing": [], "wrong": [(good[0][0], good[0][1] + "x")],
+            "empty": [(good[0][0], "")],
             "twice": good * 2, "in lower case": [(good[0][0].lower(), good[0][1].lower())],
         }.items():  # fmt: skip
             yield single(f"credential: {kind}, {sent}", webhook, body=ORDER, headers=[JSON, *headers])
-            yield single(f"credential: {kind}, {sent}, mapped", webhook | {"mapping": kept}, body=ORDER, headers=[JSON, *headers])
+            yield single(
+                f"credential: {kind}, {sent}, mapped",
+                webhook | {"mapping": kept},
+                body=ORDER,
+                headers=[JSON, *headers],
+            )
 
 
 def _limits() -> Iterator[Scenario]:
     sent = {"body": ORDER}
-    yield several("limit: one a second", ORDERS | {"max_per_second": 1}, sent, sent, sent, sent | {"after_seconds": 5})
+    yield several(
+        "limit: one a second", ORDERS | {"max_per_second": 1}, sent, sent, sent, sent | {"after_seconds": 5}
+    )
     yield several("limit: two a second", ORDERS | {"max_per_second": 2}, sent, sent, sent, {"method": "GET"})
     yield several("limit: a backlog of one", ORDERS | {"max_backlog": 1}, sent, sent, {"body": b"{"})
     yield several("limit: a backlog of two", ORDERS | {"max_backlog": 2}, *[sent] * 4)

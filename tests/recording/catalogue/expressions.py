@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
@@ -28,13 +27,15 @@ SOURCES = (
     "${Webhook::Headers.content-type}", "${Webhook::Headers.Missing}", "${Webhook::Query.missing}",
     "${Webhook::Query.tag[7]}", "a ${Webhook::Body.missing} b", "a ${Webhook::Body.Customer.Email} b",
     "a ${Webhook::Body.items} b", "${Webhook::Body.Customer.Name} ${Webhook::Query.user}", "plain", "",
-    " ${Webhook::Body.created} ", "$${Webhook::Body.ref}", "{{ body }}", "{{ query }}", "{{ headers | length }}",
+    " ${Webhook::Body.created} ", "$${Webhook::Body.ref}", "{{ body }}", "{{ query }}",
+    "{{ headers | length }}",
     "{{ delivery.received_at }}", "{{ delivery.id | length }}", "{{ delivery.webhook | length }}",
     "{{ body.missing }}", "{{ body.missing.deeper }}", "{{ body.missing | default({}) }}",
     "{{ body.total | float + 0.1 }}", "{{ body.total | int(3) }}", "{{ body.created | to_datetime }}",
     '{{ "2026-02-30" | to_datetime }}', '{{ "01/02/2026" | to_datetime("DD/MM/YYYY") }}',
     '{{ "2026-01-01T12:00:00+02:00" | to_datetime }}', "{{ 1767225600123 | to_datetime }}",
-    "{{ body.labels | join }}", "{{ body.items | tojson }}", "{{ body.items | first }}", "{{ body.ref[-4:] }}",
+    "{{ body.labels | join }}", "{{ body.items | tojson }}", "{{ body.items | first }}",
+    "{{ body.ref[-4:] }}",
     "{{ body.ref[::2] }}", "{{ body.items[0].id / 0 }}", "{{ body.items[0].id - body.total }}",
     "{{ body.labels + [1] }}", '{{ body.ref < "z" }}', "{{ body.ref < 1 }}", "{{ not body.labels }}",
     "{{ body.payload | fromjson }}", "{{ body.note | fromjson }}", "{{ body.note | b64decode }}",
@@ -70,15 +71,19 @@ VALUES = (
 
 CONTENTS = (
     ("json", JSON, b'{"a": [1, 2.50, "x"], "b": null}'), ("json list", JSON, b"[1, 2]"),
-    ("json text", JSON, b'"x"'), ("json null", JSON, b"null"), ("no json", JSON, b"{"), ("empty json", JSON, b""),
+    ("json text", JSON, b'"x"'), ("json null", JSON, b"null"), ("no json", JSON, b"{"),
+    ("empty json", JSON, b""),
     ("json with charset", ("Content-Type", "application/json; charset=utf-8"), b'{"a": "\xc3\xa4"}'),
     ("+json", ("Content-Type", "application/vnd.x+json"), b'{"a": 1}'),
     ("form", FORM, b"a=1&b=2&b=3&c=%C3%A4"), ("empty form", FORM, b""), ("text", TEXT, "ä text".encode()),
-    ("latin-1 text", ("Content-Type", "text/plain; charset=latin-1"), b"\xe4"), ("broken text", TEXT, b"\xff"),
+    ("latin-1 text", ("Content-Type", "text/plain; charset=latin-1"), b"\xe4"),
+    ("broken text", TEXT, b"\xff"),
     ("xml", XML, b"<a>1</a>"), ("text/xml", ("Content-Type", "text/xml"), b"<a/>"),
-    ("+xml", ("Content-Type", "application/rss+xml"), b"<a/>"), ("html", ("Content-Type", "text/html"), b"<p>"),
+    ("+xml", ("Content-Type", "application/rss+xml"), b"<a/>"),
+    ("html", ("Content-Type", "text/html"), b"<p>"),
     ("binary", BINARY, b"\x00\x01\xff"), ("csv", ("Content-Type", "text/csv"), b"a,b"),
-    ("multipart", ("Content-Type", "multipart/form-data; boundary=x"), b"--x--"), ("no type", None, b'{"a": 1}'),
+    ("multipart", ("Content-Type", "multipart/form-data; boundary=x"), b"--x--"),
+    ("no type", None, b'{"a": 1}'),
 )  # fmt: skip
 
 SEEN = {"body": "${Webhook::Body}", "a": "${Webhook::Body.a}", "query": "${Webhook::Query}"}
@@ -92,7 +97,8 @@ def dags() -> dict[str, dict[str, Any]]:
         "typed": typed,
         "strict": {"number": {"default": 7, "type": "integer"}},
         "needs": {"must": {"type": "string"}},
-        "orders": {"number": {"default": 1, "type": "integer"}, "note": {"default": None, "type": ["null", "string"]}},
+        "orders": {"number": {"default": 1, "type": "integer"},
+        "note": {"default": None, "type": ["null", "string"]}},
     }  # fmt: skip
 
 
@@ -160,7 +166,9 @@ def _conversions() -> Iterator[Scenario]:
     for name, body in (("given", b'{"v": "x"}'), ("missing", b"{}"), ("null", b'{"v": null}')):
         webhook = {"dag_id": "needs", "mapping": {"must": "${Webhook::Body.v}"}}
         yield single(f"conversion: a param without a default, {name}", webhook, body=body)
-        yield single(f"conversion: no mapping, a param without a default, {name}", {"dag_id": "needs"}, body=body)
+        yield single(
+            f"conversion: no mapping, a param without a default, {name}", {"dag_id": "needs"}, body=body
+        )
         webhook = {"dag_id": "needs", "mapping": {"other": "${Webhook::Body.v}"}}
         yield single(f"conversion: another param than the DAG's, {name}", webhook, body=body)
 
@@ -189,7 +197,10 @@ def _filters() -> Iterator[Scenario]:
 
 def _templates() -> Iterator[Scenario]:
     templates = {
-        "application/json": ('{"a": ${Webhook::Body.a}, "id": ${Webhook::Delivery.id}}', '"${Webhook::Body.a}"'),
+        "application/json": (
+            '{"a": ${Webhook::Body.a}, "id": ${Webhook::Delivery.id}}',
+            '"${Webhook::Body.a}"',
+        ),
         "text/plain": ("a ${Webhook::Body.a} ${Webhook::Delivery.id}", "{{ body.a + 1 }}"),
         "application/xml": ("<a>${Webhook::Body.a}</a>", '<a b="{{ body.a }}"/>'),
         "text/xml": ("<a>${Webhook::Body.a}</a>", "<a/>"),

@@ -1,4 +1,4 @@
-"""What no well-behaved sender sends: the hostile requests of the tests, and the public suites of bad input."""
+"""What no well-behaved sender sends: the tests' hostile requests, and the public suites of bad input."""
 
 from __future__ import annotations
 
