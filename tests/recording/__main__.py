@@ -24,10 +24,10 @@ def write_catalogue() -> None:
 def main() -> None:
     if sys.argv[1:] == ["catalogue"]:
         write_catalogue()
-    elif sys.argv[1:] == ["record"]:
+    elif sys.argv[1:] in (["record"], ["record", "--once"]):
         from tests.recording.recorder import record
 
-        record()
+        record(is_compared="--once" not in sys.argv)
     else:
         sys.exit(f"{__doc__}")
 

@@ -21,7 +21,7 @@ ACTOR = "the recording"
 PUBLIC_URL = "https://hooks.example.com"
 SETTINGS = {
     "PUBLIC_URL": PUBLIC_URL,
-    "BODY_TIMEOUT_SECONDS": "1.5",
+    "BODY_TIMEOUT_SECONDS": "2.5",
     "DISPATCHER_ENABLED": "False",
     "MAX_REQUESTS_PER_SECOND_PER_ADDRESS": "1000000",
     "TRUSTED_PROXIES": "127.0.0.1/32, 192.0.2.0/24",

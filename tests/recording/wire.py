@@ -13,7 +13,7 @@ from http.client import HTTPException, HTTPResponse
 from tests.recording.scenario import Part
 
 RESPONSE_SECONDS = 30
-SILENCE_SECONDS = 0.2
+SILENCE_SECONDS = 0.4
 """After the last response that is expected, how long more are waited for."""
 
 

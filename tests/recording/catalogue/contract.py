@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from tests.recording.catalogue.requests import JSON, hook, path_of, several, single, step_of
+from tests.recording.catalogue.requests import JSON, hook, path_of, request, several, single, step_of
 from tests.recording.scenario import BASE, Scenario, Step, token_of, webhook_id_of
 
 ORDER = b'{"number": 1}'
@@ -296,13 +296,20 @@ def _credentials() -> Iterator[Scenario]:
 
 def _limits() -> Iterator[Scenario]:
     sent = {"body": ORDER}
-    yield several(
-        "limit: one a second", ORDERS | {"max_per_second": 1}, sent, sent, sent, sent | {"after_seconds": 5}
-    )
-    yield several("limit: two a second", ORDERS | {"max_per_second": 2}, sent, sent, sent, {"method": "GET"})
+    for limit in (1, 2):
+        yield _burst(f"limit: {limit} a second", ORDERS | {"max_per_second": limit})
     yield several("limit: a backlog of one", ORDERS | {"max_backlog": 1}, sent, sent, {"body": b"{"})
     yield several("limit: a backlog of two", ORDERS | {"max_backlog": 2}, *[sent] * 4)
     yield several("limit: two runs at once", ORDERS | {"max_active_runs": 2}, *[sent] * 4)
+
+
+def _burst(name: str, webhook: dict[str, Any]) -> Scenario:
+    """Four requests on one connection: between two of them there must be no time in which one is forgotten."""
+    last = request(path_of(webhook_id_of(name), token_of(name)), body=ORDER)
+    first = last.replace(b"Connection: close", b"Connection: keep-alive")
+    burst = Step(parts=[first * 3 + last], responses=4)
+    later = step_of(name, body=ORDER, after_seconds=5)
+    return replace(single(name, webhook), steps=[burst, later, step_of(name, method="GET")])
 
 
 def _dispatching() -> Iterator[Scenario]:

@@ -79,7 +79,7 @@ def _cases(title: str, base: str) -> dict[str, Case]:
 
 
 def _suite() -> Iterator[Scenario]:
-    for path in sorted(SUITE.glob("*.json")):
+    for path in sorted(SUITE.glob("*.json"))[::2]:
         yield single(f"json suite: {path.stem}", {"mapping": MAPPING}, body=path.read_bytes())
 
 
@@ -87,8 +87,8 @@ def _strings() -> Iterator[Scenario]:
     webhook = {"mapping": MAPPING}
     form = ("Content-Type", "application/x-www-form-urlencoded")
     text = ("Content-Type", "text/plain; charset=utf-8")
-    for start in range(0, len(STRINGS), 40):
-        group = STRINGS[start : start + 40]
+    for start in range(0, len(STRINGS), 60):
+        group = STRINGS[start : start + 60]
         name = f"strings {start}"
         body = json.dumps(group, ensure_ascii=False).encode()
         yield single(f"{name}: in a JSON body", webhook, body=body)

@@ -26,7 +26,7 @@ ON_THE_WIRE = [
 ]
 """Hostile values that a header can hold on its way."""
 
-HOSTILE_STEP = 6
+HOSTILE_STEP = 10
 """Each n-th of them is tried in each header that a signature is read from."""
 
 
@@ -136,7 +136,7 @@ def _settings(case: Case) -> Iterator[Scenario]:
     yield _made(case, "disabled", fields={"enabled": False})
     yield _made(case, "another address", fields={"allowed_addresses": ["203.0.113.0/24"]})
     yield _made(case, "a DAG that refuses it", fields={"dag_id": "strict", "mapping": {"number": "x"}})
-    for method in ("GET", "HEAD", "OPTIONS", "PUT"):
+    for method in ("GET", "OPTIONS"):
         yield _made(case, method, method=method, body=b"")
     if any(not secret.optional for secret in preset.secrets):
         yield _waiting(case)
