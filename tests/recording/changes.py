@@ -1,0 +1,116 @@
+"""Intended differences between the recording and today's product: data, and how it is applied.
+
+The recording is never edited.
+A change that is meant to be visible is declared here, and then it is part of what is expected.
+For example::
+
+    COLUMNS = {"delivery": {"answer_status": "response_status"}}
+    VALUES = {("rejection", "reason"): {"not_proved": "verification_failed"}}
+    WEBHOOK_FIELDS = {"proofs": "verification", "proof": "verification"}
+    PURPOSES = {"signing": "verification"}
+    JSON_KEYS = {"not_proved": "verification_failed"}
+    SENTENCES = [("The signature is wrong.", "The signature does not match.")]
+    EXCEPTIONS = [
+        Exception_(scenario="meta: .*", path="responses.0.0.status", now=403, why="the preset says so"),
+    ]
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+COLUMNS: dict[str, dict[str, str]] = {}
+"""Table, as the recording calls it -> recorded name of a column -> its name now."""
+
+ADDED_COLUMNS: dict[str, set[str]] = {}
+"""Table -> columns that came later; they are not compared."""
+
+VALUES: dict[tuple[str, str], dict[Any, Any]] = {}
+"""Table and recorded name of a column -> recorded value -> value now."""
+
+WEBHOOK_FIELDS: dict[str, str] = {}
+"""Recorded name of a field of a definition -> its name now, also inside of nested objects."""
+
+PURPOSES: dict[str, str] = {}
+"""Recorded purpose of a secret -> its name now."""
+
+JSON_KEYS: dict[str, str] = {}
+"""Recorded key of a JSON object that a response holds -> its name now."""
+
+SENTENCES: list[tuple[str, str]] = []
+"""Recorded text -> text now, wherever it stands: responses, errors, reasons, notes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exception_:
+    """A single value that differs in some scenarios; ``scenario`` and ``path`` are regular expressions."""
+
+    scenario: str
+    path: str
+    now: Any
+    why: str
+
+    def matches(self, scenario: str, path: str) -> bool:
+        return bool(re.fullmatch(self.scenario, scenario) and re.fullmatch(self.path, path))
+
+
+EXCEPTIONS: list[Exception_] = []
+"""What no rule above can say; ``now=ABSENT`` for what is not there any more."""
+
+ABSENT = "(absent)"
+"""Stands for a value that is not there."""
+
+
+def renamed_fields(value: Any) -> Any:
+    """A webhook's definition with the field names of now."""
+    if isinstance(value, Mapping):
+        return {WEBHOOK_FIELDS.get(name, name): renamed_fields(it) for name, it in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [renamed_fields(it) for it in value]
+    return value
+
+
+def expected(scenario: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Recorded values by path, as they should be now."""
+    made = {}
+    for path, value in recorded.items():
+        path, value = _of_now(path, value)
+        made[path] = value
+    for path in list(made):
+        for exception in EXCEPTIONS:
+            if exception.matches(scenario, path):
+                made[path] = exception.now
+    return {path: value for path, value in made.items() if value != ABSENT}
+
+
+TABLES_OF_PARTS = {
+    "deliveries": "delivery",
+    "dispatched": "delivery",
+    "rejections": "rejection",
+    "webhook": "webhook",
+}
+
+
+def _of_now(path: str, value: Any) -> tuple[str, Any]:
+    part, _, rest = path.partition(".")
+    table = TABLES_OF_PARTS.get(part)
+    if table is not None:
+        *middle, column = rest.split(".")
+        value = VALUES.get((table, column), {}).get(value, value)
+        path = ".".join([part, *middle, COLUMNS.get(table, {}).get(column, column)])
+    if isinstance(value, str):
+        value = reworded(value)
+        if part == "responses" and path.endswith(".body"):
+            for old, new in JSON_KEYS.items():
+                value = value.replace(f'"{old}":', f'"{new}":')
+    return path, value
+
+
+def reworded(text: str, sentences: Sequence[tuple[str, str]] | None = None) -> str:
+    """A text with the sentences of now."""
+    for old, new in SENTENCES if sentences is None else sentences:
+        text = text.replace(old, new)
+    return text
