@@ -43,7 +43,7 @@ lint: $(STAMP) ## Check style (ruff) and types (mypy)
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
-bench: $(STAMP) system ## Measure what the README's figures come from
+bench: $(STAMP) system ## Measure the README's figures (ARGS="--against REV" compares with a commit)
 	@exec $(VENV)/bin/python -m benchmarks $(ARGS)
 
 chaos: $(STAMP) system ## Kill all at random, see that nothing is lost (SEED=… repeats a run, SECONDS=… lengthens it)
@@ -59,7 +59,7 @@ lock: $(STAMP) ## Write the locks of both Airflows again (ARGS=--upgrade for new
 	@sh dev/lock.sh $(ARGS)
 
 clean: ## Remove the environments, the local Airflow and all caches
-	rm -rf $(VENV) .matrix .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist
+	rm -rf $(VENV) .matrix .bench .airflow .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis build dist
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	rm -rf plugins/*.egg-info
 

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from functools import partial
 
 from benchmarks import (
+    against,
+    checkouts,
     dispatchers,
     dispatching,
     door_times,
@@ -26,16 +28,17 @@ from benchmarks.site import Site, built
 
 
 def main() -> int:
-    """Returns 1 where an answer has no row, else 0: figures that miss a goal are figures all the same."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="half of the rounds, a fifth of the deliveries")
-    parser.add_argument("--quick", action="store_true", help="one short round of each; writes no README")
-    parser.add_argument(
-        "--only", default="", metavar="WORD", help="parts with this in their name; writes no README"
-    )
+    """Returns 1 where a 2xx has no row, or a row is slower; a missed goal is a figure like any other."""
+    parser = _parser()
     arguments = parser.parse_args()
     # What was started is ended on the way out, so the way out must be taken.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if arguments.against is not None:
+        try:
+            commit = checkouts.commit_of(arguments.against)
+        except checkouts.UnknownRevision:
+            parser.error(f"Git knows no commit {arguments.against}")
+        return against.run(commit, only=arguments.only, rounds=arguments.rounds, keep=arguments.keep)
     with built() as site:
         scale = QUICK if arguments.quick else SHORT if arguments.short else FULL
         rows, notes = _measure(site, scale, arguments.only)
@@ -46,6 +49,35 @@ def main() -> int:
     if not (arguments.quick or arguments.only):
         report.write(figures)
     return 1 if any("**not equal**" in note for note in notes) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--short", action="store_true", help="half of the rounds, a fifth of the deliveries")
+    extent.add_argument("--quick", action="store_true", help="one short round of each; writes no README")
+    extent.add_argument(
+        "--against",
+        metavar="REV",
+        help="compare with this commit; fails where a row is slower, writes no README",
+    )
+    parser.add_argument(
+        "--only", default="", metavar="WORD", help="parts with this in their name; writes no README"
+    )
+    parser.add_argument(
+        "--rounds", type=_rounds, default=5, metavar="N", help="with --against: rounds of each part (5)"
+    )
+    parser.add_argument(
+        "--keep", action="store_true", help="with --against: leave the commit's checkout in .bench/"
+    )
+    return parser
+
+
+def _rounds(text: str) -> int:
+    """Of fewer the ranges say nothing."""
+    if int(text) < 3:
+        raise argparse.ArgumentTypeError("at least 3 rounds are needed")
+    return int(text)
 
 
 Measured = tuple[list[Row], list[str]]

@@ -1,4 +1,4 @@
-"""How much is measured: the full run, a shorter one, and the quick one."""
+"""How much is measured: the full run, a shorter one, the quick one, and one round of a comparison."""
 
 from __future__ import annotations
 
@@ -92,3 +92,17 @@ QUICK = Scale(
     steady_seconds=3,
     memory_requests=5_000,
 )
+AGAINST = replace(
+    QUICK,
+    connections=(4, 16),
+    backlog=500,
+    dispatched=500,
+    paced_posts=100,
+    wrong_posts=200,
+    retained=100_000,
+    stored=50_000,
+    page_views=5,
+    steady_seconds=5,
+    memory_requests=20_000,
+)
+"""One round of a comparison. Figures have few digits: a retention of two seconds or three tells nothing."""

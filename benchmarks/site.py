@@ -97,17 +97,17 @@ def built() -> Iterator[Site]:
         url = cluster.create_database(TEMPLATE)
         airflow = _airflow(folder / TEMPLATE, url, dispatcher=False)
         migrate(url, airflow.home)
-        _command(airflow, "dags", "reserialize")
+        command(airflow, "dags", "reserialize")
         secret = folder / "secret"
         secret.write_text(PUSH_SECRET)
         github = ("--preset", "github", "--secret", f"@{secret}", "--filter", PUSH_FILTER)
         yield Site(
             cluster,
             folder,
-            webhook_path=_create_webhook(airflow, "bench", MAPPING),
-            unsigned_path=_create_webhook(airflow, "push", PUSH_MAPPING),
-            signed_path=_create_webhook(airflow, "github push", PUSH_MAPPING, *github),
-            event_path=_create_webhook(airflow, "github event", MAPPING, *github[:4]),
+            webhook_path=create_webhook(airflow, "bench", MAPPING),
+            unsigned_path=create_webhook(airflow, "push", PUSH_MAPPING),
+            signed_path=create_webhook(airflow, "github push", PUSH_MAPPING, *github),
+            event_path=create_webhook(airflow, "github event", MAPPING, *github[:4]),
         )
 
 
@@ -130,16 +130,19 @@ def _airflow(home: Path, url: str, *, dispatcher: bool) -> AirflowProcesses:
     return AirflowProcesses(home, url, dags_folder=DAGS_FOLDER, env=variables)
 
 
-def _create_webhook(airflow: AirflowProcesses, name: str, mapping: dict[str, str], *options: str) -> str:
+def create_webhook(
+    airflow: AirflowProcesses, name: str, mapping: dict[str, str], *options: str, dag_id: str = DAG_ID
+) -> str:
+    """Create a webhook; returns the path of its URL."""
     lines = [word for param, source in mapping.items() for word in ("--map", f"{param}={source}")]
-    command = ("webhooks", "create", name, "--dag-id", DAG_ID, *lines, *options, "-o", "json")
-    output = _command(airflow, *command)
-    created: Any = json.loads(output)
+    arguments = ("webhooks", "create", name, "--dag-id", dag_id, *lines, *options, "-o", "json")
+    created: Any = json.loads(command(airflow, *arguments))
     webhook = created[0] if isinstance(created, list) else created
     return urlsplit(webhook["url"]).path
 
 
-def _command(airflow: AirflowProcesses, *arguments: str) -> str:
+def command(airflow: AirflowProcesses, *arguments: str) -> str:
+    """Run `airflow …`; returns its standard output."""
     done = airflow.airflow(*arguments)
     if done.returncode != 0:
         raise RuntimeError(f"airflow {' '.join(arguments[:2])} failed:\n{done.stdout}\n{done.stderr}")
