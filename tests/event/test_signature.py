@@ -583,6 +583,7 @@ def test_the_rejection_names_the_certificate_that_is_missing() -> None:
         ("https://evil.example#sns.eu-west-1.amazonaws.com", False),
         ("https://sns.eu-west-1.amazonaws.com@evil.example/", False),
         ("https://sns.evil.example.amazonaws.com/x", False),
+        ("https://sns.evil-amazonaws.com/x", False),
         ("https://sns..amazonaws.com/x", False),
         ("https://SNS.eu-west-1.amazonaws.com/x", False),
         ("https://sns.eu-west-1.amazonaws.com\\@evil.example/", False),
