@@ -208,7 +208,14 @@ def told(connection) -> None:
     mails.mails_of_delivery(connection, "1" * 32)
 
 
+def due_deliveries(connection) -> None:
+    from inbound_webhooks.storage import claims
+
+    claims.claim_due(connection, "A" * 10, AT, 10)
+
+
 INDEXED = {
+    due_deliveries: "idx_inbound_webhook_delivery_waiting",
     unfinished: "idx_inbound_webhook_delivery_unfinished",
     finished: "idx_inbound_webhook_delivery_finished",
     old_deliveries: "idx_inbound_webhook_delivery_ended",

@@ -65,7 +65,8 @@ def test_a_setting_stands_there_with_its_default(option):
     default = {code(row[0]): row[1] for row in table("docs/operating.md", "Settings")}[option.name]
 
     if option.default != "":
-        assert default == f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+        shown = f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+        assert default == shown
 
 
 def test_a_setting_that_a_page_speaks_of_exists():

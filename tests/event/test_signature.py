@@ -6,8 +6,10 @@ import base64
 import hashlib
 import hmac
 import json
+import sys
 import warnings
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -142,6 +144,38 @@ def test_first_match_names_the_first_expected_value_that_was_presented(
     wanted = next((index for index, value in enumerate(expected) if value in presented), None)
 
     assert first_match(expected, presented) == wanted
+
+
+@contextmanager
+def comparisons() -> Iterator[list[object]]:
+    """Calls of hmac.compare_digest."""
+    calls: list[object] = []
+
+    def note(_frame: object, happened: str, called: object) -> None:
+        if happened == "c_call" and called is hmac.compare_digest:
+            calls.append(called)
+
+    sys.setprofile(note)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "signed"),
+    [
+        ({"kind": "hmac", "header": "X-Sig"}, request(X_Sig=RFC_SHA256)),
+        ({"kind": "header-key", "header": "X-Key"}, request(X_Key=RFC_SECRET)),
+        ({"kind": "query-key", "field": "key"}, request(query_string=f"key={RFC_SECRET}")),
+    ],
+    ids=lambda given: given["kind"] if isinstance(given, dict) else "",
+)
+def test_each_secret_is_compared_in_constant_time(settings: dict[str, Any], signed: SignedRequest) -> None:
+    with comparisons() as compared:
+        assert is_proved(settings, signed, RFC_SECRET, "another secret", "a third one")
+
+    assert len(compared) == 3
 
 
 # --- settings -------------------------------------------------------------------------------
@@ -549,6 +583,7 @@ def test_the_rejection_names_the_certificate_that_is_missing() -> None:
         ("https://evil.example#sns.eu-west-1.amazonaws.com", False),
         ("https://sns.eu-west-1.amazonaws.com@evil.example/", False),
         ("https://sns.evil.example.amazonaws.com/x", False),
+        ("https://sns.evil-amazonaws.com/x", False),
         ("https://sns..amazonaws.com/x", False),
         ("https://SNS.eu-west-1.amazonaws.com/x", False),
         ("https://sns.eu-west-1.amazonaws.com\\@evil.example/", False),

@@ -224,6 +224,16 @@ def test_a_webhooks_backlog_is_counted_again_every_second_and_when_its_limit_cha
     assert [has_room(limits, raised) for _ in range(4)] == [True, True, True, False]
 
 
+def test_a_full_backlog_of_a_webhook_stays_full_each_time_it_is_counted(database):
+    clock, hook = Clock(), stored_webhook(max_backlog=2)
+    limits = limits_of(clock)
+    for _ in range(2):
+        store_delivery(hook)
+    for _ in range(3):
+        assert not has_room(limits, hook)
+        clock.seconds += 1
+
+
 def has_room(limits, webhook) -> bool:
     from inbound_webhooks.errors import BacklogFull
 

@@ -215,6 +215,14 @@ def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparis
     assert wrong[2] >= tokens
 
 
+def test_a_wrong_token_of_a_webhook_in_the_cache_takes_as_many_comparisons(sqlite_database):
+    asgi, hook = AsgiDoor(), store_webhook()
+    wrong = f"{PREFIX}/{hook.id}/{'0' * 64}"
+    for path in (STRANGER, wrong):
+        cost_of(asgi, path)  # makes connections, and puts the webhook into the cache
+    assert cost_of(asgi, wrong) == cost_of(asgi, STRANGER)
+
+
 def test_a_wrong_token_and_an_unknown_webhook_cost_postgresql_the_same(proxy):
     hook, asgi, said = signed_hook(preset="stripe"), AsgiDoor(), []
     wrong = f"{PREFIX}/{hook.id}/{'0' * 64}"
