@@ -47,7 +47,7 @@ bench: $(STAMP) system ## Measure what the README's figures come from
 	@exec $(VENV)/bin/python -m benchmarks $(ARGS)
 
 chaos: $(STAMP) system ## Kill all at random, see that nothing is lost (SEED=… repeats a run, SECONDS=… lengthens it)
-	@CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) exec $(VENV)/bin/pytest -s tests/chaos $(ARGS)
+	@CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) exec $(VENV)/bin/pytest -s tests/acceptance/chaos $(ARGS)
 
 soak: $(STAMP) system ## See that nothing grows in half an hour of work (SECONDS=… for another time)
 	@exec $(VENV)/bin/python -m benchmarks.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)

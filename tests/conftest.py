@@ -169,7 +169,7 @@ def parser():
 def webhooks(parser, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Run `airflow webhooks …` in this process, as alice."""
     from inbound_webhooks.receiver.door import forget
-    from tests.command_line import Done
+    from tests.infrastructure.command_line import Done
 
     def run(*arguments: str) -> Done:
         capfd.readouterr()

@@ -110,7 +110,7 @@ def disconnect_airflow() -> None:
     """Close its connections; until the next `connect_airflow` it has no database."""
     from airflow import settings
 
-    from tests.receiver.loop import close_receivers
+    from tests.infrastructure.loop import close_receivers
 
     close_receivers()
     settings.dispose_orm()
