@@ -160,6 +160,7 @@ def test_without_a_stored_body_only_the_conf_of_then_can_be_replayed(ada, hook):
         (b"{", "identity", "not JSON"),
         (b"no gzip at all", "gzip", "not compressed"),
     ],
+    ids=["packed", "binary", "broken json", "broken gzip"],
 )
 def test_a_body_is_made_readable_or_said_not_to_be(ada, hook, body, encoding, expected):
     kind = "application/octet-stream" if expected == "not text" else "application/json"

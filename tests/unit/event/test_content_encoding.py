@@ -42,7 +42,9 @@ def test_a_body_is_inflated(encoding, body):
     assert inflate(body, encoding, limit_bytes=LIMIT) == TEXT
 
 
-@pytest.mark.parametrize("body", [gzip.compress(b""), zlib.compress(b""), raw_deflate(b"")])
+@pytest.mark.parametrize(
+    "body", [gzip.compress(b""), zlib.compress(b""), raw_deflate(b"")], ids=["gzip", "zlib", "deflate"]
+)
 def test_an_empty_body_inflates_to_nothing(body):
     encoding = "gzip" if body.startswith(b"\x1f\x8b") else "deflate"
     assert inflate(body, encoding, limit_bytes=LIMIT) == b""
