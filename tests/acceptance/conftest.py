@@ -48,7 +48,7 @@ def airflow(
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
         "AIRFLOW__METRICS__STATSD_PORT": str(statsd.port),
     }
-    made = AirflowProcesses(home, url, auth=auth, env=env)
+    made = AirflowProcesses(home, url, auth=auth, env=env, warm_commands=True)
     try:
         made.start()
         yield made

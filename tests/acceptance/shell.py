@@ -17,7 +17,7 @@ class Shell:
 
     def __init__(self, airflow: AirflowProcesses, folder: Path, **variables: str) -> None:
         self.folder = folder
-        path = f"{Path(sys.executable).parent}:{airflow.environment['PATH']}"
+        path = f"{airflow.bin}:{Path(sys.executable).parent}:{airflow.environment['PATH']}"
         self._environment = airflow.environment | {"PATH": path} | variables
 
     def __call__(self, lines: str, *, input: str = "") -> str:

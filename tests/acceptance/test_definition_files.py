@@ -41,7 +41,7 @@ class Repository:
 
     def __init__(self, folder: Path, airflow: AirflowProcesses) -> None:
         self._folder = folder
-        path = f"{Path(sys.executable).parent}:{airflow.environment['PATH']}"
+        path = f"{airflow.bin}:{Path(sys.executable).parent}:{airflow.environment['PATH']}"
         self._environment = airflow.environment | {"PATH": path}
         (folder / "dags").mkdir()
         shutil.copy(DAGS_FOLDER / "github_push_build.py", folder / "dags")

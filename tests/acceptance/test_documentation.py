@@ -40,7 +40,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def airflow(start_airflow, repository) -> AirflowProcesses:
     secret = json.dumps({"conn_type": "generic", "password": SECRET})
     env = {"AIRFLOW_CONN_GITHUB_WEBHOOK": secret}
-    made = start_airflow("sqlite", auth="fab", dags_folder=repository / "dags", env=env)
+    made = start_airflow("sqlite", auth="fab", dags_folder=repository / "dags", env=env, warm_commands=True)
     for dag_id in ("greet", "github_push_build", "event_log"):
         made.wait_for_dag(dag_id)
     return made

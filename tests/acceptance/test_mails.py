@@ -64,7 +64,9 @@ def told(start_airflow, mail_server, tmp_path_factory) -> AirflowProcesses:
         "AIRFLOW__INBOUND_WEBHOOKS__DISPATCHER_ENABLED": "False",
         "AIRFLOW__INBOUND_WEBHOOKS__OUTCOME_POLL_SECONDS": "0.5",
     }
-    airflow: AirflowProcesses = start_airflow("postgresql", dags_folder=dags_folder, env=variables)
+    airflow: AirflowProcesses = start_airflow(
+        "postgresql", dags_folder=dags_folder, env=variables, warm_commands=True
+    )
     added = airflow.airflow("connections", "add", "smtp_default", "--conn-json", mail_server.connection())
     assert added.returncode == 0, added.stderr
     airflow.launch("dispatcher", "webhooks", "dispatcher")
