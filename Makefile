@@ -12,6 +12,7 @@ STAMP := $(VENV)/installed
 # make run PYTHON=python3.12
 PORT ?= 8080
 ARGS ?=
+WORKERS ?= 2
 export PORT PYTHON
 
 # An environment that was copied here from another folder would run that folder's code: make it again.
@@ -32,8 +33,8 @@ run: check-run $(STAMP) ## Start Airflow with the plugin and send it an example 
 check-run:
 	@python=$$(sh dev/python.sh) && exec "$$python" dev/run.py --check
 
-test: $(STAMP) system ## Run the tests (ARGS="-k name" for some of them)
-	@exec $(VENV)/bin/pytest $(ARGS)
+test: $(STAMP) system ## Run the tests (ARGS="-k name" for some of them, WORKERS=0 for one process)
+	@exec $(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
 
 matrix: $(STAMP) system ## Run the core of the tests on Airflow 3.2 and 3.3 with each auth manager and database
 	@exec $(VENV)/bin/python dev/matrix.py $(ARGS)
@@ -47,7 +48,7 @@ bench: $(STAMP) system ## Measure the README's figures (ARGS="--against REV" com
 	@exec $(VENV)/bin/python -m benchmarks $(ARGS)
 
 chaos: $(STAMP) system ## Kill all at random, see that nothing is lost (SEED=… repeats a run, SECONDS=… lengthens it)
-	@CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) exec $(VENV)/bin/pytest -s tests/chaos $(ARGS)
+	@CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) exec $(VENV)/bin/pytest -s tests/acceptance/chaos $(ARGS)
 
 soak: $(STAMP) system ## See that nothing grows in half an hour of work (SECONDS=… for another time)
 	@exec $(VENV)/bin/python -m benchmarks.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)

@@ -17,7 +17,7 @@ from benchmarks.posts import DELIVERIES, Side, comparison
 from benchmarks.quiet import wait_until_quiet
 from benchmarks.scale import Scale
 from benchmarks.site import Site, running
-from tests.receiver.gateway_process import GatewayProcess
+from tests.infrastructure.gateway_process import GatewayProcess
 
 DATABASE = "gateway"
 CONNECTIONS = (16, 32)

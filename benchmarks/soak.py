@@ -19,7 +19,7 @@ from benchmarks.payload import event
 from benchmarks.process_samples import ProcessSample, sample, with_children
 from benchmarks.site import Site, built
 from tests.infrastructure.airflow_processes import AirflowProcesses
-from tests.receiver.gateway_process import GatewayProcess
+from tests.infrastructure.gateway_process import GatewayProcess
 
 DATABASE = "soak"
 CONNECTIONS = 8

@@ -20,29 +20,30 @@ DATABASES = ("sqlite", "postgresql")
 # What has a login in front of it, and an Airflow of real processes: from a request to the run that succeeded,
 # by command line, by REST and in a browser.
 ASKS_WHO_IT_IS = (
-    "tests/web",
-    "tests/rest",
-    "tests/end_to_end/test_examples.py",
-    "tests/end_to_end/test_rest.py::test_a_program_gets_from_nothing_to_a_run_and_replays_it",
-    "tests/end_to_end/test_browser.py::test_a_new_user_gets_from_the_login_to_a_run_and_replays_it",
+    "tests/integration/web",
+    "tests/integration/rest",
+    "tests/acceptance/test_examples.py",
+    "tests/acceptance/test_rest.py::test_a_program_gets_from_nothing_to_a_run_and_replays_it",
+    "tests/acceptance/test_browser.py::test_a_new_user_gets_from_the_login_to_a_run_and_replays_it",
 )
 # What else stands on Airflow. It asks no auth manager, so that it runs once on each database.
-# `event` and `presets` import nothing of Airflow, which tests/test_layers.py holds.
+# `event` and `presets` import nothing of Airflow, which tests/unit/test_layers.py holds.
 STANDS_ON_AIRFLOW = (
-    "tests/storage",
-    "tests/receiver",
-    "tests/dispatch",
-    "tests/files",
-    "tests/test_cli.py",
-    "tests/test_definitions.py",
-    "tests/test_health.py",
-    "tests/test_metrics.py",
-    "tests/test_plugin.py",
-    "tests/test_provider.py",
-    "tests/test_readiness.py",
-    "tests/test_sender_commands.py",
-    "tests/test_sender_settings.py",
-    "tests/test_settings.py",
+    "tests/integration/storage",
+    "tests/integration/receiver",
+    "tests/integration/dispatch",
+    "tests/integration/files",
+    "tests/promises",
+    "tests/integration/test_cli.py",
+    "tests/integration/test_definitions.py",
+    "tests/integration/test_health.py",
+    "tests/integration/test_metrics.py",
+    "tests/unit/test_plugin.py",
+    "tests/unit/test_provider.py",
+    "tests/integration/test_readiness.py",
+    "tests/integration/test_sender_commands.py",
+    "tests/integration/test_sender_settings.py",
+    "tests/unit/test_settings.py",
 )
 
 

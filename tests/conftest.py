@@ -13,6 +13,8 @@ from types import FrameType
 import pytest
 
 from tests.infrastructure.environment import airflow_variables, sqlite_url
+from tests.infrastructure.groups import grouped
+from tests.infrastructure.once import once
 
 HOME = pytest.StashKey[Path]()
 IN_CI = os.environ.get("CI") == "true"
@@ -37,12 +39,15 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = _not_chosen(config, "database", DATABASES) | _not_chosen(config, "auth", AUTH_MANAGERS)
-    deselected = [item for item in items if left_out & _named_by(item)]
+    kept, deselected = [], []
+    for item in items:
+        (deselected if left_out & _named_by(item) else kept).append(item)
     if deselected:
         config.hook.pytest_deselected(items=deselected)
-        items[:] = [item for item in items if item not in deselected]
+    items[:] = grouped(kept)
 
 
 def _not_chosen(config: pytest.Config, option: str, all_of_them: tuple[str, ...]) -> set[str]:
@@ -52,10 +57,11 @@ def _not_chosen(config: pytest.Config, option: str, all_of_them: tuple[str, ...]
 
 def _named_by(item: pytest.Item) -> set[str]:
     """The databases and auth managers that a test runs with, and values of its other parameters."""
-    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    parameters = list(item.callspec.params.values()) if hasattr(item, "callspec") else []
+    inside = [value for parameter in parameters if isinstance(parameter, tuple) for value in parameter]
     fixtures = getattr(item, "fixturenames", ())
     databases = {FIXTURES_OF_DATABASES[name] for name in fixtures if name in FIXTURES_OF_DATABASES}
-    return databases | {value for value in parameters if isinstance(value, str)}
+    return databases | {value for value in (*parameters, *inside) if isinstance(value, str)}
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -94,11 +100,19 @@ def airflow_home(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgres_cluster():
-    """A running PostgreSQL server; a test that stops it starts it again."""
+def shared_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run have."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(request.config, "workerinput") else own
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster(shared_folder: Path):
+    """A running PostgreSQL server with a migrated database; a test that stops it starts it again."""
+    from tests.infrastructure.databases import make_migrated_cluster
     from tests.infrastructure.postgres import PostgresCluster
 
-    cluster = PostgresCluster()
+    cluster = PostgresCluster(copy_of=once(shared_folder / "postgresql", make_migrated_cluster))
     try:
         cluster.start()
         yield cluster
@@ -107,17 +121,18 @@ def postgres_cluster():
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory):
-    from tests.infrastructure.databases import SqliteTemplate
+def sqlite_template(shared_folder: Path, tmp_path_factory: pytest.TempPathFactory):
+    from tests.infrastructure.databases import SqliteTemplate, make_migrated_file
 
-    return SqliteTemplate(tmp_path_factory.mktemp("sqlite"))
+    template = once(shared_folder / "sqlite.db", make_migrated_file)
+    return SqliteTemplate(template, tmp_path_factory.mktemp("sqlite"))
 
 
 @pytest.fixture(scope="session")
-def postgres_template(postgres_cluster, tmp_path_factory: pytest.TempPathFactory):
+def postgres_template(postgres_cluster):
     from tests.infrastructure.databases import PostgresTemplate
 
-    return PostgresTemplate(postgres_cluster, tmp_path_factory.mktemp("postgresql"))
+    return PostgresTemplate(postgres_cluster)
 
 
 @pytest.fixture
@@ -168,8 +183,8 @@ def parser():
 @pytest.fixture
 def webhooks(parser, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Run `airflow webhooks …` in this process, as alice."""
-    from inbound_webhooks.receiver.instance import forget_receiver
-    from tests.command_line import Done
+    from inbound_webhooks.receiver.door import forget
+    from tests.infrastructure.command_line import Done
 
     def run(*arguments: str) -> Done:
         capfd.readouterr()

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.infrastructure.environment import process_environment, sqlite_url
 from tests.infrastructure.postgres import PostgresCluster
 
 MIGRATE_SECONDS = 180
+TEMPLATE = "airflow_template"
 URL_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
 
@@ -30,11 +32,9 @@ class SqliteTemplate:
 
     backend = "sqlite"
 
-    def __init__(self, folder: Path) -> None:
-        self._template = folder / "template.db"
+    def __init__(self, template: Path, folder: Path) -> None:
+        self._template = template
         self._used = folder / "used.db"
-        migrate(sqlite_url(self._template), folder)
-        _settle(self._template)
 
     def fresh(self) -> Database:
         self.copy_to(self._used)
@@ -56,12 +56,10 @@ class PostgresTemplate:
     """A migrated database, and one to test on: a reset empties it and puts back what the migrations wrote."""
 
     backend = "postgresql"
-    template_name = "airflow_template"
 
-    def __init__(self, cluster: PostgresCluster, folder: Path) -> None:
+    def __init__(self, cluster: PostgresCluster) -> None:
         self._cluster = cluster
-        migrate(cluster.create_database(self.template_name), folder)
-        self._used = Database(self.backend, cluster.create_database("airflow", template=self.template_name))
+        self._used = Database(self.backend, cluster.create_database("airflow", template=TEMPLATE))
         self._execute(_RESET_FUNCTION)
         self._execute("SELECT baseline.remember()")
 
@@ -71,7 +69,7 @@ class PostgresTemplate:
 
     def for_airflow(self, home: Path) -> str:
         """Make another database of the template for the Airflow in a folder; returns its URL."""
-        return self._cluster.create_database(home.name, template=self.template_name)
+        return self._cluster.create_database(home.name, template=TEMPLATE)
 
     def _execute(self, *statements: str) -> None:
         connection = self._cluster.connect("airflow")
@@ -80,6 +78,26 @@ class PostgresTemplate:
                 connection.cursor().execute(statement)
         finally:
             connection.close()
+
+
+def make_migrated_file(path: Path) -> None:
+    """A SQLite database for `SqliteTemplate`."""
+    with tempfile.TemporaryDirectory() as home:
+        migrate(sqlite_url(path), Path(home))
+    _settle(path)
+
+
+def make_migrated_cluster(data: Path) -> None:
+    """The data folder of a PostgreSQL server with the database TEMPLATE, for `PostgresTemplate`."""
+    cluster = PostgresCluster()
+    try:
+        cluster.start()
+        with tempfile.TemporaryDirectory() as home:
+            migrate(cluster.create_database(TEMPLATE), Path(home))
+        cluster.stop()
+        shutil.move(cluster.data, data)
+    finally:
+        cluster.remove()
 
 
 def migrate(url: str, home: Path) -> None:
@@ -110,7 +128,7 @@ def disconnect_airflow() -> None:
     """Close its connections; until the next `connect_airflow` it has no database."""
     from airflow import settings
 
-    from tests.receiver.loop import close_receivers
+    from tests.infrastructure.loop import close_receivers
 
     close_receivers()
     settings.dispose_orm()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
+import itertools
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
@@ -24,15 +27,24 @@ STOP_SECONDS = 20
 BIN_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 SUPERUSER = "airflow"
 
+# Below those that the system gives to clients, and in a random order: a server binds its port seconds after
+# it was found free, and neither a client nor another worker of the tests is likely to take it meanwhile.
+_RANGE = range(10_000, 32_000)
+_PORTS = itertools.cycle(random.SystemRandom().sample(_RANGE, len(_RANGE)))
+
 
 class PostgresCluster:
     """Start it, ask it for databases, stop it; `remove` also takes its files away.
 
     With ``fsync`` a commit is on the disk when it returns, as in production; tests do without.
+    ``copy_of`` is the data folder of another server, a stopped one: this one begins with its databases.
     """
 
-    def __init__(self, *, fsync: bool = False, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, *, fsync: bool = False, options: tuple[str, ...] = (), copy_of: Path | None = None
+    ) -> None:
         self.port = free_port()
+        self._copy_of = copy_of
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._account = _server_account()
         if self._account:
@@ -111,6 +123,9 @@ class PostgresCluster:
         return connection
 
     def _initialise(self) -> None:
+        if self._copy_of:
+            subprocess.run(["cp", "-a", str(self._copy_of), str(self.data)], check=True)
+            return
         done = subprocess.run(
             [
                 *(_binary("initdb"), "-D", str(self.data), "-U", SUPERUSER),
@@ -156,9 +171,11 @@ class PostgresCluster:
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody uses at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in _PORTS:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("every port is in use")
 
 
 def _server_account() -> pwd.struct_passwd | None:

@@ -1,0 +1,70 @@
+"""One Airflow on SQLite and one on PostgreSQL, with the webhooks that the tests of this directory call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.acceptance.environments import Distribution, build
+from tests.acceptance.webhooks import ARGUMENTS, Webhook, create_all
+from tests.infrastructure.airflow_processes import AirflowProcesses
+from tests.infrastructure.statsd import StatsdServer
+
+AUTH_OF_BACKEND = {"sqlite": "simple", "postgresql": "fab"}
+BODY_TIMEOUT_SECONDS = 2
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this directory needs real processes."""
+    for item in items:
+        if "tests/acceptance/" in item.path.as_posix():
+            item.add_marker(pytest.mark.airflow_server)
+
+
+@pytest.fixture(scope="session")
+def statsd() -> Iterator[StatsdServer]:
+    """What Airflow's figures go to."""
+    server = StatsdServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def airflow(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    template_of: Callable[[str], Any],
+    statsd: StatsdServer,
+) -> Iterator[AirflowProcesses]:
+    """A whole Airflow; pytest runs all tests of one database before those of the other."""
+    home = tmp_path_factory.mktemp(f"end-to-end-{request.param}")
+    url = template_of(request.param).for_airflow(home)
+    auth = request.config.getoption("auth") or AUTH_OF_BACKEND[request.param]
+    env = {
+        "AIRFLOW__INBOUND_WEBHOOKS__BODY_TIMEOUT_SECONDS": str(BODY_TIMEOUT_SECONDS),
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(statsd.port),
+    }
+    made = AirflowProcesses(home, url, auth=auth, env=env, warm_commands=True)
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="session")
+def distribution(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
+    """Wheel and sdist."""
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(scope="session")
+def webhooks(airflow: AirflowProcesses) -> dict[str, Webhook]:
+    """The webhooks of `tests.acceptance.webhooks`, by name; every DAG of theirs is ready for runs."""
+    for dag_id in ("github_push_build", "order_pipeline", "event_log"):
+        airflow.wait_for_dag(dag_id)
+    return create_all(airflow, ARGUMENTS)

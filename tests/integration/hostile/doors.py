@@ -1,0 +1,70 @@
+"""The ways in that the hostile requests try: each a server in front of this process's database."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.infrastructure.databases import URL_VARIABLE
+from tests.infrastructure.webhooks_builder import PREFIX
+
+
+@dataclass(frozen=True)
+class Door:
+    """An open door on 127.0.0.1; ``base`` is the path in front of ids.
+
+    It works on the database and with the settings that this process's Airflow had when it was opened.
+    """
+
+    port: int
+    base: str
+    close: Callable[[], None]
+
+
+def open_blueprint(http: str) -> Door:
+    """Guard, WSGI wrapper, Flask and blueprint as the api-server has them; ``http`` is uvicorn's parser."""
+    from tests.infrastructure.asgi_door import AsgiDoor
+    from tests.infrastructure.asgi_server import AsgiServer
+
+    server = AsgiServer(AsgiDoor().app, http)
+    server.start()
+    return Door(server.port, PREFIX, server.stop)
+
+
+def open_gateway() -> Door:
+    """`airflow webhooks gateway`, with the database and the settings that this process has now."""
+    from tests.infrastructure.gateway_process import GatewayProcess
+
+    ours = {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__INBOUND_WEBHOOKS")}
+    home = Path(tempfile.mkdtemp(prefix="hostile-gateway-"))
+    gateway = GatewayProcess(home, os.environ[URL_VARIABLE], variables=ours)
+
+    def close() -> None:
+        gateway.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+    return Door(gateway.wait().port, "/webhook", close)
+
+
+DOORS: dict[str, Callable[[], Door]] = {
+    # Airflow's api-server takes httptools where it is installed, else h11.
+    "blueprint-httptools": lambda: open_blueprint("httptools"),
+    "blueprint-h11": lambda: open_blueprint("h11"),
+    "gateway": open_gateway,
+}
+"""Name -> what opens the door."""
+
+SITES = (
+    ("blueprint-httptools", "sqlite"),
+    ("blueprint-httptools", "postgresql"),
+    ("blueprint-h11", "sqlite"),
+    ("gateway", "postgresql"),
+)
+"""Doors and the databases behind them: one more way in is one more line here and one above."""
+
+CONTENT_SITES = tuple((door, backend) for door, backend in SITES if backend == "postgresql")
+"""Where what a body holds is tried: that is the database which refuses the most."""

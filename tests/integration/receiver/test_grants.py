@@ -1,0 +1,75 @@
+"""The gateway with a role that may do what docs/growing.md says and nothing else."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.infrastructure.environment import CHECKOUT
+from tests.infrastructure.gateway_process import GatewayProcess
+from tests.infrastructure.webhooks_builder import rows, store_webhook
+
+ORDER = b'{"number": 1}'
+GRANTS = re.search(r"```sql\n(.*?)```", (CHECKOUT / "docs/growing.md").read_text(), re.DOTALL)
+ROLE = "webhook_gateway"
+
+
+@pytest.fixture
+def role(postgres_cluster, postgres_database):
+    """The role of the page, as the page makes it; gone at the end."""
+    assert GRANTS is not None
+    connection = postgres_cluster.connect("airflow")
+    connection.autocommit = True
+    cursor = connection.cursor()
+    cursor.execute(GRANTS.group(1))
+    yield ROLE
+    cursor.execute(f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
+    connection.close()
+
+
+@pytest.fixture
+def gateway(role, postgres_database, tmp_path):
+    url = postgres_database.url.replace("//airflow@", f"//{role}@")
+    process = GatewayProcess(tmp_path, url)
+    yield process.wait()
+    process.stop()
+
+
+def test_the_grants_of_the_page_are_enough_for_all_that_a_gateway_does(gateway):
+    from airflow.sdk import Param
+
+    from tests.infrastructure.dags_builder import store_dag
+
+    store_dag("orders", params={"number": Param(7, type="integer")})
+    hook = store_webhook(
+        mapping={"number": "${Webhook::Body.number}"},
+        verification=[{"kind": "header-key", "header": "X-Key"}],
+        secrets={"signing": "a key"},
+        dedup="${Webhook::Body.number}",
+    )
+    path = hook.path.removeprefix("/pluginsv2")
+    accepted = [gateway.request("POST", path, ORDER, X_Key="a key")[0] for _ in range(2)]
+    refused = [
+        gateway.request("POST", path, b'{"number": "x"}', X_Key="a key")[0],
+        gateway.request("POST", path, ORDER, X_Key="no key")[0],
+        gateway.request("GET", f"{path}x")[0],
+    ]
+    assert (accepted, refused) == ([202, 202], [422, 401, 404])
+    assert gateway.request("GET", path)[0] == 200
+    assert gateway.request("GET", "/health")[0] == 503
+    gateway.stop()  # which writes the rejections that wait
+    assert [row.status for row in rows("rejection")] == [401]
+    assert sorted(row.state for row in rows("delivery")) == ["accepted", "refused"]
+    assert rows("token")[0].last_used_at is not None
+    assert "database_error" not in gateway.log.read_text()
+
+
+def test_the_role_may_change_no_webhook(gateway, role, postgres_cluster):
+    import psycopg2
+
+    hook = store_webhook()
+    connection = psycopg2.connect(host="127.0.0.1", port=postgres_cluster.port, dbname="airflow", user=role)
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        connection.cursor().execute("UPDATE inbound_webhook SET dag_id = 'other' WHERE id = %s", (hook.id,))
+    connection.close()

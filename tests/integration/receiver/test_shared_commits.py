@@ -1,0 +1,54 @@
+"""Deliveries that arrive together are committed together, at both doors, and each is answered by its own."""
+
+from __future__ import annotations
+
+import threading
+
+from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.webhooks_builder import change_webhook, rows, store_webhook
+from tests.promises.test_changes_between import hold_row, wait_until_blocked
+
+BODIES = [b'{"order": %d}' % number for number in range(6)]
+
+
+def bodies_in(messages: list[bytes]) -> list[int]:
+    """How many of our bodies each message to the database has that has any."""
+    counts = [sum(message.count(body) for body in BODIES) for message in messages]
+    return [count for count in counts if count]
+
+
+def test_what_arrives_while_a_commit_is_under_way_is_in_the_next_one(asgi, proxy, postgres_cluster):
+    hook = store_webhook()
+    assert asgi.post(hook.path, b"{}").status == 202
+    messages: list[bytes] = []
+    proxy.lose_when(lambda message: bool(messages.append(message)), heard=False)
+    holder, statuses = hold_row(postgres_cluster), []
+
+    def send_all() -> None:
+        sent = [asgi.send("POST", hook.path, headers=JSON, chunks=[body]) for body in BODIES]
+        statuses.extend(reply.status for reply in asgi.together(*sent))
+
+    sending = threading.Thread(target=send_all)
+    sending.start()
+    wait_until_blocked(postgres_cluster, 1)
+    # The first commit waits for the row; as many as the door works on at once collect behind it.
+    sending.join(0.5)
+    assert statuses == []
+    holder.rollback()
+    sending.join(10)
+    assert statuses == [202] * len(BODIES)
+    assert sorted(row.body for row in rows("delivery")) == [*sorted([*BODIES, b"{}"])]
+    counts = bodies_in(messages)
+    assert sum(counts) == len(BODIES)
+    assert len(counts) <= 3
+
+
+def test_a_neighbour_whose_webhook_changed_is_judged_alone(asgi, proxy, postgres_cluster):
+    """Two webhooks in one batch: what happened to one is no matter to the other."""
+    kept, changed = store_webhook(name="kept"), store_webhook(name="changed")
+    for hook in (kept, changed):
+        assert asgi.post(hook.path, b"{}").status == 202
+    change_webhook(changed.id, enabled=False)
+    sent = [asgi.send("POST", hook.path, headers=JSON, chunks=[b"{}"]) for hook in (kept, changed, kept)]
+    assert [reply.status for reply in asgi.together(*sent)] == [202, 403, 202]
+    assert len(rows("delivery")) == 4

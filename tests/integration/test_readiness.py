@@ -1,0 +1,143 @@
+"""Will it fire? Each reason on its own, found in a real database."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from tests.infrastructure.dags_builder import change_dag, store_dag
+from tests.infrastructure.webhooks_builder import store_webhook
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
+
+
+def codes(hook) -> list[str]:
+    from inbound_webhooks.webhooks import readiness, service
+
+    return [reason.code for reason in readiness.reasons_of(service.get(hook.id))]
+
+
+def end_credentials(table_name: str) -> None:
+    from airflow import settings
+
+    from inbound_webhooks.storage import tables
+
+    with settings.engine.begin() as connection:
+        connection.execute(getattr(tables, table_name).update().values(expires_at=NOW - timedelta(days=400)))
+
+
+DISPATCHER_ID = "d" * 32
+
+
+def show_dispatcher(seen_at: datetime) -> None:
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.dispatchers import DispatcherRow, note_dispatcher
+
+    row = DispatcherRow(id=DISPATCHER_ID, host="here", pid=1, started_at=seen_at)
+    with transaction() as connection:
+        note_dispatcher(connection, row, seen_at)
+
+
+@pytest.fixture
+def dispatcher(database):
+    show_dispatcher(datetime.now(timezone.utc))
+
+
+@pytest.fixture
+def dag(dispatcher):
+    """The DAG `orders` with a required integer and a text that has a default; a dispatcher is at work."""
+    from airflow.sdk import Param
+
+    params = {"number": Param(type="integer"), "note": Param("none", type="string", enum=["none", "some"])}
+    return store_dag("orders", params=params)
+
+
+def test_a_webhook_whose_dag_waits_for_it_has_no_reason(dag):
+    assert codes(store_webhook(mapping={"number": "${Webhook::Body.number}"})) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "code"),
+    [
+        ({"is_paused": True}, "dag-paused"),
+        ({"is_stale": True}, "dag-missing"),
+        ({"has_import_errors": True}, "dag-import-errors"),
+        ({"allowed_run_types": ["scheduled"]}, "run-type"),
+    ],
+)
+def test_the_state_of_the_dag_is_a_reason(dag, columns, code):
+    change_dag(dag, **columns)
+    assert codes(store_webhook(mapping={"number": "1"})) == [code]
+
+
+def test_a_dag_that_airflow_does_not_know_is_named(dispatcher):
+    from inbound_webhooks.webhooks import readiness, service
+
+    (reason,) = readiness.reasons_of(service.get(store_webhook(dag_id="of tomorrow").id))
+    assert (reason.code, reason.severity) == ("dag-missing", "stops")
+    assert "of tomorrow" in reason.sentence
+
+
+def test_a_disabled_webhook_says_so_first(dag):
+    change_dag(dag, is_paused=True)
+    assert codes(store_webhook(mapping={"number": "1"}, enabled=False)) == ["disabled", "dag-paused"]
+
+
+def test_a_required_param_without_an_expression_is_a_broken_mapping(dag):
+    assert codes(store_webhook(mapping={"note": "some"})) == ["mapping-breaks"]
+    assert codes(store_webhook("without a mapping")) == ["mapping-breaks"]
+
+
+@pytest.mark.parametrize(("text", "expected"), [("12", []), ("twelve", ["mapping-breaks"])])
+def test_a_text_without_an_expression_is_checked_against_the_params(dag, text, expected):
+    assert codes(store_webhook(mapping={"number": text})) == expected
+
+
+def test_a_parameter_that_the_dag_does_not_have_is_only_a_hint(dag):
+    from inbound_webhooks.webhooks import readiness, service
+
+    hook = store_webhook(mapping={"number": "1", "misspelt": "2"})
+    (reason,) = readiness.reasons_of(service.get(hook.id))
+    assert (reason.code, reason.severity) == ("mapping-unknown", "hint")
+    assert "'misspelt'" in reason.sentence
+
+
+def test_a_secret_that_has_ended_is_a_reason(dag):
+    hook = store_webhook(mapping={"number": "1"}, preset="github", secrets={"signing": "a secret"})
+    assert codes(hook) == []
+    end_credentials("secret")
+    assert codes(hook) == ["secret-expired"]
+
+
+def test_a_url_that_has_ended_is_a_reason(dag):
+    hook = store_webhook(mapping={"number": "1"})
+    end_credentials("token")
+    assert codes(hook) == ["no-token"]
+
+
+def test_a_token_of_another_key_is_a_reason(dag):
+    from airflow import settings
+
+    from inbound_webhooks.storage import tables
+
+    hook = store_webhook(mapping={"number": "1"})
+    with settings.engine.begin() as connection:
+        connection.execute(tables.token.update().values(encrypted="gAAAA of another key"))
+    assert codes(hook) == ["token-unreadable"]
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [(None, ["no-dispatcher"]), (timedelta(minutes=2), ["no-dispatcher"]), (timedelta(seconds=5), [])],
+    ids=["never", "long ago", "now"],
+)
+def test_a_dispatcher_that_is_not_seen_is_a_reason(dag, age, expected):
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.dispatchers import forget_dispatcher
+
+    with transaction() as connection:
+        forget_dispatcher(connection, DISPATCHER_ID)
+    if age is not None:
+        show_dispatcher(datetime.now(timezone.utc) - age)
+    assert codes(store_webhook(mapping={"number": "${Webhook::Body.number}"})) == expected

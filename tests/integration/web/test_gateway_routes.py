@@ -1,0 +1,122 @@
+"""Every path of the gateway, asked by everybody: no login opens anything there, only the token of a URL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+
+from tests.infrastructure.asgi_door import JSON, Headers
+from tests.infrastructure.dags_builder import store_dag
+from tests.infrastructure.gateway_door import GatewayDoor
+from tests.infrastructure.loop import close_receivers
+from tests.infrastructure.webhooks_builder import Hook, rows, store_webhook
+from tests.integration.web.site import Site
+
+BODY = b'{"a": 1}'
+
+
+class Row(NamedTuple):
+    """Statuses for a stranger, a viewer, somebody who may edit other DAGs, and an administrator."""
+
+    stranger: int
+    viewer: int
+    other: int
+    admin: int
+
+
+# Nobody dispatches here, and everybody may know.
+HEALTH = Row(503, 503, 503, 503)
+NOBODY = Row(404, 404, 404, 404)
+OPEN = {("GET", "/health"): HEALTH, ("HEAD", "/health"): HEALTH}
+"""What needs no token."""
+
+WITH_ITS_TOKEN = {
+    ("GET", "/webhook/{id}/{token}"): Row(200, 200, 200, 200),
+    ("HEAD", "/webhook/{id}/{token}"): Row(200, 200, 200, 200),
+    ("OPTIONS", "/webhook/{id}/{token}"): Row(204, 204, 204, 204),
+    ("POST", "/webhook/{id}/{token}"): Row(202, 202, 202, 202),
+    ("PUT", "/webhook/{id}/{token}"): Row(405, 405, 405, 405),
+    ("DELETE", "/webhook/{id}/{token}"): Row(405, 405, 405, 405),
+}
+CLOSED = {
+    (method, path): NOBODY
+    for method in ("GET", "POST")
+    for path in (
+        "/webhook/{id}/" + "0" * 64,
+        "/webhook/{id}/",
+        "/webhook/{id}",
+        "/webhook/AAAAAAAAAA/{token}",
+        "/webhook",
+        "/",
+        "/metrics",
+        "/health/",
+        "/v1/webhooks",
+        "/webhooks/api/v1/webhooks",
+        "/webhooks/api/health",
+        "/webhooks/",
+        "/api/v2/dags",
+        "/auth/token",
+    )
+} | {("POST", "/health"): NOBODY, ("DELETE", "/health"): NOBODY}
+
+PEOPLE = {"stranger": None, "viewer": "Viewer", "other": "User", "admin": "Admin"}
+
+
+@pytest.fixture(scope="module")
+def gateway(pages: Site) -> Iterator[GatewayDoor]:
+    from inbound_webhooks.receiver.instance import forget_receiver
+
+    forget_receiver()
+    yield GatewayDoor()
+    close_receivers()
+    forget_receiver()
+
+
+@pytest.fixture(scope="module")
+def hook(pages: Site) -> Hook:
+    store_dag("hidden")
+    return store_webhook("hidden", dag_id="hidden")
+
+
+@pytest.fixture(scope="module")
+def logins(pages: Site) -> dict[str, Headers]:
+    """Headers as a browser and as a program have them, by who it is."""
+    found: dict[str, Headers] = {"stranger": []}
+    roles = dict(PEOPLE)
+    if pages.auth == "fab":  # SimpleAuthManager gives rights to all DAGs or to none
+        roles["other"] = "editor of others"
+        pages.role("editor of others", ("can_edit", "Webhooks"), ("can_edit", "DAG:others"))
+    with pages.app.app_context():
+        for name, role in roles.items():
+            if role is not None:
+                token = pages.manager.generate_jwt(pages.user(f"{name} at the gateway", role))
+                found[name] = [("authorization", f"Bearer {token}"), ("cookie", f"_token={token}")]
+    return found
+
+
+def test_every_route_of_the_gateway_has_a_row():
+    from inbound_webhooks.receiver.gateway.app import Gateway
+
+    assert {path for _, path in OPEN} == Gateway(None, None).routes  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", PEOPLE)
+def test_each_path_answers_each_of_them_as_its_row_says(gateway, hook, logins, name):
+    expected, answered = {}, {}
+    for (method, path), row in {**OPEN, **WITH_ITS_TOKEN, **CLOSED}.items():
+        target = path.format(id=hook.id, token=hook.token)
+        chunks = [BODY] if method == "POST" else []
+        reply = gateway.request(method, target, headers=[*JSON, *logins[name]], chunks=chunks)
+        expected[method, path], answered[method, path] = getattr(row, name), reply.status
+    assert answered == expected
+
+
+def test_a_login_without_the_token_leaves_nothing_behind(gateway, hook, logins):
+    before = len(rows("delivery"))
+    for method, path in CLOSED:
+        target = path.format(id=hook.id, token=hook.token)
+        reply = gateway.request(method, target, headers=[*JSON, *logins["admin"]], chunks=[BODY])
+        assert hook.name not in f"{reply.body!r}{reply.headers}"
+    assert len(rows("delivery")) == before
