@@ -30,20 +30,20 @@ class Worker:
     output: IO[str]
     log: Path
 
-    def answer(self) -> dict[str, Any]:
+    def response(self) -> dict[str, Any]:
         """What it writes next."""
         line = self.output.readline()
         if not line:
             raise RuntimeError(f"the benchmarks ended:\n{self.log.read_text()[-4000:]}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        response: dict[str, Any] = json.loads(line)
+        return response
 
     def measure(self, part: str) -> dict[str, Any]:
         """Rows and notes of a part, or its error."""
         assert self.process.stdin is not None
         self.process.stdin.write(f"{part}\n".encode())
         self.process.stdin.flush()
-        return self.answer()
+        return self.response()
 
 
 @dataclass
@@ -91,7 +91,7 @@ def _measure(sides: tuple[Side, Side], *, only: str, is_reversed: bool, logs: Pa
     with ExitStack() as ended:
         workers = [ended.enter_context(_worker(side.checkout, logs)) for side in sides]
         # Both are building their sites by now.
-        parts = [{renamed(part): part for part in worker.answer()["parts"]} for worker in workers]
+        parts = [{renamed(part): part for part in worker.response()["parts"]} for worker in workers]
         turns = list(zip(sides, workers, parts, strict=True))
         for name in dict.fromkeys((*parts[1], *parts[0])):
             for side, worker, own in reversed(turns) if is_reversed else turns:

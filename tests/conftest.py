@@ -183,7 +183,7 @@ def parser():
 @pytest.fixture
 def webhooks(parser, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     """Run `airflow webhooks …` in this process, as alice."""
-    from inbound_webhooks.receiver.door import forget
+    from inbound_webhooks.receiver.instance import forget_receiver
     from tests.infrastructure.command_line import Done
 
     def run(*arguments: str) -> Done:

@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from inbound_webhooks.webhooks import service
 from tests.infrastructure.webhooks_builder import (
     ACTOR,
     audit_rows,

@@ -35,8 +35,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tests.mutations.faults import CannotApply, Fault, choose, load_faults
 from tests.mutations.mutated_checkout import TESTS_FAILED, TIMED_OUT, TestRun, copied_checkout, run_pytest
+from tests.mutations.problems import CannotApply, FileProblem, choose, load_problems
 
 FOUND, NOT_FOUND, CANNOT_BE_APPLIED, ERROR = "found", "NOT FOUND", "cannot be applied", "error"
 STATUSES = {FOUND: 0, NOT_FOUND: 1, CANNOT_BE_APPLIED: 2, ERROR: 2}
@@ -56,11 +56,11 @@ class Verdict:
     output: str = ""
 
 
-def check(fault: Fault, tests: Sequence[str], *, timeout_seconds: float = TIMEOUT_SECONDS) -> Verdict:
+def check(problem: FileProblem, tests: Sequence[str], *, timeout_seconds: float = TIMEOUT_SECONDS) -> Verdict:
     """Make a fault in a copy of the checkout and run tests there until the first one fails."""
     with copied_checkout() as copy:
         try:
-            fault.apply_in(copy)
+            problem.apply_in(copy)
         except CannotApply as error:
             return Verdict(CANNOT_BE_APPLIED, str(error))
         return judge(run_pytest(copy, ["-x", *tests], timeout_seconds=timeout_seconds))
@@ -77,7 +77,7 @@ def judge(run: TestRun) -> Verdict:
     return Verdict(ERROR, f"pytest ended with {run.status}", run.output)
 
 
-def passes_without_a_fault(tests: Sequence[str], *, timeout_seconds: float) -> bool:
+def passes_without_a_problem(tests: Sequence[str], *, timeout_seconds: float) -> bool:
     """Run the tests on an unchanged copy; says which ones fail."""
     with copied_checkout() as copy:
         run = run_pytest(copy, tests, timeout_seconds=timeout_seconds)
@@ -89,28 +89,28 @@ def passes_without_a_fault(tests: Sequence[str], *, timeout_seconds: float) -> b
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit status."""
     args = _parse(arguments)
-    faults = choose(load_faults(), args.only)
-    if not faults:
+    problems = choose(load_problems(), args.only)
+    if not problems:
         print("No fault has such a name.", file=sys.stderr)
         return 2
     if args.list:
-        print(*(fault.name for fault in faults), sep="\n")
+        print(*(problem.name for problem in problems), sep="\n")
         return 0
-    known = [] if args.all else sorted({test for fault in faults for test in fault.found_by})
+    known = [] if args.all else sorted({test for problem in problems for test in problem.found_by})
     if not args.no_baseline:
-        timeout_seconds = args.timeout_seconds * (1 if args.all else len(faults))
-        if not passes_without_a_fault([*known, *args.pytest], timeout_seconds=timeout_seconds):
+        timeout_seconds = args.timeout_seconds * (1 if args.all else len(problems))
+        if not passes_without_a_problem([*known, *args.pytest], timeout_seconds=timeout_seconds):
             return 2
     with ThreadPoolExecutor(args.jobs) as pool:
-        return max(pool.map(lambda fault: _report(fault, args), faults))
+        return max(pool.map(lambda problem: _report(problem, args), problems))
 
 
-def _report(fault: Fault, args: argparse.Namespace) -> int:
+def _report(problem: FileProblem, args: argparse.Namespace) -> int:
     started = time.monotonic()
-    tests = [*([] if args.all else fault.found_by), *args.pytest]
-    verdict = check(fault, tests, timeout_seconds=args.timeout_seconds)
+    tests = [*([] if args.all else problem.found_by), *args.pytest]
+    verdict = check(problem, tests, timeout_seconds=args.timeout_seconds)
     seconds = time.monotonic() - started
-    print(f"{verdict.kind}: {fault.name} ({seconds:.0f} s): {verdict.detail}", flush=True)
+    print(f"{verdict.kind}: {problem.name} ({seconds:.0f} s): {verdict.detail}", flush=True)
     if verdict.output:
         print(verdict.output[-SHOWN_CHARS:], flush=True)
     return STATUSES[verdict.kind]

@@ -20,7 +20,7 @@ class CannotApply(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fault:
+class FileProblem:
     """One small change that breaks a promise of the product."""
 
     name: str
@@ -56,14 +56,16 @@ class Fault:
         path.write_text(self.apply_to(path.read_text()))
 
 
-def load_faults(path: Path = FAULTS_FILE) -> list[Fault]:
+def load_problems(path: Path = FAULTS_FILE) -> list[FileProblem]:
     """All faults, in the order of the file."""
     with path.open("rb") as file:
         entries = tomllib.load(file)["fault"]
-    return [Fault(**{**entry, "found_by": tuple(entry["found_by"])}) for entry in entries]
+    return [FileProblem(**{**entry, "found_by": tuple(entry["found_by"])}) for entry in entries]
 
 
-def choose(faults: Sequence[Fault], texts: Sequence[str]) -> list[Fault]:
+def choose(problems: Sequence[FileProblem], texts: Sequence[str]) -> list[FileProblem]:
     """Those whose name holds one of the texts, whatever the case; all without a text."""
     wanted = [text.lower() for text in texts]
-    return [fault for fault in faults if not wanted or any(text in fault.name.lower() for text in wanted)]
+    return [
+        problem for problem in problems if not wanted or any(text in problem.name.lower() for text in wanted)
+    ]

@@ -10,10 +10,10 @@ import pytest
 
 from tests.infrastructure.environment import CHECKOUT
 from tests.mutations.__main__ import CANNOT_BE_APPLIED, ERROR, FOUND, NOT_FOUND, check, judge
-from tests.mutations.faults import CannotApply, Fault, choose, load_faults
 from tests.mutations.mutated_checkout import TIMED_OUT, TestRun
+from tests.mutations.problems import CannotApply, FileProblem, choose, load_problems
 
-FAULTS = load_faults()
+FAULTS = load_problems()
 LEAST_FAULTS = 40
 
 
@@ -28,13 +28,13 @@ def names_of(file: str) -> frozenset[str]:
     return frozenset(node.name for node in nodes if isinstance(node, functions))
 
 
-def fault(**changes: object) -> Fault:
+def problem(**changes: object) -> FileProblem:
     values = {"name": "a fault", "promise": "a promise", "file": "module.py", "find": "x", "replace": "y"}
-    return Fault(**{**values, "found_by": (), **changes})
+    return FileProblem(**{**values, "found_by": (), **changes})
 
 
 @pytest.mark.parametrize("seeded", FAULTS, ids=lambda seeded: seeded.name)
-def test_a_fault_can_be_made_and_changes_code_that_still_compiles(seeded: Fault) -> None:
+def test_a_problem_can_be_made_and_changes_code_that_still_compiles(seeded: FileProblem) -> None:
     source = (CHECKOUT / seeded.file).read_text()
 
     changed = seeded.apply_to(source)
@@ -43,7 +43,7 @@ def test_a_fault_can_be_made_and_changes_code_that_still_compiles(seeded: Fault)
 
 
 @pytest.mark.parametrize("seeded", FAULTS, ids=lambda seeded: seeded.name)
-def test_the_tests_that_find_a_fault_exist(seeded: Fault) -> None:
+def test_the_tests_that_find_a_problem_exist(seeded: FileProblem) -> None:
     missing = [
         test for test in seeded.found_by if test.partition("::")[2] not in names_of(test.partition("::")[0])
     ]
@@ -52,23 +52,23 @@ def test_the_tests_that_find_a_fault_exist(seeded: Fault) -> None:
     assert not missing
 
 
-def test_there_are_many_faults_each_with_a_name_of_its_own() -> None:
+def test_there_are_many_problems_each_with_a_name_of_its_own() -> None:
     assert len({seeded.name for seeded in FAULTS}) == len(FAULTS) >= LEAST_FAULTS
 
 
 @pytest.mark.parametrize("source", ["", "a = 1\n", "x = x\n"], ids=["empty", "missing", "twice"])
-def test_a_snippet_that_is_not_there_once_is_an_error_that_names_the_fault(source: str) -> None:
+def test_a_snippet_that_is_not_there_once_is_an_error_that_names_the_problem(source: str) -> None:
     with pytest.raises(CannotApply, match="a fault"):
-        fault().apply_to(source)
+        problem().apply_to(source)
 
 
-def test_a_file_that_has_moved_is_an_error_that_names_the_fault(tmp_path: Path) -> None:
+def test_a_file_that_has_moved_is_an_error_that_names_the_problem(tmp_path: Path) -> None:
     with pytest.raises(CannotApply, match=r"a fault: there is no file module\.py"):
-        fault().apply_in(tmp_path)
+        problem().apply_in(tmp_path)
 
 
-def test_a_fault_that_cannot_be_made_runs_no_tests() -> None:
-    verdict = check(fault(file="setup.cfg", find="no such snippet"), ["no such test"])
+def test_a_problem_that_cannot_be_made_runs_no_tests() -> None:
+    verdict = check(problem(file="setup.cfg", find="no such snippet"), ["no such test"])
 
     assert verdict.kind == CANNOT_BE_APPLIED
 
@@ -86,8 +86,8 @@ def test_a_failed_test_is_named_without_its_parameters() -> None:
     assert TestRun(1, output).failed == ["tests/a/test_b.py::test_c", "tests/a/test_b.py::test_d"]
 
 
-def test_faults_are_chosen_by_a_part_of_their_names() -> None:
-    faults = [fault(name="A grace is ignored"), fault(name="Mails are sent twice")]
+def test_problems_are_chosen_by_a_part_of_their_names() -> None:
+    problems = [problem(name="A grace is ignored"), problem(name="Mails are sent twice")]
 
-    assert choose(faults, ["GRACE"]) == faults[:1]
-    assert choose(faults, []) == faults
+    assert choose(problems, ["GRACE"]) == problems[:1]
+    assert choose(problems, []) == problems

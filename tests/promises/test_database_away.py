@@ -138,7 +138,7 @@ def test_a_token_that_cannot_be_decrypted_is_our_problem(asgi, sqlite_orders):
     assert (reply.status, reply.header("retry-after")) == (503, "10")
 
 
-def test_a_definition_that_does_not_compile_any_more_is_our_fault(asgi, sqlite_orders):
+def test_a_definition_that_does_not_compile_any_more_is_our_problem(asgi, sqlite_orders):
     from tests.infrastructure.webhooks_builder import change_webhook
 
     change_webhook(sqlite_orders.id, mapping={"number": "${Webhook::"})

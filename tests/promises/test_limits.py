@@ -181,6 +181,7 @@ def test_what_the_filter_leaves_out_is_answered_although_the_backlog_is_full(
 
 def test_the_backlog_is_looked_at_again_every_second(database):
     from inbound_webhooks.errors import BacklogFull
+    from inbound_webhooks.webhooks import service
     from tests.infrastructure.webhooks_builder import ACTOR
 
     clock, hook, other = Clock(), store_webhook(), stored_webhook(name="another")

@@ -165,8 +165,8 @@ def test_an_accepted_request_wakes_the_dispatcher_of_its_process(database):
     """As the api-server runs them: started and ended by the application's lifespan."""
     import asyncio
 
-    from inbound_webhooks import api
-    from inbound_webhooks.receiver.door import forget
+    from inbound_webhooks.receiver.instance import forget_receiver
+    from inbound_webhooks.rest import app
     from tests.infrastructure.asgi_door import AsgiDoor
 
     store_dag("orders")

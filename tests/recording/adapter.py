@@ -58,43 +58,43 @@ class Endpoint:
 
 def create_webhook(name: str, definition: Mapping[str, Any]) -> str:
     """Create a webhook from plain data, as a form does; returns its id."""
-    from inbound_webhooks import definitions
-    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
     fields = dict(definition)
     secrets: Mapping[str, str] = fields.pop("secrets", {})
     preset = fields.pop("preset", None)
     fields = changes.renamed_fields(fields)
     secrets = {changes.PURPOSES.get(purpose, purpose): value for purpose, value in secrets.items()}
-    draft = definitions.drafted(preset=preset, purposes=set(secrets), name=name, **fields)
+    draft = service.drafted(preset=preset, purposes=set(secrets), name=name, **fields)
     new = [NewSecret(purpose, value) for purpose, value in secrets.items()]
-    return definitions.create(draft, secrets=new, actor=ACTOR).id
+    return service.create(draft, secrets=new, actor=ACTOR).id
 
 
 def rotate_secret(webhook_id: str, *, purpose: str, secret: str, grace_hours: float) -> None:
-    from inbound_webhooks import definitions
-    from inbound_webhooks.sender_settings import NewSecret
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import NewSecret
 
     new = NewSecret(changes.PURPOSES.get(purpose, purpose), secret)
-    definitions.rotate_secret(webhook_id, new, actor=ACTOR, grace_hours=grace_hours)
+    service.rotate_secret(webhook_id, new, actor=ACTOR, grace_hours=grace_hours)
 
 
 def rotate_token(webhook_id: str, *, grace_hours: float) -> None:
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    definitions.rotate(webhook_id, actor=ACTOR, grace_hours=grace_hours)
+    service.rotate(webhook_id, actor=ACTOR, grace_hours=grace_hours)
 
 
 def enable(webhook_id: str, *, enabled: bool) -> None:
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    definitions.set_enabled(webhook_id, enabled, actor=ACTOR)
+    service.set_enabled(webhook_id, enabled, actor=ACTOR)
 
 
 def delete(webhook_id: str) -> None:
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
 
-    definitions.delete(webhook_id, actor=ACTOR)
+    service.delete(webhook_id, actor=ACTOR)
 
 
 # --- dispatching ----------------------------------------------------------------------------

@@ -280,7 +280,7 @@ def test_a_webhook_that_asks_for_nothing_tells_nobody(dispatcher, follower, data
 
 
 def test_a_webhook_that_is_deleted_meanwhile_tells_nobody(dispatcher, follower, hook):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
     from tests.infrastructure.webhooks_builder import ACTOR
 
     (stored,) = dispatched(dispatcher, hook)

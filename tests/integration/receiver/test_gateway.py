@@ -128,7 +128,7 @@ def test_a_disabled_webhook_accepts_nothing_although_it_was_just_in_use(gateway,
 
 
 def test_a_rotated_url_opens_nothing_although_it_was_just_in_use(gateway, hook):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
     from tests.infrastructure.webhooks_builder import ACTOR
 
     assert gateway.request("POST", path_of(hook), ORDER)[0] == 202
@@ -141,7 +141,7 @@ def test_a_rotated_url_opens_nothing_although_it_was_just_in_use(gateway, hook):
 
 
 def test_a_deleted_webhook_is_unknown_although_it_was_just_in_use(gateway, hook):
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
     from tests.infrastructure.webhooks_builder import ACTOR
 
     assert gateway.request("POST", path_of(hook), ORDER)[0] == 202
@@ -151,7 +151,7 @@ def test_a_deleted_webhook_is_unknown_although_it_was_just_in_use(gateway, hook)
 
 def test_a_refused_body_is_judged_by_the_webhook_as_it_is(gateways, postgres_database, hook):
     """A body over the limit is refused before anything is committed; a webhook that is gone says nothing."""
-    from inbound_webhooks import definitions
+    from inbound_webhooks.webhooks import service
     from tests.infrastructure.webhooks_builder import ACTOR
 
     gateway = gateways(postgres_database, max_body_bytes=100)

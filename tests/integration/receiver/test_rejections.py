@@ -50,7 +50,7 @@ def test_a_rejection_names_what_was_refused_and_why(asgi, sqlite_orders):
 
 
 def test_a_rejection_holds_nothing_that_the_sender_sent(asgi, database):
-    from inbound_webhooks.receiver.door import door
+    from inbound_webhooks.receiver.instance import get_receiver
     from tests.infrastructure.webhooks_builder import store_webhook
 
     hook = store_webhook(enabled=False)

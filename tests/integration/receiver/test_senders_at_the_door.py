@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from inbound_webhooks.event.handshake import HANDSHAKES
-from inbound_webhooks.event.signature import required_proof
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
+from inbound_webhooks.event.verification.registry import read_scheme
 from tests.infrastructure.webhooks_builder import rows, runs
 from tests.integration.receiver.signed_posts import OF_OURS, YEARS_HOURS, Sender
 from tests.unit.presets.signed_cases import OTHER_SECRETS, Case, every

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from inbound_webhooks.storage.checked_params import checked_params
+from inbound_webhooks.airflow_bridge.params import checked_params
 from tests.infrastructure.dags_builder import store_dag
 
 SCHEMAS: list[dict[str, Any]] = [

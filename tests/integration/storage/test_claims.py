@@ -131,8 +131,9 @@ def test_only_enabled_webhooks_that_nobody_is_changing_are_locked(postgres_clust
 
 
 def test_one_dispatcher_at_a_time_is_alone_with_a_webhook_and_the_door_goes_on(postgres_database):
-    from inbound_webhooks.storage import claims, queries
-    from inbound_webhooks.storage.database import at_once, transaction
+    from inbound_webhooks.storage import claims
+    from inbound_webhooks.storage.database import autocommit, transaction
+    from inbound_webhooks.storage.deliveries import insert_delivery
     from tests.infrastructure.webhooks_builder import made_delivery
 
     hook, other = store_webhook(max_active_runs=1), store_webhook("another", max_active_runs=1)

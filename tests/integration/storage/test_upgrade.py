@@ -22,7 +22,7 @@ from tests.infrastructure.webhooks_builder import ACTOR, change_webhook, deliver
 WRITTEN: dict[str, list[dict[str, Any]]] = json.loads(
     Path(__file__).with_name("rows_of_the_first_release.json").read_text()
 )
-RENAMED = {("inbound_webhook_delivery", "answer_status"): "response_status"}
+RENAMED = {("inbound_webhook_delivery", "response_status"): "response_status"}
 """Columns of the first release that have another name since."""
 
 FORM = "01a2265b464d7b1b90647ccb1f72f062"

@@ -118,7 +118,7 @@ def _states() -> Iterator[Scenario]:
             "mapping": '{"a": "{{ body.a() }}"}',
             "response_template": "{{ nothing }}",
             "filter": "body.(",
-            "proofs": '[{"kind": "nothing"}]',
+            "verification": '[{"kind": "nothing"}]',
             "handshake": "nothing",
         }.items():
             damage = {"change": {"what": "damage", "name": "webhook", "column": column, "value": value}}
@@ -272,14 +272,14 @@ def _credentials() -> Iterator[Scenario]:
         query = f"{name}=may-be-secret&x=1"
         yield single(f"credential: query {name}", {}, body=ORDER, query=query)
         yield single(f"credential: query {name}, mapped", {"mapping": kept}, body=ORDER, query=query)
-    for kind, proof, good in (
+    for kind, scheme, good in (
         ("basic", {"kind": "basic", "username": "user"}, [("Authorization", BASIC)]),
         ("bearer", {"kind": "header-key", "header": "Authorization", "prefix": "Bearer "},
          [("Authorization", "Bearer user:a password of a sender")]),
         ("key", {"kind": "header-key", "header": "X-Key"}, [("X-Key", "user:a password of a sender")]),
     ):  # fmt: skip
         secret = "a password of a sender" if kind == "basic" else "user:a password of a sender"
-        webhook = {"proofs": [proof], "secrets": {"signing": secret}}
+        webhook = {"verification": [scheme], "secrets": {"signing": secret}}
         for sent, headers in {
             "right": good, "missing": [], "wrong": [(good[0][0], good[0][1] + "x")],
             "empty": [(good[0][0], "")],
@@ -304,7 +304,7 @@ def _limits() -> Iterator[Scenario]:
 
 
 def _burst(name: str, webhook: dict[str, Any]) -> Scenario:
-    """Four requests on one connection: between two of them there must be no time in which one is forgotten."""
+    """Four requests on one connection, with no time between them in which the limit refills."""
     last = request(path_of(webhook_id_of(name), token_of(name)), body=ORDER)
     first = last.replace(b"Connection: close", b"Connection: keep-alive")
     burst = Step(parts=[first * 3 + last], responses=4)

@@ -36,12 +36,12 @@ def scenarios() -> Iterator[Scenario]:
         yield _as_sent(case)
         if case.outcome != "accepted" or case.request.method != "POST":
             continue
-        if case.proofs:
+        if case.verification:
             yield from _another_sender(case)
         if case.preset.name not in once:
             once.add(case.preset.name)
             yield from _settings(case)
-            if case.proofs:
+            if case.verification:
                 yield from _variants(case)
                 yield from _hostile_headers(case)
     yield from _payloads()
@@ -69,8 +69,10 @@ def _scenario(case: Case, what: str, *steps: Step, secrets: Mapping[str, str] | 
 def _webhook(case: Case, secrets: Mapping[str, str], **fields: Any) -> dict[str, Any]:
     needed = {secret.purpose for secret in case.preset.secrets if not secret.optional}
     filled = {purpose: FILLED_IN[purpose] for purpose in sorted(needed)} | dict(secrets)
-    proofs = {"proofs": [dict(proof) for proof in case.proofs]} if case.proofs else {}
-    return hook(preset=case.preset.name, secrets=filled, **proofs | fields)
+    verification = (
+        {"verification": [dict(scheme) for scheme in case.verification]} if case.verification else {}
+    )
+    return hook(preset=case.preset.name, secrets=filled, **verification | fields)
 
 
 def _signed_url(case: Case) -> tuple[str, str]:

@@ -13,8 +13,7 @@ from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
-from inbound_webhooks.event.run_conf import convert
-from inbound_webhooks.event.values import Nothing, plain
+from inbound_webhooks.event.values import Missing, to_json_value
 from tests.infrastructure.pages import blocks, code, page, section, tables
 from tests.unit.event.builders import parameter, request, sources_of
 

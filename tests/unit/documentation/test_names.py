@@ -31,7 +31,6 @@ from inbound_webhooks.records.delivery import State
 from inbound_webhooks.rest.app import app
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.mails import MailState
-from inbound_webhooks.storage.queries import State
 from tests.infrastructure.pages import CHECKOUT, PAGES, blocks, code, page, prose, section, tables, typed
 
 PACKAGE = CHECKOUT / "plugins" / "inbound_webhooks"

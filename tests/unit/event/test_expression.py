@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from inbound_webhooks.errors import BodyMalformed, ExpressionFailed, TemplateRefused
-from inbound_webhooks.event.expression import MAX_SOURCE_CHARS, compile_expression
-from inbound_webhooks.event.run_conf import convert
-from inbound_webhooks.event.values import Nothing
+from inbound_webhooks.event.conf.conversion import convert
+from inbound_webhooks.event.expressions.engine import MAX_SOURCE_CHARS, compile_expression
+from inbound_webhooks.event.values import Missing
 from tests.unit.event.builders import FORM, evaluate, sources
 
 COZYROC_HEADERS = (

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from inbound_webhooks.errors import ExpressionFailed
-from inbound_webhooks.event.expression import compile_expression
-from inbound_webhooks.event.filters import FILTERS
+from inbound_webhooks.event.expressions.engine import compile_expression
+from inbound_webhooks.event.expressions.filters import FILTERS
 from tests.unit.event.builders import FORM, JSON, evaluate, sources
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from inbound_webhooks.event.run_conf import dump_conf
+from inbound_webhooks.event.conf.mapping import dump_conf
 from tests.unit.event.builders import PAYLOADS, conf_of, payload, sources_of
 
 GITHUB_PUSH = {

@@ -18,8 +18,7 @@ from inbound_webhooks.event.expressions.engine import compile_expression
 from inbound_webhooks.event.expressions.filters import FILTERS
 from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
-from inbound_webhooks.event.run_conf import compile_mapping, convert, dump_conf
-from inbound_webhooks.event.values import Nothing
+from inbound_webhooks.event.values import Missing
 from tests.unit.event.builders import parameter, request, sources, sources_of
 
 quick = settings(deadline=None, max_examples=300)

@@ -7,17 +7,9 @@ import json
 import pytest
 
 from inbound_webhooks.errors import BodyMalformed
-from inbound_webhooks.event.request import (
-    MAX_FORM_FIELDS,
-    Body,
-    One,
-    Values,
-    is_credential,
-    mask_headers,
-    mask_query,
-    title_case,
-    without_credentials,
-)
+from inbound_webhooks.event.body import MAX_FORM_FIELDS, Body
+from inbound_webhooks.event.multidict import MultiDict, SingleValue, title_case
+from inbound_webhooks.event.redaction import is_credential, mask_headers, mask_query, without_credentials
 from tests.unit.event.builders import FORM, JSON, request, sources
 
 # --- the body's type ------------------------------------------------------------------------

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from inbound_webhooks.errors import BodyMalformed, InvalidDefinition, ParameterRefused
-from inbound_webhooks.event.run_conf import MAX_CONF_CHARS, compile_mapping, convert, dump_conf
-from inbound_webhooks.event.values import Nothing
+from inbound_webhooks.event.conf.conversion import convert
+from inbound_webhooks.event.conf.mapping import MAX_CONF_CHARS, compile_mapping, dump_conf
+from inbound_webhooks.event.values import Missing
 from tests.unit.event.builders import FORM, conf_of, parameter, sources
 
 # --- conversion -----------------------------------------------------------------------------

@@ -30,9 +30,7 @@ from inbound_webhooks.event.verification.scheme import (
     from_hex,
     from_hex_of_any_case,
 )
-from inbound_webhooks.event.proofs.shared import Addresses
-from inbound_webhooks.event.proofs.sns import is_confirmation_url, is_sns_url
-from inbound_webhooks.event.signature import PROOFS, check_key, check_proofs, required_proof
+from inbound_webhooks.event.verification.sns import is_confirmation_url, is_sns_url
 from tests.unit.presets.signed_cases import Case, read
 
 NOW = datetime.fromtimestamp(1_700_000_000, timezone.utc)

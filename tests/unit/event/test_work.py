@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from inbound_webhooks.errors import ExpressionFailed, ParameterRefused
-from inbound_webhooks.event.expression import compile_condition, compile_expression
+from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from tests.infrastructure.environment import CHECKOUT
 from tests.unit.event.builders import conf_of, evaluate, sources
 from tests.unit.event.worst_templates import BODY_CHARS, GROWN, LETTERS, WORST, many

@@ -9,8 +9,8 @@ import time
 from typing import Any
 
 from inbound_webhooks.errors import ExpressionFailed, ParameterRefused
-from inbound_webhooks.event.expression import compile_condition, compile_expression
-from inbound_webhooks.event.request import DataSources
+from inbound_webhooks.event.data_sources import DataSources
+from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from tests.unit.event.builders import conf_of, sources
 
 BODY_CHARS = 2 * 1024 * 1024 - 100

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 
 from inbound_webhooks.receiver.decision import decide
-from inbound_webhooks.receiver.definition import compile_definition
-from inbound_webhooks.storage.queries import Webhook
+from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.webhooks.compiled import compile_webhook
 from tests.infrastructure.webhooks_builder import now
 from tests.unit.event.builders import request as request_of
 
