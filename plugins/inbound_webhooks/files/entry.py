@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,14 +97,3 @@ def place_of(error: InvalidDefinition) -> tuple[str, str]:
 def _printable(text: str) -> str:
     # An escape of YAML can make half of a surrogate pair, which no terminal takes.
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def plain(draft: Draft) -> dict[str, Any]:
-    """The fields of a draft as JSON has them, in the order of a file: what two drafts are compared by."""
-    values = {name: getattr(draft, name) for name in Draft.__dataclass_fields__}
-    plain_values: dict[str, Any] = json.loads(json.dumps(values, default=_plain))
-    return plain_values
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else list(value)

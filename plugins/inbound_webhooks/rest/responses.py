@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from inbound_webhooks.records.webhook import Draft
+from inbound_webhooks.records.webhook import FIELDS
 from inbound_webhooks.rest.requests import fields
 from inbound_webhooks.storage.delivery_pages import MAX_COUNTED
 
@@ -25,7 +24,7 @@ _URL: Any = Field(description="With its token; null for somebody who may not cha
 
 WebhookResponse = create_model(
     "WebhookResponse",
-    **fields(required=[field.name for field in dataclasses.fields(Draft)]),
+    **fields(required=FIELDS),
     id=(str, ...),
     version=(int, Field(description="Raised by each change.")),
     created_at=(datetime, ...),

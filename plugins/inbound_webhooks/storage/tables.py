@@ -18,9 +18,10 @@ from sqlalchemy import (
     text,
 )
 
+from inbound_webhooks.records.webhook_fields import DAG_ID_CHARS, WEBHOOK_NAME_CHARS
+
 metadata = MetaData()
 
-WEBHOOK_NAME_CHARS = 200
 EVENT_TYPE_CHARS = 200
 EMAIL_ADDRESS_CHARS = 254
 
@@ -37,7 +38,7 @@ webhook = Table(
     metadata,
     Column("id", String(10), primary_key=True),
     Column("name", String(WEBHOOK_NAME_CHARS), nullable=False),
-    Column("dag_id", String(250), nullable=False),
+    Column("dag_id", String(DAG_ID_CHARS), nullable=False),
     Column("enabled", Boolean, nullable=False),
     # Raised by each change: what was read before a change is told from what was read after it.
     Column("version", Integer, nullable=False),

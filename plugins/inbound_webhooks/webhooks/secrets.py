@@ -15,13 +15,10 @@ from inbound_webhooks.event.verification.scheme import check_text_secret
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.presets.preset import Secret as PresetSecret
-from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.records.webhook import FIELDS, Webhook
 from inbound_webhooks.webhooks.compiled import compile_webhook
 
-FILLED_FIELDS = (
-    "handshake", "event_type", "dedup", "response_status", "response_content_type", "response_template",
-    "disabled_status", "invalid_status",
-)  # fmt: skip
+FILLED_FIELDS = tuple(name for name, field in FIELDS.items() if field.filled_by_preset)
 """Fields of a webhook that a preset has under the same name."""
 
 
