@@ -60,7 +60,7 @@ def create_command(args: Namespace) -> None:
     print_data(summary(webhook) | {"url": url}, args.output)
     for reason in readiness.reasons_of(webhook):
         if reason.code not in NOT_TOLD_AT_CREATE:
-            print_hint(reason.sentence)
+            print_hint(reason.message)
     if args.preset is not None:
         _print_steps(find_preset(args.preset), url)
     if not webhook.enabled:

@@ -76,7 +76,7 @@ def show_command(args: Namespace) -> None:
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,
-        "warnings": [reason.sentence for reason in readiness.reasons_of(webhook)],
+        "warnings": [reason.message for reason in readiness.reasons_of(webhook)],
         "rejections": [
             {
                 "rejected_at": rejection.rejected_at.isoformat(),

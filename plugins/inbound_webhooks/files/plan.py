@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from inbound_webhooks.errors import DefinitionError, FilesRefused, TokenUnreadable
+from inbound_webhooks.errors import DefinitionError, FilesRefused, Problem, TokenUnreadable
 from inbound_webhooks.event.verification.scheme import to_bytes
-from inbound_webhooks.files.entry import Entry, FileProblem
+from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.references import PLAIN, resolve
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Draft, Webhook, json_fields
@@ -94,7 +94,7 @@ def apply(steps: Sequence[Step], *, actor: str) -> None:
             )
 
 
-def problems_of(entry: Entry, *, alone: bool) -> list[FileProblem]:
+def problems_of(entry: Entry, *, alone: bool) -> list[Problem]:
     """What is wrong with an entry; nothing is resolved and no database is asked.
 
     :param alone: whether its secrets have to be in the file, for none are stored

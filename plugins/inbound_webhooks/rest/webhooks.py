@@ -34,6 +34,7 @@ from inbound_webhooks.rest.responses import (
     RejectionResponse,
     WebhookCollection,
     WebhookResponse,
+    reason_of,
 )
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
@@ -253,7 +254,7 @@ def _all_shown(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookResponse
             updated_at=webhook.updated_at,
             confirm_url=webhook.confirm_url,
             url=_url(webhook) if may.may_change(webhook.dag_id) else None,
-            reasons=[vars(reason) for reason in reasons[webhook.id]],
+            reasons=[reason_of(problem) for problem in reasons[webhook.id]],
         )
         for webhook in webhooks
     ]

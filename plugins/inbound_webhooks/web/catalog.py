@@ -8,12 +8,13 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
+from inbound_webhooks.errors import Problem
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.listing import Activity, WebhookQuery
 from inbound_webhooks.webhooks.access import Access
-from inbound_webhooks.webhooks.readiness import Reason, reasons_by_id
+from inbound_webhooks.webhooks.readiness import reasons_by_id
 
 PAGE_SIZE = 25
 MAX_PAGE = 10_000
@@ -24,7 +25,7 @@ class Row:
     """One webhook in the list; ``newest`` has state and received_at of its newest delivery, or is None."""
 
     webhook: Webhook
-    reasons: Sequence[Reason]
+    reasons: Sequence[Problem]
     activity: Activity
     newest: Any
     may_change: bool

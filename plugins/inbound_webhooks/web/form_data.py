@@ -4,38 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from inbound_webhooks.errors import DefinitionError, InvalidDefinition, TemplateRefused
+from inbound_webhooks.errors import DefinitionError, InvalidDefinition, Problem
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.webhooks.secrets import NewSecret
-
-FIELD_OF = {
-    "name": "name",
-    "dag id": "dag_id",
-    "preset": "preset",
-    "handshake": "handshake",
-    "secret": "secrets",
-    "refresh keys": "refresh_keys",
-    "event type": "event_type",
-    "filter": "filter",
-    "dedup": "dedup",
-    "allowed addresses": "allowed_addresses",
-    "requests per second": "max_per_second",
-    "max backlog": "max_backlog",
-    "max active runs": "max_active_runs",
-    "disabled status": "disabled_status",
-    "invalid status": "invalid_status",
-    "response status": "response_status",
-    "response content type": "response_content_type",
-    "response template": "response_template",
-    "notify on success": "notify_success",
-    "notify on failure": "notify_failure",
-    "mapping": "mapping",
-}
-"""What an error calls a field -> the form's field beside which it is said."""
 
 
 @dataclass(frozen=True)
@@ -73,33 +48,20 @@ class Line:
         return ", ".join(str(value) for value in allowed) if isinstance(allowed, list) else ""
 
 
-@dataclass
-class Problems:
-    """What is wrong, beside which field; "" is the whole form."""
+def by_place(problems: Sequence[Problem]) -> dict[str, list[str]]:
+    """Messages by the place in the form that shows them; "" is the whole form.
 
-    by_field: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, name: str, message: str) -> None:
-        """One more."""
-        self.by_field.setdefault(name, []).append(message[:1].upper() + message[1:])
-
-    def note(self, error: DefinitionError) -> None:
-        """One that an error tells."""
-        if isinstance(error, InvalidDefinition):
-            self.add(field_of(error.field), error.message.partition(": ")[2])
-        else:
-            self.add("name" if "named" in error.message else "", error.message)
-
-    def __bool__(self) -> bool:
-        return bool(self.by_field)
+    Each line of the mapping has a place of its own; a scheme or a secret is shown beside all of them.
+    """
+    found: dict[str, list[str]] = {}
+    for problem in problems:
+        message = problem.message[:1].upper() + problem.message[1:]
+        found.setdefault(_place(problem), []).append(message)
+    return found
 
 
-def field_of(name: str) -> str:
-    """The form's field of an :class:`InvalidDefinition`."""
-    if name.startswith("mapping of "):
-        return f"mapping:{name.removeprefix('mapping of ')}"
-    # Settings of proofs are named one by one; all stand in one field.
-    return FIELD_OF.get(name, "verification")
+def _place(problem: Problem) -> str:
+    return f"mapping:{problem.part}" if problem.field == "mapping" and problem.part else problem.field
 
 
 def lines(params: Mapping[str, Parameter], mapping: Mapping[str, str]) -> list[Line]:
@@ -130,10 +92,8 @@ def compile_error(compile_source: Any, source: str) -> str | None:
     """Why an expression or template does not compile."""
     try:
         compile_source(source)
-    except TemplateRefused as error:
-        return error.message
-    except InvalidDefinition as error:
-        return error.message
+    except DefinitionError as error:
+        return error.problem.message
     return None
 
 

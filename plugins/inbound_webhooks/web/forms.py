@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -18,14 +18,14 @@ from wtforms import (
 from wtforms.validators import Optional, ValidationError
 from wtforms.widgets import html_params
 
-from inbound_webhooks.errors import DefinitionError, InvalidDefinition
+from inbound_webhooks.errors import DefinitionError, InvalidDefinition, Problem
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.webhook import Draft, Webhook
-from inbound_webhooks.web.form_data import Problems, compile_error, mapping_of, new_secrets
+from inbound_webhooks.web.form_data import compile_error, mapping_of, new_secrets
 from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, with_refreshed_keys
 
 SECRET_PREFIX = "secret:"  # noqa: S105 - the beginning of a field's name
@@ -112,21 +112,21 @@ class WebhookForm(FlaskForm):
     max_backlog = IntegerField("Deliveries that wait", validators=[Optional()])
     max_active_runs = IntegerField("Active runs", validators=[Optional()])
 
-    def problems(self, form_data: Any) -> Problems:
+    def problems(self, form_data: Any) -> list[Problem]:
         """Everything that can be told without the database, all at once."""
-        found = Problems()
         self.validate()
-        for name, messages in self.errors.items():
-            for message in messages:
-                found.add(name or "", str(message))
+        found = [
+            Problem(str(message), name or "")
+            for name, messages in self.errors.items()
+            for message in messages
+        ]
         if not (self.name.data or "").strip():
-            found.add("name", "A name is needed.")
+            found.append(Problem("A name is needed.", "name"))
         if not (self.dag_id.data or "").strip():
-            found.add("dag_id", "The id of a DAG is needed.")
-        self._check_expressions(found, form_data)
-        return found
+            found.append(Problem("The id of a DAG is needed.", "dag_id"))
+        return [*found, *self._expression_problems(form_data)]
 
-    def _check_expressions(self, found: Problems, form_data: Any) -> None:
+    def _expression_problems(self, form_data: Any) -> Iterator[Problem]:
         content_type = self.response_content_type.data or CONTENT_TYPES[0]
         for field, compile_source in (
             (self.filter, compile_condition),
@@ -135,15 +135,15 @@ class WebhookForm(FlaskForm):
             (self.response_template, lambda text: compile_response(content_type, text)),
         ):
             if field.data and (reason := compile_error(compile_source, field.data)):
-                found.add(field.name, reason)
+                yield Problem(reason, field.name)
         try:
             mapping = typed_mapping(form_data)
         except InvalidDefinition as error:
-            found.note(error)
+            yield error.problem
             return
         for name, source in mapping.items():
             if reason := compile_error(compile_expression, source):
-                found.add(f"mapping:{name}", reason)
+                yield Problem(reason, "mapping", name)
 
     def draft(self, form_data: Any, purposes: Collection[str]) -> Draft:
         """The draft that was typed.

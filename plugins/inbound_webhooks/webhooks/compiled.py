@@ -58,7 +58,7 @@ def compile_webhook(webhook: Webhook) -> CompiledWebhook:
         if webhook.allowed_addresses
         else None,
         handshake=_handshake(webhook),
-        event_type=_named("event type", compile_expression, webhook.event_type),
+        event_type=_named("event_type", compile_expression, webhook.event_type),
         filter=_named("filter", compile_condition, webhook.filter),
         dedup=_named("dedup", compile_expression, webhook.dedup),
     )
@@ -66,7 +66,7 @@ def compile_webhook(webhook: Webhook) -> CompiledWebhook:
 
 def _response(webhook: Webhook) -> ResponseTemplate | None:
     compile_template = partial(compile_response, webhook.response_content_type)
-    return _named("response template", compile_template, webhook.response_template)
+    return _named("response_template", compile_template, webhook.response_template)
 
 
 def _handshake(webhook: Webhook) -> Handshake | None:

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from inbound_webhooks.errors import Problem
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 from inbound_webhooks.event.values import Missing
 
 
-@dataclass(frozen=True)
-class MappingProblem:
-    """One thing that is wrong: ``what`` says it of the parameter, as in "has no default".
+def mapping_problem(parameter: str, message: str, *, breaks: bool = True) -> Problem:
+    """One with a line of the mapping; the message says it of the parameter, as in "has no default".
 
-    ``breaks``: no request gets by it; otherwise some may.
+    ``breaks``: every request is refused; otherwise some may be accepted.
     """
-
-    parameter: str
-    message: str
-    breaks: bool = True
+    return Problem(message, "mapping", parameter, severity="stops" if breaks else "hint")
 
 
-def mapping_problems(mapping: Mapping[str, str], params: Mapping[str, Parameter]) -> list[MappingProblem]:
+def mapping_problems(mapping: Mapping[str, str], params: Mapping[str, Parameter]) -> list[Problem]:
     """What is wrong with a mapping whatever a request brings; of an empty one conf is the whole event."""
     found = [
-        MappingProblem(name, what)
+        mapping_problem(name, what)
         for name, parameter in params.items()
         if (what := _never_fits(parameter, mapping))
     ]
     unknown = sorted(set(mapping) - set(params)) if params else []
-    return found + [MappingProblem(name, "is no param of the DAG", breaks=False) for name in unknown]
+    return found + [mapping_problem(name, "is no param of the DAG", breaks=False) for name in unknown]
 
 
 def _never_fits(parameter: Parameter, mapping: Mapping[str, str]) -> str | None:
@@ -53,9 +49,7 @@ def _refused_constant(parameter: Parameter, source: str) -> str | None:
     return f"is always {source!r}, which its schema refuses ({reason})" if reason else None
 
 
-def conf_problems(
-    confs: Sequence[Mapping[str, Any]], params: Mapping[str, Parameter]
-) -> list[MappingProblem]:
+def conf_problems(confs: Sequence[Mapping[str, Any]], params: Mapping[str, Parameter]) -> list[Problem]:
     """Which parameters refuse what they were given before, when the DAG's params were others.
 
     ``confs`` are those of deliveries that were accepted then; their values are not repeated.
@@ -63,12 +57,12 @@ def conf_problems(
     return [problem for parameter in params.values() for problem in _refused_values(parameter, confs)]
 
 
-def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) -> Iterator[MappingProblem]:
+def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     refused = sum(_refuses(parameter, conf) for conf in confs)
     if refused:
         types = f" (it wants {' or '.join(sorted(parameter.types))})" if parameter.types else ""
         what = f"would refuse what {_of_all(refused, len(confs))} gave it{types}"
-        yield MappingProblem(parameter.name, what, breaks=refused == len(confs))
+        yield mapping_problem(parameter.name, what, breaks=refused == len(confs))
 
 
 def _of_all(refused: int, number: int) -> str:

@@ -72,9 +72,9 @@ class StandardWebhooks:
                 return
             key = _standard_key(secret)
         except KEY_ERRORS:
-            raise InvalidDefinition("secret", "it is not Base64 behind whsec_ or whpk_") from None
+            raise InvalidDefinition("secrets", "it is not Base64 behind whsec_ or whpk_") from None
         if len(key) < MIN_SECRET_BYTES:
-            raise InvalidDefinition("secret", f"it has {len(key)} bytes; {MIN_SECRET_BYTES} are the least")
+            raise InvalidDefinition("secrets", f"it has {len(key)} bytes; {MIN_SECRET_BYTES} are the least")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +103,7 @@ class Ed25519:
         try:
             _hex_key(secret)
         except KEY_ERRORS:
-            raise InvalidDefinition("secret", "it is not an Ed25519 public key of 64 hex digits") from None
+            raise InvalidDefinition("secrets", "it is not an Ed25519 public key of 64 hex digits") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ class Ecdsa:
             _der_key(secret)
         except KEY_ERRORS:
             reason = "it is not an elliptic-curve public key, DER in Base64 (MFkwEwYHKoZIzj0C…)"
-            raise InvalidDefinition("secret", reason) from None
+            raise InvalidDefinition("secrets", reason) from None
 
 
 def first_key(keys: Sequence[str], verify: Callable[[str], None], header: str) -> int:

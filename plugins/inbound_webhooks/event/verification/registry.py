@@ -56,12 +56,16 @@ def read_scheme(settings: Mapping[str, Any]) -> RequiredScheme:
     """
     values = dict(settings)
     kind, purpose = values.pop("kind", None), values.pop("purpose", DEFAULT_PURPOSE)
-    made_of = SCHEMES.get(kind) if isinstance(kind, str) else None
-    if made_of is None:
+    if not isinstance(kind, str) or kind not in SCHEMES:
         raise InvalidDefinition("verification", f"{kind!r} is none of {', '.join(SCHEMES)}")
+    made_of = SCHEMES[kind]
     if not isinstance(purpose, str) or not _PURPOSE.fullmatch(purpose):
-        raise InvalidDefinition(f"proof {kind}", "its purpose is not a short word in lower case")
-    return RequiredScheme(made_of(**check_settings(f"proof {kind}", made_of, values)), purpose)
+        raise InvalidDefinition("verification", "its purpose is not a short word in lower case", kind)
+    try:
+        return RequiredScheme(made_of(**check_settings(made_of, values)), purpose)
+    except InvalidDefinition as error:
+        # A scheme does not know under which name it is registered.
+        raise InvalidDefinition("verification", error.problem.message, kind) from None
 
 
 def credential_names(verification: Sequence[RequiredScheme]) -> frozenset[str]:

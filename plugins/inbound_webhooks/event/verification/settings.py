@@ -18,7 +18,7 @@ _NAMES_HEADER = ("header", "header_prefix", "timestamp_from", "id_from")
 _NEVER_EMPTY = ("header", "header_prefix", "field", "items")
 
 
-def check_settings(what: str, made_of: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def check_settings(made_of: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings as arguments of the class: lists, which is how JSON has them, as tuples.
 
     :raises InvalidDefinition: names the setting that is unknown, missing or of the wrong kind
@@ -26,23 +26,23 @@ def check_settings(what: str, made_of: type[Any], settings: Mapping[str, Any]) -
     values = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
     fields = {field.name: field for field in dataclasses.fields(made_of)}
     if unknown := sorted(set(values) - set(fields)):
-        raise InvalidDefinition(what, f"it has no setting {', '.join(unknown)}")
+        raise InvalidDefinition("verification", f"it has no setting {', '.join(unknown)}")
     needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
     if missing := sorted(needed - set(values)):
-        raise InvalidDefinition(what, f"it needs the setting {', '.join(missing)}")
+        raise InvalidDefinition("verification", f"it needs the setting {', '.join(missing)}")
     hints = get_type_hints(made_of)
     for name, value in values.items():
         if not _fits(value, hints[name]):
-            raise InvalidDefinition(what, f"{name} is not {_named(hints[name])}")
-        _check_name(what, name, value)
+            raise InvalidDefinition("verification", f"{name} is not {_named(hints[name])}")
+        _check_name(name, value)
     return values
 
 
-def _check_name(what: str, name: str, value: Any) -> None:
+def _check_name(name: str, value: Any) -> None:
     if name in _NEVER_EMPTY and not value:
-        raise InvalidDefinition(what, f"{name} is empty")
+        raise InvalidDefinition("verification", f"{name} is empty")
     if name in _NAMES_HEADER and value and not _HEADER_NAME.fullmatch(value):
-        raise InvalidDefinition(what, f"{name} is not the name of a header")
+        raise InvalidDefinition("verification", f"{name} is not the name of a header")
 
 
 def _fits(value: Any, hint: Any) -> bool:
