@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from inbound_webhooks.presets import Preset
     from inbound_webhooks.records.webhook import Webhook
+    from inbound_webhooks.records.webhook_fields import WebhookField
     from inbound_webhooks.webhooks.secrets import NewSecret
 
 MAX_GRACE_HOURS = 24 * 90
@@ -48,12 +49,13 @@ def create_command(args: Namespace) -> None:
     from inbound_webhooks.webhooks.secrets import find_preset
 
     secrets = _new_secrets(args.secret)
+    fields = _given_fields(args)
     draft = service.drafted(
-        preset=args.preset,
+        preset=fields.pop("preset", None),
         purposes={secret.purpose for secret in secrets},
         refresh_keys=args.refresh_keys,
         events=args.event,
-        **_given_fields(args),
+        **fields,
     )
     webhook = service.create(draft, secrets=secrets, actor=actor())
     url = service.url(webhook)
@@ -85,27 +87,23 @@ def _secret_argument(purpose: str) -> str:
 
 def _given_fields(args: Namespace) -> dict[str, Any]:
     """The fields of a webhook that the call names; a preset or the defaults fill the others."""
-    fields = {
-        "name": args.name,
-        "dag_id": args.dag_id,
-        "mapping": parse_mapping(args.map),
-        "enabled": not args.disabled,
-        "verification": None
-        if args.verify is None
-        else [parse_json("--verify", text) for text in args.verify],
-        "filter": args.filter,
-        "dedup": args.dedup,
-        "allowed_addresses": args.allow,
-        "max_per_second": args.max_per_second,
-        "max_backlog": args.max_backlog,
-        "max_active_runs": args.max_active_runs,
-        "response_content_type": args.response_content_type,
-        "response_template": read_text(args.response_template),
-        "response_status": args.response_status,
-        "notify_success": parse_list(args.notify_success),
-        "notify_failure": parse_list(args.notify_failure),
-    }
+    from inbound_webhooks.records.webhook import FIELDS
+
+    fields = {name: _read(field, getattr(args, name)) for name, field in FIELDS.items()}
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _read(field: WebhookField, given: Any) -> Any:
+    """What the call says of a field, None where it says nothing."""
+    if given is None:
+        return None
+    if field.kind == "mapping":
+        return parse_mapping(given)
+    if field.kind == "objects":
+        return [parse_json(field.flag, text) for text in given]
+    if field.kind == "list":
+        return [item for text in given for item in parse_list(text)]
+    return read_text(given) if field.from_file else given
 
 
 def _new_secrets(texts: list[str]) -> list[NewSecret]:

@@ -40,6 +40,7 @@ def list_command(args: Namespace) -> None:
 @handler
 def show_command(args: Namespace) -> None:
     """Show one webhook."""
+    from inbound_webhooks.records.webhook import json_fields
     from inbound_webhooks.storage.credentials import list_credentials
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.deliveries import count_deliveries
@@ -53,26 +54,9 @@ def show_command(args: Namespace) -> None:
         rejections = list_rejections(connection, webhook.id, KEPT_REJECTIONS)
     shown = summary(webhook) | {
         "url": service.url(webhook),
-        "mapping": dict(webhook.mapping),
-        "preset": webhook.preset,
-        "verification": [dict(scheme) for scheme in webhook.verification],
+        **json_fields(webhook),
         "credentials": [_credential(held) for held in credentials],
-        "handshake": webhook.handshake,
         "confirm_url": webhook.confirm_url,
-        "allowed_addresses": list(webhook.allowed_addresses),
-        "event_type": webhook.event_type,
-        "filter": webhook.filter,
-        "dedup": webhook.dedup,
-        "max_per_second": webhook.max_per_second,
-        "max_backlog": webhook.max_backlog,
-        "max_active_runs": webhook.max_active_runs,
-        "response_content_type": webhook.response_content_type,
-        "response_template": webhook.response_template,
-        "response_status": webhook.response_status,
-        "disabled_status": webhook.disabled_status,
-        "invalid_status": webhook.invalid_status,
-        "notify_success": list(webhook.notify_success),
-        "notify_failure": list(webhook.notify_failure),
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,

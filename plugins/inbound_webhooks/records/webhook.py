@@ -83,6 +83,7 @@ class Draft:
             help="Whether it accepts requests.",
             hint="requests are accepted and start runs",
             flag="--disabled",
+            flag_help="Create it disabled.",
             section="details",
             listed=True,
             wide=True,
@@ -150,6 +151,8 @@ class Draft:
             label="Parameters",
             help="Parameter of the DAG -> expression; without any, conf is the whole event.",
             flag="--map",
+            flag_help="One line of the mapping, such as 'order=${Webhook::Body.order.id}'; "
+            "without any, conf is the whole event.",
             metavar="PARAMETER=EXPRESSION",
             section="mapping",
             wide=True,

@@ -41,8 +41,9 @@ class WebhookField:
     """One field of a webhook.
 
     Everywhere: ``label`` names it beside its box, ``help`` says in one sentence what it does.
-    Command line: ``flag`` is its option of ``create``, or a bare name where it is positional; ``from_file``
-    lets the value be ``@FILE``. ``listed``: listings show it.
+    Command line: ``flag`` is its option of ``create``, or a bare name where it is positional, and of a switch
+    turns its default over; ``flag_help`` takes the place of ``help``; ``from_file`` lets the value be
+    ``@FILE``. ``listed``: listings show it.
     Form: ``section`` is a key of :data:`SECTIONS`; ``hint`` takes the place of ``help`` where a box needs
     other words; ``rows`` makes a text a box of several lines; ``wide`` gives it a row of its own; ``folded``
     shows it on demand only; ``is_code`` sets it in monospace; ``completes`` offers fields of past requests.
@@ -55,6 +56,7 @@ class WebhookField:
     help: str
     flag: str
     section: str
+    flag_help: str = ""
     metavar: str = ""
     from_file: bool = False
     listed: bool = False
