@@ -34,12 +34,12 @@ class TryView(WebhookBaseView):
         """With the draft of a new webhook."""
         if not self.access().may_create_any:
             raise NotPermitted
-        return self._tried("")
+        return self._tried(None)
 
     @expose("/hook/<webhook_id>/try", methods=["POST"])
     def stored(self, webhook_id: str) -> Response:
         """With the draft of a change."""
-        return self._tried(self.changeable(webhook_id).id)
+        return self._tried(self.changeable(webhook_id))
 
     @expose("/hook/<webhook_id>/backtest", methods=["POST"])
     def past(self, webhook_id: str) -> Response:
@@ -47,7 +47,7 @@ class TryView(WebhookBaseView):
         webhook = self.changeable(webhook_id)
         if not self.access().may_read_runs(webhook.dag_id):
             raise NotPermitted("It shows what came in: that needs the right to read the DAG's runs.")
-        draft, problems = self._typed(webhook.id)
+        draft, problems = self._typed(webhook)
         if draft is None:
             return json_reply({"problems": by_place(problems)}, 422)
         asked = request.form.get("backtest_last", "")
@@ -57,8 +57,8 @@ class TryView(WebhookBaseView):
         readable = tuple(one for one in test.judged if self.access().may_read_runs(one.dag_id))
         return json_reply(shown(BackTest(readable)))
 
-    def _tried(self, webhook_id: str) -> Response:
-        webhook, problems = self._typed(webhook_id)
+    def _tried(self, stored: Webhook | None) -> Response:
+        webhook, problems = self._typed(stored)
         if webhook is None:
             return json_reply({"problems": by_place(problems)}, 422)
         method = request.form.get("try_method", "POST")
@@ -74,22 +74,22 @@ class TryView(WebhookBaseView):
         words = {"tone": tone(state), "explained": TRIED.get(state, ""), "conf_text": pretty(tried["conf"])}
         return json_reply(tried | words)
 
-    def _typed(self, webhook_id: str) -> tuple[Webhook | None, list[Problem]]:
+    def _typed(self, stored: Webhook | None) -> tuple[Webhook | None, list[Problem]]:
         """The webhook as the form has it, None where something is wrong with that."""
         form = WebhookForm()
         # A draft without a name yet can be tried all the same.
         problems = [problem for problem in form.problems(request.form) if problem.field != "name"]
-        return None if problems else self._draft(form, problems, webhook_id), problems
+        return None if problems else self._draft(form, problems, stored), problems
 
-    def _draft(self, form: WebhookForm, problems: list[Problem], webhook_id: str) -> Webhook | None:
+    def _draft(self, form: WebhookForm, problems: list[Problem], stored: Webhook | None) -> Webhook | None:
         try:
-            draft: Draft = form.draft(request.form, ())
-            if not self.access().may_change(draft.dag_id, "PUT" if webhook_id else "POST"):
+            draft: Draft = form.draft(request.form, (), stored)
+            if not self.access().may_change(draft.dag_id, "PUT" if stored else "POST"):
                 problems.append(Problem("You may not trigger this DAG.", "dag_id"))
                 return None
             now = datetime.now(timezone.utc)
             named = vars(draft) | {"name": draft.name or "(not saved yet)"}
-            webhook = Webhook(id=webhook_id, created_at=now, updated_at=now, **named)
+            webhook = Webhook(id=stored.id if stored else "", created_at=now, updated_at=now, **named)
             service.check(webhook)
         except DefinitionError as error:
             problems.append(error.problem)

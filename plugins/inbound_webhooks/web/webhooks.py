@@ -20,7 +20,7 @@ from inbound_webhooks.web import catalog
 from inbound_webhooks.web.backtests import CHOICES
 from inbound_webhooks.web.base_view import Page, json_reply, redirected, wants_json
 from inbound_webhooks.web.catalog import ListRequest
-from inbound_webhooks.web.form_data import Line, by_place, lines, preset_document
+from inbound_webhooks.web.form_data import Line, attributes, by_place, lines, preset_document, sections
 from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
 from inbound_webhooks.webhooks import readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
@@ -120,7 +120,7 @@ class WebhooksView(WebhookBaseView):
         secrets = typed_secrets(request.form)
         held = self._held_purposes(webhook)
         try:
-            draft = form.draft(request.form, held | {secret.purpose for secret in secrets})
+            draft = form.draft(request.form, held | {secret.purpose for secret in secrets}, webhook)
             if not self.access().may_change(draft.dag_id, "PUT" if webhook else "POST"):
                 problems.append(Problem("You may not trigger this DAG.", "dag_id"))
                 return None
@@ -151,6 +151,8 @@ class WebhooksView(WebhookBaseView):
             "webhook.html",
             status,
             form=form,
+            sections=sections(),
+            attributes=attributes,
             webhook=webhook,
             problems=by_place(problems),
             lines=self._lines(form, webhook),
