@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from inbound_webhooks.records.webhook_fields import WebhookField
     from inbound_webhooks.webhooks.secrets import NewSecret
 
-MAX_GRACE_HOURS = 24 * 90
-
 URL_PLACE, SECRET_PLACE = "<the webhook's URL>", "<the secret>"
 GIVEN_SECRET = "<the secret that you gave>"  # noqa: S105 - what stands for one
 
@@ -80,7 +78,7 @@ def _print_ways_to_enable(webhook: Webhook, given: Collection[str]) -> None:
 
 
 def _secret_argument(purpose: str) -> str:
-    from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
+    from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 
     return "@FILE" if purpose == DEFAULT_PURPOSE else f"{purpose}=@FILE"
 
@@ -113,7 +111,7 @@ def _new_secrets(texts: list[str]) -> list[NewSecret]:
 
 
 def _new_secret(text: str) -> NewSecret:
-    from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
+    from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
     from inbound_webhooks.webhooks.secrets import NewSecret
 
     purpose, value = read_secret(text)
@@ -133,8 +131,8 @@ def rotate_command(args: Namespace) -> None:
     """Give a webhook a new URL and print it, or a new secret."""
     from inbound_webhooks.webhooks import service
 
-    if not 0 <= args.grace_hours <= MAX_GRACE_HOURS:
-        exit_with(WRONG_CALL, f"--grace-hours is between 0 and {MAX_GRACE_HOURS}.")
+    if not 0 <= args.grace_hours <= service.MAX_GRACE_HOURS:
+        exit_with(WRONG_CALL, f"--grace-hours is between 0 and {service.MAX_GRACE_HOURS}.")
     until = f" The old one counts for another {args.grace_hours:g} hours." if args.grace_hours else ""
     if args.secret is None:
         webhook = service.rotate(args.name, actor=actor(), grace_hours=args.grace_hours)

@@ -188,15 +188,18 @@ def _check_dispatcher(args: Namespace) -> None:
     from datetime import datetime, timedelta, timezone
 
     from inbound_webhooks.dispatch.heartbeat import host
-    from inbound_webhooks.monitoring.health import SILENT_SECONDS
+    from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.dispatchers import dispatchers_seen
 
     with transaction() as connection:
         seen_at = dispatchers_seen(connection, host=host())
-    since = datetime.now(timezone.utc) - timedelta(seconds=SILENT_SECONDS)
+    since = datetime.now(timezone.utc) - timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
     if seen_at is None or seen_at < since:
-        exit_with(FAILED, f"No dispatcher of {host()} was at work within the last {SILENT_SECONDS} seconds.")
+        exit_with(
+            FAILED,
+            f"No dispatcher of {host()} was at work within the last {HEARTBEAT_TIMEOUT_SECONDS} seconds.",
+        )
     print(f"A dispatcher of {host()} was at work at {seen_at.isoformat()}.")
 
 

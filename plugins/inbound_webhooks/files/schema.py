@@ -10,7 +10,8 @@ import json
 from types import NoneType, UnionType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE, SCHEMES
+from inbound_webhooks.event.verification.registry import SCHEMES
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.event.verification.settings import MAX_SECONDS
 from inbound_webhooks.files import references
 from inbound_webhooks.records.webhook import FIELDS

@@ -13,8 +13,7 @@ from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.files.schema import limits
 from inbound_webhooks.records.webhook import FIELDS
 from inbound_webhooks.records.webhook_fields import WebhookField
-
-MAX_GRACE_HOURS = 24 * 90
+from inbound_webhooks.webhooks.service import MAX_GRACE_HOURS
 
 _TYPES: dict[str, Any] = {
     "text": str,

@@ -18,7 +18,9 @@ from sqlalchemy import (
     text,
 )
 
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.records.webhook_fields import DAG_ID_CHARS, WEBHOOK_NAME_CHARS
+from inbound_webhooks.urls import WEBHOOK_ID_CHARS
 
 metadata = MetaData()
 
@@ -36,7 +38,7 @@ nothing more is done; of a mail that is to be sent."""
 webhook = Table(
     "inbound_webhook",
     metadata,
-    Column("id", String(10), primary_key=True),
+    Column("id", String(WEBHOOK_ID_CHARS), primary_key=True),
     Column("name", String(WEBHOOK_NAME_CHARS), nullable=False),
     Column("dag_id", String(DAG_ID_CHARS), nullable=False),
     Column("enabled", Boolean, nullable=False),
@@ -107,7 +109,7 @@ secret = Table(
     Column("expires_at", UtcDateTime, nullable=True),
     Column("last_used_at", UtcDateTime, nullable=True),
     # Which proof or handshake it is for.
-    Column("purpose", String(40), nullable=False, server_default="signing"),
+    Column("purpose", String(40), nullable=False, server_default=DEFAULT_PURPOSE),
     # Where a public key was fetched; null for what a person gave.
     Column("source_url", Text, nullable=True),
     # Where a definition file says that it stands, such as connection:ID; null for what a person typed.

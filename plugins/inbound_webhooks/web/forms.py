@@ -21,7 +21,7 @@ from wtforms.widgets import html_params
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition, Problem
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
-from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook, field_values
 from inbound_webhooks.records.webhook_fields import WebhookField

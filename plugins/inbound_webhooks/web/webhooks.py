@@ -25,7 +25,6 @@ from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
 from inbound_webhooks.webhooks import readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
 
-MAX_GRACE_HOURS = 24 * 90
 MAX_SUGGESTIONS = 20
 MAX_AT_ONCE = 100
 
@@ -330,6 +329,6 @@ def _hours(text: str) -> float:
         hours = float(text or 0)
     except ValueError:
         hours = -1
-    if not 0 <= hours <= MAX_GRACE_HOURS:
-        raise DefinitionError(f"The hours are between 0 and {MAX_GRACE_HOURS}.")
+    if not 0 <= hours <= service.MAX_GRACE_HOURS:
+        raise DefinitionError(f"The hours are between 0 and {service.MAX_GRACE_HOURS}.")
     return hours

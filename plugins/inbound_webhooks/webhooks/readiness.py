@@ -10,6 +10,7 @@ from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagSt
 from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnreadable
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.conf.problems import mapping_problems
+from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
@@ -20,8 +21,7 @@ from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.webhooks.secrets import missing_secrets, needed_purposes
 
 MANUAL_RUN = "manual"
-DISPATCHER_SILENT = timedelta(minutes=1)
-"""A dispatcher gives a sign of life every few seconds."""
+DISPATCHER_SILENT = timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
 
 _dags = DagCache(recheck_seconds=0)
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookExists, WebhookNotFound
 from inbound_webhooks.event.json_text import text_problem
-from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.audit_log import write_audit_entry
@@ -39,6 +39,7 @@ from inbound_webhooks.storage.webhooks import (
     insert_webhook,
     update_webhook,
 )
+from inbound_webhooks.urls import TOKEN_BYTES, WEBHOOK_ID_CHARS, endpoint_url
 from inbound_webhooks.webhooks.compiled import compile_webhook
 from inbound_webhooks.webhooks.recipients import check_recipients
 from inbound_webhooks.webhooks.secrets import (
@@ -50,8 +51,9 @@ from inbound_webhooks.webhooks.secrets import (
     with_refreshed_keys,
 )
 
-ID_CHARS = 10
-TOKEN_BYTES = 32
+MAX_GRACE_HOURS = 24 * 90
+"""How long an old URL or secret may stay valid after a rotation."""
+
 _LETTERS = string.ascii_letters + string.digits
 _URL_SAFE = _LETTERS + "-_"
 
@@ -278,7 +280,7 @@ def url(webhook: Webhook) -> str:
     with transaction() as connection:
         held = list_credentials(connection, webhook.id)
     newest = next(credential for credential in held if not credential.purpose)
-    return f"{public_url(Settings.load())}/webhook/{webhook.id}/{decrypt(newest.encrypted)}"
+    return endpoint_url(public_url(Settings.load()), webhook.id, decrypt(newest.encrypted))
 
 
 def _find(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook:
@@ -301,7 +303,7 @@ def _audit(connection: Connection, event: str, webhook: Webhook, actor: str, det
 
 def _new_id() -> str:
     # The first character is none that a command line takes for an option.
-    return secrets.choice(_LETTERS) + "".join(secrets.choice(_URL_SAFE) for _ in range(ID_CHARS - 1))
+    return secrets.choice(_LETTERS) + "".join(secrets.choice(_URL_SAFE) for _ in range(WEBHOOK_ID_CHARS - 1))
 
 
 def _new_token() -> str:

@@ -14,8 +14,6 @@ from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.verification.scheme import to_bytes
 
-SIGNING = "signing"
-
 # Vendors' challenges are shorter and use less; what is echoed cannot become markup or another header.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_\-.~+/=:]{1,512}")
 

@@ -13,7 +13,7 @@ from inbound_webhooks.event.verification.api_keys import Basic, BodyKey, HeaderK
 from inbound_webhooks.event.verification.asymmetric import Ecdsa, Ed25519, StandardWebhooks
 from inbound_webhooks.event.verification.jwt_tokens import Jwt
 from inbound_webhooks.event.verification.public_keys import refreshes_keys
-from inbound_webhooks.event.verification.scheme import SignedRequest, VerificationScheme
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE, SignedRequest, VerificationScheme
 from inbound_webhooks.event.verification.settings import check_settings
 from inbound_webhooks.event.verification.signed_fields import Mailgun, QueryHmac, Twilio
 from inbound_webhooks.event.verification.sns import Sns
@@ -35,8 +35,6 @@ SCHEMES: dict[str, type[Any]] = {
     "standard-webhooks": StandardWebhooks,
     "twilio": Twilio,
 }
-
-DEFAULT_PURPOSE = "signing"
 
 _PURPOSE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 

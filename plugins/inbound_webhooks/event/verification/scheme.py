@@ -14,6 +14,9 @@ import msgspec
 
 from inbound_webhooks.errors import InvalidDefinition, VerificationFailed
 
+DEFAULT_PURPOSE = "signing"
+"""What a secret is for where nothing else is said."""
+
 MAX_SIGNATURES = 10
 """Signatures of one header that are tried; vendors send two while a secret is rolled."""
 
