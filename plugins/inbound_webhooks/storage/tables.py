@@ -73,6 +73,7 @@ webhook = Table(
     # Deliveries that may wait for their run, and runs that may be at work at once; null for no limit.
     Column("max_backlog", Integer, nullable=True),
     Column("max_active_runs", Integer, nullable=True),
+    Column("description", Text, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
 )
