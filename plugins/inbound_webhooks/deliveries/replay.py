@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import uuid_utils
 from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
+from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
-from inbound_webhooks.receiver.pipeline import Receiver, utc_now
-from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.event.judge import Outcome
+from inbound_webhooks.records.delivery import Delivery, State, new_delivery_id
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
@@ -16,7 +17,7 @@ from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.webhooks.compiled import compile_webhook
 
 
-def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = False) -> Delivery:
+def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = False) -> Delivery:
     """Accept a stored delivery again, for its webhook's DAG of today.
 
     Its conf is the one of then, or, with ``remap`` and for a refused delivery, what the mapping of today
@@ -39,12 +40,12 @@ def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = Fa
     needs_body = remap or stored.conf is None
     if needs_body and not stored.body_stored:
         raise NotReplayable(_without_body(stored))
-    again = _mapped_now(receiver, webhook, stored) if needs_body else _as_then(webhook, stored)
-    stored_id = receiver.inbox.commit_as(actor, again, webhook.version)
+    again = _mapped_now(endpoint, webhook, stored) if needs_body else _as_then(webhook, stored)
+    stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id not in (None, again.id):
         # Another delivery holds the event's key. Whoever replays wants it all the same, without one.
         again = replace(again, dedup_key=None)
-        stored_id = receiver.inbox.commit_as(actor, again, webhook.version)
+        stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id is None:
         raise NotReplayable("The webhook was changed at the same moment; try again.")
     return again
@@ -54,7 +55,7 @@ def _as_then(webhook: Webhook, stored: Delivery) -> Delivery:
     now = utc_now()
     return replace(
         stored,
-        id=uuid_utils.uuid7().hex,
+        id=new_delivery_id(),
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
         state=State.ACCEPTED,
@@ -78,12 +79,15 @@ def _without_body(stored: Delivery) -> str:
     return "Its body was not stored (see store_bodies): it can only be replayed with the conf of then."
 
 
-def _mapped_now(receiver: Receiver, webhook: Webhook, stored: Delivery) -> Delivery:
-    request = stored_request.restore(stored)
-    delivery = receiver.decide(compile_webhook(webhook), request).delivery
-    if delivery.error is not None:
-        raise NotReplayable(f"Today's mapping refuses it: {delivery.error}")
-    if delivery.state == State.FILTERED:
+def _mapped_now(endpoint: Endpoint, webhook: Webhook, stored: Delivery) -> Delivery:
+    compiled, request = compile_webhook(webhook), stored_request.restore(stored)
+    verdict = endpoint.judging.decide(compiled, request)
+    if verdict.error is not None:
+        raise NotReplayable(f"Today's mapping refuses it: {verdict.error.message}")
+    if verdict.outcome == Outcome.FILTERED:
         raise NotReplayable("Today's filter leaves it out.")
+    if verdict.outcome == Outcome.HANDSHAKE:
+        raise NotReplayable("It is a handshake for the webhook as it is now, which starts nothing.")
     now = utc_now()
+    delivery = stored_request.new_delivery(compiled, request, verdict)
     return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id)

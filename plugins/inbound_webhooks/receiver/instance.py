@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import cache
 from threading import Lock
 
-from airflow import settings as airflow_settings
-
-from inbound_webhooks.deliveries.store.base import DeliveryStore, backend_for
+from inbound_webhooks.deliveries.store.factory import open_store
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.settings import Settings
 
@@ -27,4 +25,4 @@ def forget_receiver() -> None:
 
 @cache
 def _make() -> Receiver:
-    return Receiver(Settings.load(), DeliveryStore(backend_for(airflow_settings.engine.dialect.name)))
+    return Receiver(Settings.load(), open_store())

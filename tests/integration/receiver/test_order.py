@@ -204,7 +204,7 @@ async def _alone(asgi, path: str, *headers: tuple[str, str]) -> Reply:
     try:
         return await asgi.send("POST", path, headers=[*JSON, *headers], chunks=[ORDER])
     finally:
-        await get_receiver().visits.close()
+        await get_receiver().store.close()
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 8])

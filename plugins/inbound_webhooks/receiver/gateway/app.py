@@ -6,34 +6,26 @@ import gc
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from airflow import settings as airflow_settings
 from airflow.providers_manager import ProvidersManager
 
-from inbound_webhooks.deliveries.store.base import DeliveryStore, backend_for
+from inbound_webhooks.deliveries.store.factory import open_store
 from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.health import Health
-from inbound_webhooks.receiver.asgi.guard import WebhookGuard, send_response
+from inbound_webhooks.receiver.asgi.guard import WebhookGuard
+from inbound_webhooks.receiver.asgi.messages import ASGIApp, Receive, Scope, Send, send_response
 from inbound_webhooks.receiver.gateway.prometheus import WorkerFigures
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.health import read_figures
 from inbound_webhooks.storage.threads import run_in_thread
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
 
 FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
 """The variable by which the workers know where to write their figures."""
@@ -94,7 +86,7 @@ class Gateway:
             if self._figures is not None:
                 await run_in_thread(self._figures.stop)
             await run_in_thread(self._receiver.rejections.stop)
-            await self._receiver.visits.close()
+            await self._receiver.store.close()
 
 
 def application() -> ASGIApp:
@@ -102,7 +94,7 @@ def application() -> ASGIApp:
     ProvidersManager().initialize_providers_configuration()
     settings = Settings.load()
     metrics.start(in_api_server=False)
-    receiver = Receiver(settings, DeliveryStore(backend_for(airflow_settings.engine.dialect.name)))
+    receiver = Receiver(settings, open_store())
     folder = os.environ.get(FIGURES_FOLDER)
     return guarded(receiver, WorkerFigures(Path(folder)) if folder else None)
 
