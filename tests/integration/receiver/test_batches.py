@@ -26,7 +26,7 @@ def stored(*given):
     async def store():
         batches = backend_for(settings.engine.dialect.name)
         try:
-            return list(await batches.store(given))
+            return list(await batches.insert(given))
         finally:
             await batches.close()
 
