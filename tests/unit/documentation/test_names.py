@@ -261,7 +261,7 @@ def test_the_paths_of_the_rest_api_stand_there_with_their_methods_and_parameters
 
 
 def test_a_target_of_make_that_a_page_names_exists():
-    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
-    named = re.findall(r"(?:`|\$ )make ([a-z]+)", "".join(page(name) for name in PAGES))
+    targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
+    named = re.findall(r"(?:`|\$ )make ([a-z-]+)", "".join(page(name) for name in PAGES))
 
     assert set(named) <= targets
