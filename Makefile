@@ -43,10 +43,11 @@ test-all: $(STAMP) system ## Run all tests, with many examples: every input, all
 matrix: $(STAMP) system ## Run the core of the tests on Airflow 3.2 and 3.3 with each auth manager and database
 	@exec $(VENV)/bin/python dev/matrix.py $(ARGS)
 
-lint: $(STAMP) ## Check style (ruff) and types (mypy)
+lint: $(STAMP) ## Check style (ruff), types (mypy), and that tests can fail
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/python dev/check_tests.py
 
 bench: $(STAMP) system ## Measure what the README's figures come from
 	@exec $(VENV)/bin/python -m benchmarks $(ARGS)

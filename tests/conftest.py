@@ -240,27 +240,6 @@ def start_airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
             made.stop()
 
 
-@pytest.fixture(scope="session")
-def airflow_sqlite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """A whole Airflow on SQLite that all tests share: leave it running."""
-    yield from _shared_airflow(request, tmp_path_factory, "sqlite")
-
-
-@pytest.fixture(scope="session")
-def airflow_postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """A whole Airflow on PostgreSQL that all tests share: leave it running."""
-    yield from _shared_airflow(request, tmp_path_factory, "postgresql")
-
-
-def _shared_airflow(request, tmp_path_factory, backend: str):
-    made = _make_airflow(request, tmp_path_factory.mktemp(f"airflow-{backend}"), backend)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
-
-
 def _make_airflow(request, home: Path, backend: str, **options):
     from tests.infrastructure.airflow_processes import AirflowProcesses
 

@@ -63,8 +63,11 @@ def test_the_settings_are_those_that_exist():
 def test_a_setting_stands_there_with_its_default(option):
     default = {code(row[0]): row[1] for row in table("docs/operating.md", "Settings")}[option.name]
 
+    # Where nothing is set, words say what that means.
     if option.default != "":
-        assert default == f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+        assert default == (
+            f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+        )
 
 
 def test_a_setting_that_a_page_speaks_of_exists():
