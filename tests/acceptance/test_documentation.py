@@ -18,6 +18,8 @@ from tests.infrastructure.airflow_processes import ADMIN, PASSWORD, AirflowProce
 from tests.infrastructure.environment import DAGS_FOLDER
 from tests.infrastructure.pages import blocks, page, printed, section, typed
 
+pytestmark = pytest.mark.long
+
 QUICK_START = page("docs/quick-start.md")
 DEFINITIONS = page("docs/definitions.md")
 REST = page("docs/rest.md")

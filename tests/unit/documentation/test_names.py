@@ -64,9 +64,11 @@ def test_the_settings_are_those_that_exist():
 def test_a_setting_stands_there_with_its_default(option):
     default = {code(row[0]): row[1] for row in table("docs/operating.md", "Settings")}[option.name]
 
+    # Where nothing is set, words say what that means.
     if option.default != "":
-        shown = f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
-        assert default == shown
+        assert default == (
+            f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+        )
 
 
 def test_a_setting_that_a_page_speaks_of_exists():
@@ -263,7 +265,7 @@ def test_the_paths_of_the_rest_api_stand_there_with_their_methods_and_parameters
 
 
 def test_a_target_of_make_that_a_page_names_exists():
-    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
-    named = re.findall(r"(?:`|\$ )make ([a-z]+)", "".join(page(name) for name in PAGES))
+    targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
+    named = re.findall(r"(?:`|\$ )make ([a-z-]+)", "".join(page(name) for name in PAGES))
 
     assert set(named) <= targets
