@@ -15,7 +15,7 @@ For each fault one line says what came of it:
 - `found`: at least one test failed; its id follows
 - `NOT FOUND`: all tests passed, so nothing checks the promise any more
 - `cannot be applied`: the snippet is not in the file exactly once; move it along with the code
-- `error`: pytest ran no tests, for instance because a test id no longer exists
+- `error`: pytest did not end in time, or ran no tests, for instance because a test id no longer exists
 
 Before that the tests run once without any fault, since a test that fails anyway finds nothing;
 `--no-baseline` skips that. The exit status is 0 where every fault was found, 1 where one was not, 2 where one
@@ -34,6 +34,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from tests.mutations.faults import CannotApply, Fault, choose, load_faults
 from tests.mutations.mutated_checkout import TESTS_FAILED, TIMED_OUT, TestRun, copied_checkout, run_pytest
@@ -42,7 +43,10 @@ FOUND, NOT_FOUND, CANNOT_BE_APPLIED, ERROR = "found", "NOT FOUND", "cannot be ap
 STATUSES = {FOUND: 0, NOT_FOUND: 1, CANNOT_BE_APPLIED: 2, ERROR: 2}
 
 TIMEOUT_SECONDS = 900.0
-"""For the tests of one fault; a fault that makes them hang counts as found."""
+"""For the tests that are known to find one fault."""
+
+TIMEOUT_OF_ALL_SECONDS = 7200.0
+"""For the whole test suite."""
 
 SHOWN_CHARS = 3_000
 
@@ -69,7 +73,7 @@ def check(fault: Fault, tests: Sequence[str], *, timeout_seconds: float = TIMEOU
 def judge(run: TestRun) -> Verdict:
     """What the end of a test run says about the fault."""
     if run.status == TIMED_OUT:
-        return Verdict(FOUND, "the tests did not end in time")
+        return Verdict(ERROR, "the tests did not end in time; see --timeout-seconds", run.output)
     if run.status == TESTS_FAILED:
         return Verdict(FOUND, ", ".join(run.failed))
     if run.status == 0:
@@ -101,11 +105,15 @@ def main(arguments: Sequence[str]) -> int:
         timeout_seconds = args.timeout_seconds * (1 if args.all else len(faults))
         if not passes_without_a_fault([*known, *args.pytest], timeout_seconds=timeout_seconds):
             return 2
+    report = partial(_report, args=args)
+    if args.jobs == 1:
+        # In this thread Ctrl-C stops the tests at hand at once.
+        return max(map(report, faults))
     with ThreadPoolExecutor(args.jobs) as pool:
-        return max(pool.map(lambda fault: _report(fault, args), faults))
+        return max(pool.map(report, faults))
 
 
-def _report(fault: Fault, args: argparse.Namespace) -> int:
+def _report(fault: Fault, *, args: argparse.Namespace) -> int:
     started = time.monotonic()
     tests = [*([] if args.all else fault.found_by), *args.pytest]
     verdict = check(fault, tests, timeout_seconds=args.timeout_seconds)
@@ -126,8 +134,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="print the names of the faults, and run nothing")
     parser.add_argument("--no-baseline", action="store_true", help="do not run the tests without a fault")
     parser.add_argument("--jobs", type=int, default=1, help="faults that are checked at the same time")
-    parser.add_argument("--timeout-seconds", type=float, default=TIMEOUT_SECONDS, help="for one fault")
+    parser.add_argument("--timeout-seconds", type=float, help="for the tests of one fault")
     args = parser.parse_args(arguments[:end_of_own])
+    args.timeout_seconds = args.timeout_seconds or (TIMEOUT_OF_ALL_SECONDS if args.all else TIMEOUT_SECONDS)
     args.pytest = list(arguments[end_of_own + 1 :])
     return args
 
