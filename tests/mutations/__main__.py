@@ -3,7 +3,7 @@
     python -m tests.mutations                          each fault with the tests that are known to find it
     python -m tests.mutations --only "grace"           the faults whose name holds this text
     python -m tests.mutations --all                    each fault with the whole test suite
-    python -m tests.mutations --all -- -m "not slow"   further arguments go to pytest
+    python -m tests.mutations -- --database sqlite     further arguments go to pytest
     python -m tests.mutations --list                   the names of all faults
 
 `faults.toml` lists the faults. Each one is a change of a line or a few in one file of the product, with the
@@ -22,8 +22,8 @@ Before that the tests run once without any fault, since a test that fails anyway
 could not be checked.
 
 When code or tests move or get another name, `faults.toml` has to follow: it is plain text, so the script that
-moves them can rewrite it. `test_faults.py` checks in a second that every snippet is in its file exactly once
-and that every test id exists. To add a fault, run its probable tests with `--only`, and name those that fail.
+moves them can rewrite it. `test_faults.py` checks, without running a test, that every snippet is in its file
+exactly once and that every test id exists.
 """
 
 from __future__ import annotations
