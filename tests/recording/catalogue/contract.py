@@ -304,7 +304,7 @@ def _limits() -> Iterator[Scenario]:
 
 
 def _burst(name: str, webhook: dict[str, Any]) -> Scenario:
-    """Four requests on one connection: between two of them there must be no time in which one is forgotten."""
+    """Four requests on one connection, so close together that none is forgotten before the next."""
     last = request(path_of(webhook_id_of(name), token_of(name)), body=ORDER)
     first = last.replace(b"Connection: close", b"Connection: keep-alive")
     burst = Step(parts=[first * 3 + last], responses=4)
