@@ -97,7 +97,10 @@ def set_newest_token(webhook_id: str, token: str) -> None:
 
 
 def damage(webhook_id: str, name: str, *, column: str = "", value: Any = None, **values: Any) -> None:
-    """Write columns of a webhook's rows that the product would not write: "token", "secret" or "webhook"."""
+    """Write columns of a webhook's rows that the product would not write: "token", "secret" or "webhook".
+
+    As with every change the webhook has another version afterwards.
+    """
     if column:
         values[column] = value
     if values.pop("unreadable", False):
@@ -105,6 +108,7 @@ def damage(webhook_id: str, name: str, *, column: str = "", value: Any = None, *
     key = "id" if name == "webhook" else "webhook_id"
     with connect() as connection:
         _update(connection, name, {key: webhook_id}, **values)
+        _update(connection, "webhook", {"id": webhook_id}, version=table("webhook").c.version + 1)
 
 
 def change_dag(dag_id: str, **values: Any) -> None:
