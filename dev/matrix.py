@@ -17,8 +17,8 @@ LOCKS = {"3.2": "dev/constraints-3.2.txt", "3.3": "constraints.txt"}
 AUTH_MANAGERS = ("simple", "fab")
 DATABASES = ("sqlite", "postgresql")
 
-# Tests that depend on the auth manager: pages, REST API, and stories with a whole Airflow by command line, by REST
-# and in a browser.
+# Tests that depend on the auth manager: pages, REST API, and stories with a whole Airflow by command line, by
+# REST and in a browser.
 AUTH_MANAGER_TESTS = (
     "tests/integration/web",
     "tests/integration/rest",
