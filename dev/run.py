@@ -203,7 +203,7 @@ def check_machine(home: AirflowHome) -> None:
             probe.bind(("127.0.0.1", home.port))
         except OSError as error:
             reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-            raise CannotStartError(f"port {home.port} {reason}: choose another, make run PORT=8081") from error
+            raise CannotStartError(f"port {home.port} {reason}: try another, make run PORT=8081") from error
 
 
 def free_bytes() -> int:
