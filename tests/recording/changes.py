@@ -22,7 +22,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-COLUMNS: dict[str, dict[str, str]] = {}
+COLUMNS: dict[str, dict[str, str]] = {
+    "delivery": {"answer_status": "response_status"},
+    "webhook": {"proofs": "verification"},
+}
 """Table, as the recording calls it -> recorded name of a column -> its name now; rows are compared under
 the recorded names."""
 
@@ -32,7 +35,7 @@ ADDED_COLUMNS: dict[str, set[str]] = {}
 VALUES: dict[tuple[str, str], dict[Any, Any]] = {}
 """Table and recorded name of a column -> recorded value -> value now."""
 
-WEBHOOK_FIELDS: dict[str, str] = {}
+WEBHOOK_FIELDS: dict[str, str] = {"proofs": "verification"}
 """Recorded name of a field of a definition -> its name now, also inside of nested objects."""
 
 PURPOSES: dict[str, str] = {}

@@ -71,7 +71,7 @@ def store_dags() -> None:
     """The DAGs of the scenarios, with their params as JSON Schemas."""
     from airflow.sdk import Param
 
-    from tests.dags_builder import store_dag
+    from tests.infrastructure.dags_builder import store_dag
 
     for dag_id, params in json.loads(DAGS.read_text())["params"].items():
         store_dag(dag_id, params={name: Param(**schema) for name, schema in params.items()})
