@@ -58,7 +58,8 @@ class Judging:
             None if dag is None else dag.params,
             delivery_id=delivery_id or new_delivery_id(),
             max_content_bytes=self._max_body_bytes,
-            secrets=secrets,
+            encoding=request.combined_header("Content-Encoding"),
+            secrets=secrets or {},
         )
 
 

@@ -42,9 +42,8 @@ def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> 
 def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict) -> Delivery:
     """The delivery of a request that is accepted, filtered or refused; credentials masked and sealed."""
     webhook, rules = compiled.webhook, compiled.rules
-    body = rules.redacted(request.body)
-    if body is not request.body:
-        request = replace(request, body=body)
+    if rules.body_keys:
+        request = replace(request, body=rules.redacted(request.body))
     return Delivery(
         id=verdict.delivery_id,
         webhook_id=webhook.id,

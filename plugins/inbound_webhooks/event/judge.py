@@ -134,7 +134,9 @@ def decide(
             verdict = _handshake_verdict(handshake, request, content, secrets)
             if verdict is not None:
                 return verdict
-        sources = rules.sources(request, rules.redacted(content), delivery_id)
+        if rules.body_keys:
+            content = rules.redacted(content)
+        sources = rules.sources(request, content, delivery_id)
         if rules.event_type is not None:
             event_type = sources.event_type = _event_type(rules, sources)
         key = None if rules.deduplication_key is None else _deduplication_key(rules, sources)
@@ -167,18 +169,22 @@ def decide_as_received(
     *,
     delivery_id: str,
     max_content_bytes: int,
-    secrets: Secrets | None = None,
+    encoding: str,
+    secrets: Secrets,
 ) -> Verdict:
-    """Decompress the body, then :func:`decide`."""
+    """Decompress the body, then :func:`decide`.
+
+    :param encoding: the request's Content-Encoding, "" without one
+    """
     content = request.body
-    if encoding := request.combined_header("Content-Encoding"):
+    if encoding:
         try:
             content = inflate(content, encoding, limit_bytes=max_content_bytes)
         except ContentRefused as error:
             return refused(rules, error, delivery_id)
         except RequestError as error:
             return rejected(error)
-    return decide(rules, request, content, params, delivery_id=delivery_id, secrets=secrets or {})
+    return decide(rules, request, content, params, delivery_id=delivery_id, secrets=secrets)
 
 
 def duplicate(

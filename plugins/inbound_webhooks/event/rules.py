@@ -16,6 +16,7 @@ from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
+from inbound_webhooks.event.verification.api_keys import BodyKey
 from inbound_webhooks.event.verification.registry import (
     RequiredScheme,
     credential_names,
@@ -59,7 +60,8 @@ class Definition(Protocol):
 class Rules:
     """What decides about a request; what the definition leaves out is None or empty.
 
-    ``credential_names`` are the headers and query fields that verification compares, in lower case.
+    ``credential_names`` are the headers and query fields that verification compares, in lower case;
+    ``body_keys`` says whether it compares keys in the body.
     """
 
     webhook_name: str
@@ -74,6 +76,7 @@ class Rules:
     filter: Callable[[DataSources], bool] | None
     deduplication_key: Expression | None
     credential_names: frozenset[str]
+    body_keys: bool
 
     def sources(self, request: InboundRequest, content: bytes, delivery_id: str) -> DataSources:
         """The data that expressions read; ``content`` is the body after decompression."""
@@ -86,8 +89,8 @@ class Rules:
         )
 
     def redacted(self, body: bytes) -> bytes:
-        """The body without the keys that a sender puts there; the same object where there are none."""
-        return redact_keys(self.verification, body) if self.verification else body
+        """The body without the keys that a sender puts there."""
+        return redact_keys(self.verification, body)
 
 
 def compile_rules(definition: Definition) -> Rules:
@@ -114,6 +117,7 @@ def compile_rules(definition: Definition) -> Rules:
         filter=_compiled("filter", compile_condition, definition.filter),
         deduplication_key=_compiled("dedup", compile_expression, definition.dedup),
         credential_names=credential_names(verification),
+        body_keys=any(isinstance(required.scheme, BodyKey) for required in verification),
     )
 
 

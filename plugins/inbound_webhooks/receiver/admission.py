@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Sequence
+from datetime import datetime
+from secrets import token_hex
 
 import msgspec
 
-from inbound_webhooks.errors import AddressNotAllowed, MethodNotAllowed, TokenUnreadable, WebhookDisabled
+from inbound_webhooks.errors import (
+    AddressNotAllowed,
+    MethodNotAllowed,
+    TokenUnreadable,
+    UnknownWebhook,
+    WebhookDisabled,
+)
 from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.webhooks.compiled import CompiledWebhook
+from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookCache
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
 
@@ -19,7 +27,7 @@ MIN_COMPARISONS = 8
 """Comparisons for each request: an unknown id costs as many as a webhook with this many tokens, of which all
 but one are in their grace period."""
 
-_NO_TOKEN = secrets.token_hex(32).encode()
+_NO_TOKEN = token_hex(32).encode()
 
 
 class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +72,32 @@ class Admission(msgspec.Struct, frozen=True):
     def secret(self, purpose: str, index: int) -> Credential:
         """The secret at a place among those for its purpose."""
         return [secret for secret in self.secrets if secret.purpose == purpose][index]
+
+
+def admitted(
+    head: RequestHead,
+    found: tuple[Webhook, Sequence[Credential]] | None,
+    compiled: CompiledWebhookCache,
+    now: datetime,
+    *,
+    is_fresh: bool,
+) -> Admission:
+    """The admission of a request by a webhook and its credentials, the newest first.
+
+    :param found: None where there is no such webhook
+    :raises UnknownWebhook: there is none, or the token is not one of its own
+    :raises TokenUnreadable: its token cannot be decrypted
+    :raises DefinitionUnusable: it does not compile in this version
+    """
+    tokens: list[Credential] = []
+    secrets: list[Credential] = []
+    for held in found[1] if found else ():
+        if held.expires_at is None or held.expires_at > now:
+            (secrets if held.purpose else tokens).append(held)
+    token = matching_token(tokens, head.token)
+    if found is None or token is None:
+        raise UnknownWebhook
+    return Admission(head, compiled.get(found[0]), token, tuple(secrets), is_fresh)
 
 
 def matching_token(tokens: Sequence[Credential], presented: str) -> Credential | None:

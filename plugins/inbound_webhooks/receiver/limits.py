@@ -93,45 +93,54 @@ class Limits:
         if not self._counted(self._webhooks, item, "webhook", webhook.id):
             raise RateLimited(webhook.max_per_second)
 
-    def backlog_is_due(self, webhook: Webhook) -> bool:
-        """Whether :meth:`admit_backlog` would ask the database now."""
+    def admits_backlog(self, webhook: Webhook) -> bool:
+        """Whether one more delivery may wait, by what was counted within the last second.
+
+        False where :meth:`count_backlog` has to count first, which asks the database.
+
+        :raises BacklogFull: too many wait, in all or of this webhook
+        """
         now = self._clock()
         if now - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS:
+            return False
+        if self._backlog_is_full:
+            raise BacklogFull
+        if webhook.max_backlog is None:
             return True
-        room = None if webhook.max_backlog is None else self._rooms.get(webhook.id, _NO_ROOM)
-        return room is not None and now - room.counted_at >= BACKLOG_RECHECK_SECONDS
+        with self._lock:
+            room = self._rooms.get(webhook.id)
+            if room is None or room.limit != webhook.max_backlog:
+                return False
+            if now - room.counted_at >= BACKLOG_RECHECK_SECONDS:
+                return False
+            # What this process admitted since the last count counts too.
+            room.left -= 1
+            if room.left < 0:
+                raise BacklogFull(webhook.max_backlog)
+        return True
 
-    def admit_backlog(self, webhook: Webhook) -> None:
-        """Refuse more while too many deliveries wait, in all or of this webhook; counted once a second.
+    def count_backlog(self, webhook: Webhook) -> None:
+        """Count waiting deliveries in the database, in all once a second, and admit one more; blocks.
 
-        :raises BacklogFull: they do
+        :raises BacklogFull: too many wait, in all or of this webhook
         """
-        self._admit_in_all()
-        if webhook.max_backlog is not None and not self._has_room(webhook.id, webhook.max_backlog):
-            raise BacklogFull(webhook.max_backlog)
-
-    def _has_room(self, webhook_id: str, limit: int) -> bool:
-        """Whether one more may wait; what this process let in since the last count is counted as well."""
         with self._lock:
-            room = self._rooms.get(webhook_id)
-            if room and room.limit == limit and self._clock() - room.counted_at < BACKLOG_RECHECK_SECONDS:
-                room.left -= 1
-                return room.left >= 0
-        waiting = autocommit(lambda connection: count_accepted(connection, limit, webhook_id=webhook_id))
-        with self._lock:
-            self._rooms[webhook_id] = _Room(limit, self._clock(), left=limit - waiting - 1)
-        return waiting < limit
-
-    def _admit_in_all(self) -> None:
-        with self._lock:
-            due = self._clock() - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS
-            if due:
+            is_due = self._clock() - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS
+            if is_due:
                 self._backlog_checked_at = self._clock()
-        if due:
+        if is_due:
             waiting = autocommit(lambda connection: count_accepted(connection, self._max_backlog))
             self._backlog_is_full = waiting >= self._max_backlog
         if self._backlog_is_full:
             raise BacklogFull
+        if webhook.max_backlog is None or self.admits_backlog(webhook):
+            return
+        limit = webhook.max_backlog
+        waiting = autocommit(lambda connection: count_accepted(connection, limit, webhook_id=webhook.id))
+        with self._lock:
+            self._rooms[webhook.id] = _Room(limit, self._clock(), left=limit - waiting - 1)
+        if waiting >= limit:
+            raise BacklogFull(limit)
 
     def _untold(self, sender: str) -> int:
         """How many requests to tell the library of: none while a sender sent few in this second.
@@ -183,9 +192,6 @@ class _Room:
     limit: int
     counted_at: float
     left: int
-
-
-_NO_ROOM = _Room(0, float("-inf"), left=0)
 
 
 def _is_shared(settings: Settings) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
@@ -44,12 +44,12 @@ from inbound_webhooks.event.judge import (
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
-from inbound_webhooks.receiver.admission import Admission, RequestHead, matching_token
+from inbound_webhooks.receiver.admission import Admission, RequestHead, admitted, matching_token
 from inbound_webhooks.receiver.client_address import trusted_proxies
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
-from inbound_webhooks.records.credential import Credential, plain_secrets
+from inbound_webhooks.records.credential import plain_secrets
 from inbound_webhooks.records.delivery import Rejection, new_delivery_id
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, public_url
@@ -111,7 +111,8 @@ class Receiver:
 
         :raises UnknownWebhook: there is no such webhook, or the token is not one of its own
         """
-        return self._admission(head, await self.store.find(head.webhook_id) or (None, ()))
+        found = await self.store.find(head.webhook_id)
+        return admitted(head, found, self._compiled, self._now(), is_fresh=True)
 
     async def receive(self, admission: Admission, request: InboundRequest) -> Response:
         """Answer an admitted request; a POST is committed before this returns 2xx."""
@@ -193,10 +194,10 @@ class Receiver:
 
     async def _decide(self, compiled: CompiledWebhook, request: InboundRequest, secrets: Secrets) -> Verdict:
         dag_id = compiled.webhook.dag_id
-        if self._dags.is_due(dag_id):
+        dag, is_due = self._dags.peek(dag_id)
+        if is_due:
             dag = await run_in_thread(partial(self._dags.refresh, dag_id, autocommit))
-        else:
-            dag = self._dags.held(dag_id)
+        encoding = request.combined_header("Content-Encoding")
         decide = partial(
             decide_as_received,
             compiled.rules,
@@ -205,21 +206,17 @@ class Receiver:
             delivery_id=new_delivery_id(),
             max_content_bytes=self.settings.max_body_bytes,
             secrets=secrets,
+            encoding=encoding,
         )
-        if len(request.body) > LONG_BODY_BYTES or request.header("Content-Encoding"):
-            return await run_in_thread(decide)
-        return decide()
+        return await run_in_thread(decide) if encoding or len(request.body) > LONG_BODY_BYTES else decide()
 
     async def _commit(
         self, compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict
     ) -> Response | None:
         """Store the delivery; None where the webhook has changed meanwhile."""
         webhook = compiled.webhook
-        if verdict.outcome == Outcome.ACCEPTED:
-            if self._limits.backlog_is_due(webhook):
-                await run_in_thread(partial(self._limits.admit_backlog, webhook))
-            else:
-                self._limits.admit_backlog(webhook)
+        if verdict.outcome == Outcome.ACCEPTED and not self._limits.admits_backlog(webhook):
+            await run_in_thread(partial(self._limits.count_backlog, webhook))
         stored_id = await self.inbox.commit(new_delivery(compiled, request, verdict), webhook.version)
         if stored_id is None:
             return None
@@ -270,30 +267,11 @@ class Receiver:
             matching_token((), head.token)  # keeps the time independent of which ids are cached
             return None
         try:
-            admission = self._admission(head, found, is_fresh=False)
+            admission = admitted(head, found, self._compiled, self._now(), is_fresh=False)
             admission.check()
         except RequestError:
             return None
         return admission
-
-    def _admission(
-        self,
-        head: RequestHead,
-        found: tuple[Webhook | None, Sequence[Credential]],
-        *,
-        is_fresh: bool = True,
-    ) -> Admission:
-        webhook, credentials = found
-        now = self._now()
-        tokens: list[Credential] = []
-        secrets: list[Credential] = []
-        for held in credentials:
-            if held.is_valid(now):
-                (secrets if held.purpose else tokens).append(held)
-        token = matching_token(tokens, head.token)
-        if webhook is None or token is None:
-            raise UnknownWebhook
-        return Admission(head, self._compiled.get(webhook), token, tuple(secrets), is_fresh)
 
 
 def _keep_confirm_url(webhook_id: str, url: str) -> None:

@@ -61,9 +61,10 @@ class DeliveryStore:
         self._find = Batcher[str, "WebhookAndCredentials | None"](
             backend.find, most=MAX_READS_PER_BATCH, batches=CONCURRENT_BATCHES, least=MAX_READS_PER_BATCH
         )
-        self._insert = Batcher[VersionedDelivery, "str | None"](
+        self.insert = Batcher[VersionedDelivery, "str | None"](
             backend.insert, most=MAX_INSERTS_PER_BATCH, batches=CONCURRENT_BATCHES
         )
+        """Commits a delivery; see :func:`inbound_webhooks.storage.deliveries.insert_delivery`."""
 
     async def find(self, webhook_id: str) -> WebhookAndCredentials | None:
         """A webhook as the database has it, its credentials newest first."""
@@ -83,16 +84,6 @@ class DeliveryStore:
         """
         found, seen_at = self._cached.get(webhook_id, _NOT_CACHED)
         return found if self._clock() - seen_at < CACHE_SECONDS else None
-
-    async def insert(self, delivery: Delivery, version: int) -> str | None:
-        """Commit a delivery; see :func:`inbound_webhooks.storage.deliveries.insert_delivery`."""
-        stored_id = await self._insert((delivery, version))
-        if stored_id is not None:
-            # The commit has seen this version, which makes it as good as read.
-            found, _ = self._cached.get(delivery.webhook_id, _NOT_CACHED)
-            if found is not None and found[0].version == version:
-                self._cached[delivery.webhook_id] = (found, self._clock())
-        return stored_id
 
     async def close(self) -> None:
         """Close the connections once no call is under way; a later call opens new ones."""

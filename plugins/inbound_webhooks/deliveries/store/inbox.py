@@ -42,7 +42,7 @@ class Inbox:
         """
         if not self._store_bodies:
             delivery = _without_body(delivery)
-        stored_id = await self._store.insert(delivery, version)
+        stored_id = await self._store.insert((delivery, version))
         if stored_id == delivery.id and delivery.state == State.ACCEPTED:
             self._notify()
         return stored_id

@@ -28,11 +28,53 @@ class BodyReader:
         self._settings = settings
         self._only: bytes | None = None
         self._buffer: BytesIO | None = None
+        self._started: StartedReceive | None = None
         self._deadline: float | None = None
         self.size = 0
         self.is_whole = False
 
-    def take(self, message: Message) -> None:
+    async def read_first(self, receive: Receive, *, is_from_server: bool) -> None:
+        """Read the first part of the body; from the server itself only what is there already.
+
+        :raises RequestError: see :meth:`_take`; also where it does not arrive in time
+        """
+        if not is_from_server:
+            await self._in_time(self._take_next(receive))
+            return
+        started = StartedReceive(receive())
+        if started.is_done:
+            self._take(started.message)
+        else:
+            self._started = started
+
+    async def read_rest(self, receive: Receive) -> None:
+        """Read until the body is whole.
+
+        :raises RequestError: see :meth:`_take`; also where it does not arrive in time
+        """
+        await self._in_time(self._take_rest(receive))
+
+    def body(self, scope: Scope, declared_length: int | None) -> bytes:
+        """The whole body.
+
+        On an offer to upgrade, which Java's HttpClient makes on plain http, uvicorn with httptools drops
+        everything behind the headers (https://github.com/Kludex/uvicorn/pull/2722); without a Content-Length
+        nothing else shows that.
+
+        :raises BodyIncomplete: fewer bytes than declared, or an upgrade that lost the body
+        """
+        if declared_length is not None and self.size != declared_length:
+            raise BodyIncomplete
+        if not self.size and {b"upgrade", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+            raise BodyIncomplete
+        # BytesIO.getvalue shares its memory until the next write.
+        return self._buffer.getvalue() if self._buffer is not None else self._only or b""
+
+    def close(self) -> None:
+        """Give the bytes back to the limit of the process."""
+        self._buffered.total -= self.size
+
+    def _take(self, message: Message) -> None:
         """Take one part of the body.
 
         :raises BodyIncomplete: the sender has disconnected
@@ -58,56 +100,22 @@ class BodyReader:
                 raise TooBusy
         self.is_whole = not message.get("more_body", False)
 
-    async def read_first(self, receive: Receive) -> None:
-        """Read the first part.
+    async def _take_next(self, receive: Receive) -> None:
+        started, self._started = self._started, None
+        self._take(await (receive() if started is None else started))
 
-        :raises BodyTimeout: it does not arrive in time
-        """
-        await self._in_time(self._take_next(receive, None))
-
-    async def read(self, receive: Receive, started: StartedReceive | None = None) -> None:
-        """Read what is left; ``started`` is a ``receive`` that was asked and has not answered yet.
-
-        :raises BodyTimeout: it does not arrive in time
-        """
-        await self._in_time(self._take_rest(receive, started))
-
-    async def _take_next(self, receive: Receive, started: StartedReceive | None) -> None:
-        self.take(await (receive() if started is None else started))
-
-    async def _take_rest(self, receive: Receive, started: StartedReceive | None) -> None:
+    async def _take_rest(self, receive: Receive) -> None:
         while not self.is_whole:
-            await self._take_next(receive, started)
-            started = None
+            await self._take_next(receive)
 
     async def _in_time(self, reading: Awaitable[None]) -> None:
-        """Read until the deadline, which is one for all parts of the body."""
+        """Read until the deadline, which is one for all parts of the body; raises BodyTimeout."""
         if self._deadline is None:
             self._deadline = anyio.current_time() + self._settings.body_timeout_seconds
         with anyio.CancelScope(deadline=self._deadline) as scope:
             await reading
         if scope.cancelled_caught:
             raise BodyTimeout
-
-    def body(self, scope: Scope, declared_length: int | None) -> bytes:
-        """The whole body.
-
-        On an offer to upgrade, which Java's HttpClient makes on plain http, uvicorn with httptools drops
-        everything behind the headers (https://github.com/Kludex/uvicorn/pull/2722); without a Content-Length
-        nothing else shows that.
-
-        :raises BodyIncomplete: fewer bytes than declared, or an upgrade that lost the body
-        """
-        if declared_length is not None and self.size != declared_length:
-            raise BodyIncomplete
-        if not self.size and {b"upgrade", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
-            raise BodyIncomplete
-        # BytesIO.getvalue shares its memory until the next write.
-        return self._buffer.getvalue() if self._buffer is not None else self._only or b""
-
-    def close(self) -> None:
-        """Give the bytes back to the limit of the process."""
-        self._buffered.total -= self.size
 
 
 class StartedReceive:

@@ -21,7 +21,7 @@ from inbound_webhooks.event import responses
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.receiver.admission import Admission
-from inbound_webhooks.receiver.asgi.body import BodyReader, BufferedBytes, StartedReceive
+from inbound_webhooks.receiver.asgi.body import BodyReader, BufferedBytes
 from inbound_webhooks.receiver.asgi.masking import hide_token, mask_tokens
 from inbound_webhooks.receiver.asgi.messages import (
     ASGIApp,
@@ -122,21 +122,17 @@ class WebhookGuard:
                 admission = await receiver.admit(head)
             finally:
                 slots.release()
-            admission.check()
+            if admission.is_fresh:
+                admission.check()  # a cached one was checked when it was chosen
             body = b""
             if head.method == "POST":
-                started = StartedReceive(receive()) if self._is_next_to_server else None
-                if started is not None and started.is_done:
-                    reader.take(started.message)
-                    started = None
-                elif started is None:
-                    await reader.read_first(receive)
+                await reader.read_first(receive, is_from_server=self._is_next_to_server)
                 if not reader.is_whole:
                     # Only the first part of a body is read on the word of a cached webhook.
                     if not admission.is_fresh:
                         admission = await receiver.confirm(head)
                         admission.check()
-                    await reader.read(receive, started)
+                    await reader.read_rest(receive)
                 body = reader.body(scope, head.declared_length)
             quote_query(scope)
             slots = await self._slot(receiver)
