@@ -1,7 +1,7 @@
-"""What a changed webhook would make of the deliveries that came: nothing is stored and nothing runs.
+"""Judges past deliveries by a changed webhook: nothing is stored and nothing runs.
 
-Each stored request is judged twice over the DAG's params of today, by the webhook as it is and as it would
-be, so that all that differs comes from the change. Proofs, addresses and limits are not looked at.
+Each stored request is judged twice with the DAG's current params, by the current and by the changed webhook,
+so that every difference comes from the change. Verification, addresses and limits are not checked.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ DUPLICATE = "duplicate"
 NO_BODY = "Its body was not stored, so it cannot be judged."
 
 ABSENT = object()
-"""What a key of conf has on the side that does not have it."""
+"""The value of a key of conf on the side that lacks it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What becomes of one request: ``state`` of the delivery, or "duplicate" or "rejected".
+    """The outcome of one request: an outcome of the judge, or "duplicate".
 
     ``repeats`` is the delivery among those that were judged which had the same deduplication key first.
     """
@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that would be another; ``field`` is one of an outcome's, or ``conf.`` and a key."""
+    """One difference; ``field`` is a field of the outcome, or ``conf.`` and a key."""
 
     field: str
     before: Any = ABSENT
@@ -75,23 +75,23 @@ class JudgedDelivery:
 
 @dataclass(frozen=True)
 class BackTest:
-    """All deliveries that were looked at, newest first."""
+    """All deliveries that were judged, newest first."""
 
     judged: tuple[JudgedDelivery, ...]
 
     @property
     def changed(self) -> tuple[JudgedDelivery, ...]:
-        """Those for which something would change."""
+        """The deliveries that would differ."""
         return tuple(one for one in self.judged if one.changes)
 
     @property
     def not_judged(self) -> tuple[JudgedDelivery, ...]:
-        """Those whose bodies were not stored."""
+        """The deliveries whose bodies were not stored."""
         return tuple(one for one in self.judged if one.note)
 
     @property
     def moves(self) -> dict[tuple[str, str], int]:
-        """(state before, state after) -> how many deliveries would go that way."""
+        """(state before, state after) -> number of deliveries."""
         both = [(one.before.state, one.after.state) for one in self.judged if one.before and one.after]
         return dict(Counter((before, after) for before, after in both if before != after))
 
@@ -171,7 +171,7 @@ def _changes(before: Outcome, after: Outcome) -> Iterator[Change]:
 
 
 def _differences(place: str, old: Any, new: Any) -> Iterator[Change]:
-    """What differs, of objects as deep as both have the key: ``conf.webhook.body.ref``."""
+    """The differing values, in objects as deep as both have the key: ``conf.webhook.body.ref``."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         if old is ABSENT or new is ABSENT or _as_json(old) != _as_json(new):
             yield Change(place, old, new)
@@ -186,7 +186,7 @@ def _as_json(value: Any) -> str:
 
 
 def as_data(test: BackTest) -> dict[str, Any]:
-    """A back-test as JSON has it; what a side does not have is left out."""
+    """A back-test as JSON data; a key that a side lacks is left out."""
     return {
         "judged": len(test.judged) - len(test.not_judged),
         "changed": len(test.changed),

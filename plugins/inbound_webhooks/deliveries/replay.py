@@ -1,4 +1,4 @@
-"""A stored delivery once more, as a new one that names its origin."""
+"""Replays a stored delivery as a new one that names its origin."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from inbound_webhooks.webhooks.compiled import compile_webhook
 
 
 def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = False) -> Delivery:
-    """Accept a stored delivery again, for its webhook's DAG of today.
+    """Accept a stored delivery again, for the webhook's current DAG.
 
-    Its conf is the one of then, or, with ``remap`` and for a refused delivery, what the mapping of today
-    makes of the stored request. A refused delivery held no deduplication key; its replay takes the key where
-    nobody else has it, so that the sender's own repetition is seen.
+    Its conf is the original one, or, with ``remap`` and for a refused delivery, what the current mapping
+    makes of the stored request. A refused delivery holds no deduplication key; its replay takes the key unless
+    another delivery has it, so that a repetition by the sender is recognised.
 
     :raises DeliveryNotFound: there is no such delivery
-    :raises NotReplayable: its webhook is gone, disabled or just being changed, its body is needed and was not
-        stored, or today's mapping refuses it
+    :raises NotReplayable: its webhook is deleted, disabled or being changed, its body is needed and was not
+        stored, or the current mapping refuses it
     """
     with transaction() as connection:
         stored = find_delivery(connection, delivery_id)
@@ -40,10 +40,14 @@ def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = Fa
     needs_body = remap or stored.conf is None
     if needs_body and not stored.body_stored:
         raise NotReplayable(_without_body(stored))
-    again = _mapped_now(endpoint, webhook, stored) if needs_body else _as_then(webhook, stored)
+    again = (
+        _with_current_mapping(endpoint, webhook, stored)
+        if needs_body
+        else _with_original_conf(webhook, stored)
+    )
     stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id not in (None, again.id):
-        # Another delivery holds the event's key. Whoever replays wants it all the same, without one.
+        # Another delivery holds the event's key; the user asked for this replay all the same.
         again = replace(again, dedup_key=None)
         stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id is None:
@@ -51,7 +55,7 @@ def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = Fa
     return again
 
 
-def _as_then(webhook: Webhook, stored: Delivery) -> Delivery:
+def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:
     now = utc_now()
     return replace(
         stored,
@@ -76,18 +80,18 @@ def _as_then(webhook: Webhook, stored: Delivery) -> Delivery:
 def _without_body(stored: Delivery) -> str:
     if stored.conf is None:
         return "Its body was not stored (see store_bodies and retention_days), and it has no conf to replay."
-    return "Its body was not stored (see store_bodies): it can only be replayed with the conf of then."
+    return "Its body was not stored (see store_bodies): it can only be replayed with its original conf."
 
 
-def _mapped_now(endpoint: Endpoint, webhook: Webhook, stored: Delivery) -> Delivery:
+def _with_current_mapping(endpoint: Endpoint, webhook: Webhook, stored: Delivery) -> Delivery:
     compiled, request = compile_webhook(webhook), stored_request.restore(stored)
     verdict = endpoint.judging.decide(compiled, request)
     if verdict.error is not None:
-        raise NotReplayable(f"Today's mapping refuses it: {verdict.error.message}")
+        raise NotReplayable(f"The current mapping refuses it: {verdict.error.message}")
     if verdict.outcome == Outcome.FILTERED:
-        raise NotReplayable("Today's filter leaves it out.")
+        raise NotReplayable("The current filter leaves it out.")
     if verdict.outcome == Outcome.HANDSHAKE:
-        raise NotReplayable("It is a handshake for the webhook as it is now, which starts nothing.")
+        raise NotReplayable("It is a handshake for the current webhook, which starts nothing.")
     now = utc_now()
     delivery = stored_request.new_delivery(compiled, request, verdict)
     return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id)

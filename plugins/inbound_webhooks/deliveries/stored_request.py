@@ -20,9 +20,9 @@ MAX_IP_CHARS = 45
 
 
 def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> dict[str, Any]:
-    """The columns of a delivery that hold its request; credentials stand in one that is encrypted.
+    """The columns of a delivery that hold its request; credentials go to an encrypted one.
 
-    :param credential_names: headers and query fields that are some, whatever they are called
+    :param credential_names: headers and query fields that are credentials whatever their name
     """
     query_string = mask_query(request.query_string, credential_names)
     headers, secret = mask_headers(request.headers, credential_names)

@@ -1,4 +1,4 @@
-"""The one receiver of a process, shared by guard, blueprint and dispatcher."""
+"""The receiver of this process, shared by guard, blueprint and dispatcher."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _making = Lock()
 
 
 def get_receiver() -> Receiver:
-    """Make the receiver when the first request, or the server's start, asks for it."""
-    with _making:  # a cache alone would make one for each of the threads that ask at the same time
+    """The receiver; created by the first request or by the server's start."""
+    with _making:  # a cache alone would create one for each thread that calls at the same time
         return _make()
 
 
 def forget_receiver() -> None:
-    """Let the next call make another, with the settings as they are then."""
+    """Let the next call create a new one, with the settings of that time."""
     _make.cache_clear()
 
 

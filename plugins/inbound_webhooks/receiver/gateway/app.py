@@ -1,4 +1,4 @@
-"""The front door as a process of its own: the same guard, next to the server."""
+"""The endpoint as a process of its own: the same guard, next to the server."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from inbound_webhooks.storage.health import read_figures
 from inbound_webhooks.storage.threads import run_in_thread
 
 FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
-"""The variable by which the workers know where to write their figures."""
+"""The environment variable that tells workers where to write their counters."""
 
 
 class Gateway:
-    """What stands beside the webhooks, which the guard answers: its ``routes``, and nothing else."""
+    """The routes beside the webhooks, which the guard answers."""
 
     def __init__(self, receiver: Receiver, figures: WorkerFigures | None) -> None:
         self._receiver = receiver
@@ -42,7 +42,7 @@ class Gateway:
 
     @property
     def routes(self) -> frozenset[str]:
-        """The paths that are open to everybody who can reach the gateway, for GET and HEAD."""
+        """The paths that anyone who can reach the gateway may GET."""
         return frozenset(self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +77,7 @@ class Gateway:
         if self._figures is not None:
             metrics.add_listener(self._figures.count)
             self._figures.start()
-        # What is imported stays: the collector need not look through all of Airflow again and again.
+        # Imported modules stay: the garbage collector need not scan all of Airflow again and again.
         gc.collect()
         gc.freeze()
         try:
@@ -90,7 +90,7 @@ class Gateway:
 
 
 def application() -> ASGIApp:
-    """One worker process's door, with the settings as they are now."""
+    """The endpoint of one worker process, with the current settings."""
     ProvidersManager().initialize_providers_configuration()
     settings = Settings.load()
     metrics.start(in_api_server=False)
