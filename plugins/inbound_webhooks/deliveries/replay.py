@@ -21,8 +21,8 @@ def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = Fa
     """Accept a stored delivery again, for the webhook's current DAG.
 
     Its conf is the original one, or, with ``remap`` and for a refused delivery, what the current mapping
-    makes of the stored request. A refused delivery holds no deduplication key; its replay takes the key unless
-    another delivery has it, so that a repetition by the sender is recognised.
+    makes of the stored request. A refused delivery holds no deduplication key; its replay takes the key
+    unless another delivery has it, so that a repetition by the sender is recognised.
 
     :raises DeliveryNotFound: there is no such delivery
     :raises NotReplayable: its webhook is deleted, disabled or being changed, its body is needed and was not

@@ -30,8 +30,8 @@ def source_address(peer: str, forwarded_for: Iterable[str], proxies: IpAllowList
     """The sender's address: the last one in X-Forwarded-For that is not a trusted proxy's.
 
     Only entries of trusted proxies count, so the list is read from its end; ``forwarded_for`` are the
-    header's values in order of arrival. Without a trusted proxy as peer it is the peer. Where a proxy wrote something
-    other than an address (``unknown``), it is that proxy's own.
+    header's values in order of arrival. Without a trusted proxy as peer it is the peer. Where a proxy wrote
+    something other than an address (``unknown``), it is that proxy's own.
     """
     if not proxies.allowed or not proxies.admits(peer):
         return peer
