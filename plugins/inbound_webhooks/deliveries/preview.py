@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from inbound_webhooks.deliveries.judging import Endpoint
@@ -29,8 +30,11 @@ def preview_request(
     query_string: str,
     headers: Sequence[tuple[str, str]],
     body: bytes,
+    now: datetime | None = None,
 ) -> dict[str, Any]:
     """Judge a request with the right token, against the webhook's stored secrets.
+
+    A request without a signature is judged all the same, and the note says so; a wrong one is rejected.
 
     Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (where the signature was not
     checked) and of the response ``status``, ``content_type``, ``headers`` (pairs, the content type left out)
@@ -42,10 +46,10 @@ def preview_request(
         headers=tuple(headers),
         body=body,
         source_ip="127.0.0.1",
-        received_at=utc_now(),
+        received_at=now or utc_now(),
     )
     compiled = compile_webhook(webhook)
-    credentials = _valid_credentials(webhook.id)
+    credentials = _valid_credentials(webhook.id, request.received_at)
     token = next((decrypt(one.encrypted) for one in credentials if not one.purpose), "")
     secrets = plain_secrets([one for one in credentials if one.purpose], decrypt)
     fetched_from = {one.source_url for one in credentials if one.source_url}
@@ -61,8 +65,7 @@ def preview_request(
     return _shown(verdict, note, b"" if method == "HEAD" else verdict.response.body)
 
 
-def _valid_credentials(webhook_id: str) -> list[Credential]:
-    now = utc_now()
+def _valid_credentials(webhook_id: str, now: datetime) -> list[Credential]:
     with transaction() as connection:
         return [one for one in list_credentials(connection, webhook_id) if one.is_valid(now)]
 
