@@ -27,13 +27,13 @@ from inbound_webhooks.receiver.asgi.messages import (
     ASGIApp,
     Message,
     Receive,
-    ResponseSender,
     Scope,
     Send,
     inbound_request,
     quote_query,
     replayed,
     request_head,
+    send_response,
 )
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver, log_unexpected_error
@@ -73,13 +73,14 @@ class WebhookGuard:
         self,
         app: ASGIApp,
         prefix: str,
-        receiver: Callable[[], Receiver] = get_receiver,
+        receiver: Receiver | Callable[[], Receiver] = get_receiver,
         *,
         concurrent_requests: int | None = None,
         is_next_to_server: bool = False,
     ) -> None:
         self._app = app
         self._prefix = prefix
+        # A function in the api-server, which loads plugins before it has a database.
         self._receiver = receiver
         self._concurrent_requests = concurrent_requests
         self._is_next_to_server = is_next_to_server
@@ -98,19 +99,28 @@ class WebhookGuard:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
-        sender = ResponseSender(send, scope["method"])
+        has_started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
         try:
-            await self._guard(scope, receive, sender, path)
+            response = await self._guard(scope, receive, sending, path)
+            if response is not None:
+                await send_response(response, scope["method"], sending)
         except Exception as error:  # noqa: BLE001 - the last line of defence of a public endpoint
             log_unexpected_error(error)
-            if not sender.started:
-                await sender.send(responses.rejected(InternalError()))
+            if not has_started:
+                await send_response(responses.rejected(InternalError()), scope["method"], send)
         finally:
             # The access log reads it when the response is out; a sender's query may hold credentials.
             scope["query_string"] = b""
 
-    async def _guard(self, scope: Scope, receive: Receive, sender: ResponseSender, path: str) -> None:
-        receiver = self._receiver()
+    async def _guard(self, scope: Scope, receive: Receive, send: Send, path: str) -> Response | None:
+        """The response; None where the application has sent it."""
+        receiver = self._receiver if isinstance(self._receiver, Receiver) else self._receiver()
         admission: Admission | None = None
         reader = BodyReader(self._buffered, receiver.settings)
         try:
@@ -139,14 +149,14 @@ class WebhookGuard:
             try:
                 if self._is_next_to_server:
                     request = inbound_request(scope, body, head.source_ip)
-                    await sender.send(await receiver.receive(admission, request))
-                else:
-                    ADMITTED.set(Admitted(receiver, admission, asyncio.get_running_loop()))
-                    await self._app(scope, replayed(body), sender)
+                    return await receiver.receive(admission, request)
+                ADMITTED.set(Admitted(receiver, admission, asyncio.get_running_loop()))
+                await self._app(scope, replayed(body), send)
+                return None
             finally:
                 slots.release()
         except RequestError as error:
-            await sender.send(await _rejected(receiver, error, admission))
+            return await _rejected(receiver, error, admission)
         finally:
             reader.close()
 

@@ -31,24 +31,6 @@ _DECLARED_LENGTH = re.compile(rb"[0-9]{1,18}")
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
 
-class ResponseSender:
-    """Sends a response as ASGI messages, or passes the application's messages on."""
-
-    def __init__(self, send: Send, method: str) -> None:
-        self._send = send
-        self._method = method
-        self.started = False
-
-    async def __call__(self, message: Message) -> None:
-        self.started = True
-        await self._send(message)
-
-    async def send(self, response: Response) -> None:
-        """Send a response of our own."""
-        self.started = True
-        await send_response(response, self._method, self._send)
-
-
 async def send_response(response: Response, method: str, send: Send) -> None:
     """Send a response as ASGI messages; HEAD gets no body."""
     headers = [

@@ -104,7 +104,7 @@ def guarded(receiver: Receiver, figures: WorkerFigures | None = None) -> ASGIApp
     guard = WebhookGuard(
         Gateway(receiver, figures),
         prefix=urlsplit(receiver.settings.public_url).path.rstrip("/") + "/webhook",
-        receiver=lambda: receiver,
+        receiver=receiver,
         concurrent_requests=receiver.settings.gateway_max_concurrent_requests,
         is_next_to_server=True,
     )
