@@ -1,4 +1,4 @@
-"""What the health report reads from the database."""
+"""Database part of the health report."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from inbound_webhooks.storage.dispatchers import dispatchers_seen
 
 
 def read_figures() -> Figures:
-    """Backlog and the dispatchers' last heartbeat, in one transaction; raises DatabaseUnavailable."""
+    """Read the backlog and the latest heartbeat in one transaction; raises DatabaseUnavailable."""
     with transaction() as connection:
         backlog, oldest = read_backlog(connection)
         return Figures(backlog, oldest, dispatchers_seen(connection))
