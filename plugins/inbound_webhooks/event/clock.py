@@ -1,4 +1,4 @@
-"""The time."""
+"""The current time."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from datetime import datetime, timezone
 
 
 def utc_now() -> datetime:
-    """Now, with its zone."""
+    """The current time in UTC, with its time zone."""
     return datetime.now(timezone.utc)

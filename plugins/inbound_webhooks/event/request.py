@@ -1,4 +1,4 @@
-"""A request as it arrived, and the data sources that expressions read."""
+"""A request as it arrived."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from inbound_webhooks.event.multidict import MultiDict, title_case
 
 
 class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """SingleValue HTTP request.
+    """An HTTP request.
 
-    ``headers`` are in order of arrival, ``query_string`` is as sent (percent-encoded),
-    ``body`` is as sent, still compressed where Content-Encoding says so.
+    ``headers`` are in order of arrival. ``query_string`` is as sent (percent-encoded), and so is ``body``
+    (with its Content-Encoding).
     """
 
     method: str
@@ -30,13 +30,10 @@ class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return MultiDict(self.headers, ignore_case=True)
 
     def header(self, name: str) -> str:
-        """The first value of a header, "" when it is missing."""
+        """The first value of a header, "" if it is missing."""
         values = self.header_values.lists.get(title_case(name))
         return values[0] if values else ""
 
     def combined_header(self, name: str) -> str:
-        """Every value of a header with commas between them (RFC 9110, section 5.3)."""
+        """All values of a header, joined with commas (RFC 9110, section 5.3)."""
         return ", ".join(self.header_values.lists.get(title_case(name), ())) if self.header(name) else ""
-
-
-# --- credentials ----------------------------------------------------------------------------
