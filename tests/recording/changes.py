@@ -44,7 +44,65 @@ PURPOSES: dict[str, str] = {}
 JSON_KEYS: dict[str, str] = {}
 """Recorded key of a JSON object that a response holds -> its name now."""
 
-SENTENCES: list[tuple[str, str]] = []
+SENTENCES: list[tuple[str, str]] = [
+    # Body and conf
+    ("The body is not JSON as Content-Type says: ", "Content-Type is JSON, but the body is not: "),
+    (" text: byte ", " text: invalid byte at position "),
+    (" breaks it.", "."),
+    ("The compressed body is cut short.", "The compressed body is truncated."),
+    ("it is none that JSON has", "it has a type that JSON does not have"),
+    (
+        "there is no value for it in the request, and it has no default",
+        "the request has no value for it, and it has no default",
+    ),
+    ("it holds a NUL character", "it contains a NUL character"),
+    ("it holds half of a surrogate pair", "it contains a lone surrogate"),
+    (
+        "The expressions compute more over this request than is allowed.",
+        "The expressions exceed the computing budget of a request.",
+    ),
+    ("this is no time that it can read.", "this is not a time in a known format."),
+    # Verification
+    (" is not one of the keys.", " does not match any of the webhook's keys."),
+    (
+        "The header Authorization is not Basic with the right user and password.",
+        "The header Authorization has no valid Basic user and password.",
+    ),
+    (" fits the body with any of the secrets.", " matches the body with any of the secrets."),
+    (" does not fit the body with any of the ", " does not match the body with any of the "),
+    (" does not fit URL and form with any of the ", " does not match URL and form with any of the "),
+    (" does not fit with any of the ", " was not made with any of the "),
+    ("The token has no time when it ends, or has ended.", "The token has no expiry, or has expired."),
+    (" is another one.", " is not the expected one."),
+    (
+        "The body's SHA-256 is not the one in the token.",
+        "The body's SHA-256 differs from the one in the token.",
+    ),
+    ("The timestamp has not ", "The timestamp does not have "),
+    (
+        "SigningCertURL is not the address of a certificate of Amazon SNS.",
+        "SigningCertURL is not the URL of an Amazon SNS certificate.",
+    ),
+    ("TopicArn is none of the topics of this webhook.", "TopicArn is not one of this webhook's topics."),
+    ("Type is none that Amazon SNS sends.", "Type is not one that Amazon SNS sends."),
+    ("Timestamp is not a time with its zone.", "Timestamp has no time zone, or an impossible year."),
+    # Handshakes
+    (
+        "hub.verify_token is not the one of this webhook.",
+        "hub.verify_token is not this webhook's verify token.",
+    ),
+    (
+        "validationToken is there in several spellings.",
+        "The query has validationToken in several spellings.",
+    ),
+    (
+        "SubscribeURL is not an address of Amazon SNS that confirms a subscription.",
+        "SubscribeURL is not an Amazon SNS URL that confirms a subscription.",
+    ),
+    (" without ce- headers is no CloudEvent.", " without ce- headers is not a CloudEvent."),
+    # Dispatch
+    ("The run could not be made (", "The run could not be created ("),
+]
 """Recorded text -> text now, wherever it stands: responses, errors, reasons, notes."""
 
 

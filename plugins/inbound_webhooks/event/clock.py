@@ -1,4 +1,4 @@
-"""The time."""
+"""The current time."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from datetime import datetime, timezone
 from functools import partial
 
 utc_now = partial(datetime.now, timezone.utc)
-"""Now, with its zone."""
+"""The current time in UTC, with its time zone."""

@@ -1,4 +1,4 @@
-"""A request as it arrived, and the data sources that expressions read."""
+"""A request as it arrived."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from inbound_webhooks.event.multidict import MultiDict
 
 
 class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """SingleValue HTTP request.
+    """An HTTP request.
 
-    ``headers`` are in order of arrival, ``query_string`` is as sent (percent-encoded),
-    ``body`` is as sent, still compressed where Content-Encoding says so.
+    ``headers`` are in order of arrival. ``query_string`` is as sent (percent-encoded), and so is ``body``
+    (with its Content-Encoding).
     """
 
     method: str
@@ -42,6 +42,3 @@ class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         wanted = name.lower()
         values = [value for key, value in self.headers if key.lower() == wanted]
         return ", ".join(values) if values and values[0] else ""
-
-
-# --- credentials ----------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_a_secret_that_stands_in_a_file_is_never_shown(tmp_path, value):
 
 @pytest.mark.parametrize(
     ("escape", "reason"),
-    [("\\0", "it holds a NUL character"), ("\\ud800", "it holds half of a surrogate pair")],
+    [("\\0", "it contains a NUL character"), ("\\ud800", "it contains a lone surrogate")],
 )
 def test_a_text_that_no_database_holds_is_told_beside_its_field(tmp_path, escape, reason):
     line = f'    mapping: {{"a{escape}": b}}\n    filter: "{escape}"\n'

@@ -19,20 +19,22 @@ from inbound_webhooks.event.values import Missing
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
 
+# As \u0000, a character of the data takes six characters of JSON.
 MAX_CHARS_OF_ONE = 6
+# Headers and query together; servers limit them.
 MAX_HEAD_CHARS = 64 * 1024
 
 
 @dataclass(frozen=True)
 class ConfMapping:
-    """A compiled mapping: parameter name -> expression. Without lines, conf is the whole event."""
+    """A compiled mapping: parameter name -> expression. If it is empty, conf is the whole event."""
 
     lines: Mapping[str, Expression] = field(default_factory=dict)
 
     def most_chars(self, sources: DataSources) -> int | None:
-        """How long the conf can be as JSON at most, None where an expression may make more of the data.
+        """Upper limit for the conf's JSON, None if an expression may make more out of the data.
 
-        A character takes six as ``\\u0000``. Headers and query are a server's to limit.
+        With a limit below the maximum, the conf is written at once instead of entry by entry.
         """
         if not self._are_paths:
             return None
@@ -43,12 +45,21 @@ class ConfMapping:
         return all(expression.is_path for expression in self.lines.values())
 
     def conf(self, sources: DataSources, params: Mapping[str, Parameter] | None) -> dict[str, Any]:
-        """Compute and check the conf; ``params`` is None where the DAG is not known yet.
+        """Compute and check the conf; ``params`` is None while the DAG is unknown.
 
-        :raises ParameterRefused: a value breaks the DAG's params, or could not be stored
-        :raises BodyMalformed: an expression needs a body that is not what its type says
+        :raises ParameterRefused: a value violates the DAG's params, or could not be stored
+        :raises BodyMalformed: an expression needs a body that does not fit its media type
         """
-        conf = self._values(sources, params or {}) if self.lines else {"webhook": _whole_event(sources)}
+        if not self.lines:
+            also = sources.credential_names
+            event = {
+                "body": sources.body.value_or_text,
+                "query": without_credentials(sources.query, also),
+                "headers": without_credentials(sources.headers, also),
+            }
+            conf: dict[str, Any] = {"webhook": event}
+        else:
+            conf = self._values(sources, params or {})
         _refuse_invalid(conf, params or {})
         return conf
 
@@ -84,13 +95,14 @@ def compile_mapping(mapping: Mapping[str, str]) -> ConfMapping:
 
 
 def dump_conf(conf: dict[str, Any], *, most_chars: int | None = None) -> str:
-    """The conf as JSON text that PostgreSQL's jsonb takes.
+    """Write the conf as JSON text that PostgreSQL's jsonb accepts.
 
-    :param most_chars: more than which it cannot have, None where nobody knows
-    :raises ParameterRefused: it is too large, or holds what JSON or jsonb does not
+    :param most_chars: upper limit of its length, None if unknown
+    :raises ParameterRefused: it is too large, or holds something that JSON or jsonb cannot
     """
     if most_chars is not None and most_chars <= MAX_CONF_CHARS and (whole := _dump_whole(conf)) is not None:
         return whole
+    # Entry by entry, so that the error can name the parameter, and writing stops once the limit is exceeded.
     written: list[str] = []
     room = MAX_CONF_CHARS
     for name, value in conf.items():
@@ -103,7 +115,7 @@ def dump_conf(conf: dict[str, Any], *, most_chars: int | None = None) -> str:
 
 
 def _dump_whole(conf: dict[str, Any]) -> str | None:
-    """The same where nothing is wrong with it; otherwise each entry is looked at alone."""
+    """Write the conf at once; None if something is wrong, which writing entry by entry then locates."""
     try:
         written = json_text.dump(conf)
     except json_text.JsonRefused:
@@ -121,19 +133,10 @@ def _dump_entry(name: str, value: Any) -> str:
     return entry
 
 
-def _whole_event(sources: DataSources) -> dict[str, Any]:
-    also = sources.credential_names
-    return {
-        "body": sources.body.value_or_text,
-        "query": without_credentials(sources.query, also),
-        "headers": without_credentials(sources.headers, also),
-    }
-
-
 def _refuse_invalid(conf: Mapping[str, Any], params: Mapping[str, Parameter]) -> None:
     for name, parameter in params.items():
         value = conf.get(name, parameter.default)
         if value is NO_DEFAULT:
-            raise ParameterRefused(name, "there is no value for it in the request, and it has no default")
+            raise ParameterRefused(name, "the request has no value for it, and it has no default")
         if reason := parameter.refusal(value):
             raise ParameterRefused(name, reason)
