@@ -123,7 +123,7 @@ def _type(hint: Any) -> dict[str, Any]:
     if origin is Literal:
         return {"enum": list(arguments)}
     if origin is Sequence and get_origin(arguments[0]) is Mapping:
-        return {"type": "array", "items": {"$ref": "#/$defs/proof"}}
+        return {"type": "array", "items": {"$ref": "#/$defs/verification"}}
     if origin in (Sequence, tuple):
         return {"type": "array", "items": {"type": "string", "minLength": 1}}
     if origin is Mapping:

@@ -82,7 +82,7 @@ def test_a_filter_says_what_stands_beside_it(sources, condition, counts):
     assert compile_condition(code(condition))(sources) is {"yes": True, "no": False}[counts]
 
 
-@pytest.mark.parametrize(("content_type", "template", "answer"), rows("Answers"))
+@pytest.mark.parametrize(("content_type", "template", "response"), rows("Answers"))
 def test_a_template_answers_what_stands_beside_it(sources, content_type, template, response):
     assert compile_response(code(content_type), code(template)).render(sources) == code(response)
 
