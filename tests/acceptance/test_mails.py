@@ -14,6 +14,8 @@ from tests.acceptance.webhooks import create, deliver
 from tests.infrastructure.airflow_processes import AirflowProcesses
 from tests.infrastructure.mail_server import FROM, MailServer, html_of
 
+pytestmark = pytest.mark.long
+
 MAIL_SECONDS = 120
 
 DAGS = """

@@ -18,12 +18,16 @@ For example::
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-COLUMNS: dict[str, dict[str, str]] = {}
-"""Table, as the recording calls it -> recorded name of a column -> its name now."""
+COLUMNS: dict[str, dict[str, str]] = {
+    "delivery": {"answer_status": "response_status"},
+    "webhook": {"proofs": "verification"},
+}
+"""Table, as the recording calls it -> recorded name of a column -> its name now; rows are compared under
+the recorded names."""
 
 ADDED_COLUMNS: dict[str, set[str]] = {}
 """Table -> columns that came later; they are not compared."""
@@ -31,7 +35,7 @@ ADDED_COLUMNS: dict[str, set[str]] = {}
 VALUES: dict[tuple[str, str], dict[Any, Any]] = {}
 """Table and recorded name of a column -> recorded value -> value now."""
 
-WEBHOOK_FIELDS: dict[str, str] = {}
+WEBHOOK_FIELDS: dict[str, str] = {"proofs": "verification"}
 """Recorded name of a field of a definition -> its name now, also inside of nested objects."""
 
 PURPOSES: dict[str, str] = {}
@@ -73,13 +77,18 @@ def renamed_fields(value: Any) -> Any:
     return value
 
 
+def recorded_columns(table: str, columns: Iterable[str]) -> dict[str, str]:
+    """Name of a column now -> its recorded name; without those that came later."""
+    old_names = {new: old for old, new in COLUMNS.get(table, {}).items()}
+    not_renamed = {old: f"{old} (its declared rename has not happened)" for old in COLUMNS.get(table, {})}
+    added = ADDED_COLUMNS.get(table, set())
+    return {name: (not_renamed | old_names).get(name, name) for name in columns if name not in added}
+
+
 def expected(scenario: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
     """Recorded values by path, as they should be now."""
-    made = {}
-    for path, value in recorded.items():
-        path, value = _of_now(path, value)
-        made[path] = value
-    for path in list(made):
+    made = {path: _of_now(path, value) for path, value in recorded.items()}
+    for path in made:
         for exception in EXCEPTIONS:
             if exception.matches(scenario, path):
                 made[path] = exception.now
@@ -94,23 +103,21 @@ TABLES_OF_PARTS = {
 }
 
 
-def _of_now(path: str, value: Any) -> tuple[str, Any]:
-    part, _, rest = path.partition(".")
+def _of_now(path: str, value: Any) -> Any:
+    part = path.partition(".")[0]
     table = TABLES_OF_PARTS.get(part)
     if table is not None:
-        *middle, column = rest.split(".")
-        value = VALUES.get((table, column), {}).get(value, value)
-        path = ".".join([part, *middle, COLUMNS.get(table, {}).get(column, column)])
+        value = VALUES.get((table, path.rpartition(".")[2]), {}).get(value, value)
     if isinstance(value, str):
         value = reworded(value)
         if part == "responses" and path.endswith(".body"):
             for old, new in JSON_KEYS.items():
                 value = value.replace(f'"{old}":', f'"{new}":')
-    return path, value
+    return value
 
 
-def reworded(text: str, sentences: Sequence[tuple[str, str]] | None = None) -> str:
+def reworded(text: str) -> str:
     """A text with the sentences of now."""
-    for old, new in SENTENCES if sentences is None else sentences:
+    for old, new in SENTENCES:
         text = text.replace(old, new)
     return text

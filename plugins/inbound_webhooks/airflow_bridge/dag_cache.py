@@ -57,34 +57,33 @@ class DagCache:
         self._lock = Lock()
         self._entries: OrderedDict[str, tuple[float, CachedDag | None]] = OrderedDict()
 
-    def is_due(self, dag_id: str) -> bool:
-        """Whether the database has to be asked again; while a version is held, one caller hears it."""
+    def peek(self, dag_id: str) -> tuple[CachedDag | None, bool]:
+        """The version that was read last, and whether the caller has to refresh it.
+
+        While a version is cached, one caller is told so and the others continue with that version.
+        """
         now = self._clock()
         with self._lock:
             checked_at, held = self._entries.get(dag_id, _UNKNOWN)
-            if checked_at is not None and now - checked_at < self._recheck_seconds:
-                return False
-            if held is not None:
-                # The others go on with this version meanwhile.
+            is_due = checked_at is None or now - checked_at >= self._recheck_seconds
+            if is_due and held is not None:
                 self._entries[dag_id] = (now, held)
-            return True
-
-    def held(self, dag_id: str) -> CachedDag | None:
-        """The version that was read last."""
-        with self._lock:
-            return self._entries.get(dag_id, _UNKNOWN)[1]
+            return held, is_due
 
     def get(self, dag_id: str, ask: RunQuery) -> CachedDag | None:
         """The latest version of a DAG, None where Airflow has not serialized it.
 
         ``ask`` is called only when the database has to be asked.
         """
-        return self.refresh(dag_id, ask) if self.is_due(dag_id) else self.held(dag_id)
+        held, is_due = self.peek(dag_id)
+        return self.refresh(dag_id, ask) if is_due else held
 
     def refresh(self, dag_id: str, ask: RunQuery) -> CachedDag | None:
         """Ask the database for the latest version."""
         now = self._clock()
-        current = ask(lambda connection: self._current(connection, dag_id, self.held(dag_id)))
+        with self._lock:
+            held = self._entries.get(dag_id, _UNKNOWN)[1]
+        current = ask(lambda connection: self._current(connection, dag_id, held))
         with self._lock:
             self._entries[dag_id] = (now, current)
             self._entries.move_to_end(dag_id)

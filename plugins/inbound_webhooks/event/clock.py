@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from functools import partial
 
-
-def utc_now() -> datetime:
-    """Now, with its zone."""
-    return datetime.now(timezone.utc)
+utc_now = partial(datetime.now, timezone.utc)
+"""Now, with its zone."""

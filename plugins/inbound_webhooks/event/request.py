@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from inbound_webhooks.event.cached_attribute import cached_attribute
-from inbound_webhooks.event.multidict import MultiDict, title_case
+from inbound_webhooks.event.multidict import MultiDict
 
 
 class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -31,12 +31,17 @@ class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def header(self, name: str) -> str:
         """The first value of a header, "" when it is missing."""
-        values = self.header_values.lists.get(title_case(name))
-        return values[0] if values else ""
+        wanted = name.lower()
+        for key, value in self.headers:
+            if key.lower() == wanted:
+                return value
+        return ""
 
     def combined_header(self, name: str) -> str:
         """Every value of a header with commas between them (RFC 9110, section 5.3)."""
-        return ", ".join(self.header_values.lists.get(title_case(name), ())) if self.header(name) else ""
+        wanted = name.lower()
+        values = [value for key, value in self.headers if key.lower() == wanted]
+        return ", ".join(values) if values and values[0] else ""
 
 
 # --- credentials ----------------------------------------------------------------------------

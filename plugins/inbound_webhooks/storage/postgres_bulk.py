@@ -108,7 +108,7 @@ class WebhookCache:
         return problems
 
 
-async def insert_deliveries(connection: Any, given: Sequence[tuple[Delivery, int]]) -> set[str]:
+async def insert_deliveries(connection: Any, deliveries: Sequence[tuple[Delivery, int]]) -> set[str]:
     """Insert deliveries, each if its webhook is still at the version beside it; return the ids that went in.
 
     The webhooks are locked FOR SHARE in the order of their ids. Not among the ids are deliveries whose
@@ -121,7 +121,7 @@ async def insert_deliveries(connection: Any, given: Sequence[tuple[Delivery, int
     """
     rows = [
         dict(zip(_GIVEN, (*_VALUES(delivery), version, position), strict=True))
-        for position, (delivery, version) in enumerate(given, 1)
+        for position, (delivery, version) in enumerate(deliveries, 1)
     ]
     try:
         written = msgspec.json.encode(rows).decode()
@@ -129,8 +129,8 @@ async def insert_deliveries(connection: Any, given: Sequence[tuple[Delivery, int
         raise StatementRefused from None
     values = {
         "rows": written,
-        "bodies": [delivery.body for delivery, _ in given],
-        "webhook_ids": list({delivery.webhook_id for delivery, _ in given}),
+        "bodies": [delivery.body for delivery, _ in deliveries],
+        "webhook_ids": list({delivery.webhook_id for delivery, _ in deliveries}),
     }
     return {row[0] for row in await _STORE(connection, values)}
 

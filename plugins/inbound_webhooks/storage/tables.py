@@ -18,10 +18,11 @@ from sqlalchemy import (
     text,
 )
 
+from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
+
 metadata = MetaData()
 
 WEBHOOK_NAME_CHARS = 200
-EVENT_TYPE_CHARS = 200
 EMAIL_ADDRESS_CHARS = 254
 
 ACCEPTED = "state = 'accepted'"

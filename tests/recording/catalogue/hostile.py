@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import cache
 from urllib.parse import quote, quote_plus
 
-from tests.hostile import bodies, framings, heads, targets
-from tests.hostile.case import Case, Target
 from tests.infrastructure.environment import CHECKOUT
+from tests.infrastructure.webhooks_builder import Hook
+from tests.integration.hostile import bodies, framings, heads, targets
+from tests.integration.hostile.case import Case, Target
 from tests.recording.catalogue.requests import JSON, hook, request, single
 from tests.recording.scenario import BASE, Part, Scenario, Step, token_of, webhook_id_of
-from tests.webhooks_builder import Hook
 
 MAPPING = {
     name: f"${{Webhook::{source}}}"

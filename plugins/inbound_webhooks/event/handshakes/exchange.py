@@ -91,7 +91,7 @@ class Handshake:
 
     methods: tuple[str, ...]
     before_verification: bool
-    response: Callable[[HandshakeRequest], HandshakeResponse | None]
+    respond: Callable[[HandshakeRequest], HandshakeResponse | None]
     needs_verification: bool = False
     is_signing_oracle: Callable[[bytes], bool] = lambda _: False
 

@@ -80,7 +80,7 @@ class QueryKey:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         values = [value for name, value in query_fields(request.query_string) if name == self.field]
         if len(values) != 1:
-            raise VerificationFailed(f"The query needs one field {self.field}.")
+            raise VerificationFailed(f"The query needs one field {self.field}.", is_missing=not values)
         return _matching(secrets, values[0], f"The key in the query's field {self.field}")
 
     def check_secret(self, secret: str) -> None:

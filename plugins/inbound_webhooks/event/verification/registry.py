@@ -112,7 +112,9 @@ def verify(
         valid = secrets.get(required.purpose, ())
         # An empty secret is one that everybody knows; it must not count beside others either.
         if not all(valid) or not (valid or refreshes_keys(required.scheme)):
-            raise VerificationFailed(f"The webhook has no valid secret for {required.purpose}.")
+            raise VerificationFailed(
+                f"The webhook has no valid secret for {required.purpose}.", is_missing=True
+            )
         index = required.scheme.check(request, valid, now)
         if index is not None:
             used[required.purpose] = index

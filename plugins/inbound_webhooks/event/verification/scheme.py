@@ -47,11 +47,11 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
         wanted = name.lower()
         values = [value for key, value in self.headers if key.lower() == wanted]
         if not values:
-            raise VerificationFailed(f"The header {name} is missing.")
+            raise VerificationFailed(f"The header {name} is missing.", is_missing=True)
         if len(values) > 1:
             raise VerificationFailed(f"The header {name} is there {len(values)} times.")
         if not values[0]:
-            raise VerificationFailed(f"The header {name} is empty.")
+            raise VerificationFailed(f"The header {name} is empty.", is_missing=True)
         if not values[0].isascii() or len(values[0]) > MAX_SIGNATURE_CHARS:
             raise VerificationFailed(f"The header {name} is too long or not ASCII.")
         return values[0]

@@ -66,7 +66,7 @@ class Mailgun:
         values = [fields.get(name) for name in ("timestamp", "token", "signature")]
         timestamp, token, signature = (value if isinstance(value, str) else "" for value in values)
         if not token:
-            raise VerificationFailed("The body holds no token.")
+            raise VerificationFailed("The body holds no token.", is_missing=True)
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
         presented = from_hex(signature, "signature (in the body)")
         text = to_bytes(timestamp + token)
@@ -93,7 +93,8 @@ class QueryHmac:
         fields = query_fields(request.query_string)
         signatures = [value for name, value in fields if name == self.field]
         if len(signatures) != 1:
-            raise VerificationFailed(f"The query needs one field {self.field}.")
+            message = f"The query needs one field {self.field}."
+            raise VerificationFailed(message, is_missing=not signatures)
         presented = from_hex(signatures[0], f"{self.field} (in the query)")
         text = to_bytes("&".join(sorted(f"{name}={value}" for name, value in fields if name != self.field)))
         expected = [hmac.new(to_bytes(secret), text, hashlib.sha256).digest() for secret in secrets]
@@ -169,7 +170,7 @@ def _mailgun_fields(body: bytes) -> dict[str, object]:
         else:
             found = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except (ValueError, json_text.JsonRefused):
-        raise VerificationFailed("The body holds no signature.") from None
+        raise VerificationFailed("The body holds no signature.", is_missing=True) from None
     if not isinstance(found, dict):
-        raise VerificationFailed("The body holds no signature.")
+        raise VerificationFailed("The body holds no signature.", is_missing=True)
     return found
