@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace
+from typing import Any, NoReturn
+
 from airflow.cli.cli_config import (
     ARG_OUTPUT,
     ARG_VERBOSE,
@@ -24,6 +27,20 @@ def _positive(text: str) -> int:
     if number < 1:
         raise ValueError
     return number
+
+
+class _Renamed(Action):
+    """The old name of an option: refuses the call and names the new one."""
+
+    def __init__(self, option_strings: list[str], dest: str, **more: Any) -> None:
+        super().__init__(option_strings, dest, nargs="?", **more)
+
+    def __call__(self, _parser: ArgumentParser, _namespace: Namespace, *_given: Any) -> NoReturn:
+        # Every Airflow process builds this parser, so it loads nothing else of ours.
+        from inbound_webhooks.cli.console import WRONG_CALL, exit_with
+        from inbound_webhooks.records.renamed import renamed
+
+        exit_with(WRONG_CALL, f"{renamed(self.option_strings[0])}.")
 
 
 ARG_NAME = Arg(("name",), metavar="NAME", help="Name or id of the webhook")
@@ -65,6 +82,7 @@ ARG_VERIFY = Arg(
     action="append",
     help='A proof, such as {"kind": "hmac", "header": "X-Signature"}; instead of those of the preset',
 )
+ARG_PROOF = Arg(("--proof",), action=_Renamed, help=SUPPRESS)
 ARG_REFRESH_KEYS = Arg(
     ("--refresh-keys",),
     action="store_true",
@@ -174,7 +192,7 @@ COMMANDS = (
         "create",
         "Create a webhook for a DAG",
         ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP,
-        ARG_PRESET, ARG_SECRET, ARG_REFRESH_KEYS, ARG_VERIFY,
+        ARG_PRESET, ARG_SECRET, ARG_REFRESH_KEYS, ARG_VERIFY, ARG_PROOF,
         ARG_EVENT, ARG_FILTER, ARG_DEDUP, ARG_ALLOW,
         ARG_MAX_PER_SECOND, ARG_MAX_BACKLOG, ARG_MAX_ACTIVE_RUNS,
         ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS,

@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import re
 import shlex
+from argparse import SUPPRESS
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -97,7 +98,8 @@ def test_a_command_stands_there_with_the_options_that_it_has(command):
     shown = "".join(name for name in names("docs/commands.md", "Commands") if name.split()[0] == command.name)
     if command.name == "create":
         shown = " ".join([shown, *names("docs/commands.md", "Options of create")])
-    flags = {flag for argument in command.args for flag in argument.flags if flag.startswith("--")}
+    shown_in_help = [argument for argument in command.args if argument.kwargs.get("help") != SUPPRESS]
+    flags = {flag for argument in shown_in_help for flag in argument.flags if flag.startswith("--")}
 
     assert options_of(shown) == flags - EVERYWHERE
 
