@@ -13,7 +13,7 @@ STAMP := $(VENV)/installed
 PORT ?= 8080
 ARGS ?=
 WORKERS ?= 2
-PYTEST = $(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST = $(VENV)/bin/pytest -n $(WORKERS)
 export PORT PYTHON
 
 # An environment that was copied here from another folder would run that folder's code: make it again.

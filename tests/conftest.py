@@ -9,12 +9,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from tests.infrastructure.environment import airflow_variables, sqlite_url
-from tests.infrastructure.groups import in_order_of_groups, mark_groups
+from tests.infrastructure.groups import GroupScheduling, in_order_of_groups
 from tests.infrastructure.once import once
 from tests.infrastructure.tiers import mark_long
 
@@ -48,9 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
-    """Marks come before `-m` and xdist look at them, the order after pytest has made its own."""
+    """Marks come before `-m` looks at them, the order after pytest has made its own."""
     mark_long(items)
-    mark_groups(items)
     yield
     left_out = _not_chosen(config, "database", DATABASES) | _not_chosen(config, "auth", AUTH_MANAGERS)
     kept, deselected = [], []
@@ -59,6 +59,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if deselected:
         config.hook.pytest_deselected(items=deselected)
     items[:] = in_order_of_groups(kept)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    return GroupScheduling(config, log)
 
 
 def _not_chosen(config: pytest.Config, option: str, all_of_them: tuple[str, ...]) -> set[str]:

@@ -12,6 +12,10 @@ import requests
 from tests.acceptance.database import ask, count_accepted
 from tests.infrastructure.raw_http import Reply, chunk, exchange, head
 
+pytestmark = pytest.mark.parametrize(
+    "airflow", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], indirect=True
+)
+
 BODY = b'{"a": 1}'
 PACKED = gzip.compress(BODY)
 BOMB = gzip.compress(b" " * (3 * 1024 * 1024))

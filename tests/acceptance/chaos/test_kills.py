@@ -82,14 +82,12 @@ def started(site: Site) -> Iterator[Site]:
         site.stop()
 
 
-@pytest.mark.xdist_group("kills-postgresql")
 @rounds(short=Round(900, 30, 6), long=long_round(5_000, 60, 30))
 def test_what_was_taken_runs_once_while_processes_and_postgresql_are_killed(on_postgres, own_cluster, round):
     victims = {"PostgreSQL": crash(own_cluster, on_postgres), **on_postgres.victims()}
     assert problems_of(on_postgres, victims, round) == []
 
 
-@pytest.mark.xdist_group("kills-sqlite")
 @rounds(short=Round(500, 25, 3), long=long_round(1_000, 25, 15))
 def test_what_was_taken_runs_once_while_processes_on_sqlite_are_killed(on_sqlite, round):
     assert problems_of(on_sqlite, on_sqlite.victims(), round) == []
