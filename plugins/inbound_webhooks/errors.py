@@ -3,7 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from inspect import getdoc
+from typing import Literal
+
+Severity = Literal["stops", "delays", "hint"]
+"""No run starts; it starts later; it starts, but perhaps not as intended."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a webhook's definition or its environment.
+
+    ``field`` is the name of a field, empty for the whole webhook; ``part`` says which part of it: the
+    parameter of a mapping line, the purpose of a secret, the kind of a verification scheme. ``code`` is a
+    word for programs. ``file`` and ``line`` are its place in a definition file; ``line`` counts from 1 and
+    is 0 where no line is to blame. ``webhook`` is a name.
+    """
+
+    message: str
+    field: str = ""
+    part: str = ""
+    code: str = ""
+    severity: Severity = "stops"
+    file: str = ""
+    line: int = 0
+    webhook: str = ""
+
+    @property
+    def stops(self) -> bool:
+        """Whether no run starts because of it."""
+        return self.severity == "stops"
+
+    @property
+    def place(self) -> str:
+        """Field and part as files write them, such as ``mapping.number``."""
+        return f"{self.field}.{self.part}" if self.part else self.field
+
+    @property
+    def words(self) -> str:
+        """Field and part for a sentence, such as ``mapping number``."""
+        return f"{self.field.replace('_', ' ')} {self.part}".strip()
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else self.file
+        return ": ".join(part for part in (where, self.webhook, self.place, self.message) if part)
 
 
 class WebhookError(Exception):
@@ -51,13 +95,23 @@ class DatabaseUnsupported(ConfigurationError):
 class DefinitionError(WebhookError):
     """The webhook's definition cannot be used."""
 
+    @property
+    def problem(self) -> Problem:
+        """What is wrong, and with which field."""
+        return Problem(self.message)
+
 
 class InvalidDefinition(DefinitionError):
-    """A field of the webhook's definition cannot be used."""
+    """A field of the webhook's definition cannot be used; see :class:`Problem`."""
 
-    def __init__(self, field: str, reason: str) -> None:
-        self.field = field
-        super().__init__(f"{field}: {reason}")
+    def __init__(self, field: str, reason: str, part: str = "") -> None:
+        self._problem = Problem(reason, field, part)
+        super().__init__(f"{self._problem.words}: {reason}")
+
+    @property
+    def problem(self) -> Problem:
+        """What is wrong, and with which field."""
+        return self._problem
 
 
 class TemplateRefused(DefinitionError):
@@ -80,6 +134,11 @@ class FilesRefused(DefinitionError):
 
 class WebhookExists(DefinitionError):
     """A webhook of this name exists already."""
+
+    @property
+    def problem(self) -> Problem:
+        """What is wrong, and with which field."""
+        return Problem(self.message, "name")
 
 
 class WebhookNotFound(WebhookError):

@@ -1,7 +1,8 @@
-"""URLs of Airflow's pages and ours."""
+"""Every URL: of the endpoint, of our pages and of Airflow's."""
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 from inbound_webhooks.records.failed_task import FailedTask
@@ -9,6 +10,18 @@ from inbound_webhooks.settings import BLUEPRINT_PREFIX
 
 DELIVERY_PATH = f"{BLUEPRINT_PREFIX}/webhooks/delivery"
 """Path of a delivery's page; its id follows."""
+
+WEBHOOK_ID_CHARS = 10
+TOKEN_BYTES = 32
+"""A token is that many random bytes, written as hex digits."""
+
+WEBHOOK_PATH = re.compile(rf"([A-Za-z0-9_-]{{{WEBHOOK_ID_CHARS}}})/([0-9a-f]{{{2 * TOKEN_BYTES}}})")
+"""What follows ``/webhook/`` in the URL that a sender calls: id and token."""
+
+
+def endpoint_url(public_url: str, webhook_id: str, token: str) -> str:
+    """The URL that a sender calls."""
+    return f"{public_url}/webhook/{webhook_id}/{token}"
 
 
 def delivery_url(base_url: str, delivery_id: str) -> str:

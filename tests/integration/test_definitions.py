@@ -77,14 +77,14 @@ def test_a_webhook_is_stored_as_it_was_drafted(database):
         ({"response_content_type": "text/html"}, "response content type"),
         ({"disabled_status": 404}, "disabled status"),
         ({"invalid_status": 500}, "invalid status"),
-        ({"mapping": {"number": "${Webhook::Nowhere.a}"}}, "mapping of number"),
+        ({"mapping": {"number": "${Webhook::Nowhere.a}"}}, "mapping number"),
         ({"mapping": {" ": "1"}}, "mapping"),
         ({"response_template": '{"a": '}, "JSON"),
         ({"response_template": "{{ body"}, "line 1"),
-        ({"notify_success": ["nobody"]}, "notify on success: 'nobody'"),
-        ({"notify_failure": ["a@b.example", "two@at@b.example"]}, "notify on failure: 'two@at"),
-        ({"notify_failure": ["a@b.example, c@d.example"]}, "notify on failure"),
-        ({"notify_failure": ["a@b.example\r\nBcc: c@d.example"]}, "notify on failure"),
+        ({"notify_success": ["nobody"]}, "notify success: 'nobody'"),
+        ({"notify_failure": ["a@b.example", "two@at@b.example"]}, "notify failure: 'two@at"),
+        ({"notify_failure": ["a@b.example, c@d.example"]}, "notify failure"),
+        ({"notify_failure": ["a@b.example\r\nBcc: c@d.example"]}, "notify failure"),
         ({"notify_failure": ["ä@b.example"]}, "not ASCII"),
         ({"notify_failure": ["a@b.example", "a@b.example"]}, "twice"),
         ({"notify_failure": [f"a{n}@b.example" for n in range(51)]}, "more than 50"),
@@ -117,7 +117,7 @@ def test_a_name_is_taken_once(database):
 
 
 LIMITS = {
-    "max_per_second": "requests per second",
+    "max_per_second": "max per second",
     "max_backlog": "max backlog",
     "max_active_runs": "max active runs",
 }

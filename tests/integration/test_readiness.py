@@ -76,7 +76,7 @@ def test_a_dag_that_airflow_does_not_know_is_named(dispatcher):
 
     (reason,) = readiness.reasons_of(service.get(store_webhook(dag_id="of tomorrow").id))
     assert (reason.code, reason.severity) == ("dag-missing", "stops")
-    assert "of tomorrow" in reason.sentence
+    assert "of tomorrow" in reason.message
 
 
 def test_a_disabled_webhook_says_so_first(dag):
@@ -100,7 +100,7 @@ def test_a_parameter_that_the_dag_does_not_have_is_only_a_hint(dag):
     hook = store_webhook(mapping={"number": "1", "misspelt": "2"})
     (reason,) = readiness.reasons_of(service.get(hook.id))
     assert (reason.code, reason.severity) == ("mapping-unknown", "hint")
-    assert "'misspelt'" in reason.sentence
+    assert "'misspelt'" in reason.message
 
 
 def test_a_secret_that_has_ended_is_a_reason(dag):

@@ -73,6 +73,33 @@ def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
     assert secrets_of("pushes") == {"signing": [SECRET]}
 
 
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--max-per-second", "0"), "--max-per-second: it is not between 1 and 1000000\n"),
+        (("--notify-failure", "nobody"), "--notify-failure: 'nobody' is no address"),
+        (("--map", "a=${Webhook::No}"), "--map a: line 1, column"),
+        (("--verify", '{"kind": "hmac"}'), "--verify hmac: it needs the setting header\n"),
+        (("--event", "push"), "--event: this sender has no event types"),
+        (("--preset", "github"), "--secret: one for signing is missing"),
+        (("--disabled-status", "404"), "--disabled-status: 404 is none of 403, 503\n"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_an_option_that_cannot_be_used_is_named_as_the_call_has_it(webhooks, orders, options, told):
+    done = webhooks(*CREATE, *options)
+    assert (done.status, rows("webhook")) == (2, [])
+    assert done.err.startswith(told)
+
+
+def test_addresses_may_be_repeated_and_have_commas_between_them(webhooks, orders):
+    options = ("--notify-failure", "a@example.com,b@example.com", "--notify-failure", "c@example.com")
+    webhooks(*CREATE, *options, "--allow", "192.0.2.0/24,2001:db8::/32")
+    (made,) = rows("webhook")
+    assert json.loads(made.notify_failure) == ["a@example.com", "b@example.com", "c@example.com"]
+    assert json.loads(made.allowed_addresses) == ["192.0.2.0/24", "2001:db8::/32"]
+
+
 def test_what_the_call_says_counts_more_than_the_preset(webhooks, orders, secret_file):
     from inbound_webhooks.webhooks import service
 

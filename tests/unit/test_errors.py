@@ -16,6 +16,7 @@ from inbound_webhooks.errors import (
     InvalidDefinition,
     InvalidSetting,
     ParameterRefused,
+    Problem,
     RequestError,
     TemplateRefused,
     Unavailable,
@@ -47,7 +48,16 @@ def test_the_docstring_is_the_default_message(error):
             "[inbound_webhooks] max_body_bytes = '-1' is not a whole number.",
             {"name": "max_body_bytes"},
         ),
-        (InvalidDefinition("name", "it is empty"), "name: it is empty", {"field": "name"}),
+        (
+            InvalidDefinition("dag_id", "it is empty"),
+            "dag id: it is empty",
+            {"problem": Problem("it is empty", "dag_id")},
+        ),
+        (
+            InvalidDefinition("mapping", "line 1", "number"),
+            "mapping number: line 1",
+            {"problem": Problem("line 1", "mapping", "number")},
+        ),
         (
             TemplateRefused("call is not allowed here", 2, 14),
             "line 2, column 14: call is not allowed here",

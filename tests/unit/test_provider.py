@@ -44,7 +44,7 @@ HEAVY = (
     "pendulum",
     "anyio",
 )
-OURS_THAT_ARE_CHEAP = {"plugin", "provider", "settings", "errors", "cli"}
+OURS_THAT_ARE_CHEAP = {"plugin", "provider", "settings", "errors", "records", "cli"}
 
 
 @pytest.fixture(scope="module", params=[IMPORT_PLUGIN, ASK_PROVIDER, ASK_COMMANDS], ids=str.split)

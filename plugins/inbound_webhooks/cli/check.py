@@ -10,8 +10,8 @@ from inbound_webhooks.cli.console import FAILED, WRONG_CALL, exit_with, handler,
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from inbound_webhooks.errors import Problem
     from inbound_webhooks.files.checking import Checked
-    from inbound_webhooks.files.entry import FileProblem
 
 
 @handler
@@ -37,13 +37,26 @@ def _print(checked: Checked, output: str) -> None:
     for skipped in checked.skipped:
         print_hint(f"Skipped {skipped}: no line begins with `webhooks:`.")
     if output in ("json", "yaml"):
-        print_data([_as_data(problem, is_wrong) for problem, is_wrong in checked.findings], output)
+        print_data([_as_data(problem) for problem in checked.findings], output)
         return
-    for problem, is_wrong in checked.findings:
-        print(f"{'wrong' if is_wrong else 'note '}  {problem}")
+    for problem in checked.findings:
+        print(f"{_severity(problem):<5}  {problem}")
     beside = "" if checked.dags is None else f" beside {checked.dags} DAGs"
     print(f"{checked.webhooks} webhooks checked{beside}: {checked.wrong or 'nothing'} wrong.")
 
 
-def _as_data(problem: FileProblem, is_wrong: bool) -> dict[str, Any]:
-    return {"severity": "wrong" if is_wrong else "note", **vars(problem)}
+def _severity(problem: Problem) -> str:
+    from inbound_webhooks.files.checking import is_wrong
+
+    return "wrong" if is_wrong(problem) else "note"
+
+
+def _as_data(problem: Problem) -> dict[str, Any]:
+    return {
+        "severity": _severity(problem),
+        "file": problem.file,
+        "line": problem.line,
+        "webhook": problem.webhook,
+        "field": problem.place,
+        "message": problem.message,
+    }

@@ -12,12 +12,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from inbound_webhooks.errors import ConfigurationError, DefinitionError, WebhookError
+from inbound_webhooks.errors import ConfigurationError, DefinitionError, InvalidDefinition, WebhookError
+from inbound_webhooks.records.webhook import FIELDS, json_fields
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from inbound_webhooks.records.webhook import Webhook
+
+OTHER_FLAGS = {
+    "secrets": ("secret", "--secret"),
+    "refresh_keys": ("refresh_keys", "--refresh-keys"),
+    "events": ("event", "--event"),
+}
+"""What a call gives beside the fields of a webhook: identifier in errors -> argument and option."""
 
 WRONG_CALL, FAILED = 2, 1
 """Exit statuses: the call cannot be right; it could, and did not work."""
@@ -41,9 +49,22 @@ def handler(function: Handler) -> Handler:
             suppress_logs_and_warning(providers_configuration_loaded(function))(args)
         except WebhookError as error:
             wrong = isinstance(error, (DefinitionError, ConfigurationError))
-            exit_with(WRONG_CALL if wrong else FAILED, error.message)
+            exit_with(WRONG_CALL if wrong else FAILED, _explain(error, args))
 
     return handle
+
+
+def _explain(error: WebhookError, args: Namespace) -> str:
+    """The message; where the command has an option for the field that is wrong, with the option."""
+    if not isinstance(error, InvalidDefinition):
+        return error.message
+    problem = error.problem
+    dest, flag = OTHER_FLAGS.get(problem.field, (problem.field, ""))
+    if problem.field in FIELDS:
+        flag = FIELDS[problem.field].flag
+    if not flag.startswith("--") or not hasattr(args, dest):
+        return error.message
+    return f"{flag} {problem.part}".strip() + f": {problem.message}"
 
 
 def parse_mapping(lines: list[str]) -> dict[str, str]:
@@ -94,10 +115,8 @@ def parse_json(option: str, text: str) -> Any:
     return value
 
 
-def parse_list(text: str | None) -> list[str] | None:
-    """What stands between commas; None stays None."""
-    if text is None:
-        return None
+def parse_list(text: str) -> list[str]:
+    """What stands between commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
@@ -192,7 +211,8 @@ def print_hint(text: str) -> None:
 
 def summary(webhook: Webhook) -> dict[str, Any]:
     """What each listing of a webhook begins with."""
-    return {"id": webhook.id, "name": webhook.name, "dag_id": webhook.dag_id, "enabled": webhook.enabled}
+    values = json_fields(webhook)
+    return {"id": webhook.id} | {name: values[name] for name, field in FIELDS.items() if field.listed}
 
 
 def confirm(question: str) -> bool:

@@ -14,6 +14,9 @@ from airflow.cli.cli_config import (
     lazy_load_command,
 )
 
+from inbound_webhooks.records.webhook import FIELDS
+from inbound_webhooks.records.webhook_fields import WebhookField
+
 
 def _port(text: str) -> int:
     number = int(text)
@@ -44,30 +47,7 @@ class _Renamed(Action):
 
 
 ARG_NAME = Arg(("name",), metavar="NAME", help="Name or id of the webhook")
-ARG_NEW_NAME = Arg(("name",), metavar="NAME", help="Name of the new webhook")
 ARG_OPTIONAL_NAME = Arg(("name",), metavar="NAME", nargs="?", help="Name or id of a webhook; all without it")
-ARG_DAG_ID = Arg(("--dag-id",), metavar="DAG", required=True, help="The DAG that it runs")
-ARG_MAP = Arg(
-    ("--map",),
-    metavar="PARAMETER=EXPRESSION",
-    action="append",
-    default=[],
-    help="One line of the mapping, such as 'order=${Webhook::Body.order.id}'; without any, conf is the event",
-)
-ARG_CONTENT_TYPE = Arg(
-    ("--response-content-type",),
-    metavar="TYPE",
-    help="Type of the response template",
-)
-ARG_TEMPLATE = Arg(
-    ("--response-template",),
-    metavar="TEXT|@FILE",
-    help="What is answered, with expressions like the mapping's",
-)
-ARG_STATUS = Arg(
-    ("--response-status",), metavar="N", type=int, help="Status of an accepted request, 200 to 299"
-)
-ARG_PRESET = Arg(("--preset",), metavar="P", help="The kind of sender; `airflow webhooks presets` lists them")
 ARG_PRESET_NAME = Arg(("name",), metavar="NAME", nargs="?", help="A preset to show whole; all without it")
 ARG_SECRET = Arg(
     ("--secret",),
@@ -75,12 +55,6 @@ ARG_SECRET = Arg(
     action="append",
     default=[],
     help="A secret that the sender signs with, from a file, standard input or an environment variable",
-)
-ARG_VERIFY = Arg(
-    ("--verify",),
-    metavar="JSON",
-    action="append",
-    help='A proof, such as {"kind": "hmac", "header": "X-Signature"}; instead of those of the preset',
 )
 ARG_PROOF = Arg(("--proof",), action=_Renamed, help=SUPPRESS)
 ARG_REFRESH_KEYS = Arg(
@@ -94,16 +68,6 @@ ARG_EVENT = Arg(
     action="append",
     default=[],
     help="A type of events that counts, as the sender names it; repeatable, others are answered, not run",
-)
-ARG_FILTER = Arg(("--filter",), metavar="EXPRESSION", help="Which events count; others are answered, not run")
-ARG_DEDUP = Arg(("--dedup",), metavar="EXPRESSION", help="What names an event, so that a repetition is seen")
-ARG_ALLOW = Arg(("--allow",), metavar="CIDR", action="append", help="Addresses that may call; repeatable")
-ARG_MAX_PER_SECOND = Arg(("--max-per-second",), metavar="N", type=int, help="Requests a second; 429 above")
-ARG_MAX_BACKLOG = Arg(
-    ("--max-backlog",), metavar="N", type=int, help="Deliveries that may wait for their run; 429 above"
-)
-ARG_MAX_ACTIVE_RUNS = Arg(
-    ("--max-active-runs",), metavar="N", type=int, help="Runs at work at once; others wait in the inbox"
 )
 ARG_GRACE = Arg(
     ("--grace-hours",), metavar="N", type=float, default=0.0, help="How long the old one still counts"
@@ -122,13 +86,6 @@ ARG_METRICS_HOST = Arg(
 ARG_METRICS_PORT = Arg(
     ("--metrics-port",), metavar="N", type=_port, help="Port of the figures for Prometheus; none without it"
 )
-ARG_NOTIFY_SUCCESS = Arg(
-    ("--notify-success",), metavar="A@B,…", help="Addresses that get a mail of each run that succeeds"
-)
-ARG_NOTIFY_FAILURE = Arg(
-    ("--notify-failure",), metavar="A@B,…", help="Addresses that get mails of runs that fail or cannot start"
-)
-ARG_DISABLED = Arg(("--disabled",), action="store_true", help="Create it disabled")
 ARG_CHECK = Arg(
     ("--check",),
     action="store_true",
@@ -173,6 +130,23 @@ ARG_WITH_SECRETS = Arg(
 )
 
 
+def _field_argument(field: WebhookField) -> Arg:
+    """The argument of ``create`` that sets a field; it is stored under the field's name."""
+    options: dict[str, Any] = {"help": (field.flag_help or field.help).replace("%", "%%")}
+    if field.kind == "boolean":
+        action = "store_false" if field.default else "store_true"
+        return Arg((field.flag,), dest=field.name, action=action, default=field.default, **options)
+    options["metavar"] = field.metavar
+    if not field.flag.startswith("--"):
+        return Arg((field.flag,), **options)
+    if field.kind == "integer":
+        options["type"] = int
+    if field.is_json:
+        options["action"] = "append"
+        options["help"] += " Repeatable."
+    return Arg((field.flag,), dest=field.name, required=field.required, **options)
+
+
 MODULES = {
     "senders": {"create", "rotate", "presets"},
     "files": {"import", "export"},
@@ -191,12 +165,8 @@ COMMANDS = (
     _action(
         "create",
         "Create a webhook for a DAG",
-        ARG_NEW_NAME, ARG_DAG_ID, ARG_MAP,
-        ARG_PRESET, ARG_SECRET, ARG_REFRESH_KEYS, ARG_VERIFY, ARG_PROOF,
-        ARG_EVENT, ARG_FILTER, ARG_DEDUP, ARG_ALLOW,
-        ARG_MAX_PER_SECOND, ARG_MAX_BACKLOG, ARG_MAX_ACTIVE_RUNS,
-        ARG_CONTENT_TYPE, ARG_TEMPLATE, ARG_STATUS,
-        ARG_NOTIFY_SUCCESS, ARG_NOTIFY_FAILURE, ARG_DISABLED, ARG_OUTPUT,
+        *map(_field_argument, FIELDS.values()), ARG_SECRET, ARG_REFRESH_KEYS, ARG_EVENT, ARG_PROOF,
+        ARG_OUTPUT,
     ),
     _action("list", "List all webhooks", ARG_OUTPUT),
     _action("show", "Show one webhook, its URL and its last rejections", ARG_NAME, ARG_OUTPUT),

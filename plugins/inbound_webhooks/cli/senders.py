@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 
     from inbound_webhooks.presets import Preset
     from inbound_webhooks.records.webhook import Webhook
+    from inbound_webhooks.records.webhook_fields import WebhookField
     from inbound_webhooks.webhooks.secrets import NewSecret
-
-MAX_GRACE_HOURS = 24 * 90
 
 URL_PLACE, SECRET_PLACE = "<the webhook's URL>", "<the secret>"
 GIVEN_SECRET = "<the secret that you gave>"  # noqa: S105 - what stands for one
@@ -48,19 +47,20 @@ def create_command(args: Namespace) -> None:
     from inbound_webhooks.webhooks.secrets import find_preset
 
     secrets = _new_secrets(args.secret)
+    fields = _given_fields(args)
     draft = service.drafted(
-        preset=args.preset,
+        preset=fields.pop("preset", None),
         purposes={secret.purpose for secret in secrets},
         refresh_keys=args.refresh_keys,
         events=args.event,
-        **_given_fields(args),
+        **fields,
     )
     webhook = service.create(draft, secrets=secrets, actor=actor())
     url = service.url(webhook)
     print_data(summary(webhook) | {"url": url}, args.output)
     for reason in readiness.reasons_of(webhook):
         if reason.code not in NOT_TOLD_AT_CREATE:
-            print_hint(reason.sentence)
+            print_hint(reason.message)
     if args.preset is not None:
         _print_steps(find_preset(args.preset), url)
     if not webhook.enabled:
@@ -78,34 +78,30 @@ def _print_ways_to_enable(webhook: Webhook, given: Collection[str]) -> None:
 
 
 def _secret_argument(purpose: str) -> str:
-    from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
+    from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 
     return "@FILE" if purpose == DEFAULT_PURPOSE else f"{purpose}=@FILE"
 
 
 def _given_fields(args: Namespace) -> dict[str, Any]:
     """The fields of a webhook that the call names; a preset or the defaults fill the others."""
-    fields = {
-        "name": args.name,
-        "dag_id": args.dag_id,
-        "mapping": parse_mapping(args.map),
-        "enabled": not args.disabled,
-        "verification": None
-        if args.verify is None
-        else [parse_json("--verify", text) for text in args.verify],
-        "filter": args.filter,
-        "dedup": args.dedup,
-        "allowed_addresses": args.allow,
-        "max_per_second": args.max_per_second,
-        "max_backlog": args.max_backlog,
-        "max_active_runs": args.max_active_runs,
-        "response_content_type": args.response_content_type,
-        "response_template": read_text(args.response_template),
-        "response_status": args.response_status,
-        "notify_success": parse_list(args.notify_success),
-        "notify_failure": parse_list(args.notify_failure),
-    }
+    from inbound_webhooks.records.webhook import FIELDS
+
+    fields = {name: _read(field, getattr(args, name)) for name, field in FIELDS.items()}
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def _read(field: WebhookField, given: Any) -> Any:
+    """What the call says of a field, None where it says nothing."""
+    if given is None:
+        return None
+    if field.kind == "mapping":
+        return parse_mapping(given)
+    if field.kind == "objects":
+        return [parse_json(field.flag, text) for text in given]
+    if field.kind == "list":
+        return [item for text in given for item in parse_list(text)]
+    return read_text(given) if field.from_file else given
 
 
 def _new_secrets(texts: list[str]) -> list[NewSecret]:
@@ -115,7 +111,7 @@ def _new_secrets(texts: list[str]) -> list[NewSecret]:
 
 
 def _new_secret(text: str) -> NewSecret:
-    from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
+    from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
     from inbound_webhooks.webhooks.secrets import NewSecret
 
     purpose, value = read_secret(text)
@@ -135,8 +131,8 @@ def rotate_command(args: Namespace) -> None:
     """Give a webhook a new URL and print it, or a new secret."""
     from inbound_webhooks.webhooks import service
 
-    if not 0 <= args.grace_hours <= MAX_GRACE_HOURS:
-        exit_with(WRONG_CALL, f"--grace-hours is between 0 and {MAX_GRACE_HOURS}.")
+    if not 0 <= args.grace_hours <= service.MAX_GRACE_HOURS:
+        exit_with(WRONG_CALL, f"--grace-hours is between 0 and {service.MAX_GRACE_HOURS}.")
     until = f" The old one counts for another {args.grace_hours:g} hours." if args.grace_hours else ""
     if args.secret is None:
         webhook = service.rotate(args.name, actor=actor(), grace_hours=args.grace_hours)

@@ -40,6 +40,7 @@ def list_command(args: Namespace) -> None:
 @handler
 def show_command(args: Namespace) -> None:
     """Show one webhook."""
+    from inbound_webhooks.records.webhook import json_fields
     from inbound_webhooks.storage.credentials import list_credentials
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.deliveries import count_deliveries
@@ -53,30 +54,13 @@ def show_command(args: Namespace) -> None:
         rejections = list_rejections(connection, webhook.id, KEPT_REJECTIONS)
     shown = summary(webhook) | {
         "url": service.url(webhook),
-        "mapping": dict(webhook.mapping),
-        "preset": webhook.preset,
-        "verification": [dict(scheme) for scheme in webhook.verification],
+        **json_fields(webhook),
         "credentials": [_credential(held) for held in credentials],
-        "handshake": webhook.handshake,
         "confirm_url": webhook.confirm_url,
-        "allowed_addresses": list(webhook.allowed_addresses),
-        "event_type": webhook.event_type,
-        "filter": webhook.filter,
-        "dedup": webhook.dedup,
-        "max_per_second": webhook.max_per_second,
-        "max_backlog": webhook.max_backlog,
-        "max_active_runs": webhook.max_active_runs,
-        "response_content_type": webhook.response_content_type,
-        "response_template": webhook.response_template,
-        "response_status": webhook.response_status,
-        "disabled_status": webhook.disabled_status,
-        "invalid_status": webhook.invalid_status,
-        "notify_success": list(webhook.notify_success),
-        "notify_failure": list(webhook.notify_failure),
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,
-        "warnings": [reason.sentence for reason in readiness.reasons_of(webhook)],
+        "warnings": [reason.message for reason in readiness.reasons_of(webhook)],
         "rejections": [
             {
                 "rejected_at": rejection.rejected_at.isoformat(),
@@ -204,15 +188,18 @@ def _check_dispatcher(args: Namespace) -> None:
     from datetime import datetime, timedelta, timezone
 
     from inbound_webhooks.dispatch.heartbeat import host
-    from inbound_webhooks.monitoring.health import SILENT_SECONDS
+    from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.dispatchers import dispatchers_seen
 
     with transaction() as connection:
         seen_at = dispatchers_seen(connection, host=host())
-    since = datetime.now(timezone.utc) - timedelta(seconds=SILENT_SECONDS)
+    since = datetime.now(timezone.utc) - timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
     if seen_at is None or seen_at < since:
-        exit_with(FAILED, f"No dispatcher of {host()} was at work within the last {SILENT_SECONDS} seconds.")
+        exit_with(
+            FAILED,
+            f"No dispatcher of {host()} was at work within the last {HEARTBEAT_TIMEOUT_SECONDS} seconds.",
+        )
     print(f"A dispatcher of {host()} was at work at {seen_at.isoformat()}.")
 
 

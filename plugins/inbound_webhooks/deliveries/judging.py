@@ -12,6 +12,7 @@ from inbound_webhooks.event.judge import Secrets, Verdict, Verified, authenticat
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.records.delivery import new_delivery_id
 from inbound_webhooks.storage.database import autocommit
+from inbound_webhooks.urls import endpoint_url
 from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
 
@@ -34,7 +35,7 @@ class Judging:
         fetched_from: Collection[str] = (),
     ) -> Verified | Verdict:
         """See :func:`inbound_webhooks.event.judge.authenticate`."""
-        url = f"{self._public_url}/webhook/{compiled.webhook.id}/{token}"
+        url = endpoint_url(self._public_url, compiled.webhook.id, token)
         if request.query_string:
             url = f"{url}?{request.query_string}"
         return authenticate(compiled.rules, request, secrets, now, url=url, fetched_from=fetched_from)

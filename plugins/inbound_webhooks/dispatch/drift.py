@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache
-from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.errors import DatabaseUnavailable, Problem
 from inbound_webhooks.event.clock import utc_now
-from inbound_webhooks.event.conf.problems import MappingProblem, conf_problems, mapping_problems
+from inbound_webhooks.event.conf.problems import conf_problems, mapping_problems
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.webhook import Webhook
@@ -88,15 +87,13 @@ class DriftWatcher:
             log_unexpected_error(f"drift of {changed.webhook.id}", error)
             return None
 
-    def _problems(self, webhook: Webhook, dag: CachedDag, since: datetime) -> list[MappingProblem]:
+    def _problems(self, webhook: Webhook, dag: CachedDag, since: datetime) -> list[Problem]:
         found = mapping_problems(webhook.mapping, dag.params)
         # Past confs show what the mapping alone cannot: which types its expressions produce.
         with transaction() as connection:
             confs = drifts.last_confs(connection, webhook, since, CONFS)
-        named = {problem.parameter for problem in found}
-        return found + [
-            problem for problem in conf_problems(confs, dag.params) if problem.parameter not in named
-        ]
+        named = {problem.part for problem in found}
+        return found + [problem for problem in conf_problems(confs, dag.params) if problem.part not in named]
 
     def _save(self, changed: Changed, found: Drift) -> bool:
         new_problems = self._new_problems(changed, found)
@@ -107,7 +104,7 @@ class DriftWatcher:
                 return False
             facts = {
                 "dag_id": changed.webhook.dag_id,
-                "problems": [asdict(problem) for problem in found.problems],
+                "problems": [drifts.stored_problem(problem) for problem in found.problems],
             }
             at = self._now()
             notified = recipients if new_problems else ()
@@ -118,11 +115,11 @@ class DriftWatcher:
                 "mapping broken action=drift webhook=%s dag=%s parameter=%s",
                 changed.webhook.id,
                 changed.webhook.dag_id,
-                problem.parameter,
+                problem.part,
             )
         return True
 
-    def _new_problems(self, changed: Changed, found: Drift) -> list[MappingProblem]:
+    def _new_problems(self, changed: Changed, found: Drift) -> list[Problem]:
         """Problems that the DAG's new version has caused; problems of a change were shown to its author."""
         before, webhook = changed.before, changed.webhook
         if not webhook.enabled:
@@ -130,6 +127,6 @@ class DriftWatcher:
         if before is None or not changed.is_same_mapping:
             written = changed.dag_written_at
             is_newer = written is not None and written > webhook.updated_at
-            return [problem for problem in found.problems if is_newer and problem.breaks]
-        known = {(problem.parameter, problem.breaks) for problem in before.problems}
-        return [problem for problem in found.problems if (problem.parameter, problem.breaks) not in known]
+            return [problem for problem in found.problems if is_newer and problem.stops]
+        known = {(problem.part, problem.stops) for problem in before.problems}
+        return [problem for problem in found.problems if (problem.part, problem.stops) not in known]

@@ -20,7 +20,7 @@ class IpAllowList:
             try:
                 ipaddress.ip_network(block)
             except ValueError:
-                raise InvalidDefinition("allowed addresses", f"{block!r} is not a CIDR block") from None
+                raise InvalidDefinition("allowed_addresses", f"{block!r} is not a CIDR block") from None
 
     def admits(self, source_ip: str) -> bool:
         """Whether an address is in one of the blocks; an IPv4 address inside IPv6 counts as IPv4."""

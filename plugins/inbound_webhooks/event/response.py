@@ -75,7 +75,7 @@ def compile_response(content_type: str, source: str) -> ResponseTemplate:
     """
     if content_type not in CONTENT_TYPES:
         raise InvalidDefinition(
-            "response content type", f"{content_type!r} is none of {', '.join(CONTENT_TYPES)}"
+            "response_content_type", f"{content_type!r} is none of {', '.join(CONTENT_TYPES)}"
         )
     parsed = parse(source)
     if content_type == "application/json":

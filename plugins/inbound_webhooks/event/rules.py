@@ -104,7 +104,7 @@ def compile_rules(definition: Definition) -> Rules:
         webhook_name=definition.name,
         mapping=compile_mapping(definition.mapping),
         response=_compiled(
-            "response template",
+            "response_template",
             partial(compile_response, definition.response_content_type),
             definition.response_template,
         ),
@@ -113,7 +113,7 @@ def compile_rules(definition: Definition) -> Rules:
         verification=verification,
         handshake=_handshake(definition.handshake, verification),
         ip_allow_list=IpAllowList(allowed=addresses) if addresses else None,
-        event_type=_compiled("event type", compile_expression, definition.event_type),
+        event_type=_compiled("event_type", compile_expression, definition.event_type),
         filter=_compiled("filter", compile_condition, definition.filter),
         deduplication_key=_compiled("dedup", compile_expression, definition.dedup),
         credential_names=credential_names(verification),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inbound_webhooks.errors import Problem
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.files.dag_files import parse_dags
-from inbound_webhooks.files.entry import Entry, FileProblem
+from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.plan import problems_of, webhook_of
 from inbound_webhooks.files.reading import read_files
 from inbound_webhooks.files.references import PLAIN
@@ -19,9 +20,6 @@ from inbound_webhooks.webhooks import readiness
 MEANT = ("disabled",)
 """Reasons that stop a webhook because somebody wants it so."""
 
-Finding = tuple[FileProblem, bool]
-"""Something that was found, and whether it is wrong or only worth knowing."""
-
 
 @dataclass(frozen=True)
 class Checked:
@@ -29,13 +27,18 @@ class Checked:
 
     webhooks: int
     dags: int | None
-    findings: tuple[Finding, ...]
+    findings: tuple[Problem, ...]
     skipped: tuple[Path, ...] = ()
 
     @property
     def wrong(self) -> int:
         """How much is wrong."""
-        return sum(is_wrong for _, is_wrong in self.findings)
+        return sum(is_wrong(problem) for problem in self.findings)
+
+
+def is_wrong(problem: Problem) -> bool:
+    """Whether something that was found has to be fixed; otherwise it is only worth knowing."""
+    return problem.stops and problem.code not in MEANT
 
 
 def check_files(paths: Sequence[Path], dags_folder: Path | None) -> Checked:
@@ -43,30 +46,31 @@ def check_files(paths: Sequence[Path], dags_folder: Path | None) -> Checked:
     found = read_files(paths)
     folders = [dags_folder] if dags_folder else [path for path in paths if path.is_dir()]
     parsed = parse_dags(folders)
-    findings: list[Finding] = [(problem, True) for problem in [*parsed.problems, *found.problems]]
+    findings = [*parsed.problems, *found.problems]
     for entry in found.entries:
         problems = problems_of(entry, alone=True) + _plain_secrets(entry)
-        findings += [(problem, True) for problem in problems]
+        findings += problems
         if folders and not problems:
             findings += _mapping(entry, parsed.params)
     dags = len(parsed.params) if folders else None
     return Checked(len(found.entries), dags, tuple(findings), tuple(found.skipped))
 
 
-def _plain_secrets(entry: Entry) -> list[FileProblem]:
+def _plain_secrets(entry: Entry) -> list[Problem]:
     return [
-        entry.problem_at(f"secrets.{purpose}", "the secret itself stands in the file")
+        entry.problem_at("secrets", "the secret itself stands in the file", purpose)
         for purpose, reference in entry.secrets.items()
         if reference.startswith(PLAIN)
     ]
 
 
-def _mapping(entry: Entry, dags: Mapping[str, Mapping[str, Parameter]]) -> list[Finding]:
+def _mapping(entry: Entry, dags: Mapping[str, Mapping[str, Parameter]]) -> list[Problem]:
     webhook = webhook_of(entry.draft())
     if webhook.dag_id not in dags:
-        return [(entry.problem_at("dag_id", f"no DAG file makes a DAG {webhook.dag_id!r}"), True)]
+        return [entry.problem_at("dag_id", f"no DAG file makes a DAG {webhook.dag_id!r}")]
     reasons = readiness.mapping_reasons(webhook, dags[webhook.dag_id])
-    return [(entry.problem_at("mapping", one.sentence), one.severity == "stops") for one in reasons]
+    # The sentence names the parameter already.
+    return [entry.placed(replace(reason, part="")) for reason in reasons]
 
 
 def check_stored() -> Checked:
@@ -75,11 +79,8 @@ def check_stored() -> Checked:
         webhooks = list_webhooks(connection)
     reasons = readiness.reasons_by_id(webhooks)
     findings = [
-        (
-            FileProblem("", 0, webhook.name, "", one.sentence),
-            one.severity == "stops" and one.code not in MEANT,
-        )
+        replace(reason, field="", part="", webhook=webhook.name)
         for webhook in webhooks
-        for one in reasons[webhook.id]
+        for reason in reasons[webhook.id]
     ]
     return Checked(len(webhooks), None, tuple(findings))

@@ -10,8 +10,8 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 
 from inbound_webhooks.airflow_bridge.dag_cache import params_of
+from inbound_webhooks.errors import Problem
 from inbound_webhooks.event.conf.parameter import Parameter
-from inbound_webhooks.files.entry import FileProblem
 
 
 @dataclass
@@ -19,7 +19,7 @@ class ParsedDags:
     """The DAGs of some folders: id -> params, and what could not be parsed."""
 
     params: dict[str, Mapping[str, Parameter]] = field(default_factory=dict)
-    problems: list[FileProblem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
 
 def parse_dags(folders: list[Path]) -> ParsedDags:
@@ -27,7 +27,7 @@ def parse_dags(folders: list[Path]) -> ParsedDags:
     parsed = ParsedDags()
     for folder in folders:
         if not folder.exists():
-            parsed.problems.append(FileProblem(str(folder), 0, "", "", "No such file or directory"))
+            parsed.problems.append(Problem("No such file or directory", file=str(folder)))
             continue
         bag = DagBag(folder)
         for dag_id, dag in bag.dags.items():
@@ -35,5 +35,5 @@ def parse_dags(folders: list[Path]) -> ParsedDags:
             parsed.params[dag_id] = params_of(DagSerialization.from_dict(DagSerialization.to_dict(dag)))
         for file, traceback in bag.import_errors.items():
             last_line = traceback.strip().splitlines()[-1] if traceback.strip() else "it does not import"
-            parsed.problems.append(FileProblem(str(file), 0, "", "", last_line))
+            parsed.problems.append(Problem(last_line, file=str(file)))
     return parsed

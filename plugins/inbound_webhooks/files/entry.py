@@ -2,47 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from inbound_webhooks.errors import DefinitionError, InvalidDefinition
+from inbound_webhooks.errors import DefinitionError, Problem
 from inbound_webhooks.records.webhook import Draft
 from inbound_webhooks.webhooks import service
-
-FIELD_OF_ERROR = {
-    "dag id": "dag_id",
-    "event type": "event_type",
-    "allowed addresses": "allowed_addresses",
-    "requests per second": "max_per_second",
-    "max backlog": "max_backlog",
-    "max active runs": "max_active_runs",
-    "disabled status": "disabled_status",
-    "invalid status": "invalid_status",
-    "response status": "response_status",
-    "response content type": "response_content_type",
-    "response template": "response_template",
-    "notify on success": "notify_success",
-    "notify on failure": "notify_failure",
-    "secret": "secrets",
-}
-"""What an error calls a field -> what a file calls it; others have the same name in both."""
-
-
-@dataclass(frozen=True)
-class FileProblem:
-    """Something wrong in a file; ``line`` counts from 1, 0 where no line is to blame."""
-
-    file: str
-    line: int
-    webhook: str
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
-        return ": ".join(part for part in (place, self.webhook, self.field, self.message) if part)
 
 
 @dataclass(frozen=True)
@@ -71,41 +37,27 @@ class Entry:
         fields = dict(self.fields)
         return service.drafted(preset=fields.pop("preset", None), purposes=set(self.secrets), **fields)
 
-    def problem(self, error: DefinitionError) -> FileProblem:
+    def problem(self, error: DefinitionError) -> Problem:
         """What an error about this webhook says, with its place."""
-        if not isinstance(error, InvalidDefinition):
-            return self.problem_at("", error.message)
-        return self.problem_at(*place_of(error))
+        return self.placed(error.problem)
 
-    def problem_at(self, field: str, message: str) -> FileProblem:
+    def problem_at(self, field: str, message: str, part: str = "") -> Problem:
         """Something wrong with a field."""
-        line = self.lines.get(field) or self.lines.get(field.partition(".")[0]) or self.line
-        return FileProblem(
-            self.file, line, _printable(self.name) or "a webhook without a name", _printable(field), message
+        return self.placed(Problem(message, field, part))
+
+    def placed(self, problem: Problem) -> Problem:
+        """A problem of this webhook with file, line and name."""
+        line = self.lines.get(problem.place) or self.lines.get(problem.field) or self.line
+        return replace(
+            problem,
+            file=self.file,
+            line=line,
+            webhook=_printable(self.name) or "a webhook without a name",
+            field=_printable(problem.field),
+            part=_printable(problem.part),
         )
-
-
-def place_of(error: InvalidDefinition) -> tuple[str, str]:
-    """The field that an error is about as a file calls it, such as ``mapping.number``, and what is wrong."""
-    reason = error.message.partition(": ")[2]
-    if error.field.startswith("mapping of "):
-        return f"mapping.{error.field.removeprefix('mapping of ')}", reason
-    if error.field.startswith("verification"):
-        return "verification", error.message
-    return FIELD_OF_ERROR.get(error.field, error.field), reason
 
 
 def _printable(text: str) -> str:
     # An escape of YAML can make half of a surrogate pair, which no terminal takes.
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def plain(draft: Draft) -> dict[str, Any]:
-    """The fields of a draft as JSON has them, in the order of a file: what two drafts are compared by."""
-    values = {name: getattr(draft, name) for name in Draft.__dataclass_fields__}
-    plain_values: dict[str, Any] = json.loads(json.dumps(values, default=_plain))
-    return plain_values
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else list(value)

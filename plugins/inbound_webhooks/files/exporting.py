@@ -8,10 +8,9 @@ from typing import Any
 
 import yaml
 
-from inbound_webhooks.files.entry import plain
 from inbound_webhooks.files.plan import held_secrets
 from inbound_webhooks.files.references import PLAIN
-from inbound_webhooks.records.webhook import Draft, Webhook
+from inbound_webhooks.records.webhook import Draft, Webhook, json_fields
 from inbound_webhooks.storage.credentials import list_credentials, secret_references
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
@@ -31,7 +30,7 @@ def exported(webhooks: Sequence[Webhook], *, with_secrets: bool = False) -> list
 
 def entry_of(webhook: Draft, secrets: dict[str, str]) -> dict[str, Any]:
     """One entry; ``secrets`` are purpose -> reference."""
-    filled = plain(
+    filled = json_fields(
         service.drafted(
             preset=webhook.preset, purposes=set(secrets), name=webhook.name, dag_id=webhook.dag_id
         )
@@ -39,7 +38,7 @@ def entry_of(webhook: Draft, secrets: dict[str, str]) -> dict[str, Any]:
     wanted = ("name", "dag_id", "preset")
     fields = {
         name: value
-        for name, value in plain(webhook).items()
+        for name, value in json_fields(webhook).items()
         if (name in wanted and value is not None) or value != filled[name]
     }
     first = {name: fields.pop(name) for name in wanted if name in fields}

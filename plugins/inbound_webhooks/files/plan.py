@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Literal
 
-from inbound_webhooks.errors import DefinitionError, FilesRefused, TokenUnreadable
+from inbound_webhooks.errors import DefinitionError, FilesRefused, Problem, TokenUnreadable
 from inbound_webhooks.event.verification.scheme import to_bytes
-from inbound_webhooks.files.entry import Entry, FileProblem, plain
+from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.references import PLAIN, resolve
 from inbound_webhooks.records.credential import Credential
-from inbound_webhooks.records.webhook import Draft, Webhook
+from inbound_webhooks.records.webhook import Draft, Webhook, json_fields
 from inbound_webhooks.storage.credentials import list_credentials, secret_references
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
@@ -94,7 +94,7 @@ def apply(steps: Sequence[Step], *, actor: str) -> None:
             )
 
 
-def problems_of(entry: Entry, *, alone: bool) -> list[FileProblem]:
+def problems_of(entry: Entry, *, alone: bool) -> list[Problem]:
     """What is wrong with an entry; nothing is resolved and no database is asked.
 
     :param alone: whether its secrets have to be in the file, for none are stored
@@ -136,7 +136,9 @@ def _step(
     check_complete(webhook, set(held) | set(entry.secrets))
     changed = [(secret, one) for secret in given for one in _secret_differences(secret, held, references)]
     secrets = tuple(secret for secret, _ in changed)
-    found = differences(plain(stored) if stored else {}, plain(draft)) + [one for _, one in changed]
+    found = differences(json_fields(stored) if stored else {}, json_fields(draft)) + [
+        one for _, one in changed
+    ]
     action: Action = "create" if stored is None else "change" if found else "keep"
     return Step(action, draft.name, draft.dag_id, entry.file, draft, stored, secrets, tuple(found))
 

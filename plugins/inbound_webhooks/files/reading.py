@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
-from inbound_webhooks.errors import InvalidDefinition
+from inbound_webhooks.errors import InvalidDefinition, Problem
 from inbound_webhooks.event.json_text import text_problem
-from inbound_webhooks.files.entry import Entry, FileProblem
+from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.references import check_reference
 from inbound_webhooks.files.schema import webhook_schema
 from inbound_webhooks.records.renamed import renamed
@@ -33,7 +33,7 @@ class Found:
     """What files hold; ``skipped`` are YAML files of folders that say nothing of webhooks."""
 
     entries: list[Entry] = field(default_factory=list)
-    problems: list[FileProblem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
     skipped: list[Path] = field(default_factory=list)
 
 
@@ -59,10 +59,10 @@ def _read_file(path: Path, found: Found, *, named: bool) -> None:
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        found.problems.append(FileProblem(str(path), 0, "", "", f"{error.strerror}"))
+        found.problems.append(Problem(f"{error.strerror}", file=str(path)))
         return
     except UnicodeDecodeError:
-        found.problems.append(FileProblem(str(path), 0, "", "", "it is not UTF-8 text"))
+        found.problems.append(Problem("it is not UTF-8 text", file=str(path)))
         return
     if not named and not _HAS_TOP.search(text):
         found.skipped.append(path)
@@ -73,18 +73,16 @@ def _read_file(path: Path, found: Found, *, named: bool) -> None:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 0
         problem = _QUOTED.sub("'…'", str(error.problem or error.context))
-        found.problems.append(FileProblem(str(path), line, "", "", problem))
+        found.problems.append(Problem(problem, file=str(path), line=line))
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        found.problems.append(
-            FileProblem(str(path), 0, "", "", f"it cannot be read as YAML ({type(error).__name__})")
-        )
+        found.problems.append(Problem(f"it cannot be read as YAML ({type(error).__name__})", file=str(path)))
 
 
 def _read_text(file: str, text: str, found: Found) -> None:
     loader = _Loader(text)
     root = loader.get_single_node()
     if not isinstance(root, yaml.MappingNode):
-        found.problems.append(FileProblem(file, 1, "", "", f"it wants a list of webhooks below {TOP}:"))
+        found.problems.append(Problem(f"it wants a list of webhooks below {TOP}:", file=file, line=1))
         return
     _refuse_twice(root)
     for key, node in root.value:
@@ -92,19 +90,19 @@ def _read_text(file: str, text: str, found: Found) -> None:
             _read_list(file, loader, node, found)
         elif not str(key.value).startswith("x-"):
             found.problems.append(
-                FileProblem(file, _line(key), "", str(key.value), f"only {TOP}: stands at the top")
+                Problem(f"only {TOP}: stands at the top", str(key.value), file=file, line=_line(key))
             )
     if TOP not in [key.value for key, _ in root.value]:
-        found.problems.append(FileProblem(file, 1, "", "", f"it wants a list of webhooks below {TOP}:"))
+        found.problems.append(Problem(f"it wants a list of webhooks below {TOP}:", file=file, line=1))
 
 
 def _read_list(file: str, loader: _Loader, node: Any, found: Found) -> None:
     if not isinstance(node, yaml.SequenceNode):
-        found.problems.append(FileProblem(file, _line(node), "", TOP, "it is not a list"))
+        found.problems.append(Problem("it is not a list", TOP, file=file, line=_line(node)))
         return
     for item in node.value:
         if not isinstance(item, yaml.MappingNode):
-            found.problems.append(FileProblem(file, _line(item), "", TOP, "an item has no fields"))
+            found.problems.append(Problem("an item has no fields", TOP, file=file, line=_line(item)))
             continue
         values = loader.construct_document(item)
         secrets = values.pop("secrets", {})
@@ -115,7 +113,7 @@ def _read_list(file: str, loader: _Loader, node: Any, found: Found) -> None:
             found.entries.append(Entry(file, entry.line, values, dict(secrets or {}), entry.lines))
 
 
-def _problems(entry: Entry, secrets: Any) -> Iterator[FileProblem]:
+def _problems(entry: Entry, secrets: Any) -> Iterator[Problem]:
     schema = webhook_schema()
     known = schema["properties"]
     for name in schema["required"]:
@@ -135,7 +133,7 @@ def _problems(entry: Entry, secrets: Any) -> Iterator[FileProblem]:
         try:
             check_reference(str(purpose), reference)
         except InvalidDefinition as error:
-            yield entry.problem_at(error.field, error.message.partition(": ")[2])
+            yield entry.problem(error)
 
 
 def _type_problem(name: str, value: Any, schema: dict[str, Any]) -> str | None:
@@ -148,7 +146,7 @@ def _type_problem(name: str, value: Any, schema: dict[str, Any]) -> str | None:
     return None
 
 
-def _names_twice(entries: Sequence[Entry]) -> Iterator[FileProblem]:
+def _names_twice(entries: Sequence[Entry]) -> Iterator[Problem]:
     first: dict[str, Entry] = {}
     for entry in entries:
         held = first.setdefault(entry.name, entry)

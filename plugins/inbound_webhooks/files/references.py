@@ -25,9 +25,9 @@ def check_reference(purpose: str, reference: object) -> str:
     :raises InvalidDefinition: it is none; what it is instead is not shown, for it may be the secret
     """
     if not isinstance(reference, str):
-        raise InvalidDefinition(f"secrets.{purpose}", EXPECTED)
+        raise InvalidDefinition("secrets", EXPECTED, purpose)
     if not reference.startswith(PLAIN) and not re.match(PATTERN, reference):
-        raise InvalidDefinition(f"secrets.{purpose}", f"{EXPECTED}, never the secret itself")
+        raise InvalidDefinition("secrets", f"{EXPECTED}, never the secret itself", purpose)
     return reference
 
 
@@ -40,7 +40,7 @@ def resolve(purpose: str, reference: str) -> str:
     value = _SOURCES[kind](name)
     if not value:
         where = {"connection": "Airflow connection with a password", "variable": "Airflow variable"}
-        raise InvalidDefinition(f"secrets.{purpose}", f"there is no {where.get(kind, 'variable')} {name!r}")
+        raise InvalidDefinition("secrets", f"there is no {where.get(kind, 'variable')} {name!r}", purpose)
     return value.strip("\r\n")
 
 

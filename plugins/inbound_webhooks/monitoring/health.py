@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from inbound_webhooks.errors import DatabaseUnavailable
 
-SILENT_SECONDS = 60
+HEARTBEAT_TIMEOUT_SECONDS = 60
 """A dispatcher without a heartbeat for this long counts as stopped."""
 
 FRESH_SECONDS = 1.0
@@ -75,7 +75,7 @@ class Health:
         seen_at, oldest = database.dispatcher_seen_at, database.oldest_received_at
         now = self._now()
         silent = None if seen_at is None else _seconds(now, seen_at)
-        alive = silent is not None and silent < SILENT_SECONDS
+        alive = silent is not None and silent < HEARTBEAT_TIMEOUT_SECONDS
         return Report(
             200 if alive else 503,
             {

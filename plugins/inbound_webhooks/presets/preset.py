@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
+
 BODY_HASH = "{{ body | sha256 }}"
 """A deduplication key for senders whose signature covers no delivery id: the same body counts once."""
 
@@ -64,7 +66,7 @@ class Preset:
         """The proofs to ask for when secrets of these purposes are given: optional ones may be missing."""
         left_out = {secret.purpose for secret in self.secrets if secret.optional} - set(purposes)
         return tuple(
-            scheme for scheme in self.verification if scheme.get("purpose", "signing") not in left_out
+            scheme for scheme in self.verification if scheme.get("purpose", DEFAULT_PURPOSE) not in left_out
         )
 
     def filled_steps(self, *, url: str, secret: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A webhook's definition: as a user drafts it, and as it is stored."""
+"""A webhook's definition: as a user drafts it, and as it is stored; every field is declared here, once."""
 
 from __future__ import annotations
 
@@ -7,32 +7,334 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from inbound_webhooks.records.webhook_fields import (
+    DAG_ID_CHARS,
+    MAX_LIMIT,
+    WEBHOOK_NAME_CHARS,
+    declared,
+    fields_of,
+    json_value,
+)
+
+
+def _senders() -> dict[str | None, str]:
+    from inbound_webhooks.presets import PRESETS
+
+    by_title = sorted(PRESETS.values(), key=lambda preset: preset.title.lower())
+    return {None: "Any sender, known by the URL alone", **{found.name: found.title for found in by_title}}
+
+
+def _handshakes() -> dict[str | None, str]:
+    from inbound_webhooks.event.handshakes.registry import HANDSHAKES
+
+    return {None: "None", **{name: name for name in HANDSHAKES}}
+
+
+def _content_types() -> dict[str, str]:
+    from inbound_webhooks.event.response import CONTENT_TYPES
+
+    return {name: name for name in CONTENT_TYPES}
+
+
+def _disabled_statuses() -> dict[int, str]:
+    return {403: "403 Forbidden", 503: "503, so that the sender tries again"}
+
+
+def _invalid_statuses() -> dict[int, str]:
+    return {
+        422: "422 Unprocessable",
+        202: "202, so that the sender does not repeat it",
+        200: "200, for senders that take nothing else for a success",
+    }
+
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """What a person says of a webhook. ``mapping`` is parameter -> expression, empty for the whole event."""
+    """A definition without an id. ``mapping`` is parameter -> expression, empty for the whole event."""
 
-    name: str
-    dag_id: str
-    enabled: bool = True
-    mapping: Mapping[str, str] = field(default_factory=dict)
-    response_content_type: str = "application/json"
-    response_template: str | None = None
-    response_status: int | None = None
-    disabled_status: int = 403
-    invalid_status: int = 422
-    preset: str | None = None
-    verification: Sequence[Mapping[str, Any]] = ()
-    handshake: str | None = None
-    allowed_addresses: Sequence[str] = ()
-    event_type: str | None = None
-    filter: str | None = None
-    dedup: str | None = None
-    max_per_second: int | None = None
-    notify_success: Sequence[str] = ()
-    notify_failure: Sequence[str] = ()
-    max_backlog: int | None = None
-    max_active_runs: int | None = None
+    name: str = field(
+        metadata=declared(
+            label="Name",
+            help="Name of the webhook; an import finds the webhook again by its name.",
+            hint="How lists and logs call it.",
+            flag="name",
+            metavar="NAME",
+            section="details",
+            listed=True,
+            max_chars=WEBHOOK_NAME_CHARS,
+            one_line=True,
+        )
+    )
+    dag_id: str = field(
+        metadata=declared(
+            label="DAG",
+            help="The DAG that each request starts.",
+            flag="--dag-id",
+            metavar="DAG",
+            section="details",
+            listed=True,
+            max_chars=DAG_ID_CHARS,
+        )
+    )
+    enabled: bool = field(
+        default=True,
+        metadata=declared(
+            label="Enabled",
+            help="Whether it accepts requests.",
+            hint="requests are accepted and start runs",
+            flag="--disabled",
+            flag_help="Create it disabled.",
+            section="details",
+            listed=True,
+            wide=True,
+        ),
+    )
+    preset: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Which system calls",
+            help="The kind of sender: its preset fills in every field that is not given.",
+            flag="--preset",
+            metavar="P",
+            section="sender",
+            wide=True,
+            choices=_senders,
+        ),
+    )
+    verification: Sequence[Mapping[str, Any]] = field(
+        default=(),
+        metadata=declared(
+            label="Verification (JSON)",
+            help="How the sender proves who it is, as JSON objects; instead of the preset's.",
+            hint="What every request has to prove, as a list of objects. "
+            "The sender picked above fills this in.",
+            flag="--verify",
+            metavar="JSON",
+            section="sender",
+            rows=5,
+            wide=True,
+            folded=True,
+            is_code=True,
+        ),
+    )
+    handshake: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Endpoint check",
+            help="How the sender checks that the URL is yours.",
+            flag="--handshake",
+            metavar="H",
+            section="sender",
+            folded=True,
+            choices=_handshakes,
+            filled_by_preset=True,
+        ),
+    )
+    dedup: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Deduplication key",
+            help="An expression that identifies an event, so that a repetition starts no second run.",
+            hint="An expression; the same value twice starts one run.",
+            flag="--dedup",
+            metavar="EXPRESSION",
+            section="sender",
+            folded=True,
+            is_code=True,
+            completes=True,
+            filled_by_preset=True,
+        ),
+    )
+    mapping: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=declared(
+            label="Parameters",
+            help="Parameter of the DAG -> expression; without any, conf is the whole event.",
+            flag="--map",
+            flag_help="One line of the mapping, such as 'order=${Webhook::Body.order.id}'; "
+            "without any, conf is the whole event.",
+            metavar="PARAMETER=EXPRESSION",
+            section="mapping",
+            wide=True,
+        ),
+    )
+    event_type: str | None = field(
+        default=None,
+        metadata=declared(
+            label="What kind of event it is",
+            help="An expression for the type of an event, as the sender names it.",
+            hint="What the sender calls this kind of event; in the filter and in parameters it is "
+            "delivery.event_type.",
+            flag="--event-type",
+            metavar="EXPRESSION",
+            section="filter",
+            wide=True,
+            is_code=True,
+            completes=True,
+            filled_by_preset=True,
+        ),
+    )
+    filter: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Only events for which this is true",
+            help="A condition: which events start a run; the response to other events is 200.",
+            hint="Empty: every event counts. The response to any other event is 200, and no run starts.",
+            flag="--filter",
+            metavar="EXPRESSION",
+            section="filter",
+            rows=2,
+            wide=True,
+            is_code=True,
+            completes=True,
+            placeholder='body.ref == "refs/heads/main"',
+        ),
+    )
+    response_status: int | None = field(
+        default=None,
+        metadata=declared(
+            label="Status",
+            help="Status of the response to an accepted request, 200 to 299.",
+            hint="Empty: 202, or 200 with a template.",
+            flag="--response-status",
+            metavar="N",
+            section="response",
+            minimum=200,
+            maximum=299,
+            filled_by_preset=True,
+        ),
+    )
+    response_content_type: str = field(
+        default="application/json",
+        metadata=declared(
+            label="Content type",
+            help="The type of the response template.",
+            flag="--response-content-type",
+            metavar="TYPE",
+            section="response",
+            choices=_content_types,
+            filled_by_preset=True,
+        ),
+    )
+    response_template: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Template",
+            help="The body of the response, with expressions like the mapping's.",
+            hint="Empty: a short JSON document with the delivery's id.",
+            flag="--response-template",
+            metavar="TEXT|@FILE",
+            from_file=True,
+            section="response",
+            rows=3,
+            wide=True,
+            is_code=True,
+            completes=True,
+            filled_by_preset=True,
+        ),
+    )
+    disabled_status: int = field(
+        default=403,
+        metadata=declared(
+            label="While disabled",
+            help="Status of the response while it is disabled.",
+            flag="--disabled-status",
+            metavar="403|503",
+            section="response",
+            choices=_disabled_statuses,
+            filled_by_preset=True,
+        ),
+    )
+    invalid_status: int = field(
+        default=422,
+        metadata=declared(
+            label="Values that break the DAG's params",
+            help="Status of the response where a value violates the DAG's params; the delivery is kept.",
+            flag="--invalid-status",
+            metavar="422|202|200",
+            section="response",
+            choices=_invalid_statuses,
+            filled_by_preset=True,
+        ),
+    )
+    notify_success: Sequence[str] = field(
+        default=(),
+        metadata=declared(
+            label="When a run succeeded",
+            help="Addresses that get a mail of each run that succeeds.",
+            hint="E-mail addresses, one a line.",
+            flag="--notify-success",
+            metavar="A@B,…",
+            section="notifications",
+            rows=2,
+        ),
+    )
+    notify_failure: Sequence[str] = field(
+        default=(),
+        metadata=declared(
+            label="When a run failed or could not be made",
+            help="Addresses that get mails of runs that fail or cannot start.",
+            hint="E-mail addresses, one a line.",
+            flag="--notify-failure",
+            metavar="A@B,…",
+            section="notifications",
+            rows=2,
+        ),
+    )
+    allowed_addresses: Sequence[str] = field(
+        default=(),
+        metadata=declared(
+            label="Addresses that may call",
+            help="CIDR blocks that may call; without any, every address may.",
+            hint="CIDR blocks, one a line. Empty: every address.",
+            flag="--allow",
+            metavar="CIDR",
+            section="limits",
+            rows=2,
+            is_code=True,
+            placeholder="192.0.2.0/24",
+        ),
+    )
+    max_per_second: int | None = field(
+        default=None,
+        metadata=declared(
+            label="Requests a second",
+            help="Requests a second; 429 above.",
+            hint="Above it the response is 429. Empty: no limit of its own.",
+            flag="--max-per-second",
+            metavar="N",
+            section="limits",
+            minimum=1,
+            maximum=MAX_LIMIT,
+        ),
+    )
+    max_backlog: int | None = field(
+        default=None,
+        metadata=declared(
+            label="Deliveries that wait",
+            help="Deliveries that may wait for their run; 429 above.",
+            hint="While so many wait for their run, the response is 429. "
+            "Empty: only the limit of all webhooks together.",
+            flag="--max-backlog",
+            metavar="N",
+            section="limits",
+            minimum=1,
+            maximum=MAX_LIMIT,
+        ),
+    )
+    max_active_runs: int | None = field(
+        default=None,
+        metadata=declared(
+            label="Active runs",
+            help="Runs that may be unfinished at the same time; further deliveries wait in order.",
+            hint="Deliveries above it wait here, in order, until a run ends. Empty: no limit.",
+            flag="--max-active-runs",
+            metavar="N",
+            section="limits",
+            minimum=1,
+            maximum=MAX_LIMIT,
+        ),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,3 +346,17 @@ class Webhook(Draft):
     created_at: datetime
     updated_at: datetime
     confirm_url: str | None = None
+
+
+FIELDS = fields_of(Draft)
+"""Every field that a user sets, by name, in the order of files, forms and commands."""
+
+
+def field_values(draft: Draft) -> dict[str, Any]:
+    """The fields of a draft or webhook that a user sets, by name."""
+    return {name: getattr(draft, name) for name in FIELDS}
+
+
+def json_fields(draft: Draft) -> dict[str, Any]:
+    """The same as JSON has them: for files and REST, and to compare two drafts by."""
+    return {name: json_value(value) for name, value in field_values(draft).items()}

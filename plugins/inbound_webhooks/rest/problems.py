@@ -18,15 +18,15 @@ from inbound_webhooks.errors import (
     InvalidDefinition,
     NotPermitted,
     NotReplayable,
+    Problem,
     Unavailable,
     WebhookChanged,
     WebhookError,
     WebhookExists,
     WebhookNotFound,
 )
-from inbound_webhooks.files.entry import place_of
 from inbound_webhooks.records.renamed import renamed
-from inbound_webhooks.rest.responses import Mistakes, Problem
+from inbound_webhooks.rest.responses import ErrorResponse, InvalidRequest
 
 STATUS: dict[type[WebhookError], int] = {
     WebhookNotFound: 404,
@@ -55,9 +55,9 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For a route: what else than its own answer it may give, beside what every route may."""
     every = (401, 403, 503, *statuses)
     told: dict[int | str, dict[str, Any]] = {
-        status: {"model": Problem, "description": _DESCRIPTIONS[status]} for status in every
+        status: {"model": ErrorResponse, "description": _DESCRIPTIONS[status]} for status in every
     }
-    return told | {422: {"model": Mistakes, "description": "Something in the request cannot be used."}}
+    return told | {422: {"model": InvalidRequest, "description": "Something in the request cannot be used."}}
 
 
 def install_error_handlers(app: FastAPI) -> None:
@@ -74,9 +74,14 @@ def _told(_request: Request, error: Exception) -> Response:
     headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else None
     detail: Any = error.message
     if isinstance(error, InvalidDefinition):
-        field, reason = place_of(error)
-        detail = [{"type": "value_error", "loc": ["body", *field.split(".", 1)], "msg": reason}]
+        detail = [invalid_part(error.problem)]
     return _reply(status, detail, headers)
+
+
+def invalid_part(problem: Problem) -> dict[str, Any]:
+    """A problem of one field in the shape of FastAPI's own."""
+    steps = [step for step in ("body", problem.field, problem.part) if step]
+    return {"type": "value_error", "loc": steps, "msg": problem.message}
 
 
 def _mistaken(_request: Request, error: Exception) -> Response:

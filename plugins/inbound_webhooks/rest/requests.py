@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection
 from functools import partial
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
 from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES
 from inbound_webhooks.event.json_text import text_problem
-from inbound_webhooks.files.schema import DESCRIPTIONS, LIMITS
-from inbound_webhooks.records.webhook import Draft
+from inbound_webhooks.files.schema import limits
+from inbound_webhooks.records.webhook import FIELDS
+from inbound_webhooks.records.webhook_fields import WebhookField
+from inbound_webhooks.webhooks.service import MAX_GRACE_HOURS
 
-MAX_GRACE_HOURS = 24 * 90
-
-_LISTS: dict[Any, Any] = {
-    Sequence[str]: list[str],
-    Sequence[Mapping[str, Any]]: list[dict[str, Any]],
-    Mapping[str, str]: dict[str, str],
+_TYPES: dict[str, Any] = {
+    "text": str,
+    "integer": int,
+    "boolean": bool,
+    "list": list[str],
+    "objects": list[dict[str, Any]],
+    "mapping": dict[str, str],
 }
-_HINTS = {name: _LISTS.get(hint, hint) for name, hint in get_type_hints(Draft).items()}
-
 
 Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
@@ -40,22 +40,20 @@ class _Body(BaseModel):
         return values
 
 
-def fields(*, required: Sequence[str]) -> dict[str, Any]:
-    """The fields of a draft for a model; those that are not required may be left out."""
-    found = {}
-    for field in dataclasses.fields(Draft):
-        default = ... if field.name in required else None
-        described = Field(
-            default, description=DESCRIPTIONS[field.name], json_schema_extra=partial(_described, field.name)
-        )
-        found[field.name] = (_HINTS[field.name], described)
+def fields(*, required: Collection[str]) -> dict[str, Any]:
+    """The fields of a webhook for a model; those that are not required may be left out."""
+    found: dict[str, Any] = {}
+    for name, field in FIELDS.items():
+        default = ... if name in required else None
+        described = Field(default, description=field.help, json_schema_extra=partial(_described, field))
+        found[name] = (_TYPES[field.kind] | None if field.nullable else _TYPES[field.kind], described)
     return found
 
 
-def _described(name: str, schema: dict[str, Any]) -> None:
-    """Add what a field may be; what is left out has no default here, its preset may say it."""
+def _described(field: WebhookField, schema: dict[str, Any]) -> None:
+    """Add the limits of a field; it has no default here, for a preset may fill it."""
     schema.pop("default", None)
-    schema.update(LIMITS.get(name, {}))
+    schema.update(limits(field))
 
 
 def _with_example(example: dict[str, Any]) -> ConfigDict:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from inbound_webhooks.records.webhook import Draft
+from inbound_webhooks.errors import Problem
+from inbound_webhooks.records.webhook import FIELDS
 from inbound_webhooks.rest.requests import fields
 from inbound_webhooks.storage.delivery_pages import MAX_COUNTED
 
 
-class Reason(BaseModel):
+class ReasonResponse(BaseModel):
     """Why a webhook may start nothing."""
 
     code: str
@@ -21,18 +21,23 @@ class Reason(BaseModel):
     sentence: str
 
 
+def reason_of(problem: Problem) -> ReasonResponse:
+    """A problem of a webhook as REST gives it."""
+    return ReasonResponse(code=problem.code, severity=problem.severity, sentence=problem.message)
+
+
 _URL: Any = Field(description="With its token; null for somebody who may not change the webhook.")
 
 WebhookResponse = create_model(
     "WebhookResponse",
-    **fields(required=[field.name for field in dataclasses.fields(Draft)]),
+    **fields(required=FIELDS),
     id=(str, ...),
     version=(int, Field(description="Raised by each change.")),
     created_at=(datetime, ...),
     updated_at=(datetime, ...),
     confirm_url=(str | None, Field(description="A link that the sender wants opened.")),
     url=(str | None, _URL),
-    reasons=(list[Reason], ...),
+    reasons=(list[ReasonResponse], ...),
 )
 
 
@@ -159,13 +164,13 @@ class BackTestResponse(BaseModel):
     deliveries: list[JudgedDelivery]
 
 
-class Problem(BaseModel):
+class ErrorResponse(BaseModel):
     """What is wrong, in one sentence."""
 
     detail: str
 
 
-class Mistake(BaseModel):
+class InvalidPart(BaseModel):
     """What is wrong with one part of a request."""
 
     type: str
@@ -173,7 +178,7 @@ class Mistake(BaseModel):
     msg: str
 
 
-class Mistakes(BaseModel):
+class InvalidRequest(BaseModel):
     """Everything that is wrong with a request; what was sent is not repeated."""
 
-    detail: list[Mistake] | str
+    detail: list[InvalidPart] | str

@@ -11,10 +11,9 @@ from fastapi import APIRouter, HTTPException, Path, Response
 from inbound_webhooks.deliveries.backtest import BackTest, as_data, back_test
 from inbound_webhooks.deliveries.preview import preview_request
 from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
-from inbound_webhooks.files.entry import plain
 from inbound_webhooks.files.plan import held_secrets, is_held
 from inbound_webhooks.receiver.instance import get_receiver
-from inbound_webhooks.records.webhook import Draft, Webhook
+from inbound_webhooks.records.webhook import Draft, Webhook, field_values, json_fields
 from inbound_webhooks.rest.dependencies import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -35,6 +34,7 @@ from inbound_webhooks.rest.responses import (
     RejectionResponse,
     WebhookCollection,
     WebhookResponse,
+    reason_of,
 )
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
@@ -98,7 +98,7 @@ def _same(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> Webhook:
         stored = find_webhook(connection, draft.name)
         credentials = list_credentials(connection, stored.id) if stored else []
     held = held_secrets(credentials)
-    is_same = stored is not None and may.may_see(stored.dag_id) and plain(stored) == plain(draft)
+    is_same = stored is not None and may.may_see(stored.dag_id) and json_fields(stored) == json_fields(draft)
     if stored is None or not is_same or not all(is_held(secret, held) for secret in secrets):
         raise WebhookExists(f"There is another webhook named {draft.name!r} already.")
     return stored
@@ -218,8 +218,7 @@ def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> Ba
 def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
     """The draft of a change; another DAG needs the right to trigger that one too."""
     fields = body.model_dump(exclude_unset=True, exclude={"secrets", "version"})
-    held = {name: getattr(webhook, name) for name in Draft.__dataclass_fields__}
-    draft = Draft(**held | fields)
+    draft = Draft(**field_values(webhook) | fields)
     if not may.may_change(draft.dag_id):
         raise NotPermitted(f"Changing it needs the right to trigger the DAG {draft.dag_id}.")
     return draft
@@ -248,14 +247,14 @@ def _all_shown(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookResponse
     reasons = readiness.reasons_by_id(webhooks)
     return [
         WebhookResponse(
-            **plain(webhook),
+            **json_fields(webhook),
             id=webhook.id,
             version=webhook.version,
             created_at=webhook.created_at,
             updated_at=webhook.updated_at,
             confirm_url=webhook.confirm_url,
             url=_url(webhook) if may.may_change(webhook.dag_id) else None,
-            reasons=[vars(reason) for reason in reasons[webhook.id]],
+            reasons=[reason_of(problem) for problem in reasons[webhook.id]],
         )
         for webhook in webhooks
     ]

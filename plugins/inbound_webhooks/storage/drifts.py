@@ -14,7 +14,8 @@ from airflow.models.serialized_dag import SerializedDagModel
 from sqlalchemy import Connection, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from inbound_webhooks.event.conf.problems import MappingProblem
+from inbound_webhooks.errors import Problem
+from inbound_webhooks.event.conf.problems import mapping_problem
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.webhooks import read_webhook
@@ -38,7 +39,7 @@ class Drift:
     version: int
     mapping_hash: str
     since: datetime
-    problems: tuple[MappingProblem, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,9 +175,17 @@ def last_confs(connection: Connection, webhook: Webhook, since: datetime, limit:
     return [json.loads(conf) for conf in stored]
 
 
-def _dump(problems: Sequence[MappingProblem]) -> str:
-    return json.dumps([asdict(problem) for problem in problems])
+def stored_problem(problem: Problem) -> dict[str, Any]:
+    """A problem of a mapping as JSON columns keep it."""
+    return {"parameter": problem.part, "message": problem.message, "breaks": problem.stops}
 
 
-def _load(stored: str) -> tuple[MappingProblem, ...]:
-    return tuple(MappingProblem(**problem) for problem in json.loads(stored))
+def _dump(problems: Sequence[Problem]) -> str:
+    return json.dumps([stored_problem(problem) for problem in problems])
+
+
+def _load(stored: str) -> tuple[Problem, ...]:
+    return tuple(
+        mapping_problem(found["parameter"], found["message"], breaks=found["breaks"])
+        for found in json.loads(stored)
+    )

@@ -19,10 +19,12 @@ from sqlalchemy import (
 )
 
 from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
+from inbound_webhooks.records.webhook_fields import DAG_ID_CHARS, WEBHOOK_NAME_CHARS
+from inbound_webhooks.urls import WEBHOOK_ID_CHARS
 
 metadata = MetaData()
 
-WEBHOOK_NAME_CHARS = 200
 EMAIL_ADDRESS_CHARS = 254
 
 ACCEPTED = "state = 'accepted'"
@@ -38,9 +40,9 @@ Partial indexes have them as predicates, so queries must repeat them word for wo
 webhook = Table(
     "inbound_webhook",
     metadata,
-    Column("id", String(10), primary_key=True),
+    Column("id", String(WEBHOOK_ID_CHARS), primary_key=True),
     Column("name", String(WEBHOOK_NAME_CHARS), nullable=False),
-    Column("dag_id", String(250), nullable=False),
+    Column("dag_id", String(DAG_ID_CHARS), nullable=False),
     Column("enabled", Boolean, nullable=False),
     # Raised by each change, so that a request that was checked against an older definition is recognised.
     Column("version", Integer, nullable=False),
@@ -109,7 +111,7 @@ secret = Table(
     Column("expires_at", UtcDateTime, nullable=True),
     Column("last_used_at", UtcDateTime, nullable=True),
     # Which verification scheme or handshake uses it.
-    Column("purpose", String(40), nullable=False, server_default="signing"),
+    Column("purpose", String(40), nullable=False, server_default=DEFAULT_PURPOSE),
     # Where a public key was fetched from; null for a secret that a user entered.
     Column("source_url", Text, nullable=True),
     # Reference in a definition file, such as connection:ID; null for a secret that a user typed.

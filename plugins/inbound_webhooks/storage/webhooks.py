@@ -16,7 +16,8 @@ from sqlalchemy import (
     update,
 )
 
-from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.records.webhook import FIELDS, Webhook
+from inbound_webhooks.records.webhook_fields import json_value
 from inbound_webhooks.storage import tables
 
 
@@ -99,7 +100,7 @@ def change_lock_key(webhook_id: Any) -> Any:
     return func.hashtextextended(literal("inbound webhook change ") + webhook_id, 0)
 
 
-_JSON_COLUMNS = ("mapping", "verification", "allowed_addresses", "notify_success", "notify_failure")
+_JSON_COLUMNS = tuple(name for name, field in FIELDS.items() if field.is_json)
 
 
 def read_webhook(row: Any) -> Webhook:
@@ -116,11 +117,5 @@ def webhook_of(row: Any) -> Webhook:
 
 
 def _webhook_row(webhook: Webhook) -> dict[str, Any]:
-    values = {
-        "mapping": dict(webhook.mapping),
-        "verification": [dict(scheme) for scheme in webhook.verification],
-        "allowed_addresses": list(webhook.allowed_addresses),
-        "notify_success": list(webhook.notify_success),
-        "notify_failure": list(webhook.notify_failure),
-    }
-    return vars(webhook) | {name: json.dumps(value) for name, value in values.items()}
+    written = {name: json.dumps(json_value(getattr(webhook, name))) for name in _JSON_COLUMNS}
+    return vars(webhook) | written

@@ -8,14 +8,19 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
-from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.errors import Problem
+from inbound_webhooks.records.webhook import FIELDS, Webhook
+from inbound_webhooks.records.webhook_fields import WebhookField
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.listing import Activity, WebhookQuery
 from inbound_webhooks.webhooks.access import Access
-from inbound_webhooks.webhooks.readiness import Reason, reasons_by_id
+from inbound_webhooks.webhooks.readiness import reasons_by_id
 
 PAGE_SIZE = 25
+COLUMNS = ("name", "dag_id", "enabled")
+"""Listed fields that have a column of their own; further ones stand below the name."""
+
 MAX_PAGE = 10_000
 
 
@@ -24,7 +29,7 @@ class Row:
     """One webhook in the list; ``newest`` has state and received_at of its newest delivery, or is None."""
 
     webhook: Webhook
-    reasons: Sequence[Reason]
+    reasons: Sequence[Problem]
     activity: Activity
     newest: Any
     may_change: bool
@@ -82,6 +87,11 @@ class WebhookPage:
     rows: Sequence[Row]
     total: int
     senders: Sequence[str]
+
+    @property
+    def below_the_name(self) -> list[WebhookField]:
+        """Fields of each webhook that are listed without a column of their own."""
+        return [field for field in FIELDS.values() if field.listed and field.name not in COLUMNS]
 
     @property
     def pages(self) -> int:

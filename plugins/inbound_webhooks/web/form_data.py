@@ -4,38 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from inbound_webhooks.errors import DefinitionError, InvalidDefinition, TemplateRefused
+from inbound_webhooks.errors import DefinitionError, InvalidDefinition, Problem
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.webhooks.secrets import NewSecret
-
-FIELD_OF = {
-    "name": "name",
-    "dag id": "dag_id",
-    "preset": "preset",
-    "handshake": "handshake",
-    "secret": "secrets",
-    "refresh keys": "refresh_keys",
-    "event type": "event_type",
-    "filter": "filter",
-    "dedup": "dedup",
-    "allowed addresses": "allowed_addresses",
-    "requests per second": "max_per_second",
-    "max backlog": "max_backlog",
-    "max active runs": "max_active_runs",
-    "disabled status": "disabled_status",
-    "invalid status": "invalid_status",
-    "response status": "response_status",
-    "response content type": "response_content_type",
-    "response template": "response_template",
-    "notify on success": "notify_success",
-    "notify on failure": "notify_failure",
-    "mapping": "mapping",
-}
-"""What an error calls a field -> the form's field beside which it is said."""
+from inbound_webhooks.records.webhook import FIELDS
+from inbound_webhooks.records.webhook_fields import SECTIONS, WebhookField, json_value
+from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, NewSecret
 
 
 @dataclass(frozen=True)
@@ -73,33 +50,20 @@ class Line:
         return ", ".join(str(value) for value in allowed) if isinstance(allowed, list) else ""
 
 
-@dataclass
-class Problems:
-    """What is wrong, beside which field; "" is the whole form."""
+def by_place(problems: Sequence[Problem]) -> dict[str, list[str]]:
+    """Messages by the place in the form that shows them; "" is the whole form.
 
-    by_field: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, name: str, message: str) -> None:
-        """One more."""
-        self.by_field.setdefault(name, []).append(message[:1].upper() + message[1:])
-
-    def note(self, error: DefinitionError) -> None:
-        """One that an error tells."""
-        if isinstance(error, InvalidDefinition):
-            self.add(field_of(error.field), error.message.partition(": ")[2])
-        else:
-            self.add("name" if "named" in error.message else "", error.message)
-
-    def __bool__(self) -> bool:
-        return bool(self.by_field)
+    Each line of the mapping has a place of its own; a scheme or a secret is shown beside all of them.
+    """
+    found: dict[str, list[str]] = {}
+    for problem in problems:
+        message = problem.message[:1].upper() + problem.message[1:]
+        found.setdefault(_place(problem), []).append(message)
+    return found
 
 
-def field_of(name: str) -> str:
-    """The form's field of an :class:`InvalidDefinition`."""
-    if name.startswith("mapping of "):
-        return f"mapping:{name.removeprefix('mapping of ')}"
-    # Settings of proofs are named one by one; all stand in one field.
-    return FIELD_OF.get(name, "verification")
+def _place(problem: Problem) -> str:
+    return f"mapping:{problem.part}" if problem.field == "mapping" and problem.part else problem.field
 
 
 def lines(params: Mapping[str, Parameter], mapping: Mapping[str, str]) -> list[Line]:
@@ -130,10 +94,8 @@ def compile_error(compile_source: Any, source: str) -> str | None:
     """Why an expression or template does not compile."""
     try:
         compile_source(source)
-    except TemplateRefused as error:
-        return error.message
-    except InvalidDefinition as error:
-        return error.message
+    except DefinitionError as error:
+        return error.problem.message
     return None
 
 
@@ -152,20 +114,87 @@ def preset_document(name: str) -> dict[str, Any]:
         "steps": list(preset.steps),
         "notes": list(preset.notes),
         "secrets": [vars(secret) for secret in preset.secrets],
-        "verification": json.dumps([dict(scheme) for scheme in preset.verification], indent=2)
-        if preset.verification
-        else "",
-        "handshake": preset.handshake or "",
-        "dedup": preset.dedup or "",
-        "event_type": preset.event_type or "",
+        "fields": {
+            **{field: box_value(FIELDS[field], getattr(preset, field)) for field in FILLED_FIELDS},
+            "verification": box_value(FIELDS["verification"], preset.verification),
+        },
         "dedup_alternative": preset.dedup_alternative,
         "events": list(preset.events),
         "filter_example": preset.filter_example,
         "mapping_example": dict(preset.mapping_example),
         "signs_body": preset.signs_body,
-        "response_status": preset.response_status or "",
-        "response_content_type": preset.response_content_type,
-        "response_template": preset.response_template or "",
-        "disabled_status": str(preset.disabled_status),
-        "invalid_status": str(preset.invalid_status),
     }
+
+
+# --- a field of the model as a box of the form ----------------------------------------------
+
+
+@dataclass(frozen=True)
+class SectionBoxes:
+    """A section's fields: rows of boxes that stand side by side, and rows that are shown on demand."""
+
+    title: str
+    rows: Sequence[Sequence[WebhookField]]
+    folded: Sequence[Sequence[WebhookField]]
+
+
+def sections() -> dict[str, SectionBoxes]:
+    """The sections of the form in order, with the fields of the model that belong there."""
+    found = {}
+    for name, title in SECTIONS.items():
+        fields = [field for field in FIELDS.values() if field.section == name]
+        shown, folded = [[one for one in fields if one.folded is value] for value in (False, True)]
+        found[name] = SectionBoxes(title, _rows(shown), _rows(folded))
+    return found
+
+
+def _rows(fields: Sequence[WebhookField]) -> list[list[WebhookField]]:
+    """Fields that need the whole width alone, neighbours that do not together."""
+    rows: list[list[WebhookField]] = []
+    for field in fields:
+        if rows and not field.wide and not rows[-1][0].wide:
+            rows[-1].append(field)
+        else:
+            rows.append([field])
+    return rows
+
+
+def attributes(field: WebhookField) -> dict[str, Any]:
+    """The HTML attributes of a field's box; ``data-filled`` is what it holds where no preset fills it."""
+    is_filled = field.filled_by_preset or field.kind == "objects"
+    found = {
+        "rows": field.rows or None,
+        "class": "mono" if field.is_code else None,
+        "placeholder": field.placeholder or None,
+        "maxlength": field.max_chars,
+        "required": field.required or None,
+        "inputmode": "numeric" if field.kind == "integer" and field.choices is None else None,
+        "data-completes": field.completes or None,
+        "data-filled": box_value(field, field.default) if is_filled else None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def box_value(field: WebhookField, value: Any) -> Any:
+    """What a field's box shows of a value."""
+    if field.kind == "boolean":
+        return value
+    if field.kind == "objects":
+        return json.dumps(json_value(value), indent=2) if value else ""
+    if field.kind == "list":
+        return "\n".join(value)
+    return "" if value is None else str(value)
+
+
+def typed_value(field: WebhookField, data: Any) -> Any:
+    """What a box that was filled in makes of a field; of objects and mappings other functions say it."""
+    if field.kind == "boolean":
+        return bool(data)
+    if field.kind == "list":
+        return tuple((data or "").replace(",", " ").replace(";", " ").split())
+    if field.kind == "integer":
+        return None if data in (None, "") else int(data)
+    if field.required:
+        return (data or "").strip()
+    # A text may end in white space; one that is nothing else is none. Browsers send line ends as CR LF.
+    return data.replace("\r\n", "\n") if data and data.strip() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -18,23 +18,18 @@ from wtforms import (
 from wtforms.validators import Optional, ValidationError
 from wtforms.widgets import html_params
 
-from inbound_webhooks.errors import DefinitionError, InvalidDefinition
+from inbound_webhooks.errors import DefinitionError, InvalidDefinition, Problem
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
-from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
-from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.records.webhook import Draft, Webhook
-from inbound_webhooks.web.form_data import Problems, compile_error, mapping_of, new_secrets
+from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook, field_values
+from inbound_webhooks.records.webhook_fields import WebhookField
+from inbound_webhooks.web.form_data import box_value, compile_error, mapping_of, new_secrets, typed_value
 from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, with_refreshed_keys
 
 SECRET_PREFIX = "secret:"  # noqa: S105 - the beginning of a field's name
 MAX_VERIFICATION_CHARS = 20_000
-
-_LIMITS = ("max_per_second", "max_backlog", "max_active_runs")
-
-_BY_TITLE = sorted(PRESETS.values(), key=lambda preset: preset.title.lower())
-_SENDERS = [("", "Any sender, known by the URL alone"), *((found.name, found.title) for found in _BY_TITLE)]
 
 
 def _as_select(field: ChoiceField, **attributes: Any) -> Markup:
@@ -66,67 +61,26 @@ class ChoiceField(StringField):
 
 
 class WebhookForm(FlaskForm):
-    """What a person may say of a webhook; expressions are compiled when they are typed, not when they run."""
+    """A box for each field of a webhook, and one more; expressions are compiled when they are typed."""
 
     version = HiddenField()
-    name = StringField("Name")
-    dag_id = StringField("DAG")
-    enabled = BooleanField("Enabled", default=True)
-
-    preset = ChoiceField("Which system calls", choices=_SENDERS, default="")
-    handshake = ChoiceField(
-        "Endpoint check", choices=[("", "None"), *((name, name) for name in HANDSHAKES)], default=""
-    )
-    verification = TextAreaField("Proofs (JSON)")
     refresh_keys = BooleanField("Let the dispatcher fetch the vendor's public keys")
-    dedup = StringField("What names an event")
 
-    event_type = StringField("What kind of event it is")
-    filter = TextAreaField("Only events for which this is true")
-
-    response_status = IntegerField("Status", validators=[Optional()])
-    response_content_type = ChoiceField(
-        "Content type", choices=[(name, name) for name in CONTENT_TYPES], default=CONTENT_TYPES[0]
-    )
-    response_template = TextAreaField("Template")
-    disabled_status = ChoiceField(
-        "While disabled",
-        default="403",
-        choices=[("403", "403 Forbidden"), ("503", "503, so that the sender tries again")],
-    )
-    invalid_status = ChoiceField(
-        "Values that break the DAG's params",
-        default="422",
-        choices=[
-            ("422", "422 Unprocessable"),
-            ("202", "202, so that the sender does not repeat it"),
-            ("200", "200, for senders that take nothing else for a success"),
-        ],
-    )
-
-    notify_success = TextAreaField("When a run succeeded")
-    notify_failure = TextAreaField("When a run failed or could not be made")
-
-    allowed_addresses = TextAreaField("Addresses that may call")
-    max_per_second = IntegerField("Requests a second", validators=[Optional()])
-    max_backlog = IntegerField("Deliveries that wait", validators=[Optional()])
-    max_active_runs = IntegerField("Active runs", validators=[Optional()])
-
-    def problems(self, form_data: Any) -> Problems:
+    def problems(self, form_data: Any) -> list[Problem]:
         """Everything that can be told without the database, all at once."""
-        found = Problems()
         self.validate()
-        for name, messages in self.errors.items():
-            for message in messages:
-                found.add(name or "", str(message))
+        found = [
+            Problem(str(message), name or "")
+            for name, messages in self.errors.items()
+            for message in messages
+        ]
         if not (self.name.data or "").strip():
-            found.add("name", "A name is needed.")
+            found.append(Problem("A name is needed.", "name"))
         if not (self.dag_id.data or "").strip():
-            found.add("dag_id", "The id of a DAG is needed.")
-        self._check_expressions(found, form_data)
-        return found
+            found.append(Problem("The id of a DAG is needed.", "dag_id"))
+        return [*found, *self._expression_problems(form_data)]
 
-    def _check_expressions(self, found: Problems, form_data: Any) -> None:
+    def _expression_problems(self, form_data: Any) -> Iterator[Problem]:
         content_type = self.response_content_type.data or CONTENT_TYPES[0]
         for field, compile_source in (
             (self.filter, compile_condition),
@@ -135,72 +89,54 @@ class WebhookForm(FlaskForm):
             (self.response_template, lambda text: compile_response(content_type, text)),
         ):
             if field.data and (reason := compile_error(compile_source, field.data)):
-                found.add(field.name, reason)
+                yield Problem(reason, field.name)
         try:
             mapping = typed_mapping(form_data)
         except InvalidDefinition as error:
-            found.note(error)
+            yield error.problem
             return
         for name, source in mapping.items():
             if reason := compile_error(compile_expression, source):
-                found.add(f"mapping:{name}", reason)
+                yield Problem(reason, "mapping", name)
 
-    def draft(self, form_data: Any, purposes: Collection[str]) -> Draft:
-        """The draft that was typed.
+    def draft(self, form_data: Any, purposes: Collection[str], stored: Draft | None = None) -> Draft:
+        """The draft that was typed: of a stored webhook, with each field replaced that was submitted.
+
+        A field that the page did not show, such as one that is newer than the page, stays as it is stored.
 
         :param purposes: what there will be secrets for
         :raises DefinitionError: something cannot be read at all
         """
-        preset = self.preset.data or None
-        return Draft(
-            name=(self.name.data or "").strip(),
-            dag_id=(self.dag_id.data or "").strip(),
-            enabled=self.enabled.data,
-            mapping=typed_mapping(form_data),
-            response_content_type=self.response_content_type.data,
-            # A template may end in white space; one that is nothing else is none.
-            response_template=_text(self.response_template.data),
-            response_status=self.response_status.data,
-            disabled_status=int(self.disabled_status.data),
-            invalid_status=int(self.invalid_status.data),
-            preset=preset,
-            verification=self._asked_verification(preset, purposes),
-            handshake=self.handshake.data or None,
-            allowed_addresses=_words(self.allowed_addresses.data),
-            event_type=_text(self.event_type.data),
-            filter=_text(self.filter.data),
-            dedup=_text(self.dedup.data),
-            max_per_second=self.max_per_second.data,
-            max_backlog=self.max_backlog.data,
-            max_active_runs=self.max_active_runs.data,
-            notify_success=_words(self.notify_success.data),
-            notify_failure=_words(self.notify_failure.data),
-        )
+        typed = {
+            name: self._typed(field, form_data, purposes)
+            for name, field in FIELDS.items()
+            if stored is None or self._was_shown(field)
+        }
+        return Draft(**(field_values(stored) if stored else {}) | typed)
 
-    def _asked_verification(
-        self, preset: str | None, purposes: Collection[str]
-    ) -> Sequence[Mapping[str, Any]]:
-        """The proofs with or without fetched keys, as the box beside them says."""
+    def _was_shown(self, field: WebhookField) -> bool:
+        # A browser sends nothing for a box that is not ticked, nor for a mapping without lines.
+        return field.kind in ("boolean", "mapping") or bool(self[field.name].raw_data)
+
+    def _typed(self, field: WebhookField, form_data: Any, purposes: Collection[str]) -> Any:
+        if field.kind == "mapping":
+            return typed_mapping(form_data)
+        if field.kind == "objects":
+            return self._asked_verification(purposes)
+        return typed_value(field, self[field.name].data)
+
+    def _asked_verification(self, purposes: Collection[str]) -> Sequence[Mapping[str, Any]]:
+        """The schemes with or without fetched keys, as the box beside them says."""
         given = {*purposes, DEFAULT_PURPOSE} if self.refresh_keys.data else purposes
-        verification = _verification(self.verification.data or "", preset, given)
+        verification = _verification(self.verification.data or "", self.preset.data, given)
         return with_refreshed_keys(verification) if self.refresh_keys.data else verification
 
     def fill(self, webhook: Draft) -> None:
         """Show a webhook as it is stored."""
-        for name in ("name", "dag_id", "enabled", "preset", "handshake", "event_type", "dedup", "filter"):
-            self[name].data = getattr(webhook, name) or ""
-        self.enabled.data = webhook.enabled
-        for name in (*_LIMITS, "response_status", "response_content_type", "response_template"):
-            self[name].data = getattr(webhook, name)
-        self.disabled_status.data = str(webhook.disabled_status)
-        self.invalid_status.data = str(webhook.invalid_status)
-        self.allowed_addresses.data = "\n".join(webhook.allowed_addresses)
-        self.verification.data = _verification_text(
-            [_without_refreshing(scheme) for scheme in webhook.verification]
-        )
+        schemes = [_without_refreshing(scheme) for scheme in webhook.verification]
+        for name, value in (field_values(webhook) | {"verification": schemes}).items():
+            self._show(name, value)
         self.refresh_keys.data = any(scheme.get("refresh_keys") for scheme in webhook.verification)
-        for name in ("notify_success", "notify_failure"):
-            self[name].data = "\n".join(getattr(webhook, name))
         if isinstance(webhook, Webhook):
             self.version.data = str(webhook.version)
 
@@ -210,14 +146,31 @@ class WebhookForm(FlaskForm):
         if preset is None:
             return
         self.preset.data = name
-        self.verification.data = _verification_text(preset.verification)
         self.refresh_keys.data = False
-        for field in FILLED_FIELDS:
-            value = getattr(preset, field)
-            self[field].data = (
-                str(value) if field.endswith("ed_status") or field == "invalid_status" else value
-            )
-        self.handshake.data = preset.handshake or ""
+        for field in (*FILLED_FIELDS, "verification"):
+            self._show(field, getattr(preset, field))
+
+    def _show(self, name: str, value: Any) -> None:
+        if name in self:
+            self[name].data = box_value(FIELDS[name], value)
+
+
+def _box(field: WebhookField) -> Any:
+    """The box of a field; WTForms finds its name once it is an attribute of the form."""
+    if field.kind == "boolean":
+        return BooleanField(field.label, default=field.default)
+    if field.choices is not None:
+        choices = [(box_value(field, value), label) for value, label in field.choices().items()]
+        return ChoiceField(field.label, choices=choices, default=box_value(field, field.default))
+    if field.kind == "integer":
+        return IntegerField(field.label, validators=[Optional()])
+    return TextAreaField(field.label) if field.rows else StringField(field.label)
+
+
+for _field in FIELDS.values():
+    # The mapping is a table, which the page and typed_mapping() know.
+    if _field.kind != "mapping":
+        setattr(WebhookForm, _field.name, _box(_field))
 
 
 def typed_mapping(form_data: Any) -> dict[str, str]:
@@ -278,16 +231,3 @@ def _read_verification(text: str) -> tuple[Mapping[str, Any], ...]:
     if not isinstance(value, list) or not all(isinstance(scheme, dict) for scheme in value):
         raise InvalidDefinition("verification", "it is not a list of objects")
     return tuple(value)
-
-
-def _verification_text(verification: Collection[Mapping[str, Any]]) -> str:
-    return json.dumps([dict(scheme) for scheme in verification], indent=2) if verification else ""
-
-
-def _text(value: str | None) -> str | None:
-    # Browsers send the ends of lines as CR LF.
-    return value.replace("\r\n", "\n") if value and value.strip() else None
-
-
-def _words(value: str | None) -> tuple[str, ...]:
-    return tuple((value or "").replace(",", " ").replace(";", " ").split())

@@ -9,12 +9,12 @@ from flask_appbuilder import expose
 
 from inbound_webhooks.deliveries.backtest import BackTest, back_test
 from inbound_webhooks.deliveries.preview import preview_request
-from inbound_webhooks.errors import DefinitionError, NotPermitted
+from inbound_webhooks.errors import DefinitionError, NotPermitted, Problem
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.web.backtests import CHOICES, shown
 from inbound_webhooks.web.base_view import json_reply
-from inbound_webhooks.web.form_data import Problems
+from inbound_webhooks.web.form_data import by_place
 from inbound_webhooks.web.formatting import TRIED, pretty, tone
 from inbound_webhooks.web.forms import WebhookForm
 from inbound_webhooks.web.stored_requests import parse_headers
@@ -34,12 +34,12 @@ class TryView(WebhookBaseView):
         """With the draft of a new webhook."""
         if not self.access().may_create_any:
             raise NotPermitted
-        return self._tried("")
+        return self._tried(None)
 
     @expose("/hook/<webhook_id>/try", methods=["POST"])
     def stored(self, webhook_id: str) -> Response:
         """With the draft of a change."""
-        return self._tried(self.changeable(webhook_id).id)
+        return self._tried(self.changeable(webhook_id))
 
     @expose("/hook/<webhook_id>/backtest", methods=["POST"])
     def past(self, webhook_id: str) -> Response:
@@ -47,9 +47,9 @@ class TryView(WebhookBaseView):
         webhook = self.changeable(webhook_id)
         if not self.access().may_read_runs(webhook.dag_id):
             raise NotPermitted("It shows what came in: that needs the right to read the DAG's runs.")
-        draft, problems = self._typed(webhook.id)
+        draft, problems = self._typed(webhook)
         if draft is None:
-            return json_reply({"problems": problems.by_field}, 422)
+            return json_reply({"problems": by_place(problems)}, 422)
         asked = request.form.get("backtest_last", "")
         last = int(asked) if asked in map(str, CHOICES) else CHOICES[0]
         test = back_test(get_receiver(), webhook, draft, limit=last)
@@ -57,10 +57,10 @@ class TryView(WebhookBaseView):
         readable = tuple(one for one in test.judged if self.access().may_read_runs(one.dag_id))
         return json_reply(shown(BackTest(readable)))
 
-    def _tried(self, webhook_id: str) -> Response:
-        webhook, problems = self._typed(webhook_id)
+    def _tried(self, stored: Webhook | None) -> Response:
+        webhook, problems = self._typed(stored)
         if webhook is None:
-            return json_reply({"problems": problems.by_field}, 422)
+            return json_reply({"problems": by_place(problems)}, 422)
         method = request.form.get("try_method", "POST")
         tried = preview_request(
             get_receiver(),
@@ -74,25 +74,24 @@ class TryView(WebhookBaseView):
         words = {"tone": tone(state), "explained": TRIED.get(state, ""), "conf_text": pretty(tried["conf"])}
         return json_reply(tried | words)
 
-    def _typed(self, webhook_id: str) -> tuple[Webhook | None, Problems]:
+    def _typed(self, stored: Webhook | None) -> tuple[Webhook | None, list[Problem]]:
         """The webhook as the form has it, None where something is wrong with that."""
         form = WebhookForm()
-        problems = form.problems(request.form)
         # A draft without a name yet can be tried all the same.
-        problems.by_field.pop("name", None)
-        return None if problems else self._draft(form, problems, webhook_id), problems
+        problems = [problem for problem in form.problems(request.form) if problem.field != "name"]
+        return None if problems else self._draft(form, problems, stored), problems
 
-    def _draft(self, form: WebhookForm, problems: Problems, webhook_id: str) -> Webhook | None:
+    def _draft(self, form: WebhookForm, problems: list[Problem], stored: Webhook | None) -> Webhook | None:
         try:
-            draft: Draft = form.draft(request.form, ())
-            if not self.access().may_change(draft.dag_id, "PUT" if webhook_id else "POST"):
-                problems.add("dag_id", "You may not trigger this DAG.")
+            draft: Draft = form.draft(request.form, (), stored)
+            if not self.access().may_change(draft.dag_id, "PUT" if stored else "POST"):
+                problems.append(Problem("You may not trigger this DAG.", "dag_id"))
                 return None
             now = datetime.now(timezone.utc)
             named = vars(draft) | {"name": draft.name or "(not saved yet)"}
-            webhook = Webhook(id=webhook_id, created_at=now, updated_at=now, **named)
+            webhook = Webhook(id=stored.id if stored else "", created_at=now, updated_at=now, **named)
             service.check(webhook)
         except DefinitionError as error:
-            problems.note(error)
+            problems.append(error.problem)
             return None
         return webhook

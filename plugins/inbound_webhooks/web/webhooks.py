@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, flash, request, url_for
 from flask_appbuilder import expose
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
-from inbound_webhooks.errors import DefinitionError, NotPermitted, TokenUnreadable, WebhookNotFound
+from inbound_webhooks.errors import DefinitionError, NotPermitted, Problem, TokenUnreadable, WebhookNotFound
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
@@ -19,12 +20,11 @@ from inbound_webhooks.web import catalog
 from inbound_webhooks.web.backtests import CHOICES
 from inbound_webhooks.web.base_view import Page, json_reply, redirected, wants_json
 from inbound_webhooks.web.catalog import ListRequest
-from inbound_webhooks.web.form_data import Line, Problems, lines, preset_document
+from inbound_webhooks.web.form_data import Line, attributes, by_place, lines, preset_document, sections
 from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
 from inbound_webhooks.webhooks import readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
 
-MAX_GRACE_HOURS = 24 * 90
 MAX_SUGGESTIONS = 20
 MAX_AT_ONCE = 100
 
@@ -88,7 +88,7 @@ class WebhooksView(WebhookBaseView):
         if request.method == "GET":
             form.dag_id.data = request.args.get("dag", "")[:250]
             form.use_sender(request.args.get("sender", ""))
-            return self._form(form, None, Problems())
+            return self._form(form, None, ())
         return self._submitted(form, None)
 
     @expose("/hook/<webhook_id>", methods=["GET", "POST"])
@@ -99,14 +99,14 @@ class WebhooksView(WebhookBaseView):
         webhook = self.visible(webhook_id)
         form = WebhookForm()
         form.fill(webhook)
-        return self._form(form, webhook, Problems())
+        return self._form(form, webhook, ())
 
     def _submitted(self, form: WebhookForm, webhook: Webhook | None) -> Response:
         if request.form.get("action") == "sender":
             form.use_sender(form.preset.data or "")
-            return self._form(form, webhook, Problems())
+            return self._form(form, webhook, ())
         if request.form.get("action") == "params":
-            return self._form(form, webhook, Problems())
+            return self._form(form, webhook, ())
         problems = form.problems(request.form)
         saved = None if problems else self._save(form, webhook, problems)
         if saved is None:
@@ -115,13 +115,13 @@ class WebhooksView(WebhookBaseView):
         target = url_for("WebhooksView.edit", webhook_id=saved.id, new=None if webhook else 1)
         return json_reply({"location": target}) if wants_json() else redirected(target)
 
-    def _save(self, form: WebhookForm, webhook: Webhook | None, problems: Problems) -> Webhook | None:
+    def _save(self, form: WebhookForm, webhook: Webhook | None, problems: list[Problem]) -> Webhook | None:
         secrets = typed_secrets(request.form)
         held = self._held_purposes(webhook)
         try:
-            draft = form.draft(request.form, held | {secret.purpose for secret in secrets})
+            draft = form.draft(request.form, held | {secret.purpose for secret in secrets}, webhook)
             if not self.access().may_change(draft.dag_id, "PUT" if webhook else "POST"):
-                problems.add("dag_id", "You may not trigger this DAG.")
+                problems.append(Problem("You may not trigger this DAG.", "dag_id"))
                 return None
             if webhook is None:
                 return service.create(draft, secrets=secrets, actor=self.access().name)
@@ -130,16 +130,16 @@ class WebhooksView(WebhookBaseView):
                 webhook.id, draft, version=version, secrets=secrets, actor=self.access().name
             )
         except DefinitionError as error:
-            problems.note(error)
+            problems.append(error.problem)
             return None
 
-    def _refused(self, form: WebhookForm, webhook: Webhook | None, problems: Problems) -> Response:
+    def _refused(self, form: WebhookForm, webhook: Webhook | None, problems: Sequence[Problem]) -> Response:
         if wants_json():
-            return json_reply({"problems": problems.by_field}, 422)
+            return json_reply({"problems": by_place(problems)}, 422)
         return self._form(form, webhook, problems, status=422)
 
     def _form(
-        self, form: WebhookForm, webhook: Webhook | None, problems: Problems, *, status: int = 200
+        self, form: WebhookForm, webhook: Webhook | None, problems: Sequence[Problem], *, status: int = 200
     ) -> Response:
         may_change = webhook is None or self.access().may_change(webhook.dag_id)
         url, credentials = self._url(webhook, may_change), []
@@ -150,8 +150,10 @@ class WebhooksView(WebhookBaseView):
             "webhook.html",
             status,
             form=form,
+            sections=sections(),
+            attributes=attributes,
             webhook=webhook,
-            problems=problems.by_field,
+            problems=by_place(problems),
             lines=self._lines(form, webhook),
             secrets=self._secret_fields(form, {held.purpose for held in credentials}),
             tokens=[held for held in credentials if not held.purpose],
@@ -327,6 +329,6 @@ def _hours(text: str) -> float:
         hours = float(text or 0)
     except ValueError:
         hours = -1
-    if not 0 <= hours <= MAX_GRACE_HOURS:
-        raise DefinitionError(f"The hours are between 0 and {MAX_GRACE_HOURS}.")
+    if not 0 <= hours <= service.MAX_GRACE_HOURS:
+        raise DefinitionError(f"The hours are between 0 and {service.MAX_GRACE_HOURS}.")
     return hours

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import Literal
 
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states
-from inbound_webhooks.errors import DefinitionError, TokenUnreadable
+from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnreadable
 from inbound_webhooks.event.conf.parameter import Parameter
-from inbound_webhooks.event.conf.problems import MappingProblem, mapping_problems
+from inbound_webhooks.event.conf.problems import mapping_problems
+from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
@@ -20,23 +20,10 @@ from inbound_webhooks.storage.drifts import Drift, found_drifts
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.webhooks.secrets import missing_secrets, needed_purposes
 
-Severity = Literal["stops", "delays", "hint"]
-"""Nothing is started; it is started later; it is started, but perhaps not as meant."""
-
 MANUAL_RUN = "manual"
-DISPATCHER_SILENT = timedelta(minutes=1)
-"""A dispatcher gives a sign of life every few seconds."""
+DISPATCHER_SILENT = timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
 
 _dags = DagCache(recheck_seconds=0)
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why a webhook may start nothing: a word for code, and a sentence for people."""
-
-    code: str
-    severity: Severity
-    sentence: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +38,12 @@ class Facts:
     drift: Drift | None = None
 
 
-def reasons_of(webhook: Webhook) -> list[Reason]:
+def reasons_of(webhook: Webhook) -> list[Problem]:
     """The reasons for one webhook, the worst first."""
     return reasons_by_id([webhook])[webhook.id]
 
 
-def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Reason]]:
+def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
     """The reasons for each of some webhooks, by id."""
     dag_ids = {webhook.dag_id for webhook in webhooks}
     with transaction() as connection:
@@ -84,111 +71,116 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Reason]]:
     }
 
 
-def reasons(webhook: Webhook, facts: Facts) -> list[Reason]:
+def reasons(webhook: Webhook, facts: Facts) -> list[Problem]:
     """What the facts say, each check on its own."""
     return [reason for check in _CHECKS for reason in check(webhook, facts)]
 
 
-def _sorted(found: list[Reason]) -> list[Reason]:
+def _sorted(found: list[Problem]) -> list[Problem]:
     return sorted(found, key=lambda reason: ("stops", "delays", "hint").index(reason.severity))
 
 
-def _dispatcher(_webhook: Webhook, facts: Facts) -> list[Reason]:
+def _dispatcher(_webhook: Webhook, facts: Facts) -> list[Problem]:
     seen_at = facts.dispatcher_seen_at
     if seen_at is not None and facts.now - seen_at < DISPATCHER_SILENT:
         return []
-    return [Reason("no-dispatcher", "delays", "No dispatcher is running; deliveries wait until one does.")]
+    return [_problem("no-dispatcher", "delays", "No dispatcher is running; deliveries wait until one does.")]
 
 
-def _disabled(webhook: Webhook, _facts: Facts) -> list[Reason]:
+def _disabled(webhook: Webhook, _facts: Facts) -> list[Problem]:
     if webhook.enabled:
         return []
-    return [Reason("disabled", "stops", f"It is disabled and answers {webhook.disabled_status}.")]
+    return [_problem("disabled", "stops", f"It is disabled and answers {webhook.disabled_status}.")]
 
 
-def _dag_state(webhook: Webhook, facts: Facts) -> list[Reason]:
+def _dag_state(webhook: Webhook, facts: Facts) -> list[Problem]:
     dag_id, state = webhook.dag_id, facts.state
     if state is None or (facts.dag is None and not state.is_stale and not state.has_import_errors):
         sentence = f"Airflow knows no DAG {dag_id} yet; deliveries wait until it does."
-        return [Reason("dag-missing", "stops", sentence)]
+        return [_problem("dag-missing", "stops", sentence)]
     if state.has_import_errors:
-        return [Reason("dag-import-errors", "stops", f"DAG {dag_id} has import errors; deliveries wait.")]
+        return [_problem("dag-import-errors", "stops", f"DAG {dag_id} has import errors; deliveries wait.")]
     if state.is_stale:
-        return [Reason("dag-missing", "stops", f"DAG {dag_id} is gone; deliveries wait until it is back.")]
+        return [_problem("dag-missing", "stops", f"DAG {dag_id} is gone; deliveries wait until it is back.")]
     if state.allowed_run_types is not None and MANUAL_RUN not in state.allowed_run_types:
-        return [Reason("run-type", "stops", f"DAG {dag_id} does not allow manual runs.")]
+        return [_problem("run-type", "stops", f"DAG {dag_id} does not allow manual runs.")]
     if state.is_paused:
         sentence = f"DAG {dag_id} is paused; its runs stay queued until it is not."
-        return [Reason("dag-paused", "delays", sentence)]
+        return [_problem("dag-paused", "delays", sentence)]
     return []
 
 
-def _url_token(_webhook: Webhook, facts: Facts) -> list[Reason]:
+def _url_token(_webhook: Webhook, facts: Facts) -> list[Problem]:
     tokens = [held for held in facts.credentials if not held.purpose and held.is_valid(facts.now)]
     if not tokens:
-        return [Reason("no-token", "stops", "Its URL has ended: rotate it to get another.")]
+        return [_problem("no-token", "stops", "Its URL has ended: rotate it to get another.")]
     if not any(_is_readable(held) for held in tokens):
         sentence = "Its token cannot be decrypted with [core] fernet_key; senders are answered 503."
-        return [Reason("token-unreadable", "stops", sentence)]
+        return [_problem("token-unreadable", "stops", sentence)]
     return []
 
 
-def _secrets(webhook: Webhook, facts: Facts) -> list[Reason]:
+def _secrets(webhook: Webhook, facts: Facts) -> list[Problem]:
     held = [secret for secret in facts.credentials if secret.purpose]
     try:
         missing = missing_secrets(webhook, {secret.purpose for secret in held})
         needed = needed_purposes(webhook)
     except DefinitionError as error:
-        return [Reason("definition-unusable", "stops", f"It cannot be used: {error.message}")]
-    found = [Reason("secret-missing", "stops", f"Of the secrets, {sentence}.") for sentence in missing]
+        return [_problem("definition-unusable", "stops", f"It cannot be used: {error.message}")]
+    found = [_problem("secret-missing", "stops", f"Of the secrets, {sentence}.") for sentence in missing]
     for purpose in sorted(needed):
         found += _secret(purpose, [secret for secret in held if secret.purpose == purpose], facts.now)
     return found
 
 
-def _secret(purpose: str, held: Sequence[Credential], now: datetime) -> list[Reason]:
+def _secret(purpose: str, held: Sequence[Credential], now: datetime) -> list[Problem]:
     """What is wrong with the secrets for one purpose; none is another check's matter."""
     valid = [secret for secret in held if secret.is_valid(now)]
     if held and not valid:
         sentence = f"The secret for {purpose} has expired; senders are answered 401."
-        return [Reason("secret-expired", "stops", sentence)]
+        return [_problem("secret-expired", "stops", sentence)]
     if not all(_is_readable(secret) for secret in valid):
         sentence = f"The secret for {purpose} cannot be decrypted with [core] fernet_key."
-        return [Reason("secret-unreadable", "stops", sentence)]
+        return [_problem("secret-unreadable", "stops", sentence)]
     return []
 
 
-def _params(webhook: Webhook, facts: Facts) -> list[Reason]:
+def _params(webhook: Webhook, facts: Facts) -> list[Problem]:
     return [] if facts.dag is None else mapping_reasons(webhook, facts.dag.params)
 
 
-def _drift(webhook: Webhook, facts: Facts) -> list[Reason]:
+def _drift(webhook: Webhook, facts: Facts) -> list[Problem]:
     """What a new version of the DAG would refuse of what came before; the dispatcher has looked."""
     if facts.dag is None or facts.drift is None or facts.drift.dag_hash != facts.dag.dag_hash:
         return []
-    told = {problem.parameter for problem in mapping_problems(webhook.mapping, facts.dag.params)}
+    told = {problem.part for problem in mapping_problems(webhook.mapping, facts.dag.params)}
     return [
-        Reason(
-            "mapping-drifted",
-            "stops" if problem.breaks else "hint",
-            f"DAG {webhook.dag_id} has changed: its param {problem.parameter} {problem.message}.",
+        replace(
+            problem,
+            code="mapping-drifted",
+            message=f"DAG {webhook.dag_id} has changed: its param {problem.part} {problem.message}.",
         )
         for problem in facts.drift.problems
-        if problem.parameter not in told
+        if problem.part not in told
     ]
 
 
-def mapping_reasons(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Reason]:
+def mapping_reasons(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Problem]:
     """What is wrong with a mapping beside a DAG's params, whatever a request brings."""
     return [_mapping_reason(webhook, problem) for problem in mapping_problems(webhook.mapping, params)]
 
 
-def _mapping_reason(webhook: Webhook, problem: MappingProblem) -> Reason:
-    if not problem.breaks:
-        sentence = f"DAG {webhook.dag_id} has no param {problem.parameter!r}; it only shows in conf."
-        return Reason("mapping-unknown", "hint", sentence)
-    told = f"The mapping breaks the DAG's params: {problem.parameter} {problem.message}"
-    return Reason("mapping-breaks", "stops", f"{told}; senders are answered {webhook.invalid_status}.")
+def _mapping_reason(webhook: Webhook, problem: Problem) -> Problem:
+    if not problem.stops:
+        sentence = f"DAG {webhook.dag_id} has no param {problem.part!r}; it only shows in conf."
+        return replace(problem, code="mapping-unknown", message=sentence)
+    told = f"The mapping breaks the DAG's params: {problem.part} {problem.message}"
+    message = f"{told}; senders are answered {webhook.invalid_status}."
+    return replace(problem, code="mapping-breaks", message=message)
+
+
+def _problem(code: str, severity: Severity, message: str) -> Problem:
+    return Problem(message, code=code, severity=severity)
 
 
 def _is_readable(held: Credential) -> bool:
@@ -199,7 +191,7 @@ def _is_readable(held: Credential) -> bool:
     return True
 
 
-_CHECKS: Collection[Callable[[Webhook, Facts], list[Reason]]] = (
+_CHECKS: Collection[Callable[[Webhook, Facts], list[Problem]]] = (
     _disabled,
     _dag_state,
     _url_token,

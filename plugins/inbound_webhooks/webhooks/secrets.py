@@ -15,13 +15,10 @@ from inbound_webhooks.event.verification.scheme import check_text_secret
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.presets.preset import Secret as PresetSecret
-from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.records.webhook import FIELDS, Webhook
 from inbound_webhooks.webhooks.compiled import compile_webhook
 
-FILLED_FIELDS = (
-    "handshake", "event_type", "dedup", "response_status", "response_content_type", "response_template",
-    "disabled_status", "invalid_status",
-)  # fmt: skip
+FILLED_FIELDS = tuple(name for name, field in FIELDS.items() if field.filled_by_preset)
 """Fields of a webhook that a preset has under the same name."""
 
 
@@ -40,7 +37,7 @@ def with_refreshed_keys(verification: Sequence[Mapping[str, Any]]) -> list[dict[
     :raises InvalidDefinition: there is none such
     """
     if not any(can_refresh_keys(scheme) for scheme in verification):
-        raise InvalidDefinition("refresh keys", "this sender publishes no keys that could be fetched")
+        raise InvalidDefinition("refresh_keys", "this sender publishes no keys that could be fetched")
     return [
         dict(scheme) | ({"refresh_keys": True} if can_refresh_keys(scheme) else {}) for scheme in verification
     ]
@@ -91,7 +88,7 @@ def check_complete(webhook: Webhook, purposes: Collection[str]) -> None:
     """
     missing = missing_secrets(webhook, purposes)
     if webhook.enabled and missing:
-        raise InvalidDefinition("secret", "; ".join(missing))
+        raise InvalidDefinition("secrets", "; ".join(missing))
 
 
 def missing_secrets(webhook: Webhook, purposes: Collection[str]) -> list[str]:
@@ -111,9 +108,9 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
     ]
     # An optional secret of the preset's is none where the webhook was made without its proof.
     if not verification and secret.purpose not in needed_purposes(webhook):
-        raise InvalidDefinition("secret", f"nothing in this webhook uses one for {secret.purpose}")
+        raise InvalidDefinition("secrets", f"nothing in this webhook uses one for {secret.purpose}")
     if reason := text_problem(secret.value):
-        raise InvalidDefinition("secret", reason)
+        raise InvalidDefinition("secrets", reason)
     for scheme in verification:
         check_scheme_secret(scheme, secret.value)
     if not verification:

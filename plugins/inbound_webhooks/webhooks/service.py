@@ -14,9 +14,8 @@ from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookExists, WebhookNotFound
 from inbound_webhooks.event.json_text import text_problem
-from inbound_webhooks.event.response import CONTENT_TYPES
-from inbound_webhooks.event.verification.registry import DEFAULT_PURPOSE
-from inbound_webhooks.records.webhook import Draft, Webhook
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
+from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.credentials import (
@@ -33,7 +32,6 @@ from inbound_webhooks.storage.credentials import (
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.deliveries import cancel_accepted
 from inbound_webhooks.storage.encryption import decrypt, encrypt, reencrypt
-from inbound_webhooks.storage.tables import WEBHOOK_NAME_CHARS
 from inbound_webhooks.storage.webhooks import (
     ById,
     delete_webhook,
@@ -41,6 +39,7 @@ from inbound_webhooks.storage.webhooks import (
     insert_webhook,
     update_webhook,
 )
+from inbound_webhooks.urls import TOKEN_BYTES, WEBHOOK_ID_CHARS, endpoint_url
 from inbound_webhooks.webhooks.compiled import compile_webhook
 from inbound_webhooks.webhooks.recipients import check_recipients
 from inbound_webhooks.webhooks.secrets import (
@@ -52,23 +51,8 @@ from inbound_webhooks.webhooks.secrets import (
     with_refreshed_keys,
 )
 
-ID_CHARS = 10
-TOKEN_BYTES = 32
-MAX_LIMIT = 1_000_000
-"""Far above what one webhook can take, and far below what the columns hold."""
-
-DISABLED_STATUSES = (403, 503)
-"""What a disabled webhook may answer."""
-
-INVALID_STATUSES = (200, 202, 422)
-"""What a value may be answered with that breaks the DAG's params; the delivery is kept in any case."""
-
-_NAMES = {
-    "verification": "verification",
-    "notify_success": "notify on success",
-    "notify_failure": "notify on failure",
-}
-"""What an error calls a field where it is not the same words."""
+MAX_GRACE_HOURS = 24 * 90
+"""How long an old URL or secret may stay valid after a rotation."""
 
 _LETTERS = string.ascii_letters + string.digits
 _URL_SAFE = _LETTERS + "-_"
@@ -131,40 +115,15 @@ def check(webhook: Webhook) -> None:
 
     :raises DefinitionError: names the field and why
     """
-    for field in Draft.__dataclass_fields__:
-        if reason := text_problem(getattr(webhook, field)):
-            raise InvalidDefinition(_NAMES.get(field, field.replace("_", " ")), reason)
-    if not webhook.name.strip() or not webhook.name.isprintable():
-        raise InvalidDefinition("name", "it is empty or not printable")
-    if len(webhook.name) > WEBHOOK_NAME_CHARS:
-        raise InvalidDefinition("name", f"it is longer than {WEBHOOK_NAME_CHARS} characters")
-    if not webhook.dag_id.strip() or len(webhook.dag_id) > 250:
-        raise InvalidDefinition("dag id", "it is empty or longer than 250 characters")
-    if webhook.response_status is not None and not 200 <= webhook.response_status <= 299:
-        raise InvalidDefinition("response status", "it is not between 200 and 299")
+    for name, field in FIELDS.items():
+        value = getattr(webhook, name)
+        if reason := text_problem(value) or field.problem(value):
+            raise InvalidDefinition(name, reason)
     if webhook.response_status in (204, 205) and webhook.response_template is not None:
-        raise InvalidDefinition("response status", f"{webhook.response_status} has no body for a template")
-    if webhook.disabled_status not in DISABLED_STATUSES:
-        raise InvalidDefinition("disabled status", f"it is none of {_listed(DISABLED_STATUSES)}")
-    if webhook.invalid_status not in INVALID_STATUSES:
-        raise InvalidDefinition("invalid status", f"it is none of {_listed(INVALID_STATUSES)}")
-    if webhook.response_content_type not in CONTENT_TYPES:
-        raise InvalidDefinition("response content type", f"it is none of {', '.join(CONTENT_TYPES)}")
-    _check_limits(webhook)
-    check_recipients("notify on success", webhook.notify_success)
-    check_recipients("notify on failure", webhook.notify_failure)
+        raise InvalidDefinition("response_status", f"{webhook.response_status} has no body for a template")
+    check_recipients("notify_success", webhook.notify_success)
+    check_recipients("notify_failure", webhook.notify_failure)
     compile_webhook(webhook)
-
-
-def _check_limits(webhook: Webhook) -> None:
-    limits = {
-        "requests per second": webhook.max_per_second,
-        "max backlog": webhook.max_backlog,
-        "max active runs": webhook.max_active_runs,
-    }
-    for name, limit in limits.items():
-        if limit is not None and not 1 <= limit <= MAX_LIMIT:
-            raise InvalidDefinition(name, f"it is not between 1 and {MAX_LIMIT}")
 
 
 def get(name_or_id: str) -> Webhook:
@@ -321,11 +280,7 @@ def url(webhook: Webhook) -> str:
     with transaction() as connection:
         held = list_credentials(connection, webhook.id)
     newest = next(credential for credential in held if not credential.purpose)
-    return f"{public_url(Settings.load())}/webhook/{webhook.id}/{decrypt(newest.encrypted)}"
-
-
-def _listed(statuses: Sequence[int]) -> str:
-    return ", ".join(str(status) for status in statuses)
+    return endpoint_url(public_url(Settings.load()), webhook.id, decrypt(newest.encrypted))
 
 
 def _find(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook:
@@ -348,7 +303,7 @@ def _audit(connection: Connection, event: str, webhook: Webhook, actor: str, det
 
 def _new_id() -> str:
     # The first character is none that a command line takes for an option.
-    return secrets.choice(_LETTERS) + "".join(secrets.choice(_URL_SAFE) for _ in range(ID_CHARS - 1))
+    return secrets.choice(_LETTERS) + "".join(secrets.choice(_URL_SAFE) for _ in range(WEBHOOK_ID_CHARS - 1))
 
 
 def _new_token() -> str:

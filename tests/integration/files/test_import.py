@@ -158,7 +158,7 @@ def test_a_stored_secret_stays_where_the_file_names_none(webhooks, sqlite_databa
         ({"mapping": {"a": "x", "b": "${Webhook::No}"}}, "pushes: mapping.b: "),
         ({"dag_id": " "}, "pushes: dag_id: it is empty"),
         ({"notify_failure": ["nobody"]}, "pushes: notify_failure: 'nobody'"),
-        ({"verification": [{"kind": "hmac"}]}, "pushes: verification hmac: it needs the setting header"),
+        ({"verification": [{"kind": "hmac"}]}, "pushes: verification.hmac: it needs the setting header"),
         ({"secrets": {}}, "pushes: secrets: one for signing is missing"),
         ({"secrets": {"signing": "env:NO_SUCH"}}, "secrets.signing: there is no variable 'NO_SUCH'"),
         ({"secrets": {"signing": "variable:none"}}, "secrets.signing: there is no Airflow variable"),

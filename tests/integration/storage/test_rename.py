@@ -27,8 +27,8 @@ from tests.integration.storage.old_rows import Rows, make_tables_of, migrate_to,
 from tests.integration.storage.test_schema import reflected_schema
 from tests.unit.presets.signed_cases import Case, read
 
-# Revision 0007 on SQLite, driven by its own endpoint, services, command line, dispatcher and mail sender, with
-# the Fernet key of the tests: a webhook "of-<preset>" for each preset, and the case that it had accepted.
+# Revision 0007 on SQLite, driven by its own endpoint, services, command line, dispatcher and mail sender,
+# with the Fernet key of the tests: a webhook "of-<preset>" for each preset, and the case that it accepted.
 DUMP: dict[str, Any] = json.loads(Path(__file__).with_name("rows_before_the_renames.json").read_text())
 CASES: dict[str, str] = DUMP["cases"]
 WRITTEN: dict[str, Rows] = DUMP["rows"]

@@ -89,6 +89,18 @@ def test_a_limit_of_nothing_is_refused_beside_its_field(ada, field):
     assert list(response.json["problems"]) == [field]
 
 
+def test_a_field_that_the_page_did_not_show_stays_as_it_is_stored(ada):
+    """A page that was loaded before an upgrade knows fewer fields than the webhook has."""
+    hook = store_webhook(
+        "older page", dag_id="events", max_backlog=7, notify_failure=["a@example.com"], event_type="x"
+    )
+    fields = form(name="older page", filter="body.a", event_type="", version="1")
+    assert ada.post(f"/hook/{hook.id}", fields, script=True).status_code == 200
+    saved = stored("older page")
+    assert (saved.max_backlog, json.loads(saved.notify_failure)) == (7, ["a@example.com"])
+    assert (saved.filter, saved.event_type) == ("body.a", None)
+
+
 def test_a_secret_is_written_and_never_shown_again(ada):
     fields = form(name="signed", preset="github") | {"secret:signing": SECRET}
     scheme = '[{"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="}]'
@@ -152,7 +164,7 @@ def test_a_change_keeps_a_secret_that_was_not_typed_again(ada):
     hook = store_webhook("kept", dag_id="events", preset="github", secrets={"signing": SECRET})
     before = [row.encrypted for row in rows("secret") if row.webhook_id == hook.id]
     page = ada.get(f"/hook/{hook.id}").text
-    verification = html.unescape(re.search(r'name="proofs"[^>]*>\s*(.*?)</textarea>', page, re.S)[1])
+    verification = html.unescape(re.search(r'name="verification"[^>]*>\s*(.*?)</textarea>', page, re.S)[1])
     fields = form(name="kept", preset="github", verification=verification, version="1", filter="body.ref")
     assert ada.post(f"/hook/{hook.id}", fields, script=True).status_code == 200
     assert stored("kept").filter == "body.ref"

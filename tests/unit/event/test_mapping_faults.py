@@ -51,13 +51,13 @@ def test_a_dag_without_params_takes_any_mapping():
 def test_params_beside_what_they_were_given_before(values, default, what):
     found = conf_problems([{"number": value} for value in values], params(**default))
     assert [problem.message for problem in found] == ([what] if what else [])
-    assert [problem.breaks for problem in found] == ([1 not in values] if what else [])
+    assert [problem.stops for problem in found] == ([1 not in values] if what else [])
 
 
 def test_a_value_that_was_left_out_takes_the_default():
     assert conf_problems([{}], params(default=7)) == []
     (problem,) = conf_problems([{}], params())
-    assert problem.breaks
+    assert problem.stops
 
 
 def test_no_problem_repeats_a_value():

@@ -302,8 +302,8 @@ def test_a_mapping_that_does_not_read_the_body_takes_any_body():
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ({"a": "1", "b": "x\n{{ nope }}"}, "mapping of b: line 2, column 4: "),
-        ({"a": "${Webhook::Nope}"}, "mapping of a: line 1, column 12: "),
+        ({"a": "1", "b": "x\n{{ nope }}"}, "mapping b: line 2, column 4: "),
+        ({"a": "${Webhook::Nope}"}, "mapping a: line 1, column 12: "),
         ({"": "1"}, "mapping: .*empty"),
         ({" ": "1"}, "mapping: .*empty"),
     ],

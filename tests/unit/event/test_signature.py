@@ -276,7 +276,7 @@ def test_refuses_a_secret_that_could_prove_nothing_without_repeating_it(
     with pytest.raises(InvalidDefinition) as refused:
         check_secret(read_scheme(settings).scheme, secret)
 
-    assert refused.value.message.startswith("secret: ")
+    assert refused.value.message.startswith("secrets: ")
     assert secret not in refused.value.message.removeprefix("secret: ")
 
 

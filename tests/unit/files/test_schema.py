@@ -34,7 +34,7 @@ def test_the_published_schema_is_up_to_date():
 
 def test_every_field_of_a_draft_is_in_it_and_no_other():
     names = {field.name for field in dataclasses.fields(Draft)}
-    assert set(schema.webhook_schema()["properties"]) == names | {"secrets"} == set(schema.DESCRIPTIONS)
+    assert set(schema.webhook_schema()["properties"]) == names | {"secrets"}
 
 
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=list(PRESETS))

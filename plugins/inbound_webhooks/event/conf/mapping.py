@@ -90,7 +90,7 @@ def compile_mapping(mapping: Mapping[str, str]) -> ConfMapping:
         try:
             lines[name] = compile_expression(source)
         except TemplateRefused as error:
-            raise InvalidDefinition(f"mapping of {name}", error.message) from None
+            raise InvalidDefinition("mapping", error.message, name) from None
     return ConfMapping(lines)
 
 

@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from inbound_webhooks.errors import Problem
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 from inbound_webhooks.event.values import Missing
 
 
-@dataclass(frozen=True)
-class MappingProblem:
-    """One problem; ``message`` continues the parameter's name, as in "has no default and no expression".
+def mapping_problem(parameter: str, message: str, *, breaks: bool = True) -> Problem:
+    """A problem of one line; ``message`` continues the parameter's name, as in "has no default".
 
     ``breaks``: no request can succeed; otherwise some may.
     """
-
-    parameter: str
-    message: str
-    breaks: bool = True
+    return Problem(message, "mapping", parameter, severity="stops" if breaks else "hint")
 
 
-def mapping_problems(mapping: Mapping[str, str], params: Mapping[str, Parameter]) -> list[MappingProblem]:
+def mapping_problems(mapping: Mapping[str, str], params: Mapping[str, Parameter]) -> list[Problem]:
     """Problems of a mapping that are independent of the request; if it is empty, conf is the whole event."""
     found = [
-        MappingProblem(name, message)
+        mapping_problem(name, message)
         for name, parameter in params.items()
         if (message := _unconditional_problem(parameter, mapping))
     ]
     unknown = sorted(set(mapping) - set(params)) if params else []
-    return found + [MappingProblem(name, "is not a param of the DAG", breaks=False) for name in unknown]
+    return found + [mapping_problem(name, "is not a param of the DAG", breaks=False) for name in unknown]
 
 
 def _unconditional_problem(parameter: Parameter, mapping: Mapping[str, str]) -> str | None:
@@ -49,9 +45,7 @@ def _unconditional_problem(parameter: Parameter, mapping: Mapping[str, str]) -> 
     return None
 
 
-def conf_problems(
-    confs: Sequence[Mapping[str, Any]], params: Mapping[str, Parameter]
-) -> list[MappingProblem]:
+def conf_problems(confs: Sequence[Mapping[str, Any]], params: Mapping[str, Parameter]) -> list[Problem]:
     """Parameters that would refuse the values that past deliveries gave them.
 
     ``confs`` are those of deliveries that were accepted with the DAG's former params; the messages do not
@@ -60,7 +54,7 @@ def conf_problems(
     return [problem for parameter in params.values() for problem in _refused_values(parameter, confs)]
 
 
-def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) -> Iterator[MappingProblem]:
+def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     refused = sum(_refuses(parameter, conf) for conf in confs)
     if not refused:
         return
@@ -70,7 +64,7 @@ def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) ->
         deliveries = f"{'each' if refused == len(confs) else refused} of the last {len(confs)} deliveries"
     types = f" (expected {' or '.join(sorted(parameter.types))})" if parameter.types else ""
     message = f"would refuse the value from {deliveries}{types}"
-    yield MappingProblem(parameter.name, message, breaks=refused == len(confs))
+    yield mapping_problem(parameter.name, message, breaks=refused == len(confs))
 
 
 def _refuses(parameter: Parameter, conf: Mapping[str, Any]) -> bool:

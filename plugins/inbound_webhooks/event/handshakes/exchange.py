@@ -14,8 +14,6 @@ from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.verification.scheme import to_bytes
 
-SIGNING = "signing"
-
 # Vendors' challenges are shorter. Only characters that can become neither markup nor another header are
 # echoed.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_\-.~+/=:]{1,512}")

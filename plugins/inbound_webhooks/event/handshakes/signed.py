@@ -12,12 +12,12 @@ from dataclasses import replace
 
 from inbound_webhooks.errors import HandshakeMalformed
 from inbound_webhooks.event.handshakes.exchange import (
-    SIGNING,
     HandshakeRequest,
     HandshakeResponse,
     json_document,
     sign,
 )
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 
 _ZOOM_TOKEN = re.compile(r"[A-Za-z0-9_\-]{1,128}")
 _CRC_TOKEN = re.compile(r"[A-Za-z0-9_\-+/=]{1,128}")
@@ -34,7 +34,7 @@ def zoom(request: HandshakeRequest) -> HandshakeResponse | None:
     token = payload.get("plainToken") if isinstance(payload, dict) else None
     if not isinstance(token, str) or not _ZOOM_TOKEN.fullmatch(token):
         raise HandshakeMalformed("payload.plainToken is not a token of at most 128 letters, digits and _-")
-    signature = sign(request.newest_secret(SIGNING), token).hex()
+    signature = sign(request.newest_secret(DEFAULT_PURPOSE), token).hex()
     return json_document({"plainToken": token, "encryptedToken": signature})
 
 
@@ -50,5 +50,5 @@ def twitter(request: HandshakeRequest) -> HandshakeResponse | None:
         return None
     if not _CRC_TOKEN.fullmatch(token):
         raise HandshakeMalformed("crc_token is not a token of at most 128 letters, digits and _-+/=")
-    signature = base64.b64encode(sign(request.newest_secret(SIGNING), token)).decode()
-    return replace(json_document({"response_token": f"sha256={signature}"}), used=(SIGNING, 0))
+    signature = base64.b64encode(sign(request.newest_secret(DEFAULT_PURPOSE), token)).decode()
+    return replace(json_document({"response_token": f"sha256={signature}"}), used=(DEFAULT_PURPOSE, 0))

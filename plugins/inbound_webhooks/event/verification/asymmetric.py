@@ -72,9 +72,9 @@ class StandardWebhooks:
                 return
             key = _standard_key(secret)
         except KEY_ERRORS:
-            raise InvalidDefinition("secret", "it is not Base64 after whsec_ or whpk_") from None
+            raise InvalidDefinition("secrets", "it is not Base64 after whsec_ or whpk_") from None
         if len(key) < MIN_SECRET_BYTES:
-            raise InvalidDefinition("secret", f"it has {len(key)} bytes; the minimum is {MIN_SECRET_BYTES}")
+            raise InvalidDefinition("secrets", f"it has {len(key)} bytes; the minimum is {MIN_SECRET_BYTES}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class Ed25519:
         try:
             _hex_key(secret)
         except KEY_ERRORS:
-            raise InvalidDefinition("secret", "it is not an Ed25519 public key of 64 hex digits") from None
+            raise InvalidDefinition("secrets", "it is not an Ed25519 public key of 64 hex digits") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +136,7 @@ class Ecdsa:
             _der_key(secret)
         except KEY_ERRORS:
             reason = "it is not an elliptic-curve public key, DER in Base64 (MFkwEwYHKoZIzj0C…)"
-            raise InvalidDefinition("secret", reason) from None
+            raise InvalidDefinition("secrets", reason) from None
 
 
 def first_key(keys: Sequence[str], verify: Callable[[str], None], header: str) -> int:

@@ -59,9 +59,13 @@ class Jwt:
         # token.
         kinds = {name.startswith("HS") for name in self.algorithms}
         if unknown or len(kinds) != 1:
-            raise InvalidDefinition("algorithms", "they must be either HS… or some of RS…, PS…, ES…, EdDSA")
+            raise InvalidDefinition(
+                "verification", "algorithms: they must be either HS… or some of RS…, PS…, ES…, EdDSA"
+            )
         if self.refresh_keys and self.issuer not in KEY_SETS:
-            raise InvalidDefinition("refresh_keys", f"it requires one of the issuers {', '.join(KEY_SETS)}")
+            raise InvalidDefinition(
+                "verification", f"refresh_keys: it requires one of the issuers {', '.join(KEY_SETS)}"
+            )
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
@@ -86,14 +90,14 @@ class Jwt:
             check_text_secret(secret)
             minimum = max(_MIN_SHARED_BYTES[name] for name in self.algorithms)
             if len(to_bytes(secret)) < minimum:
-                raise InvalidDefinition("secret", f"it has fewer than {minimum} bytes")
+                raise InvalidDefinition("secrets", f"it has fewer than {minimum} bytes")
             return
         try:
             readable = bool(list(_keys(secret, shared=False)))
         except _ERRORS:
             readable = False
         if not readable:
-            raise InvalidDefinition("secret", "it is neither a public key in PEM nor a JSON key set")
+            raise InvalidDefinition("secrets", "it is neither a public key in PEM nor a JSON key set")
 
     def _claims(self, token: str, secret: str) -> dict[str, Any] | None:
         shared = self.algorithms[0].startswith("HS")

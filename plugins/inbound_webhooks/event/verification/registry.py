@@ -13,7 +13,7 @@ from inbound_webhooks.event.verification.api_keys import Basic, BodyKey, HeaderK
 from inbound_webhooks.event.verification.asymmetric import Ecdsa, Ed25519, StandardWebhooks
 from inbound_webhooks.event.verification.jwt_tokens import Jwt
 from inbound_webhooks.event.verification.public_keys import refreshes_keys
-from inbound_webhooks.event.verification.scheme import SignedRequest, VerificationScheme
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE, SignedRequest, VerificationScheme
 from inbound_webhooks.event.verification.settings import check_settings
 from inbound_webhooks.event.verification.signed_fields import Mailgun, QueryHmac, Twilio
 from inbound_webhooks.event.verification.sns import Sns
@@ -36,8 +36,6 @@ SCHEMES: dict[str, type[Any]] = {
     "twilio": Twilio,
 }
 
-DEFAULT_PURPOSE = "signing"
-
 _PURPOSE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
@@ -56,13 +54,16 @@ def read_scheme(settings: Mapping[str, Any]) -> RequiredScheme:
     """
     values = dict(settings)
     kind, purpose = values.pop("kind", None), values.pop("purpose", DEFAULT_PURPOSE)
-    scheme_class = SCHEMES.get(kind) if isinstance(kind, str) else None
-    if scheme_class is None:
+    if not isinstance(kind, str) or kind not in SCHEMES:
         raise InvalidDefinition("verification", f"{kind!r} is none of {', '.join(SCHEMES)}")
-    what = f"verification {kind}"
+    scheme_class = SCHEMES[kind]
     if not isinstance(purpose, str) or not _PURPOSE.fullmatch(purpose):
-        raise InvalidDefinition(what, "its purpose is not a short word in lower case")
-    return RequiredScheme(scheme_class(**check_settings(what, scheme_class, values)), purpose)
+        raise InvalidDefinition("verification", "its purpose is not a short word in lower case", kind)
+    try:
+        return RequiredScheme(scheme_class(**check_settings(scheme_class, values)), purpose)
+    except InvalidDefinition as error:
+        # A scheme does not know under which name it is registered.
+        raise InvalidDefinition("verification", error.problem.message, kind) from None
 
 
 def credential_names(verification: Sequence[RequiredScheme]) -> frozenset[str]:

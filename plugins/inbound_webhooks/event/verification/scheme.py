@@ -14,6 +14,9 @@ import msgspec
 
 from inbound_webhooks.errors import InvalidDefinition, VerificationFailed
 
+DEFAULT_PURPOSE = "signing"
+"""What a secret is for where nothing else is said."""
+
 MAX_SIGNATURES = 10
 """Signatures of a header that are tried; vendors send two during a rotation of their secret."""
 
@@ -164,11 +167,11 @@ def check_text_secret(secret: str) -> None:
     :raises InvalidDefinition: says what is wrong with it
     """
     if not secret.strip():
-        raise InvalidDefinition("secret", "it is empty")
+        raise InvalidDefinition("secrets", "it is empty")
     if secret != secret.strip():
-        raise InvalidDefinition("secret", "it begins or ends with white space")
+        raise InvalidDefinition("secrets", "it begins or ends with white space")
     if not secret.isprintable():
-        raise InvalidDefinition("secret", "it has characters that cannot be printed")
+        raise InvalidDefinition("secrets", "it has characters that cannot be printed")
 
 
 def check_header_secret(secret: str) -> None:
@@ -178,4 +181,6 @@ def check_header_secret(secret: str) -> None:
     """
     check_text_secret(secret)
     if not secret.isascii():
-        raise InvalidDefinition("secret", "it has characters that are not ASCII, which a header cannot carry")
+        raise InvalidDefinition(
+            "secrets", "it has characters that are not ASCII, which a header cannot carry"
+        )

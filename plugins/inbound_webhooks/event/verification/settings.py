@@ -18,7 +18,7 @@ _NAMES_HEADER = ("header", "header_prefix", "timestamp_from", "id_from")
 _NEVER_EMPTY = ("header", "header_prefix", "field", "items")
 
 
-def check_settings(what: str, scheme_class: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def check_settings(scheme_class: type[Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings as arguments of the class, with the lists of JSON as tuples.
 
     :raises InvalidDefinition: names the setting that is unknown, missing or of the wrong type
@@ -28,18 +28,18 @@ def check_settings(what: str, scheme_class: type[Any], settings: Mapping[str, An
     }
     fields = {field.name: field for field in dataclasses.fields(scheme_class)}
     if unknown := sorted(set(values) - set(fields)):
-        raise InvalidDefinition(what, f"it has no setting {', '.join(unknown)}")
+        raise InvalidDefinition("verification", f"it has no setting {', '.join(unknown)}")
     needed = {name for name, field in fields.items() if field.default is dataclasses.MISSING}
     if missing := sorted(needed - set(values)):
-        raise InvalidDefinition(what, f"it needs the setting {', '.join(missing)}")
+        raise InvalidDefinition("verification", f"it needs the setting {', '.join(missing)}")
     hints = get_type_hints(scheme_class)
     for name, value in values.items():
         if not _fits(value, hints[name]):
-            raise InvalidDefinition(what, f"{name} is not {_describe(hints[name])}")
+            raise InvalidDefinition("verification", f"{name} is not {_describe(hints[name])}")
         if name in _NEVER_EMPTY and not value:
-            raise InvalidDefinition(what, f"{name} is empty")
+            raise InvalidDefinition("verification", f"{name} is empty")
         if name in _NAMES_HEADER and value and not _HEADER_NAME.fullmatch(value):
-            raise InvalidDefinition(what, f"{name} is not the name of a header")
+            raise InvalidDefinition("verification", f"{name} is not the name of a header")
     return values
 
 

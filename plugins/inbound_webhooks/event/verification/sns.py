@@ -58,7 +58,7 @@ class Sns:
             _rsa_key(x509.load_pem_x509_certificate(to_bytes(secret)))
         except KEY_ERRORS:
             reason = "it is not a certificate in PEM (-----BEGIN CERTIFICATE-----) with an RSA key"
-            raise InvalidDefinition("secret", reason) from None
+            raise InvalidDefinition("secrets", reason) from None
 
 
 _DIGESTS: dict[str, hashes.HashAlgorithm] = {

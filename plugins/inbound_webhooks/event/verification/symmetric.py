@@ -59,9 +59,13 @@ class Hmac:
             given = self.timestamp_from if place == "timestamp" else self.id_from
             # An unsigned timestamp proves nothing, and a signed one that is not checked neither.
             if (place in places) != bool(given):
-                raise InvalidDefinition(source, f"it goes with {{{place}}} in what is signed")
+                raise InvalidDefinition(
+                    "verification", f"{source}: it goes with {{{place}}} in what is signed"
+                )
         if self.layout == "pairs" and not self.prefix:
-            raise InvalidDefinition("prefix", "pairs need the key of the signatures, such as v1")
+            raise InvalidDefinition(
+                "verification", "prefix: pairs need the key of the signatures, such as v1"
+            )
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
@@ -167,9 +171,11 @@ class Digest:
 def _places(signed: str, *, known: tuple[str, ...]) -> set[str]:
     places = set(_PLACE.findall(signed))
     if unknown := sorted(places - set(known)):
-        raise InvalidDefinition("signed", f"there is no {{{unknown[0]}}}, only {', '.join(known)}")
+        raise InvalidDefinition(
+            "verification", f"signed: there is no {{{unknown[0]}}}, only {', '.join(known)}"
+        )
     if "body" not in places:
-        raise InvalidDefinition("signed", "it leaves the body out")
+        raise InvalidDefinition("verification", "signed: it leaves the body out")
     return places
 
 

@@ -16,6 +16,7 @@ from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import SAFETY_HEADERS, Response
 from inbound_webhooks.receiver.admission import RequestHead
 from inbound_webhooks.receiver.client_address import source_address
+from inbound_webhooks.urls import WEBHOOK_PATH
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -26,7 +27,6 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 MAX_HOST_LABEL_BYTES = 63
 """RFC 1035, section 2.3.4; Flask answers a longer one with a page of its own."""
 
-_WEBHOOK_PATH = re.compile(r"([A-Za-z0-9_-]{10})/([0-9a-f]{64})")
 _DECLARED_LENGTH = re.compile(rb"[0-9]{1,18}")
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -62,7 +62,7 @@ def request_head(scope: Scope, path: str, proxies: IpAllowList) -> RequestHead |
 
     :raises HostInvalid: the Host header has a label that no host name has
     """
-    match = _WEBHOOK_PATH.fullmatch(path)
+    match = WEBHOOK_PATH.fullmatch(path)
     if match is None:
         return None
     declared: bytes | None = None

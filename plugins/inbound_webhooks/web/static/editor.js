@@ -74,13 +74,10 @@ function senders(form, rows) {
     if (!fill) return;
     showSteps(preset);
     showSecrets(preset);
-    for (const field of ["verification", "handshake", "event_type", "dedup", "response_status", "response_template"]) {
-      form.elements[field].value = preset?.[field] ?? "";
+    for (const box of form.querySelectorAll("[data-filled]")) {
+      box.value = preset?.fields[box.name] ?? box.dataset.filled;
     }
     form.elements.refresh_keys.checked = false;
-    form.elements.response_content_type.value = preset?.response_content_type ?? "application/json";
-    form.elements.disabled_status.value = preset?.disabled_status ?? "403";
-    form.elements.invalid_status.value = preset?.invalid_status ?? "422";
   };
   select.addEventListener("change", () => show(true));
   if (select.value) show(false);
