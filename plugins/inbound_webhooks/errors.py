@@ -167,6 +167,9 @@ class NotReplayable(WebhookError):
 class RequestError(WebhookError):
     """The request cannot be accepted."""
 
+    webhook_id = ""
+    """Set by the endpoint where the token was right, so that the rejection is recorded."""
+
 
 class UnknownWebhook(RequestError):
     """Not found."""

@@ -41,9 +41,7 @@ def answer_of(receiver: Receiver, head: RequestHead, request: InboundRequest) ->
     """A request's whole way through a receiver, without any door."""
 
     async def pass_through() -> Response:
-        admission = await receiver.admit(head)
-        admission.check()
-        return await receiver.receive(admission, request)
+        return await receiver.receive(await receiver.admit(head), request)
 
     return on_the_loop(pass_through())
 

@@ -93,9 +93,10 @@ class Receiver:
         self._last_use = LastUse(now)
         self._now = now
 
-    async def admit(self, head: RequestHead) -> Admission:
-        """Check declared length, limit per address, webhook and token; the caller checks the admission.
+    async def admit(self, head: RequestHead, *, from_cache: bool = True) -> Admission:
+        """Check declared length, limit per address, webhook, token, method, state and address.
 
+        :param from_cache: whether a webhook that was read within the last second will do for a POST
         :raises RequestError: the request is not admitted
         """
         if (head.declared_length or 0) > self.settings.max_body_bytes:
@@ -104,15 +105,22 @@ class Receiver:
             await run_in_thread(partial(self._limits.admit_address, head.source_ip))
         else:
             self._limits.admit_address(head.source_ip)
-        return self._cached_admission(head) or await self.confirm(head)
+        cached = self._cached_admission(head) if from_cache else None
+        return cached or await self.confirm(head)
 
     async def confirm(self, head: RequestHead) -> Admission:
-        """Check webhook and token against the database; the caller checks method, state and address.
+        """Check webhook, token, method, state and address against the database.
 
-        :raises UnknownWebhook: there is no such webhook, or the token is not one of its own
+        :raises RequestError: the request is not admitted
         """
         found = await self.store.find(head.webhook_id)
-        return admitted(head, found, self._compiled, self._now(), is_fresh=True)
+        admission = admitted(head, found, self._compiled, self._now(), is_fresh=True)
+        try:
+            admission.check()
+        except RequestError as error:
+            error.webhook_id = admission.compiled.webhook.id
+            raise
+        return admission
 
     async def receive(self, admission: Admission, request: InboundRequest) -> Response:
         """Answer an admitted request; a POST is committed before this returns 2xx."""
@@ -131,19 +139,33 @@ class Receiver:
                 if response is not None:
                     return response
                 admission = await self.confirm(admission.head)
-                admission.check()
             raise TooBusy("The webhook is being changed.")
         except RequestError as error:
-            return self.reject(error, admission)
+            error.webhook_id = "" if isinstance(error, UnknownWebhook) else admission.compiled.webhook.id
+            return self.reject(error, admission.head)
         except Exception as error:  # noqa: BLE001 - an unforeseen failure is ours, not the sender's
             log_unexpected_error(error)
             return self.reject(InternalError(), None)
 
-    def reject(self, error: RequestError, admission: Admission | None) -> Response:
-        """Count, record and answer a rejection; without an admission nothing is recorded."""
+    def reject(self, error: RequestError, head: RequestHead | None) -> Response:
+        """Count, record and answer a rejection; it is recorded where the error names a webhook.
+
+        Failures on our side are not recorded, except where the sender has to wait for a limit or a key.
+        """
         metrics.count_rejection(error)
-        if admission is not None:
-            self._record_rejection(admission, error)
+        is_ours = isinstance(error, Unavailable) and not isinstance(error, LimitReached | KeyPending)
+        if error.webhook_id and head is not None and not is_ours:
+            self.rejections.add(
+                Rejection(
+                    webhook_id=error.webhook_id,
+                    rejected_at=self._now(),
+                    source_ip=head.source_ip[:MAX_IP_CHARS],
+                    method=head.method[:20],
+                    status=responses.status_of(error),
+                    reason=error.message,
+                    key_url=error.key_url if isinstance(error, KeyPending) else None,
+                )
+            )
         return responses.rejected(error)
 
     async def _process(self, admission: Admission, request: InboundRequest) -> Response | None:
@@ -236,24 +258,6 @@ class Receiver:
             max_content_bytes=self.settings.max_body_bytes,
         )
         return await run_in_thread(repeat) if request.header("Content-Encoding") else repeat()
-
-    def _record_rejection(self, admission: Admission, error: RequestError) -> None:
-        """Record a rejection of a request whose token is right; failures on our side are none."""
-        if isinstance(error, UnknownWebhook):
-            return
-        if isinstance(error, Unavailable) and not isinstance(error, LimitReached | KeyPending):
-            return
-        self.rejections.add(
-            Rejection(
-                webhook_id=admission.compiled.webhook.id,
-                rejected_at=self._now(),
-                source_ip=admission.head.source_ip[:MAX_IP_CHARS],
-                method=admission.head.method[:20],
-                status=responses.status_of(error),
-                reason=error.message,
-                key_url=error.key_url if isinstance(error, KeyPending) else None,
-            )
-        )
 
     def _cached_admission(self, head: RequestHead) -> Admission | None:
         """The admission of a POST by a cached webhook; None where that would not admit it.

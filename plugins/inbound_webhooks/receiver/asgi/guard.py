@@ -20,7 +20,7 @@ from inbound_webhooks.errors import InternalError, RequestError, TooBusy, Unknow
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
-from inbound_webhooks.receiver.admission import Admission
+from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.asgi.body import BodyReader, BufferedBytes
 from inbound_webhooks.receiver.asgi.masking import hide_token, mask_tokens
 from inbound_webhooks.receiver.asgi.messages import (
@@ -121,6 +121,7 @@ class WebhookGuard:
     async def _guard(self, scope: Scope, receive: Receive, send: Send, path: str) -> Response | None:
         """The response; None where the application has sent it."""
         receiver = self._receiver if isinstance(self._receiver, Receiver) else self._receiver()
+        head: RequestHead | None = None
         admission: Admission | None = None
         reader = BodyReader(self._buffered, receiver.settings)
         try:
@@ -129,11 +130,10 @@ class WebhookGuard:
                 raise UnknownWebhook
             slots = await self._slot(receiver)
             try:
-                admission = await receiver.admit(head)
+                # The api-server reads no byte of a body on the word of a cached webhook.
+                admission = await receiver.admit(head, from_cache=self._is_next_to_server)
             finally:
                 slots.release()
-            if admission.is_fresh:
-                admission.check()  # a cached one was checked when it was chosen
             body = b""
             if head.method == "POST":
                 await reader.read_first(receive, is_from_server=self._is_next_to_server)
@@ -141,7 +141,6 @@ class WebhookGuard:
                     # Only the first part of a body is read on the word of a cached webhook.
                     if not admission.is_fresh:
                         admission = await receiver.confirm(head)
-                        admission.check()
                     await reader.read_rest(receive)
                 body = reader.body(scope, head.declared_length)
             quote_query(scope)
@@ -156,7 +155,7 @@ class WebhookGuard:
             finally:
                 slots.release()
         except RequestError as error:
-            return await _rejected(receiver, error, admission)
+            return await _rejected(receiver, error, head, admission)
         finally:
             reader.close()
 
@@ -203,14 +202,15 @@ class WebhookGuard:
         return "" if _SLASHES.sub("/", path).startswith(self._prefix + "/") else None
 
 
-async def _rejected(receiver: Receiver, error: RequestError, admission: Admission | None) -> Response:
+async def _rejected(
+    receiver: Receiver, error: RequestError, head: RequestHead | None, admission: Admission | None
+) -> Response:
     """Reject by what the database says now: a cached webhook may be out of date."""
-    if admission is not None and not admission.is_fresh:
+    if admission is not None:
         try:
-            admission = await receiver.confirm(admission.head)
-            admission.check()
+            if not admission.is_fresh:
+                admission = await receiver.confirm(admission.head)
+            error.webhook_id = admission.compiled.webhook.id
         except RequestError as newer:
             error = newer
-            if isinstance(newer, UnknownWebhook):
-                admission = None
-    return receiver.reject(error, admission)
+    return receiver.reject(error, head)
