@@ -42,18 +42,15 @@ class Body:
         self.content = content
         self._type, _, parameters = content_type.partition(";")
         self._type = self._type.strip().lower()
-        self._charset = _charset(parameters)
+        self._parameters = parameters
+        self.is_json = self._type == "application/json" or self._type.endswith("+json")
+        """Whether the media type is JSON, with the suffix +json (RFC 6839) too."""
 
     def __bool__(self) -> bool:
         return bool(self.content)
 
     def __contains__(self, item: Any) -> bool:
         return item in self.value
-
-    @property
-    def is_json(self) -> bool:
-        """Whether the media type is JSON, with the suffix +json (RFC 6839) too."""
-        return self._type == "application/json" or self._type.endswith("+json")
 
     @cached_attribute
     def text(self) -> str:
@@ -64,7 +61,7 @@ class Body:
         if self.is_json:
             return self._decode("utf-8-sig")  # a byte order mark is ignored, as RFC 8259 allows
         if self._type in ("application/xml", "text/xml", "text/plain") or self._type.endswith("+xml"):
-            return self._decode(_TEXT_CHARSETS.get(self._charset, "utf-8-sig"))
+            return self._decode(_TEXT_CHARSETS.get(_charset(self._parameters), "utf-8-sig"))
         return base64.b64encode(self.content).decode("ascii")
 
     @cached_attribute

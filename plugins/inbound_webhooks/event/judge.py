@@ -17,7 +17,6 @@ import msgspec
 
 from inbound_webhooks.errors import ContentRefused, KeyPending, KeyUnknown, RequestError, VerificationFailed
 from inbound_webhooks.event import responses
-from inbound_webhooks.event.conf.mapping import dump_conf
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.data_sources import DataSources
@@ -144,8 +143,7 @@ def decide(
             outcome, conf = Outcome.FILTERED, None
             response = responses.filtered(rules, sources, delivery_id)
         else:
-            mapping = rules.mapping
-            conf = dump_conf(mapping.conf(sources, params), most_chars=mapping.most_chars(sources))
+            conf = rules.mapping.conf_text(sources, params)
             outcome = Outcome.ACCEPTED
             response = responses.accepted(rules, sources, delivery_id)
     except ContentRefused as error:

@@ -12,7 +12,7 @@ from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, NO_TYPES, Parameter
 from inbound_webhooks.event.data_sources import DataSources
-from inbound_webhooks.event.expressions.budget import charging
+from inbound_webhooks.event.expressions.budget import CURRENT_BUDGET
 from inbound_webhooks.event.expressions.engine import Expression, compile_expression
 from inbound_webhooks.event.redaction import without_credentials
 from inbound_webhooks.event.values import Missing
@@ -31,14 +31,22 @@ class ConfMapping:
 
     lines: Mapping[str, Expression] = field(default_factory=dict)
 
-    def most_chars(self, sources: DataSources) -> int | None:
-        """Upper limit for the conf's JSON, None if an expression may make more out of the data.
+    def conf_text(self, sources: DataSources, params: Mapping[str, Parameter] | None) -> str:
+        """The conf as JSON text that PostgreSQL's jsonb accepts; see :meth:`conf`.
 
-        With a limit below the maximum, the conf is written at once instead of entry by entry.
+        :raises ParameterRefused: also where it is too large, or holds something that JSON or jsonb cannot
         """
-        if not self._are_paths:
-            return None
-        return MAX_CHARS_OF_ONE * len(self.lines or "1") * (len(sources.body.content) + MAX_HEAD_CHARS)
+        conf = self.conf(sources, params)
+        # Paths only copy the data. Where that cannot exceed the limit, the conf is written at once.
+        most_chars = MAX_CHARS_OF_ONE * len(self.lines or "1") * (len(sources.body.content) + MAX_HEAD_CHARS)
+        if self._are_paths and most_chars <= MAX_CONF_CHARS:
+            try:
+                written = json_text.dump(conf)
+            except json_text.JsonRefused:
+                return dump_conf(conf)
+            if json_text.unstorable_reason(conf, written) is None:
+                return written
+        return dump_conf(conf)
 
     @cached_attribute
     def _are_paths(self) -> bool:
@@ -50,6 +58,7 @@ class ConfMapping:
         :raises ParameterRefused: a value violates the DAG's params, or could not be stored
         :raises BodyMalformed: an expression needs a body that does not fit its media type
         """
+        params = params or {}
         if not self.lines:
             also = sources.credential_names
             event = {
@@ -59,13 +68,20 @@ class ConfMapping:
             }
             conf: dict[str, Any] = {"webhook": event}
         else:
-            conf = self._values(sources, params or {})
-        _refuse_invalid(conf, params or {})
+            conf = self._values(sources, params)
+        for name, parameter in params.items():
+            value = conf.get(name, parameter.default)
+            if value is NO_DEFAULT:
+                raise ParameterRefused(name, "the request has no value for it, and it has no default")
+            if reason := parameter.refusal(value):
+                raise ParameterRefused(name, reason)
         return conf
 
     def _values(self, sources: DataSources, params: Mapping[str, Parameter]) -> dict[str, Any]:
         conf: dict[str, Any] = {}
-        with charging(sources.budget):
+        # Set directly: a context manager would be three more calls in every request.
+        token = CURRENT_BUDGET.set(sources.budget)
+        try:
             for name, expression in self.lines.items():
                 parameter = params.get(name)
                 types = NO_TYPES if parameter is None else parameter.types
@@ -75,6 +91,8 @@ class ConfMapping:
                     raise ParameterRefused(name, error.message) from None
                 if not isinstance(value, Missing):
                     conf[name] = value
+        finally:
+            CURRENT_BUDGET.reset(token)
         return conf
 
 
@@ -94,14 +112,11 @@ def compile_mapping(mapping: Mapping[str, str]) -> ConfMapping:
     return ConfMapping(lines)
 
 
-def dump_conf(conf: dict[str, Any], *, most_chars: int | None = None) -> str:
+def dump_conf(conf: dict[str, Any]) -> str:
     """Write the conf as JSON text that PostgreSQL's jsonb accepts.
 
-    :param most_chars: upper limit of its length, None if unknown
     :raises ParameterRefused: it is too large, or holds something that JSON or jsonb cannot
     """
-    if most_chars is not None and most_chars <= MAX_CONF_CHARS and (whole := _dump_whole(conf)) is not None:
-        return whole
     # Entry by entry, so that the error can name the parameter, and writing stops once the limit is exceeded.
     written: list[str] = []
     room = MAX_CONF_CHARS
@@ -114,15 +129,6 @@ def dump_conf(conf: dict[str, Any], *, most_chars: int | None = None) -> str:
     return "{" + ",".join(written) + "}"
 
 
-def _dump_whole(conf: dict[str, Any]) -> str | None:
-    """Write the conf at once; None if something is wrong, which writing entry by entry then locates."""
-    try:
-        written = json_text.dump(conf)
-    except json_text.JsonRefused:
-        return None
-    return None if json_text.unstorable_reason(conf, written) else written
-
-
 def _dump_entry(name: str, value: Any) -> str:
     try:
         entry = f"{json_text.dump(name)}:{json_text.dump(value)}"
@@ -131,12 +137,3 @@ def _dump_entry(name: str, value: Any) -> str:
     if reason := json_text.unstorable_reason([name, value], entry):
         raise ParameterRefused(name, reason)
     return entry
-
-
-def _refuse_invalid(conf: Mapping[str, Any], params: Mapping[str, Parameter]) -> None:
-    for name, parameter in params.items():
-        value = conf.get(name, parameter.default)
-        if value is NO_DEFAULT:
-            raise ParameterRefused(name, "the request has no value for it, and it has no default")
-        if reason := parameter.refusal(value):
-            raise ParameterRefused(name, reason)

@@ -44,14 +44,14 @@ class charging:
         self._budget = budget
 
     def __enter__(self) -> None:
-        self._token: Token[Budget | None] = _CURRENT.set(self._budget)
+        self._token: Token[Budget | None] = CURRENT_BUDGET.set(self._budget)
 
     def __exit__(self, *_: object) -> None:
-        _CURRENT.reset(self._token)
+        CURRENT_BUDGET.reset(self._token)
 
 
 # A context variable instead of an argument: Jinja calls filters and tests with their operands only.
-_CURRENT: ContextVar[Budget | None] = ContextVar("inbound_webhooks_budget", default=None)
+CURRENT_BUDGET: ContextVar[Budget | None] = ContextVar("inbound_webhooks_budget", default=None)
 
 
 def charge(units: int) -> None:
@@ -59,6 +59,6 @@ def charge(units: int) -> None:
 
     :raises ExpressionFailed: the budget is exhausted
     """
-    budget = _CURRENT.get()
+    budget = CURRENT_BUDGET.get()
     if budget is not None:
         budget.charge(units)
