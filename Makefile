@@ -13,6 +13,7 @@ STAMP := $(VENV)/installed
 PORT ?= 8080
 ARGS ?=
 WORKERS ?= 2
+PYTEST = $(VENV)/bin/pytest -n $(WORKERS)
 export PORT PYTHON
 
 # An environment that was copied here from another folder would run that folder's code: make it again.
@@ -20,11 +21,11 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help run check-run test matrix chaos soak lint bench dist lock system clean
+.PHONY: help run check-run test test-all matrix chaos soak lint bench dist lock system clean
 
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '|' '{ printf "%-8s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '|' '{ printf "%-8s %s\n", $$1, $$2 }'
 
 run: check-run $(STAMP) ## Start Airflow with the plugin and send it an example webhook (PORT=8080)
 	@exec $(VENV)/bin/python dev/run.py
@@ -33,22 +34,26 @@ run: check-run $(STAMP) ## Start Airflow with the plugin and send it an example 
 check-run:
 	@python=$$(sh dev/python.sh) && exec "$$python" dev/run.py --check
 
-test: $(STAMP) system ## Run the tests (ARGS="-k name" for some of them, WORKERS=0 for one process)
-	@exec $(VENV)/bin/pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+test: $(STAMP) system ## Test every promise in minutes (ARGS="-k name" for some tests, WORKERS=0 for one process)
+	@exec $(PYTEST) -m 'not long' $(ARGS)
+
+test-all: $(STAMP) system ## Run all tests, with many examples: every input, all chaos, Celery, the whole documentation
+	@exec $(PYTEST) --hypothesis-profile thorough $(ARGS)
 
 matrix: $(STAMP) system ## Run the core of the tests on Airflow 3.2 and 3.3 with each auth manager and database
 	@exec $(VENV)/bin/python dev/matrix.py $(ARGS)
 
-lint: $(STAMP) ## Check style (ruff) and types (mypy)
+lint: $(STAMP) ## Check style (ruff), types (mypy), and that tests can fail
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@$(VENV)/bin/python dev/check_tests.py
 
 bench: $(STAMP) system ## Measure the README's figures (ARGS="--against REV" compares with a commit)
 	@exec $(VENV)/bin/python -m benchmarks $(ARGS)
 
 chaos: $(STAMP) system ## Kill all at random, see that nothing is lost (SEED=… repeats a run, SECONDS=… lengthens it)
-	@CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) exec $(VENV)/bin/pytest -s tests/acceptance/chaos $(ARGS)
+	@CHAOS_SEED=$(SEED) CHAOS_SECONDS=$(SECONDS) exec $(VENV)/bin/pytest -s -m long tests/acceptance/chaos $(ARGS)
 
 soak: $(STAMP) system ## See that nothing grows in half an hour of work (SECONDS=… for another time)
 	@exec $(VENV)/bin/python -m benchmarks.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)

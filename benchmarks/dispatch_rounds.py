@@ -65,14 +65,16 @@ def _triggered(number: int) -> float:
 def fill(number: int) -> None:
     """Accept so many events as the door does, with one commit for all of them."""
     from inbound_webhooks.airflow_bridge.dag_cache import DagCache
+    from inbound_webhooks.deliveries.stored_request import new_delivery
+    from inbound_webhooks.event.judge import decide
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.receiver.decision import decide
+    from inbound_webhooks.records.delivery import new_delivery_id
     from inbound_webhooks.storage.database import in_transaction, transaction
     from inbound_webhooks.storage.deliveries import insert_delivery
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.compiled import compile_webhook
 
-    definition = compile_webhook(service.get("bench"))
+    compiled = compile_webhook(service.get("bench"))
     dag = DagCache(recheck_seconds=60).get(DAG_ID, in_transaction)
     assert dag is not None
     with transaction() as connection:
@@ -85,8 +87,10 @@ def fill(number: int) -> None:
                 source_ip="127.0.0.1",
                 received_at=datetime.now(timezone.utc),
             )
-            decision = decide(definition, request, request.body, params=dag.params)
-            insert_delivery(connection, decision.delivery, definition.webhook.version)
+            verdict = decide(
+                compiled.rules, request, request.body, dag.params, delivery_id=new_delivery_id(), secrets={}
+            )
+            insert_delivery(connection, new_delivery(compiled, request, verdict), compiled.webhook.version)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ WHERE w.name LIKE 'hook %%'
 DELIVERIES = """
 INSERT INTO inbound_webhook_delivery
     (id, webhook_id, webhook_name, dag_id, state, received_at, source_ip, query_string, headers, body, conf,
-     answer_status, attempts)
+     response_status, attempts)
 SELECT lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(n), 19, '0'),
        CASE WHEN n %% 3 = 0 THEN %(busy)s ELSE lpad((1 + n %% %(webhooks)s)::text, 10, '0') END,
        'hook', 'bench_order', CASE WHEN n %% 10 = 0 THEN 'failed' ELSE 'succeeded' END,

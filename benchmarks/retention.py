@@ -21,7 +21,7 @@ INSERTS_A_SECOND = 20
 FILL = """
 INSERT INTO inbound_webhook_delivery
     (id, webhook_id, webhook_name, dag_id, state, received_at, source_ip, query_string, headers, body, conf,
-     answer_status, attempts)
+     response_status, attempts)
 SELECT lpad(to_hex(n), 32, '0'), 'bench', 'bench', 'bench', 'succeeded', now() - interval '40 days',
        '127.0.0.1', '', '[]', convert_to(repeat('x', 1000), 'UTF8'), '{}', 202, 1
 FROM generate_series(1, %(rows)s) AS n
@@ -29,7 +29,7 @@ FROM generate_series(1, %(rows)s) AS n
 INSERT = """
 INSERT INTO inbound_webhook_delivery
     (id, webhook_id, webhook_name, dag_id, state, received_at, source_ip, query_string, headers, body,
-     answer_status, attempts)
+     response_status, attempts)
 VALUES (%(id)s, 'bench', 'bench', 'bench', 'dispatched', now(), '127.0.0.1', '', '[]', '', 202, 1)
 """
 

@@ -1,4 +1,4 @@
-"""Any event -> a log line: a DAG without params, whose conf holds the whole event under "webhook"."""
+"""Logs any event: a DAG without params, whose conf has the whole event under "webhook"."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A push to a GitHub repository -> a build, with typed params that the webhook's mapping fills."""
+"""Builds a pushed commit of a GitHub repository; the webhook's mapping fills the typed params."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ with DAG(
         "ref": Param(type="string", description="The branch or tag that was pushed, refs/heads/main"),
         "commit": Param(type="string", pattern="^[0-9a-f]{40}$", description="The commit after the push"),
         "event": Param("push", type="string", description="GitHub's event"),
-        "pusher": Param("nobody", type="string", description="Who pushed"),
-        "commits": Param(0, type="integer", minimum=0, description="How many commits came"),
+        "pusher": Param("unknown", type="string", description="The user who pushed"),
+        "commits": Param(0, type="integer", minimum=0, description="The number of commits"),
     },
     tags=["webhook"],
 ):
 
     @task
     def build() -> str:
-        """Print what came in; a real one would check the commit out and build it."""
+        """Print the conf; a real task would check out the commit and build it."""
         context = get_current_context()
         print("conf:", json.dumps(context["dag_run"].conf, sort_keys=True))
         params = context["params"]

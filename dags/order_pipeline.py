@@ -1,4 +1,4 @@
-"""An order of a shop -> a pipeline over its lines; the customer arrives as an object, the lines as a list."""
+"""Prices an order of a shop; the customer arrives as an object, the order lines as a list."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ with DAG(
     params={
         "order_id": Param(type="integer", description="The order's number"),
         "currency": Param("EUR", type="string", minLength=3, maxLength=3, description="ISO 4217"),
-        "customer": Param({}, type="object", description="Who ordered"),
+        "customer": Param({}, type="object", description="The customer"),
         "lines": Param(
             type="array",
             minItems=1,
@@ -29,7 +29,7 @@ with DAG(
 
     @task
     def price() -> dict[str, Any]:
-        """Add the lines up."""
+        """Add up the order lines."""
         context = get_current_context()
         print("conf:", json.dumps(context["dag_run"].conf, sort_keys=True))
         params = context["params"]

@@ -1,4 +1,4 @@
-"""The folder .airflow/: where the local Airflow keeps its settings, keys, database and logs."""
+"""The folder .airflow/ with the local Airflow's settings, keys, database and logs."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SECRETS: dict[tuple[str, str], Callable[[], str]] = {
 
 
 class InUseError(Exception):
-    """Another process runs the Airflow of this folder."""
+    """Another process is running the Airflow of this folder."""
 
 
 @dataclass(frozen=True)
 class AirflowHome:
-    """Paths below the folder, and what the processes that use it are told."""
+    """Paths below the folder, and the environment of the processes that use it."""
 
     path: Path
     port: int
@@ -44,7 +44,7 @@ class AirflowHome:
         return self.path / "admin.created"
 
     def prepare(self) -> None:
-        """Make the folder and its airflow.cfg; keys and changes made by hand since the last start stay."""
+        """Create the folder and its airflow.cfg; existing keys and manual changes are kept."""
         self.logs.mkdir(parents=True, exist_ok=True)
         self.path.chmod(0o700)
         config = configparser.ConfigParser(interpolation=None)
@@ -58,7 +58,7 @@ class AirflowHome:
             config.write(file)
 
     def environment(self) -> dict[str, str]:
-        """What a process of this Airflow gets: airflow.cfg decides, not whatever the shell has set."""
+        """The environment of this Airflow's processes: airflow.cfg overrides variables of the shell."""
         options = (*SECRETS, *self._settings())
         decided = {f"AIRFLOW__{section}__{option}".upper() for section, option in options}
         inherited = {name: value for name, value in os.environ.items() if name not in decided}
@@ -71,7 +71,7 @@ class AirflowHome:
         }
 
     def password(self) -> str:
-        """The password of the user admin, made at the first start."""
+        """The password of the user admin, generated at the first start."""
         file = self.path / "admin.password"
         if not file.exists():
             _private_file(file).write_text(secrets.token_urlsafe(12))
@@ -79,7 +79,7 @@ class AirflowHome:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other starts out, for as long as this process lives; raises InUseError."""
+        """Lock the folder against other starts while this process lives; raises InUseError."""
         self.path.mkdir(parents=True, exist_ok=True)
         with (self.path / "lock").open("a+") as file:
             try:
@@ -111,7 +111,7 @@ def _set(config: configparser.ConfigParser, section: str, option: str, value: st
 
 
 def _private_file(path: Path) -> Path:
-    """The path, made so that only its owner can read what is written there next."""
+    """The path, created so that only its owner can read the file."""
     path.touch(mode=0o600)
     path.chmod(0o600)
     return path

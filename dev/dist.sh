@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds an sdist and, from it, a wheel, in $2 (dist), of what git tracks here and with the builder of the lock in $1.
+# Builds an sdist and from it a wheel in $2 (dist), from the files that git tracks, with the environment in $1.
 set -eu
 
 venv=$1
@@ -9,12 +9,12 @@ mkdir -p "$out"
 out=$(cd "$out" && pwd)
 rm -f "$out"/*.whl "$out"/*.tar.gz
 
-# Apart from the checkout: neither a stray file gets in nor what the build leaves behind.
+# Builds outside the checkout, so that no untracked file gets in and no build file is left behind.
 source=$(mktemp -d)
 trap 'rm -rf "$source"' EXIT
 git ls-files -z | tar --null -T - -cf - | tar -xf - -C "$source"
 
-# The same commit gives the same bytes.
+# Reproducible builds: the same commit gives the same bytes.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 [ ! -e /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS=true

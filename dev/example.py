@@ -1,4 +1,4 @@
-"""The example of the README: GitHub reports a push, and a DAG run sees who pushed what."""
+"""The example of the README: a GitHub push starts a DAG run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_home import CHECKOUT
-from rest import Answer, Rest, send
+from rest import Response, Rest, send
 
 DAG_ID = "github_push_build"
 TASK_ID = "build"
@@ -27,12 +27,12 @@ RUN_SECONDS = 120
 
 
 class ExampleError(Exception):
-    """The example did not go as the README says."""
+    """The example did not behave as the README says."""
 
 
 @dataclass(frozen=True)
 class Payload:
-    """A request of a sender as it is kept for the tests: NAME.body, and NAME.headers beside it."""
+    """A sender's stored request: NAME.body with NAME.headers beside it."""
 
     body_file: Path
     headers: dict[str, str]
@@ -52,13 +52,13 @@ def github_push() -> Payload:
 
 
 def create_arguments() -> list[str]:
-    """The command line after `airflow` that makes the example's webhook."""
+    """The arguments of `airflow` that create the example's webhook."""
     maps = [argument for pair in MAPPING.items() for argument in ("--map", "=".join(pair))]
     return ["webhooks", "create", WEBHOOK, "--dag-id", DAG_ID, *maps, "-o", "json"]
 
 
 def read_webhook(output: str) -> dict[str, Any]:
-    """The webhook in what `airflow webhooks … -o json` printed: an object, or a list of one."""
+    """Parse the output of `airflow webhooks … -o json`: an object, or a list of one."""
     try:
         parsed = json.loads(output)
     except ValueError as error:
@@ -74,24 +74,24 @@ def wait_for_dag(rest: Rest, check: Callable[[], None]) -> None:
     raise ExampleError(f"Airflow has not found the DAG {DAG_ID} in dags/: see the log of the dag-processor")
 
 
-def send_push(webhook_url: str) -> Answer:
+def send_push(webhook_url: str) -> Response:
     payload = github_push()
     return send(webhook_url, data=payload.body, headers=payload.headers)
 
 
-def run_id_of(response: Answer) -> str:
-    """The id of the run that follows a request."""
+def run_id_of(response: Response) -> str:
+    """The id of the run that the request starts."""
     if response.status >= 300:
         raise ExampleError("the webhook did not accept the request")
     try:
         return f"webhook__{response.json()['delivery_id']}"
     except (ValueError, KeyError, TypeError) as error:
-        raise ExampleError("the webhook's own answer does not name the delivery") from error
+        raise ExampleError("the webhook's response has no delivery id") from error
 
 
 def wait_for_run(rest: Rest, run_id: str, check: Callable[[], None]) -> None:
-    """Return when the run has succeeded."""
-    state = "not there"
+    """Wait until the run has succeeded."""
+    state = "missing"
     for _ in _ticks(RUN_SECONDS, check):
         run = rest.get(f"dags/{DAG_ID}/dagRuns/{run_id}")
         state = run["state"] if run else state
@@ -103,7 +103,7 @@ def wait_for_run(rest: Rest, run_id: str, check: Callable[[], None]) -> None:
 
 
 def printed_by_task(rest: Rest, run_id: str) -> list[str]:
-    """What the first task wrote to its standard output."""
+    """The lines that the first task wrote to standard output."""
     log = rest.get(f"dags/{DAG_ID}/dagRuns/{run_id}/taskInstances/{TASK_ID}/logs/1?full_content=true")
     entries = log["content"] if log else []
     return [entry["event"] for entry in entries if entry.get("logger") == "task.stdout"]
@@ -117,7 +117,7 @@ def curl_command(webhook_url: str) -> str:
 
 
 def _ticks(seconds: float, check: Callable[[], None]) -> Iterator[None]:
-    """Something to loop over until the time is up; every round makes sure first that waiting makes sense."""
+    """Iterate until the time is up; each iteration first checks that the processes are still alive."""
     give_up_at = time.monotonic() + seconds
     while time.monotonic() < give_up_at:
         check()

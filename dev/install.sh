@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environment in $1, or brings it up to date with setup.cfg and the lock in $2, else constraints.txt.
+# Creates the environment in $1, or updates it to setup.cfg and the lock in $2 (constraints.txt).
 set -eu
 
 venv=$1
@@ -25,7 +25,7 @@ check_space() {
         fail "the disk is full: $((free / 1024)) MB are free here, the environment needs $((needed_kb / 1024)) MB"
 }
 
-# Debian and Ubuntu ship Python without what makes an environment.
+# Debian and Ubuntu ship Python without the venv module.
 check_venv_module() {
     "$python" -c 'import ensurepip, venv' 2>/dev/null && return
     package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
@@ -33,7 +33,7 @@ check_venv_module() {
     "$python" -c 'import ensurepip, venv' 2>/dev/null || fail "$python cannot make environments: its venv module is missing"
 }
 
-# An environment of another folder, of a removed Python, or one that is half made is of no use.
+# An environment of another folder, of a removed Python, or an incomplete one is not usable.
 usable() {
     [ "$(cat "$venv/checkout" 2>/dev/null)" = "$(pwd)" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1
 }
@@ -41,13 +41,13 @@ usable() {
 create() {
     python=$(sh dev/python.sh)
     check_venv_module
-    say "making an environment in $venv with $("$python" --version)"
+    say "creating an environment in $venv with $("$python" --version)"
     rm -rf "$venv"
     "$python" -m venv "$venv"
     pwd >"$venv/checkout"
 }
 
-# Runs "$2" … without the lines of its output that match $1; the status is the command's, not that of a pipe.
+# Runs "$2" … and drops output lines that match $1; returns the command's status, not the pipe's.
 without_lines() {
     pattern=$1
     shift
@@ -59,7 +59,7 @@ without_lines() {
 with_uv() {
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -c "$lock" uv || return
     export VIRTUAL_ENV="$PWD/$venv" UV_PYTHON_DOWNLOADS=never
-    # uv brings certificates of its own, which know nothing of a company's.
+    # uv has its own certificates, which lack those of a company proxy.
     [ ! -e /etc/ssl/certs/ca-certificates.crt ] || export UV_SYSTEM_CERTS=true
     without_lines '^ [-+~] ' "$venv/bin/uv" pip install -c "$lock" -e '.[test,lint]'
 }
@@ -81,6 +81,6 @@ install_packages() {
 check_space
 usable || create
 install_packages
-# Beside the environment's own record of the package this one would make Airflow find the plugin twice.
+# With this record and the environment's own one, Airflow would find the plugin twice.
 rm -rf plugins/*.egg-info
 pwd >"$venv/installed"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the system packages named as arguments where they are missing: with apt-get as root, else it says what to do.
+# Installs missing system packages (the arguments) with apt-get as root; otherwise prints what to install.
 set -eu
 
 present() {
@@ -13,7 +13,7 @@ present() {
         ;;
     nginx-light) command -v nginx >/dev/null 2>&1 || [ -x /usr/sbin/nginx ] ;;
     docker-compose) command -v docker-compose >/dev/null 2>&1 || docker compose version >/dev/null 2>&1 ;;
-    *-venv) return 1 ;; # only asked for after the module was not found
+    *-venv) return 1 ;; # only requested if the module is missing
     *) command -v "$1" >/dev/null 2>&1 ;;
     esac
 }
@@ -32,5 +32,5 @@ fi
 echo "==> installing$missing (apt-get)" >&2
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-# shellcheck disable=SC2086 # one word for each package
+# shellcheck disable=SC2086 # one word per package
 apt-get install -y -qq --no-install-recommends $missing >/dev/null

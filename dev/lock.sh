@@ -1,13 +1,13 @@
 #!/bin/sh
-# Writes the lock of each Airflow that is tested; versions that are locked already stay, unless --upgrade is given.
+# Writes the lock file of each tested Airflow version; locked versions stay unless --upgrade is given.
 set -eu
 
-# $1: the file, $2: the versions of Airflow to choose the newest from, then options for uv.
+# $1: the file, $2: the version range of Airflow, then options for uv.
 lock() {
     file=$1
     airflow=$2
     shift 2
-    # A new lock starts from the main one, so that they differ in nothing but what Airflow asks for.
+    # A new lock starts from the main one, so that they differ only where Airflow requires it.
     [ -e "$file" ] || cp constraints.txt "$file"
     echo "apache-airflow$airflow" |
         .venv/bin/uv pip compile --quiet --python-version 3.11 --no-annotate --no-header --no-emit-index-url \

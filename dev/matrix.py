@@ -1,4 +1,4 @@
-"""The core of the tests on each supported Airflow, under each auth manager, on each database, as a table."""
+"""Runs the core of the tests on each Airflow version, auth manager and database, and prints a table."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ LOCKS = {"3.2": "dev/constraints-3.2.txt", "3.3": "constraints.txt"}
 AUTH_MANAGERS = ("simple", "fab")
 DATABASES = ("sqlite", "postgresql")
 
-# What has a login in front of it, and an Airflow of real processes: from a request to the run that succeeded,
-# by command line, by REST and in a browser.
-ASKS_WHO_IT_IS = (
+# Tests that depend on the auth manager: pages, REST API, and stories with a whole Airflow by command line, by
+# REST and in a browser.
+AUTH_MANAGER_TESTS = (
     "tests/integration/web",
     "tests/integration/rest",
     "tests/acceptance/test_examples.py",
     "tests/acceptance/test_rest.py::test_a_program_gets_from_nothing_to_a_run_and_replays_it",
     "tests/acceptance/test_browser.py::test_a_new_user_gets_from_the_login_to_a_run_and_replays_it",
 )
-# What else stands on Airflow. It asks no auth manager, so that it runs once on each database.
-# `event` and `presets` import nothing of Airflow, which tests/unit/test_layers.py holds.
-STANDS_ON_AIRFLOW = (
+# Tests that depend on Airflow but not on its auth manager; they run once for each database.
+# `event` and `presets` are missing because they import nothing of Airflow (tests/unit/test_layers.py).
+AIRFLOW_TESTS = (
     "tests/integration/storage",
     "tests/integration/receiver",
     "tests/integration/dispatch",
@@ -49,7 +49,7 @@ STANDS_ON_AIRFLOW = (
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of the tests."""
+    """One combination of the matrix."""
 
     version: str
     auth: str
@@ -57,29 +57,29 @@ class Cell:
 
     @property
     def log(self) -> Path:
-        """The file with all that pytest says."""
+        """The file with pytest's output."""
         return FOLDER / f"{self.version}-{self.auth}-{self.database}.log"
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """What runs: all of it under the first auth manager, under others what looks at them."""
-        return ASKS_WHO_IT_IS + (STANDS_ON_AIRFLOW if self.auth == AUTH_MANAGERS[0] else ())
+        """All tests under the first auth manager; under the others, only those that depend on it."""
+        return AUTH_MANAGER_TESTS + (AIRFLOW_TESTS if self.auth == AUTH_MANAGERS[0] else ())
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a cell ended; ``told`` is the last line of pytest."""
+    """The result of a cell; ``last_line`` is pytest's last line."""
 
     cell: Cell
     status: int
     seconds: float
-    told: str
+    last_line: str
 
     @property
     def counts(self) -> str:
         """Such as ``812 passed, 3 failed``."""
-        found = re.findall(r"\d+ (?:passed|failed|errors?|skipped)", self.told)
-        return ", ".join(found) or self.told
+        found = re.findall(r"\d+ (?:passed|failed|errors?|skipped)", self.last_line)
+        return ", ".join(found) or self.last_line
 
     def __str__(self) -> str:
         cell, word = self.cell, "passed" if self.status == 0 else "FAILED"
@@ -88,10 +88,10 @@ class Outcome:
 
 
 def main(wanted: list[str]) -> int:
-    """Run the cells whose names hold all that is wanted, such as ``3.2 fab``; 0 where all passed."""
+    """Run the cells that match all words, such as ``3.2 fab``; returns 0 if all passed."""
     cells = [cell for cell in _cells() if set(wanted) <= {cell.version, cell.auth, cell.database}]
     if not cells:
-        print(f"nothing is called {' '.join(wanted)}: see {__file__}", file=sys.stderr)
+        print(f"no cell matches {' '.join(wanted)}: see {__file__}", file=sys.stderr)
         return 2
     for version in dict.fromkeys(cell.version for cell in cells):
         subprocess.run(["sh", "dev/install.sh", _venv(version), LOCKS[version]], cwd=CHECKOUT, check=True)
@@ -105,7 +105,7 @@ def _cells() -> Iterator[Cell]:
 
 
 def _venv(version: str) -> str:
-    """An environment of its own, apart from .venv that others work with."""
+    """A separate environment, so that .venv is not touched."""
     return f".matrix/{version}"
 
 
@@ -119,8 +119,8 @@ def _run(cell: Cell) -> Outcome:
     with cell.log.open("w") as log:
         done = subprocess.run(command, cwd=CHECKOUT, stdout=log, stderr=log, check=False)
     lines = cell.log.read_text(errors="replace").split("\n")
-    told = next((line for line in reversed(lines) if line.strip()), "nothing was said")
-    return Outcome(cell, done.returncode, time.monotonic() - started, told)
+    last_line = next((line for line in reversed(lines) if line.strip()), "no output")
+    return Outcome(cell, done.returncode, time.monotonic() - started, last_line)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,12 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Any
 
-# A proxy that the shell names is for other machines.
+# Proxies from the environment are for other machines.
 _opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     status: int
     body: str
 
@@ -21,19 +21,19 @@ class Answer:
         return json.loads(self.body)
 
 
-def send(url: str, *, data: bytes | None = None, headers: dict[str, str] | None = None) -> Answer:
-    """POST when there is data, else GET; raises OSError when nobody answers."""
+def send(url: str, *, data: bytes | None = None, headers: dict[str, str] | None = None) -> Response:
+    """POST if there is data, else GET; raises OSError if the connection fails."""
     request = urllib.request.Request(url, data=data, headers=headers or {})
     try:
         with _opener.open(request, timeout=30) as response:
-            return Answer(response.status, response.read().decode(errors="replace"))
+            return Response(response.status, response.read().decode(errors="replace"))
     except urllib.error.HTTPError as error:
-        return Answer(error.code, error.read().decode(errors="replace"))
+        return Response(error.code, error.read().decode(errors="replace"))
 
 
 @dataclass(frozen=True)
 class Rest:
-    """The API as one user sees it; `token` is what /auth/token gave."""
+    """The API with the permissions of one user; `token` is the result of /auth/token."""
 
     url: str
     token: str
@@ -43,11 +43,11 @@ class Rest:
         credentials = json.dumps({"username": username, "password": password}).encode()
         response = send(f"{url}/auth/token", data=credentials, headers={"Content-Type": "application/json"})
         if response.status != 201:
-            raise PermissionError(f"Airflow does not let {username} in: {response.body}")
+            raise PermissionError(f"Airflow rejected the login of {username}: {response.body}")
         return cls(url, response.json()["access_token"])
 
     def get(self, path: str) -> Any:
-        """The JSON below /api/v2, or None where there is nothing yet."""
+        """The JSON at a path below /api/v2, or None if it does not exist yet."""
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         response = send(f"{self.url}/api/v2/{path}", headers=headers)
         return response.json() if response.status == 200 else None

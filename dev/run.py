@@ -1,4 +1,4 @@
-"""`make run`: a whole Airflow on this machine with the plugin in it, and one webhook sent through it."""
+"""`make run`: starts a whole Airflow with the plugin on this machine and sends one webhook to it."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ PROCESSES = {
 
 
 class CannotStartError(Exception):
-    """Something on this machine is in the way; the message is for the person at the keyboard."""
+    """This machine prevents a start; the message is for the user."""
 
 
 class StopRequested(Exception):
-    """Ctrl-C, or a signal that means the same."""
+    """Ctrl-C or an equivalent signal."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="only tell what would stop a start")
+    parser.add_argument("--check", action="store_true", help="only report what would prevent a start")
     check_only = parser.parse_args().check
     try:
         home = AirflowHome(CHECKOUT / ".airflow", read_port())
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def run(home: AirflowHome) -> int:
-    """Returns 0 when it was asked to stop after everything was up."""
+    """Run until a stop is requested; returns 0 if everything was up by then."""
     is_up = False
     services = Services(home.environment(), home.logs)
     listen_for_stop()
@@ -81,7 +81,7 @@ def run(home: AirflowHome) -> int:
 
 
 def start(services: Services, home: AirflowHome) -> str | None:
-    """Returns the URL of the example's webhook, once everything is up."""
+    """Start all processes; returns the URL of the example's webhook."""
     home.prepare()
     prepare_database(services, home)
     say(f"starting {', '.join(PROCESSES)}")
@@ -99,7 +99,7 @@ def prepare_database(services: Services, home: AirflowHome) -> None:
     if home.user_marker.exists():
         return
     say(f"creating the user {USER}")
-    # The password is asked for twice; given as an argument every user of the machine could see it.
+    # The command asks for the password twice; as an argument, it would be visible in the process list.
     passwords = f"{home.password()}\n" * 2
     run_or_fail(services, "create-user", "users", "create", *USER_ARGUMENTS, stdin=passwords)
     home.user_marker.touch()
@@ -139,7 +139,7 @@ def existing_webhook(services: Services) -> dict[str, Any] | None:
 
 
 def try_example(services: Services, home: AirflowHome, webhook: dict[str, Any] | None) -> str | None:
-    """Send the example through; Airflow stays up when that fails. Returns the webhook's URL."""
+    """Run the example; Airflow stays up if it fails. Returns the webhook's URL."""
     try:
         rest = Rest.log_in(home.url, username=USER, password=home.password())
         example.wait_for_dag(rest, services.check)
@@ -155,7 +155,7 @@ def create_webhook(services: Services) -> dict[str, Any]:
     say(f"airflow {' '.join(arguments[:5])} …")
     status, output = services.ask("webhooks", *arguments)
     if status != 0:
-        raise example.ExampleError(f"the webhook was not made: see {services.log('webhooks')}")
+        raise example.ExampleError(f"the webhook could not be created: see {services.log('webhooks')}")
     return example.read_webhook(output)
 
 
@@ -175,11 +175,11 @@ def introduce(home: AirflowHome, webhook_url: str | None) -> None:
     print(f"\nAirflow   {home.url}\nuser      {USER}\npassword  {home.password()}")
     if webhook_url:
         print(f"webhook   {webhook_url}\n\nSend another:\n{example.curl_command(webhook_url)}")
-    print("\nCtrl-C ends it; what it knows stays in .airflow/", flush=True)
+    print("\nCtrl-C stops it; its data stays in .airflow/", flush=True)
 
 
 def stop(services: Services) -> None:
-    """End everything, however impatient the person is."""
+    """End everything; further signals are ignored."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if services.running:
@@ -190,7 +190,7 @@ def stop(services: Services) -> None:
 def read_port() -> int:
     text = os.environ.get("PORT") or "8080"
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise CannotStartError(f"PORT has to be a number from 1 to 65535, it is {text!r}")
+        raise CannotStartError(f"PORT must be a number from 1 to 65535, not {text!r}")
     return int(text)
 
 
@@ -202,8 +202,8 @@ def check_machine(home: AirflowHome) -> None:
         try:
             probe.bind(("127.0.0.1", home.port))
         except OSError as error:
-            reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-            raise CannotStartError(f"port {home.port} {reason}: name another, make run PORT=8081") from error
+            reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+            raise CannotStartError(f"port {home.port} {reason}: try another, make run PORT=8081") from error
 
 
 def free_bytes() -> int:
@@ -219,7 +219,7 @@ def explain(error: OSError) -> str:
 def listen_for_stop() -> None:
     signal.signal(signal.SIGINT, request_stop)
     signal.signal(signal.SIGTERM, request_stop)
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup wants to stay
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, request_stop)
 
 

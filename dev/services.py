@@ -1,4 +1,4 @@
-"""Airflow's processes: each one in a session of its own, so that nothing of it outlives its end."""
+"""Airflow's processes, each in a session of its own, so that its children end with it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ TERMINATE_SECONDS = 15
 
 
 class ServiceDiedError(Exception):
-    """A process ended that should have kept running."""
+    """A process ended unexpectedly."""
 
     def __init__(self, name: str, log: Path, status: int) -> None:
-        super().__init__(f"{name} ended by itself (status {status}), its log is {log}")
+        super().__init__(f"{name} ended unexpectedly (status {status}), its log is {log}")
 
 
 @dataclass
@@ -35,14 +35,14 @@ class Services:
             self.running[name] = self._spawn(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def run(self, name: str, *arguments: str, stdin: str = "") -> int:
-        """Run a command to its end and return its status; all that it says is in its log."""
+        """Run a command to its end and return its status; its output is in its log."""
         with self.log(name).open("ab") as log:
             process = self._spawn(arguments, stdin=subprocess.PIPE, stdout=log, stderr=log)
         self._communicate(name, process, stdin)
         return process.returncode
 
     def ask(self, name: str, *arguments: str) -> tuple[int, str]:
-        """Run a command to its end; returns its status and standard output, the rest is in its log."""
+        """Run a command to its end; returns status and standard output, standard error is in its log."""
         with self.log(name).open("ab") as log:
             process = self._spawn(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
         output = self._communicate(name, process)
@@ -52,19 +52,19 @@ class Services:
         return self.logs / f"{name}.log"
 
     def check(self) -> None:
-        """Raises ServiceDiedError when one of them is gone."""
+        """Raises ServiceDiedError if one of them has ended."""
         for name, process in self.running.items():
             status = process.poll()
             if status is not None:
                 raise ServiceDiedError(name, self.log(name), status)
 
     def stop(self, *names: str) -> None:
-        """End the named ones, or all: politely, then for certain."""
+        """End the named processes, or all: first SIGTERM, then SIGKILL."""
         chosen = [self.running.pop(name) for name in names or list(self.running)]
         end(*chosen)
 
     def kill(self, name: str) -> None:
-        """End one as a crash would."""
+        """Kill one, as in a crash."""
         end(self.running.pop(name), seconds=0)
 
     def _communicate(self, name: str, process: subprocess.Popen[bytes], stdin: str | None = None) -> str:
@@ -92,7 +92,7 @@ def end(
     number: signal.Signals = signal.SIGTERM,
     seconds: float = TERMINATE_SECONDS,
 ) -> None:
-    """End session leaders and all that they started: ask, and kill what is left after so many seconds."""
+    """End session leaders and their children: signal them, and kill the rest after some seconds."""
     if seconds:
         for process in processes:
             _signal_group(process.pid, number)
@@ -104,7 +104,7 @@ def end(
 
 
 def _wait(process: subprocess.Popen[bytes], give_up_at: float) -> None:
-    """Wait without collecting the process: its number stays taken until its session has been killed."""
+    """Wait without reaping the process: its pid stays reserved until its session has been killed."""
     while process.returncode is None and time.monotonic() < give_up_at:
         if os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return
@@ -112,7 +112,7 @@ def _wait(process: subprocess.Popen[bytes], give_up_at: float) -> None:
 
 
 def _kill_session(leader: int) -> None:
-    """Kill what is left of the leader's session: Airflow puts tasks into process groups of their own."""
+    """Kill the rest of the leader's session, because Airflow puts tasks into process groups of their own."""
     _signal_group(leader, signal.SIGKILL)
     for pid in _session_members(leader):
         try:
@@ -122,7 +122,7 @@ def _kill_session(leader: int) -> None:
 
 
 def _session_members(leader: int) -> list[int]:
-    stats = Path("/proc").glob("[0-9]*/stat")  # nothing where there is no /proc: the group has to do there
+    stats = Path("/proc").glob("[0-9]*/stat")  # empty without /proc: there the group has to suffice
     return [int(stat.parent.name) for stat in stats if _session_of(stat) == leader]
 
 

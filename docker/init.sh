@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Run once before everything else: makes the keys that all containers share, the tables and the first user.
+# Runs once before all other services: creates the shared keys, the tables and the first user.
 set -euo pipefail
 
 keys=${KEYS:-/opt/airflow/keys}
 umask 077
 
-# Keys that are there stay: with another Fernet key no stored token could be read.
+# Existing keys are kept: with another Fernet key, stored tokens could not be decrypted.
 make_key() {
     [ -s "$keys/$1" ] || { python -c "$2" >"$keys/$1.new" && mv "$keys/$1.new" "$keys/$1"; }
 }

@@ -9,18 +9,26 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.infrastructure.environment import airflow_variables, sqlite_url
-from tests.infrastructure.groups import grouped
+from tests.infrastructure.groups import GroupScheduling, in_order_of_groups
 from tests.infrastructure.once import once
+from tests.infrastructure.tiers import mark_long
 
 HOME = pytest.StashKey[Path]()
 IN_CI = os.environ.get("CI") == "true"
 DATABASES = ("sqlite", "postgresql")
 AUTH_MANAGERS = ("simple", "fab")
 FIXTURES_OF_DATABASES = {"sqlite_database": "sqlite", "postgres_database": "postgresql"}
+
+# Few examples, and always the same, unless --hypothesis-profile asks for the others.
+settings.register_profile("quick", max_examples=100, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=1_000, deadline=None)
+settings.load_profile("quick")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,15 +47,22 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGTERM, _interrupt)
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
+    """Marks come before `-m` looks at them, the order after pytest has made its own."""
+    mark_long(items)
+    yield
     left_out = _not_chosen(config, "database", DATABASES) | _not_chosen(config, "auth", AUTH_MANAGERS)
     kept, deselected = [], []
     for item in items:
         (deselected if left_out & _named_by(item) else kept).append(item)
     if deselected:
         config.hook.pytest_deselected(items=deselected)
-    items[:] = grouped(kept)
+    items[:] = in_order_of_groups(kept)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> GroupScheduling:
+    return GroupScheduling(config, log)
 
 
 def _not_chosen(config: pytest.Config, option: str, all_of_them: tuple[str, ...]) -> set[str]:
@@ -107,12 +122,19 @@ def shared_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="session")
-def postgres_cluster(shared_folder: Path):
-    """A running PostgreSQL server with a migrated database; a test that stops it starts it again."""
+def migrated_cluster(shared_folder: Path) -> Path:
+    """The data folder of a PostgreSQL server, to be copied."""
     from tests.infrastructure.databases import make_migrated_cluster
+
+    return once(shared_folder / "postgresql", make_migrated_cluster)
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster(migrated_cluster: Path):
+    """A running PostgreSQL server with a migrated database; a test that stops it starts it again."""
     from tests.infrastructure.postgres import PostgresCluster
 
-    cluster = PostgresCluster(copy_of=once(shared_folder / "postgresql", make_migrated_cluster))
+    cluster = PostgresCluster(copy_of=migrated_cluster)
     try:
         cluster.start()
         yield cluster
@@ -220,27 +242,6 @@ def start_airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempP
     finally:
         for made in started:
             made.stop()
-
-
-@pytest.fixture(scope="session")
-def airflow_sqlite(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """A whole Airflow on SQLite that all tests share: leave it running."""
-    yield from _shared_airflow(request, tmp_path_factory, "sqlite")
-
-
-@pytest.fixture(scope="session")
-def airflow_postgres(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """A whole Airflow on PostgreSQL that all tests share: leave it running."""
-    yield from _shared_airflow(request, tmp_path_factory, "postgresql")
-
-
-def _shared_airflow(request, tmp_path_factory, backend: str):
-    made = _make_airflow(request, tmp_path_factory.mktemp(f"airflow-{backend}"), backend)
-    try:
-        made.start()
-        yield made
-    finally:
-        made.stop()
 
 
 def _make_airflow(request, home: Path, backend: str, **options):

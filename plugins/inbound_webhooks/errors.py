@@ -167,6 +167,9 @@ class NotReplayable(WebhookError):
 class RequestError(WebhookError):
     """The request cannot be accepted."""
 
+    webhook_id = ""
+    """Set by the endpoint where the token was right, so that the rejection is recorded."""
+
 
 class UnknownWebhook(RequestError):
     """Not found."""
@@ -189,7 +192,14 @@ class AddressNotAllowed(RequestError):
 
 
 class VerificationFailed(RequestError):
-    """The request does not prove who sent it; the sender hears no more, the rejection says why."""
+    """The sender is not verified; the response says no more, the rejection says why.
+
+    ``is_missing``: the request carries nothing that could be checked, or the webhook has no secret for it.
+    """
+
+    def __init__(self, message: str | None = None, *, is_missing: bool = False) -> None:
+        self.is_missing = is_missing
+        super().__init__(message)
 
 
 class KeyUnknown(RequestError):

@@ -1,4 +1,4 @@
-"""What Airflow loads in each of its processes; it names things and imports them when they are asked for."""
+"""The plugin that Airflow loads in each of its processes; everything heavy is imported on first access."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from inbound_webhooks.settings import BLUEPRINT_PREFIX, base_path
 
 
 class InboundWebhooksPlugin(AirflowPlugin):
-    """Receiver, guard and dispatcher. Only the api-server asks for these, so only it pays for them."""
+    """Receiver, pages, guard and dispatcher. Only the api-server asks for them, so only it imports them."""
 
     name = "inbound_webhooks"
 
     @property
     def flask_blueprints(self) -> list[Any]:
-        """The receiver, and what the pages are made of."""
+        """The receiver, and the static files of the pages."""
         from inbound_webhooks.receiver.blueprint import blueprint
         from inbound_webhooks.web.base_view import assets
 
@@ -24,7 +24,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
 
     @property
     def appbuilder_views(self) -> list[Any]:
-        """The pages; without a name, for a named one would bring Airflow 2's menu along."""
+        """The pages, without names: FAB would add the menu of Airflow 2 for a named view."""
         from inbound_webhooks.web.deliveries import DeliveriesView
         from inbound_webhooks.web.preview import TryView
         from inbound_webhooks.web.webhooks import WebhooksView
@@ -33,7 +33,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
 
     @property
     def external_views(self) -> list[Any]:
-        """Where Airflow's own interface shows the pages."""
+        """Places in Airflow's interface where the pages appear."""
         root = f"{base_path()}{BLUEPRINT_PREFIX}/webhooks"
         icons = {"icon": f"{root}/static/webhook.svg", "icon_dark_mode": f"{root}/static/webhook_dark.svg"}
         return [
@@ -52,14 +52,14 @@ class InboundWebhooksPlugin(AirflowPlugin):
 
     @property
     def fastapi_apps(self) -> list[Any]:
-        """The management API's application, whose lifespan runs the dispatcher."""
+        """The REST API, whose lifespan also runs the dispatcher."""
         from inbound_webhooks.rest.app import app
 
         return [{"app": app, "url_prefix": "/webhooks/api", "name": "Inbound webhooks"}]
 
     @property
     def fastapi_root_middlewares(self) -> list[Any]:
-        """The guard in front of the receiver."""
+        """The ASGI guard in front of the receiver."""
         from inbound_webhooks.receiver.asgi.guard import WebhookGuard
 
         prefix = f"{BLUEPRINT_PREFIX}/webhook"

@@ -1,4 +1,4 @@
-"""What pip-installed Airflow learns of us: settings, database manager, command line."""
+"""Provider information: settings, database manager and command line for a pip installation."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from inbound_webhooks.settings import SECTION, option_descriptions
 
 
 def get_provider_info() -> dict[str, Any]:
-    """Airflow's ``provider_info.schema.json``; called in each process, so it imports nothing heavy."""
+    """Data as in Airflow's ``provider_info.schema.json``; every process calls this, so imports are light."""
     return {
         "package-name": "airflow-inbound-webhooks",
         "name": "Inbound webhooks",
-        "description": "Start a DAG run with an HTTP POST.",
+        "description": "Start DAG runs from HTTP requests of other systems.",
         "versions": [__version__],
         "db-managers": ["inbound_webhooks.storage.database_manager.WebhookDBManager"],
         "cli": ["inbound_webhooks.cli.parser.get_cli_commands"],
         "config": {
             SECTION: {
-                "description": "Inbound webhooks: the receiver and the dispatcher.",
+                "description": "Inbound webhooks: endpoint, dispatcher and mails.",
                 "options": option_descriptions(),
             }
         },

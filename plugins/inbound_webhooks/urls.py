@@ -9,7 +9,7 @@ from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.settings import BLUEPRINT_PREFIX
 
 DELIVERY_PATH = f"{BLUEPRINT_PREFIX}/webhooks/delivery"
-"""Where the pages show one delivery, by its id."""
+"""Path of a delivery's page; its id follows."""
 
 WEBHOOK_ID_CHARS = 10
 TOKEN_BYTES = 32
@@ -25,27 +25,27 @@ def endpoint_url(public_url: str, webhook_id: str, token: str) -> str:
 
 
 def delivery_url(base_url: str, delivery_id: str) -> str:
-    """The page of a delivery."""
+    """URL of a delivery's page."""
     return f"{base_url}{DELIVERY_PATH}/{delivery_id}"
 
 
 def webhook_url(base_url: str, webhook_id: str) -> str:
-    """The page of a webhook."""
+    """URL of a webhook's page."""
     return f"{base_url}{BLUEPRINT_PREFIX}/webhooks/hook/{webhook_id}"
 
 
 def dag_url(base_url: str, dag_id: str) -> str:
-    """Airflow's page of a DAG."""
+    """URL of Airflow's page of a DAG."""
     return f"{base_url}/dags/{quote(dag_id, safe='')}"
 
 
 def run_url(base_url: str, dag_id: str, run_id: str) -> str:
-    """Airflow's page of a DAG run."""
+    """URL of Airflow's page of a DAG run."""
     return f"{dag_url(base_url, dag_id)}/runs/{quote(run_id, safe='')}"
 
 
 def log_url(base_url: str, dag_id: str, run_id: str, task: FailedTask) -> str:
-    """Airflow's page of a task's last try, which opens on its log."""
+    """URL of Airflow's page of a task's last try, which opens on its log."""
     mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
     tried = f"?try_number={task.try_number}" if task.try_number > 0 else ""
     return f"{run_url(base_url, dag_id, run_id)}/tasks/{quote(task.task_id, safe='')}{mapped}{tried}"

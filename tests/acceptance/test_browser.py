@@ -83,6 +83,7 @@ def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow)
     person.frame.get_by_text("Replay of").wait_for()
 
 
+@pytest.mark.long
 def test_airflows_own_pages_still_know_who_is_logged_in(person, airflow):
     create(person, "event_log", "one before the security page")
     if airflow.auth == "fab":
@@ -92,6 +93,7 @@ def test_airflows_own_pages_still_know_who_is_logged_in(person, airflow):
     person.open("plugin/webhooks").get_by_role("heading", name="Webhooks", exact=True).wait_for()
 
 
+@pytest.mark.long
 def test_the_side_bar_leads_to_the_list_and_to_no_page_of_airflow_2(person, airflow):
     person.page.get_by_role("button", name="Browse").click()
     person.page.get_by_role("menuitem", name="Webhooks").click()
@@ -101,6 +103,7 @@ def test_the_side_bar_leads_to_the_list_and_to_no_page_of_airflow_2(person, airf
     assert person.frame.locator(".navbar").count() == 0
 
 
+@pytest.mark.long
 def test_the_pages_follow_airflows_colour_mode_at_once(person, airflow):
     frame = person.open("plugin/webhooks")
     frame.get_by_role("heading", name="Webhooks", exact=True).wait_for()
@@ -133,6 +136,7 @@ def shown(airflow, webhooks):
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_axe_finds_no_serious_problem_on_any_page_in_either_width(person, shown, mode):
     person.page.evaluate(f"localStorage.setItem('theme', '{mode}')")
@@ -158,6 +162,7 @@ def axe_problems(page) -> list[str]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_the_form_is_filled_by_a_sender_and_tried_before_it_is_saved(person):
     person.open("pluginsv2/webhooks/new")
@@ -179,6 +184,7 @@ def test_the_form_is_filled_by_a_sender_and_tried_before_it_is_saved(person):
     page.locator("#tried pre").get_by_text(commit).wait_for()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_kinds_of_events_are_picked_with_the_keyboard_and_stand_in_the_filter(person):
     person.open("pluginsv2/webhooks/new?dag=event_log")
@@ -196,6 +202,7 @@ def test_kinds_of_events_are_picked_with_the_keyboard_and_stand_in_the_filter(pe
     assert page.get_by_label("push", exact=True).is_disabled()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_mistakes_come_beside_their_fields_and_what_was_typed_stays(person):
     person.open("pluginsv2/webhooks/new?dag=event_log")
@@ -209,6 +216,7 @@ def test_mistakes_come_beside_their_fields_and_what_was_typed_stays(person):
     assert page.get_by_label("Signing secret").input_value() == "whsec_1234567890"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_expressions_are_completed_with_the_keyboard(person, shown):
     person.open(shown["webhook"])
@@ -221,6 +229,7 @@ def test_expressions_are_completed_with_the_keyboard(person, shown):
     assert field.input_value() == "${Webhook::Body.repository}"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_deleting_asks_in_a_dialog_and_a_no_deletes_nothing(person, airflow):
     create(person, "event_log", "kept or not")
@@ -245,6 +254,7 @@ def orders(airflow):
     airflow.airflow("webhooks", "delete", hook.id, "--yes")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_past_deliveries_are_judged_by_the_form_as_it_is_typed(person, orders):
     person.open(orders)
@@ -270,6 +280,7 @@ def test_past_deliveries_are_judged_by_the_form_as_it_is_typed(person, orders):
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_axe_finds_no_serious_problem_in_what_was_judged(person, orders, mode):
     person.page.evaluate(f"localStorage.setItem('theme', '{mode}')")

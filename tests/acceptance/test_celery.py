@@ -17,6 +17,8 @@ from tests.infrastructure.nginx import Nginx
 from tests.infrastructure.postgres import free_port
 from tests.infrastructure.redis import RedisServer
 
+pytestmark = pytest.mark.long
+
 GATEWAY_SECONDS = 60
 WORKER = ("--concurrency", "1", "--skip-serve-logs", "--without-gossip", "--without-mingle")
 

@@ -18,6 +18,8 @@ from tests.infrastructure.airflow_processes import ADMIN, PASSWORD, AirflowProce
 from tests.infrastructure.environment import DAGS_FOLDER
 from tests.infrastructure.pages import blocks, page, printed, section, typed
 
+pytestmark = pytest.mark.long
+
 QUICK_START = page("docs/quick-start.md")
 DEFINITIONS = page("docs/definitions.md")
 REST = page("docs/rest.md")
@@ -127,7 +129,7 @@ def test_the_pull_request_is_checked_imported_and_changed_by_the_evidence(shell,
     judged = shell(typed(tried)).splitlines()
     assert judged[-1] == printed(tried)[-1]
     assert 'conf.ref: "refs/heads/main" → "main"' in judged[-2]
-    shell(commands(section(DEFINITIONS, "Change it with evidence"), "import dags"))
+    shell(commands(section(DEFINITIONS, "Change it with a back-test"), "import dags"))
 
     exported = block_with(DEFINITIONS, "exported.yaml")
     assert shell(typed(exported)).splitlines() == printed(exported)

@@ -17,6 +17,8 @@ import requests
 from tests.acceptance.environments import declared_requirements, make
 from tests.infrastructure.environment import CHECKOUT
 
+pytestmark = pytest.mark.long
+
 TABLES = {
     "inbound_webhook",
     "inbound_webhook_token",

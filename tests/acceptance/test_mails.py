@@ -14,6 +14,8 @@ from tests.acceptance.webhooks import create, deliver
 from tests.infrastructure.airflow_processes import AirflowProcesses
 from tests.infrastructure.mail_server import FROM, MailServer, html_of
 
+pytestmark = pytest.mark.long
+
 MAIL_SECONDS = 120
 
 DAGS = """
@@ -156,7 +158,7 @@ def test_a_new_version_of_a_dag_that_breaks_a_mapping_is_told_once(told, deliver
     file.write_text(changed.replace(")\ndef fine", f", {new_params}"))
 
     def about_it():
-        return [one for one in mail_server.messages if one["Subject"].endswith("no longer fits DAG fine")]
+        return [one for one in mail_server.messages if one["Subject"].endswith("no longer fits Dag fine")]
 
     told.wait_for(about_it, what="the mail", seconds=2 * MAIL_SECONDS)
     (message,) = about_it()

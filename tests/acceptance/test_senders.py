@@ -109,8 +109,8 @@ def test_the_same_delivery_again_is_a_duplicate_and_no_second_run(airflow, githu
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"body": body_of(PUSH) + b" "}, "The signature in X-Hub-Signature-256 does not fit the body"),
-        ({"signature": GITHUB_SIGNATURE[:-1] + "0"}, "The signature in X-Hub-Signature-256 does not fit"),
+        ({"body": body_of(PUSH) + b" "}, "The signature in X-Hub-Signature-256 does not match the body"),
+        ({"signature": GITHUB_SIGNATURE[:-1] + "0"}, "The signature in X-Hub-Signature-256 does not match"),
         ({"signature": ""}, "The header X-Hub-Signature-256 is"),
     ],
     ids=["another body", "another signature", "no signature"],

@@ -17,9 +17,9 @@ from tests.infrastructure.command_server import CommandServer
 from tests.infrastructure.environment import DAGS_FOLDER, process_environment
 from tests.infrastructure.postgres import free_port
 
-HEALTHY_SECONDS = 120
-PARSED_SECONDS = 90
-RUN_SECONDS = 90
+HEALTHY_SECONDS = 300
+PARSED_SECONDS = 240
+RUN_SECONDS = 240
 COMMAND_SECONDS = 120
 ADMIN = "admin"
 PASSWORD = "a password for tests"

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.infrastructure.environment import process_environment, sqlite_url
 from tests.infrastructure.postgres import PostgresCluster
 
-MIGRATE_SECONDS = 180
+MIGRATE_SECONDS = 400
 TEMPLATE = "airflow_template"
 URL_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 

@@ -29,7 +29,7 @@ def in_use(receiver: Receiver) -> Receiver:
 def close_receivers() -> None:
     """Give back what the receivers of a test hold."""
     while _used:
-        on_the_loop(_used.popitem()[1].visits.close())
+        on_the_loop(_used.popitem()[1].store.close())
 
 
 def on_the_loop(work: Coroutine[Any, Any, Result]) -> Result:
@@ -48,14 +48,11 @@ def answer_of(receiver: Receiver, head: RequestHead, request: InboundRequest) ->
 
 def new_receiver(settings: Any = None, **options: Any) -> Receiver:
     """One on the database of this process's Airflow, with these settings or those of now."""
-    from airflow import settings as airflow_settings
-
-    from inbound_webhooks.deliveries.store.base import DeliveryStore, backend_for
+    from inbound_webhooks.deliveries.store.factory import open_store
     from inbound_webhooks.receiver.pipeline import Receiver
     from inbound_webhooks.settings import Settings
 
-    visits = DeliveryStore(backend_for(airflow_settings.engine.dialect.name))
-    return in_use(Receiver(settings or Settings.load(), visits, **options))
+    return in_use(Receiver(settings or Settings.load(), open_store(), **options))
 
 
 @cache

@@ -223,6 +223,8 @@ WRONG_CALLS = {
     "white space around it": (("--preset", "github", "--secret", "env:SPACED"), "white space"),
     "a key of the wrong kind": (("--preset", "sendgrid", "--secret", "env:HOOK_SECRET"), "secret"),
     "standard input twice": (("--preset", "meta", "--secret", "-", "--secret", "verify=-"), "standard input"),
+    "a verification by its old name": (("--proof", '{"kind": "hmac"}'), "--proof is now `--verify`"),
+    "a verification by its old name, as one word": (("--proof={}",), "--proof is now `--verify`"),
     "a proof that is no JSON": (("--verify", "hmac"), "--verify"),
     "a proof that is a list": (("--verify", "[]"), "--verify"),
     "a proof without end": (("--verify", "[" * 100_000), "--verify"),

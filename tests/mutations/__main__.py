@@ -3,7 +3,7 @@
     python -m tests.mutations                          each fault with the tests that are known to find it
     python -m tests.mutations --only "grace"           the faults whose name holds this text
     python -m tests.mutations --all                    each fault with the whole test suite
-    python -m tests.mutations --all -- -m "not slow"   further arguments go to pytest
+    python -m tests.mutations -- --database sqlite     further arguments go to pytest
     python -m tests.mutations --list                   the names of all faults
 
 `faults.toml` lists the faults. Each one is a change of a line or a few in one file of the product, with the
@@ -15,15 +15,15 @@ For each fault one line says what came of it:
 - `found`: at least one test failed; its id follows
 - `NOT FOUND`: all tests passed, so nothing checks the promise any more
 - `cannot be applied`: the snippet is not in the file exactly once; move it along with the code
-- `error`: pytest ran no tests, for instance because a test id no longer exists
+- `error`: pytest did not end in time, or ran no tests, for instance because a test id no longer exists
 
 Before that the tests run once without any fault, since a test that fails anyway finds nothing;
 `--no-baseline` skips that. The exit status is 0 where every fault was found, 1 where one was not, 2 where one
 could not be checked.
 
 When code or tests move or get another name, `faults.toml` has to follow: it is plain text, so the script that
-moves them can rewrite it. `test_faults.py` checks in a second that every snippet is in its file exactly once
-and that every test id exists. To add a fault, run its probable tests with `--only`, and name those that fail.
+moves them can rewrite it. `test_faults.py` checks, without running a test, that every snippet is in its file
+exactly once and that every test id exists.
 """
 
 from __future__ import annotations
@@ -34,15 +34,19 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
+from tests.mutations.faults import CannotApply, Fault, choose, load_faults
 from tests.mutations.mutated_checkout import TESTS_FAILED, TIMED_OUT, TestRun, copied_checkout, run_pytest
-from tests.mutations.problems import CannotApply, FileProblem, choose, load_problems
 
 FOUND, NOT_FOUND, CANNOT_BE_APPLIED, ERROR = "found", "NOT FOUND", "cannot be applied", "error"
 STATUSES = {FOUND: 0, NOT_FOUND: 1, CANNOT_BE_APPLIED: 2, ERROR: 2}
 
 TIMEOUT_SECONDS = 900.0
-"""For the tests of one fault; a fault that makes them hang counts as found."""
+"""For the tests that are known to find one fault."""
+
+TIMEOUT_OF_ALL_SECONDS = 7200.0
+"""For the whole test suite."""
 
 SHOWN_CHARS = 3_000
 
@@ -56,11 +60,11 @@ class Verdict:
     output: str = ""
 
 
-def check(problem: FileProblem, tests: Sequence[str], *, timeout_seconds: float = TIMEOUT_SECONDS) -> Verdict:
+def check(fault: Fault, tests: Sequence[str], *, timeout_seconds: float = TIMEOUT_SECONDS) -> Verdict:
     """Make a fault in a copy of the checkout and run tests there until the first one fails."""
     with copied_checkout() as copy:
         try:
-            problem.apply_in(copy)
+            fault.apply_in(copy)
         except CannotApply as error:
             return Verdict(CANNOT_BE_APPLIED, str(error))
         return judge(run_pytest(copy, ["-x", *tests], timeout_seconds=timeout_seconds))
@@ -69,7 +73,7 @@ def check(problem: FileProblem, tests: Sequence[str], *, timeout_seconds: float 
 def judge(run: TestRun) -> Verdict:
     """What the end of a test run says about the fault."""
     if run.status == TIMED_OUT:
-        return Verdict(FOUND, "the tests did not end in time")
+        return Verdict(ERROR, "the tests did not end in time; see --timeout-seconds", run.output)
     if run.status == TESTS_FAILED:
         return Verdict(FOUND, ", ".join(run.failed))
     if run.status == 0:
@@ -77,7 +81,7 @@ def judge(run: TestRun) -> Verdict:
     return Verdict(ERROR, f"pytest ended with {run.status}", run.output)
 
 
-def passes_without_a_problem(tests: Sequence[str], *, timeout_seconds: float) -> bool:
+def passes_without_a_fault(tests: Sequence[str], *, timeout_seconds: float) -> bool:
     """Run the tests on an unchanged copy; says which ones fail."""
     with copied_checkout() as copy:
         run = run_pytest(copy, tests, timeout_seconds=timeout_seconds)
@@ -89,28 +93,32 @@ def passes_without_a_problem(tests: Sequence[str], *, timeout_seconds: float) ->
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit status."""
     args = _parse(arguments)
-    problems = choose(load_problems(), args.only)
-    if not problems:
+    faults = choose(load_faults(), args.only)
+    if not faults:
         print("No fault has such a name.", file=sys.stderr)
         return 2
     if args.list:
-        print(*(problem.name for problem in problems), sep="\n")
+        print(*(fault.name for fault in faults), sep="\n")
         return 0
-    known = [] if args.all else sorted({test for problem in problems for test in problem.found_by})
+    known = [] if args.all else sorted({test for fault in faults for test in fault.found_by})
     if not args.no_baseline:
-        timeout_seconds = args.timeout_seconds * (1 if args.all else len(problems))
-        if not passes_without_a_problem([*known, *args.pytest], timeout_seconds=timeout_seconds):
+        timeout_seconds = args.timeout_seconds * (1 if args.all else len(faults))
+        if not passes_without_a_fault([*known, *args.pytest], timeout_seconds=timeout_seconds):
             return 2
+    report = partial(_report, args=args)
+    if args.jobs == 1:
+        # In this thread Ctrl-C stops the tests at hand at once.
+        return max(map(report, faults))
     with ThreadPoolExecutor(args.jobs) as pool:
-        return max(pool.map(lambda problem: _report(problem, args), problems))
+        return max(pool.map(report, faults))
 
 
-def _report(problem: FileProblem, args: argparse.Namespace) -> int:
+def _report(fault: Fault, *, args: argparse.Namespace) -> int:
     started = time.monotonic()
-    tests = [*([] if args.all else problem.found_by), *args.pytest]
-    verdict = check(problem, tests, timeout_seconds=args.timeout_seconds)
+    tests = [*([] if args.all else fault.found_by), *args.pytest]
+    verdict = check(fault, tests, timeout_seconds=args.timeout_seconds)
     seconds = time.monotonic() - started
-    print(f"{verdict.kind}: {problem.name} ({seconds:.0f} s): {verdict.detail}", flush=True)
+    print(f"{verdict.kind}: {fault.name} ({seconds:.0f} s): {verdict.detail}", flush=True)
     if verdict.output:
         print(verdict.output[-SHOWN_CHARS:], flush=True)
     return STATUSES[verdict.kind]
@@ -126,8 +134,9 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="print the names of the faults, and run nothing")
     parser.add_argument("--no-baseline", action="store_true", help="do not run the tests without a fault")
     parser.add_argument("--jobs", type=int, default=1, help="faults that are checked at the same time")
-    parser.add_argument("--timeout-seconds", type=float, default=TIMEOUT_SECONDS, help="for one fault")
+    parser.add_argument("--timeout-seconds", type=float, help="for the tests of one fault")
     args = parser.parse_args(arguments[:end_of_own])
+    args.timeout_seconds = args.timeout_seconds or (TIMEOUT_OF_ALL_SECONDS if args.all else TIMEOUT_SECONDS)
     args.pytest = list(arguments[end_of_own + 1 :])
     return args
 

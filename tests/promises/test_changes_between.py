@@ -16,9 +16,10 @@ ORDER = b'{"number": 1}'
 
 def admitted(hook, receiver=None):
     """A request that has passed the check; what is returned goes on to its commit and its answer."""
+    from inbound_webhooks.event.clock import utc_now
     from inbound_webhooks.event.request import InboundRequest
+    from inbound_webhooks.receiver.admission import RequestHead
     from inbound_webhooks.receiver.instance import get_receiver
-    from inbound_webhooks.receiver.pipeline import RequestHead, utc_now
 
     receiver = in_use(receiver or get_receiver())
     head = RequestHead(
@@ -158,7 +159,7 @@ def test_a_request_is_judged_by_the_new_mapping_if_it_changed_in_between(orders)
 
 def test_a_webhook_that_changes_without_end_puts_a_request_off(sqlite_orders):
     """The clock is read at each check, after the webhook was."""
-    from inbound_webhooks.receiver.pipeline import utc_now
+    from inbound_webhooks.event.clock import utc_now
 
     def clock_that_changes_the_webhook():
         change_webhook(sqlite_orders.id)

@@ -245,7 +245,7 @@ def insert_again(connection: Any, hook: Hook, delivery_id: str) -> None:
     key = hashlib.sha256(b"evt_1").hexdigest()
     connection.cursor().execute(
         "INSERT INTO inbound_webhook_delivery (id, webhook_id, webhook_name, dag_id, state, received_at,"
-        " source_ip, query_string, headers, body, answer_status, attempts, dedup_key)"
+        " source_ip, query_string, headers, body, response_status, attempts, dedup_key)"
         " VALUES (%s, %s, '', 'orders', 'accepted', now(), '', '', '[]', '', 202, 0, %s)",
         (delivery_id, hook.id, key),
     )

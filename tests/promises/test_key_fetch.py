@@ -89,7 +89,7 @@ def test_a_name_that_leads_into_a_private_network_is_not_called(site, addresses)
 
     site.asked.clear()
     fetch = KeyFetch(resolve=lambda host: addresses, port=site.port, ca_file=site.ca_file)
-    assert (refused(fetch), site.asked) == (f"{HOST} has an address that is not one of the internet.", [])
+    assert (refused(fetch), site.asked) == (f"{HOST} has an address outside the public internet.", [])
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"])

@@ -69,7 +69,7 @@ def test_no_token_is_in_any_log_record(asgi, orders, caplog, capfd):
         get_receiver().rejections.flush()
     printed = "".join(capfd.readouterr())
     assert statuses == {200, 202, 400, 403, 404, 405, 413, 415, 422, 503}
-    assert "receiver_fault" in caplog.text
+    assert "endpoint_error" in caplog.text
     assert orders.id in caplog.text + printed + repr(structured)
     assert orders.token not in caplog.text
     assert orders.token not in printed

@@ -11,6 +11,7 @@ from typing import Any
 from cryptography.fernet import Fernet
 from sqlalchemy import Connection, MetaData, Table, delete, insert, select, update
 
+from tests.recording import changes
 from tests.recording.adapter import TABLES
 
 OTHER_KEY = b"b3RoZXIga2V5IG9mIDMyIGJ5dGVzLCBub3Qgb3Vycy4="
@@ -33,19 +34,33 @@ def table(name: str) -> Table:
 
 
 def columns(name: str) -> list[str]:
-    return sorted(column.name for column in table(name).columns)
+    """The columns of a table by their recorded names."""
+    return sorted(changes.recorded_columns(name, [column.name for column in table(name).columns]).values())
 
 
 def rows(name: str) -> list[Row]:
-    """All rows in the order of their ids, binary columns as bytes."""
+    """All rows in the order of their ids, by the recorded names of their columns, binary ones as bytes."""
+    return [_of_record(name, row) for row in _rows(name)]
+
+
+def _rows(name: str) -> list[Row]:
+    """The same by the names of now."""
     found = table(name)
     with connect() as connection:
         return [_plain(row) for row in connection.execute(select(found).order_by(found.c.id)).mappings()]
 
 
+def _of_record(name: str, row: Row) -> Row:
+    return {recorded: row[column] for column, recorded in changes.recorded_columns(name, row).items()}
+
+
 def rows_by_webhook(name: str) -> dict[str, list[Row]]:
+    return _grouped(rows(name))
+
+
+def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
     grouped: dict[str, list[Row]] = defaultdict(list)
-    for row in rows(name):
+    for row in rows:
         grouped[row["webhook_id"]].append(row)
     return grouped
 
@@ -61,8 +76,8 @@ def decrypted(text: str) -> str:
 
 def copy_webhooks(copies: Iterable[tuple[str, str, str]]) -> None:
     """Copy stored webhooks, each with its secrets: (id of the original, id and token of the copy)."""
-    webhooks = {row["id"]: row for row in rows("webhook")}
-    secrets, tokens = rows_by_webhook("secret"), rows_by_webhook("token")
+    webhooks = {row["id"]: row for row in _rows("webhook")}
+    secrets, tokens = _grouped(_rows("secret")), _grouped(_rows("token"))
     new: dict[str, list[Row]] = {"webhook": [], "token": [], "secret": []}
     for original, webhook_id, token in copies:
         own = {"webhook_id": webhook_id}
@@ -82,7 +97,10 @@ def set_newest_token(webhook_id: str, token: str) -> None:
 
 
 def damage(webhook_id: str, name: str, *, column: str = "", value: Any = None, **values: Any) -> None:
-    """Write columns of a webhook's rows that the product would not write: "token", "secret" or "webhook"."""
+    """Write columns of a webhook's rows that the product would not write: "token", "secret" or "webhook".
+
+    As with every change the webhook has another version afterwards.
+    """
     if column:
         values[column] = value
     if values.pop("unreadable", False):
@@ -90,6 +108,7 @@ def damage(webhook_id: str, name: str, *, column: str = "", value: Any = None, *
     key = "id" if name == "webhook" else "webhook_id"
     with connect() as connection:
         _update(connection, name, {key: webhook_id}, **values)
+        _update(connection, "webhook", {"id": webhook_id}, version=table("webhook").c.version + 1)
 
 
 def change_dag(dag_id: str, **values: Any) -> None:
@@ -114,7 +133,8 @@ def runs_by_run_id() -> dict[str, Row]:
 def _update(connection: Connection, name: str, where: Mapping[str, Any], **values: Any) -> None:
     found = table(name)
     conditions = [found.c[column] == value for column, value in where.items()]
-    connection.execute(update(found).where(*conditions).values(values))
+    renamed = {changes.COLUMNS.get(name, {}).get(column, column): value for column, value in values.items()}
+    connection.execute(update(found).where(*conditions).values(renamed))
 
 
 def _plain(row: Mapping[str, Any]) -> Row:

@@ -1,6 +1,6 @@
 """The endpoint behaves as it is recorded, at both endpoints and on both databases.
 
-``RECORDING=quick`` plays each tenth scenario at the gateway on SQLite only.
+``RECORDING=quick`` plays each ninth scenario at the gateway on SQLite only.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from tests.recording.recorder import (
 from tests.recording.scenario import load
 
 IS_QUICK = os.environ.get("RECORDING") == "quick"
-QUICK_EVERY = 10
+QUICK_EVERY = 9
+"""Without a common divisor with the sizes of most groups of scenarios, so that it has something of each."""
 
 MIN_REQUESTS = 1_500
 SHOWN_SCENARIOS = 25
@@ -96,9 +97,7 @@ def test_the_tables_have_the_recorded_columns(
 ) -> None:
     made: Observed = observed[name_of(endpoint, backend)].result()
     expected = json.loads(COLUMNS.read_text())
-    for table, columns in made.columns.items():
-        renamed = {changes.COLUMNS.get(table, {}).get(column, column) for column in expected[table]}
-        assert set(columns) - changes.ADDED_COLUMNS.get(table, set()) == renamed
+    assert made.columns == expected
 
 
 def test_every_scenario_is_recorded_and_there_are_enough_of_them() -> None:
@@ -123,25 +122,32 @@ def test_an_observation_is_itself_again_after_it_was_shortened() -> None:
 
 
 def test_an_intended_change_is_part_of_what_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(changes, "COLUMNS", {"delivery": {"old_name": "new_name"}})
     monkeypatch.setattr(changes, "VALUES", {("delivery", "state"): {"old": "new"}})
     monkeypatch.setattr(changes, "SENTENCES", [("It was so.", "It is so.")])
     monkeypatch.setattr(changes, "JSON_KEYS", {"was": "is"})
     exception = changes.Exception_(scenario="a .*", path=r"responses\.0\.0\.status", now=403, why="a test")
     monkeypatch.setattr(changes, "EXCEPTIONS", [exception])
     values = {
-        "deliveries.0.old_name": 1,
         "deliveries.0.state": "old",
         "rejections.0.reason": "No. It was so.",
         "responses.0.0.status": 200,
         "responses.0.0.body": '{"was": 1}',
     }
     assert changes.expected("a scenario", values) == {
-        "deliveries.0.new_name": 1,
         "deliveries.0.state": "new",
         "rejections.0.reason": "No. It is so.",
         "responses.0.0.status": 403,
         "responses.0.0.body": '{"is": 1}',
+    }
+
+
+def test_renamed_columns_are_read_under_their_recorded_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "COLUMNS", {"delivery": {"old": "new", "was": "is"}})
+    monkeypatch.setattr(changes, "ADDED_COLUMNS", {"delivery": {"later"}})
+    assert changes.recorded_columns("delivery", ["id", "new", "was", "later"]) == {
+        "id": "id",
+        "new": "old",
+        "was": "was (its declared rename has not happened)",
     }
 
 

@@ -71,7 +71,7 @@ def store_dags() -> None:
     """The DAGs of the scenarios, with their params as JSON Schemas."""
     from airflow.sdk import Param
 
-    from tests.dags_builder import store_dag
+    from tests.infrastructure.dags_builder import store_dag
 
     for dag_id, params in json.loads(DAGS.read_text())["params"].items():
         store_dag(dag_id, params={name: Param(**schema) for name, schema in params.items()})
@@ -188,8 +188,16 @@ def _run(
     if run is None:
         return {}
     made = normaliser.row({name: run.get(name) for name in RUN_COLUMNS}, "conf")
-    same = json.dumps(run["conf"]) == json.dumps(json.loads(delivery["conf"]))
-    return made | {"conf": "as in the delivery" if same else normaliser.value(run["conf"])}
+    return made | {"conf": _conf(normaliser, delivery["conf"], run["conf"])}
+
+
+def _conf(normaliser: Normaliser, stored: str, of_run: Any) -> Any:
+    """Where it is not what the delivery holds, the conf of a run; PostgreSQL sorts the keys of objects."""
+    if json.dumps(json.loads(stored)) == json.dumps(of_run):
+        return "as in the delivery"
+    if json.dumps(json.loads(stored), sort_keys=True) == json.dumps(of_run, sort_keys=True):
+        return "as in the delivery, in another order"
+    return normaliser.value(of_run)
 
 
 def _log_progress(what: str) -> None:

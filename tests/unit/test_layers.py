@@ -31,14 +31,6 @@ LAYERS = (
 )
 """From left to right: a module imports from layers to its left, or from its own layer."""
 
-MOVING = {
-    "deliveries.backtest": {"receiver"},
-    "deliveries.preview": {"receiver"},
-    "deliveries.replay": {"receiver"},
-    "event.responses": {"records", "webhooks"},
-}
-"""Imports that go once the decision about a request is taken in one place."""
-
 PURE = {"errors", "event", "presets", "records"}
 IMPURE = {"airflow", "flask", "fastapi", "sqlalchemy", "os"}
 
@@ -74,7 +66,6 @@ def wrong_imports(tree: ast.AST, module: str, *, is_package: bool = False) -> se
     unit = unit_of(module)
     place = next(index for index, units in enumerate(LAYERS) if unit in units)
     allowed = {"", "__version__"}.union(*LAYERS[: place + 1])
-    allowed |= MOVING.get(module.removeprefix(f"{PACKAGE}."), set())
     wrong = set()
     for name in imported(tree, module, is_package=is_package):
         if name.partition(".")[0] == PACKAGE and unit_of(name) not in allowed:

@@ -1,1 +1,1 @@
-"""Everything taken from undocumented parts of Airflow, in one place."""
+"""Everything that uses undocumented parts of Airflow."""

@@ -1,4 +1,4 @@
-"""What Airflow's database knows of a DAG: its params, and the DAG itself, read again only when changed."""
+"""DAGs and their params from Airflow's database, read again only when a new version exists."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MAX_CACHED_DAGS = 500
 
 @dataclass(frozen=True)
 class DagState:
-    """Whether a DAG can take a run right now."""
+    """What decides whether a DAG can take a run now."""
 
     dag_id: str
     is_stale: bool
@@ -43,13 +43,13 @@ class CachedDag:
 
 
 RunQuery = Callable[[Callable[[Connection], "CachedDag | None"]], "CachedDag | None"]
-"""Does some reading on a connection, as :func:`inbound_webhooks.storage.database.autocommit` does."""
+"""Runs a query on a connection, as :func:`inbound_webhooks.storage.database.autocommit` does."""
 
-_UNKNOWN: tuple[float | None, CachedDag | None] = (None, None)
+_UNKNOWN: tuple[float | None, CachedDag | None] = (None, None)  # no entry: never checked, no version
 
 
 class DagCache:
-    """The latest version of each DAG, checked against the database at most every so many seconds."""
+    """The latest version of each DAG, checked against the database once every ``recheck_seconds``."""
 
     def __init__(self, *, recheck_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._recheck_seconds = recheck_seconds
@@ -57,34 +57,33 @@ class DagCache:
         self._lock = Lock()
         self._entries: OrderedDict[str, tuple[float, CachedDag | None]] = OrderedDict()
 
-    def is_due(self, dag_id: str) -> bool:
-        """Whether the database has to be asked again; while a version is held, one caller hears it."""
+    def peek(self, dag_id: str) -> tuple[CachedDag | None, bool]:
+        """The version that was read last, and whether the caller has to refresh it.
+
+        While a version is cached, one caller is told so and the others continue with that version.
+        """
         now = self._clock()
         with self._lock:
             checked_at, held = self._entries.get(dag_id, _UNKNOWN)
-            if checked_at is not None and now - checked_at < self._recheck_seconds:
-                return False
-            if held is not None:
-                # The others go on with this version meanwhile.
+            is_due = checked_at is None or now - checked_at >= self._recheck_seconds
+            if is_due and held is not None:
                 self._entries[dag_id] = (now, held)
-            return True
+            return held, is_due
 
-    def held(self, dag_id: str) -> CachedDag | None:
-        """The version that was read last."""
-        with self._lock:
-            return self._entries.get(dag_id, _UNKNOWN)[1]
+    def get(self, dag_id: str, run_query: RunQuery) -> CachedDag | None:
+        """The latest version of a DAG, None if Airflow has not serialized it.
 
-    def get(self, dag_id: str, ask: RunQuery) -> CachedDag | None:
-        """The latest version of a DAG, None where Airflow has not serialized it.
-
-        ``ask`` is called only when the database has to be asked.
+        ``run_query`` is called only if the database has to be queried.
         """
-        return self.refresh(dag_id, ask) if self.is_due(dag_id) else self.held(dag_id)
+        held, is_due = self.peek(dag_id)
+        return self.refresh(dag_id, run_query) if is_due else held
 
-    def refresh(self, dag_id: str, ask: RunQuery) -> CachedDag | None:
-        """Ask the database for the latest version."""
+    def refresh(self, dag_id: str, run_query: RunQuery) -> CachedDag | None:
+        """Query the database for the latest version."""
         now = self._clock()
-        current = ask(lambda connection: self._current(connection, dag_id, self.held(dag_id)))
+        with self._lock:
+            held = self._entries.get(dag_id, _UNKNOWN)[1]
+        current = run_query(lambda connection: self._current(connection, dag_id, held))
         with self._lock:
             self._entries[dag_id] = (now, current)
             self._entries.move_to_end(dag_id)
@@ -93,6 +92,7 @@ class DagCache:
         return current
 
     def _current(self, connection: Connection, dag_id: str, held: CachedDag | None) -> CachedDag | None:
+        # The hash alone first: a serialized DAG may be megabytes, and mostly has not changed.
         dag_hash = connection.scalar(_latest(SerializedDagModel.dag_hash, dag_id))
         if dag_hash is None:
             return None
@@ -102,7 +102,7 @@ class DagCache:
 
 
 def dag_states(connection: Connection, dag_ids: set[str]) -> dict[str, DagState]:
-    """The states of those DAGs that Airflow knows."""
+    """The states of these DAGs by id, without DAGs that Airflow does not know."""
     rows = connection.execute(
         select(
             DagModel.dag_id,
@@ -135,6 +135,7 @@ def _latest(column: Any, dag_id: str) -> Any:
 
 
 def _read(connection: Connection, dag_id: str) -> CachedDag | None:
+    # A session of its own: Airflow's model deserialises only as an ORM object.
     with Session(bind=connection) as session:
         row = session.scalar(_latest(SerializedDagModel, dag_id))
         if row is None:
@@ -145,7 +146,7 @@ def _read(connection: Connection, dag_id: str) -> CachedDag | None:
 
 
 def params_of(dag: Any) -> dict[str, Parameter]:
-    """The params of a DAG that was serialized, by name."""
+    """The params of a deserialised DAG by name."""
     return {name: _parameter(name, param) for name, param in dag.params.items()}
 
 

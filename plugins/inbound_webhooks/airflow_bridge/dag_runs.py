@@ -1,4 +1,4 @@
-"""The only module that touches Airflow's DAG runs."""
+"""Creates and reads DAG runs; the only module that does."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MAX_REASON_CHARS = 1_000
 MAX_FAILED_TASKS = 50
 
 RUN_PREFIX = "webhook__"
-"""What stands before the delivery's id in the id of its run."""
+"""Prefix of run ids; the delivery's id follows."""
 
 RunKey = tuple[str, str]
 """DAG id and run id."""
@@ -38,7 +38,7 @@ RunKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class RunStatus:
-    """A run as it was a moment ago."""
+    """A run's state and times when it was read."""
 
     state: str
     started_at: datetime | None
@@ -46,35 +46,35 @@ class RunStatus:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more happens unless somebody clears it."""
+        """Whether it is finished, unless a user clears it."""
         return self.state in (DagRunState.SUCCESS, DagRunState.FAILED)
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether it ended well."""
+        """Whether it finished successfully."""
         return self.state == DagRunState.SUCCESS
 
 
 class DagRuns:
-    """Makes runs, with each DAG deserialised once a version instead of once a run."""
+    """Creates runs; each DAG is deserialised once per version instead of once per run."""
 
     def __init__(self) -> None:
         self._dags = DagCache(recheck_seconds=DAG_RECHECK_SECONDS)
 
     def states(self, session: Session, dag_ids: set[str]) -> dict[str, DagState]:
-        """What Airflow knows of these DAGs right now."""
+        """The current states of these DAGs, as Airflow knows them."""
         return dag_states(session.connection(), dag_ids)
 
     def create(
         self, session: Session, delivery: ClaimedDelivery, state: DagState | None, run_after: datetime
     ) -> None:
-        """Make the run of a delivery in the caller's transaction.
+        """Create the run of a delivery in the caller's transaction.
 
-        The id follows from the delivery, so a second run of the same delivery cannot exist.
-        ``trigger_dag`` is not used: it closes and commits the thread's scoped session.
+        The run id is derived from the delivery's id, so a second run of the same delivery cannot exist.
+        Airflow's ``trigger_dag`` is not used, because it commits and closes the thread's scoped session.
 
         :raises DispatchError: the DAG cannot take the run, now or ever
-        :raises Exception: anything else; the transaction, or the savepoint around this, has to be rolled back
+        :raises Exception: anything else; the caller has to roll back the transaction or savepoint
         """
         dag = self._runnable(session, delivery.dag_id, state)
         try:
@@ -89,21 +89,21 @@ class DagRuns:
                 session=session,
             )
         except ValueError as error:
-            # Its params refuse the conf, among other reasons.
+            # Mostly its params, which refuse the conf.
             raise RunRefused(f"The DAG refuses the run: {_short(error)}") from None
         except AirflowException as error:
-            # Its versions went away since we looked; the next parsing of its file brings them back.
+            # Its versions were deleted meanwhile; Airflow restores them when it parses the file again.
             raise DagUnavailable(f"The DAG cannot take a run now: {_short(error)}") from None
 
     def exists(self, session: Session, delivery: ClaimedDelivery) -> bool:
-        """Whether there is a run with the delivery's run id already."""
+        """Whether a run with the delivery's run id exists already."""
         where = (DagRun.dag_id == delivery.dag_id, DagRun.run_id == run_id_of(delivery))
         return session.scalar(select(DagRun.id).where(*where)) is not None
 
     def look_up(self, session: Session, keys: Sequence[RunKey]) -> dict[RunKey, RunStatus]:
-        """Those of the runs that there are."""
+        """State and times of those runs that exist."""
         found: dict[RunKey, RunStatus] = {}
-        # One query for each DAG: Airflow's index begins with the DAG's id.
+        # One query for each DAG, because Airflow's index begins with the DAG's id.
         for dag_id, of_dag in groupby(sorted(keys), key=lambda key: key[0]):
             rows = session.execute(
                 select(DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.end_date).where(
@@ -114,7 +114,7 @@ class DagRuns:
         return found
 
     def failed_tasks(self, session: Session, dag_id: str, run_id: str) -> tuple[FailedTask, ...]:
-        """The tasks of a run that failed, in the order in which they did."""
+        """A run's failed tasks, in the order of their failures."""
         rows = session.execute(
             select(TaskInstance.task_id, TaskInstance.map_index, TaskInstance.try_number)
             .where(
@@ -128,9 +128,9 @@ class DagRuns:
         return tuple(FailedTask(*row) for row in rows)
 
     def note(self, session: Session, deliveries: Sequence[ClaimedDelivery], at: datetime) -> None:
-        """Write a note on the runs of deliveries that were just made: which webhook, which delivery."""
+        """Add a note to the runs created for these deliveries: which webhook, which delivery."""
         run_ids = {run_id_of(delivery): delivery for delivery in deliveries}
-        # Airflow's index begins with the DAG's id.
+        # The DAG's id is in the condition because Airflow's index begins with it.
         of_dags = DagRun.dag_id.in_({delivery.dag_id for delivery in deliveries})
         keys = session.execute(select(DagRun.id, DagRun.run_id).where(of_dags, DagRun.run_id.in_(run_ids)))
         rows = [
@@ -158,7 +158,7 @@ class DagRuns:
 
 
 def run_id_of(delivery: ClaimedDelivery) -> str:
-    """The id of the run that a delivery becomes."""
+    """The id of a delivery's run."""
     return RUN_PREFIX + delivery.id
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from inbound_webhooks.records.webhook import Webhook
 
 MAX_VALUE_CHARS = 60
-QUIET_FIELDS = ("answer", "dedup_key")
+QUIET_FIELDS = ("response", "dedup_key")
 """Fields of which a table says only that they would be others."""
 
 

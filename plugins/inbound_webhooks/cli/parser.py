@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace
+from typing import Any, NoReturn
 
 from airflow.cli.cli_config import (
     ARG_OUTPUT,
@@ -31,6 +32,20 @@ def _positive(text: str) -> int:
     return number
 
 
+class _Renamed(Action):
+    """The old name of an option: refuses the call and names the new one."""
+
+    def __init__(self, option_strings: list[str], dest: str, **more: Any) -> None:
+        super().__init__(option_strings, dest, nargs="?", **more)
+
+    def __call__(self, _parser: ArgumentParser, _namespace: Namespace, *_given: Any) -> NoReturn:
+        # Every Airflow process builds this parser, so it loads nothing else of ours.
+        from inbound_webhooks.cli.console import WRONG_CALL, exit_with
+        from inbound_webhooks.records.renamed import renamed
+
+        exit_with(WRONG_CALL, f"{renamed(self.option_strings[0])}.")
+
+
 ARG_NAME = Arg(("name",), metavar="NAME", help="Name or id of the webhook")
 ARG_OPTIONAL_NAME = Arg(("name",), metavar="NAME", nargs="?", help="Name or id of a webhook; all without it")
 ARG_PRESET_NAME = Arg(("name",), metavar="NAME", nargs="?", help="A preset to show whole; all without it")
@@ -41,6 +56,7 @@ ARG_SECRET = Arg(
     default=[],
     help="A secret that the sender signs with, from a file, standard input or an environment variable",
 )
+ARG_PROOF = Arg(("--proof",), action=_Renamed, help=SUPPRESS)
 ARG_REFRESH_KEYS = Arg(
     ("--refresh-keys",),
     action="store_true",
@@ -149,7 +165,8 @@ COMMANDS = (
     _action(
         "create",
         "Create a webhook for a DAG",
-        *map(_field_argument, FIELDS.values()), ARG_SECRET, ARG_REFRESH_KEYS, ARG_EVENT, ARG_OUTPUT,
+        *map(_field_argument, FIELDS.values()), ARG_SECRET, ARG_REFRESH_KEYS, ARG_EVENT, ARG_PROOF,
+        ARG_OUTPUT,
     ),
     _action("list", "List all webhooks", ARG_OUTPUT),
     _action("show", "Show one webhook, its URL and its last rejections", ARG_NAME, ARG_OUTPUT),

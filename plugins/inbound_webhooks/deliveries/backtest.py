@@ -1,7 +1,7 @@
-"""What a changed webhook would make of the deliveries that came: nothing is stored and nothing runs.
+"""Judges past deliveries by a changed webhook: nothing is stored and nothing runs.
 
-Each stored request is judged twice over the DAG's params of today, by the webhook as it is and as it would
-be, so that all that differs comes from the change. Proofs, addresses and limits are not looked at.
+Each stored request is judged twice with the DAG's current params, by the current and by the changed webhook,
+so that every difference comes from the change. Verification, addresses and limits are not checked.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
-from inbound_webhooks.errors import RequestError
-from inbound_webhooks.event import responses
-from inbound_webhooks.receiver.pipeline import Receiver
-from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.deliveries.judging import Endpoint, Judging
+from inbound_webhooks.event.judge import Verdict
+from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
@@ -28,16 +27,15 @@ from inbound_webhooks.webhooks.compiled import CompiledWebhook, compile_webhook
 
 MAX_DELIVERIES = 1000
 DUPLICATE = "duplicate"
-REJECTED = "rejected"
 NO_BODY = "Its body was not stored, so it cannot be judged."
 
 ABSENT = object()
-"""What a key of conf has on the side that does not have it."""
+"""The value of a key of conf on the side that lacks it."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What becomes of one request: ``state`` of the delivery, or "duplicate" or "rejected".
+    """The outcome of one request: an outcome of the judge, or "duplicate".
 
     ``repeats`` is the delivery among those that were judged which had the same deduplication key first.
     """
@@ -55,7 +53,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that would be another; ``field`` is one of an outcome's, or ``conf.`` and a key."""
+    """One difference; ``field`` is a field of the outcome, or ``conf.`` and a key."""
 
     field: str
     before: Any = ABSENT
@@ -77,36 +75,36 @@ class JudgedDelivery:
 
 @dataclass(frozen=True)
 class BackTest:
-    """All deliveries that were looked at, newest first."""
+    """All deliveries that were judged, newest first."""
 
     judged: tuple[JudgedDelivery, ...]
 
     @property
     def changed(self) -> tuple[JudgedDelivery, ...]:
-        """Those for which something would change."""
+        """The deliveries that would differ."""
         return tuple(one for one in self.judged if one.changes)
 
     @property
     def not_judged(self) -> tuple[JudgedDelivery, ...]:
-        """Those whose bodies were not stored."""
+        """The deliveries whose bodies were not stored."""
         return tuple(one for one in self.judged if one.note)
 
     @property
     def moves(self) -> dict[tuple[str, str], int]:
-        """(state before, state after) -> how many deliveries would go that way."""
+        """(state before, state after) -> number of deliveries."""
         both = [(one.before.state, one.after.state) for one in self.judged if one.before and one.after]
         return dict(Counter((before, after) for before, after in both if before != after))
 
 
-def back_test(receiver: Receiver, webhook: Webhook, changed: Webhook, *, limit: int) -> BackTest:
+def back_test(endpoint: Endpoint, webhook: Webhook, changed: Webhook, *, limit: int) -> BackTest:
     """Judge a webhook's last deliveries, its replays left out.
 
     :param limit: how many, at most :data:`MAX_DELIVERIES`
     :raises DefinitionError: the change does not compile
     """
     before, after = (
-        _Judge(receiver, compile_webhook(webhook)),
-        _Judge(receiver, compile_webhook(changed)),
+        _Judge(endpoint.judging, compile_webhook(webhook)),
+        _Judge(endpoint.judging, compile_webhook(changed)),
     )
     with transaction() as connection:
         ids = listing.newest_ids(connection, webhook.id, min(limit, MAX_DELIVERIES))
@@ -136,43 +134,34 @@ def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> JudgedDelivery
 class _Judge:
     """One definition, and the deduplication keys that it has seen."""
 
-    def __init__(self, receiver: Receiver, definition: CompiledWebhook) -> None:
-        self._receiver = receiver
-        self._definition = definition
+    def __init__(self, judging: Judging, compiled: CompiledWebhook) -> None:
+        self._judging = judging
+        self._compiled = compiled
         self._first: dict[str, str] = {}
 
     def outcome(self, delivery: Delivery) -> Outcome:
-        try:
-            # With credentials masked: an expression that is only tried must not bring them to light.
-            request = stored_request.restore(replace(delivery, credentials=None))
-            decision = self._receiver.decide(self._definition, request, delivery_id=delivery.id)
-        except RequestError as error:
-            response = responses.rejected(error)
-            state, would_be = REJECTED, None
-            message: str | None = error.message
-        else:
-            response, would_be = decision.response, decision.delivery
-            state, message = would_be.state, would_be.error
-        repeats = self._repeats(would_be)
-        conf = would_be.conf if would_be else None
+        # With credentials masked: an expression that is only tried must not bring them to light.
+        request = stored_request.restore(replace(delivery, credentials=None))
+        verdict = self._judging.decide(self._compiled, request, delivery_id=delivery.id)
+        repeats = self._repeats(verdict)
         return Outcome(
-            state=DUPLICATE if repeats else state,
-            conf=None if conf is None else json.loads(conf),
-            error=message,
-            event_type=would_be.event_type if would_be else None,
-            dedup_key=would_be.dedup_key if would_be else None,
+            state=DUPLICATE if repeats else verdict.outcome,
+            conf=None if verdict.conf is None else json.loads(verdict.conf),
+            error=None if verdict.error is None else verdict.error.message,
+            event_type=verdict.event_type,
+            dedup_key=verdict.deduplication_key,
             repeats=repeats,
-            status=response.status,
-            content_type=response.content_type,
-            response=response.body.decode("utf-8", "replace"),
+            status=verdict.response.status,
+            content_type=verdict.response.content_type,
+            response=verdict.response.body.decode("utf-8", "replace"),
         )
 
-    def _repeats(self, would_be: Delivery | None) -> str | None:
-        """The first delivery with the same key; one that is refused holds none."""
-        if would_be is None or would_be.dedup_key is None or would_be.state == State.REFUSED:
+    def _repeats(self, verdict: Verdict) -> str | None:
+        """The first delivery with the same deduplication key."""
+        if verdict.deduplication_key is None:
             return None
-        first = self._first.setdefault(would_be.dedup_key, would_be.id)
-        return None if first == would_be.id else first
+        first = self._first.setdefault(verdict.deduplication_key, verdict.delivery_id)
+        return None if first == verdict.delivery_id else first
 
 
 def _changes(before: Outcome, after: Outcome) -> Iterator[Change]:
@@ -182,7 +171,7 @@ def _changes(before: Outcome, after: Outcome) -> Iterator[Change]:
 
 
 def _differences(place: str, old: Any, new: Any) -> Iterator[Change]:
-    """What differs, of objects as deep as both have the key: ``conf.webhook.body.ref``."""
+    """The differing values, in objects as deep as both have the key: ``conf.webhook.body.ref``."""
     if not isinstance(old, dict) or not isinstance(new, dict):
         if old is ABSENT or new is ABSENT or _as_json(old) != _as_json(new):
             yield Change(place, old, new)
@@ -197,7 +186,7 @@ def _as_json(value: Any) -> str:
 
 
 def as_data(test: BackTest) -> dict[str, Any]:
-    """A back-test as JSON has it; what a side does not have is left out."""
+    """A back-test as JSON data; a key that a side lacks is left out."""
     return {
         "judged": len(test.judged) - len(test.not_judged),
         "changed": len(test.changed),

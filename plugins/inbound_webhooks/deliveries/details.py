@@ -1,4 +1,4 @@
-"""One delivery in full: what came in, what ran, how it ended, who was told."""
+"""One delivery in full: request, conf, run, outcome, mails."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.urls import delivery_url, log_url, run_url
 
 MAX_BODY_CHARS = 2_000
-"""How much of a body is shown."""
+"""Characters of a body that are shown."""
 
 
 def delivery_details(delivery_id: str) -> dict[str, Any]:
-    """Everything that is known of a delivery, as JSON has it; credentials are masked.
+    """A delivery with its request, run and mails as JSON data; credentials are masked.
 
     :raises DeliveryNotFound: there is none
     """
@@ -51,7 +51,7 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
 
 
 def waiting_reason(connection: Connection, delivery: Delivery) -> str | None:
-    """Why a delivery gets no run yet although its DAG is there: its webhook has as many as it may have."""
+    """Why a delivery has no run yet although its DAG exists: the webhook is at its limit of active runs."""
     if delivery.state != State.ACCEPTED:
         return None
     webhook = webhook_by_id(connection, delivery.webhook_id)

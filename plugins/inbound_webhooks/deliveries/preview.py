@@ -1,66 +1,88 @@
-"""What a request would become: conf, answer and errors, without writing or running anything."""
+"""What a request would become, judged as the endpoint judges it; nothing is stored and nothing runs."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from inbound_webhooks.errors import RequestError
-from inbound_webhooks.event import responses
+from inbound_webhooks.deliveries.judging import Endpoint
+from inbound_webhooks.errors import VerificationFailed
+from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.event.judge import Verdict, Verified
 from inbound_webhooks.event.request import InboundRequest
-from inbound_webhooks.event.response import Response
-from inbound_webhooks.receiver.decision import sources_of
-from inbound_webhooks.receiver.pipeline import Receiver, utc_now
-from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.credential import Credential, plain_secrets
 from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.storage.credentials import list_credentials
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.webhooks.compiled import compile_webhook
+
+SIGNATURE_NOT_CHECKED = "The signature was not checked: the request carries none."
 
 
 def preview_request(
-    receiver: Receiver,
+    endpoint: Endpoint,
     webhook: Webhook,
     *,
     method: str,
     query_string: str,
-    headers: list[tuple[str, str]],
+    headers: Sequence[tuple[str, str]],
     body: bytes,
+    now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Judge a request as the door would, its token taken for granted.
+    """Judge a request with the right token, against the webhook's stored secrets.
 
-    Without a Content-Type the body counts as JSON. Returns ``state`` (of the delivery that would be
-    stored, or "rejected" or "verified"), ``conf``, ``error``, and of the answer ``status``,
-    ``content_type`` and ``body`` (text).
+    A request without a signature is judged all the same, and the note says so; a wrong one is rejected.
+
+    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (where the signature was not
+    checked) and of the response ``status``, ``content_type``, ``headers`` (pairs, the content type left out)
+    and ``body`` (text).
     """
-    if not any(name.lower() == "content-type" for name, _ in headers):
-        headers = [*headers, ("Content-Type", "application/json")]
     request = InboundRequest(
         method=method,
         query_string=query_string,
         headers=tuple(headers),
         body=body,
         source_ip="127.0.0.1",
-        received_at=utc_now(),
+        received_at=now or utc_now(),
     )
-    definition = compile_webhook(webhook)
-    if method != "POST":
-        sources = sources_of(definition, request, content=b"", delivery_id="")
-        return _shown("verified", None, responses.verified(definition, sources))
-    try:
-        decision = receiver.decide(definition, request)
-    except RequestError as error:
-        return _shown("rejected", error.message, responses.rejected(error))
-    return _shown(decision.delivery.state, decision.delivery.error, decision.response, decision.delivery)
+    compiled = compile_webhook(webhook)
+    credentials = _valid_credentials(webhook.id, request.received_at)
+    token = next((decrypt(one.encrypted) for one in credentials if not one.purpose), "")
+    secrets = plain_secrets([one for one in credentials if one.purpose], decrypt)
+    fetched_from = {one.source_url for one in credentials if one.source_url}
+    found = endpoint.judging.authenticate(
+        compiled, request, secrets, request.received_at, token=token, fetched_from=fetched_from
+    )
+    note = None
+    if isinstance(found, Verdict) and _lacks_signature(found):
+        note, found = SIGNATURE_NOT_CHECKED, Verified()
+    verdict = (
+        found if isinstance(found, Verdict) else endpoint.judging.decide(compiled, request, secrets=secrets)
+    )
+    return _shown(verdict, note, b"" if method == "HEAD" else verdict.response.body)
 
 
-def _shown(
-    state: str, error: str | None, response: Response, delivery: Delivery | None = None
-) -> dict[str, Any]:
-    conf = delivery.conf if delivery else None
+def _valid_credentials(webhook_id: str, now: datetime) -> list[Credential]:
+    with transaction() as connection:
+        return [one for one in list_credentials(connection, webhook_id) if one.is_valid(now)]
+
+
+def _lacks_signature(verdict: Verdict) -> bool:
+    return isinstance(verdict.error, VerificationFailed) and verdict.error.is_missing
+
+
+def _shown(verdict: Verdict, note: str | None, body: bytes) -> dict[str, Any]:
+    response = verdict.response
     return {
-        "state": state,
-        "conf": None if conf is None else json.loads(conf),
-        "error": error,
+        "state": verdict.outcome,
+        "conf": None if verdict.conf is None else json.loads(verdict.conf),
+        "error": None if verdict.error is None else verdict.error.message,
+        "note": note,
         "status": response.status,
         "content_type": response.content_type,
-        "body": response.body.decode("utf-8", "replace"),
+        "headers": [list(pair) for pair in response.all_headers if pair[0] != "Content-Type"],
+        "body": body.decode("utf-8", "replace"),
     }

@@ -1,14 +1,15 @@
-"""A stored delivery once more, as a new one that names its origin."""
+"""Replays a stored delivery as a new one that names its origin."""
 
 from __future__ import annotations
 
-import uuid_utils
 from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
+from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
-from inbound_webhooks.receiver.pipeline import Receiver, utc_now
-from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.event.judge import Outcome
+from inbound_webhooks.records.delivery import Delivery, State, new_delivery_id
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
@@ -16,16 +17,16 @@ from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.webhooks.compiled import compile_webhook
 
 
-def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = False) -> Delivery:
-    """Accept a stored delivery again, for its webhook's DAG of today.
+def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = False) -> Delivery:
+    """Accept a stored delivery again, for the webhook's current DAG.
 
-    Its conf is the one of then, or, with ``remap`` and for a refused delivery, what the mapping of today
-    makes of the stored request. A refused delivery held no deduplication key; its replay takes the key where
-    nobody else has it, so that the sender's own repetition is seen.
+    Its conf is the original one, or, with ``remap`` and for a refused delivery, what the current mapping
+    makes of the stored request. A refused delivery holds no deduplication key; its replay takes the key
+    unless another delivery has it, so that a repetition by the sender is recognised.
 
     :raises DeliveryNotFound: there is no such delivery
-    :raises NotReplayable: its webhook is gone, disabled or just being changed, its body is needed and was not
-        stored, or today's mapping refuses it
+    :raises NotReplayable: its webhook is deleted, disabled or being changed, its body is needed and was not
+        stored, or the current mapping refuses it
     """
     with transaction() as connection:
         stored = find_delivery(connection, delivery_id)
@@ -39,22 +40,26 @@ def replay(receiver: Receiver, delivery_id: str, *, actor: str, remap: bool = Fa
     needs_body = remap or stored.conf is None
     if needs_body and not stored.body_stored:
         raise NotReplayable(_without_body(stored))
-    again = _mapped_now(receiver, webhook, stored) if needs_body else _as_then(webhook, stored)
-    stored_id = receiver.inbox.commit_as(actor, again, webhook.version)
+    again = (
+        _with_current_mapping(endpoint, webhook, stored)
+        if needs_body
+        else _with_original_conf(webhook, stored)
+    )
+    stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id not in (None, again.id):
-        # Another delivery holds the event's key. Whoever replays wants it all the same, without one.
+        # Another delivery holds the event's key; the user asked for this replay all the same.
         again = replace(again, dedup_key=None)
-        stored_id = receiver.inbox.commit_as(actor, again, webhook.version)
+        stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id is None:
         raise NotReplayable("The webhook was changed at the same moment; try again.")
     return again
 
 
-def _as_then(webhook: Webhook, stored: Delivery) -> Delivery:
+def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:
     now = utc_now()
     return replace(
         stored,
-        id=uuid_utils.uuid7().hex,
+        id=new_delivery_id(),
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
         state=State.ACCEPTED,
@@ -75,15 +80,18 @@ def _as_then(webhook: Webhook, stored: Delivery) -> Delivery:
 def _without_body(stored: Delivery) -> str:
     if stored.conf is None:
         return "Its body was not stored (see store_bodies and retention_days), and it has no conf to replay."
-    return "Its body was not stored (see store_bodies): it can only be replayed with the conf of then."
+    return "Its body was not stored (see store_bodies): it can only be replayed with its original conf."
 
 
-def _mapped_now(receiver: Receiver, webhook: Webhook, stored: Delivery) -> Delivery:
-    request = stored_request.restore(stored)
-    delivery = receiver.decide(compile_webhook(webhook), request).delivery
-    if delivery.error is not None:
-        raise NotReplayable(f"Today's mapping refuses it: {delivery.error}")
-    if delivery.state == State.FILTERED:
-        raise NotReplayable("Today's filter leaves it out.")
+def _with_current_mapping(endpoint: Endpoint, webhook: Webhook, stored: Delivery) -> Delivery:
+    compiled, request = compile_webhook(webhook), stored_request.restore(stored)
+    verdict = endpoint.judging.decide(compiled, request)
+    if verdict.error is not None:
+        raise NotReplayable(f"The current mapping refuses it: {verdict.error.message}")
+    if verdict.outcome == Outcome.FILTERED:
+        raise NotReplayable("The current filter leaves it out.")
+    if verdict.outcome == Outcome.HANDSHAKE:
+        raise NotReplayable("It is a handshake for the current webhook, which starts nothing.")
     now = utc_now()
+    delivery = stored_request.new_delivery(compiled, request, verdict)
     return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id)

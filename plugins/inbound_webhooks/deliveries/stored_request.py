@@ -1,4 +1,4 @@
-"""A request as it is stored with its delivery, and back."""
+"""Stores a request with its delivery, and restores it."""
 
 from __future__ import annotations
 
@@ -6,19 +6,23 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+from msgspec.structs import replace
+
 from inbound_webhooks.event import json_text
+from inbound_webhooks.event.judge import Verdict
 from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.request import InboundRequest
-from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage.encryption import decrypt, encrypt
+from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
 MAX_IP_CHARS = 45
 
 
 def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> dict[str, Any]:
-    """The columns of a delivery that hold its request; credentials stand in one that is encrypted.
+    """The columns of a delivery that hold its request; credentials go to an encrypted one.
 
-    :param credential_names: headers and query fields that are some, whatever they are called
+    :param credential_names: headers and query fields that are credentials whatever their name
     """
     query_string = mask_query(request.query_string, credential_names)
     headers, secret = mask_headers(request.headers, credential_names)
@@ -33,6 +37,27 @@ def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> 
         "credentials": sealed,
         "body": request.body,
     }
+
+
+def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict) -> Delivery:
+    """The delivery of a request that is accepted, filtered or refused; credentials masked and sealed."""
+    webhook, rules = compiled.webhook, compiled.rules
+    if rules.body_keys:
+        request = replace(request, body=rules.redacted(request.body))
+    return Delivery(
+        id=verdict.delivery_id,
+        webhook_id=webhook.id,
+        webhook_name=webhook.name,
+        dag_id=webhook.dag_id,
+        state=verdict.outcome,
+        response_status=verdict.response.status,
+        conf=verdict.conf,
+        error=None if verdict.error is None else verdict.error.message,
+        event_type=verdict.event_type,
+        dedup_key=verdict.deduplication_key,
+        next_attempt_at=request.received_at if verdict.outcome == State.ACCEPTED else None,
+        **columns(request, rules.credential_names),
+    )
 
 
 def restore(delivery: Delivery) -> InboundRequest:

@@ -1,4 +1,4 @@
-"""Turns committed deliveries into DAG runs: claim, run, record, in one transaction for a batch."""
+"""Turns committed deliveries into DAG runs: claim, create runs, record, in one transaction per batch."""
 
 from __future__ import annotations
 
@@ -35,119 +35,122 @@ log = logging.getLogger(__name__)
 
 
 class Dispatcher:
-    """Any number may run at once, in any process; each delivery becomes one run."""
+    """Any number may run at once, in any process; each delivery still becomes exactly one run."""
 
     def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self._batch_size = settings.dispatcher_batch_size
         self._poll_seconds = settings.dispatcher_poll_seconds
         self._digest_window_seconds = settings.digest_window_seconds
         self._now = now
-        self._presence = Heartbeat()
-        self._turns = RoundRobin(settings.dispatcher_batch_size)
+        self._heartbeat = Heartbeat()
+        self._webhooks = RoundRobin(settings.dispatcher_batch_size)
         self._dag_runs = DagRuns()
-        self._wanted = threading.Event()
+        self._woken = threading.Event()
         self._stopping = False
 
     def wake(self) -> None:
-        """Look for work now: this process has accepted a delivery."""
-        self._wanted.set()
+        """Look for work immediately, since this process has accepted a delivery."""
+        self._woken.set()
 
     def stop(self) -> None:
-        """Let :meth:`run` end after the batch at hand."""
+        """Let :meth:`run` return after the current batch."""
         self._stopping = True
-        self._wanted.set()
+        self._woken.set()
 
     def run(self) -> None:
-        """Dispatch until :meth:`stop`, whatever the database does."""
+        """Dispatch until :meth:`stop`, through outages of the database."""
         log.info("dispatcher started action=dispatcher_started")
         while not self._stopping:
-            self._wanted.clear()
+            # Cleared before the work, so that a delivery accepted meanwhile sets it for another round.
+            self._woken.clear()
             self._send_heartbeat()
-            if self._drained():
-                self._rest()
-        self._presence.end()
+            if not self._dispatch_more():
+                self._wait_for_work()
+        self._heartbeat.end()
         log.info("dispatcher stopped action=dispatcher_stopped")
 
-    def _rest(self) -> None:
-        """Wait until there is work or it is time to look for some, with signs of life meanwhile."""
+    def _wait_for_work(self) -> None:
+        """Wait until woken, at most until the next poll, with heartbeats meanwhile."""
         until = time.monotonic() + self._poll_seconds
         while (left := until - time.monotonic()) > 0:
-            if self._wanted.wait(min(left, HEARTBEAT_SECONDS)):
+            if self._woken.wait(min(left, HEARTBEAT_SECONDS)):
                 return
             self._send_heartbeat()
 
     def _send_heartbeat(self) -> None:
-        if not self._presence.note():
+        if not self._heartbeat.note():
             return
         self._reschedule_future_attempts()
         if not metrics.are_on():
+            return  # counting the backlog is not free
             return
         try:
             with transaction() as connection:
                 backlog, _ = read_backlog(connection)
         except DatabaseUnavailable:
-            return  # logged there; the next sign of life brings the next figure
+            return  # logged already; the next heartbeat brings the next value
         metrics.gauge("backlog", backlog)
 
     def _reschedule_future_attempts(self) -> None:
-        """Let nothing wait for a clock that was ahead when it was accepted."""
+        """Make deliveries and mails due that were scheduled by a clock running ahead."""
         try:
             with transaction() as connection:
                 begin_writing(connection)
-                hurried = reschedule_future_attempts(connection, self._now())
+                deliveries = reschedule_future_attempts(connection, self._now())
                 window = timedelta(seconds=self._digest_window_seconds)
-                hurried_mails = reschedule_future_mails(connection, self._now(), window)
+                mails = reschedule_future_mails(connection, self._now(), window)
         except DatabaseUnavailable:
-            return  # logged there; the next sign of life looks again
-        if hurried:
-            log.warning("deliveries of another clock made due action=hurried count=%d", hurried)
-            self._wanted.set()
-        if hurried_mails:
-            log.warning("mails of another clock made due action=hurried_mails count=%d", hurried_mails)
+            return  # logged already; the next heartbeat tries again
+        if deliveries:
+            log.warning("future deliveries rescheduled action=deliveries_rescheduled count=%d", deliveries)
+            self._woken.set()
+        if mails:
+            log.warning("future mails rescheduled action=mails_rescheduled count=%d", mails)
 
     def dispatch_due(self) -> int:
-        """Handle one batch of due deliveries; return how many there were.
+        """Process one batch of due deliveries; return how many there were.
 
         :raises DatabaseUnavailable: nothing of the batch was recorded
         """
         now = self._now()
-        passed_over: set[str] = set()
-        while turn := [each for each in self._turns.next(now) if each.webhook_id not in passed_over]:
-            if done := self._dispatch(turn, now):
+        skipped: set[str] = set()
+        while chosen := [each for each in self._webhooks.next(now) if each.webhook_id not in skipped]:
+            try:
+                done = self._dispatch(chosen, now, self._create_runs)
+            except Exception as error:  # noqa: BLE001 - whatever it was, the second pass finds the delivery
+                log.info("batch failed action=batch_failed kind=%s", type(error).__name__)
+                done = self._dispatch(chosen, now, self._create_runs_one_by_one)
+            if done:
                 return done
-            # Another dispatcher has them, or somebody is changing them: on with the others.
-            passed_over |= {each.webhook_id for each in turn}
+            # Locked by another dispatcher or a pending change; try the next ones.
+            skipped |= {each.webhook_id for each in chosen}
         return 0
 
-    def _drained(self) -> bool:
-        """Handle a batch; False while there may be more."""
+    def _dispatch_more(self) -> bool:
+        """Process a batch; True while there may be more."""
         try:
-            return self.dispatch_due() == 0
+            return self.dispatch_due() > 0
         except DatabaseUnavailable:
-            return True  # logged where it was noticed; the next poll tries again
-        except Exception as error:  # noqa: BLE001 - one bad round must not end the only dispatcher
+            return False  # logged already; the next poll tries again
+        except Exception as error:  # noqa: BLE001 - one failed round must not end the only dispatcher
             log_unexpected_error("round", error)
-            return True
+            return False
 
-    def _dispatch(self, turn: list[WaitingWebhook], now: datetime) -> int:
-        """Make the runs of a batch, all or none; where one fails, again with each apart from the others."""
-        try:
-            return self._batch(turn, now, self._create_runs)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the careful way finds whose it is
-            log.info("batch failed action=batch_failed kind=%s", type(error).__name__)
-            return self._batch(turn, now, self._create_runs_one_by_one)
-
-    def _batch(
-        self, turn: list[WaitingWebhook], now: datetime, make: Callable[..., list[ClaimedDelivery]]
+    def _dispatch(
+        self,
+        webhooks: list[WaitingWebhook],
+        now: datetime,
+        create_runs: Callable[..., list[ClaimedDelivery]],
     ) -> int:
         with session_transaction(BatchSession) as session:
             connection = session.connection()
             begin_writing(connection)
-            batch = claim(connection, turn, now, self._batch_size)
+            batch = claim(connection, webhooks, now, self._batch_size)
             if not batch:
                 return 0
             states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
-            dispatched = make(session, batch, states)
+            dispatched = create_runs(session, batch, states)
+        # Counted after the commit: what is rolled back was not dispatched.
         for delivery in dispatched:
             metrics.count("dispatched")
             metrics.timing("dispatch_delay", self._now() - delivery.received_at)
@@ -157,6 +160,7 @@ class Dispatcher:
     def _create_runs(
         self, session: Session, batch: list[ClaimedDelivery], states: dict[str, DagState]
     ) -> list[ClaimedDelivery]:
+        """Create the runs of a batch, all or none: one failure rolls back the transaction."""
         for delivery in batch:
             self._dag_runs.create(session, delivery, states.get(delivery.dag_id), self._now())
         self._dag_runs.note(session, batch, self._now())
@@ -166,6 +170,7 @@ class Dispatcher:
     def _create_runs_one_by_one(
         self, session: Session, batch: list[ClaimedDelivery], states: dict[str, DagState]
     ) -> list[ClaimedDelivery]:
+        """Create runs inside a savepoint each, and record the failures."""
         dispatched: list[ClaimedDelivery] = []
         for delivery in batch:
             try:
@@ -176,16 +181,16 @@ class Dispatcher:
             except IntegrityError as error:
                 if self._adopt(session, delivery):
                     continue
-                failure = _unforeseen(delivery, error)
-            except Exception as error:  # noqa: BLE001 - a delivery that breaks us must not stop its neighbours
-                failure = _unforeseen(delivery, error)
+                failure = _unexpected_failure(delivery, error)
+            except Exception as error:  # noqa: BLE001 - one bad delivery must not stop the others
+                failure = _unexpected_failure(delivery, error)
             else:
                 continue
             self._record_failure(session, delivery, failure)
         return dispatched
 
     def _adopt(self, session: Session, delivery: ClaimedDelivery) -> bool:
-        """Take a run that has the delivery's run id already for its own; a second one is never made."""
+        """Record a run that already has the delivery's run id as its run; a second one is never created."""
         if not self._dag_runs.exists(session, delivery):
             return False
         self._mark(session, [delivery])
@@ -196,7 +201,7 @@ class Dispatcher:
         claims.mark_dispatched(session.connection(), ids, run_prefix=RUN_PREFIX, at=self._now())
 
     def _record_failure(self, session: Session, delivery: ClaimedDelivery, error: DispatchError) -> None:
-        """Write when it is tried again, or that it never is, which is told like a run that failed."""
+        """Schedule the next attempt, or give the delivery up, which notifies like a failed run."""
         now, attempts = self._now(), delivery.attempts + 1
         again_at = next_attempt_at(now, attempts, error)
         values = {"attempts": attempts, "next_attempt_at": again_at, "error": error.message}
@@ -237,6 +242,6 @@ def _undeliverable(delivery: ClaimedDelivery, error: DispatchError, at: datetime
     )
 
 
-def _unforeseen(delivery: ClaimedDelivery, error: Exception) -> DispatchError:
+def _unexpected_failure(delivery: ClaimedDelivery, error: Exception) -> DispatchError:
     log_unexpected_error(f"delivery {delivery.id}", error)
-    return DispatchError(f"The run could not be made ({type(error).__name__}).")
+    return DispatchError(f"The run could not be created ({type(error).__name__}).")

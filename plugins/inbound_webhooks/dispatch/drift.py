@@ -1,4 +1,4 @@
-"""Notices when a new version of a DAG breaks a webhook's mapping, and has it told once."""
+"""Detects mappings that no longer fit their DAG after it has changed, and notifies once."""
 
 from __future__ import annotations
 
@@ -25,24 +25,25 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 30.0
 BATCH_SIZE = 100
-"""Webhooks that are read at once."""
+"""Webhooks that one query reads."""
 
 CONFS = 20
-"""Confs of before that are held against new params."""
+"""Confs of past deliveries that are checked against new params."""
 
 
 class DriftWatcher:
-    """Any number may run at once: what one of them has written down, the others leave."""
+    """Any number may run at once: a result that one of them has stored, the others skip."""
 
     def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self._operators = [part.strip() for part in settings.operator_emails.split(",") if part.strip()]
         self._now = now
+        # No time to recheck: a new version is exactly what this looks for.
         self._dags = DagCache(recheck_seconds=0)
 
     def look(self) -> int:
-        """Look at each webhook that has changed, or whose DAG has; return how many that were.
+        """Check every webhook that has changed, or whose DAG has; return how many results were stored.
 
-        :raises DatabaseUnavailable: the rest is looked at the next time
+        :raises DatabaseUnavailable: the remaining webhooks are checked in the next round
         """
         done, after = 0, ""
         while True:
@@ -50,22 +51,21 @@ class DriftWatcher:
                 changed = drifts.changed_webhooks(connection, after=after, limit=BATCH_SIZE)
             if not changed:
                 return done
-            done += sum(self._look_at(one) for one in changed)
+            done += sum(self._check(one) for one in changed)
             after = changed[-1].webhook.id
 
-    def _look_at(self, changed: Changed) -> bool:
-        """Whether it was written down by us; somebody may be faster, or delete the webhook right now."""
+    def _check(self, changed: Changed) -> bool:
         try:
-            return self._write(changed, self._found(changed))
+            return self._save(changed, self._find_drift(changed))
         except IntegrityError:
-            return False
+            return False  # the webhook was deleted meanwhile
 
-    def _found(self, changed: Changed) -> Drift:
+    def _find_drift(self, changed: Changed) -> Drift:
         webhook = changed.webhook
         before = changed.before if changed.is_same_mapping else None
         since = before.since if before else webhook.updated_at
         dag = self._dag(changed)
-        # A DAG that is gone, or that cannot be read, breaks nothing and mends nothing.
+        # A DAG that is missing or unreadable neither breaks a mapping nor repairs it: keep what was known.
         problems = self._problems(webhook, dag, since) if dag else before.problems if before else ()
         return Drift(
             webhook_id=webhook.id,
@@ -83,19 +83,20 @@ class DriftWatcher:
             return self._dags.get(changed.webhook.dag_id, in_transaction)
         except DatabaseUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - a DAG that cannot be read is nobody else's trouble
+        except Exception as error:  # noqa: BLE001 - one unreadable DAG must not stop the others' checks
             log_unexpected_error(f"drift of {changed.webhook.id}", error)
             return None
 
     def _problems(self, webhook: Webhook, dag: CachedDag, since: datetime) -> list[Problem]:
         found = mapping_problems(webhook.mapping, dag.params)
+        # Past confs show what the mapping alone cannot: which types its expressions produce.
         with transaction() as connection:
             confs = drifts.last_confs(connection, webhook, since, CONFS)
         named = {problem.part for problem in found}
         return found + [problem for problem in conf_problems(confs, dag.params) if problem.part not in named]
 
-    def _write(self, changed: Changed, found: Drift) -> bool:
-        told = self._to_tell(changed, found)
+    def _save(self, changed: Changed, found: Drift) -> bool:
+        new_problems = self._new_problems(changed, found)
         recipients = changed.webhook.notify_failure or self._operators
         with transaction() as connection:
             begin_writing(connection)
@@ -106,9 +107,10 @@ class DriftWatcher:
                 "problems": [drifts.stored_problem(problem) for problem in found.problems],
             }
             at = self._now()
-            written = write_drift_mails(connection, changed.webhook, recipients if told else (), facts, at)
+            notified = recipients if new_problems else ()
+            written = write_drift_mails(connection, changed.webhook, notified, facts, at)
         metrics.count(f"mails.{MailState.WAITING}", written)
-        for problem in told:
+        for problem in new_problems:
             log.warning(
                 "mapping broken action=drift webhook=%s dag=%s parameter=%s",
                 changed.webhook.id,
@@ -117,8 +119,8 @@ class DriftWatcher:
             )
         return True
 
-    def _to_tell(self, changed: Changed, found: Drift) -> list[Problem]:
-        """What the DAG's new version has broken; what a person has just saved, the person has seen."""
+    def _new_problems(self, changed: Changed, found: Drift) -> list[Problem]:
+        """Problems that the DAG's new version has caused; problems of a change were shown to its author."""
         before, webhook = changed.before, changed.webhook
         if not webhook.enabled:
             return []

@@ -1,4 +1,4 @@
-"""Whose turn it is: every webhook with waiting deliveries, before one has a second turn."""
+"""Fair order of dispatch: each webhook with due deliveries gets a share before any gets a second one."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ from inbound_webhooks.storage.database import transaction
 
 
 class RoundRobin:
-    """Goes around the webhooks that wait, as many at a time as a batch has places."""
+    """Iterates over the webhooks with due deliveries, at most one batch's worth at a time."""
 
     def __init__(self, places: int) -> None:
         self._places = places
         self._after = ""
 
     def next(self, now: datetime) -> list[WaitingWebhook]:
-        """The next webhooks with due deliveries: all there are, or as many as there are places.
+        """The next webhooks with due deliveries, at most as many as a batch has places.
 
-        :raises DatabaseUnavailable: nobody has had a turn
+        :raises DatabaseUnavailable: the position has not moved
         """
         with transaction() as connection:
             found = waiting_webhooks(connection, now, after=self._after, limit=self._places)
+            # At the end of the ids: go on from the first one, without choosing a webhook twice.
             if len(found) < self._places and self._after:
                 known = {webhook.webhook_id for webhook in found}
                 again = waiting_webhooks(connection, now, after="", limit=self._places)
@@ -36,17 +37,17 @@ class RoundRobin:
 
 
 def claim(
-    connection: Connection, turn: Sequence[WaitingWebhook], now: datetime, places: int
+    connection: Connection, webhooks: Sequence[WaitingWebhook], now: datetime, places: int
 ) -> list[ClaimedDelivery]:
     """Lock webhooks and then their first due deliveries, a fair share of each, in the order of arrival.
 
-    Webhooks are locked before deliveries, as whoever deletes a webhook does, so neither waits for the other
-    for ever.
+    Webhooks are locked before deliveries, the order in which a deletion locks them too, so that the two
+    cannot deadlock.
     """
-    limits = claims.lock_enabled(connection, [webhook.webhook_id for webhook in turn])
+    limits = claims.lock_enabled(connection, [webhook.webhook_id for webhook in webhooks])
     wanted = {
-        webhook.webhook_id: min(webhook.due, _room(connection, webhook, limits[webhook.webhook_id]))
-        for webhook in turn
+        webhook.webhook_id: min(webhook.due, _free_runs(connection, webhook, limits[webhook.webhook_id]))
+        for webhook in webhooks
         if webhook.webhook_id in limits
     }
     return [
@@ -56,8 +57,8 @@ def claim(
     ]
 
 
-def _room(connection: Connection, webhook: WaitingWebhook, max_active_runs: int | None) -> int:
-    """How many more runs a webhook may have; none while another dispatcher makes some of a limited one."""
+def _free_runs(connection: Connection, webhook: WaitingWebhook, max_active_runs: int | None) -> int:
+    """How many more runs a webhook may have; 0 while another dispatcher works on a limited webhook."""
     if max_active_runs is None:
         return webhook.due
     if not claims.try_lock_webhook(connection, webhook.webhook_id):
@@ -66,16 +67,15 @@ def _room(connection: Connection, webhook: WaitingWebhook, max_active_runs: int 
 
 
 def shared(places: int, wanted: Mapping[str, int]) -> dict[str, int]:
-    """Share places out among webhooks (id -> how many it wants): as evenly as what they want allows."""
+    """Divide places among webhooks (id -> wanted) as evenly as their wants allow."""
     given = dict.fromkeys(wanted, 0)
-    while places > 0 and (hungry := _unsatisfied(wanted, given)):
-        each = max(1, places // len(hungry))
-        for webhook_id in hungry[:places]:
+    while places > 0 and (
+        unsatisfied := [webhook_id for webhook_id, number in wanted.items() if given[webhook_id] < number]
+    ):
+        # With fewer places left than webhooks, the first ones get one each.
+        each = max(1, places // len(unsatisfied))
+        for webhook_id in unsatisfied[:places]:
             portion = min(each, wanted[webhook_id] - given[webhook_id])
             given[webhook_id] += portion
             places -= portion
     return {webhook_id: number for webhook_id, number in given.items() if number}
-
-
-def _unsatisfied(wanted: Mapping[str, int], given: Mapping[str, int]) -> Sequence[str]:
-    return [webhook_id for webhook_id, number in wanted.items() if given[webhook_id] < number]

@@ -1,4 +1,4 @@
-"""The sign of life of a dispatcher, for whoever wants to know whether one is at work."""
+"""The heartbeat of a dispatcher, read by the health report, the pages and ``airflow webhooks check``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ HEARTBEAT_SECONDS = 5.0
 
 
 def host() -> str:
-    """What this machine, or container, is called in the table."""
+    """This machine's, or container's, name in the table of dispatchers."""
     return socket.gethostname()[:HOST_CHARS]
 
 
 class Heartbeat:
-    """One row of the table of dispatchers, kept fresh by the dispatcher's own thread."""
+    """A row in the table of dispatchers, refreshed by the dispatcher's own thread.
+
+    A thread of its own would go on after the dispatcher's thread has died or hangs.
+    """
 
     def __init__(
         self, *, now: Callable[[], datetime] = utc_now, clock: Callable[[], float] = time.monotonic
@@ -32,24 +35,24 @@ class Heartbeat:
         self._now = now
         self._clock = clock
         self._row = DispatcherRow(id=uuid.uuid4().hex, host=host(), pid=os.getpid(), started_at=now())
-        self._noted_at = float("-inf")
+        self._sent_at = float("-inf")
 
     def note(self) -> bool:
-        """Write that the dispatcher is at work, at most every HEARTBEAT_SECONDS; whether it was written."""
-        if self._clock() - self._noted_at < HEARTBEAT_SECONDS:
+        """Send a heartbeat unless the last one is younger than HEARTBEAT_SECONDS; whether one was stored."""
+        if self._clock() - self._sent_at < HEARTBEAT_SECONDS:
             return False
-        self._noted_at = self._clock()
+        self._sent_at = self._clock()
         try:
             with transaction() as connection:
                 dispatchers.note_dispatcher(connection, self._row, self._now())
         except DatabaseUnavailable:
-            return False  # logged there; a missing sign is what it means
+            return False  # logged already; readers see the missing heartbeat
         return True
 
     def end(self) -> None:
-        """Take the row away: this dispatcher has stopped."""
+        """Remove the row, since this dispatcher has stopped."""
         try:
             with transaction() as connection:
                 dispatchers.forget_dispatcher(connection, self._row.id)
         except DatabaseUnavailable:
-            return  # it grows old, and goes with the retention
+            return  # readers ignore old rows, and retention deletes them

@@ -1,4 +1,4 @@
-"""One GET of a vendor's public key: https, no redirect, no private address, small and soon."""
+"""Fetches a vendor's public key: https, no redirect, no private address, limits on size and time."""
 
 from __future__ import annotations
 
@@ -20,26 +20,27 @@ Resolve = Callable[[str], list[str]]
 
 
 def addresses_of(host: str) -> list[str]:
-    """The addresses of a host name.
+    """Resolve a host name.
 
-    :raises OSError: it has none
+    :raises OSError: it has no address
     """
     found = socket.getaddrinfo(host, HTTPS_PORT, type=socket.SOCK_STREAM)
     return [str(entry[4][0]) for entry in found]
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the internet: not private, loopback, link-local or reserved."""
+    """Whether an address is on the public internet: not private, loopback, link-local or reserved."""
     ip = ipaddress.ip_address(address)
+    # An IPv4 address inside IPv6 is judged by its IPv4 range.
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
     return (mapped or ip).is_global and not (mapped or ip).is_multicast
 
 
 class KeyFetch:
-    """Fetches from addresses whose host and path the caller has checked.
+    """Fetches URLs whose host and path the caller has checked.
 
-    The connection goes to the address that was looked at, so that no second answer of the name server
-    leads elsewhere; the certificate is checked for the name.
+    It connects to the address that was checked, not to the name: a second look-up could return a private
+    address (DNS rebinding). The certificate is still verified for the name.
     """
 
     def __init__(
@@ -56,9 +57,9 @@ class KeyFetch:
         self._ca_file = ca_file
 
     def __call__(self, url: str) -> str:
-        """The text behind a URL.
+        """Return the text at a URL.
 
-        :raises KeyFetchFailed: says why; never what came
+        :raises KeyFetchFailed: gives the reason, never the content
         """
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -71,8 +72,9 @@ class KeyFetch:
 
     def _address(self, host: str) -> str:
         addresses = self._resolve(host)
+        # One private address among public ones is refused too: which one is used would be up to the server.
         if not addresses or not all(self._allows(address) for address in addresses):
-            raise KeyFetchFailed(f"{host} has an address that is not one of the internet.")
+            raise KeyFetchFailed(f"{host} has an address outside the public internet.")
         return addresses[0]
 
     def _get(self, host: str, path: str, address: str) -> str:
@@ -85,6 +87,7 @@ class KeyFetch:
             timeout=urllib3.Timeout(total=TIMEOUT_SECONDS),
             retries=False,
         ) as pool:
+            # The body is read below, up to a limit; preloading it would read all of it.
             response = pool.request(
                 "GET", path, headers={"Host": host}, redirect=False, preload_content=False
             )

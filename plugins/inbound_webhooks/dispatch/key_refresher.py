@@ -1,4 +1,4 @@
-"""Fetches the public keys of vendors that change them, for webhooks whose users want it; no request does."""
+"""Fetches public keys that vendors rotate, for webhooks that ask for it; never during a request."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS = 5.0
 REFRESH_AFTER = timedelta(hours=6)
-"""Google allows its key set to be kept that long (its Cache-Control), and names new keys days before."""
+"""Google allows caching its key set for that long (Cache-Control), and publishes new keys days ahead."""
 
 FAILED_AGAIN_AFTER = timedelta(minutes=10)
 NAMED_WITHIN = timedelta(days=3)
-"""How old a request may be whose key is still fetched; SNS repeats no longer than an hour."""
+"""Age up to which refused requests count: SNS repeats for an hour at most."""
 
 MAX_KEYS = 5
-"""Fetched keys of one webhook: who knows its URL can name addresses, and must not make us busy."""
+"""Fetched keys of a webhook. Anyone who knows its URL can name key URLs, so their number is limited."""
 
 
 class KeyRefresher:
-    """Looks every few seconds for keys that are missing or old; safe to run in several processes."""
+    """Looks for missing and old keys every few seconds; several processes may do so at once."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class KeyRefresher:
         self._failed_at: dict[str, datetime] = {}
 
     def refresh_due(self) -> int:
-        """Fetch what is missing or old; return how many keys were saved."""
+        """Fetch missing and old keys; return how many were saved."""
         with transaction() as connection:
             webhooks = webhooks_with_refreshed_keys(connection)
         return sum(self._refresh(webhook) for webhook in webhooks)
@@ -62,18 +62,19 @@ class KeyRefresher:
         saved = 0
         for required in _refreshing(webhook):
             due = [url for url in _due_urls(required, fetched, named, now) if not self._has_failed(url, now)]
-            # One in a round: whoever knows the webhook's URL can name addresses, and must not keep us busy.
+            # One key per round, since anyone who knows the webhook's URL can name key URLs.
             saved += sum(self._save(webhook, required, url) for url in due[:1])
         return saved
 
     def _has_failed(self, url: str, now: datetime) -> bool:
+        # Expired entries are dropped here, so the dict cannot grow without end.
         self._failed_at = {
             failed: at for failed, at in self._failed_at.items() if now - at < FAILED_AGAIN_AFTER
         }
         return url in self._failed_at
 
     def _save(self, webhook: Webhook, required: RequiredScheme, url: str) -> int:
-        """Fetch one key and keep it; where that fails, not again for a while."""
+        """Fetch a key and store it; after a failure the URL is not tried for FAILED_AGAIN_AFTER."""
         now = self._now()
         try:
             text = self._fetch(url)
@@ -84,6 +85,7 @@ class KeyRefresher:
             return 0
         with transaction() as connection:
             begin_writing(connection)
+            # The fetch took a while: the webhook may have been deleted. The lock keeps it until the commit.
             if find_webhook(connection, webhook.id, locked=True) is None:
                 return 0
             save_fetched_key(
@@ -103,14 +105,14 @@ def _refreshing(webhook: Webhook) -> list[RequiredScheme]:
     try:
         verification = [read_scheme(settings) for settings in webhook.verification]
     except DefinitionError:
-        return []
+        return []  # a damaged row; the pages report it
     return [required for required in verification if refreshes_keys(required.scheme)]
 
 
 def _due_urls(
     required: RequiredScheme, fetched: dict[str, Credential], named: list[str], now: datetime
 ) -> list[str]:
-    """The addresses to fetch now: the issuer's key set when it is old, and certificates that are not held."""
+    """URLs to fetch now: the issuer's key set if it is old, and certificates that are not stored."""
     standing = standing_key_url(required.scheme)
     if standing is not None:
         held = fetched.get(standing)
@@ -121,7 +123,7 @@ def _due_urls(
 
 
 def _end_of(text: str) -> datetime | None:
-    """When a certificate ends, None for other kinds of keys."""
+    """Expiry of a certificate, None for other kinds of keys."""
     if "-----BEGIN CERTIFICATE-----" not in text:
         return None
     return x509.load_pem_x509_certificate(text.encode()).not_valid_after_utc

@@ -1,4 +1,4 @@
-"""Takes away what is older than the retention, in batches that lock little and leave time between them."""
+"""Deletes what is older than the retention, in batches that hold few locks and pause in between."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ BATCH_SIZE = 500
 """Rows of one transaction."""
 
 PAUSE_SECONDS = 0.05
-"""Between two batches: others get the disk, and SQLite's only write lock."""
+"""Pause between two batches: other transactions get the disk, and SQLite's single write lock."""
 
 ROUND_SECONDS = 600
-"""How often it looks for what has become old."""
+"""Time between two rounds."""
 
 KEYS_REMEMBERED = timedelta(days=7)
-"""Deduplication keys are kept so long, whatever the retention: senders repeat for days."""
+"""Deduplication keys are kept at least this long, whatever the retention: senders repeat for days."""
 
 DISPATCHERS_REMEMBERED = timedelta(days=1)
 
@@ -36,7 +36,7 @@ Batch = Callable[[Connection], int]
 
 
 class RetentionJob:
-    """Any number may run at once; what one of them has locked the others leave to it."""
+    """Any number may run at once; rows that one has locked are skipped by the others."""
 
     def __init__(
         self,
@@ -53,15 +53,16 @@ class RetentionJob:
         self._stopping = False
 
     def stop(self) -> None:
-        """Let :meth:`clean` end after the batch at hand."""
+        """Let :meth:`clean` return after the current batch."""
         self._stopping = True
 
     def clean(self) -> int:
-        """Take away all that is too old; returns how many rows that were.
+        """Delete everything that is too old; return the number of rows.
 
-        :raises DatabaseUnavailable: the rest goes the next time
+        :raises DatabaseUnavailable: the next round deletes the rest
         """
         before = self._now() - self._kept
+        # Earlier of the two: a long retention keeps the keys as long as their deliveries.
         keys_before = min(before, self._now() - KEYS_REMEMBERED)
         limit = self._batch_size
         batches: tuple[tuple[str, Batch], ...] = (
@@ -80,7 +81,7 @@ class RetentionJob:
         return done
 
     def _repeat(self, name: str, batch: Batch) -> int:
-        """Batch after batch until one is not full."""
+        """Run batches until one is not full."""
         total = 0
         while not self._stopping:
             with transaction() as connection:

@@ -1,7 +1,7 @@
-"""Follows the runs of dispatched deliveries, and records how they ended with the mails that tell it.
+"""Follows the runs of dispatched deliveries, and records their outcomes with the mails about them.
 
-It goes around all deliveries whose run has not ended, a page at a time, and once more around those whose run
-ended in the last days: a run that is cleared, or marked by hand, ends another time or otherwise.
+Each round looks up the deliveries without an outcome, a page at a time, and one page of those whose run ended
+in the last days: a run that is cleared or marked by hand ends again, or differently.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 
 PAGE_SIZE = 500
 MAX_PAGES = 10
-"""Deliveries looked at in one query, and such queries in one round."""
+"""Deliveries per query, and queries per round."""
 
 BATCH_SIZE = 50
-"""Outcomes recorded in one transaction."""
+"""Outcomes per transaction."""
 
 RECHECKED = timedelta(days=7)
-"""How long a run that ended is looked at again."""
+"""How long after its end a run is looked up again."""
 
 DELETED = "The DAG run was deleted before it ended."
 WITHOUT_FAILED_TASK = "No task failed: the run timed out or was marked as failed."
@@ -44,7 +44,7 @@ Change = tuple[TrackedDelivery, RunStatus | None]
 
 
 class RunTracker:
-    """Any number may run at once; each outcome is recorded, and told, by one of them."""
+    """Any number may run at once; each outcome is recorded and mailed by one of them."""
 
     def __init__(
         self, settings: Settings, *, now: Callable[[], datetime] = utc_now, page_size: int = PAGE_SIZE
@@ -57,27 +57,27 @@ class RunTracker:
         self._before: TrackedDelivery | None = None
 
     def follow(self) -> int:
-        """One round; returns how many deliveries changed.
+        """Run one round; return how many deliveries changed.
 
-        :raises DatabaseUnavailable: what was found is found again the next time
+        :raises DatabaseUnavailable: the next round finds the same changes again
         """
-        changes = self._rechecked()
+        changes = self._recheck_finished()
         for _ in range(MAX_PAGES):
-            changes += self._ended()
+            changes += self._check_unfinished()
             if not self._after:
                 break
         return sum(self._settle(changes[i : i + BATCH_SIZE]) for i in range(0, len(changes), BATCH_SIZE))
 
-    def _ended(self) -> list[Change]:
-        """What of the next page of unfinished deliveries has ended."""
+    def _check_unfinished(self) -> list[Change]:
+        """Changes among the next page of unfinished deliveries."""
         with session_transaction() as session:
             page = outcomes.unfinished(session.connection(), after=self._after, limit=self._page_size)
             changes = self._changes(session, page)
         self._after = page[-1].id if len(page) == self._page_size else ""
         return changes
 
-    def _rechecked(self) -> list[Change]:
-        """What of the next page of finished deliveries is not as it was recorded."""
+    def _recheck_finished(self) -> list[Change]:
+        """Changes among the next page of finished deliveries."""
         since = self._now() - RECHECKED
         with session_transaction() as session:
             page = outcomes.finished_since(
@@ -93,12 +93,12 @@ class RunTracker:
         return [(each, run) for each, run in seen if is_changed(each, run)]
 
     def _settle(self, changes: Sequence[Change]) -> int:
-        """Record a batch; where that fails, each apart from the others."""
+        """Record a batch; if that fails, record each change in a transaction of its own."""
         try:
             return self._record(changes)
         except DatabaseUnavailable:
             raise
-        except Exception as error:  # noqa: BLE001 - one outcome that breaks us must not hold up the others
+        except Exception as error:  # noqa: BLE001 - one bad outcome must not hold up the others
             if len(changes) == 1:
                 log_unexpected_error(f"outcome of {changes[0][0].id}", error)
                 return 0
@@ -107,8 +107,9 @@ class RunTracker:
     def _record(self, changes: Sequence[Change]) -> int:
         with session_transaction() as session:
             connection = session.connection()
+            # Locked and compared again: between the look-up and now another dispatcher may have recorded it.
             begin_writing(connection)
-            rows = outcomes.lock_tracked(connection, [followed for followed, _ in changes])
+            rows = outcomes.lock_tracked(connection, [tracked for tracked, _ in changes])
             ours = [(rows[each.id], each, run) for each, run in changes if each.id in rows]
             reopened = [each.id for _, each, run in ours if run is not None and not run.has_ended]
             ended = [self._outcome(session, row, run) for row, _, run in ours if run is None or run.has_ended]
@@ -145,13 +146,13 @@ class RunTracker:
         )
 
 
-def is_changed(followed: TrackedDelivery, run: RunStatus | None) -> bool:
-    """Whether a run is not as its delivery says; None: there is no such run any more."""
+def is_changed(tracked: TrackedDelivery, run: RunStatus | None) -> bool:
+    """Whether a run differs from what its delivery records; None for a run that no longer exists."""
     if run is None:
-        # What ended stays as it ended when Airflow's own clean-up takes its run away.
-        return followed.state == State.DISPATCHED
+        # An outcome stays when Airflow's own clean-up deletes the run.
+        return tracked.state == State.DISPATCHED
     if not run.has_ended:
-        return followed.state != State.DISPATCHED
-    if followed.state != (State.SUCCEEDED if run.has_succeeded else State.FAILED):
+        return tracked.state != State.DISPATCHED
+    if tracked.state != (State.SUCCEEDED if run.has_succeeded else State.FAILED):
         return True
-    return run.ended_at is not None and run.ended_at != followed.finished_at
+    return run.ended_at is not None and run.ended_at != tracked.finished_at

@@ -1,4 +1,4 @@
-"""All that a dispatcher process does, each in a thread of its own so that none waits for another."""
+"""All jobs of a dispatcher process, each in its own thread so that none blocks another."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from inbound_webhooks.notifications.sender import POLL_SECONDS, NotificationSend
 from inbound_webhooks.settings import Settings
 
 STOP_SECONDS = 3.0
-"""How long the end waits for rounds at hand; a mail on its way to a dead server is left, and sent later."""
+"""How long a stop waits for current rounds; a mail stuck at a dead server is abandoned and sent later."""
 
 
 class DispatchService:
-    """Makes runs in the thread that calls :meth:`run`; all else is done beside it."""
+    """Dispatches in the thread that calls :meth:`run`; the other jobs run in threads beside it."""
 
     def __init__(self, settings: Settings) -> None:
         self._dispatcher = Dispatcher(settings)
-        self._cleaner = RetentionJob(settings)
-        self._follower = RunTracker(settings)
-        self._watcher = DriftWatcher(settings)
-        mailer, refresher = NotificationSender(settings), KeyRefresher()
+        self._retention = RetentionJob(settings)
+        self._run_tracker = RunTracker(settings)
+        self._drift_watcher = DriftWatcher(settings)
+        sender, refresher = NotificationSender(settings), KeyRefresher()
         self._loops = (
-            Loop("outcomes", self._follow, seconds=settings.outcome_poll_seconds),
+            Loop("outcomes", self._track_runs, seconds=settings.outcome_poll_seconds),
             Loop("retention", self._clean, seconds=ROUND_SECONDS),
-            Loop("mails", mailer.send_due, seconds=POLL_SECONDS),
+            Loop("mails", sender.send_due, seconds=POLL_SECONDS),
             Loop("keys", lambda: refresher.refresh_due() > 0, seconds=LOOK_SECONDS),
-            Loop("drift", self._watch, seconds=DRIFT_SECONDS),
+            Loop("drift", self._watch_drift, seconds=DRIFT_SECONDS),
         )
 
     def wake(self) -> None:
-        """Look for deliveries now: this process has accepted one."""
+        """Look for deliveries immediately, since this process has accepted one."""
         self._dispatcher.wake()
 
     def stop(self) -> None:
-        """Let :meth:`run` end after what is at hand."""
+        """Let :meth:`run` return after the current rounds."""
         self._dispatcher.stop()
-        self._cleaner.stop()
+        self._retention.stop()
         for loop in self._loops:
             loop.stop()
 
     def run(self) -> None:
-        """Work until :meth:`stop`, whatever database and mail server do."""
+        """Work until :meth:`stop`, through outages of database and mail server."""
         for loop in self._loops:
             loop.start()
         self._dispatcher.run()
@@ -56,16 +56,18 @@ class DispatchService:
             loop.stop()
             loop.join(max(0.0, give_up_at - time.monotonic()))
 
-    def _follow(self) -> bool:
-        changed = self._follower.follow() > 0
+    def _track_runs(self) -> bool:
+        changed = self._run_tracker.follow() > 0
         if changed:
-            self._dispatcher.wake()  # a webhook with a limit of active runs may have room again
+            self._dispatcher.wake()  # a webhook at its limit of active runs may have a free run again
         return changed
 
+    # Both return False: a round is complete, and the next one follows after the loop's pause.
+
     def _clean(self) -> bool:
-        self._cleaner.clean()
+        self._retention.clean()
         return False
 
-    def _watch(self) -> bool:
-        self._watcher.look()
+    def _watch_drift(self) -> bool:
+        self._drift_watcher.look()
         return False

@@ -1,1 +1,1 @@
-"""A request and what is decided about it: no I/O, no clock, no framework."""
+"""A request and the decision about it: no I/O, no clock, no framework."""

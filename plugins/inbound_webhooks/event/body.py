@@ -1,4 +1,4 @@
-"""A request's body: bytes, text, JSON value and form fields, decoded when first needed."""
+"""A request's body as bytes, text, JSON value and form fields, decoded on first access."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from inbound_webhooks.event.multidict import MultiDict
 
 MAX_FORM_FIELDS = 10_000
 
-
-# Only charsets that decode in linear time; "idna" and friends are codecs of Python's too.
+# Only charsets that decode in linear time. Python's own registry would add others, such as "idna" and "zlib".
 _TEXT_CHARSETS = {
     name: codec
     for codec, names in {
@@ -37,13 +36,15 @@ _TEXT_CHARSETS = {
 
 
 class Body:
-    """The body: as text, as a JSON value, and the properties below it; decoded when first needed."""
+    """The body as text, as a JSON value, and as properties for paths; decoded on first access."""
 
     def __init__(self, content: bytes, content_type: str) -> None:
         self.content = content
         self._type, _, parameters = content_type.partition(";")
         self._type = self._type.strip().lower()
-        self._charset = _charset(parameters)
+        self._parameters = parameters
+        self.is_json = self._type == "application/json" or self._type.endswith("+json")
+        """Whether the media type is JSON, with the suffix +json (RFC 6839) too."""
 
     def __bool__(self) -> bool:
         return bool(self.content)
@@ -51,48 +52,50 @@ class Body:
     def __contains__(self, item: Any) -> bool:
         return item in self.value
 
-    @property
-    def is_json(self) -> bool:
-        """Whether the type says JSON (RFC 6839 suffix included)."""
-        return self._type == "application/json" or self._type.endswith("+json")
-
     @cached_attribute
     def text(self) -> str:
-        """The body as text; Base64 for types that are not text.
+        """The body as text; Base64 for media types other than text.
 
-        :raises BodyMalformed: the bytes are not text in their charset
+        :raises BodyMalformed: the bytes are not valid in their charset
         """
         if self.is_json:
-            return self._decode("utf-8-sig")
+            return self._decode("utf-8-sig")  # a byte order mark is ignored, as RFC 8259 allows
         if self._type in ("application/xml", "text/xml", "text/plain") or self._type.endswith("+xml"):
-            return self._decode(_TEXT_CHARSETS.get(self._charset, "utf-8-sig"))
+            return self._decode(_TEXT_CHARSETS.get(_charset(self._parameters), "utf-8-sig"))
         return base64.b64encode(self.content).decode("ascii")
 
     @cached_attribute
     def value(self) -> Any:
         """The JSON value of a JSON body, the text of any other.
 
-        :raises BodyMalformed: the type says JSON and the bytes do not
+        :raises BodyMalformed: the media type is JSON and the body is not
         """
         if not self.is_json:
             return self.text
         try:
+            # Bytes are parsed without decoding them first where that cannot make a difference.
             return json_text.parse(self.content if self.content.isascii() else self.text)
         except json_text.JsonRefused as error:
-            raise BodyMalformed(f"The body is not JSON as Content-Type says: {error.message}.") from None
+            raise BodyMalformed(f"Content-Type is JSON, but the body is not: {error.message}.") from None
 
     @cached_attribute
     def properties(self) -> Any:
-        """What a path below the body looks into: the JSON value, the form's fields, else None."""
+        """What paths below the body look into: the JSON value, the form's fields, else None."""
         if self.is_json:
             return self.value
         if self._type == "application/x-www-form-urlencoded":
-            return self._form_fields()
+            try:
+                form = self.content.decode("ascii")
+                return MultiDict(parse_qsl(form, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS))
+            except UnicodeDecodeError:
+                raise BodyMalformed("The form is not percent-encoded ASCII.") from None
+            except ValueError:
+                raise BodyMalformed(f"The form has more than {MAX_FORM_FIELDS} fields.") from None
         return None
 
     @property
     def value_or_text(self) -> Any:
-        """The JSON value where the body is JSON; else its text; Base64 where it is not text either."""
+        """The JSON value of a JSON body, else its text, else Base64 of bytes that are not text either."""
         for read in (lambda: self.value, lambda: self.text):
             try:
                 return read()
@@ -100,21 +103,13 @@ class Body:
                 continue
         return base64.b64encode(self.content).decode("ascii")
 
-    def _form_fields(self) -> MultiDict:
-        try:
-            text = self.content.decode("ascii")
-            return MultiDict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS))
-        except UnicodeDecodeError:
-            raise BodyMalformed("The form is not percent-encoded ASCII.") from None
-        except ValueError:
-            raise BodyMalformed(f"The form has more than {MAX_FORM_FIELDS} fields.") from None
-
     def _decode(self, charset: str) -> str:
         try:
             return self.content.decode(charset)
         except UnicodeDecodeError as error:
             name = charset.removesuffix("-sig")
-            raise BodyMalformed(f"The body is not {name} text: byte {error.start} breaks it.") from None
+            message = f"The body is not {name} text: invalid byte at position {error.start}."
+            raise BodyMalformed(message) from None
 
 
 def _charset(parameters: str) -> str:

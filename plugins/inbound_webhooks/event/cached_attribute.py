@@ -1,4 +1,7 @@
-"""Attributes that are computed once, without the lock of functools.cached_property before Python 3.12."""
+"""Attributes that are computed once, without the lock that functools.cached_property has before Python 3.12.
+
+That lock is shared by all instances of a class: one slow computation would block every other request.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ Value = TypeVar("Value")
 
 
 class cached_attribute(Generic[Value]):
-    """A method as an attribute, computed when it is first read and then kept in the instance's ``__dict__``.
+    """A method turned into an attribute, computed on first access and kept in the instance's ``__dict__``.
 
     Two threads that read it first at the same time may both compute it, as with Python 3.12's
     :class:`functools.cached_property` (https://docs.python.org/3/library/functools.html).
@@ -27,7 +30,7 @@ class cached_attribute(Generic[Value]):
     def __get__(self, instance: object, owner: type) -> Value: ...
 
     def __get__(self, instance: object | None, owner: type) -> cached_attribute[Value] | Value:
-        """Called only until the value is kept: an instance's own attributes come before it."""
+        """Runs only until the value is stored: attributes of the instance take precedence over this."""
         if instance is None:
             return self
         value = instance.__dict__[self._name] = self._compute(instance)

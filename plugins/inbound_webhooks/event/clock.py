@@ -1,10 +1,9 @@
-"""The time."""
+"""The current time."""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from functools import partial
 
-
-def utc_now() -> datetime:
-    """Now, with its zone."""
-    return datetime.now(timezone.utc)
+utc_now = partial(datetime.now, timezone.utc)
+"""The current time in UTC, with its time zone."""

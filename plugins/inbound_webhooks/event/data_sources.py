@@ -1,4 +1,4 @@
-"""The data that expressions read of one request."""
+"""The data of one request that expressions read."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from inbound_webhooks.event.request import InboundRequest
 
 
 class DataSources:
-    """Everything that an expression can see of one request; put together as far as it is looked at.
+    """Everything that expressions can read of one request; computed on first access.
 
-    ``content`` is the body after decompression, ``credential_names`` are headers and query fields that the
-    sender is proved with, in lower case.
+    ``content`` is the body after decompression. ``credential_names`` are the headers and query fields, in
+    lower case, that the webhook's verification compares.
     """
 
     def __init__(
@@ -29,11 +29,11 @@ class DataSources:
         self._delivery_id = delivery_id
         self._webhook = webhook
         self.event_type = ""
-        """What the sender calls this kind of event, once that is known."""
+        """The sender's type of this event, once known."""
         self.credential_names = credential_names
         self.body = Body(content, request.header("Content-Type"))
         self.budget = Budget()
-        """What is left to compute; all expressions of the request share it."""
+        """Computing budget, shared by all expressions of the request."""
 
     @property
     def headers(self) -> MultiDict:
@@ -42,12 +42,12 @@ class DataSources:
 
     @cached_attribute
     def query(self) -> MultiDict:
-        """The fields of the query, percent-decoded."""
+        """The query's fields, percent-decoded."""
         return MultiDict(parse_query(self._request.query_string))
 
     @property
     def delivery(self) -> dict[str, str]:
-        """What ``${Webhook::Delivery.…}`` reads."""
+        """Values that ``${Webhook::Delivery.…}`` reads."""
         return {
             "id": self._delivery_id,
             "received_at": self._request.received_at.isoformat(),

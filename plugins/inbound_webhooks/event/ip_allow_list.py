@@ -1,4 +1,4 @@
-"""Addresses that may call a webhook."""
+"""Source addresses that may call a webhook."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inbound_webhooks.errors import InvalidDefinition
 
 @dataclass(frozen=True, kw_only=True)
 class IpAllowList:
-    """IpAllowList that may call, as CIDR blocks (RFC 4632); a second factor, never the only one."""
+    """Addresses that may call, as CIDR blocks (RFC 4632); a second factor, never the only one."""
 
     allowed: tuple[str, ...]
 
@@ -23,8 +23,9 @@ class IpAllowList:
                 raise InvalidDefinition("allowed_addresses", f"{block!r} is not a CIDR block") from None
 
     def admits(self, source_ip: str) -> bool:
-        """Whether an address is in one of the blocks; IPv4 inside IPv6 counts as IPv4."""
+        """Whether an address is in one of the blocks; an IPv4 address inside IPv6 counts as IPv4."""
         try:
+            # Behind % stands the zone of a link-local address, which is this machine's own name for it.
             address = ipaddress.ip_address(source_ip.partition("%")[0])
         except ValueError:
             return False
@@ -33,6 +34,7 @@ class IpAllowList:
         return any(address in _network(block) for block in self.allowed)
 
 
+# Parsing costs more than the comparison, and each request compares every block.
 @lru_cache(maxsize=4096)
 def _network(block: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     return ipaddress.ip_network(block)

@@ -1,4 +1,4 @@
-"""JSON as everything downstream can store it: RFC 8259, finite numbers, no NUL, bounded depth."""
+"""JSON that everything downstream can store: RFC 8259, finite numbers, no NUL, limited depth."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import msgspec
 from inbound_webhooks.errors import WebhookError
 
 MAX_DEPTH = 100
-"""Levels of nesting; vendors' payloads have fewer than 20, Python's parser breaks near 1,000."""
+"""Levels of nesting. Payloads of vendors have fewer than 20; Python's parser fails near 1,000."""
 
 MAX_INTEGER_DIGITS = 4_300
-"""Python's own bound for text to int (sys.set_int_max_str_digits)."""
+"""Python's own limit for converting text to int (sys.set_int_max_str_digits)."""
 
 
 class JsonRefused(WebhookError, ValueError):
-    """The text is not JSON that can be stored."""
+    """The text or value is not JSON that can be stored."""
 
 
 def parse(text: str | bytes) -> Any:
-    """Return the value of a JSON text, bytes in UTF-8; of repeated keys the last one wins.
+    """Parse JSON text, or bytes in UTF-8; the last one of repeated keys wins.
 
-    :raises JsonRefused: not JSON, or a number or depth that nothing downstream could hold
+    :raises JsonRefused: it is not JSON, or has a number or depth that nothing downstream can hold
     """
     try:
         value = msgspec.json.decode(text)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        # It takes nothing that Python's own parser refuses, which says better what is wrong.
+        # msgspec accepts nothing that Python's parser refuses, and Python's messages say what is wrong where.
         return _parse_slowly(text if isinstance(text, str) else text.decode())
     brackets = ("[", "{") if isinstance(text, str) else (b"[", b"{")
-    # No text is nested deeper than it has opening brackets, and counting these costs next to nothing.
+    # A text is nested no deeper than it has opening brackets, and counting them costs next to nothing.
     if sum(map(text.count, brackets)) > MAX_DEPTH:  # type: ignore[arg-type]
         _refuse_depth(value)
     return value
@@ -50,15 +50,15 @@ def _parse_slowly(text: str) -> Any:
 
 
 def dump(value: Any, default: Callable[[Any], Any] | None = None) -> str:
-    """Return the compact JSON text of a value, non-ASCII characters as they are.
+    """Write a value as compact JSON, with non-ASCII characters unescaped.
 
-    :param default: what to make of an object that JSON does not have
-    :raises JsonRefused: a number is not finite or too long, or it is nested too deeply
+    :param default: converts objects that JSON does not have
+    :raises JsonRefused: a number is not finite or too long, or the value is nested too deeply
     """
     if default is None and (written := _dump_fast(value)) is not None:
         return written
     try:
-        return _encoder(default).encode(value)
+        return (_ENCODER if default is None else _new_encoder(default)).encode(value)
     except JsonRefused:
         raise
     except (ValueError, RecursionError):
@@ -66,7 +66,7 @@ def dump(value: Any, default: Callable[[Any], Any] | None = None) -> str:
 
 
 def _dump_fast(value: Any) -> str | None:
-    """The same by msgspec; None for what it does not take, or writes as null where JSON has nothing."""
+    """Write a value with msgspec; None if it refuses the value or writes null, which may stand for NaN."""
     try:
         written = msgspec.json.encode(value)
     except (msgspec.MsgspecError, TypeError, UnicodeError, ValueError, RecursionError):
@@ -75,7 +75,11 @@ def _dump_fast(value: Any) -> str | None:
 
 
 def least_chars(value: Any, known: dict[int, int] | None = None) -> int:
-    """A lower bound of the length of a value's JSON, each part counted as often as it is referred to."""
+    """A lower bound for the length of a value's JSON.
+
+    Parts are counted as often as they are referenced: an expression can build a value of gigabytes out of
+    references to one string, and this finds out without writing it.
+    """
     if isinstance(value, str):
         return len(value)
     if not isinstance(value, (dict, list, tuple)):
@@ -96,7 +100,7 @@ def least_chars(value: Any, known: dict[int, int] | None = None) -> int:
 
 
 def unstorable_reason(value: Any, text: str) -> str | None:
-    """Say why PostgreSQL's jsonb would refuse a value, or None; ``text`` is its dump.
+    """Why PostgreSQL's jsonb would refuse a value, or None; ``text`` is the value's JSON.
 
     NUL and lone surrogates pass Python's json but not jsonb
     (https://www.postgresql.org/docs/current/datatype-json.html).
@@ -104,35 +108,31 @@ def unstorable_reason(value: Any, text: str) -> str | None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "it holds half of a surrogate pair, which is not a character"
-    # The dump of a NUL is \u0000, but so looks the dump of a backslash before "u0000".
+        return "it contains a lone surrogate, which is not a character"
+    # NUL is written as \u0000, but so is a backslash followed by "u0000".
     if "\\u0000" in text and any("\0" in part for part in _strings(value)):
-        return "it holds a NUL character, which PostgreSQL cannot store"
+        return "it contains a NUL character, which PostgreSQL cannot store"
     return None
 
 
 def text_problem(value: Any) -> str | None:
-    """Say why no column of text could hold a text somewhere in a value, its keys too, or None."""
+    """Why a text column could not store one of a value's texts, keys included, or None."""
     for part in _strings(value):
         if "\0" in part:
-            return "it holds a NUL character, which PostgreSQL cannot store"
+            return "it contains a NUL character, which PostgreSQL cannot store"
         if any("\ud800" <= character <= "\udfff" for character in part):
-            return "it holds half of a surrogate pair, which is not a character"
+            return "it contains a lone surrogate, which is not a character"
     return None
 
 
 _ONE_CHAR = frozenset({int, float, bool, type(None)})
 
 
-def _encoder(default: Callable[[Any], Any] | None) -> json.JSONEncoder:
-    return _ENCODER if default is None else _made_encoder(default)
-
-
-def _made_encoder(default: Callable[[Any], Any] | None) -> json.JSONEncoder:
+def _new_encoder(default: Callable[[Any], Any] | None) -> json.JSONEncoder:
     return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=default)
 
 
-_ENCODER = _made_encoder(None)
+_ENCODER = _new_encoder(None)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -158,6 +158,7 @@ _DECODER = json.JSONDecoder(
 
 
 def _refuse_depth(value: Any) -> None:
+    # Level by level instead of recursively: deep values must not exhaust Python's stack here.
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [child for parent in level for child in _children(parent)]
@@ -167,7 +168,7 @@ def _refuse_depth(value: Any) -> None:
 
 
 def _children(value: Any) -> list[Any]:
-    """The containers directly below a value."""
+    """The lists and objects directly inside a value."""
     if isinstance(value, dict):
         return [child for child in value.values() if isinstance(child, (dict, list))]
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Headers, query and form fields: names in order of arrival, each with a list of values."""
+"""Headers, query and form fields: names in order of arrival, each with its values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from inbound_webhooks.event.cached_attribute import cached_attribute
 
 
 class SingleValue(str):
-    """The only value of a header, query or form field: reads as text, ``[0]`` gives it too."""
+    """The only value of a header, query or form field: usable as text, and ``[0]`` returns it too."""
 
     __slots__ = ()
 
 
 class MultiDict:
-    """Headers, query or form fields: names in order of arrival, each with a list of texts."""
+    """Headers, query or form fields: names in order of arrival, each with its values."""
 
     def __init__(self, pairs: Iterable[tuple[str, str]], *, ignore_case: bool = False) -> None:
         self._ignore_case = ignore_case
@@ -24,7 +24,7 @@ class MultiDict:
 
     @cached_attribute
     def lists(self) -> dict[str, list[str]]:
-        """The values by name; put together when they are first asked for."""
+        """The values by name, collected on first access."""
         lists: dict[str, list[str]] = {}
         for name, value in self._pairs:
             lists.setdefault(title_case(name) if self._ignore_case else name, []).append(value)
@@ -37,7 +37,7 @@ class MultiDict:
         return self._spelled(name) in self.lists
 
     def __getitem__(self, name: str) -> SingleValue | list[str]:
-        """SingleValue value bare, several as a list."""
+        """The value, or a list of them if there are several."""
         values = self.lists[self._spelled(name)]
         return SingleValue(values[0]) if len(values) == 1 else list(values)
 
@@ -46,17 +46,17 @@ class MultiDict:
 
 
 def parse_query(query_string: str) -> list[tuple[str, str]]:
-    """Names and values of a query, percent-decoded."""
+    """The names and values of a query, percent-decoded."""
     return parse_qsl(query_string, keep_blank_values=True) if query_string else []
 
 
 def title_case(name: str) -> str:
-    """``x-github-event`` -> ``X-Github-Event``, the spelling that both front doors give."""
+    """``x-github-event`` -> ``X-Github-Event``, the spelling of the api-server and the gateway alike."""
     return _title_case(name) if len(name) <= MAX_REMEMBERED_CHARS else _title_case.__wrapped__(name)
 
 
 MAX_REMEMBERED_CHARS = 64
-"""Longer names of headers are not remembered: senders may send new ones without end."""
+"""Longer names are not cached: senders could fill the cache with ever new ones."""
 
 
 @lru_cache(maxsize=4096)

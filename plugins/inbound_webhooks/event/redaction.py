@@ -1,9 +1,9 @@
-"""Which headers and query fields are credentials, and what is shown in their place."""
+"""Which headers and query fields are credentials, and their masks."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
@@ -11,24 +11,21 @@ from inbound_webhooks.event.multidict import MAX_REMEMBERED_CHARS, MultiDict
 
 MASK = "***"
 
-
 _CREDENTIAL_NAME = re.compile(
     r"auth|cookie|token|secret|signature|passw|hmac|credential|session"
     r"|(api|access)[-_]?key|(^|[-_])key($|[-_])|^sig$|^code$"
-    # Proxies write the address that was called there, and with it the token.
+    # Proxies put the URL that was called into these, and with it the token.
     r"|(original|forwarded|rewrite)-ur[il]",
     re.IGNORECASE,
 )
-
-
-# Names of senders' own that only look like one: Bitbucket's event type, ids for deduplication.
+# Vendors' names that only look like credentials: Bitbucket's event type, and deduplication keys.
 _HARMLESS_NAME = re.compile(r"idempotency|event-key", re.IGNORECASE)
 
 
 def is_credential(name: str, also: Collection[str] = ()) -> bool:
-    """Whether a header or query field of this name carries something that must not be shown.
+    """Whether a header or query field of this name holds a credential.
 
-    :param also: names in lower case that do, whatever they look like
+    :param also: further names of credentials, in lower case
     """
     if also and name.lower() in also:
         return True
@@ -41,23 +38,23 @@ def _looks_secret(name: str) -> bool:
 
 
 def without_credentials(values: MultiDict, also: Collection[str] = ()) -> dict[str, list[str]]:
-    """The headers or query fields that may be shown to everyone who may see a run."""
+    """The headers or query fields that every reader of a run may see."""
     return {name: held for name, held in values.lists.items() if not is_credential(name, also)}
 
 
 def mask_headers(
     headers: Iterable[tuple[str, str]], also: Collection[str] = ()
 ) -> tuple[list[tuple[str, str]], list[tuple[int, str]]]:
-    """The headers with credentials replaced by ``***``; and of each of these, its position and its value."""
+    """Replace credentials in headers by ``***``; return the headers, and position and value of each mask."""
     masked = list(headers)
-    taken = [(position, held) for position, held in enumerate(masked) if is_credential(held[0], also)]
-    for position, (name, _) in taken:
+    found = [(position, pair) for position, pair in enumerate(masked) if is_credential(pair[0], also)]
+    for position, (name, _) in found:
         masked[position] = (name, MASK)
-    return masked, [(position, value) for position, (_, value) in taken]
+    return masked, [(position, value) for position, (_, value) in found]
 
 
 def mask_query(query_string: str, also: Collection[str] = ()) -> str:
-    """The query string with credentials replaced by ``***``, the rest as sent."""
+    """Replace credentials in a query string by ``***``; the rest stays byte for byte."""
     if not query_string:
         return ""
     return "&".join(_mask_field(field, also) for field in query_string.split("&"))
@@ -65,9 +62,6 @@ def mask_query(query_string: str, also: Collection[str] = ()) -> str:
 
 def _mask_field(encoded: str, also: Collection[str]) -> str:
     name, equals, _ = encoded.partition("=")
-    decoded = next(_names(name), "")
+    # Decoded by the parser of queries, so that to%6Ben counts as token here as it does there.
+    decoded = next((key for key, _ in parse_qsl(f"{name}=", keep_blank_values=True)), "")
     return f"{name}={MASK}" if equals and is_credential(decoded, also) else encoded
-
-
-def _names(encoded_name: str) -> Iterator[str]:
-    return (name for name, _ in parse_qsl(f"{encoded_name}=", keep_blank_values=True))

@@ -1,4 +1,4 @@
-"""A request as it arrived, and the data sources that expressions read."""
+"""A request as it arrived."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from datetime import datetime
 import msgspec
 
 from inbound_webhooks.event.cached_attribute import cached_attribute
-from inbound_webhooks.event.multidict import MultiDict, title_case
+from inbound_webhooks.event.multidict import MultiDict
 
 
 class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
-    """SingleValue HTTP request.
+    """An HTTP request.
 
-    ``headers`` are in order of arrival, ``query_string`` is as sent (percent-encoded),
-    ``body`` is as sent, still compressed where Content-Encoding says so.
+    ``headers`` are in order of arrival. ``query_string`` is as sent (percent-encoded), and so is ``body``
+    (with its Content-Encoding).
     """
 
     method: str
@@ -31,12 +31,14 @@ class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def header(self, name: str) -> str:
         """The first value of a header, "" when it is missing."""
-        values = self.header_values.lists.get(title_case(name))
-        return values[0] if values else ""
+        wanted = name.lower()
+        for key, value in self.headers:
+            if key.lower() == wanted:
+                return value
+        return ""
 
     def combined_header(self, name: str) -> str:
         """Every value of a header with commas between them (RFC 9110, section 5.3)."""
-        return ", ".join(self.header_values.lists.get(title_case(name), ())) if self.header(name) else ""
-
-
-# --- credentials ----------------------------------------------------------------------------
+        wanted = name.lower()
+        values = [value for key, value in self.headers if key.lower() == wanted]
+        return ", ".join(values) if values and values[0] else ""

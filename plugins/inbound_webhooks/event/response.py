@@ -49,7 +49,7 @@ class ResponseTemplate:
     content_type: str
     render: Callable[[DataSources], str]
 
-    def response(self, status: int, sources: DataSources) -> Response | None:
+    def rendered(self, status: int, sources: DataSources) -> Response | None:
         """The rendered answer; None where the result is too long or not what its type says."""
         written = self.render(sources)
         if len(written) > MAX_RESPONSE_CHARS:

@@ -1,4 +1,4 @@
-"""The answers of the door, and the one table from error to status."""
+"""The endpoint's responses, and the one table from error class to HTTP status."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ from inbound_webhooks.errors import (
 )
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.response import Response, json_response
-from inbound_webhooks.records.webhook import Webhook
-from inbound_webhooks.webhooks.compiled import CompiledWebhook
+from inbound_webhooks.event.rules import Rules
 
 STATUS: dict[type[RequestError], int] = {
     UnknownWebhook: 404,
@@ -76,7 +75,7 @@ def status_of(error: RequestError) -> int:
 
 
 def rejected(error: RequestError) -> Response:
-    """The answer to a request that leaves no delivery."""
+    """The response to a request that leaves no delivery."""
     status = status_of(error)
     headers: tuple[tuple[str, str], ...] = ()
     if status in (429, 503):
@@ -86,61 +85,61 @@ def rejected(error: RequestError) -> Response:
         headers = (("Retry-After", str(seconds)),)
     elif status == 405:
         headers = (("Allow", ALLOWED_METHODS),)
-    # Who is not proved hears nothing of what was checked.
+    # A caller that is not verified learns nothing about what was checked.
     message = "Unauthorized." if isinstance(error, VerificationFailed) else error.message
     return json_response(status, {"status": "rejected", "error": message}, headers)
 
 
-def refused(error: ContentRefused, webhook: Webhook, delivery_id: str) -> Response:
-    """The answer to a request that is kept, but starts nothing."""
+def refused(error: ContentRefused, invalid_status: int, delivery_id: str) -> Response:
+    """The response to a request that is kept for a replay and starts nothing."""
     breaks_params = isinstance(error, (ParameterRefused, ExpressionFailed))
-    status = webhook.invalid_status if breaks_params else status_of(error)
+    status = invalid_status if breaks_params else status_of(error)
     document: dict[str, object] = {"status": "refused", "delivery_id": delivery_id, "error": error.message}
     if isinstance(error, ParameterRefused):
         document["parameter"] = error.parameter
     return json_response(status, document)
 
 
-def accepted(definition: CompiledWebhook, sources: DataSources, delivery_id: str) -> Response:
-    """The answer to a delivery: the webhook's template, or the default body."""
-    status = definition.webhook.response_status or 202
+def accepted(rules: Rules, sources: DataSources, delivery_id: str) -> Response:
+    """The response to an accepted delivery: the webhook's template, or the default body."""
+    status = rules.response_status or 202
     if status in WITHOUT_BODY:
         return Response(status)
-    return _rendered(definition, sources) or Response(status, _ACCEPTED % delivery_id.encode())
+    return _rendered(rules, sources) or Response(status, _ACCEPTED % delivery_id.encode())
 
 
 _ACCEPTED = b'{"status": "accepted", "delivery_id": "%s"}'
 
 
-def duplicate(definition: CompiledWebhook, sources: DataSources, status: int, first_id: str) -> Response:
-    """The answer to an event that was there before, with its status; ``sources`` name the first delivery."""
+def duplicate(rules: Rules, sources: DataSources, status: int, first_id: str) -> Response:
+    """The response to a repeated event; ``sources`` name the first delivery."""
     if status in WITHOUT_BODY:
         return Response(status)
     default: dict[str, object] = {"status": "duplicate", "delivery_id": first_id}
-    return _rendered(definition, sources) or json_response(status, default)
+    return _rendered(rules, sources) or json_response(status, default)
 
 
-def filtered(definition: CompiledWebhook, sources: DataSources, delivery_id: str) -> Response:
-    """The answer to an event that the filter leaves out."""
-    rendered = _rendered(definition, sources)
+def filtered(rules: Rules, sources: DataSources, delivery_id: str) -> Response:
+    """The response to an event that the filter leaves out."""
+    rendered = _rendered(rules, sources)
     return rendered or json_response(200, {"status": "filtered", "delivery_id": delivery_id})
 
 
-def verified(definition: CompiledWebhook, sources: DataSources) -> Response:
-    """The answer to GET and HEAD."""
-    return _rendered(definition, sources) or json_response(200, {"status": "verified"})
+def verified(rules: Rules, sources: DataSources) -> Response:
+    """The response to GET and HEAD."""
+    return _rendered(rules, sources) or json_response(200, {"status": "verified"})
 
 
 def options() -> Response:
-    """The answer to OPTIONS."""
+    """The response to OPTIONS."""
     return Response(204, headers=(("Allow", ALLOWED_METHODS),))
 
 
-def _rendered(definition: CompiledWebhook, sources: DataSources) -> Response | None:
-    if definition.response is None:
+def _rendered(rules: Rules, sources: DataSources) -> Response | None:
+    if rules.response is None:
         return None
     try:
-        return definition.response.response(definition.webhook.response_status or 200, sources)
+        return rules.response.rendered(rules.response_status or 200, sources)
     except ContentRefused:
-        # The event itself is fine: what the template cannot show does not make the sender repeat it.
+        # The event is accepted: a template that fails must not make the sender repeat it.
         return None

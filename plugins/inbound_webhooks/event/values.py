@@ -1,4 +1,4 @@
-"""How expressions look into data, and how what they find becomes text or JSON."""
+"""How expressions look up data, and how values become text or JSON."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from inbound_webhooks.event.expressions.budget import ITEM, charge
 from inbound_webhooks.event.multidict import MultiDict, SingleValue
 
 MAX_TEXT_CHARS = 16 * 1024 * 1024
-"""Longest text that an expression or template may make."""
+"""Longest text that an expression or template may produce."""
 
 
 # https://www.w3.org/TR/xml/#charsets
@@ -25,27 +25,27 @@ _XML_QUOTES = {'"': "&quot;", "'": "&apos;"}
 
 
 class Missing(ChainableUndefined):
-    """What an expression finds where there is nothing."""
+    """The value of an expression that finds nothing; further look-ups in it find nothing either."""
 
     __slots__ = ()
 
 
 class JsonText(str):
-    """Text that is JSON already: put into a JSON template as it is."""
+    """Text that already is JSON, inserted into a JSON template without quotes."""
 
     __slots__ = ()
 
 
 def look_up(container: Any, key: Any) -> Any:
-    """SingleValue step of a path: an item of an object, list or source, never an attribute.
+    """Take one step of a path: an item of an object, list or source, never a Python attribute.
 
     :returns: the item, or an instance of :class:`Missing`
     """
     if isinstance(container, Body):
         container = container.value if isinstance(key, slice) else container.properties
     if isinstance(container, (dict, MultiDict)):
-        known = isinstance(key, str) and key in container
-        return container[key] if known else Missing(name=str(key))
+        is_present = isinstance(key, str) and key in container
+        return container[key] if is_present else Missing(name=str(key))
     if isinstance(container, SingleValue) and isinstance(key, int):
         return str(container) if key in (0, -1) else Missing(name=str(key))
     if isinstance(container, (list, str)):
@@ -66,7 +66,7 @@ def _look_up_index(sequence: Any, key: Any) -> Any:
 def follow(container: Any, path: tuple[Any, ...]) -> Any:
     """Follow a path of dotted names (str), quoted names (a tuple of one str) and indices (int).
 
-    A literal key that contains dots wins over the steps that it could be read as.
+    Payloads have keys with dots in them, such as ``"event.type"``: the longest key that exists wins.
     """
     if isinstance(container, Body) and path and isinstance(path[0], str):
         container = container.properties
@@ -90,9 +90,10 @@ def follow(container: Any, path: tuple[Any, ...]) -> Any:
 
 @lru_cache(maxsize=4096)
 def _readings(path: tuple[Any, ...]) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """For each place of a path the keys that the names from there on could be, and where each ends.
+    """For each position of a path, the keys that the names from there may form, with their ends.
 
-    Longest first; nothing where there is an index or a quoted name.
+    The longest comes first; there are none at an index or a quoted name. Cached, because the paths of a
+    webhook's expressions are the same for each request.
     """
     return tuple(_readings_from(path, start) for start in range(len(path)))
 
@@ -105,7 +106,7 @@ def _readings_from(path: tuple[Any, ...], start: int) -> tuple[tuple[str, int], 
 
 
 def to_json_value(value: Any) -> Any:
-    """A value as JSON types: a whole source becomes its object or, for the body, its JSON or text."""
+    """A value as JSON types: a whole source becomes an object or, for the body, its JSON or text."""
     if isinstance(value, Body):
         return value.value
     if isinstance(value, MultiDict):
@@ -118,7 +119,7 @@ def to_json_value(value: Any) -> Any:
 
 
 def to_json_value_at_all_levels(value: Any) -> Any:
-    """A value that an expression built, as JSON types at every level; nothing at the top stays nothing."""
+    """A value built by an expression, as JSON types at every level; Missing at the top stays Missing."""
     if isinstance(value, dict):
         charge(ITEM * len(value))
         return {to_text(key): to_json_value(to_json_value_at_all_levels(item)) for key, item in value.items()}
@@ -129,7 +130,7 @@ def to_json_value_at_all_levels(value: Any) -> Any:
 
 
 def to_text(value: Any) -> str:
-    """A value as text: nothing is empty, the body as received, objects and lists as JSON.
+    """A value as text: Missing as "", the body as received, objects and lists as JSON.
 
     :raises ExpressionFailed: the value cannot be written
     """
@@ -149,6 +150,7 @@ def to_json(value: Any) -> str:
     if isinstance(value, JsonText):
         return value
     value = to_json_value(value)
+    # Charged and measured before it is written, so that a huge value costs nothing.
     charge(ITEM * count_items(value))
     check_length(json_text.least_chars(value))
     try:
@@ -160,38 +162,38 @@ def to_json(value: Any) -> str:
 
 
 def _plain_source(value: Any) -> Any:
-    """A source or a missing value inside a list or object that an expression writes."""
+    """Convert a source or Missing inside a list or object that an expression builds."""
     if isinstance(value, (Body, MultiDict, Missing)):
         return to_json_value(value)
-    raise json_text.JsonRefused("it is none that JSON has")
+    raise json_text.JsonRefused("it has a type that JSON does not have")
 
 
 def to_plain_text(value: Any) -> str:
-    """What text/plain shows: primitives bare, the body as received, objects and lists dropped."""
+    """Output of text/plain: primitives bare, the body as received, objects and lists dropped."""
     if isinstance(value, Body):
         return value.text
     return "" if isinstance(to_json_value(value), (dict, list, tuple)) else to_text(value)
 
 
 def to_json_output(value: Any) -> str:
-    """What stands between the strings of a JSON template: nothing is null."""
+    """Output between the strings of a JSON template; Missing becomes null."""
     return to_json(value)
 
 
 def to_json_string(value: Any) -> str:
-    """What stands inside a string of a JSON template: the text, escaped, without quotes."""
+    """Output inside a string of a JSON template: the escaped text without quotes."""
     written = to_text(value)
     check_length(len(written))
     return json_text.dump(written)[1:-1]
 
 
 def to_xml(value: Any) -> str:
-    """What text/xml shows: as plain text, escaped, without the characters that XML 1.0 forbids."""
+    """Output of XML: as plain text, escaped, without the characters that XML 1.0 forbids."""
     return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", to_plain_text(value)), _XML_QUOTES)
 
 
 def cost(value: Any) -> int:
-    """About how much work it is to read a value once, in characters."""
+    """Approximate work of reading a value once, in characters."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, Body):
@@ -202,7 +204,8 @@ def cost(value: Any) -> int:
 
 
 def count_items(value: Any) -> int:
-    """How many items a value has at all levels."""
+    """Number of items in a value, at all levels."""
+    # Iterative: a recursion would fail on values nested deeper than Python's stack.
     total, pending = 0, [value]
     while pending:
         current = pending.pop()
@@ -214,9 +217,9 @@ def count_items(value: Any) -> int:
 
 
 def check_length(length: int) -> None:
-    """Refuse a text of this length before it is made.
+    """Refuse a text of this length, before it is produced.
 
-    :raises ExpressionFailed: it would be longer than :data:`MAX_TEXT_CHARS`
+    :raises ExpressionFailed: it is longer than :data:`MAX_TEXT_CHARS`
     """
     if length > MAX_TEXT_CHARS:
         raise ExpressionFailed(f"The text would be longer than {MAX_TEXT_CHARS} characters.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.references import check_reference
 from inbound_webhooks.files.schema import webhook_schema
+from inbound_webhooks.records.renamed import renamed
 
 SUFFIXES = (".yaml", ".yml")
 TOP = "webhooks"
@@ -119,7 +120,9 @@ def _problems(entry: Entry, secrets: Any) -> Iterator[Problem]:
         if name not in entry.fields:
             yield entry.problem_at(name, "it is missing")
     for name, value in entry.fields.items():
-        if name not in known:
+        if message := renamed(str(name)):
+            yield replace(entry.problem_at(str(name), message), field="")
+        elif name not in known:
             yield entry.problem_at(str(name), f"there is no such field; there are {', '.join(known)}")
         elif message := text_problem(value) or _type_problem(name, value, known[name]):
             yield entry.problem_at(name, message)

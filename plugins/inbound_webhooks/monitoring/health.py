@@ -1,4 +1,4 @@
-"""How the installation is, in three figures that name nothing: for monitors, without a login."""
+"""Unauthenticated health report for monitors: three figures, no names."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ import anyio.to_thread
 from inbound_webhooks.errors import DatabaseUnavailable
 
 HEARTBEAT_TIMEOUT_SECONDS = 60
-"""A dispatcher that was not seen for so long is not at work."""
+"""A dispatcher without a heartbeat for this long counts as stopped."""
 
 FRESH_SECONDS = 1.0
-SHARE = 10
-"""A report counts for a second, and for ten times as long as it took: whoever asks without end keeps the
-database busy a tenth of the time at most."""
+CACHE_FACTOR = 10
+"""A report is cached for a second, or ten times as long as it took: a client that asks without pause keeps
+the database busy for a tenth of the time at most."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a monitor reads; the status is 200 or 503."""
+    """A response to a monitor; the status is 200 or 503."""
 
     status: int
     document: dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What the database says: accepted deliveries that wait for their run, when the oldest of them came, and
-    when a dispatcher was last seen."""
+class DatabaseStatus:
+    """What the database knows: deliveries that wait for their run, arrival of the oldest one, and the latest
+    heartbeat of a dispatcher."""
 
     backlog: int
     oldest_received_at: datetime | None
@@ -41,11 +41,11 @@ class Figures:
 
 
 class Health:
-    """One for each process and event loop; many may ask at once, one of them reads."""
+    """One for each process and event loop; concurrent callers share one read."""
 
     def __init__(
         self,
-        read_figures: Callable[[], Figures],
+        read_figures: Callable[[], DatabaseStatus],
         *,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
@@ -53,26 +53,26 @@ class Health:
         self._read_figures = read_figures
         self._clock = clock
         self._now = now
-        self._looking = asyncio.Lock()
-        self._held: Report | None = None
+        self._reading = asyncio.Lock()
+        self._cached: Report | None = None
         self._fresh_until = float("-inf")
 
     async def report(self) -> Report:
-        """The newest report, at most a moment old; those who wait for it hold no thread."""
-        async with self._looking:
-            if self._held is None or self._clock() >= self._fresh_until:
+        """The newest report, read again when it has expired; waiting callers occupy no thread."""
+        async with self._reading:
+            if self._cached is None or self._clock() >= self._fresh_until:
                 started = self._clock()
-                self._held = await anyio.to_thread.run_sync(self._look)
+                self._cached = await anyio.to_thread.run_sync(self._read)
                 ended = self._clock()
-                self._fresh_until = ended + max(FRESH_SECONDS, SHARE * (ended - started))
-            return self._held
+                self._fresh_until = ended + max(FRESH_SECONDS, CACHE_FACTOR * (ended - started))
+            return self._cached
 
-    def _look(self) -> Report:
+    def _read(self) -> Report:
         try:
-            figures = self._read_figures()
+            database = self._read_figures()
         except DatabaseUnavailable:
             return Report(503, {"status": "database_unavailable"})
-        seen_at, oldest = figures.dispatcher_seen_at, figures.oldest_received_at
+        seen_at, oldest = database.dispatcher_seen_at, database.oldest_received_at
         now = self._now()
         silent = None if seen_at is None else _seconds(now, seen_at)
         alive = silent is not None and silent < HEARTBEAT_TIMEOUT_SECONDS
@@ -80,7 +80,7 @@ class Health:
             200 if alive else 503,
             {
                 "status": "ok" if alive else "no_dispatcher",
-                "backlog": figures.backlog,
+                "backlog": database.backlog,
                 "oldest_undispatched_seconds": None if oldest is None else _seconds(now, oldest),
                 "dispatcher_seen_at": None if seen_at is None else seen_at.isoformat(),
                 "dispatcher_silent_seconds": silent,
@@ -89,4 +89,5 @@ class Health:
 
 
 def _seconds(now: datetime, then: datetime) -> float:
+    # Not below zero: the other host's clock may be ahead.
     return max(0.0, round((now - then).total_seconds(), 3))

@@ -1,4 +1,4 @@
-"""A round of work again and again in a thread of its own, whatever happens in it."""
+"""Repeats a job in its own thread, whatever errors it raises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Loop:
-    """Calls ``work`` until :meth:`stop`; at once again while it returns True, else after so many seconds."""
+    """Calls ``work`` until :meth:`stop`: again immediately if it returns True, else after ``seconds``."""
 
     def __init__(self, name: str, work: Callable[[], bool], *, seconds: float) -> None:
         self._name = name
@@ -23,33 +23,34 @@ class Loop:
         self._thread = threading.Thread(target=self._run, name=f"inbound-webhooks-{name}", daemon=True)
 
     def start(self) -> None:
-        """Begin, in the thread."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let it end after the round at hand."""
+        """Let the loop end after the current round."""
         self._stopping.set()
 
     def join(self, seconds: float) -> None:
-        """Wait for its end, no longer than that: the thread does not keep the process alive."""
+        """Wait for the end, up to a limit: the thread is a daemon and does not keep the process alive."""
         self._thread.join(seconds)
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if not self._more():
+            if not self._run_round():
                 self._stopping.wait(self._seconds)
 
-    def _more(self) -> bool:
+    def _run_round(self) -> bool:
         try:
             return self._work()
         except DatabaseUnavailable:
-            return False  # logged where it was noticed; the next round tries again
-        except Exception as error:  # noqa: BLE001 - one bad round must not end the loop
+            return False  # logged already; the next round tries again
+        except Exception as error:  # noqa: BLE001 - one failed round must not end the loop
             log_unexpected_error(self._name, error)
             return False
 
 
 def log_unexpected_error(what: str, error: BaseException) -> None:
-    """Log where an unforeseen error happened; its message may quote values."""
+    """Log where an unexpected error was raised, without its message, which may quote values."""
     places = "".join(traceback.format_tb(error.__traceback__))
-    log.error("dispatch fault action=dispatch_fault what=%s kind=%s\n%s", what, type(error).__name__, places)
+    kind = type(error).__name__
+    log.error("unexpected error action=dispatch_fault what=%s kind=%s\n%s", what, kind, places)

@@ -1,7 +1,7 @@
-"""Figures for operators, through Airflow's own metrics: statsd, Datadog or OpenTelemetry, as it is set up.
+"""Metrics through Airflow's own client: StatsD, Datadog or OpenTelemetry, as configured there.
 
-Where Airflow has none set up, nothing is done. Names begin with ``inbound_webhooks.``.
-The gateway also shows what it counts to Prometheus.
+Without such a configuration nothing is sent. Names begin with ``inbound_webhooks.``.
+The gateway also exposes its counters to Prometheus.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _INNER_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 @cache
 def are_on() -> bool:
-    """Whether Airflow's metrics are switched on, in any of their ways."""
+    """Whether Airflow's metrics are enabled, in any way."""
     from airflow.configuration import conf
 
     return any(conf.getboolean("metrics", switch, fallback=False) for switch in _SWITCHES)
 
 
 def start(*, in_api_server: bool) -> None:
-    """Set Airflow's metrics up where Airflow itself does not; its api-server does from 3.3 on."""
+    """Initialise Airflow's metrics in processes where Airflow does not; its api-server does since 3.3."""
     if not are_on():
         return
     from airflow import __version__
@@ -42,7 +42,7 @@ def start(*, in_api_server: bool) -> None:
 
     if in_api_server and tuple(int(part) for part in __version__.split(".")[:2]) >= (3, 3):
         return
-    # Airflow 3.2 hands its class to the factory, and knows no legacy names.
+    # Airflow 3.2 passes its class to the factory, and has no legacy names.
     takes_class = bool(inspect.signature(get_stats_factory).parameters)
     factory = get_stats_factory(Stats) if takes_class else get_stats_factory()
     legacy = {} if takes_class else {"export_legacy_names": conf.getboolean("metrics", "legacy_names_on")}
@@ -50,21 +50,21 @@ def start(*, in_api_server: bool) -> None:
 
 
 def add_listener(listener: Callable[[str, int], None]) -> None:
-    """Have somebody else hear of everything that is counted in this process."""
+    """Register a function that is called for everything counted in this process."""
     if listener not in _listeners:
         _listeners.append(listener)
 
 
 def count(name: str, by: int = 1) -> None:
-    """Count something that happened."""
+    """Count an event."""
     for listener in _listeners:
         listener(name, by)
     if by and are_on():
-        _tell(lambda stats: stats.incr(f"{PREFIX}.{name}", by))
+        _send(lambda stats: stats.incr(f"{PREFIX}.{name}", by))
 
 
 def count_rejection(error: Exception) -> None:
-    """Count a request that was not accepted, by the kind of the error: ``rejected.body_too_large``."""
+    """Count a rejected request by the class of its error, such as ``rejected.body_too_large``."""
     count(rejection_name(type(error).__name__))
 
 
@@ -75,21 +75,22 @@ def rejection_name(kind: str) -> str:
 
 
 def gauge(name: str, value: float) -> None:
-    """Say how much of something there is now."""
-    _tell(lambda stats: stats.gauge(f"{PREFIX}.{name}", value))
+    """Report the current value of something."""
+    _send(lambda stats: stats.gauge(f"{PREFIX}.{name}", value))
 
 
 def timing(name: str, taken: timedelta) -> None:
-    """Say how long something took."""
-    _tell(lambda stats: stats.timing(f"{PREFIX}.{name}", taken))
+    """Report how long something took."""
+    _send(lambda stats: stats.timing(f"{PREFIX}.{name}", taken))
 
 
-def _tell(say: Callable[..., None]) -> None:
+def _send(report: Callable[..., None]) -> None:
     if not are_on():
         return
+    # Imported here, because only processes with metrics need it.
     from airflow.observability.stats import Stats
 
     try:
-        say(Stats)
-    except Exception as error:  # noqa: BLE001 - a figure that gets lost must not cost a delivery
+        report(Stats)
+    except Exception as error:  # noqa: BLE001 - a lost metric must not cost a delivery
         log.warning("metric lost action=metric_lost kind=%s", type(error).__name__)

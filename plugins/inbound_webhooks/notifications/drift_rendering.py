@@ -1,4 +1,4 @@
-"""What a mail says of a mapping that does not fit its DAG any more."""
+"""Text of a mail about a mapping that no longer fits its DAG."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from inbound_webhooks.notifications.rendering import MAX_SUBJECT_CHARS, Rendered
 from inbound_webhooks.storage.mails import Mail
 from inbound_webhooks.urls import dag_url, webhook_url
 
-SUBJECT = "[Airflow] {{ webhook }}: its mapping no longer fits DAG {{ dag_id }}"
+SUBJECT = "[Airflow] {{ webhook }}: mapping no longer fits Dag {{ dag_id }}"
 
 HTML = """\
-<p>A new version of DAG <a href="{{ dag_url }}">{{ dag_id }}</a> has other params
-than webhook <a href="{{ webhook_url }}">{{ webhook }}</a> was made for:</p>
+<p>The params of Dag <a href="{{ dag_url }}">{{ dag_id }}</a> have changed, and the mapping of webhook
+<a href="{{ webhook_url }}">{{ webhook }}</a> no longer fits them:</p>
 <ul>
 {% for problem in problems -%}
 <li><b>{{ problem.parameter }}</b> {{ problem.message }}</li>
 {% endfor -%}
 </ul>
-<p>Deliveries that do not fit are kept and can be replayed once the mapping is mended.
-You are told once; the webhook's page says it as long as it is so.</p>
+<p>Correct the mapping. Deliveries that do not fit are kept, so you can replay them afterwards.
+This mail is sent once; the webhook's page shows these problems until they are solved.</p>
 """
 
 
 def drift_text(mail: Mail, *, base_url: str) -> RenderedMail:
-    """The text of a mail of this kind."""
+    """Render a mail of this kind."""
     facts = json.loads(mail.facts or "{}")
     values = facts | {
         "webhook": mail.webhook_name,

@@ -1,4 +1,4 @@
-"""What a mail says: outcomes -> subject and HTML, by templates whose values are escaped."""
+"""Renders mails: outcomes -> subject and HTML, from templates that escape their values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 MAX_SUBJECT_CHARS = 200
 MAX_LISTED = 50
-"""Deliveries that a mail lists; of the others it says how many they are."""
+"""Deliveries that a mail lists; it gives only the number of the rest."""
 
 DEFAULT_SUBJECT = (
     "[Airflow] {{ webhook }}: "
@@ -32,7 +32,7 @@ DEFAULT_HTML = """\
 <p>Webhook <b>{{ webhook }}</b>: {% if total == 1 -%}
 a delivery {{ deliveries[0].state }}.{% else %}{{ total }} deliveries failed.{% endif %}</p>
 <table cellpadding="6" border="1" style="border-collapse: collapse; font-family: sans-serif">
-<tr><th>DAG</th><th>Run</th><th>State</th><th>Duration</th><th>Failed tasks</th><th>Delivery</th></tr>
+<tr><th>Dag</th><th>Run</th><th>State</th><th>Duration</th><th>Failed tasks</th><th>Delivery</th></tr>
 {% for delivery in deliveries -%}
 <tr>
 <td>{{ delivery.dag_id }}</td>
@@ -54,35 +54,35 @@ a delivery {{ deliveries[0].state }}.{% else %}{{ total }} deliveries failed.{% 
 
 @dataclass(frozen=True)
 class RenderedMail:
-    """What is sent."""
+    """Subject and body of a mail."""
 
     subject: str
     html: str
 
 
 class MailTemplates:
-    """The operator's templates, or ours where there are none or they do not work."""
+    """The operator's templates, or the defaults where they are missing or broken."""
 
     def __init__(self, settings: Settings) -> None:
         self._subject = _Template("email_subject", settings.email_subject, DEFAULT_SUBJECT, escaped=False)
         self._html = _Template("email_html", settings.email_html, DEFAULT_HTML, escaped=True)
 
     def render(self, mail: Mail, outcomes: Sequence[Outcome], *, total: int, base_url: str) -> RenderedMail:
-        """The text of a mail; ``outcomes`` are the first of the ``total`` that it tells."""
+        """Render a mail; ``outcomes`` are the first of the ``total`` that it is about."""
         values = {
             "webhook": mail.webhook_name,
             "kind": mail.kind,
             "total": total,
-            "deliveries": [_shown(outcome, base_url) for outcome in outcomes],
+            "deliveries": [_template_values(outcome, base_url) for outcome in outcomes],
             "base_url": base_url,
         }
-        # A header is one line.
+        # A line break would end the header.
         subject = " ".join(self._subject.render(values).split())
         return RenderedMail(subject[:MAX_SUBJECT_CHARS], self._html.render(values))
 
 
 class _Template:
-    """One template with the default that stands in for it: a mistake in it must not cost a mail."""
+    """A template with a default to fall back on: an error in a template must not cost a mail."""
 
     def __init__(self, name: str, source: str, default: str, *, escaped: bool) -> None:
         environment = ImmutableSandboxedEnvironment(autoescape=escaped)
@@ -94,26 +94,27 @@ class _Template:
         try:
             return self._chosen.render(values)
         except Exception as error:  # noqa: BLE001 - the operator's template may do anything
-            self._complain(error)
+            self._log_error(error)
             return self._default.render(values)
 
     def _compiled(self, environment: ImmutableSandboxedEnvironment, source: str) -> Template:
         try:
             return environment.from_string(source)
         except TemplateError as error:
-            self._complain(error)
+            self._log_error(error)
             return self._default
 
-    def _complain(self, error: Exception) -> None:
+    def _log_error(self, error: Exception) -> None:
         log.error(
-            "template not used action=mail_template_broken setting=[inbound_webhooks] %s: %s: %s",
+            "mail template broken, using the default action=mail_template_broken setting=[inbound_webhooks] "
+            "%s: %s: %s",
             self._name,
             type(error).__name__,
             error,
         )
 
 
-def _shown(outcome: Outcome, base_url: str) -> dict[str, Any]:
+def _template_values(outcome: Outcome, base_url: str) -> dict[str, Any]:
     run = outcome.run_id and run_url(base_url, outcome.dag_id, outcome.run_id)
     return {
         "id": outcome.delivery_id,

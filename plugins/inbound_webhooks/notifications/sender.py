@@ -1,4 +1,4 @@
-"""Sends the mails that are due: claims one, sends it outside of any transaction, records how it went."""
+"""Sends due mails: claims one, sends it outside any transaction, records the result."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ log = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 
 CLAIM = timedelta(minutes=5)
-"""How long a mail is its sender's; after it another one takes it. Each step of SMTP ends after 30 seconds,
-unless the connection says otherwise."""
+"""How long a claim lasts; after it another sender may take the mail. Each SMTP step times out after 30
+seconds, unless the connection sets another timeout."""
 
 
 class NotificationSender:
-    """Any number may run at once; a mail goes out once, and twice only where its sender dies or hangs."""
+    """Any number may run at once. A mail is sent once, and again only if its sender died or hung."""
 
     def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self._templates = MailTemplates(settings)
         self._now = now
 
     def send_due(self) -> bool:
-        """Send one mail; whether it is settled, so that the next one may follow at once.
+        """Send one mail; True if it is settled, so that the next one may follow immediately.
 
-        :raises DatabaseUnavailable: nothing was sent, or it was and could not be recorded
+        :raises DatabaseUnavailable: nothing was sent, or the result could not be recorded
         """
-        mail = self._claimed()
+        mail = self._claim()
         if mail is None:
             return False
         try:
@@ -51,7 +51,7 @@ class NotificationSender:
         except MailError as error:
             self._record_failure(mail, error)
             return error.permanent
-        except Exception as error:  # noqa: BLE001 - a backend may raise anything; other mails must go out
+        except Exception as error:  # noqa: BLE001 - a backend may raise anything; other mails must be sent
             log_unexpected_error(f"mail {mail.id}", error)
             self._record_failure(mail, MailError(f"The mail could not be sent ({type(error).__name__})."))
             return False
@@ -60,8 +60,9 @@ class NotificationSender:
         log.info("mail sent action=mail_sent mail=%s webhook=%s", mail.id, mail.webhook_id)
         return True
 
-    def _claimed(self) -> Mail | None:
+    def _claim(self) -> Mail | None:
         now = self._now()
+        # Most polls find nothing, and must not take SQLite's write lock for it.
         if not autocommit(lambda connection: mails.is_mail_due(connection, now)):
             return None
         with transaction() as connection:
@@ -69,11 +70,11 @@ class NotificationSender:
             return mails.claim_mail(connection, now, until=now + CLAIM)
 
     def _send(self, mail: Mail) -> None:
-        text = self._text(mail)
-        # The same each time, so that a mailbox can tell a repetition.
-        send(mail.recipient, text, message_id=f"<{mail.id}@inbound-webhooks.airflow>")
+        rendered = self._render(mail)
+        # The id is the same for each attempt, so that mailboxes recognise a repetition.
+        send(mail.recipient, rendered, message_id=f"<{mail.id}@inbound-webhooks.airflow>")
 
-    def _text(self, mail: Mail) -> RenderedMail:
+    def _render(self, mail: Mail) -> RenderedMail:
         if mail.kind == MailKind.DRIFT:
             return drift_text(mail, base_url=airflow_url())
         with transaction() as connection:

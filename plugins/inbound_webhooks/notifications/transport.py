@@ -1,4 +1,4 @@
-"""Airflow's own way of sending mail: its custom backend, else the hook of the SMTP provider."""
+"""Sends mail the way Airflow does: its custom backend, else the SMTP provider's hook."""
 
 from __future__ import annotations
 
@@ -11,55 +11,55 @@ from inbound_webhooks.errors import MailError, MailRefused
 from inbound_webhooks.notifications.rendering import RenderedMail
 
 DEFAULT_BACKEND = "airflow.utils.email.send_email_smtp"
-"""Airflow's default of [email] email_backend, which stands for the SMTP provider."""
+"""Airflow's default of [email] email_backend; with it, the SMTP provider is used."""
 
 MAX_REPLY_CHARS = 300
 PERMANENT = range(500, 600)
 
 
-def send(recipient: str, text: RenderedMail, *, message_id: str) -> None:
-    """Send one message to one address.
+def send(recipient: str, mail: RenderedMail, *, message_id: str) -> None:
+    """Send a mail to one recipient.
 
-    :raises MailRefused: the server said a 5xx to this message; it is not worth another try
-    :raises MailError: it did not work now
+    :raises MailRefused: the server answered 5xx to this mail, so another attempt is pointless
+    :raises MailError: it failed this time
     :raises Exception: whatever a custom backend raises
     """
     try:
         if conf.get("email", "email_backend", fallback=DEFAULT_BACKEND) not in ("", DEFAULT_BACKEND):
-            _by_backend(recipient, text)
+            _send_by_backend(recipient, mail)
         else:
-            _by_smtp(recipient, text, message_id)
+            _send_by_smtp(recipient, mail, message_id)
     except smtplib.SMTPRecipientsRefused as error:
         raise _refusal(*next(iter(error.recipients.values()))) from None
     except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
         raise _refusal(error.smtp_code, error.smtp_error) from None
     except smtplib.SMTPResponseException as error:
-        # A login that fails, a server that is shutting down: not about this message.
+        # A failed login or a server that is shutting down: not about this mail.
         raise MailError(_reply(error.smtp_code, error.smtp_error)) from None
     except (smtplib.SMTPException, OSError) as error:
         raise MailError(f"The mail server cannot be used: {type(error).__name__}: {error}") from None
 
 
-def _by_backend(recipient: str, text: RenderedMail) -> None:
-    """As Airflow calls it for the alerts of tasks (airflow.sdk.execution_time.email_backend)."""
+def _send_by_backend(recipient: str, mail: RenderedMail) -> None:
+    """Call the backend as Airflow does for alerts of tasks (airflow.sdk.execution_time.email_backend)."""
     backend = conf.getimport("email", "email_backend")
     backend(
         recipient,
-        text.subject,
-        text.html,
+        mail.subject,
+        mail.html,
         conn_id=conf.get("email", "email_conn_id", fallback=None),
         from_email=conf.get("email", "from_email", fallback=None),
     )
 
 
-def _by_smtp(recipient: str, text: RenderedMail, message_id: str) -> None:
+def _send_by_smtp(recipient: str, mail: RenderedMail, message_id: str) -> None:
     try:
         from airflow.providers.smtp.hooks.smtp import SmtpHook
     except ImportError:
         raise MailError("apache-airflow-providers-smtp is not installed.") from None
 
     class OneTryHook(SmtpHook):
-        """Without the hook's own repetitions: a refusal is final, and for all else we come again."""
+        """Without the hook's own retries: a refusal is final, and other failures have our schedule."""
 
         @property
         def smtp_retry_limit(self) -> int:
@@ -69,9 +69,9 @@ def _by_smtp(recipient: str, text: RenderedMail, message_id: str) -> None:
         with OneTryHook(conf.get("email", "email_conn_id", fallback="smtp_default")) as hook:
             hook.send_email_smtp(
                 to=[recipient],
-                subject=text.subject,
-                html_content=text.html,
-                # None: the hook takes the connection's own.
+                subject=mail.subject,
+                html_content=mail.html,
+                # None makes the hook use the connection's own sender.
                 from_email=conf.get("email", "from_email", fallback=None) or None,
                 custom_headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
             )

@@ -1,4 +1,4 @@
-"""What each kind of sender needs, one module a sender."""
+"""The settings of each kind of sender, one module for each."""
 
 from __future__ import annotations
 
@@ -87,4 +87,4 @@ PRESETS: dict[str, Preset] = {
         zoom,
     )
 }
-"""Name on the command line -> preset, by name."""
+"""Name on the command line -> preset, in the order of the names."""

@@ -10,12 +10,12 @@ PRESET = Preset(
     documentation_url="https://docs.airbyte.com/cloud/managing-airbyte-cloud/manage-airbyte-cloud-notifications",
     steps=(
         "In Airbyte open Workspace settings, Notifications.",
-        "Switch on the webhook of the events that count, such as Successful syncs.",
+        "Switch on the webhook for the events that matter, such as Successful syncs.",
         "Webhook URL: {url}",
-        "Test, then save.",
+        "Test it, then save.",
     ),
     signs_body=False,
-    # A job tells of its end once; a notification without a job (a changed schema) has no key.
+    # A job reports its end once. Notifications without a job (a changed schema) have no key.
     dedup="{{ body.data.jobId ~ '-' ~ body.data.success if body.data.jobId is defined else '' }}",
     event_type="{{ '' if body.data.success is undefined"
     " else 'success' if body.data.success else 'failure' }}",
@@ -28,8 +28,8 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Airbyte signs nothing and sends no key: who knows the URL can send notifications. Keep it secret, "
-        "and limit the addresses.",
-        "Airbyte does not repeat a notification that failed.",
+        "Airbyte neither signs requests nor sends a key: anyone who knows the URL can send notifications. "
+        "Keep the URL secret, and restrict the source addresses.",
+        "Airbyte does not retry a failed notification.",
     ),
 )

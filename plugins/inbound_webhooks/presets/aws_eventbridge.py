@@ -40,7 +40,7 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "EventBridge signs nothing: the key comes with every request as it is.",
-        "EventBridge repeats for up to 24 hours after 429 and 5xx, not after other errors.",
+        "EventBridge does not sign requests: it sends the key in clear with each one.",
+        "EventBridge retries for up to 24 hours after 429 and 5xx, and not after other errors.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Azure Event Grid, and Blob Storage through it."""
+"""Azure Event Grid, also for Blob Storage."""
 
 from __future__ import annotations
 
@@ -9,24 +9,26 @@ PRESET = Preset(
     title="Azure Event Grid (Blob Storage)",
     documentation_url="https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema",
     steps=(
-        "At the topic or the storage account open Events, Event Subscription.",
+        "Open Events, Event Subscription of the topic or the storage account.",
         "Event schema: Event Grid Schema; endpoint type: Web Hook; endpoint: {url}",
-        "To have a second key: append ?code= and the secret to the endpoint.",
-        "Create it; Event Grid asks for a validation code at once, so this webhook has to be enabled.",
+        "To use a second key, append ?code= and the secret to the endpoint.",
+        "Enable this webhook, then create the subscription: Event Grid requests a validation code "
+        "immediately.",
     ),
     verification=({"kind": "query-key", "field": "code"},),
     secrets=(
         Secret(
             purpose="signing",
             label="Query key",
-            help="The value of code in the endpoint's query; without one only the URL's token protects it.",
+            help="The value of code in the endpoint's query. Without it, only the token in the URL "
+            "protects it.",
             chosen_here=True,
             optional=True,
         ),
     ),
     signs_body=False,
     handshake="event-grid",
-    # Several events come only where output batching is on.
+    # Several events in a request occur only with output batching.
     dedup="{{ body[0].id if body | length == 1 else body | sha256 }}",
     event_type="${Webhook::Body[0].eventType}",
     events=(
@@ -42,9 +44,9 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Event Grid signs nothing: who knows the URL can send events.",
-        "The link in a validation event is never fetched; the answer is enough.",
-        "Events in the CloudEvents schema need the preset cloudevents.",
-        "Event Grid repeats for 24 hours; 400 and 413 go to the dead letters at once.",
+        "Event Grid does not sign requests: anyone who knows the URL can send events.",
+        "The link in a validation event is never fetched; the response is sufficient.",
+        "For events in the CloudEvents schema use the preset cloudevents.",
+        "Event Grid retries for 24 hours; after 400 and 413 it dead-letters the event immediately.",
     ),
 )

@@ -19,7 +19,7 @@ PRESET = Preset(
         Secret(
             purpose="signing",
             label="Secret",
-            help="The field Secret of Bitbucket's webhook form.",
+            help="The field Secret in Bitbucket's webhook form.",
             chosen_here=True,
         ),
     ),
@@ -41,10 +41,10 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Bitbucket signs no time and no delivery id: who captured a request can send it again under a new "
-        "id; the body's hash as deduplication key stops that.",
-        "Bitbucket Cloud repeats only after a 5xx, twice; Data Center stops for a while after five failures "
-        "in a row, so while this webhook is disabled it answers 503.",
+        "Bitbucket signs neither a time nor the delivery id, so a captured request can be sent again under a "
+        "new id. Use the body's hash as deduplication key to prevent that.",
+        "Bitbucket Cloud retries only after a 5xx, twice. Data Center pauses after five failures in a row. A "
+        "disabled webhook therefore responds with 503.",
         "Bitbucket Data Center sends X-Request-Id instead of X-Request-UUID, and other fields in the body.",
     ),
 )

@@ -10,24 +10,23 @@ PRESET = Preset(
     documentation_url="https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md",
     steps=(
         "Give the sender the URL {url}",
-        "Where it can send a token: Authorization: Bearer {secret}",
-        "Azure Event Grid: event schema Cloud Event Schema v1.0, endpoint type Web Hook. It asks with "
-        "OPTIONS "
-        "at once, so this webhook has to be enabled.",
+        "If it can send a token: Authorization: Bearer {secret}",
+        "Azure Event Grid: enable this webhook first, since Event Grid sends OPTIONS immediately. Event "
+        "schema Cloud Event Schema v1.0, endpoint type Web Hook.",
     ),
     verification=({"kind": "header-key", "header": "Authorization", "prefix": "Bearer "},),
     secrets=(
         Secret(
             purpose="signing",
             label="Access token",
-            help="The Bearer token of the sender; without one only the URL's token protects it.",
+            help="The sender's Bearer token. Without it, only the token in the URL protects this webhook.",
             chosen_here=True,
             optional=True,
         ),
     ),
     signs_body=False,
     handshake="cloudevents",
-    # source and id together are the event's identity, in headers (binary) or in the body (structured).
+    # source and id together identify an event, in headers (binary mode) or in the body (structured mode).
     dedup="{{ headers['Ce-Source'] ~ ' ' ~ headers['Ce-Id'] if headers['Ce-Id'] is defined"
     " else body.source ~ ' ' ~ body.id if body.id is defined else '' }}",
     event_type="{{ headers['Ce-Type'] | default(body.type) }}",
@@ -41,9 +40,9 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "CloudEvents are not signed: who knows URL and token can send events.",
-        "Every origin that asks with OPTIONS is let in: it knows the token of the URL.",
-        "Batches (application/cloudevents-batch+json) are one run and have no deduplication key.",
-        "410 makes a sender take the URL off; nothing here answers so.",
+        "CloudEvents are not signed: anyone who knows URL and token can send events.",
+        "Every origin that asks with OPTIONS is allowed, since it knows the token in the URL.",
+        "A batch (application/cloudevents-batch+json) starts one run and has no deduplication key.",
+        "410 would make a sender remove the URL; this webhook never responds with it.",
     ),
 )

@@ -10,11 +10,11 @@ PRESET = Preset(
     documentation_url="https://docs.getdbt.com/docs/deploy/webhooks",
     steps=(
         "In dbt open Account settings, Webhooks, Create webhook.",
-        "Choose the event (run completed is the one with a result) and the jobs.",
+        "Choose the jobs and the event (run completed is the one with a result).",
         "Endpoint: {url}",
-        "Save, copy the secret that shows once, and give it to this webhook.",
+        "Save, copy the secret, which is shown once, and enter it in this webhook.",
     ),
-    # The bare signature, without a scheme such as Bearer.
+    # The bare signature, without a scheme such as Bearer in front.
     verification=({"kind": "hmac", "header": "Authorization"},),
     secrets=(
         Secret(
@@ -40,10 +40,10 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "dbt puts the signature into the header Authorization: a proxy that reads or removes that header "
-        "breaks it.",
-        "dbt signs no time: who captured a request can send it again, which the event's id, being signed, "
-        "stops for as long as deliveries are kept.",
-        "dbt tries five times; a test of the endpoint in dbt sends a body that is no run.",
+        "dbt sends the signature in the header Authorization: a proxy that consumes or removes this header "
+        "breaks the verification.",
+        "dbt does not sign a time, so a captured request can be sent again. The event's id is signed and "
+        "prevents that for as long as deliveries are kept.",
+        "dbt tries five times. Its endpoint test sends a body that is not a run.",
     ),
 )

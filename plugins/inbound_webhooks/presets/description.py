@@ -1,4 +1,4 @@
-"""What a preset asks for, in words: for its row in a table and for a person at a terminal."""
+"""Describes presets in words: for the table of presets, and for users at a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inbound_webhooks.presets.preset import BODY_HASH, Preset
 
 NOTHING = "none"
 
-PROOF_WORDS: dict[str, Callable[[Any], str]] = {
+SCHEME_WORDS: dict[str, Callable[[Any], str]] = {
     "basic": lambda scheme: "Basic, user and password",
     "body-key": lambda scheme: f"key in {scheme.items}[].{scheme.field} of the body",
     "digest": lambda scheme: f"SHA-256 in {scheme.header}",
@@ -30,7 +30,7 @@ PROOF_WORDS: dict[str, Callable[[Any], str]] = {
     "standard-webhooks": lambda scheme: f"HMAC-SHA256 or Ed25519 in {scheme.header_prefix}signature",
     "twilio": lambda scheme: f"HMAC-SHA1 of URL and form in {scheme.header}",
 }
-"""Kind of proof -> where it stands and what it is; a function of the proof."""
+"""Kind of verification scheme -> function from a scheme to its place and method."""
 
 HANDSHAKE_WORDS = {
     "cloudevents": "OPTIONS: WebHook-Allowed-Origin",
@@ -46,22 +46,22 @@ HANDSHAKE_WORDS = {
     "twitter": "crc_token signed",
     "zoom": "plainToken signed",
 }
-"""Name of a handshake -> what happens in it."""
+"""Name of a handshake -> the sender's request and the response."""
 
-WITHOUT_PROOF = "the URL alone"
+WITHOUT_VERIFICATION = "the URL alone"
 
 _ONE_EXPRESSION = re.compile(r"\$\{Webhook::([^{}]+)\}")
 
 
 def scheme_in_words(preset: Preset) -> str:
-    """All proofs of a preset; one that a webhook may do without is marked so."""
+    """A preset's verification schemes; those that a webhook may omit are marked as optional."""
     optional = {secret.purpose for secret in preset.secrets if secret.optional}
     words = []
     for settings in preset.verification:
         required = read_scheme(settings)
-        left_out = " (optional)" if required.purpose in optional else ""
-        words.append(PROOF_WORDS[settings["kind"]](required.scheme) + left_out)
-    return ", ".join(words) or WITHOUT_PROOF
+        suffix = " (optional)" if required.purpose in optional else ""
+        words.append(SCHEME_WORDS[settings["kind"]](required.scheme) + suffix)
+    return ", ".join(words) or WITHOUT_VERIFICATION
 
 
 def _encoding(scheme: Hmac) -> str:
@@ -74,12 +74,12 @@ def _time(scheme: Hmac) -> str:
 
 
 def handshake_in_words(preset: Preset) -> str:
-    """What the sender does before it sends events."""
+    """The handshake of a preset's sender."""
     return NOTHING if preset.handshake is None else HANDSHAKE_WORDS[preset.handshake]
 
 
 def expression_in_words(source: str | None) -> str:
-    """An expression without what all of them share: ``Headers.X-GitHub-Delivery``."""
+    """An expression without the syntax that all share: ``Headers.X-GitHub-Delivery``."""
     if source is None:
         return NOTHING
     if source == BODY_HASH:
@@ -89,7 +89,7 @@ def expression_in_words(source: str | None) -> str:
 
 
 def dedup_in_words(preset: Preset) -> str:
-    """What names a delivery, and what to take instead where the sender does not sign that."""
+    """The deduplication key, and its alternative if the sender does not sign it."""
     words = expression_in_words(preset.dedup)
     if preset.dedup_alternative is None:
         return words
@@ -97,7 +97,7 @@ def dedup_in_words(preset: Preset) -> str:
 
 
 def as_data(preset: Preset) -> dict[str, Any]:
-    """All of a preset as JSON has it, ``{url}`` and ``{secret}`` still in the steps."""
+    """A preset as JSON, with ``{url}`` and ``{secret}`` still in its steps."""
     fields = {
         name: list(value) if isinstance(value, tuple) else value for name, value in vars(preset).items()
     }
@@ -110,28 +110,26 @@ def as_data(preset: Preset) -> dict[str, Any]:
 
 
 def numbered(steps: list[str]) -> list[str]:
-    """Steps with their numbers in front, a line each."""
+    """Steps with their numbers, a line each."""
     return [f"{number}. {step}" for number, step in enumerate(steps, 1)]
 
 
 def secret_lines(preset: Preset) -> list[str]:
-    """One line a secret: its purpose, its name at the sender's, where it stands there."""
+    """A line for each secret: purpose, name and place at the sender's, and who chooses it."""
     return [
-        f"{secret.purpose}: {secret.label}. {secret.help}{_who_chooses(secret.chosen_here, secret.optional)}"
+        f"{secret.purpose}: {secret.label}. {secret.help}"
+        + (" You choose it." if secret.chosen_here else "")
+        + (" It is optional." if secret.optional else "")
         for secret in preset.secrets
     ]
 
 
-def _who_chooses(chosen_here: bool, optional: bool) -> str:
-    return (" You choose it." if chosen_here else "") + (" It may be left out." if optional else "")
-
-
 def answer_lines(preset: Preset) -> list[str]:
-    """What a sender of this kind hears."""
+    """The responses that this kind of sender receives."""
     lines = [
         f"{preset.response_status or 202} accepted",
         f"{preset.disabled_status} while the webhook is disabled",
-        f"{preset.invalid_status} where a value breaks the DAG's params; the event is kept",
+        f"{preset.invalid_status} if a value violates the DAG's params; the event is kept",
     ]
     if preset.response_template is not None:
         lines.append(f"{preset.response_content_type}: {preset.response_template}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
-DISCORD_PROOF = {"kind": "ed25519"}
+DISCORD_SCHEME = {"kind": "ed25519"}
 
 DISCORD_SECRET = Secret(
     purpose="signing",
@@ -17,12 +17,13 @@ PRESET = Preset(
     title="Discord webhook events",
     documentation_url="https://docs.discord.com/developers/events/webhook-events",
     steps=(
-        "In the Developer Portal open the app, General Information, and give its public key to this webhook.",
+        "In the Developer Portal open the app, General Information, and enter its public key in this "
+        "webhook.",
+        "Enable this webhook: Discord sends a PING and a forged PING, and expects a response to both.",
         "Open Webhooks, Endpoint URL: {url}",
-        "Discord sends a PING and a forged one; this webhook has to be enabled to answer both.",
-        "Switch events on and choose them.",
+        "Switch on events and choose them.",
     ),
-    verification=(DISCORD_PROOF,),
+    verification=(DISCORD_SCHEME,),
     secrets=(DISCORD_SECRET,),
     handshake="discord",
     dedup=BODY_HASH,
@@ -33,9 +34,9 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Discord sends forged signatures to see them refused, and takes a URL away that accepts one: "
-        "rejections of that kind are nothing to worry about.",
-        "Discord says nothing of how old a signed time may be, so none is too old; the body's hash as "
-        "deduplication key stops repetitions.",
+        "Discord sends forged signatures to check that they are rejected, and removes a URL that accepts "
+        "one. Such rejections are normal.",
+        "Discord does not say how old a signed time may be, so its age is not limited. The body's hash as "
+        "deduplication key prevents repetitions.",
     ),
 )

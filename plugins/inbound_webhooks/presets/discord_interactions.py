@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from inbound_webhooks.presets.discord import DISCORD_PROOF, DISCORD_SECRET
+from inbound_webhooks.presets.discord import DISCORD_SCHEME, DISCORD_SECRET
 from inbound_webhooks.presets.preset import Preset
 
 PRESET = Preset(
@@ -10,11 +10,12 @@ PRESET = Preset(
     title="Discord interactions",
     documentation_url="https://docs.discord.com/developers/interactions/overview",
     steps=(
-        "In the Developer Portal open the app, General Information, and give its public key to this webhook.",
+        "In the Developer Portal open the app, General Information, and enter its public key in this "
+        "webhook.",
+        "Enable this webhook: Discord sends a PING and a forged PING, and expects a response to both.",
         "Interactions Endpoint URL: {url}",
-        "Discord sends a PING and a forged one; this webhook has to be enabled to answer both.",
     ),
-    verification=(DISCORD_PROOF,),
+    verification=(DISCORD_SCHEME,),
     secrets=(DISCORD_SECRET,),
     handshake="discord",
     dedup="${Webhook::Body.id}",
@@ -26,13 +27,14 @@ PRESET = Preset(
         "guild": "${Webhook::Body.guild_id}",
     },
     response_status=200,
-    # A message (type 4) that only shows to who gave the command (flag 64).
+    # A message (type 4) that only the user of the command sees (flag 64).
     response_template='{"type": 4, "data": {"content": "Started: ${Webhook::Body.data.name}", "flags": 64}}',
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Whoever may use the command may start the DAG; a filter on member.user.id narrows it.",
-        "Discord shows an error to the user where no answer comes within 3 seconds.",
-        "Discord sends forged signatures to see them refused, and takes a URL away that accepts one.",
+        "Everyone who may use the command can start the DAG; restrict it with a filter on member.user.id.",
+        "Discord shows an error to the user if the response takes longer than 3 seconds.",
+        "Discord sends forged signatures to check that they are rejected, and removes a URL that accepts "
+        "one.",
     ),
 )

@@ -9,9 +9,9 @@ PRESET = Preset(
     title="Dropbox",
     documentation_url="https://www.dropbox.com/developers/reference/webhooks",
     steps=(
-        "In the App Console open the app, Settings, and give its app secret to this webhook.",
+        "In the App Console open the app, Settings, and enter its app secret in this webhook.",
+        "Enable this webhook: Dropbox sends a challenge immediately.",
         "Webhooks, Webhook URIs: {url}",
-        "Dropbox sends a challenge at once; this webhook has to be enabled to answer it.",
     ),
     verification=({"kind": "hmac", "header": "X-Dropbox-Signature"},),
     secrets=(Secret(purpose="signing", label="App secret", help="The app's Settings, App secret."),),
@@ -23,9 +23,10 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Dropbox says whose files have changed, not which: the DAG asks /files/list_folder/continue.",
-        "Every notification for an account looks the same, so there is no deduplication key: a repetition is "
-        "another run, and who captured a request can send it again.",
-        "Dropbox takes a URL away whose answers fail too often.",
+        "Dropbox says whose files have changed, not which ones: the DAG has to call "
+        "/files/list_folder/continue.",
+        "All notifications for an account are equal, so there is no deduplication key: a repetition starts "
+        "another run, and a captured request can be sent again.",
+        "Dropbox removes a URL that fails too often.",
     ),
 )

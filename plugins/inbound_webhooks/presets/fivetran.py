@@ -9,17 +9,17 @@ PRESET = Preset(
     title="Fivetran",
     documentation_url="https://fivetran.com/docs/rest-api/webhooks",
     steps=(
+        "Enable this webhook: Fivetran sends a test immediately.",
         "POST to https://api.fivetran.com/v1/webhooks/account with url: {url}",
         "In the same request: the events (sync_end is the one with a result), active true, secret: {secret}",
-        "Fivetran sends a test at once; this webhook has to be enabled to take it.",
     ),
-    # Upper-case hex on the wire, lower-case in Fivetran's examples.
+    # Upper-case hex in requests, lower-case in Fivetran's documentation.
     verification=({"kind": "hmac", "header": "X-Fivetran-Signature-256", "encoding": "hex-any-case"},),
     secrets=(
         Secret(
             purpose="signing",
             label="Secret",
-            help="The secret of the request that creates the webhook.",
+            help="The secret in the request that creates the webhook.",
             chosen_here=True,
         ),
     ),
@@ -41,9 +41,9 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Fivetran switches a webhook off after 24 hours of failures; do not leave this one disabled for "
+        "Fivetran switches a webhook off after 24 hours of failures; do not keep this one disabled for "
         "longer.",
-        "Fivetran signs no time: who captured a request can send it again; the body's hash as deduplication "
-        "key stops that for as long as deliveries are kept.",
+        "Fivetran does not sign a time, so a captured request can be sent again. The body's hash as "
+        "deduplication key prevents that for as long as deliveries are kept.",
     ),
 )

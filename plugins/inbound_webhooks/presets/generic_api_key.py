@@ -10,8 +10,8 @@ PRESET = Preset(
     documentation_url="https://www.rfc-editor.org/rfc/rfc6750",
     steps=(
         "Give the sender the URL {url}",
-        "Let it add the header X-Api-Key: {secret}",
-        "For Authorization: Bearer, set header and prefix of the proof to Authorization and Bearer.",
+        "Have it add the header X-Api-Key: {secret}",
+        "For Authorization: Bearer, set header and prefix of the verification to Authorization and Bearer.",
     ),
     verification=({"kind": "header-key", "header": "X-Api-Key", "prefix": ""},),
     secrets=(
@@ -28,7 +28,7 @@ PRESET = Preset(
     filter_example='body.type == "order.created"',
     mapping_example={"type": "${Webhook::Body.type}", "data": "${Webhook::Body.data}"},
     notes=(
-        "The key comes with every request as it is and covers nothing: who sees one request can send any. "
-        "A sender that can sign is better off with generic-hmac.",
+        "The key is sent in clear with every request and does not cover the body: anyone who sees one "
+        "request can send any other. Use generic-hmac for a sender that can sign.",
     ),
 )

@@ -10,9 +10,9 @@ PRESET = Preset(
     documentation_url="https://www.rfc-editor.org/rfc/rfc2104",
     steps=(
         "Give the sender the URL {url} and the secret {secret}",
-        "Set header, algorithm, encoding and prefix of the proof to what the sender documents.",
-        "Where the sender signs more than the body, write it down in signed: {timestamp}.{body}, with "
-        "timestamp_from the header that carries the time.",
+        "Set header, algorithm, encoding and prefix of the verification as the sender documents them.",
+        "If the sender signs more than the body, set signed, for example to {timestamp}.{body}, and "
+        "timestamp_from to the header with the time.",
     ),
     verification=(
         {
@@ -28,7 +28,7 @@ PRESET = Preset(
         Secret(
             purpose="signing",
             label="Secret",
-            help="The secret that the sender signs with, 32 random bytes or more.",
+            help="The secret that the sender signs with: 32 random bytes or more.",
             chosen_here=True,
         ),
     ),
@@ -37,9 +37,8 @@ PRESET = Preset(
     filter_example='body.type == "order.created"',
     mapping_example={"type": "${Webhook::Body.type}", "data": "${Webhook::Body.data}"},
     notes=(
-        "A signature without a time holds for ever: who captured a request can send it again. Sign a time, "
-        "or "
-        "take the body's hash as deduplication key where no two events look the same.",
-        "The algorithm is the one that is set here, whatever a header says.",
+        "A signature without a time is valid forever, so a captured request can be sent again. Sign a "
+        "time, or use the body's hash as deduplication key if no two events are equal.",
+        "The algorithm is the one set here, whatever a header says.",
     ),
 )

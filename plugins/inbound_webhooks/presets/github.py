@@ -13,18 +13,18 @@ PRESET = Preset(
         "Payload URL: {url}",
         "Content type: application/json.",
         "Secret: {secret}",
-        "Choose the events, leave Active on, and save; GitHub sends a ping.",
+        "Choose the events, leave Active on, and save. GitHub sends a ping.",
     ),
     verification=({"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="},),
     secrets=(
         Secret(
             purpose="signing",
             label="Secret",
-            help="The field Secret of GitHub's webhook form.",
+            help="The field Secret in GitHub's webhook form.",
             chosen_here=True,
         ),
     ),
-    # Redelivery by hand keeps the id (https://docs.github.com/en/webhooks/webhook-events-and-payloads).
+    # A redelivery by hand keeps the id (https://docs.github.com/en/webhooks/webhook-events-and-payloads).
     dedup="${Webhook::Headers.X-GitHub-Delivery}",
     dedup_alternative=BODY_HASH,
     event_type="${Webhook::Headers.X-GitHub-Event}",
@@ -44,12 +44,12 @@ PRESET = Preset(
         "commit": "${Webhook::Body.after}",
     },
     notes=(
-        "GitHub signs no time and no delivery id: who captured a request can send it again under a new id; "
-        "the body's hash as deduplication key stops that.",
-        "GitHub repeats nothing by itself; what failed is delivered again by hand or through its API.",
-        "Form deliveries (application/x-www-form-urlencoded) carry the JSON in the field payload: "
+        "GitHub signs neither a time nor the delivery id, so a captured request can be sent again under a "
+        "new id. Use the body's hash as deduplication key to prevent that.",
+        "GitHub does not retry; redeliver failed requests by hand or through its API.",
+        "Form deliveries (application/x-www-form-urlencoded) contain the JSON in the field payload: "
         "{{ (body.payload | fromjson).ref }}.",
-        "GitHub sends a ping, and every event of the subscription; a filter on X-GitHub-Event leaves them "
-        "out.",
+        "GitHub sends a ping, and every event of the subscription; exclude them with a filter on "
+        "X-GitHub-Event.",
     ),
 )

@@ -1,4 +1,4 @@
-"""GitLab project and group webhooks with a secret token, which comes as it is."""
+"""GitLab project and group webhooks with a secret token, which GitLab sends in clear."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ PRESET = Preset(
         "URL: {url}",
         "Secret token: {secret}",
         "Choose the triggers, leave SSL verification on, and save.",
-        "Test, Push events sends one.",
+        "Choose Test, Push events to send one.",
     ),
     verification=({"kind": "header-key", "header": "X-Gitlab-Token"},),
     secrets=(
         Secret(
             purpose="signing",
             label="Secret token",
-            help="The field Secret token of GitLab's webhook form.",
+            help="The field Secret token in GitLab's webhook form.",
             chosen_here=True,
         ),
     ),
     signs_body=False,
-    # X-Gitlab-Event-UUID is shared by hooks that hooks set off; Idempotency-Key (17.4) stays over a resend.
+    # Hooks that a hook triggers share X-Gitlab-Event-UUID. Idempotency-Key (since 17.4) survives a resend.
     dedup="${Webhook::Headers.Idempotency-Key}",
     dedup_alternative=BODY_HASH,
     event_type="${Webhook::Headers.X-Gitlab-Event}",
@@ -46,11 +46,12 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "The token comes with every request as it is and covers nothing: who sees one request can send any. "
-        "GitLab's signing token (preset gitlab-signed) does not have that weakness.",
-        "GitLab switches a webhook off for good after four answers in a row that are 4xx, so while this one "
-        "is disabled it answers 503, after which GitLab waits and tries again.",
-        "The same event may come twice, through a webhook of the project and one of its group.",
-        "GitLab before 17.4 sends no Idempotency-Key; then nothing is deduplicated.",
+        "The token is sent in clear with every request and does not cover the body: anyone who sees one "
+        "request can send any other. GitLab's signing token (preset gitlab-signed) does not have this "
+        "weakness.",
+        "GitLab switches a webhook off permanently after four 4xx responses in a row, so a disabled webhook "
+        "responds with 503, after which GitLab waits and tries again.",
+        "An event can arrive twice, through a webhook of the project and one of its group.",
+        "GitLab before 17.4 sends no Idempotency-Key, so nothing is deduplicated.",
     ),
 )

@@ -20,7 +20,7 @@ PRESET = Preset(
         Secret(
             purpose="signing",
             label="Signing token",
-            help="whsec_ and the Base64 of 32 bytes, as in the field Signing token of GitLab's webhook form.",
+            help="whsec_ and 32 bytes in Base64, as in the field Signing token of GitLab's webhook form.",
             chosen_here=True,
         ),
     ),
@@ -44,7 +44,7 @@ PRESET = Preset(
     invalid_status=202,
     notes=(
         "New in 2026 and, on GitLab Self-Managed, behind the feature flag webhook_signing_token.",
-        "GitLab switches a webhook off for good after four answers in a row that are 4xx, so while this one "
-        "is disabled it answers 503, after which GitLab waits and tries again.",
+        "GitLab switches a webhook off permanently after four 4xx responses in a row, so a disabled webhook "
+        "responds with 503, after which GitLab waits and tries again.",
     ),
 )

@@ -1,4 +1,4 @@
-"""Google Cloud Pub/Sub push subscriptions, and Cloud Storage through them."""
+"""Google Cloud Pub/Sub push subscriptions, also for Cloud Storage."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ PRESET = Preset(
     documentation_url="https://cloud.google.com/pubsub/docs/authenticate-push-subscriptions",
     steps=(
         "Create a subscription: delivery type Push, endpoint URL: {url}",
-        "To have the sender proved: enable authentication, choose a service account, and put audience and "
-        "email into the proof.",
-        "Let the dispatcher fetch Google's key set (--refresh-keys), or give "
+        "To verify the sender: enable authentication, choose a service account, and enter audience and email "
+        "in the verification.",
+        "Let the dispatcher fetch Google's key set (--refresh-keys), or enter the content of "
         "https://www.googleapis.com/oauth2/v3/certs as the secret and renew it every week.",
         "For Cloud Storage: gcloud storage buckets notifications create gs://BUCKET --topic=TOPIC.",
     ),
@@ -21,8 +21,8 @@ PRESET = Preset(
         Secret(
             purpose="signing",
             label="Google's key set",
-            help="The JSON of https://www.googleapis.com/oauth2/v3/certs. Google changes it about every "
-            "week; without one only the URL's token protects this webhook.",
+            help="The JSON at https://www.googleapis.com/oauth2/v3/certs. Google changes it about every "
+            "week. Without it, only the token in the URL protects this webhook.",
             optional=True,
         ),
     ),
@@ -45,11 +45,10 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Google's token says who sends and to whom; it does not cover the body.",
-        "Without audience and email in the proof every service account of Google's gets in that knows the "
-        "URL.",
+        "Google's token identifies sender and audience; it does not cover the body.",
+        "Without audience and email in the verification, every Google service account that knows the URL is "
+        "accepted.",
         "Google's keys change about every week: have them fetched, or renew them yourself.",
-        "Pub/Sub repeats everything that is not a success until the message's retention ends, 7 days by "
-        "default.",
+        "Pub/Sub retries everything but a success until the message's retention ends, 7 days by default.",
     ),
 )

@@ -9,7 +9,7 @@ PRESET = Preset(
     title="HubSpot",
     documentation_url="https://developers.hubspot.com/docs/apps/legacy-apps/authentication/validating-requests",
     steps=(
-        "In the developer account open the app, Auth, and give its client secret to this webhook.",
+        "In the developer account open the app, Auth, and enter its client secret in this webhook.",
         "Open Webhooks, Target URL: {url}",
         "Create the subscriptions and activate them.",
     ),
@@ -25,7 +25,7 @@ PRESET = Preset(
         },
     ),
     secrets=(Secret(purpose="signing", label="Client secret", help="The app's Auth, Client secret."),),
-    # attemptNumber changes from one attempt to the next, so a batch that is repeated has another hash.
+    # attemptNumber differs between attempts, so a repeated batch has another hash.
     dedup="{{ body[0].eventId ~ '-' ~ body[0].subscriptionId if body | length == 1 else body | sha256 }}",
     event_type="${Webhook::Body[0].subscriptionType}",
     events=(
@@ -40,13 +40,11 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "One request carries up to 100 events; it is one run. A repeated batch of several is another run, "
-        "since it carries the number of the attempt.",
-        "HubSpot signs the URL that it calls: this server has to know it by the same host and path, so "
-        "behind "
-        "a proxy the public URL has to be set.",
-        "HubSpot does not repeat after 400, 401, 403, 404 and 405, so while this webhook is disabled it "
-        "answers 503.",
-        "The older versions 1 and 2 are plain digests: kind digest with the header X-HubSpot-Signature.",
+        "One request contains up to 100 events, which start one run. A repeated batch of several events "
+        "starts another run, because it contains the number of the attempt.",
+        "HubSpot signs the URL that it calls: behind a proxy, set the public URL, so that this server knows "
+        "the same host and path.",
+        "HubSpot does not retry after 400, 401, 403, 404 and 405, so a disabled webhook responds with 503.",
+        "The older versions 1 and 2 are plain digests: use kind digest with the header X-HubSpot-Signature.",
     ),
 )

@@ -12,14 +12,14 @@ PRESET = Preset(
         "In Jira open Settings, System, WebHooks, Create a WebHook.",
         "URL: {url}",
         "Secret: {secret}",
-        "Choose the events, and a JQL filter if only some issues count, and create it.",
+        "Choose the events, and a JQL filter if only some issues matter, and create it.",
     ),
     verification=({"kind": "hmac", "header": "X-Hub-Signature", "prefix": "sha256="},),
     secrets=(
         Secret(
             purpose="signing",
             label="Secret",
-            help="The field Secret of Jira's webhook form.",
+            help="The field Secret in Jira's webhook form.",
             chosen_here=True,
         ),
     ),
@@ -42,9 +42,9 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Jira signs no time and no delivery id: who captured a request can send it again under a new id; "
-        "the body's hash as deduplication key stops that.",
-        "Jira repeats only after 408, 409, 425, 429 and 5xx, five times within half an hour, so while this "
-        "webhook is disabled it answers 503.",
+        "Jira signs neither a time nor the delivery id, so a captured request can be sent again under a new "
+        "id. Use the body's hash as deduplication key to prevent that.",
+        "Jira retries only after 408, 409, 425, 429 and 5xx, five times within half an hour, so a disabled "
+        "webhook responds with 503.",
     ),
 )

@@ -11,7 +11,7 @@ PRESET = Preset(
     steps=(
         "In Linear open Settings, API, Webhooks, New webhook.",
         "URL: {url}",
-        "Choose the resources, create it, and give its signing secret to this webhook.",
+        "Choose the resources, create it, and enter its signing secret in this webhook.",
     ),
     verification=(
         {
@@ -22,7 +22,9 @@ PRESET = Preset(
         },
     ),
     secrets=(
-        Secret(purpose="signing", label="Signing secret", help="Shown on the webhook's page in Linear."),
+        Secret(
+            purpose="signing", label="Signing secret", help="It is shown on the webhook's page in Linear."
+        ),
     ),
     dedup="${Webhook::Headers.Linear-Delivery}",
     dedup_alternative=BODY_HASH,
@@ -43,9 +45,9 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "The signed time may be 60 s off, as Linear asks for: this server's clock has to be right.",
-        "Linear-Delivery stands outside the signature: within that minute who captured a request can send it "
-        "again under a new one.",
-        "Linear tries three times more, within six hours, and may switch off a webhook that keeps failing.",
+        "The signed time may differ by 60 s, as Linear recommends: this server's clock has to be right.",
+        "Linear-Delivery is not signed: within that minute, a captured request can be sent again under a new "
+        "id.",
+        "Linear retries three times within six hours, and may switch off a webhook that keeps failing.",
     ),
 )

@@ -11,18 +11,18 @@ PRESET = Preset(
     steps=(
         "In Mailgun open Send, Sending, Webhooks, choose the domain, Add webhook.",
         "Choose the event type, URL: {url}",
-        "Give this webhook the HTTP webhook signing key (Settings, API Security).",
+        "Enter the HTTP webhook signing key (Settings, API Security) in this webhook.",
     ),
     verification=({"kind": "mailgun", "tolerance_seconds": 300},),
     secrets=(
         Secret(
             purpose="signing",
             label="HTTP webhook signing key",
-            help="Settings, API Security; it is one for the account.",
+            help="Settings, API Security; the account has one.",
         ),
     ),
     signs_body=False,
-    # The only thing in the body that the signature covers and that differs between requests.
+    # The only signed value in the body that differs between requests.
     dedup="{{ body.signature.token | default(body.token) }}",
     dedup_alternative='${Webhook::Body["event-data"].id}',
     event_type='${Webhook::Body["event-data"].event}',
@@ -41,16 +41,14 @@ PRESET = Preset(
     },
     response_status=200,
     disabled_status=503,
-    # Mailgun repeats whatever is not 200.
+    # Mailgun retries after everything but 200.
     invalid_status=200,
     notes=(
-        "Mailgun signs a time and a token, never the event: who has seen one request can put any event "
-        "behind "
-        "its signature for five minutes. With the token as deduplication key it works once; limit the "
-        "addresses too.",
-        "Where Mailgun signs a repetition anew, its token is another one; then the event's id is the "
-        "better key.",
-        "Only 200 counts as success; 406 stops repetitions, anything else is repeated for about eight hours.",
-        "Routes that forward mail with attachments send multipart/form-data, which is not read here.",
+        "Mailgun signs a time and a token, never the event: anyone who has seen one request can send any "
+        "event with its signature for five minutes. With the token as deduplication key it works once; "
+        "restrict the source addresses too.",
+        "If Mailgun signs a retry anew, its token differs; the event's id is the better key then.",
+        "Only 200 counts as success. 406 stops retries, everything else is retried for about eight hours.",
+        "Routes that forward mail with attachments send multipart/form-data, which expressions cannot read.",
     ),
 )

@@ -9,10 +9,10 @@ PRESET = Preset(
     title="Meta (Facebook, Instagram, WhatsApp)",
     documentation_url="https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
     steps=(
-        "At developers.facebook.com open the app, Settings, Basic, and give its app secret to this webhook.",
-        "Give this webhook a verify token too; it is yours to choose.",
+        "At developers.facebook.com open the app, Settings, Basic, and enter its app secret in this webhook.",
+        "Choose a verify token, enter it in this webhook too, and enable the webhook.",
         "Open Webhooks (for WhatsApp: WhatsApp, Configuration), choose the object, Callback URL: {url}",
-        "Verify token: the one of this webhook; it has to be enabled to answer.",
+        "Verify token: the same as in this webhook.",
         "Subscribe to the fields.",
     ),
     verification=({"kind": "hmac", "header": "X-Hub-Signature-256", "prefix": "sha256="},),
@@ -21,7 +21,7 @@ PRESET = Preset(
         Secret(
             purpose="verify",
             label="Verify token",
-            help="The field Verify token beside the callback URL.",
+            help="The field Verify token next to the callback URL.",
             chosen_here=True,
         ),
     ),
@@ -44,9 +44,9 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=200,
     notes=(
-        "Meta signs no time: who captured a request can send it again; the body's hash as deduplication key "
-        "stops that for as long as deliveries are kept.",
-        "One request may carry up to 1,000 changes; it is one run.",
-        "Meta repeats for 36 hours, WhatsApp for 7 days.",
+        "Meta does not sign a time, so a captured request can be sent again. The body's hash as "
+        "deduplication key prevents that for as long as deliveries are kept.",
+        "One request may contain up to 1,000 changes, which start one run.",
+        "Meta retries for 36 hours, WhatsApp for 7 days.",
     ),
 )

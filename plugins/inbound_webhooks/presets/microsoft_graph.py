@@ -9,9 +9,9 @@ PRESET = Preset(
     title="Microsoft Graph change notifications",
     documentation_url="https://learn.microsoft.com/graph/change-notifications-delivery-webhooks",
     steps=(
+        "Enable this webhook: Graph requests a validation token immediately.",
         "POST to https://graph.microsoft.com/v1.0/subscriptions with notificationUrl: {url}",
         "In the same request, clientState: {secret}",
-        "Graph asks for a validation token at once; this webhook has to be enabled to answer it.",
         "Renew the subscription before its expirationDateTime; this webhook does not do that.",
     ),
     verification=({"kind": "body-key", "items": "value", "field": "clientState"},),
@@ -25,7 +25,7 @@ PRESET = Preset(
     ),
     signs_body=False,
     handshake="graph",
-    # The id of a notification is optional, and of several items only the whole is one key.
+    # A notification's id is optional, and several items together only have the hash of the body.
     dedup="{{ '' if body.value[0].id is undefined else body.value[0].id if body.value | length == 1"
     " else body | sha256 }}",
     event_type="${Webhook::Body.value[0].changeType}",
@@ -43,11 +43,11 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Graph signs nothing: clientState comes with every request as it is. A request with one item that "
-        "has another clientState is refused as a whole.",
-        "One request may carry notifications of several subscriptions; it is one run.",
-        "Notifications without an id are not deduplicated: two changes of one file look the same.",
-        "The tokens and the encrypted content of rich notifications are passed on as they are, unchecked.",
-        "Graph drops notifications for a while when more than 15 % of the answers take longer than 3 s.",
+        "Graph does not sign requests: it sends clientState in clear with each one. A request with one item "
+        "that has another clientState is rejected as a whole.",
+        "One request may contain notifications of several subscriptions, which start one run.",
+        "Notifications without an id are not deduplicated, because two changes of one file are equal.",
+        "The tokens and the encrypted content of rich notifications are passed on unchecked.",
+        "Graph drops notifications for a while if more than 15 % of the responses take longer than 3 s.",
     ),
 )

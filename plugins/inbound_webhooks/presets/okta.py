@@ -12,7 +12,7 @@ PRESET = Preset(
         "In the Admin Console open Workflow, Event Hooks, Create event hook.",
         "URL: {url}",
         "Authentication field: Authorization; authentication secret: {secret}",
-        "Choose the events, save, and verify; this webhook has to be enabled to answer.",
+        "Enable this webhook, choose the events, save, and verify.",
     ),
     verification=({"kind": "header-key", "header": "Authorization"},),
     secrets=(
@@ -37,8 +37,8 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     notes=(
-        "Okta signs nothing: the secret comes with every request as it is.",
-        "One request may carry several events; it is one run.",
-        "Okta repeats once after a 5xx or no answer, never after a 4xx.",
+        "Okta does not sign requests: it sends the secret in clear with each one.",
+        "One request may contain several events, which start one run.",
+        "Okta retries once after a 5xx or no response, never after a 4xx.",
     ),
 )

@@ -11,8 +11,8 @@ PRESET = Preset(
     steps=(
         "In PagerDuty open Integrations, Generic Webhooks (v3), New Webhook.",
         "Webhook URL: {url}",
-        "Choose scope and events, add it.",
-        "Copy the secret that shows once, and give it to this webhook.",
+        "Choose scope and events, and add it.",
+        "Copy the secret, which is shown once, and enter it in this webhook.",
     ),
     verification=({"kind": "hmac", "header": "X-PagerDuty-Signature", "prefix": "v1=", "layout": "list"},),
     secrets=(
@@ -41,11 +41,10 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "PagerDuty signs no time, and X-Webhook-Id stands outside the signature: who captured a request can "
-        "send it again under a new one; the event's id as deduplication key stops that.",
-        "PagerDuty drops an event after a 4xx, and switches off for a day after three in a row, so while "
-        "this "
-        "webhook is disabled it answers 503.",
-        "Events come in order for each incident: a slow answer holds up the next.",
+        "PagerDuty signs neither a time nor X-Webhook-Id, so a captured request can be sent again under a "
+        "new id. Use the event's id as deduplication key to prevent that.",
+        "PagerDuty drops an event after a 4xx, and pauses for a day after three in a row, so a disabled "
+        "webhook responds with 503.",
+        "Events of an incident are sent in order: a slow response delays the next one.",
     ),
 )

@@ -1,4 +1,4 @@
-"""What a preset is: the settings that one kind of sender needs, as data that a person may change."""
+"""Presets: the settings that one kind of sender needs, as data that users can change."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import Any
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 
 BODY_HASH = "{{ body | sha256 }}"
-"""A deduplication key for senders whose signature covers no delivery id: the same body counts once."""
+"""Deduplication key for senders whose signature does not cover the delivery id: equal bodies count once."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """A secret that a webhook needs, and where it stands at the sender's.
+    """A secret that a webhook needs, and where the sender has it.
 
-    ``chosen_here``: the user makes it up (or we do) and enters it at the sender's; else the sender shows it.
-    ``optional``: without it the proofs of its purpose are left out, and the token in the URL is the only one.
+    ``chosen_here``: the user chooses it (or has it generated) and enters it at the sender's; otherwise the
+    sender shows it. ``optional``: without it, the schemes of its purpose are omitted, and only the token in
+    the URL protects the webhook.
     """
 
     purpose: str
@@ -29,16 +30,16 @@ class Secret:
 
 @dataclass(frozen=True, kw_only=True)
 class Preset:
-    """Everything that one kind of sender needs.
+    """All settings of one kind of sender.
 
-    ``proofs`` are settings for :func:`inbound_webhooks.event.verification.registry.read_scheme`;
+    ``verification`` are settings for :func:`inbound_webhooks.event.verification.registry.read_scheme`;
     ``handshake`` names an entry of :data:`inbound_webhooks.event.handshakes.registry.HANDSHAKES`.
     ``dedup``, ``event_type``, ``mapping_example`` and ``filter_example`` are expressions; ``events`` are
-    frequent values of ``event_type``. ``dedup_alternative`` is for senders whose delivery id is not
-    covered by their signature. ``signs_body`` is false where a changed body would go unnoticed. ``steps``
-    are what the user does at the sender's, see :meth:`filled_steps`. ``notes`` are weaknesses that a user
-    should know. ``disabled_status`` and ``invalid_status`` are what keeps this sender from switching
-    itself off, or from repeating what was kept anyway.
+    frequent values of ``event_type``. ``dedup_alternative`` is for senders that do not sign their delivery
+    id. ``signs_body`` is False if a changed body would go unnoticed. ``steps`` are the user's actions at the
+    sender's, see :meth:`filled_steps`. ``notes`` are limitations that a user should know.
+    ``disabled_status`` and ``invalid_status`` are chosen so that the sender neither switches itself off nor
+    retries what is kept anyway.
     """
 
     name: str
@@ -63,12 +64,12 @@ class Preset:
     notes: tuple[str, ...] = ()
 
     def verification_with(self, purposes: Collection[str]) -> tuple[Mapping[str, Any], ...]:
-        """The proofs to ask for when secrets of these purposes are given: optional ones may be missing."""
-        left_out = {secret.purpose for secret in self.secrets if secret.optional} - set(purposes)
+        """The schemes to require if secrets of these purposes are given; optional ones may be missing."""
+        omitted = {secret.purpose for secret in self.secrets if secret.optional} - set(purposes)
         return tuple(
-            scheme for scheme in self.verification if scheme.get("purpose", DEFAULT_PURPOSE) not in left_out
+            scheme for scheme in self.verification if scheme.get("purpose", DEFAULT_PURPOSE) not in omitted
         )
 
     def filled_steps(self, *, url: str, secret: str) -> list[str]:
-        """The steps with the webhook's URL and the secret that was chosen for it."""
+        """The steps with the webhook's URL and the secret chosen for it."""
         return [step.replace("{url}", url).replace("{secret}", secret) for step in self.steps]

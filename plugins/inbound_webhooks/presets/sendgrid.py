@@ -12,7 +12,7 @@ PRESET = Preset(
         "In SendGrid open Settings, Mail Settings, Event Webhooks, Create new webhook.",
         "Post URL: {url}",
         "Choose the actions, switch on Signed Event Webhook, and save.",
-        "Open it again and give its verification key to this webhook.",
+        "Open it again and enter its verification key in this webhook.",
     ),
     verification=({"kind": "ecdsa"},),
     secrets=(
@@ -37,7 +37,7 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "One request carries many events; sg_event_id tells them apart. The whole request is one run.",
-        "Repeated batches may be put together anew; then the body's hash does not find them.",
+        "One request contains many events, each with its sg_event_id; together they start one run.",
+        "Retries may batch events differently; the body's hash does not recognise them then.",
     ),
 )

@@ -9,9 +9,9 @@ PRESET = Preset(
     title="SharePoint lists",
     documentation_url="https://learn.microsoft.com/sharepoint/dev/apis/webhooks/overview-sharepoint-webhooks",
     steps=(
+        "Enable this webhook: SharePoint requests a validation token immediately.",
         "POST to …/_api/web/lists('LIST-ID')/subscriptions with notificationUrl: {url}",
         "In the same request, clientState: {secret}",
-        "SharePoint asks for a validation token at once; this webhook has to be enabled to answer it.",
         "Renew the subscription within 180 days; this webhook does not do that.",
     ),
     verification=({"kind": "body-key", "items": "value", "field": "clientState"},),
@@ -19,7 +19,7 @@ PRESET = Preset(
         Secret(
             purpose="signing",
             label="clientState",
-            help="The clientState of the subscription; without one only the URL's token protects it.",
+            help="The clientState of the subscription. Without it, only the token in the URL protects it.",
             chosen_here=True,
             optional=True,
         ),
@@ -36,10 +36,10 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=200,
     notes=(
-        "SharePoint says that a list has changed, not how: the DAG asks GetChanges with its last change "
-        "token.",
-        "Every notification of a list looks the same, so there is no deduplication key: a repetition is "
+        "SharePoint says that a list has changed, not how: the DAG has to call GetChanges with its last "
+        "change token.",
+        "All notifications of a list are equal, so there is no deduplication key: a repetition starts "
         "another run.",
-        "SharePoint signs nothing: clientState comes with every request as it is.",
+        "SharePoint does not sign requests: it sends clientState in clear with each one.",
     ),
 )

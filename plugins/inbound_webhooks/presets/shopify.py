@@ -9,9 +9,9 @@ PRESET = Preset(
     title="Shopify",
     documentation_url="https://shopify.dev/docs/apps/build/webhooks/verify-deliveries",
     steps=(
-        "Of a shop: Settings, Notifications, Webhooks, Create webhook, format JSON, URL: {url}",
-        "Of an app: subscribe in shopify.app.toml (uri) or through the Admin API with the same URL.",
-        "Give this webhook the secret: of a shop, the one below its list of webhooks; of an app, the app's "
+        "For a shop: Settings, Notifications, Webhooks, Create webhook, format JSON, URL: {url}",
+        "For an app: subscribe in shopify.app.toml (uri) or through the Admin API with the same URL.",
+        "Enter the secret in this webhook: a shop shows it below its list of webhooks; for an app it is the "
         "client secret.",
     ),
     verification=({"kind": "hmac", "header": "X-Shopify-Hmac-SHA256", "encoding": "base64"},),
@@ -43,13 +43,13 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Shopify signs no time and no delivery id: who captured a request can send it again under a new id; "
-        "the body's hash as deduplication key stops that.",
-        "Shopify deletes a subscription of an app after eight failures in a row over about four hours; "
-        "do not leave this webhook disabled for longer.",
-        "After the client secret was rotated Shopify may sign with the old one for an hour: keep both.",
-        "Shopify has a newer family of headers that begins with shopify- instead of X-Shopify-; where those "
-        "come, change the header of the proof and the expressions.",
-        "One event that reaches several subscriptions has the same X-Shopify-Event-Id.",
+        "Shopify signs neither a time nor the delivery id, so a captured request can be sent again under a"
+        " new id. Use the body's hash as deduplication key to prevent that.",
+        "Shopify deletes an app's subscription after eight failures in a row over about four hours; do not "
+        "keep this webhook disabled for longer.",
+        "For an hour after a rotation of the client secret, Shopify may sign with the old one: keep both.",
+        "Shopify has newer headers that begin with shopify- instead of X-Shopify-; if your shop sends those, "
+        "change the header in the verification and in the expressions.",
+        "An event that reaches several subscriptions has the same X-Shopify-Event-Id in each.",
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from inbound_webhooks.presets.preset import Preset, Secret
 
-SLACK_PROOF = {
+SLACK_SCHEME = {
     "kind": "hmac",
     "header": "X-Slack-Signature",
     "prefix": "v0=",
@@ -25,12 +25,13 @@ PRESET = Preset(
     title="Slack events",
     documentation_url="https://docs.slack.dev/apis/events-api/using-http-request-urls",
     steps=(
-        "At api.slack.com/apps open the app, Basic Information, and give its signing secret to this webhook.",
+        "At api.slack.com/apps open the app, Basic Information, and enter its signing secret in this "
+        "webhook.",
+        "Enable this webhook: Slack sends a challenge immediately.",
         "Open Event Subscriptions, switch it on, Request URL: {url}",
-        "Slack sends a challenge at once; this webhook has to be enabled to answer it.",
-        "Subscribe to the events, save, and reinstall the app where Slack asks for it.",
+        "Subscribe to the events, save, and reinstall the app if Slack asks for it.",
     ),
-    verification=(SLACK_PROOF,),
+    verification=(SLACK_SCHEME,),
     secrets=(SLACK_SECRET,),
     handshake="slack",
     dedup="${Webhook::Body.event_id}",
@@ -51,10 +52,10 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Slack waits 3 seconds, then sends again, three times in all; the event id stays the same.",
-        "Slack switches an app's events off when nearly all of them fail within an hour.",
-        "A regenerated signing secret holds at once, without an overlap.",
-        "Interactivity comes as a form with the JSON in the field payload: "
+        "Slack waits 3 seconds, then retries, up to three times; the event id stays the same.",
+        "Slack switches an app's events off if nearly all of them fail within an hour.",
+        "A regenerated signing secret takes effect immediately, without an overlap.",
+        "Interactivity is sent as a form with the JSON in the field payload: "
         "{{ (body.payload | fromjson).type }}.",
     ),
 )

@@ -10,8 +10,7 @@ PRESET = Preset(
     documentation_url="https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md",
     steps=(
         "Add an endpoint at the sender's with the URL {url}",
-        "Give this webhook the endpoint's secret: whsec_… where it is shared, whpk_… where it is a public "
-        "key.",
+        "Enter the endpoint's secret in this webhook: whsec_… is a shared secret, whpk_… a public key.",
     ),
     verification=({"kind": "standard-webhooks"},),
     secrets=(
@@ -28,7 +27,8 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "410 makes a sender that follows the specification switch the endpoint off; nothing here answers so.",
-        "While a secret is rolled, several signatures come in one header; any one is enough.",
+        "410 would make a sender that follows the specification switch the endpoint off; this webhook never "
+        "responds with it.",
+        "During a rotation, one header contains several signatures; one valid signature is sufficient.",
     ),
 )

@@ -12,7 +12,7 @@ PRESET = Preset(
         "In the Dashboard open Developers (Workbench), Webhooks, and add a destination.",
         "Choose the events, then Webhook endpoint.",
         "Endpoint URL: {url}",
-        "Create it, reveal its signing secret (whsec_…) and give it to this webhook.",
+        "Create it, reveal its signing secret (whsec_…) and enter it in this webhook.",
     ),
     verification=(
         {
@@ -29,7 +29,7 @@ PRESET = Preset(
         Secret(
             purpose="signing",
             label="Signing secret",
-            help="The endpoint's signing secret, whole, with whsec_ in front.",
+            help="The endpoint's complete signing secret, including whsec_.",
         ),
     ),
     dedup="${Webhook::Body.id}",
@@ -51,8 +51,9 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "The signed time may be 300 s off, on either side; a shorter window loses events when clocks differ.",
-        "Stripe keeps no order between events, and tries for up to three days.",
-        "While a secret is rolled Stripe signs with the old and the new one; either is enough.",
+        "The signed time may differ by 300 s in either direction; a shorter window loses events if clocks "
+        "differ.",
+        "Stripe does not guarantee the order of events, and retries for up to three days.",
+        "During a rotation Stripe signs with the old and the new secret; one of them is sufficient.",
     ),
 )

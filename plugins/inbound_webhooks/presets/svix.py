@@ -11,14 +11,14 @@ PRESET = Preset(
     steps=(
         "In the sender's webhook portal choose Add Endpoint, URL: {url}",
         "Choose the events and create it.",
-        "Give this webhook the endpoint's signing secret (whsec_…).",
+        "Enter the endpoint's signing secret (whsec_…) in this webhook.",
     ),
     verification=({"kind": "standard-webhooks", "header_prefix": "svix-"},),
     secrets=(
         Secret(
             purpose="signing",
             label="Signing secret",
-            help="The endpoint's signing secret, whsec_ and Base64.",
+            help="The endpoint's signing secret: whsec_ and Base64.",
         ),
     ),
     dedup="${Webhook::Headers.svix-id}",
@@ -29,6 +29,7 @@ PRESET = Preset(
     invalid_status=202,
     notes=(
         "Svix switches an endpoint off after five days of failures.",
-        "Senders may use the headers webhook-… instead of svix-…: then take the preset standard-webhooks.",
+        "Some senders use the headers webhook-… instead of svix-…: use the preset standard-webhooks for "
+        "them.",
     ),
 )

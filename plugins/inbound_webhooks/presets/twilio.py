@@ -11,7 +11,7 @@ PRESET = Preset(
     steps=(
         "In the Console open the phone number (or messaging service), Configure.",
         "A message comes in: Webhook, HTTP POST, {url}",
-        "Give this webhook the account's primary auth token (Console, Account info).",
+        "Enter the account's primary auth token (Console, Account info) in this webhook.",
     ),
     verification=({"kind": "twilio"},),
     secrets=(
@@ -42,12 +42,12 @@ PRESET = Preset(
     response_template='<?xml version="1.0" encoding="UTF-8"?><Response></Response>',
     disabled_status=503,
     notes=(
-        "Twilio signs the URL that it calls: this server has to know it by the same host and path, so behind "
-        "a proxy the public URL has to be set.",
-        "Twilio signs no time and no delivery id: who captured a request can send it again under a new "
-        "token; "
-        "the body's hash as deduplication key stops that.",
-        "The answer is an empty TwiML document, so no message goes back; a template may hold other TwiML.",
-        "Twilio repeats a request only where its URL asks for that (#rc=…).",
+        "Twilio signs the URL that it calls: behind a proxy, set the public URL, so that this server knows"
+        " the same host and path.",
+        "Twilio signs neither a time nor the delivery id, so a captured request can be sent again under a "
+        "new token. Use the body's hash as deduplication key to prevent that.",
+        "The response is an empty TwiML document, so no message is sent back; use a template for other "
+        "TwiML.",
+        "Twilio retries a request only if its URL asks for that (#rc=…).",
     ),
 )

@@ -9,9 +9,9 @@ PRESET = Preset(
     title="X (Twitter)",
     documentation_url="https://docs.x.com/x-api/webhooks/introduction",
     steps=(
-        "At developer.x.com open the app, Keys and tokens, and give its consumer secret to this webhook.",
+        "At developer.x.com open the app, Keys and tokens, and enter its consumer secret in this webhook.",
+        "Enable this webhook: X sends a crc_token immediately, and again later.",
         "POST to https://api.x.com/2/webhooks with url: {url}",
-        "X sends a crc_token at once, and again later; this webhook has to be enabled to answer it.",
         "Add the subscriptions.",
     ),
     verification=(
@@ -39,9 +39,9 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "The answer to crc_token is signed with the secret that signs events, and anyone who knows the URL "
-        "may ask; only a short token is answered, so that nobody can have a forged event signed.",
-        "X signs no time: who captured a request can send it again; the body's hash as deduplication key "
-        "stops that for as long as deliveries are kept.",
+        "The response to crc_token is signed with the secret that signs events, and anyone who knows the URL "
+        "can request it. Only short tokens are signed, so that no forged event can be signed that way.",
+        "X does not sign a time, so a captured request can be sent again. The body's hash as deduplication"
+        " key prevents that for as long as deliveries are kept.",
     ),
 )

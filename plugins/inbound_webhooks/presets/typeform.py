@@ -21,7 +21,7 @@ PRESET = Preset(
         Secret(
             purpose="signing",
             label="Secret",
-            help="The field Secret of the form's webhook.",
+            help="The field Secret in the form's webhook.",
             chosen_here=True,
         ),
     ),
@@ -37,8 +37,8 @@ PRESET = Preset(
     disabled_status=503,
     invalid_status=202,
     notes=(
-        "Typeform signs no time: who captured a request can send it again, which the event's id, being "
-        "signed, stops for as long as deliveries are kept.",
-        "404 and 410 may make Typeform switch the webhook off.",
+        "Typeform does not sign a time, so a captured request can be sent again. The event's id is signed "
+        "and prevents that for as long as deliveries are kept.",
+        "404 and 410 can make Typeform switch the webhook off.",
     ),
 )

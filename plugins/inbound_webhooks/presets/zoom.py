@@ -9,9 +9,9 @@ PRESET = Preset(
     title="Zoom",
     documentation_url="https://developers.zoom.us/docs/api/webhooks/",
     steps=(
-        "At marketplace.zoom.us open the app, Features, Access, and give its secret token to this webhook.",
-        "Add an event subscription, event notification endpoint URL: {url}",
-        "Validate it; this webhook has to be enabled to answer.",
+        "At marketplace.zoom.us open the app, Features, Access, and enter its secret token in this webhook.",
+        "Enable this webhook, and add an event subscription with the event notification endpoint URL: {url}",
+        "Validate the URL.",
         "Add the events and save.",
     ),
     verification=(
@@ -47,7 +47,7 @@ PRESET = Preset(
     notes=(
         "Zoom validates the URL again every 72 hours, so a webhook that stays disabled loses its "
         "subscription.",
-        "The answer to that is signed with the secret that signs events. It is given only to a signed "
-        "request, and only for a short token, so that nobody can have a forged event signed.",
+        "The response to that is signed with the secret that signs events. It is given only to a signed "
+        "request, and only for a short token, so that no forged event can be signed that way.",
     ),
 )

@@ -1,26 +1,33 @@
-"""Who may come in: what is known of a request before its body is read, and the credentials that let it in."""
+"""What is known of a request before its body is read, and the credentials that admit it."""
 
 from __future__ import annotations
 
 import hmac
-import secrets
 from collections.abc import Sequence
+from datetime import datetime
+from secrets import token_hex
 
 import msgspec
 
-from inbound_webhooks.errors import AddressNotAllowed, MethodNotAllowed, TokenUnreadable, WebhookDisabled
+from inbound_webhooks.errors import (
+    AddressNotAllowed,
+    MethodNotAllowed,
+    TokenUnreadable,
+    UnknownWebhook,
+    WebhookDisabled,
+)
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.webhooks.compiled import CompiledWebhook
+from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookCache
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
 
 MIN_COMPARISONS = 8
-"""Comparisons for each request: as many for an unknown id as for a webhook with so many tokens, seven of them
-in their grace."""
+"""Comparisons for each request: an unknown id costs as many as a webhook with this many tokens, of which all
+but one are in their grace period."""
 
-_NO_TOKEN = secrets.token_hex(32).encode()
+_NO_TOKEN = token_hex(32).encode()
 
 
 class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,25 +42,20 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Admission(msgspec.Struct, frozen=True):
-    """A request whose token was right; ``secrets`` are the valid ones, the newest first.
+    """A request whose token is right; ``secrets`` are the valid ones, the newest first.
 
-    Where it is not fresh the webhook is as it was a moment ago: what comes of it counts if a commit says that
-    nothing has changed.
+    Without ``is_fresh`` the webhook is as it was up to a second ago: the result counts once a commit finds
+    the version unchanged.
     """
 
     head: RequestHead
-    definition: CompiledWebhook
+    compiled: CompiledWebhook
     token: Credential
     secrets: tuple[Credential, ...] = ()
     is_fresh: bool = True
 
-    @property
-    def webhook(self) -> Webhook:
-        """The webhook that was called."""
-        return self.definition.webhook
-
     def check(self) -> None:
-        """Refuse what the webhook, as it is, does not take.
+        """Check method, state and address.
 
         :raises MethodNotAllowed: another method than the four
         :raises WebhookDisabled: it is disabled
@@ -61,31 +63,47 @@ class Admission(msgspec.Struct, frozen=True):
         """
         if self.head.method not in METHODS:
             raise MethodNotAllowed
-        if not self.webhook.enabled:
-            raise WebhookDisabled(self.webhook.disabled_status)
-        addresses = self.definition.addresses
+        webhook, addresses = self.compiled.webhook, self.compiled.rules.ip_allow_list
+        if not webhook.enabled:
+            raise WebhookDisabled(webhook.disabled_status)
         if addresses is not None and not addresses.admits(self.head.source_ip):
             raise AddressNotAllowed
 
-    def plain_secrets(self) -> dict[str, list[str]]:
-        """The secrets by what they are for, decrypted.
-
-        :raises TokenUnreadable: one cannot be decrypted
-        """
-        plain: dict[str, list[str]] = {}
-        for secret in self.secrets:
-            plain.setdefault(secret.purpose, []).append(decrypt(secret.encrypted))
-        return plain
-
     def secret(self, purpose: str, index: int) -> Credential:
-        """The secret at a place of :meth:`plain_secrets`."""
+        """The secret at a place among those for its purpose."""
         return [secret for secret in self.secrets if secret.purpose == purpose][index]
+
+
+def admitted(
+    head: RequestHead,
+    found: tuple[Webhook, Sequence[Credential]] | None,
+    compiled: CompiledWebhookCache,
+    now: datetime,
+    *,
+    is_fresh: bool,
+) -> Admission:
+    """The admission of a request by a webhook and its credentials, the newest first.
+
+    :param found: None where there is no such webhook
+    :raises UnknownWebhook: there is none, or the token is not one of its own
+    :raises TokenUnreadable: its token cannot be decrypted
+    :raises DefinitionUnusable: it does not compile in this version
+    """
+    tokens: list[Credential] = []
+    secrets: list[Credential] = []
+    for held in found[1] if found else ():
+        if held.expires_at is None or held.expires_at > now:
+            (secrets if held.purpose else tokens).append(held)
+    token = matching_token(tokens, head.token)
+    if found is None or token is None:
+        raise UnknownWebhook
+    return Admission(head, compiled.get(found[0]), token, tuple(secrets), is_fresh)
 
 
 def matching_token(tokens: Sequence[Credential], presented: str) -> Credential | None:
     """Compare with every token, and with made-up ones where there are few.
 
-    :raises TokenUnreadable: none fits, and one could not be decrypted
+    :raises TokenUnreadable: none matches, and one could not be decrypted
     """
     unreadable, match = False, None
     given = presented.encode("utf-8", "surrogateescape")

@@ -1,4 +1,4 @@
-"""The Flask front door: flask.request -> receive -> flask.Response, and nothing else."""
+"""The Flask endpoint: flask.request -> receiver -> flask.Response."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from flask.blueprints import BlueprintSetupState
 
 from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event import responses
+from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.request import InboundRequest
-from inbound_webhooks.event.response import Response
-from inbound_webhooks.receiver.asgi.guard import ADMITTED, Admitted
-from inbound_webhooks.receiver.pipeline import utc_now
+from inbound_webhooks.receiver.asgi.guard import ADMITTED
 
 blueprint = Blueprint("inbound_webhooks", __name__)
 
@@ -30,23 +29,22 @@ def _without_csrf_token(state: BlueprintSetupState) -> None:
     provide_automatic_options=False,
 )
 def webhook(webhook_id: str, token: str) -> FlaskResponse:
-    """Answer one request that the guard let in; the path has neither its token nor any say here."""
+    """Answer one request that the guard admitted; its path is masked, and decides nothing here."""
     admitted = ADMITTED.get()
-    response = responses.rejected(UnknownWebhook()) if admitted is None else _respond(admitted)
+    if admitted is None:
+        response = responses.rejected(UnknownWebhook())
+    else:
+        inbound = InboundRequest(
+            method=request.method,
+            query_string=request.query_string.decode("ascii"),
+            headers=tuple(request.headers.items()),
+            # Not Flask's own reader: it returns nothing for a chunked body, which has no Content-Length.
+            body=request.environ["wsgi.input"].read(),
+            source_ip=admitted.admission.head.source_ip,
+            received_at=utc_now(),
+        )
+        response = admitted.wait_for_response(inbound)
     answered = FlaskResponse(response.body, response.status)
     for name, value in response.all_headers:
         answered.headers[name] = value
     return answered
-
-
-def _respond(admitted: Admitted) -> Response:
-    inbound = InboundRequest(
-        method=request.method,
-        query_string=request.query_string.decode("ascii"),
-        headers=tuple(request.headers.items()),
-        # Not flask's own reader: it gives nothing for a chunked body, which has no Content-Length.
-        body=request.environ["wsgi.input"].read(),
-        source_ip=admitted.admission.head.source_ip,
-        received_at=utc_now(),
-    )
-    return admitted.wait_for_response(inbound)

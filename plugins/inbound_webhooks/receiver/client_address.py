@@ -1,4 +1,4 @@
-"""Whose address a request came from, when proxies stand in between."""
+"""The sender's address, also behind trusted proxies."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MAX_HOPS = 20
 
 
 def trusted_proxies(settings: Settings) -> IpAllowList:
-    """The proxies of the setting.
+    """The proxies of the setting ``trusted_proxies``.
 
     :raises InvalidSetting: a block is not CIDR
     """
@@ -27,11 +27,11 @@ def trusted_proxies(settings: Settings) -> IpAllowList:
 
 
 def source_address(peer: str, forwarded_for: Iterable[str], proxies: IpAllowList) -> str:
-    """The sender's address: the last one in X-Forwarded-For that no trusted proxy has.
+    """The sender's address: the last one in X-Forwarded-For that is not a trusted proxy's.
 
-    Only what trusted proxies wrote counts, so the list is read from its end; ``forwarded_for`` are the
+    Only entries of trusted proxies count, so the list is read from its end; ``forwarded_for`` are the
     header's values in order of arrival. Without a trusted proxy as peer it is the peer. Where a proxy wrote
-    something else than an address (``unknown``), it is the proxy's own.
+    something other than an address (``unknown``), it is that proxy's own.
     """
     if not proxies.allowed or not proxies.admits(peer):
         return peer

@@ -1,13 +1,11 @@
-"""The one receiver of a process, shared by guard, blueprint and dispatcher."""
+"""The receiver of this process, shared by guard, blueprint and dispatcher."""
 
 from __future__ import annotations
 
 from functools import cache
 from threading import Lock
 
-from airflow import settings as airflow_settings
-
-from inbound_webhooks.deliveries.store.base import DeliveryStore, backend_for
+from inbound_webhooks.deliveries.store.factory import open_store
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.settings import Settings
 
@@ -15,16 +13,16 @@ _making = Lock()
 
 
 def get_receiver() -> Receiver:
-    """Make the receiver when the first request, or the server's start, asks for it."""
-    with _making:  # a cache alone would make one for each of the threads that ask at the same time
+    """The receiver; created by the first request or by the server's start."""
+    with _making:  # a cache alone would create one for each thread that calls at the same time
         return _make()
 
 
 def forget_receiver() -> None:
-    """Let the next call make another, with the settings as they are then."""
+    """Let the next call create a new one, with the settings of that time."""
     _make.cache_clear()
 
 
 @cache
 def _make() -> Receiver:
-    return Receiver(Settings.load(), DeliveryStore(backend_for(airflow_settings.engine.dialect.name)))
+    return Receiver(Settings.load(), open_store())

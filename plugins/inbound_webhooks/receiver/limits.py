@@ -1,4 +1,4 @@
-"""How much may come in: a second from an address, a second for a webhook, waiting for one and in all."""
+"""Limits per address, per webhook, and of the backlog."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ log = logging.getLogger(__name__)
 BACKLOG_RECHECK_SECONDS = 1.0
 
 STORAGE_TIMEOUT_SECONDS = 0.5
-"""How long a request waits for Redis, unless the address of the storage says otherwise."""
+"""How long a request waits for Redis, unless the storage URI says otherwise."""
 
 STORAGE_RECHECK_SECONDS = 5.0
 """For how long nothing is counted after the storage failed, so that not every request waits for it."""
 
 IPV6_SENDER_BITS = 64
-"""Who has one IPv6 address has all that share these bits (RFC 6177)."""
+"""A sender with one IPv6 address has all addresses that share these bits (RFC 6177)."""
 
 
 SET_BACK_SECONDS = 0.5
-"""A clock that is set back by less is not worth forgetting what was counted."""
+"""Counters survive a clock that is set back by less."""
 
 FEW_SHARE = 10
-"""Below a tenth of the limit in a second a sender is not worth the library's bookkeeping."""
+"""Below a tenth of the limit per second a sender is not worth the library's bookkeeping."""
 
 
 class Limits:
     """Counts requests with the limits library, in memory or in Redis.
 
-    While the storage is away nothing is counted and everything is let in: a limit is no lock.
+    While the storage is unreachable nothing is counted and every request is admitted: a limit is not a lock.
 
-    :raises InvalidSetting: rate_limit_storage_uri is no storage that the library knows
+    :raises InvalidSetting: rate_limit_storage_uri names no storage that the library knows
     """
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         storage = _storage(settings.rate_limit_storage_uri)
-        # Exact, but in memory it keeps something of each key for ever: webhooks are few, addresses are not.
+        # Exact, but in memory it keeps an entry for each key forever: webhooks are few, addresses are not.
         self._webhooks = MovingWindowRateLimiter(storage)
         self._addresses = SlidingWindowCounterRateLimiter(storage)
         self._per_address = limits.RateLimitItemPerSecond(settings.max_requests_per_second_per_address)
-        # Where others count as well, each request has to be told to all; here only those of a busy address.
+        # In a shared storage each request has to be counted; in memory only those of a busy address.
         self.are_shared = _is_shared(settings)
         self._few = 0 if self.are_shared else self._per_address.amount // FEW_SHARE
         self._second = 0
@@ -73,17 +73,17 @@ class Limits:
         self._rooms: dict[str, _Room] = {}
 
     def admit_address(self, source_ip: str) -> None:
-        """Count a request of an address, of IPv6 of its network.
+        """Count a request of an address; of IPv6, of its network.
 
         :raises RateLimited: it sent too many this second
         """
         sender = _sender(source_ip)
-        cost = self._untold(sender)
+        cost = self._uncounted(sender)
         if cost and not self._counted(self._addresses, self._per_address, "address", sender, cost=cost):
             raise RateLimited(self._per_address.amount)
 
     def admit_webhook(self, webhook: Webhook) -> None:
-        """Count a request whose sender is proved.
+        """Count a request whose sender is verified.
 
         :raises RateLimited: the webhook got too many this second
         """
@@ -93,50 +93,59 @@ class Limits:
         if not self._counted(self._webhooks, item, "webhook", webhook.id):
             raise RateLimited(webhook.max_per_second)
 
-    def backlog_is_due(self, webhook: Webhook) -> bool:
-        """Whether :meth:`admit_backlog` would ask the database now."""
+    def admits_backlog(self, webhook: Webhook) -> bool:
+        """Whether one more delivery may wait, by what was counted within the last second.
+
+        False where :meth:`count_backlog` has to count first, which asks the database.
+
+        :raises BacklogFull: too many wait, in all or of this webhook
+        """
         now = self._clock()
         if now - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS:
+            return False
+        if self._backlog_is_full:
+            raise BacklogFull
+        if webhook.max_backlog is None:
             return True
-        room = None if webhook.max_backlog is None else self._rooms.get(webhook.id, _NO_ROOM)
-        return room is not None and now - room.counted_at >= BACKLOG_RECHECK_SECONDS
+        with self._lock:
+            room = self._rooms.get(webhook.id)
+            if room is None or room.limit != webhook.max_backlog:
+                return False
+            if now - room.counted_at >= BACKLOG_RECHECK_SECONDS:
+                return False
+            # What this process admitted since the last count counts too.
+            room.left -= 1
+            if room.left < 0:
+                raise BacklogFull(webhook.max_backlog)
+        return True
 
-    def admit_backlog(self, webhook: Webhook) -> None:
-        """Refuse more while too many deliveries wait, in all or of this webhook; counted once a second.
+    def count_backlog(self, webhook: Webhook) -> None:
+        """Count waiting deliveries in the database, in all once a second, and admit one more; blocks.
 
-        :raises BacklogFull: they do
+        :raises BacklogFull: too many wait, in all or of this webhook
         """
-        self._admit_in_all()
-        if webhook.max_backlog is not None and not self._has_room(webhook.id, webhook.max_backlog):
-            raise BacklogFull(webhook.max_backlog)
-
-    def _has_room(self, webhook_id: str, limit: int) -> bool:
-        """Whether one more may wait; what this process let in since the last count is counted as well."""
         with self._lock:
-            room = self._rooms.get(webhook_id)
-            if room and room.limit == limit and self._clock() - room.counted_at < BACKLOG_RECHECK_SECONDS:
-                room.left -= 1
-                return room.left >= 0
-        waiting = autocommit(lambda connection: count_accepted(connection, limit, webhook_id=webhook_id))
-        with self._lock:
-            self._rooms[webhook_id] = _Room(limit, self._clock(), left=limit - waiting - 1)
-        return waiting < limit
-
-    def _admit_in_all(self) -> None:
-        with self._lock:
-            due = self._clock() - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS
-            if due:
+            is_due = self._clock() - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS
+            if is_due:
                 self._backlog_checked_at = self._clock()
-        if due:
+        if is_due:
             waiting = autocommit(lambda connection: count_accepted(connection, self._max_backlog))
             self._backlog_is_full = waiting >= self._max_backlog
         if self._backlog_is_full:
             raise BacklogFull
+        if webhook.max_backlog is None or self.admits_backlog(webhook):
+            return
+        limit = webhook.max_backlog
+        waiting = autocommit(lambda connection: count_accepted(connection, limit, webhook_id=webhook.id))
+        with self._lock:
+            self._rooms[webhook.id] = _Room(limit, self._clock(), left=limit - waiting - 1)
+        if waiting >= limit:
+            raise BacklogFull(limit)
 
-    def _untold(self, sender: str) -> int:
-        """How many requests to tell the library of: none while a sender sent few in this second.
+    def _uncounted(self, sender: str) -> int:
+        """How many requests to count in the library: none while a sender sent few in this second.
 
-        In memory the library starts a thread every 10 ms to forget what is old, which costs more than all
+        In memory the library starts a thread every 10 ms to expire old entries, which costs more than all
         other checks before the body.
         """
         if not self._few:
@@ -152,23 +161,23 @@ class Limits:
         """Whether a request is within a limit."""
         if self._clock() < self._storage_asked_again_at:
             return True
-        self._forget_what_is_to_come()
+        self._reset_after_clock_change()
         try:
             return limiter.hit(item, *names, cost=cost)
         except StorageError as error:
             self._storage_asked_again_at = self._clock() + STORAGE_RECHECK_SECONDS
-            # Its text may hold the storage's address, and with it a password.
+            # Its text may hold the storage's URI, and with it a password.
             log.warning(
                 "requests are not counted action=rate_limit_storage_away kind=%s",
                 type(error.storage_error).__name__,
             )
             return True
 
-    def _forget_what_is_to_come(self) -> None:
-        """Count afresh once the machine's clock was set back.
+    def _reset_after_clock_change(self) -> None:
+        """Reset the counters once the machine's clock was set back.
 
-        In memory the library goes by that clock, and would let nobody in until it is as late again; Redis
-        forgets by a clock of its own.
+        In memory the library uses that clock, and would refuse every request until it has caught up; Redis
+        expires entries by a clock of its own.
         """
         ahead = time.time() - time.monotonic()
         if ahead < self._clock_ahead - SET_BACK_SECONDS and isinstance(self._storage, MemoryStorage):
@@ -178,14 +187,11 @@ class Limits:
 
 @dataclass
 class _Room:
-    """How many more deliveries of a webhook may wait, as counted a moment ago."""
+    """How many more deliveries of a webhook may wait, as of the last count."""
 
     limit: int
     counted_at: float
     left: int
-
-
-_NO_ROOM = _Room(0, float("-inf"), left=0)
 
 
 def _is_shared(settings: Settings) -> bool:
@@ -202,14 +208,14 @@ def _storage(uri: str) -> Storage:
         storage = None
     if not isinstance(storage, Storage):
         expected = "the address of a storage that the limits library knows and has the packages for"
-        # The rest of it may hold a password, and the message is logged.
+        # The rest of the URI may hold a password, and the message is logged.
         raise InvalidSetting("rate_limit_storage_uri", f"{scheme}:…", expected)
     return storage
 
 
 @lru_cache(maxsize=4096)
 def _sender(source_ip: str) -> str:
-    """What is counted together with an address."""
+    """The key under which an address is counted."""
     try:
         address = ipaddress.ip_address(source_ip.partition("%")[0])
     except ValueError:

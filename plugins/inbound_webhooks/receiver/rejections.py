@@ -1,4 +1,4 @@
-"""Refused requests, noted off the request's way: batched, limited, dropped under load."""
+"""Records rejections off the request's path: batched, limited, dropped under load."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from inbound_webhooks.storage.rejections import insert_rejections
 log = logging.getLogger(__name__)
 
 MAX_PER_SECOND = 10
-"""Rejections of one webhook that are kept in a second."""
+"""Rejections of one webhook that are recorded per second."""
 
 MAX_WAITING = 1_000
-"""Rejections that wait for the next write; more are dropped."""
+"""Rejections that wait for the next write; further ones are dropped."""
 
 FLUSH_SECONDS = 1.0
 
@@ -37,7 +37,7 @@ class RejectionLog:
         self._thread: threading.Thread | None = None
 
     def add(self, rejection: Rejection) -> None:
-        """Note a rejection, unless there are too many."""
+        """Record a rejection, unless there are too many."""
         with self._lock:
             second = int(self._clock())
             if second != self._second:
@@ -48,7 +48,7 @@ class RejectionLog:
                 self._waiting.append(rejection)
 
     def flush(self) -> None:
-        """Write what waits, in one transaction; drop it where the database is away."""
+        """Write the waiting rejections in one transaction; drop them where the database is unreachable."""
         with self._lock:
             batch, self._waiting = list(self._waiting), deque()
         if not batch:
@@ -60,13 +60,13 @@ class RejectionLog:
             log.warning("rejections dropped action=rejections_dropped count=%d", len(batch))
 
     def start(self) -> None:
-        """Write every second, in a thread."""
+        """Write once a second, in a thread."""
         self._stop.clear()
         self._thread = threading.Thread(target=self._run, name="inbound-webhooks-rejections", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread and write what is left."""
+        """Stop the thread and write the rest."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()

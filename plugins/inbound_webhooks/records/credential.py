@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,3 +25,11 @@ class Credential:
     def is_valid(self, now: datetime) -> bool:
         """Whether it has not ended."""
         return self.expires_at is None or self.expires_at > now
+
+
+def plain_secrets(secrets: Iterable[Credential], decrypt: Callable[[str], str]) -> dict[str, list[str]]:
+    """Secrets by purpose, decrypted, in the order given; raises what ``decrypt`` raises."""
+    plain: dict[str, list[str]] = {}
+    for secret in secrets:
+        plain.setdefault(secret.purpose, []).append(decrypt(secret.encrypted))
+    return plain

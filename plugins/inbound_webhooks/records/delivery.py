@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
+import uuid_utils
 
 
 class State:
@@ -21,6 +22,12 @@ class State:
     UNDELIVERABLE = "undeliverable"
 
     ALL = (REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, SUCCEEDED, FAILED, UNDELIVERABLE)
+
+
+def new_delivery_id() -> str:
+    """32 hex digits, sorted by time also within a burst and across processes (UUID version 7, RFC 9562)."""
+    # uuid-utils keeps to the clock; uuid6's version 7 ran a millisecond ahead for each id of a burst.
+    return uuid_utils.uuid7().hex
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

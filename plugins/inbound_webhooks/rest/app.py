@@ -43,7 +43,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
         await anyio.to_thread.run_sync(running.close)
     if receiver is not None:
-        await receiver.visits.close()
+        await receiver.store.close()
 
 
 def _start(running: ExitStack) -> Receiver:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -25,6 +25,7 @@ from inbound_webhooks.errors import (
     WebhookExists,
     WebhookNotFound,
 )
+from inbound_webhooks.records.renamed import renamed
 from inbound_webhooks.rest.responses import ErrorResponse, InvalidRequest
 
 STATUS: dict[type[WebhookError], int] = {
@@ -87,8 +88,15 @@ def _mistaken(_request: Request, error: Exception) -> Response:
     """Where something is wrong and why; FastAPI's own answer repeats the input, secrets included."""
     if not isinstance(error, RequestValidationError):
         raise error
-    names = ("type", "loc", "msg")
-    return _reply(422, [{name: one[name] for name in names} for one in error.errors()])
+    return _reply(422, [_problem(**found) for found in error.errors()])
+
+
+def _problem(*, type: str, loc: Sequence[str | int], msg: str, **_: Any) -> dict[str, Any]:
+    return {
+        "type": type,
+        "loc": loc,
+        "msg": renamed(str(loc[-1])) or msg if type == "extra_forbidden" else msg,
+    }
 
 
 def _not_allowed(request: Request, _error: Exception) -> Response:

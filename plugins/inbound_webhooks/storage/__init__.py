@@ -1,1 +1,1 @@
-"""The only SQL of the project."""
+"""The project's SQL, all of it."""

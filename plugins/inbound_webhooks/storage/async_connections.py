@@ -1,4 +1,7 @@
-"""Connections to PostgreSQL for an event loop: asyncpg's own, made as Airflow makes its asynchronous ones."""
+"""Connections to PostgreSQL for an event loop: plain asyncpg, created the way Airflow creates its own.
+
+SQLAlchemy's asynchronous execution is bypassed, since it costs a multiple for each row.
+"""
 
 from __future__ import annotations
 
@@ -19,12 +22,24 @@ Result = TypeVar("Result")
 
 CONNECT_SECONDS = 10.0
 
-_AWAY = (OSError, asyncio.TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, SQLAlchemyError)
-_DEAD = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError)
-# The server says so, and closes the connection a moment later.
-_SHUT_DOWN = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError)
-# PostgreSQL's classes 08, 53, 57 and 58: the server, not the statement.
-_SERVER = (
+_DATABASE_ERRORS = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    SQLAlchemyError,
+)
+_CONNECTION_ERRORS = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
+# A server that shuts down sends these first and closes the connection a moment later, so the connection may
+# not look closed yet.
+_SHUTDOWN_ERRORS = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError)
+# PostgreSQL's error classes 08, 53, 57 and 58: the server is at fault, not the statement.
+_SERVER_ERRORS = (
     asyncpg.PostgresConnectionError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
@@ -33,72 +48,75 @@ _SERVER = (
 
 
 class StatementRefused(Exception):
-    """PostgreSQL, or asyncpg, takes this statement not; with other values it might."""
+    """PostgreSQL or asyncpg rejected this statement because of its values."""
 
 
 class AsyncConnections:
-    """A few connections of one event loop, each for one user at a time; made when first wanted."""
+    """A small pool for one event loop; connections are opened on first use."""
 
     def __init__(self, size: int) -> None:
+        # Last in, first out: rarely used connections stay unopened, and the warm one is reused.
         self._free: asyncio.LifoQueue[Any] = asyncio.LifoQueue()
         for _ in range(size):
             self._free.put_nowait(None)
 
     async def use(self, work: Callable[[Any], Awaitable[Result]]) -> Result:
-        """Do work whose every statement is a transaction of its own; it must stand being done twice.
+        """Run ``work`` on a connection that commits each statement; ``work`` must be idempotent.
 
-        Where a connection turns out to be dead, as all are after the server was restarted, the work is done
-        once more on another one.
+        A dead connection (all are dead after a restart of the server) is replaced, and ``work`` runs once
+        more on the new one.
 
-        :raises DatabaseUnavailable: the database is away, or what a statement waited for took too long
-        :raises StatementRefused: a value cannot be stored, or waits too long for a lock
+        :raises DatabaseUnavailable: the database is unreachable, or a statement timed out
+        :raises StatementRefused: a value cannot be stored, or a lock was not granted in time
         """
-        held = await self._free.get()
+        connection = await self._free.get()
         try:
-            if held is None or held.is_closed():
-                held = await _connect()
-                return await work(held)
+            if connection is None or connection.is_closed():
+                connection = await _connect()
+                return await work(connection)
             try:
-                return await work(held)
-            except _DEAD as error:
-                if not (held.is_closed() or isinstance(error, _SHUT_DOWN)):
+                return await work(connection)
+            except _CONNECTION_ERRORS as error:
+                if not (connection.is_closed() or isinstance(error, _SHUTDOWN_ERRORS)):
                     raise
-            _end(held)
-            held = await _connect()
-            return await work(held)
-        except _AWAY as error:
-            if _is_about_the_values(error):
+            _terminate(connection)
+            connection = await _connect()
+            return await work(connection)
+        except _DATABASE_ERRORS as error:
+            if _is_caused_by_values(error):
                 log.warning("statement refused action=statement_refused kind=%s", _kind(error))
                 raise StatementRefused from None
-            # The text of these errors quotes values.
+            # Only the kind is logged: the text of these errors quotes values, which may be secrets.
             log.error("database error action=database_error kind=%s", _kind(error))
-            _end(held)
+            _terminate(connection)
             raise DatabaseUnavailable from None
         except StatementRefused:
-            raise  # before it was sent
+            raise  # nothing was sent, so the connection is still usable
         except BaseException:
-            _end(held)  # cancelled in the middle: nobody knows what it still has to say
+            # Cancelled in the middle of a statement: its result may still arrive and would be read as the
+            # next statement's.
+            _terminate(connection)
             raise
         finally:
-            self._free.put_nowait(held)
+            self._free.put_nowait(connection)
 
     async def close(self) -> None:
-        """End every connection that nobody uses; their users have ended before."""
-        for held in [self._free.get_nowait() for _ in range(self._free.qsize())]:
-            if held is not None:
-                await held.close(timeout=CONNECT_SECONDS)
+        """Close all idle connections; callers have finished by then."""
+        for connection in [self._free.get_nowait() for _ in range(self._free.qsize())]:
+            if connection is not None:
+                await connection.close(timeout=CONNECT_SECONDS)
             self._free.put_nowait(None)
 
 
 async def _connect() -> Any:
-    """A connection of Airflow's asynchronous engine, which knows its address and arguments, for us alone."""
+    """Open a connection outside the pool of Airflow's asynchronous engine, which knows URL and arguments."""
     engine = settings.async_engine
     if engine is None:
         raise DatabaseUnavailable
     try:
         pooled = await asyncio.wait_for(engine.raw_connection(), CONNECT_SECONDS)
     except engine.dialect.loaded_dbapi.Error as error:
-        # The server lets nobody in: it is starting, or full. SQLAlchemy does not translate it here.
+        # The server refuses connections: it is starting or full. SQLAlchemy does not translate this error.
         log.error("database error action=database_error kind=%s", _kind(error))
         raise DatabaseUnavailable from None
     connection = pooled.driver_connection
@@ -106,15 +124,16 @@ async def _connect() -> Any:
     return connection
 
 
-def _end(held: Any) -> None:
-    if held is not None:
-        held.terminate()
+def _terminate(connection: Any) -> None:
+    # Not close(): that says goodbye to the server and would wait for one that no longer answers.
+    if connection is not None:
+        connection.terminate()
 
 
-def _is_about_the_values(error: BaseException) -> bool:
+def _is_caused_by_values(error: BaseException) -> bool:
     if isinstance(error, asyncpg.InterfaceError):
-        return isinstance(error, ValueError)  # what asyncpg itself could not encode
-    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, _SERVER)
+        return isinstance(error, ValueError)  # asyncpg itself could not encode a value
+    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, _SERVER_ERRORS)
 
 
 def _kind(error: BaseException) -> str:

@@ -23,7 +23,7 @@ def write_audit_entry(
     at: datetime,
     details: Mapping[str, Any],
 ) -> None:
-    """Write a change to Airflow's write_audit_entry log; ``details`` hold no secrets."""
+    """Add an entry to Airflow's audit log; ``details`` must not hold secrets."""
     connection.execute(
         insert(Log.__table__),
         {

@@ -1,9 +1,9 @@
-"""What is to be dispatched: whose deliveries wait, taking some of them, writing what became of them.
+"""Statements of the dispatcher: find webhooks with due deliveries, claim some, record the attempt.
 
 A dispatcher goes from webhook to webhook instead of from delivery to delivery.
-One step is one look into the index of waiting deliveries, which begins with the webhook (PostgreSQL's wiki
-calls it a loose index scan), so neither the other 100,000 deliveries of a flooded webhook nor the 10,000
-webhooks without any cost anything.
+Each step is one probe of the index of waiting deliveries, which begins with the webhook (a loose index scan
+in PostgreSQL's wiki), so the cost depends neither on the 100,000 further deliveries of a flooded webhook nor
+on the 10,000 webhooks without deliveries.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from inbound_webhooks.storage.webhooks import change_lock_key
 
 @dataclass(frozen=True)
 class WaitingWebhook:
-    """A webhook with due deliveries; ``due`` is how many, counted up to what was asked for."""
+    """A webhook with due deliveries; ``due`` counts them up to the query's limit."""
 
     webhook_id: str
     due: int
@@ -31,7 +31,7 @@ class WaitingWebhook:
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimedDelivery:
-    """What the dispatcher needs of a delivery: not its body."""
+    """What the dispatcher needs of a delivery; the body is left out because it may be large."""
 
     id: str
     webhook_id: str
@@ -45,19 +45,19 @@ class ClaimedDelivery:
 def waiting_webhooks(
     connection: Connection, now: datetime, *, after: str, limit: int
 ) -> list[WaitingWebhook]:
-    """Webhooks with due deliveries that may be started, in the order of the index, from behind ``after``.
+    """Webhooks with due deliveries that may start runs, in index order, beginning behind ``after``.
 
-    Left out are those that are disabled, and those with as many active runs as they may have.
+    Disabled webhooks, and those at their limit of active runs, are left out.
     """
     rows = connection.execute(_WAITING, {"now": now, "after": after, "limit": limit})
     return [WaitingWebhook(row.webhook_id, row.due) for row in rows]
 
 
 def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> dict[str, int | None]:
-    """Those of the webhooks that are enabled, locked FOR SHARE in the order of their ids, with their limits
-    of active runs.
+    """Lock the enabled ones of these webhooks FOR SHARE, by id; return their limits of active runs.
 
-    One that somebody is changing right now, or waits to change, is left for the next round.
+    A webhook that is being changed, or that a change waits for, is skipped until the next round: shared locks
+    that follow each other without a gap would starve the change, which needs the row alone.
     """
     columns = tables.webhook.c
     wanted = select(columns.id, columns.enabled, columns.max_active_runs).where(
@@ -70,25 +70,27 @@ def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> dict[str
 
 
 def try_lock_webhook(connection: Connection, webhook_id: str) -> bool:
-    """Be the only dispatcher at work on a webhook until this transaction ends; False where another one is.
+    """Become the only dispatcher at work on a webhook until this transaction ends; False if another one is.
 
-    Whoever counts runs and then makes more must be alone. The webhook's row cannot be the lock: what keeps
-    other dispatchers out would keep out the door as well, which locks it FOR SHARE with each request. On
-    SQLite whoever writes is alone anyway.
+    Counting active runs and then creating more is only correct for one dispatcher at a time. The webhook's
+    row cannot be that lock: the endpoint locks it FOR SHARE with each request and would have to wait. SQLite
+    has a single writer anyway.
     """
     if connection.dialect.name != "postgresql":
         return True
-    taken = select(func.pg_try_advisory_xact_lock(_lock_key(webhook_id)))
-    return bool(connection.scalar(taken))
+    # 64 bits of a hash: far away from the small numbers that Airflow uses for its own advisory locks.
+    digest = hashlib.blake2b(f"inbound webhook {webhook_id}".encode(), digest_size=8).digest()
+    key = int.from_bytes(digest, "big", signed=True)
+    return bool(connection.scalar(select(func.pg_try_advisory_xact_lock(key))))
 
 
 def count_active(connection: Connection, webhook_id: str) -> int:
-    """How many runs of a webhook have not ended, as far as we know."""
+    """Count a webhook's runs that have not ended, as far as the run tracker has recorded."""
     return connection.scalar(_ACTIVE, {"webhook_id": webhook_id}) or 0
 
 
 def claim_due(connection: Connection, webhook_id: str, now: datetime, limit: int) -> list[ClaimedDelivery]:
-    """The first due deliveries of a webhook, locked; those that another dispatcher holds are skipped."""
+    """Lock a webhook's first due deliveries; those that another dispatcher has locked are skipped."""
     rows = connection.execute(_CLAIM, {"webhook_id": webhook_id, "now": now, "limit": limit})
     return [ClaimedDelivery(**row._mapping) for row in rows]
 
@@ -96,7 +98,7 @@ def claim_due(connection: Connection, webhook_id: str, now: datetime, limit: int
 def mark_dispatched(
     connection: Connection, delivery_ids: Sequence[str], *, run_prefix: str, at: datetime
 ) -> None:
-    """Write that deliveries, which the caller has locked, have their runs: prefix and delivery's id."""
+    """Record the runs of deliveries that the caller has locked: run id = prefix + delivery id."""
     columns = tables.delivery.c
     connection.execute(
         update(tables.delivery)
@@ -113,25 +115,19 @@ def mark_dispatched(
 
 
 def mark(connection: Connection, delivery_id: str, values: Mapping[str, Any]) -> None:
-    """Write the outcome of an attempt on a delivery that the caller has locked."""
+    """Record the outcome of an attempt on a delivery that the caller has locked."""
     connection.execute(update(tables.delivery).where(tables.delivery.c.id == delivery_id).values(**values))
 
 
-def _lock_key(webhook_id: str) -> int:
-    """A number of 64 bits, far from the small ones that Airflow takes for its own locks."""
-    digest = hashlib.blake2b(f"inbound webhook {webhook_id}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big", signed=True)
-
-
-# Written out, not bound: so the planners can tell that a partial index has all that is asked for.
+# Literals instead of bound values: a planner uses a partial index only where it sees the index's predicate.
 _ACCEPTED: Any = literal_column(f"'{State.ACCEPTED}'")
 _DISPATCHED: Any = literal_column(f"'{State.DISPATCHED}'")
 
 
 def _next_webhook(after: Any) -> Any:
-    """The first webhook behind another one that has a delivery waiting, due or not."""
+    """The id of the next webhook with waiting deliveries, due or not."""
     columns = tables.delivery.alias().c
-    # In the whole order of the index: by webhook alone, the one of all deliveries would do as well.
+    # All columns of the index: ordered by the webhook alone, the index of all deliveries would serve as well.
     order = (columns.webhook_id, columns.next_attempt_at, columns.id)
     first = select(columns.webhook_id).where(columns.state == _ACCEPTED, columns.webhook_id > after)
     return first.order_by(*order).limit(1).scalar_subquery()
@@ -164,7 +160,7 @@ def _waiting() -> Any:
     columns = tables.webhook.c
     active = _active(columns.id).scalar_subquery()
     is_free = or_(columns.max_active_runs.is_(None), active < columns.max_active_runs)
-    # A subquery and no join, and so one look for each step: a join may read all webhooks first.
+    # A scalar subquery instead of a join: one probe for each step, where a join may read all webhooks first.
     may_start = select(columns.enabled & is_free).where(columns.id == walk.c.webhook_id).scalar_subquery()
     due = _due(walk)
     return (
@@ -174,21 +170,18 @@ def _waiting() -> Any:
     )
 
 
-def _claim() -> Any:
-    columns = tables.delivery.c
-    return (
-        select(*(columns[name] for name in ClaimedDelivery.__dataclass_fields__))
-        .where(
-            columns.state == _ACCEPTED,
-            columns.webhook_id == bindparam("webhook_id"),
-            columns.next_attempt_at <= bindparam("now"),
-        )
-        .order_by(columns.next_attempt_at, columns.id)
-        .limit(bindparam("limit"))
-        .with_for_update(skip_locked=True)
-    )
-
+_DELIVERY = tables.delivery.c
 
 _WAITING = _waiting()
 _ACTIVE = _active(bindparam("webhook_id"))
-_CLAIM = _claim()
+_CLAIM = (
+    select(*(_DELIVERY[name] for name in ClaimedDelivery.__dataclass_fields__))
+    .where(
+        _DELIVERY.state == _ACCEPTED,
+        _DELIVERY.webhook_id == bindparam("webhook_id"),
+        _DELIVERY.next_attempt_at <= bindparam("now"),
+    )
+    .order_by(_DELIVERY.next_attempt_at, _DELIVERY.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)

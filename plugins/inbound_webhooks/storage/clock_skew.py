@@ -1,4 +1,4 @@
-"""Deliveries and mails that wait for a time which only another clock knows."""
+"""Reschedules deliveries and mails whose due time was set by a host with a wrong clock."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ LONGEST_DELAY = timedelta(seconds=max(RETRY_DELAYS_SECONDS))
 LONGEST_MAIL_DELAY = timedelta(seconds=max(MAIL_DELAYS_SECONDS))
 
 MAX_RESCHEDULED = 1_000
-"""Deliveries of one transaction."""
+"""Deliveries of one transaction; the rest follows with the next heartbeat."""
 
 
 def reschedule_future_attempts(connection: Connection, now: datetime) -> int:
-    """Make due what was stored, or tried, by somebody whose clock was ahead; return how many.
+    """Make deliveries due that were scheduled by a clock running ahead; return how many.
 
-    What was never tried is due at once, and no delay between two attempts is longer than LONGEST_DELAY.
+    A delivery without an attempt is due at once, and no retry is scheduled later than LONGEST_DELAY: a due
+    time beyond that can only come from another clock.
     """
     columns = tables.delivery.c
     never_tried = (columns.attempts == 0) & (columns.next_attempt_at > now)
@@ -39,7 +40,7 @@ def reschedule_future_attempts(connection: Connection, now: datetime) -> int:
 
 
 def reschedule_future_mails(connection: Connection, now: datetime, digest_window: timedelta) -> int:
-    """Make due the mails that wait longer than any mail does; return how many."""
+    """Make mails due that are scheduled later than any retry or digest would be; return how many."""
     columns = tables.mail.c
     too_late = columns.next_attempt_at > now + max(LONGEST_MAIL_DELAY, digest_window)
     found = select(columns.id).where(text(tables.WAITING), too_late).limit(MAX_RESCHEDULED)

@@ -1,4 +1,4 @@
-"""Statements on the tables of tokens and secrets; each takes the caller's connection."""
+"""Statements on tokens and secrets; each runs on the caller's connection."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def insert_secret(
     *,
     reference: str | None = None,
 ) -> None:
-    """Add a secret to a webhook; ``reference`` is where a definition file says that it stands."""
+    """Add a secret to a webhook; ``reference`` is its location according to a definition file."""
     row = {"webhook_id": webhook_id, "purpose": purpose, "encrypted": encrypted, "created_at": created_at}
     connection.execute(insert(tables.secret), row | {"reference": reference})
 
 
 def secret_references(connection: Connection, webhook_id: str) -> dict[int, str]:
-    """Where a webhook's secrets stand of which a definition file says it, by their ids."""
+    """Locations of a webhook's secrets that a definition file refers to, by the secret's id."""
     columns = tables.secret.c
     query = select(columns.id, columns.reference)
     rows = connection.execute(query.where(columns.webhook_id == webhook_id, columns.reference.is_not(None)))
@@ -62,7 +62,7 @@ def save_fetched_key(
     now: datetime,
     expires_at: datetime | None,
 ) -> None:
-    """Keep a public key that was fetched, in place of the one that was fetched from there before."""
+    """Store a fetched public key; it replaces the one fetched from the same URL before."""
     columns = tables.secret.c
     connection.execute(
         delete(tables.secret).where(
@@ -81,12 +81,12 @@ def save_fetched_key(
 
 
 def delete_tokens(connection: Connection, webhook_id: str) -> None:
-    """Take every token from a webhook."""
+    """Delete all tokens of a webhook."""
     connection.execute(delete(tables.token).where(tables.token.c.webhook_id == webhook_id))
 
 
 def delete_secrets(connection: Connection, webhook_id: str, purpose: str) -> None:
-    """Take every secret for one purpose from a webhook."""
+    """Delete all secrets of a webhook for one purpose."""
     columns = tables.secret.c
     connection.execute(
         delete(tables.secret).where(columns.webhook_id == webhook_id, columns.purpose == purpose)
@@ -94,38 +94,43 @@ def delete_secrets(connection: Connection, webhook_id: str, purpose: str) -> Non
 
 
 def end_tokens(connection: Connection, webhook_id: str, end: datetime) -> None:
-    """Let every token of a webhook end then, unless it ends before."""
-    _end(connection, tables.token, tables.token.c.webhook_id == webhook_id, end)
+    """Set an expiry for all tokens of a webhook; earlier expiries stay."""
+    _set_expiry(connection, tables.token, tables.token.c.webhook_id == webhook_id, end)
 
 
 def end_secrets(connection: Connection, webhook_id: str, purpose: str, end: datetime) -> None:
-    """Let every secret of a webhook for one purpose end then, unless it ends before."""
+    """Set an expiry for all secrets of a webhook for one purpose; earlier expiries stay."""
     columns = tables.secret.c
-    _end(connection, tables.secret, (columns.webhook_id == webhook_id) & (columns.purpose == purpose), end)
+    _set_expiry(
+        connection, tables.secret, (columns.webhook_id == webhook_id) & (columns.purpose == purpose), end
+    )
 
 
-def _end(connection: Connection, table: Any, which: Any, end: datetime) -> None:
+def _set_expiry(connection: Connection, table: Any, condition: Any, end: datetime) -> None:
     later = table.c.expires_at.is_(None) | (table.c.expires_at > end)
-    connection.execute(update(table).where(which, later).values(expires_at=end))
+    connection.execute(update(table).where(condition, later).values(expires_at=end))
 
 
 def list_credentials(connection: Connection, webhook_id: str) -> list[Credential]:
-    """A webhook's tokens and secrets, ended ones too, newest first."""
+    """A webhook's tokens and secrets, newest first, including expired ones."""
     rows = connection.execute(select(_CREDENTIALS).where(_CREDENTIALS.c.webhook_id == webhook_id))
     found = [_credential(row._mapping) for row in rows]
     return sorted(found, key=lambda credential: (credential.created_at, credential.id), reverse=True)
 
 
 def note_use(connection: Connection, credential: Credential, used_at: datetime) -> None:
-    """Note when a token or secret was last used, unless somebody else is changing it."""
+    """Note when a token or secret was last used.
+
+    A row that is locked is skipped: the note is worth no wait while a person rotates the secret.
+    """
     table = tables.secret if credential.purpose else tables.token
-    free = select(table.c.id).where(table.c.id == credential.id).with_for_update(skip_locked=True)
-    which = table.c.id.in_(free.correlate(None))
-    connection.execute(update(table).where(which).values(last_used_at=used_at))
+    unlocked = select(table.c.id).where(table.c.id == credential.id).with_for_update(skip_locked=True)
+    condition = table.c.id.in_(unlocked.correlate(None))
+    connection.execute(update(table).where(condition).values(last_used_at=used_at))
 
 
 def reencrypt_column(connection: Connection, table_name: str, reencrypted: Any) -> int:
-    """Write ``reencrypted(old)`` for each encrypted value of a table; return how many."""
+    """Replace each encrypted value of a table by ``reencrypted(value)``; return how many there were."""
     table, column = ENCRYPTED_COLUMNS[table_name]
     rows = connection.execute(select(table.c.id, table.c[column]).where(table.c[column].is_not(None))).all()
     for row in rows:
@@ -152,25 +157,26 @@ _CREDENTIALS = union_all(
 ).subquery("credential")
 
 
-def with_credentials(which: Any) -> Any:
-    """Webhooks, a row for each of their credentials; :func:`webhook_with_credentials` reads them."""
+def with_credentials(condition: Any) -> Any:
+    """Webhooks joined with credentials, a row for each; :func:`webhook_with_credentials` reads them."""
     credentials = (column.label(f"credential_{column.name}") for column in _CREDENTIALS.c)
     joined = tables.webhook.outerjoin(_CREDENTIALS, _CREDENTIALS.c.webhook_id == tables.webhook.c.id)
-    return select(tables.webhook, *credentials).select_from(joined).where(which)
+    return select(tables.webhook, *credentials).select_from(joined).where(condition)
 
 
 _WITH_CREDENTIALS = with_credentials(tables.webhook.c.id == bindparam("webhook_id"))
 
 
 def find_with_credentials(connection: Connection, webhook_id: str) -> tuple[Webhook, list[Credential]] | None:
-    """What the door needs to know, in one query; the credentials newest first."""
+    """A webhook and its credentials, newest first, in the single query that each request costs."""
     rows = connection.execute(_WITH_CREDENTIALS, {"webhook_id": webhook_id}).mappings().all()
     return webhook_with_credentials(rows) if rows else None
 
 
 def webhook_with_credentials(rows: Sequence[Any]) -> tuple[Webhook, list[Credential]]:
-    """What the rows of one webhook say, mappings from column to value; the credentials newest first."""
+    """Read the joined rows of one webhook (mappings of column to value); credentials newest first."""
     found = [_credential(row, "credential_") for row in rows if row["credential_id"] is not None]
+    # By id instead of by time: two credentials created within one clock tick still have an order.
     return webhook_of(rows[0]), sorted(found, key=lambda credential: credential.id, reverse=True)
 
 

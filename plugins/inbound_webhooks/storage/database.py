@@ -1,4 +1,4 @@
-"""Transactions on Airflow's database, with its failures in our words."""
+"""Transactions on Airflow's database; its errors become DatabaseUnavailable."""
 
 from __future__ import annotations
 
@@ -20,31 +20,34 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 LOCK_TIMEOUT_SECONDS = 5
-"""How long a transaction waits for a lock; as long as pysqlite's own default."""
+"""Longest wait for a lock, equal to pysqlite's default."""
 
 
 @contextmanager
 def transaction() -> Iterator[Connection]:
-    """One transaction on a connection of Airflow's pool; never on its scoped session.
+    """A transaction on a connection of Airflow's pool.
 
-    :raises DatabaseUnavailable: the database is away, locked, full or not migrated
-    :raises sqlalchemy.exc.IntegrityError: a constraint is broken
+    Airflow's scoped session is never used: other code of Airflow on the same thread may commit or close it.
+
+    :raises DatabaseUnavailable: the database is unreachable, locked, full or not migrated
+    :raises sqlalchemy.exc.IntegrityError: a constraint is violated
     """
     with translated_errors(), settings.engine.begin() as connection:
-        _limit_waiting(connection)
+        _set_lock_timeout(connection)
         yield connection
 
 
 def in_transaction(work: Callable[[Connection], Result]) -> Result:
-    """Do work in one transaction; raises what :func:`transaction` does."""
+    """Run ``work`` in a transaction; raises what :func:`transaction` raises."""
     with transaction() as connection:
         return work(connection)
 
 
 def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
-    """A condition that is always true and, on PostgreSQL, limits how long this transaction waits for locks.
+    """A condition that is always true; on PostgreSQL it also sets the transaction's lock timeout.
 
-    In the WHERE of a locking SELECT it comes before the lock, and saves a statement of its own.
+    In the WHERE of a locking SELECT it is evaluated before the lock is taken, and saves a round trip for a
+    statement of its own.
     """
     if dialect_name != "postgresql":
         return true()
@@ -52,37 +55,37 @@ def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
 
 
 def autocommit(work: Callable[[Connection], Result]) -> Result:
-    """Do work whose every statement is a transaction of its own; it must stand being done twice.
+    """Run ``work`` on a connection that commits each statement; ``work`` must be idempotent.
 
-    Nothing goes to the server but the statements: no check whether the connection still lives, no begin and
-    no end. Where a connection turns out to be dead, as all are after the server was restarted, the work is
-    done once more.
+    Only the statements themselves go to the server: no liveness check, no BEGIN, no COMMIT. In return
+    ``work`` runs once more if its connection turns out to be dead, as all are after a restart of the server.
 
-    :raises DatabaseUnavailable: the database is away, locked, full or not migrated
-    :raises sqlalchemy.exc.IntegrityError: a constraint is broken
+    :raises DatabaseUnavailable: the database is unreachable, locked, full or not migrated
+    :raises sqlalchemy.exc.IntegrityError: a constraint is violated
     """
     with translated_errors():
         try:
-            return _work(work)
+            return _run(work)
         except DBAPIError as error:
             if not error.connection_invalidated:
                 raise
-            return _work(work)
+            return _run(work)
 
 
-def _work(work: Callable[[Connection], Result]) -> Result:
-    with _bare_engine(settings.engine).connect() as connection:
+def _run(work: Callable[[Connection], Result]) -> Result:
+    with _autocommit_engine(settings.engine).connect() as connection:
         return work(connection)
 
 
 @lru_cache(maxsize=1)
-def _bare_engine(airflow_engine: Engine) -> Engine:
-    """Airflow's engine with a pool of its own, for connections that commit each statement."""
+def _autocommit_engine(airflow_engine: Engine) -> Engine:
+    """Airflow's engine with a separate pool of connections that commit each statement."""
     if airflow_engine.dialect.name == "sqlite":
         return airflow_engine.execution_options(isolation_level="AUTOCOMMIT")
 
-    # Airflow knows how: arguments of its settings, and what listens to its engine. Not from its own pool,
-    # where whoever asks while all are taken waits for half a minute.
+    # Connections are opened through a copy of Airflow's pool, which has its connect arguments and event
+    # listeners. Its own pool is not used: while that is exhausted, a request would wait half a minute for a
+    # connection, longer than senders do.
     source = airflow_engine.pool.recreate()
 
     def connect() -> Any:
@@ -102,25 +105,25 @@ def _bare_engine(airflow_engine: Engine) -> Engine:
 
 @contextmanager
 def session_transaction(kind: type[Session] = Session) -> Iterator[Session]:
-    """The same with an ORM session of its own, for what Airflow's models need.
+    """Like :func:`transaction`, with an ORM session for Airflow's models.
 
-    Airflow's code may close the scoped session of a thread at any time and commit half of our work
-    with it, so this one is never that. Where a person has configured a way of their own to make sessions,
-    ``kind`` does not count.
+    The session is new and never the thread's scoped one, which Airflow's code may close at any time, and
+    commit half of our work with it. ``kind`` is ignored where the installation configures its own way of
+    creating sessions.
     """
     with translated_errors(), _session(kind) as session, session.begin():
-        _limit_waiting(session.connection())
+        _set_lock_timeout(session.connection())
         yield session
 
 
 def _session(kind: type[Session]) -> Session:
-    make = settings.NonScopedSession
-    made: Session = kind(**make.kw) if isinstance(make, sessionmaker) else make()
-    return made
+    configured = settings.NonScopedSession
+    session: Session = kind(**configured.kw) if isinstance(configured, sessionmaker) else configured()
+    return session
 
 
-def _limit_waiting(connection: Connection) -> None:
-    """Let PostgreSQL give up on a lock after a while, as pysqlite does."""
+def _set_lock_timeout(connection: Connection) -> None:
+    # PostgreSQL waits for locks without limit by default; pysqlite gives up after its busy timeout.
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK_TIMEOUT)
 
@@ -128,22 +131,22 @@ def _limit_waiting(connection: Connection) -> None:
 def begin_writing(connection: Connection) -> None:
     """Take SQLite's write lock before the first read.
 
-    A transaction there that reads first and writes later fails at once when another one wrote in
-    between, whatever its busy time-out.
+    A SQLite transaction that reads first and writes later fails at once, whatever its busy timeout, if
+    another one has written in between.
     """
     if connection.dialect.name == "sqlite":
-        connection.execute(_WRITES_NOTHING)
+        connection.execute(_NO_OP_UPDATE)
 
 
 @contextmanager
 def translated_errors() -> Iterator[None]:
-    """Turn whatever the database says into DatabaseUnavailable; broken constraints pass through."""
+    """Turn database errors into DatabaseUnavailable; violated constraints pass through."""
     try:
         yield
     except IntegrityError:
         raise
     except SQLAlchemyError as error:
-        # The text of these errors quotes statements and their values, tokens among them.
+        # Only the kind is logged: the text of these errors quotes statements with their values, with tokens.
         log.error("database error action=database_error kind=%s", _kind(error))
         raise DatabaseUnavailable from None
 
@@ -156,4 +159,4 @@ def _kind(error: SQLAlchemyError) -> str:
 
 
 _LOCK_TIMEOUT = text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
-_WRITES_NOTHING = text("UPDATE inbound_webhook SET version = version WHERE id = ''")
+_NO_OP_UPDATE = text("UPDATE inbound_webhook SET version = version WHERE id = ''")

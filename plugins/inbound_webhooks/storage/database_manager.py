@@ -1,4 +1,4 @@
-"""Makes and migrates our tables as part of ``airflow db migrate``."""
+"""Creates and migrates our tables as part of ``airflow db migrate``."""
 
 from __future__ import annotations
 

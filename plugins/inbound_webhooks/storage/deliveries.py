@@ -1,4 +1,4 @@
-"""Statements on the table of deliveries; each takes the caller's connection."""
+"""Statements on deliveries; each runs on the caller's connection."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.database import waiting_is_limited
 
 MAX_COUNTED = 100_000
-"""Deliveries that are counted where a figure of the read_backlog is wanted."""
+"""Upper limit when the whole backlog is counted: exact figures beyond it are not worth the scan."""
 
 
 def count_deliveries(connection: Connection, webhook_id: str) -> dict[str, int]:
-    """How many deliveries of a webhook there are in each state."""
+    """Number of a webhook's deliveries by state."""
     rows = connection.execute(
         select(tables.delivery.c.state, func.count())
         .where(tables.delivery.c.webhook_id == webhook_id)
@@ -36,23 +36,26 @@ def count_deliveries(connection: Connection, webhook_id: str) -> dict[str, int]:
 
 
 def insert_delivery(connection: Connection, delivery: Delivery, version: int) -> str | None:
-    """Insert a delivery if its webhook is still at this version, in one statement that locks it FOR SHARE.
+    """Insert a delivery if its webhook still has this version, in one statement that locks the webhook.
 
-    Returns the id under which the event is stored: its own, or that of an earlier delivery which holds its
-    deduplication key; None where the webhook has changed. Where somebody is about to commit the same key
-    this waits for it. What was stored by an earlier try, whose answer got lost, is found.
+    The lock is FOR SHARE: requests do not wait for each other, and a change of the webhook waits until they
+    have committed.
+
+    Returns the id under which the event is stored: the delivery's own, or that of an earlier delivery with
+    the same deduplication key; None if the webhook has changed. If another transaction is about to commit the
+    same key, this waits for it. An earlier attempt of the same call whose response was lost is recognised.
     """
     values = msgspec.structs.asdict(delivery) | {"expected_version": version}
     if connection.execute(_STORE[connection.dialect.name], values).rowcount == 1:
         return delivery.id
     columns = tables.delivery.c
-    # First of all: an earlier try may be committed although its webhook has changed since.
+    # Checked first: an earlier attempt may have been committed although the webhook has changed since.
     if connection.scalar(select(columns.id).where(columns.id == delivery.id)) is not None:
         return delivery.id
-    now_at = connection.scalar(
+    current_version = connection.scalar(
         select(tables.webhook.c.version).where(tables.webhook.c.id == delivery.webhook_id)
     )
-    if now_at != version:
+    if current_version != version:
         return None
     holds_key = (columns.webhook_id == delivery.webhook_id) & (columns.dedup_key == delivery.dedup_key)
     return connection.scalar(select(columns.id).where(holds_key))
@@ -68,7 +71,7 @@ def _store(dialect_name: str, dialect_insert: Any) -> Any:
     columns = [column for column in tables.delivery.c if column.name in Delivery.__struct_fields__]
     values: list[Any] = [bindparam(column.name, type_=column.type) for column in columns]
     if dialect_name == "postgresql":
-        # It does not take the types of a SELECT from the table that it goes into.
+        # PostgreSQL does not infer the types of a SELECT from the table that it is inserted into.
         values = [cast(value, column.type) for value, column in zip(values, columns, strict=True)]
     row = select(*values).select_from(locked).where(locked.c.version == bindparam("expected_version"))
     inserted = dialect_insert(tables.delivery).from_select([column.name for column in columns], row)
@@ -82,7 +85,7 @@ _STORE = {
 
 
 def count_accepted(connection: Connection, limit: int, *, webhook_id: str | None = None) -> int:
-    """How many deliveries, of one webhook or of all, wait for their run, counted up to a limit."""
+    """Count the deliveries, of one webhook or of all, that wait for their run, up to a limit."""
     columns = tables.delivery.c
     waiting = select(columns.id).where(text(tables.ACCEPTED)).limit(limit)
     if webhook_id is not None:
@@ -91,7 +94,7 @@ def count_accepted(connection: Connection, limit: int, *, webhook_id: str | None
 
 
 def read_backlog(connection: Connection) -> tuple[int, datetime | None]:
-    """How many deliveries wait for their run, counted up to MAX_COUNTED, and when the oldest of them came."""
+    """Number of deliveries that wait for their run, up to MAX_COUNTED, and arrival of the oldest of them."""
     waiting = select(tables.delivery.c.received_at).where(text(tables.ACCEPTED))
     counted = waiting.limit(MAX_COUNTED).subquery()
     count, oldest = connection.execute(select(func.count(), func.min(counted.c.received_at))).one()
@@ -99,7 +102,7 @@ def read_backlog(connection: Connection) -> tuple[int, datetime | None]:
 
 
 def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
-    """A delivery by id."""
+    """Find a delivery by id."""
     row = connection.execute(select(tables.delivery).where(tables.delivery.c.id == delivery_id)).first()
     return Delivery(**row._mapping) if row else None
 
@@ -107,7 +110,7 @@ def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
 def list_deliveries(
     connection: Connection, *, webhook_id: str | None, state: str | None, limit: int
 ) -> list[Any]:
-    """The newest deliveries, newest first, as rows without body, headers, query and conf."""
+    """The newest deliveries, newest first, as rows without body, headers, credentials, query and conf."""
     columns = tables.delivery.c
     heavy = {"body", "headers", "credentials", "conf", "query_string"}
     query = select(*(column for column in columns if column.name not in heavy))
@@ -119,7 +122,7 @@ def list_deliveries(
 
 
 def cancel_accepted(connection: Connection, webhook_id: str) -> int:
-    """Turn a webhook's undispatched deliveries into cancelled ones; return how many."""
+    """Cancel a webhook's deliveries that wait for their run; return how many."""
     columns = tables.delivery.c
     done = connection.execute(
         update(tables.delivery)

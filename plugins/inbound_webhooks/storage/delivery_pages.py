@@ -1,4 +1,4 @@
-"""A bounded look at deliveries of all webhooks, for nobody can count millions within a request."""
+"""Pages through deliveries of all webhooks, in bounded steps: counting millions would outlast a request."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.listing import light
 
 MAX_COUNTED = 10_000
-"""Deliveries that are looked at at once."""
+"""Deliveries that one query reads."""
 
 
 @dataclass(frozen=True)
 class DeliveryPages:
-    """A stretch of ``size`` deliveries, from its newest on or, ``ascending``, from its oldest.
+    """Up to ``size`` deliveries, from the newest on or, if ``ascending``, from the oldest.
 
-    ``cursor`` is the id behind which it begins, "" for the very first.
+    ``cursor`` is the id behind which they begin, "" for the first page.
     """
 
     webhook_id: str = ""
@@ -43,11 +43,11 @@ class DeliveryPages:
         return tables.delivery.c.id.asc() if self.ascending else tables.delivery.c.id.desc()
 
     def counts(self, connection: Connection) -> tuple[dict[str, int], str | None]:
-        """How many it has of each DAG in its state, and its last id, where something may follow it."""
+        """Number of deliveries in ``state`` by DAG, and the last id, or None if nothing can follow it."""
         found = self._rows.c
-        asked = found.state == self.state if self.state else true()
+        in_state = found.state == self.state if self.state else true()
         end = func.max(found.id) if self.ascending else func.min(found.id)
-        number = func.sum(case((asked, 1), else_=0))
+        number = func.sum(case((in_state, 1), else_=0))
         rows = connection.execute(
             select(found.dag_id, func.count(), number, end).group_by(found.dag_id)
         ).all()
@@ -57,7 +57,7 @@ class DeliveryPages:
         return {row.dag_id: int(row[2] or 0) for row in rows}, last
 
     def page(self, connection: Connection, dag_ids: Collection[str], offset: int, limit: int) -> list[Any]:
-        """Its deliveries of some DAGs, without what is big."""
+        """The deliveries of these DAGs, without their large columns."""
         found = self._rows.c
         chosen = select(found.id).where(found.dag_id.in_(sorted(dag_ids)))
         if self.state:

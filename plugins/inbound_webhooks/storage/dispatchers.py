@@ -1,4 +1,4 @@
-"""Which dispatchers there are, and when each one was last seen at work."""
+"""The dispatchers' heartbeats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HOST_CHARS = 250
 
 @dataclass(frozen=True, kw_only=True)
 class DispatcherRow:
-    """One dispatcher; ``id`` is 32 hex characters of its own."""
+    """A dispatcher process; ``id`` is 32 random hex characters, since a host and pid may be reused."""
 
     id: str
     host: str
@@ -23,7 +23,7 @@ class DispatcherRow:
 
 
 def note_dispatcher(connection: Connection, row: DispatcherRow, seen_at: datetime) -> None:
-    """Write that a dispatcher is at work now."""
+    """Record a dispatcher's heartbeat."""
     columns = tables.dispatcher.c
     done = connection.execute(update(tables.dispatcher).where(columns.id == row.id).values(seen_at=seen_at))
     if done.rowcount == 0:
@@ -31,18 +31,18 @@ def note_dispatcher(connection: Connection, row: DispatcherRow, seen_at: datetim
 
 
 def forget_dispatcher(connection: Connection, dispatcher_id: str) -> None:
-    """Take a dispatcher that has ended out of the list."""
+    """Remove a dispatcher that has stopped."""
     connection.execute(delete(tables.dispatcher).where(tables.dispatcher.c.id == dispatcher_id))
 
 
 def forget_dispatchers_before(connection: Connection, seen_before: datetime) -> int:
-    """Take those out of the list that were not seen for long; return how many."""
-    gone = delete(tables.dispatcher).where(tables.dispatcher.c.seen_at < seen_before)
-    return connection.execute(gone).rowcount
+    """Remove dispatchers whose last heartbeat is older; return how many."""
+    expired = delete(tables.dispatcher).where(tables.dispatcher.c.seen_at < seen_before)
+    return connection.execute(expired).rowcount
 
 
 def dispatchers_seen(connection: Connection, *, host: str | None = None) -> datetime | None:
-    """When the one, of all or of one host, was seen that was seen last; None where there is none."""
+    """The latest heartbeat, of any dispatcher or of those on one host; None if there is none."""
     columns = tables.dispatcher.c
     last = select(func.max(columns.seen_at))
     return connection.scalar(last if host is None else last.where(columns.host == host))

@@ -1,4 +1,4 @@
-"""What was found of each webhook's mapping beside its DAG, so that only what has changed is looked at."""
+"""Problems found between a webhook's mapping and its DAG, stored so that only changes are checked again."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.webhooks import read_webhook
 
 LOOKED_AT = 200
-"""Newest deliveries among which confs are looked for."""
+"""Newest deliveries among which confs are searched: a bound for webhooks whose deliveries have no conf."""
 
 MAX_CONF_CHARS = 100_000
-"""Larger confs are not looked at: they would be read for each change of a DAG."""
+"""Larger confs are skipped, since they would be read again after each change of a DAG."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """What was found: ``dag_hash`` is of the DAG's version, empty while Airflow has not serialized it.
+    """The result of a check; ``dag_hash`` is of the DAG version, empty while Airflow has not serialized it.
 
-    ``since``: from then on DAG id and mapping, of which ``mapping_hash`` is made, are as they are.
+    ``since`` is when DAG id and mapping got their current values; ``mapping_hash`` is the hash of both.
     """
 
     webhook_id: str
@@ -44,7 +44,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Changed:
-    """A webhook that has changed since it was looked at, or whose DAG has.
+    """A webhook that needs a check because it, or its DAG, has changed since the last one.
 
     ``dag_hash`` and ``dag_written_at`` are of the DAG's newest version.
     """
@@ -56,25 +56,25 @@ class Changed:
 
     @property
     def is_same_mapping(self) -> bool:
-        """Whether it runs the same DAG by the same mapping as when it was looked at."""
+        """Whether DAG id and mapping are the same as at the last check."""
         return self.before is not None and self.before.mapping_hash == mapping_hash(self.webhook)
 
 
 def mapping_hash(webhook: Webhook) -> str:
-    """What tells two mappings apart."""
+    """Hash of DAG id and mapping."""
     return hashlib.sha256(json.dumps([webhook.dag_id, dict(webhook.mapping)]).encode()).hexdigest()
 
 
 def changed_webhooks(connection: Connection, *, after: str, limit: int) -> list[Changed]:
-    """Webhooks that nobody has looked at since they, or their DAGs, changed, with ids after one."""
+    """Webhooks that have changed, or whose DAG has, since their last check, with ids behind ``after``."""
     webhook, drift, dag = tables.webhook, tables.drift, _latest_dags()
-    now_at = func.coalesce(dag.c.dag_hash, "")
-    # A DAG that is gone says nothing of the mapping: it is told when it is back.
+    current_hash = func.coalesce(dag.c.dag_hash, "")
+    # A DAG that is missing says nothing about the mapping; it is checked again once it is back.
     dag_changed = (dag.c.dag_hash.is_not(None)) & (drift.c.dag_hash != dag.c.dag_hash)
     rows = connection.execute(
         select(
             webhook,
-            now_at.label("now_hash"),
+            current_hash.label("now_hash"),
             dag.c.written_at,
             *(column.label(f"drift_{column.name}") for column in drift.c),
         )
@@ -123,22 +123,23 @@ def _drift(row: Any) -> Drift | None:
 
 
 def save_drift(connection: Connection, found: Drift, before: Drift | None) -> bool:
-    """Write what was found, unless somebody else has in the meantime."""
+    """Store the result of a check, unless another dispatcher has stored one since ``before`` was read."""
     columns, row = tables.drift.c, asdict(found) | {"problems": _dump(found.problems)}
     if before is None:
         insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[connection.dialect.name]
         return connection.execute(insert(tables.drift).values(row).on_conflict_do_nothing()).rowcount == 1
-    as_it_was = (
+    unchanged = (
         columns.webhook_id == before.webhook_id,
         columns.dag_hash == before.dag_hash,
         columns.version == before.version,
     )
-    return connection.execute(update(tables.drift).where(*as_it_was).values(row)).rowcount == 1
+    return connection.execute(update(tables.drift).where(*unchanged).values(row)).rowcount == 1
 
 
 def found_drifts(connection: Connection, webhook_ids: Sequence[str]) -> dict[str, Drift]:
-    """What is wrong with the mappings of some webhooks, as they are now; whether their DAGs are the same
-    versions still, the caller looks.
+    """Problems of these webhooks' current definitions, by webhook id.
+
+    The caller compares ``dag_hash`` with the DAG's current version.
     """
     drift, webhook = tables.drift, tables.webhook
     rows = connection.execute(
@@ -151,7 +152,7 @@ def found_drifts(connection: Connection, webhook_ids: Sequence[str]) -> dict[str
 
 
 def last_confs(connection: Connection, webhook: Webhook, since: datetime, limit: int) -> list[Any]:
-    """The confs among a webhook's newest deliveries for its DAG since then, replays left out."""
+    """The confs among a webhook's newest deliveries for its DAG received since then, without replays."""
     columns = tables.delivery.c
     newest = (
         select(columns.id)

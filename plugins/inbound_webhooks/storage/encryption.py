@@ -1,4 +1,4 @@
-"""Tokens and credentials at rest: Airflow's Fernet, never its silent plain-text fallback."""
+"""Tokens and credentials at rest: Airflow's Fernet, never its silent fallback to plain text."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def encrypt(plain_text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def decrypt(encrypted: str) -> str:
-    """Decrypt what :func:`encrypt` gave; remembered, for each request needs it.
+    """Decrypt what :func:`encrypt` returned; cached, because each request needs it.
 
-    :raises TokenUnreadable: the key is empty, or another one than it was encrypted with
+    :raises TokenUnreadable: the key is empty, or not the one that it was encrypted with
     """
     fernet = get_fernet()
     if not fernet.is_encrypted:
@@ -37,7 +37,7 @@ def decrypt(encrypted: str) -> str:
 
 
 def reencrypt(encrypted: str) -> str:
-    """Encrypt again with the first of the keys in [core] fernet_key.
+    """Encrypt again with the first key in [core] fernet_key.
 
     :raises FernetKeyMissing: the key is empty
     :raises TokenUnreadable: none of the keys decrypts it

@@ -1,4 +1,4 @@
-"""What the pages list and count; ids of deliveries sort by time, so a stretch of time is a range of ids."""
+"""Queries of the pages; ids of deliveries sort by time, so a period of time is a range of ids."""
 
 from __future__ import annotations
 
@@ -18,22 +18,23 @@ from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.webhooks import read_webhook
 
 FAILED_STATES = (State.REFUSED, State.UNDELIVERABLE, State.FAILED)
-"""States of deliveries that somebody should look at."""
+"""States of deliveries that need somebody's attention."""
 
 OPEN_STATES = (State.ACCEPTED, State.DISPATCHED)
 """States that will still change."""
 
 BARS = 24
-"""Stretches of time in an activity chart, an hour each."""
+"""Bars of an activity chart, an hour each."""
 
 MOST_COUNTED = 10_000
-"""Deliveries of one webhook that an activity chart counts, the newest; more would hold up the whole list."""
-
+"""Newest deliveries of a webhook that an activity chart counts; counting more would slow the whole list."""
 SORTS = ("name", "dag", "sender", "state", "last")
 
 _ID_CHARS = 32
 _TIME_CHARS = 12  # of a UUID version 7: milliseconds since 1970
-_BIN_CHARS = 7  # about 17 minutes
+# Deliveries are grouped by the first characters of their id. Seven of the twelve make bins of 17 minutes:
+# fine enough for bars of an hour, coarse enough that a webhook has few rows.
+_BIN_CHARS = 7
 _BIN_MILLISECONDS = 16 ** (_TIME_CHARS - _BIN_CHARS)
 _HOUR_MILLISECONDS = 3_600_000
 _HEAVY = {"body", "headers", "credentials", "conf", "query_string"}
@@ -41,7 +42,7 @@ _HEAVY = {"body", "headers", "credentials", "conf", "query_string"}
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookQuery:
-    """Which webhooks a list shows: ``dag_ids`` are those that its reader may see."""
+    """Filters, order and page of a list of webhooks; ``dag_ids`` are those that the user may read."""
 
     dag_ids: Collection[str]
     text: str = ""
@@ -56,9 +57,9 @@ class WebhookQuery:
 
 @dataclass(frozen=True)
 class Activity:
-    """Deliveries of the last 24 hours: all, the failed ones, and (all, failed) of each hour, oldest first.
+    """Deliveries of the last 24 hours: total, failed, and (total, failed) of each hour, oldest first.
 
-    ``is_cut``: there were :data:`MOST_COUNTED` or more, and only that many of them are counted, the newest.
+    ``is_cut``: only the newest :data:`MOST_COUNTED` deliveries are counted; there may be more.
     """
 
     total: int = 0
@@ -68,7 +69,7 @@ class Activity:
 
     @property
     def uncounted_hours(self) -> int:
-        """How many bars at the beginning say nothing."""
+        """Number of leading bars that are empty only because counting stopped before them."""
         if not self.is_cut:
             return 0
         return next((hour for hour, (total, _) in enumerate(self.bars) if total), BARS)
@@ -76,7 +77,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What Airflow knows of a run by now."""
+    """State and times of a DAG run."""
 
     state: str
     started_at: datetime | None
@@ -84,14 +85,14 @@ class RunFacts:
 
     @property
     def seconds(self) -> float | None:
-        """How long it took, None before its end."""
+        """Duration, None until the run has ended."""
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
 
 
 def first_id_at(moment: datetime) -> str:
-    """The smallest id that a delivery of this moment can have."""
+    """The smallest id that a delivery received at this moment can have."""
     return f"{int(moment.timestamp() * 1000):0{_TIME_CHARS}x}".ljust(_ID_CHARS, "0")
 
 
@@ -99,25 +100,25 @@ def first_id_at(moment: datetime) -> str:
 
 
 def dag_ids(connection: Connection) -> set[str]:
-    """Every DAG that a webhook names."""
+    """Ids of all DAGs that webhooks name."""
     return set(connection.scalars(select(tables.webhook.c.dag_id).distinct()))
 
 
 def known_dag_ids(connection: Connection, text: str, limit: int) -> list[str]:
-    """DAGs that Airflow has right now whose id holds a text, by id."""
+    """Ids of active DAGs that contain a text, in order."""
     query = select(DagModel.dag_id).where(DagModel.is_stale.is_(False), _holds(DagModel.dag_id, text))
     return list(connection.scalars(query.order_by(DagModel.dag_id).limit(limit)))
 
 
 def senders(connection: Connection, readable: Collection[str]) -> list[str]:
-    """The presets in use, by name."""
+    """Names of the presets in use, sorted."""
     columns = tables.webhook.c
     query = select(columns.preset).where(columns.preset.is_not(None), _among(connection, readable)).distinct()
     return sorted(connection.scalars(query))
 
 
 def webhooks_page(connection: Connection, wanted: WebhookQuery) -> tuple[list[Webhook], int]:
-    """One page of webhooks, and how many there are on all."""
+    """One page of webhooks, and the number of webhooks on all pages."""
     table = tables.webhook
     # An outer join: a webhook may name a DAG that Airflow does not know.
     joined = table.outerjoin(DagModel.__table__, DagModel.dag_id == table.c.dag_id)
@@ -129,12 +130,13 @@ def webhooks_page(connection: Connection, wanted: WebhookQuery) -> tuple[list[We
 
 
 def _among(connection: Connection, readable: Collection[str]) -> Any:
-    """That a webhook's DAG is one of these; nothing to check where they are all there are."""
-    everything = dag_ids(connection)
-    if everything <= set(readable):
-        # One that is made right now may be missing here; the pages look at each row again.
+    """Condition that the user may read a webhook's DAG."""
+    named = dag_ids(connection)
+    if named <= set(readable):
+        # The common case needs no list of ids in the query, which may have thousands. A webhook created right
+        # now for another DAG may slip in here: the pages check each row again.
         return tables.webhook.c.id.is_not(None)
-    return tables.webhook.c.dag_id.in_(sorted(everything & set(readable)))
+    return tables.webhook.c.dag_id.in_(sorted(named & set(readable)))
 
 
 def _conditions(wanted: WebhookQuery) -> list[Any]:
@@ -165,7 +167,7 @@ _STATES = {
     "broken": and_(tables.webhook.c.enabled.is_(True), _DAG_IS_GONE),
 }
 STATES = tuple(_STATES)
-"""By which states a list can be narrowed down."""
+"""States that a list can be filtered by."""
 
 
 def _order(wanted: WebhookQuery) -> list[Any]:
@@ -186,7 +188,7 @@ def _order(wanted: WebhookQuery) -> list[Any]:
 
 
 def credentials_of(connection: Connection, webhook_ids: Collection[str]) -> dict[str, list[Credential]]:
-    """The tokens and secrets of some webhooks, ended ones too."""
+    """The tokens and secrets of some webhooks, including expired ones."""
     found: dict[str, list[Credential]] = {webhook_id: [] for webhook_id in webhook_ids}
     names = Credential.__dataclass_fields__
     for table in (tables.token, tables.secret):
@@ -200,10 +202,10 @@ def credentials_of(connection: Connection, webhook_ids: Collection[str]) -> dict
 
 
 def activity(connection: Connection, webhook_ids: Sequence[str], now: datetime) -> dict[str, Activity]:
-    """The last 24 hours of some webhooks, of each its newest deliveries; from the index alone."""
+    """The last 24 hours of some webhooks, counted from the index alone."""
     since = now - timedelta(hours=BARS)
-    looked_at = union_all(*(_newest_since(webhook_id, since, MOST_COUNTED) for webhook_id in webhook_ids))
-    columns = looked_at.subquery().c
+    counted_rows = union_all(*(_newest_since(webhook_id, since, MOST_COUNTED) for webhook_id in webhook_ids))
+    columns = counted_rows.subquery().c
     bin_ = func.substr(columns.id, 1, _BIN_CHARS).label("bin")
     rows = connection.execute(
         select(columns.webhook_id, bin_, columns.state, func.count().label("number")).group_by(
@@ -219,7 +221,7 @@ def activity(connection: Connection, webhook_ids: Sequence[str], now: datetime) 
 
 def _newest_since(webhook_id: str, since: datetime, limit: int) -> Any:
     columns = tables.delivery.c
-    # SQLite takes ORDER BY and LIMIT in a part of a union only inside a query of its own.
+    # SQLite accepts ORDER BY and LIMIT in a part of a UNION only inside a subquery.
     rows = (
         select(columns.webhook_id, columns.id, columns.state)
         .where(columns.webhook_id == webhook_id, columns.id >= first_id_at(since))
@@ -251,7 +253,7 @@ def _activity(counts: Iterable[tuple[int, int, int]]) -> Activity:
 
 
 def newest(connection: Connection, webhook_ids: Sequence[str]) -> dict[str, Any]:
-    """The newest delivery of each webhook that has one: id, state, received_at."""
+    """The newest delivery of each webhook that has any: id, state, received_at."""
     columns = tables.delivery.c
     last = (
         select(func.max(columns.id))
@@ -277,7 +279,7 @@ def deliveries_page(
     after: str = "",
     limit: int = 25,
 ) -> list[Any]:
-    """Deliveries of a webhook older than one id and newer than another, newest first, without what is big."""
+    """A webhook's deliveries with ids between ``after`` and ``before``, newest first, no large columns."""
     columns = tables.delivery.c
     query = light().where(columns.webhook_id == webhook_id)
     if state:
@@ -290,20 +292,20 @@ def deliveries_page(
 
 
 def deliveries_by_id(connection: Connection, webhook_id: str, ids: Sequence[str]) -> list[Any]:
-    """Some of a webhook's deliveries, without what is big."""
+    """Some of a webhook's deliveries, without their large columns."""
     columns = tables.delivery.c
     return list(connection.execute(light().where(columns.webhook_id == webhook_id, columns.id.in_(ids))))
 
 
 def replays_of(connection: Connection, delivery_id: str, limit: int = 25) -> list[Any]:
-    """The newest deliveries that name this one as their origin, without what is big."""
+    """The newest replays of a delivery, without their large columns."""
     columns = tables.delivery.c
     query = light().where(columns.replay_of == delivery_id).order_by(columns.id.desc())
     return list(connection.execute(query.limit(limit)))
 
 
 def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None:
-    """The newest delivery, whole."""
+    """A webhook's newest delivery with all columns."""
     columns = tables.delivery.c
     row = connection.execute(
         select(tables.delivery).where(columns.webhook_id == webhook_id).order_by(columns.id.desc()).limit(1)
@@ -312,28 +314,28 @@ def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None
 
 
 def newest_ids(connection: Connection, webhook_id: str, limit: int) -> list[str]:
-    """The ids of a webhook's newest deliveries that no replay made, newest first."""
+    """Ids of a webhook's newest deliveries, newest first, without replays."""
     columns = tables.delivery.c
     query = select(columns.id).where(columns.webhook_id == webhook_id, columns.replay_of.is_(None))
     return list(connection.scalars(query.order_by(columns.id.desc()).limit(limit)))
 
 
 def rejection_rows(connection: Connection, webhook_id: str) -> list[Any]:
-    """All rejections of a webhook that are kept, with their ids, newest first."""
+    """All stored rejections of a webhook, with their ids, newest first."""
     columns = tables.rejection.c
     query = select(tables.rejection).where(columns.webhook_id == webhook_id).order_by(columns.id.desc())
     return list(connection.execute(query))
 
 
 def light() -> Any:
-    """A query of deliveries without what is big."""
+    """A query of deliveries without their large columns, with the size of the body instead."""
     columns = tables.delivery.c
     size = func.length(columns.body).label("body_bytes")
     return select(*(column for column in columns if column.name not in _HEAVY), size)
 
 
 def run_facts(connection: Connection, runs: Collection[tuple[str, str]]) -> dict[tuple[str, str], RunFacts]:
-    """What Airflow knows of some runs, by DAG id and run id."""
+    """State and times of some runs, by DAG id and run id."""
     if not runs:
         return {}
     rows = connection.execute(

@@ -1,7 +1,7 @@
-"""Mails: written with the outcome that they tell, claimed and marked by whoever sends them.
+"""Mails: written in the transaction that records their outcome, claimed and marked by a sender.
 
-A failure is told at once where none of its webhook was told in the digest window before; what fails later
-in the window is collected in one mail that is due at its end, and that mail opens the next window.
+A failure is mailed at once unless its webhook had a mail about a failure within the digest window; later
+failures in the window are collected in one mail, due when the window ends, which then opens the next window.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class MailState:
 
 
 class MailKind:
-    """What a mail tells."""
+    """What a mail is about."""
 
     SUCCESS = "success"
     FAILURE = "failure"
@@ -43,9 +43,9 @@ class MailKind:
 
 @dataclass(frozen=True, kw_only=True)
 class Mail:
-    """One message to one address. ``due_at``: when it was to be sent first.
+    """A message to one recipient; ``due_at`` is the time of its first attempt.
 
-    ``facts``: what it tells where it is about no delivery, as JSON.
+    ``facts`` is the JSON content of a mail that is not about deliveries.
     """
 
     id: str
@@ -64,7 +64,7 @@ class Mail:
 
 
 def kind_of(outcome: Outcome) -> str:
-    """What a mail about this outcome is: what could not start has failed."""
+    """The kind of mail for an outcome; a run that could not be started counts as a failure."""
     return MailKind.SUCCESS if outcome.state == State.SUCCEEDED else MailKind.FAILURE
 
 
@@ -74,18 +74,20 @@ def kind_of(outcome: Outcome) -> str:
 def write_mails(
     connection: Connection, outcomes: Sequence[Outcome], *, at: datetime, digest_window_seconds: float
 ) -> int:
-    """Write the mails that the webhooks of these outcomes ask for; return how many new ones there are.
+    """Write the mails that the webhooks of these outcomes ask for; return the number of new ones.
 
-    It waits for others who write mails of the same webhooks, so that they collect in one mail.
+    Waits for other transactions that write mails of the same webhooks: both would otherwise see no mail to
+    join, and send one each.
     """
     recipients = _recipients(connection, {outcome.webhook_id for outcome in outcomes})
-    told = [outcome for outcome in outcomes if recipients.get((outcome.webhook_id, kind_of(outcome)))]
-    _take_turns(connection, {outcome.webhook_id for outcome in told})
-    made = 0
-    for outcome in told:
+    notified = [outcome for outcome in outcomes if recipients.get((outcome.webhook_id, kind_of(outcome)))]
+    _lock_mails(connection, {outcome.webhook_id for outcome in notified})
+    written = 0
+    for outcome in notified:
         for recipient in recipients[outcome.webhook_id, kind_of(outcome)]:
-            made += _tell(connection, outcome, recipient, at, timedelta(seconds=digest_window_seconds))
-    return made
+            window = timedelta(seconds=digest_window_seconds)
+            written += _write_or_join(connection, outcome, recipient, at, window)
+    return written
 
 
 def write_drift_mails(
@@ -95,7 +97,7 @@ def write_drift_mails(
     facts: Mapping[str, Any],
     at: datetime,
 ) -> int:
-    """Write a mail to each address that a webhook's mapping does not fit its DAG; return how many."""
+    """Write mails about a mapping that no longer fits its DAG, one for each recipient; return how many."""
     rows = [
         asdict(
             Mail(
@@ -130,19 +132,22 @@ def _recipients(connection: Connection, webhook_ids: set[str]) -> Mapping[tuple[
     return found
 
 
-def _take_turns(connection: Connection, webhook_ids: Iterable[str]) -> None:
-    """Wait for other transactions that write mails of these webhooks; SQLite has one writer anyway.
+def _lock_mails(connection: Connection, webhook_ids: Iterable[str]) -> None:
+    """Lock the mails of these webhooks until the transaction ends; SQLite has a single writer anyway.
 
-    Not with a lock on the webhook's row, for which the receiver would have to wait.
+    An advisory lock: a lock on the webhook's row would block the receiver, which locks it with each request.
     """
     if connection.dialect.name == "postgresql":
+        # Sorted, so that two transactions cannot wait for each other.
         for webhook_id in sorted(webhook_ids):
             key = func.hashtextextended(cast(f"inbound_webhook_mail {webhook_id}", Text), 0)
             connection.execute(select(func.pg_advisory_xact_lock(key)))
 
 
-def _tell(connection: Connection, outcome: Outcome, recipient: str, at: datetime, window: timedelta) -> bool:
-    """Write one mail, or add to one that is not on its way yet; True for a new one."""
+def _write_or_join(
+    connection: Connection, outcome: Outcome, recipient: str, at: datetime, window: timedelta
+) -> bool:
+    """Write a mail, or add the outcome to one that no sender has claimed yet; True for a new mail."""
     mail = Mail(
         id=uuid_utils.uuid7().hex,
         webhook_id=outcome.webhook_id,
@@ -156,18 +161,22 @@ def _tell(connection: Connection, outcome: Outcome, recipient: str, at: datetime
     )
     if mail.kind == MailKind.FAILURE and window:
         last = _last_mail(connection, mail, until=at + window)
-        if last is not None and _is_joined(connection, last.id):
-            _list(connection, last.id, outcome)
+        if last is not None and _lock_unsent(connection, last.id):
+            _add_to_mail(connection, last.id, outcome)
             return False
         if last is not None and at < last.due_at + window:
             mail = replace(mail, due_at=last.due_at + window, next_attempt_at=last.due_at + window)
     connection.execute(insert(tables.mail), asdict(mail))
-    _list(connection, mail.id, outcome)
+    _add_to_mail(connection, mail.id, outcome)
     return True
 
 
 def _last_mail(connection: Connection, mail: Mail, *, until: datetime) -> Any:
-    """The last mail of the same kind to the same address; not one of a clock that was ahead of ours."""
+    """The last mail of the same kind to the same recipient.
+
+    Mails due later than ``until`` are ignored: they come from a host whose clock is ahead, and would hold
+    back all further failures until its time.
+    """
     columns = tables.mail.c
     return connection.execute(
         select(columns.id, columns.due_at)
@@ -182,19 +191,20 @@ def _last_mail(connection: Connection, mail: Mail, *, until: datetime) -> Any:
     ).first()
 
 
-def _is_joined(connection: Connection, mail_id: str) -> bool:
-    """Whether nobody has tried to send the mail yet; nobody can from now on until the transaction ends."""
+def _lock_unsent(connection: Connection, mail_id: str) -> bool:
+    """Whether no sender has claimed the mail yet; none can until the transaction ends."""
     columns = tables.mail.c
-    untouched = (columns.id == mail_id, columns.state == MailState.WAITING, columns.attempts == 0)
-    return connection.execute(update(tables.mail).where(*untouched).values(attempts=0)).rowcount == 1
+    unsent = (columns.id == mail_id, columns.state == MailState.WAITING, columns.attempts == 0)
+    # An UPDATE that changes nothing locks the row and checks it again, on both databases.
+    return connection.execute(update(tables.mail).where(*unsent).values(attempts=0)).rowcount == 1
 
 
-def _list(connection: Connection, mail_id: str, outcome: Outcome) -> None:
+def _add_to_mail(connection: Connection, mail_id: str, outcome: Outcome) -> None:
     columns = tables.mail_delivery.c
-    held = connection.scalar(select(func.max(columns.position)).where(columns.mail_id == mail_id))
+    last = connection.scalar(select(func.max(columns.position)).where(columns.mail_id == mail_id))
     row = {
         "mail_id": mail_id,
-        "position": 0 if held is None else held + 1,
+        "position": 0 if last is None else last + 1,
         "delivery_id": outcome.delivery_id,
         "outcome": _dump(outcome),
     }
@@ -205,13 +215,17 @@ def _list(connection: Connection, mail_id: str, outcome: Outcome) -> None:
 
 
 def is_mail_due(connection: Connection, now: datetime) -> bool:
-    """Whether there is a mail to send."""
+    """Whether a mail is due; checked without a lock before a claim, since there mostly is none."""
     due = select(tables.mail.c.id).where(text(tables.WAITING), tables.mail.c.next_attempt_at <= now)
     return connection.scalar(due.limit(1)) is not None
 
 
 def claim_mail(connection: Connection, now: datetime, *, until: datetime) -> Mail | None:
-    """Take the mail that has waited longest for oneself until then, and count the attempt."""
+    """Claim the mail that has waited longest until a time, and count the attempt; None if another sender won.
+
+    The claim is committed before the mail is sent, so that no transaction stays open while an SMTP server is
+    slow. The number of attempts identifies the claim, see :func:`mark_mail`.
+    """
     columns = tables.mail.c
     row = connection.execute(
         select(*(columns[name] for name in Mail.__dataclass_fields__))
@@ -224,12 +238,12 @@ def claim_mail(connection: Connection, now: datetime, *, until: datetime) -> Mai
         return None
     mail = Mail(**row._mapping)
     claimed = replace(mail, attempts=mail.attempts + 1, next_attempt_at=until)
-    ours = mark_mail(connection, mail, attempts=claimed.attempts, next_attempt_at=until)
-    return claimed if ours else None
+    won = mark_mail(connection, mail, attempts=claimed.attempts, next_attempt_at=until)
+    return claimed if won else None
 
 
 def listed_outcomes(connection: Connection, mail_id: str, limit: int) -> tuple[int, list[Outcome]]:
-    """How many deliveries a mail tells of, and the first of them."""
+    """The number of deliveries that a mail is about, and the first ones."""
     columns = tables.mail_delivery.c
     listed = columns.mail_id == mail_id
     total = connection.scalar(select(func.count()).where(listed)) or 0
@@ -238,20 +252,22 @@ def listed_outcomes(connection: Connection, mail_id: str, limit: int) -> tuple[i
 
 
 def mark_mail(connection: Connection, mail: Mail, **values: Any) -> bool:
-    """Write what became of an attempt, unless the claim has run out and somebody else has the mail."""
-    return connection.execute(update(tables.mail).where(*_as_claimed(mail)).values(values)).rowcount == 1
-
-
-def _as_claimed(mail: Mail) -> tuple[Any, ...]:
+    """Record the result of an attempt; False if the claim has expired and another sender has the mail."""
     columns = tables.mail.c
-    return columns.id == mail.id, columns.state == MailState.WAITING, columns.attempts == mail.attempts
+    # The number of attempts identifies the claim: a later claim has raised it.
+    as_claimed = (
+        columns.id == mail.id,
+        columns.state == MailState.WAITING,
+        columns.attempts == mail.attempts,
+    )
+    return connection.execute(update(tables.mail).where(*as_claimed).values(values)).rowcount == 1
 
 
-# --- looking --------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------
 
 
 def mails_of_delivery(connection: Connection, delivery_id: str, limit: int = 200) -> list[Mail]:
-    """The mails that tell of a delivery, oldest first."""
+    """The mails about a delivery, oldest first."""
     columns, listed = tables.mail.c, tables.mail_delivery.c
     rows = connection.execute(
         select(*(columns[name] for name in Mail.__dataclass_fields__))

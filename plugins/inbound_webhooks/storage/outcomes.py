@@ -1,4 +1,4 @@
-"""How the runs of deliveries ended: which ones to look at, and what was found."""
+"""Statements of the run tracker: deliveries to look up, and their outcomes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inbound_webhooks.storage import tables
 
 @dataclass(frozen=True, kw_only=True)
 class TrackedDelivery:
-    """A delivery as it was when its run was looked up."""
+    """A delivery's state when its run was looked up."""
 
     id: str
     dag_id: str
@@ -28,7 +28,7 @@ class TrackedDelivery:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """How a delivery ended; ``run_id`` is None where there never was a run."""
+    """How a delivery ended; ``run_id`` is None if no run was created."""
 
     delivery_id: str
     webhook_id: str
@@ -47,7 +47,7 @@ _TRACKED = [tables.delivery.c[name] for name in TrackedDelivery.__dataclass_fiel
 
 
 def unfinished(connection: Connection, *, after: str, limit: int) -> list[TrackedDelivery]:
-    """Deliveries whose run has not ended as far as we know, by id from the first one behind ``after``."""
+    """Deliveries without a recorded end of their run, by id, beginning behind ``after``."""
     columns = tables.delivery.c
     rows = connection.execute(
         select(*_TRACKED).where(text(tables.UNFINISHED), columns.id > after).order_by(columns.id).limit(limit)
@@ -58,7 +58,7 @@ def unfinished(connection: Connection, *, after: str, limit: int) -> list[Tracke
 def finished_since(
     connection: Connection, since: datetime, *, before: TrackedDelivery | None, limit: int
 ) -> list[TrackedDelivery]:
-    """Deliveries whose run ended since then, the last one first; ``before``: those behind that one."""
+    """Deliveries whose run ended since then, latest first; ``before`` is the last one of the page before."""
     columns = tables.delivery.c
     query = select(*_TRACKED).where(text(tables.FINISHED), columns.finished_at >= since)
     if before is not None:
@@ -71,25 +71,36 @@ def finished_since(
     return [TrackedDelivery(**row._mapping) for row in rows]
 
 
-def lock_tracked(connection: Connection, followed: Sequence[TrackedDelivery]) -> dict[str, Any]:
-    """Those that are still as they were, locked, as rows by id; what another dispatcher holds is left out."""
+def lock_tracked(connection: Connection, tracked: Sequence[TrackedDelivery]) -> dict[str, Any]:
+    """Lock deliveries; return rows by id, without those that changed meanwhile or are locked elsewhere."""
     columns = tables.delivery.c
     named = (*_TRACKED, columns.webhook_id, columns.webhook_name, columns.received_at)
     rows = connection.execute(
-        select(*named).where(columns.id.in_([each.id for each in followed])).with_for_update(skip_locked=True)
+        select(*named).where(columns.id.in_([each.id for each in tracked])).with_for_update(skip_locked=True)
     )
-    seen = {each.id: (each.state, each.finished_at) for each in followed}
+    seen = {each.id: (each.state, each.finished_at) for each in tracked}
     return {row.id: row for row in rows if (row.state, row.finished_at) == seen[row.id]}
 
 
 def record(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Write how deliveries ended that the caller has locked."""
+    """Record the outcomes of deliveries that the caller has locked."""
     if outcomes:
-        connection.execute(_RECORD, [_recorded(outcome) for outcome in outcomes])
+        rows = [
+            {
+                "key": outcome.delivery_id,
+                "ended": outcome.state,
+                "started": outcome.started_at,
+                "finished": outcome.finished_at,
+                "tasks": dump_tasks(outcome.failed_tasks),
+                "why": outcome.error,
+            }
+            for outcome in outcomes
+        ]
+        connection.execute(_RECORD, rows)
 
 
 def reopen(connection: Connection, delivery_ids: Sequence[str]) -> None:
-    """Turn deliveries back into dispatched ones: their runs are at work again."""
+    """Set deliveries back to dispatched, because their runs were cleared and run again."""
     connection.execute(
         update(tables.delivery)
         .where(tables.delivery.c.id.in_(delivery_ids))
@@ -98,15 +109,16 @@ def reopen(connection: Connection, delivery_ids: Sequence[str]) -> None:
 
 
 def dump_tasks(tasks: Sequence[FailedTask]) -> str | None:
-    """The column ``failed_tasks``."""
+    """Failed tasks as stored in the column ``failed_tasks``."""
     return json.dumps([asdict(task) for task in tasks]) if tasks else None
 
 
 def load_tasks(stored: str | None) -> tuple[FailedTask, ...]:
-    """The column ``failed_tasks``, back."""
+    """Failed tasks read from the column ``failed_tasks``."""
     return tuple(FailedTask(**task) for task in json.loads(stored or "[]"))
 
 
+# The names of bound values differ from the columns', which SQLAlchemy reserves for the SET clause.
 _RECORD = (
     update(tables.delivery)
     .where(tables.delivery.c.id == bindparam("key"))
@@ -118,14 +130,3 @@ _RECORD = (
         error=bindparam("why"),
     )
 )
-
-
-def _recorded(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "key": outcome.delivery_id,
-        "ended": outcome.state,
-        "started": outcome.started_at,
-        "finished": outcome.finished_at,
-        "tasks": dump_tasks(outcome.failed_tasks),
-        "why": outcome.error,
-    }

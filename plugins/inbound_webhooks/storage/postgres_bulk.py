@@ -1,7 +1,6 @@
-"""What many requests want of the database at the same time, in one statement for all; PostgreSQL only.
+"""Statements for a batch of concurrent requests, one statement for all of them; PostgreSQL only.
 
-Statements are built from the tables and run by asyncpg itself: SQLAlchemy's own way through it costs a
-multiple for each row.
+They are compiled from the tables and executed by asyncpg: SQLAlchemy's execution costs a multiple per row.
 """
 
 from __future__ import annotations
@@ -39,17 +38,17 @@ from inbound_webhooks.storage.database import waiting_is_limited
 
 WebhookAndCredentials = tuple[Webhook, Sequence[Credential]]
 Stamp = tuple[int, int]
-"""A webhook's version and the id of its newest fetched key: whatever changes, changes one of them."""
+"""A webhook's version and the id of its newest fetched key; every change raises one of the two."""
 
 STATEMENT_SECONDS = 10.0
-"""How long a statement may take: PostgreSQL gives up on locks before."""
+"""Longest time of a statement; PostgreSQL's lock timeout ends earlier."""
 
 MAX_CACHED_WEBHOOKS = 20_000
-"""Webhooks that are held in memory."""
+"""Upper limit of cached webhooks."""
 
 
 class _Statement:
-    """A statement as asyncpg takes it; called with its values by name."""
+    """A statement compiled for asyncpg; called with its values by name."""
 
     def __init__(self, statement: Any) -> None:
         compiled = statement.compile(dialect=asyncpg_dialect())
@@ -64,7 +63,7 @@ class _Statement:
 
 
 class WebhookCache:
-    """Webhooks with their credentials: each is asked about each time, and read again where it has changed."""
+    """Webhooks with their credentials: stamps are read for each batch, rows only for changed webhooks."""
 
     def __init__(self) -> None:
         self._held: dict[str, tuple[Stamp, WebhookAndCredentials]] = {}
@@ -72,7 +71,7 @@ class WebhookCache:
     async def find(
         self, connection: Any, webhook_ids: Sequence[str]
     ) -> dict[str, WebhookAndCredentials | Exception]:
-        """Those of the webhooks that there are, as they are now; for one that cannot be read, why."""
+        """The current webhooks by id, without unknown ids; an unreadable webhook maps to its error."""
         wanted = list(set(webhook_ids))
         rows = await _STAMPS(connection, {"ids": wanted})
         stamps: dict[str, Stamp] = {row[0]: (row[1], row[2]) for row in rows}
@@ -98,39 +97,41 @@ class WebhookCache:
                 continue
             try:
                 found = webhook_with_credentials(rows[webhook_id])
-            except Exception as error:  # noqa: BLE001 - one that cannot be read is not its neighbours' trouble
+            except Exception as error:  # noqa: BLE001 - an unreadable row must not fail the rest of the batch
                 problems[webhook_id] = error
                 continue
-            # What changed between the two statements has the older stamp: it is read again next time.
+            # A change between the two statements leaves the older stamp: the webhook is read again next time.
             self._held[webhook_id] = (stamps[webhook_id], found)
         while len(self._held) > MAX_CACHED_WEBHOOKS:
             self._held.pop(next(iter(self._held)))
         return problems
 
 
-async def insert_deliveries(connection: Any, given: Sequence[tuple[Delivery, int]]) -> set[str]:
-    """Insert deliveries, each if its webhook is still at the version beside it; return the ids that went in.
+async def insert_deliveries(connection: Any, deliveries: Sequence[tuple[Delivery, int]]) -> set[str]:
+    """Insert deliveries whose webhooks still have the given versions; return the inserted ids.
 
-    The webhooks are locked FOR SHARE in the order of their ids. Not among the ids are deliveries whose
-    webhook is at another version or just being changed, and events that are stored already: the caller looks
-    at these one by one, with :func:`inbound_webhooks.storage.deliveries.insert_delivery`.
+    Webhooks are locked FOR SHARE in the order of their ids. Missing from the result are deliveries whose
+    webhook has another version or is being changed, and events that are stored already: the caller inserts
+    these one by one with :func:`inbound_webhooks.storage.deliveries.insert_delivery`, which waits for locks
+    and finds the earlier event.
 
-    All but the bodies goes as one JSON text: asyncpg looks at each item of an array several times.
+    Everything but the bodies is sent as one JSON text: asyncpg encodes arrays item by item, several passes
+    each.
 
     :raises StatementRefused: a text cannot be stored
     """
     rows = [
         dict(zip(_GIVEN, (*_VALUES(delivery), version, position), strict=True))
-        for position, (delivery, version) in enumerate(given, 1)
+        for position, (delivery, version) in enumerate(deliveries, 1)
     ]
     try:
         written = msgspec.json.encode(rows).decode()
-    except UnicodeError:  # half of a surrogate pair
+    except UnicodeError:  # a lone surrogate
         raise StatementRefused from None
     values = {
         "rows": written,
-        "bodies": [delivery.body for delivery, _ in given],
-        "webhook_ids": list({delivery.webhook_id for delivery, _ in given}),
+        "bodies": [delivery.body for delivery, _ in deliveries],
+        "webhook_ids": list({delivery.webhook_id for delivery, _ in deliveries}),
     }
     return {row[0] for row in await _STORE(connection, values)}
 
@@ -138,7 +139,7 @@ async def insert_deliveries(connection: Any, given: Sequence[tuple[Delivery, int
 # --- statements -----------------------------------------------------------------------------
 
 _LATER = ("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks")
-"""Columns that are null in a delivery that comes from a sender and has no run yet."""
+"""Columns that are null in a new delivery of a sender."""
 
 _COLUMNS = [
     kept for kept in tables.delivery.c if kept.name in Delivery.__struct_fields__ and kept.name not in _LATER
@@ -151,7 +152,7 @@ _GIVEN = (*_NAMES, _VERSION, _POSITION)
 
 
 def _given(of: Column[Any]) -> Any:
-    # A VARCHAR(n) comes as text: a cast to VARCHAR(n) would cut what is too long in silence.
+    # VARCHAR(n) is declared as text: a cast to VARCHAR(n) would truncate silently instead of failing.
     return column(of.name, Text() if isinstance(of.type, String) else of.type)
 
 
@@ -195,7 +196,7 @@ def _store() -> Any:
             (locked.c.id == given.c.webhook_id) & (locked.c.version == given.c[_VERSION]),
         )
         .join(bodies, bodies.c[_POSITION] == given.c[_POSITION])
-        # Two of these that hold the same keys wait for each other in the same order.
+        # Two batches with the same deduplication keys wait for each other in the same order: no deadlock.
         .order_by(given.c.webhook_id, given.c.dedup_key, given.c.id)
     )
     inserted = postgresql.insert(tables.delivery).from_select([*_NAMES, _BODY], rows).on_conflict_do_nothing()

@@ -1,4 +1,4 @@
-"""Statements on the table of rejections; each takes the caller's connection."""
+"""Statements on rejections; each runs on the caller's connection."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from inbound_webhooks.records.delivery import Rejection
 from inbound_webhooks.storage import tables
 
 KEPT_REJECTIONS = 50
-"""Newest rejections of a webhook that are kept."""
+"""Newest rejections of a webhook that are kept: anyone who knows its URL can cause any number of them."""
 
 
 def wanted_key_urls(connection: Connection, webhook_id: str, since: datetime) -> list[str]:
-    """Addresses of public keys that requests named since then, each once, the newest first."""
+    """URLs of public keys that refused requests named since then, each once, newest first."""
     columns = tables.rejection.c
     rows = connection.execute(
         select(columns.key_url)
@@ -34,7 +34,7 @@ def wanted_key_urls(connection: Connection, webhook_id: str, since: datetime) ->
 
 
 def insert_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
-    """Insert rejections, and keep the newest of each webhook only."""
+    """Insert rejections, and delete all but the newest of each webhook."""
     connection.execute(insert(tables.rejection), [asdict(rejection) for rejection in rejections])
     columns = tables.rejection.c
     for webhook_id in {rejection.webhook_id for rejection in rejections}:
@@ -50,7 +50,7 @@ def insert_rejections(connection: Connection, rejections: Sequence[Rejection]) -
 
 
 def list_rejections(connection: Connection, webhook_id: str, limit: int) -> list[Rejection]:
-    """The newest rejections of a webhook, newest first."""
+    """A webhook's rejections, newest first."""
     columns = tables.rejection.c
     rows = connection.execute(
         select(*(columns[name] for name in Rejection.__dataclass_fields__))

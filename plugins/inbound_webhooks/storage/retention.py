@@ -1,4 +1,4 @@
-"""What is old goes, a bounded batch in each transaction; only rows that nobody else has locked."""
+"""Deletes expired rows, a bounded batch per transaction; rows locked by other transactions are skipped."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from inbound_webhooks.storage.mails import MailState
 
 
 def delete_deliveries(connection: Connection, *, before: datetime, keys_before: datetime, limit: int) -> int:
-    """Delete deliveries that came before and have ended; one with a deduplication key only where it came
-    before ``keys_before``. Return how many.
+    """Delete finished deliveries received before then; return how many.
+
+    A delivery with a deduplication key is kept until it is older than ``keys_before``.
     """
     columns = tables.delivery.c
     old = select(columns.id).where(text(tables.ENDED), columns.received_at < before)
@@ -22,7 +23,7 @@ def delete_deliveries(connection: Connection, *, before: datetime, keys_before: 
 
 
 def empty_deliveries(connection: Connection, *, since: datetime, before: datetime, limit: int) -> int:
-    """Take what was sent out of deliveries that are kept for their deduplication key alone."""
+    """Delete the content of deliveries that are kept only for their deduplication key; return how many."""
     columns = tables.delivery.c
     held = select(columns.id).where(
         text(tables.ENDED),
@@ -46,20 +47,20 @@ EMPTY: dict[str, Any] = {
     "conf": None,
     "error": None,
 }
-"""The columns of a delivery whose content is gone."""
+"""Columns of a delivery whose content is deleted."""
 
 
 def delete_mails(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Delete mails that were written before and are not to be sent any more; return how many."""
+    """Delete mails that were written before then and are finished; return how many."""
     columns = tables.mail.c
     old = select(columns.id).where(columns.created_at < before, columns.state != MailState.WAITING)
     return _delete(connection, tables.mail, old.order_by(columns.created_at), limit)
 
 
 def delete_rejections(connection: Connection, *, before: datetime, limit: int) -> int:
-    """Delete those of the oldest rejections that came before; return how many."""
+    """Delete rejections received before then, among the ``limit`` oldest; return how many."""
     columns = tables.rejection.c
-    # Ids grow with time: the oldest are found without an index on the time.
+    # Ids grow with time, so the oldest rows are found without an index on the time.
     oldest = select(columns.id).order_by(columns.id).limit(limit).subquery()
     old = select(columns.id).where(columns.id.in_(select(oldest.c.id)), columns.rejected_at < before)
     return _delete(connection, tables.rejection, old, limit)

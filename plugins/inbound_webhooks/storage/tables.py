@@ -1,4 +1,4 @@
-"""The tables, in a MetaData of their own so that Airflow's migrations never see them."""
+"""The tables, in their own MetaData so that Airflow's migrations ignore them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from sqlalchemy import (
     text,
 )
 
+from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.records.webhook_fields import DAG_ID_CHARS, WEBHOOK_NAME_CHARS
 from inbound_webhooks.urls import WEBHOOK_ID_CHARS
 
 metadata = MetaData()
 
-EVENT_TYPE_CHARS = 200
 EMAIL_ADDRESS_CHARS = 254
 
 ACCEPTED = "state = 'accepted'"
@@ -32,8 +32,10 @@ UNFINISHED = "state = 'dispatched'"
 FINISHED = "state IN ('succeeded', 'failed')"
 ENDED = "state NOT IN ('accepted', 'dispatched')"
 WAITING = "state = 'waiting'"
-"""Conditions on a state: of a delivery that waits for its run, whose run has not ended, has ended, with which
-nothing more is done; of a mail that is to be sent."""
+"""Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
+nothing more will be done. Of a mail: it is to be sent.
+
+Partial indexes have them as predicates, so queries must repeat them word for word."""
 
 webhook = Table(
     "inbound_webhook",
@@ -42,35 +44,35 @@ webhook = Table(
     Column("name", String(WEBHOOK_NAME_CHARS), nullable=False),
     Column("dag_id", String(DAG_ID_CHARS), nullable=False),
     Column("enabled", Boolean, nullable=False),
-    # Raised by each change: what was read before a change is told from what was read after it.
+    # Raised by each change, so that a request that was checked against an older definition is recognised.
     Column("version", Integer, nullable=False),
-    # JSON text, an object in the order of the definition; empty where conf is the whole event.
+    # JSON object in the order of the definition; empty where conf is the whole event.
     Column("mapping", Text, nullable=False),
     Column("response_content_type", String(100), nullable=False),
     Column("response_template", Text, nullable=True),
     Column("response_status", Integer, nullable=True),
-    # What a disabled webhook answers (403, 503) and what a value answers that breaks the params (422, 202).
+    # Response statuses while disabled (403, 503), and for values that break the params (422, 202).
     Column("disabled_status", Integer, nullable=False),
     Column("invalid_status", Integer, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("preset", String(40), nullable=True),
-    # JSON text, a list of settings of proofs.
+    # JSON list of settings of verification schemes.
     Column("verification", Text, nullable=False, server_default="[]"),
     Column("handshake", String(40), nullable=True),
-    # JSON text, a list of CIDR blocks; empty where every address may call.
+    # JSON list of CIDR blocks; empty where every address may call.
     Column("allowed_addresses", Text, nullable=False, server_default="[]"),
-    # An expression for what the sender calls the kind of event.
+    # Expression for the sender's event type.
     Column("event_type", Text, nullable=True),
     Column("filter", Text, nullable=True),
     Column("dedup", Text, nullable=True),
     Column("max_per_second", Integer, nullable=True),
-    # A link that a person has to open before the sender sends events.
+    # Link that a user has to open before the sender sends events.
     Column("confirm_url", Text, nullable=True),
-    # JSON text, lists of addresses; who is told of runs that succeed and of what fails.
+    # JSON lists of mail addresses: recipients for runs that succeed and for failures.
     Column("notify_success", Text, nullable=False, server_default="[]"),
     Column("notify_failure", Text, nullable=False, server_default="[]"),
-    # Deliveries that may wait for their run, and runs that may be at work at once; null for no limit.
+    # Limits on deliveries that wait for their run and on active runs; null for none.
     Column("max_backlog", Integer, nullable=True),
     Column("max_active_runs", Integer, nullable=True),
     Column("description", Text, nullable=True),
@@ -109,11 +111,11 @@ secret = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=True),
     Column("last_used_at", UtcDateTime, nullable=True),
-    # Which proof or handshake it is for.
+    # Which verification scheme or handshake uses it.
     Column("purpose", String(40), nullable=False, server_default=DEFAULT_PURPOSE),
-    # Where a public key was fetched; null for what a person gave.
+    # Where a public key was fetched from; null for a secret that a user entered.
     Column("source_url", Text, nullable=True),
-    # Where a definition file says that it stands, such as connection:ID; null for what a person typed.
+    # Reference in a definition file, such as connection:ID; null for a secret that a user typed.
     Column("reference", Text, nullable=True),
     Index("idx_inbound_webhook_secret_webhook_id", "webhook_id"),
 )
@@ -130,10 +132,10 @@ delivery = Table(
     Column("received_at", UtcDateTime, nullable=False),
     Column("source_ip", String(45), nullable=False),
     Column("query_string", Text, nullable=False),
-    # JSON text, a list of [name, value]; credentials are masked here and stand in "credentials".
+    # JSON list of [name, value]; credentials are masked here and stored in "credentials".
     Column("headers", Text, nullable=False),
     Column("credentials", Text, nullable=True),
-    # As received, so still with its Content-Encoding.
+    # As received, with its Content-Encoding: signatures cover these bytes.
     Column("body", LargeBinary, nullable=False),
     Column("conf", Text, nullable=True),
     Column("response_status", Integer, nullable=False),
@@ -144,16 +146,16 @@ delivery = Table(
     Column("run_id", String(250), nullable=True),
     Column("dispatched_at", UtcDateTime, nullable=True),
     Column("event_type", String(EVENT_TYPE_CHARS), nullable=True),
-    # SHA-256, in hex, of what the deduplication expression gave; null where the delivery holds no key.
+    # SHA-256 in hex of the deduplication expression's value; null where the delivery holds no key.
     Column("dedup_key", String(64), nullable=True),
-    # How its run ended; started and finished are the run's own times.
+    # The run's own times.
     Column("run_started_at", UtcDateTime, nullable=True),
     Column("finished_at", UtcDateTime, nullable=True),
-    # JSON text, a list of {"task_id", "map_index", "try_number"}; null where none is known to have failed.
+    # JSON list of {"task_id", "map_index", "try_number"}; null where no failed task is known.
     Column("failed_tasks", Text, nullable=True),
-    # False where the body was not kept; "body" is empty then.
+    # False where the body was not kept ("body" is empty then).
     Column("body_stored", Boolean, nullable=False, server_default="1"),
-    # Queries have the conditions of these indexes word for word: storage/outcomes.py, storage/retention.py.
+    # Queries repeat the predicates of these indexes word for word: storage/outcomes.py, storage/retention.py.
     Index(
         "idx_inbound_webhook_delivery_unfinished",
         "id",
@@ -173,9 +175,9 @@ delivery = Table(
         postgresql_where=text(ENDED),
         sqlite_where=text(ENDED),
     ),
-    # Ids sort by time: newest first, a stretch of time, and what became of them, from the index alone.
+    # Ids sort by time: newest deliveries, periods of time and states are read from this index alone.
     Index("idx_inbound_webhook_delivery_history", "webhook_id", "id", "state"),
-    # Replays are few; their origin's page lists them.
+    # Partial, because replays are rare.
     Index(
         "idx_inbound_webhook_delivery_replay_of",
         "replay_of",
@@ -190,7 +192,7 @@ delivery = Table(
         postgresql_where=text("dedup_key IS NOT NULL"),
         sqlite_where=text("dedup_key IS NOT NULL"),
     ),
-    # From webhook to webhook, and along the deliveries of one: storage/claims.py.
+    # The dispatcher's path from webhook to webhook, and along one webhook's deliveries: storage/claims.py.
     Index(
         "idx_inbound_webhook_delivery_waiting",
         "webhook_id",
@@ -217,12 +219,12 @@ rejection = Table(
     Column("method", String(20), nullable=False),
     Column("status", Integer, nullable=False),
     Column("reason", Text, nullable=False),
-    # Where the public key stands that the request named and that was not known.
+    # URL of a public key that the request named and that is not stored.
     Column("key_url", Text, nullable=True),
     Index("idx_inbound_webhook_rejection_webhook_id", "webhook_id", "id"),
 )
 
-# One message to one address; it outlives webhook and deliveries, so it copies names and has no foreign key.
+# One message to one recipient. It outlives webhook and deliveries, so it copies names and has no foreign key.
 mail = Table(
     "inbound_webhook_mail",
     metadata,
@@ -234,14 +236,14 @@ mail = Table(
     Column("recipient", String(EMAIL_ADDRESS_CHARS), nullable=False),
     Column("state", String(10), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
-    # When it was to be sent for the first time.
+    # Time of the first attempt.
     Column("due_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),
-    # While somebody sends it: when somebody else may.
+    # During an attempt: when another sender may claim the mail.
     Column("next_attempt_at", UtcDateTime, nullable=True),
     Column("sent_at", UtcDateTime, nullable=True),
     Column("error", Text, nullable=True),
-    # JSON text, an object: what a mail tells that is about no delivery.
+    # JSON object: content of a mail that is not about deliveries.
     Column("facts", Text, nullable=True),
     Index(
         "idx_inbound_webhook_mail_waiting",
@@ -253,7 +255,7 @@ mail = Table(
     Index("idx_inbound_webhook_mail_created_at", "created_at"),
 )
 
-# What a mail tells: the outcome as it was when the mail was written.
+# The deliveries that a mail is about, with the outcome as it was when the mail was written.
 mail_delivery = Table(
     "inbound_webhook_mail_delivery",
     metadata,
@@ -267,7 +269,7 @@ mail_delivery = Table(
     ),
     Column("position", Integer, primary_key=True),
     Column("delivery_id", String(32), nullable=False),
-    # JSON text, an object: storage/mails.py.
+    # JSON object: storage/mails.py.
     Column("outcome", Text, nullable=False),
     Index("idx_inbound_webhook_mail_delivery_delivery_id", "delivery_id"),
 )
@@ -282,7 +284,7 @@ dispatcher = Table(
     Column("seen_at", UtcDateTime, nullable=False),
 )
 
-# With which version of its DAG a webhook was looked at last, and what was wrong with its mapping then.
+# Result of the last check of a webhook's mapping against its DAG.
 drift = Table(
     "inbound_webhook_drift",
     metadata,
@@ -295,9 +297,9 @@ drift = Table(
     # Empty while Airflow has not serialized the DAG.
     Column("dag_hash", String(64), nullable=False),
     Column("version", Integer, nullable=False),
-    # SHA-256, in hex, of DAG id and mapping, and since when they are so.
+    # SHA-256 in hex of DAG id and mapping, and when they got these values.
     Column("mapping_hash", String(64), nullable=False),
     Column("since", UtcDateTime, nullable=False),
-    # JSON text, a list of {"parameter", "what", "breaks"}.
+    # JSON list of {"parameter", "message", "breaks"}.
     Column("problems", Text, nullable=False),
 )

@@ -1,6 +1,6 @@
-"""Threads of the receiver's own, for what would block its event loop.
+"""Threads for blocking calls of the receiver, apart from the server's own pool.
 
-The server's threads may all be taken by requests that wait for the receiver, and by Airflow's own pages.
+All threads of that pool may be taken by requests that wait for the receiver, and by Airflow's pages.
 """
 
 from __future__ import annotations
@@ -14,20 +14,16 @@ from anyio.lowlevel import RunVar
 Result = TypeVar("Result")
 
 MAX_THREADS = 40
-"""On one event loop; as many as anyio has for everybody."""
+"""Threads of one event loop, as many as anyio's default."""
 
 _limiter: RunVar[anyio.CapacityLimiter] = RunVar("inbound_webhooks_threads")
 
 
 async def run_in_thread(work: Callable[[], Result]) -> Result:
-    """Do work in a thread; whoever is cancelled meanwhile waits for it."""
-    return await anyio.to_thread.run_sync(work, limiter=_threads())
-
-
-def _threads() -> anyio.CapacityLimiter:
+    """Run ``work`` in a thread; a cancelled caller waits for its end: threads cannot be interrupted."""
     try:
-        return _limiter.get()
+        limiter = _limiter.get()
     except LookupError:
         limiter = anyio.CapacityLimiter(MAX_THREADS)
         _limiter.set(limiter)
-        return limiter
+    return await anyio.to_thread.run_sync(work, limiter=limiter)

@@ -1,4 +1,4 @@
-"""Statements on the table of webhooks; each takes the connection of the caller's transaction."""
+"""Statements on webhooks; each runs on the caller's connection."""
 
 from __future__ import annotations
 
@@ -22,55 +22,58 @@ from inbound_webhooks.storage import tables
 
 
 def insert_webhook(connection: Connection, webhook: Webhook) -> None:
-    """Insert a webhook; IntegrityError where its name is taken."""
+    """Insert a webhook; raises IntegrityError if its name is taken."""
     connection.execute(insert(tables.webhook), _webhook_row(webhook))
 
 
 def update_webhook(connection: Connection, webhook: Webhook, changed_at: datetime) -> None:
     """Write a webhook's fields and raise its version.
 
-    The row lock that this takes waits for every receiver and dispatcher that is about to commit on the
-    definition as it was.
+    The row lock waits for every receiver and dispatcher that is about to commit on the old definition.
     """
     row = _webhook_row(webhook) | {"version": tables.webhook.c.version + 1, "updated_at": changed_at}
     connection.execute(update(tables.webhook).where(tables.webhook.c.id == webhook.id).values(row))
 
 
 def delete_webhook(connection: Connection, webhook_id: str) -> None:
-    """Delete a webhook, its tokens and secrets (by cascade); its deliveries stay."""
+    """Delete a webhook with its tokens and secrets (by cascade); its deliveries stay."""
     connection.execute(delete(tables.webhook).where(tables.webhook.c.id == webhook_id))
 
 
 def set_confirm_url(connection: Connection, webhook_id: str, url: str) -> None:
-    """Keep the link that a person has to open; no change of the definition, so no new version."""
+    """Store the link that a user has to open; no change of the definition, so the version stays."""
     connection.execute(
         update(tables.webhook).where(tables.webhook.c.id == webhook_id).values(confirm_url=url)
     )
 
 
 class ById(str):
-    """The id of a webhook that must not be taken for another one's name."""
+    """The id of a webhook, never to be taken for another webhook's name."""
 
     __slots__ = ()
 
 
 def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook | None:
-    """A webhook by name, else by id; ``locked``: once nobody is about to commit on it, and kept so."""
+    """Find a webhook by name, else by id.
+
+    :param locked: lock its row until the transaction ends, after transactions that hold it FOR SHARE
+    """
     columns = tables.webhook.c
-    which = columns.id == name_or_id
+    condition = columns.id == name_or_id
     if not isinstance(name_or_id, ById):
-        which |= columns.name == name_or_id
+        condition |= columns.name == name_or_id
     if locked and connection.dialect.name == "postgresql":
-        # Those who lock the row FOR SHARE in turn would leave no moment for one who waits for it alone.
-        connection.execute(select(func.pg_advisory_xact_lock(change_lock_key(columns.id))).where(which))
-    query = select(tables.webhook).where(which)
+        # Dispatchers and requests that lock the row FOR SHARE in turn would starve this exclusive lock: they
+        # skip webhooks whose advisory lock is held.
+        connection.execute(select(func.pg_advisory_xact_lock(change_lock_key(columns.id))).where(condition))
+    query = select(tables.webhook).where(condition)
     rows = connection.execute(query.with_for_update() if locked else query).all()
     by_name = sorted(rows, key=lambda row: row.name != name_or_id)
     return read_webhook(by_name[0]) if by_name else None
 
 
 def webhook_by_id(connection: Connection, webhook_id: str) -> Webhook | None:
-    """A webhook by id alone."""
+    """Find a webhook by id alone."""
     row = connection.execute(select(tables.webhook).where(tables.webhook.c.id == webhook_id)).first()
     return read_webhook(row) if row else None
 
@@ -84,7 +87,7 @@ def list_webhooks(connection: Connection) -> list[Webhook]:
 
 
 def webhooks_with_refreshed_keys(connection: Connection) -> list[Webhook]:
-    """Enabled webhooks whose proofs ask for fetched keys; the caller looks at the settings again."""
+    """Enabled webhooks that have public keys fetched; the caller checks the parsed settings again."""
     columns = tables.webhook.c
     query = select(tables.webhook).where(
         columns.enabled, columns.verification.contains('"refresh_keys": true', autoescape=True)
@@ -93,7 +96,7 @@ def webhooks_with_refreshed_keys(connection: Connection) -> list[Webhook]:
 
 
 def change_lock_key(webhook_id: Any) -> Any:
-    """The key of the advisory lock of a change: held alone by who changes the webhook or waits to do so."""
+    """Key of the advisory lock that a change of the webhook holds, and waits for."""
     return func.hashtextextended(literal("inbound webhook change ") + webhook_id, 0)
 
 
@@ -106,6 +109,7 @@ def read_webhook(row: Any) -> Webhook:
 
 
 def webhook_of(row: Any) -> Webhook:
+    """A mapping of column to value as a webhook."""
     values = {name: row[name] for name in Webhook.__dataclass_fields__}
     parsed = {name: json.loads(values[name]) for name in _JSON_COLUMNS}
     lists = {name: tuple(value) for name, value in parsed.items() if isinstance(value, list)}

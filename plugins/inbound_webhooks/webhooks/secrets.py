@@ -103,7 +103,7 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
     """
     verification = [
         required.scheme
-        for required in compile_webhook(webhook).verification
+        for required in compile_webhook(webhook).rules.verification
         if required.purpose == secret.purpose
     ]
     # An optional secret of the preset's is none where the webhook was made without its proof.
@@ -119,7 +119,7 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
 
 def needed_purposes(webhook: Webhook) -> set[str]:
     """What the webhook cannot do without a secret for; keys that are fetched need none."""
-    required = compile_webhook(webhook).verification
+    required = compile_webhook(webhook).rules.verification
     fetched = {entry.purpose for entry in required if refreshes_keys(entry.scheme)}
     optional = {secret.purpose for secret in _preset_secrets(webhook).values() if secret.optional}
     verification = {entry.purpose for entry in required}

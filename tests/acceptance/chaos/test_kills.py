@@ -1,6 +1,7 @@
 """Nothing is lost and nothing runs twice while processes and their database are killed at random.
 
-The seed is printed: CHAOS_SEED=… gives the same deaths in the same order, CHAOS_SECONDS=… a longer stream.
+`make test` has one short round, always with the same deaths. The long rounds print their seed: CHAOS_SEED=…
+gives the same deaths in the same order, CHAOS_SECONDS=… a longer stream.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -15,21 +17,45 @@ from tests.acceptance.chaos.checker import check, read
 from tests.acceptance.chaos.killer import Killer
 from tests.acceptance.chaos.site import Site, crash, store_targets
 from tests.acceptance.chaos.stream import Stream
-from tests.infrastructure.databases import migrate
+from tests.infrastructure.databases import TEMPLATE
 from tests.infrastructure.postgres import PostgresCluster
 
 pytestmark = pytest.mark.airflow_server
 
 CONNECTIONS = 4
+SEED_OF_SHORT_ROUND = 2
 SECONDS_A_DEATH = 3
 SEED = int(os.environ.get("CHAOS_SEED") or random.randrange(2**32))
 SECONDS = float(os.environ.get("CHAOS_SECONDS") or 0)
 
 
-@pytest.fixture(scope="module")
-def own_cluster() -> Iterator[PostgresCluster]:
+@dataclass(frozen=True)
+class Round:
+    """So many numbers at so many a second, while so many processes die."""
+
+    count: int
+    a_second: float
+    deaths: int
+    seed: int = SEED_OF_SHORT_ROUND
+
+
+def long_round(count: int, a_second: float, deaths: int) -> Round:
+    """As many numbers and deaths, or more where the environment asks for a longer time."""
+    return Round(
+        max(count, int(SECONDS * a_second)), a_second, max(deaths, int(SECONDS / SECONDS_A_DEATH)), SEED
+    )
+
+
+def rounds(short: Round, long: Round) -> pytest.MarkDecorator:
+    """A test that has a short round in every run of the tests, and a long one in some."""
+    in_all = pytest.param(long, id="long", marks=pytest.mark.long)
+    return pytest.mark.parametrize("round", [pytest.param(short, id="short"), in_all])
+
+
+@pytest.fixture
+def own_cluster(migrated_cluster) -> Iterator[PostgresCluster]:
     """A server that may crash: a commit is on the disk when it returns, as in production."""
-    cluster = PostgresCluster(fsync=True)
+    cluster = PostgresCluster(fsync=True, copy_of=migrated_cluster)
     try:
         cluster.start()
         yield cluster
@@ -39,8 +65,7 @@ def own_cluster() -> Iterator[PostgresCluster]:
 
 @pytest.fixture
 def on_postgres(own_cluster: PostgresCluster, tmp_path) -> Iterator[Site]:
-    url = own_cluster.create_database("airflow")
-    migrate(url, tmp_path)
+    url = own_cluster.create_database("airflow", template=TEMPLATE)
     yield from started(Site(tmp_path, url, dispatchers=2, api_server=True))
 
 
@@ -57,30 +82,29 @@ def started(site: Site) -> Iterator[Site]:
         site.stop()
 
 
-def test_what_was_taken_runs_once_while_processes_and_postgresql_are_killed(on_postgres, own_cluster):
+@rounds(short=Round(900, 30, 6), long=long_round(5_000, 60, 30))
+def test_what_was_taken_runs_once_while_processes_and_postgresql_are_killed(on_postgres, own_cluster, round):
     victims = {"PostgreSQL": crash(own_cluster, on_postgres), **on_postgres.victims()}
-    assert problems_of(on_postgres, victims, count=5_000, a_second=60, deaths=30) == []
+    assert problems_of(on_postgres, victims, round) == []
 
 
-def test_what_was_taken_runs_once_while_processes_on_sqlite_are_killed(on_sqlite):
-    assert problems_of(on_sqlite, on_sqlite.victims(), count=1_000, a_second=25, deaths=15) == []
+@rounds(short=Round(500, 25, 3), long=long_round(1_000, 25, 15))
+def test_what_was_taken_runs_once_while_processes_on_sqlite_are_killed(on_sqlite, round):
+    assert problems_of(on_sqlite, on_sqlite.victims(), round) == []
 
 
-def problems_of(site: Site, victims, *, count: int, a_second: float, deaths: int) -> list[str]:
+def problems_of(site: Site, victims, round: Round) -> list[str]:
     """Send the stream while victims die; what is wrong when all is quiet again."""
-    print(f"\nseed {SEED}: CHAOS_SEED={SEED} repeats it")
-    count = max(count, int(SECONDS * a_second))
-    stream = Stream(
-        site.doors, store_targets(site.database_url), count=count, a_second=a_second, connections=CONNECTIONS
-    )
+    print(f"\nseed {round.seed}: CHAOS_SEED={round.seed} repeats it")
+    targets = store_targets(site.database_url)
+    stream = Stream(site.doors, targets, count=round.count, a_second=round.a_second, connections=CONNECTIONS)
     site.start()
-    deaths = max(deaths, int(SECONDS / SECONDS_A_DEATH))
-    with Killer(victims, random.Random(SEED), most=deaths, revive=site.revive) as killer:
+    with Killer(victims, random.Random(round.seed), most=round.deaths, revive=site.revive) as killer:
         stream.run()
     site.wait_until_up()
     site.wait_until_drained()
     verdict = check(stream.sent, *read(site.database_url))
-    print(f"{count:,} numbers; deaths: {dict(killer.deaths)}\n{verdict}")
+    print(f"{round.count:,} numbers; deaths: {dict(killer.deaths)}\n{verdict}")
     assert set(killer.deaths) == set(victims), "not everything was killed"
     assert verdict.recovered, "no kill was noticed by a sender"
     return verdict.problems

@@ -127,7 +127,7 @@ def test_another_type_is_noticed_by_what_came_before(watcher, hook):
     store_dag("orders", params=params("number", type="integer", maximum=1))
     watcher.look()
     problem, _ = (json.loads(row.facts)["problems"][0] for row in rows("mail"))
-    assert problem["what"] == "would refuse what 1 of the last 2 deliveries gave it (it wants integer)"
+    assert problem["message"] == "would refuse the value from 1 of the last 2 deliveries (expected integer)"
     assert (problem["breaks"], codes(hook)) == (False, ["mapping-drifted"])
     change_webhook(hook.id, mapping={"number": "1"})
     watcher.look()
@@ -183,7 +183,7 @@ def test_the_mail_says_what_does_not_fit_and_leads_to_the_webhook(
     while mailer.send_due():
         pass
     message = mail_server.messages[0]
-    assert message["Subject"] == "[Airflow] orders of the shop: its mapping no longer fits DAG orders"
+    assert message["Subject"] == "[Airflow] orders of the shop: mapping no longer fits Dag orders"
     for part in (
         "<b>&lt;b&gt;customer&lt;/b&gt;</b> has no default and no expression",
         f'href="https://airflow.example.com/af/pluginsv2/webhooks/hook/{hook.id}"',

@@ -190,6 +190,14 @@ def test_prune_deletes_what_no_file_names(webhooks, database, file):
     assert "- old one (DAG orders)" in done.out
 
 
+def test_prune_keeps_a_stored_webhook_that_a_file_names(webhooks, sqlite_database, file):
+    path = file({"name": "new", "dag_id": "shop"})
+    webhooks("import", path)
+    before = rows("webhook")
+    done = webhooks("import", path, "--prune", "--yes")
+    assert (done.status, rows("webhook")) == (0, before)
+
+
 def test_without_prune_what_no_file_names_stays(webhooks, sqlite_database, file):
     store_webhook("old one")
     webhooks("import", file({"name": "new", "dag_id": "shop"}))

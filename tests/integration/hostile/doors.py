@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 from tests.infrastructure.databases import URL_VARIABLE
 from tests.infrastructure.webhooks_builder import PREFIX
 
@@ -60,11 +62,9 @@ DOORS: dict[str, Callable[[], Door]] = {
 
 SITES = (
     ("blueprint-httptools", "sqlite"),
-    ("blueprint-httptools", "postgresql"),
-    ("blueprint-h11", "sqlite"),
     ("gateway", "postgresql"),
+    pytest.param(("blueprint-httptools", "postgresql"), marks=pytest.mark.long),
+    pytest.param(("blueprint-h11", "sqlite"), marks=pytest.mark.long),
+    pytest.param(("gateway", "sqlite"), marks=pytest.mark.long),
 )
 """Doors and the databases behind them: one more way in is one more line here and one above."""
-
-CONTENT_SITES = tuple((door, backend) for door, backend in SITES if backend == "postgresql")
-"""Where what a body holds is tried: that is the database which refuses the most."""

@@ -26,19 +26,19 @@ def allowed(name: str) -> set[int]:
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
-def test_a_file_is_taken_as_its_name_says_and_kept_byte_for_byte(content_site: Site, name: str):
+def test_a_file_is_taken_as_its_name_says_and_kept_byte_for_byte(site: Site, name: str):
     body = FILES[name].read_bytes()
-    (reply,) = content_site.send(Case([post(content_site.target.path(), body)], 202))
+    (reply,) = site.send(Case([post(site.target.path(), body)], 202))
     assert reply.status in allowed(name)
-    (stored,) = content_site.stored()
+    (stored,) = site.stored()
     assert (stored.state, stored.body) == ("accepted" if reply.status == 202 else "refused", body)
     if reply.status == 202:
         assert json.loads(stored.conf)["value"] == json.loads(body)
 
 
-def test_what_was_accepted_of_it_runs_with_the_values_that_were_sent(content_site: Site):
-    content_site.send(Case([post(content_site.target.path())], 202))
-    content_site.dispatch()
+def test_what_was_accepted_of_it_runs_with_the_values_that_were_sent(site: Site):
+    site.send(Case([post(site.target.path())], 202))
+    site.dispatch()
     accepted = [row for row in rows("delivery") if row.state != "refused"]
     ran = {run.run_id: exact(json.dumps(run.conf)) for run in runs()}
     assert ran == {f"webhook__{row.id}": exact(row.conf) for row in accepted}

@@ -34,36 +34,36 @@ def test_the_list_is_whole():
     assert len(STRINGS) == 485
 
 
-def test_each_arrives_in_a_json_body(content_site: Site):
+def test_each_arrives_in_a_json_body(site: Site):
     body = json.dumps(STRINGS, ensure_ascii=False).encode()
-    assert sent(content_site, post(content_site.target.path(), body))["value"] == STRINGS
+    assert sent(site, post(site.target.path(), body))["value"] == STRINGS
 
 
-def test_each_arrives_as_a_key_of_json(content_site: Site):
+def test_each_arrives_as_a_key_of_json(site: Site):
     body = json.dumps(dict.fromkeys(STRINGS, 1)).encode()
-    assert sent(content_site, post(content_site.target.path(), body))["value"] == dict.fromkeys(STRINGS, 1)
+    assert sent(site, post(site.target.path(), body))["value"] == dict.fromkeys(STRINGS, 1)
 
 
-def test_each_arrives_in_a_text(content_site: Site):
+def test_each_arrives_in_a_text(site: Site):
     text = "\n".join(STRINGS)
-    assert sent(content_site, post(content_site.target.path(), text.encode(), type=TEXT))["value"] == text
+    assert sent(site, post(site.target.path(), text.encode(), type=TEXT))["value"] == text
 
 
-def test_each_arrives_in_a_form(content_site: Site):
+def test_each_arrives_in_a_form(site: Site):
     body = "&".join(f"field={quote_plus(string)}" for string in STRINGS).encode()
-    assert sent(content_site, post(content_site.target.path(), body, type=FORM))["field"] == STRINGS
+    assert sent(site, post(site.target.path(), body, type=FORM))["field"] == STRINGS
 
 
-def test_each_arrives_in_a_query(content_site: Site):
+def test_each_arrives_in_a_query(site: Site):
     query = "&".join(f"naughty={quote(string)}" for string in STRINGS).encode()
-    assert sent(content_site, post(content_site.target.path() + b"?" + query))["query"]["naughty"] == STRINGS
+    assert sent(site, post(site.target.path() + b"?" + query))["query"]["naughty"] == STRINGS
 
 
-def test_each_arrives_in_a_header(content_site: Site):
+def test_each_arrives_in_a_header(site: Site):
     """As the bytes of its UTF-8, read as Latin-1: HTTP knows no other letters."""
     able = [string.strip() for string in STRINGS if not re.search(r"[\x00-\x1f\x7f]", string)]
     lines = [f"X-N{number}: {string}".encode() for number, string in enumerate(able)]
-    headers = sent(content_site, post(content_site.target.path(), b"{}", *lines))["headers"]
+    headers = sent(site, post(site.target.path(), b"{}", *lines))["headers"]
     arrived = [headers[f"X-N{number}"][0] for number in range(len(able))]
     assert arrived == [string.encode().decode("latin-1") for string in able]
 
@@ -84,26 +84,23 @@ def echoed(site: Site, content_type: str, template: str) -> list[str]:
     return responses
 
 
-def test_each_is_itself_in_an_answer_of_text(content_site: Site):
-    responses = echoed(content_site, "text/plain", "\n".join(FIELDS))
+def test_each_is_itself_in_an_answer_of_text(site: Site):
+    responses = echoed(site, "text/plain", "\n".join(FIELDS))
     assert [
         response.split("\n")[: len(group)] for response, group in zip(responses, GROUPS, strict=True)
     ] == GROUPS
 
 
-def test_each_is_itself_in_an_answer_of_json(content_site: Site):
+def test_each_is_itself_in_an_answer_of_json(site: Site):
     parts = [f'{field}, "-{field}-"' for field in FIELDS]
-    responses = [json.loads(it) for it in echoed(content_site, "application/json", f"[{', '.join(parts)}]")]
+    responses = [json.loads(it) for it in echoed(site, "application/json", f"[{', '.join(parts)}]")]
     expected = [[written for string in group for written in (string, f"-{string}-")] for group in GROUPS]
     assert [response[: 2 * len(group)] for response, group in zip(responses, GROUPS, strict=True)] == expected
 
 
-def test_each_is_itself_in_an_answer_of_xml(content_site: Site):
+def test_each_is_itself_in_an_answer_of_xml(site: Site):
     parts = [f"<b c='{field}'>{field}</b>" for field in FIELDS]
-    roots = [
-        ElementTree.fromstring(it)
-        for it in echoed(content_site, "application/xml", f"<a>{''.join(parts)}</a>")
-    ]
+    roots = [ElementTree.fromstring(it) for it in echoed(site, "application/xml", f"<a>{''.join(parts)}</a>")]
     heard = [element.text or "" for root in roots for element in root]
     assert heard[: len(STRINGS)] == [xml_of(string) for string in STRINGS]
 
@@ -113,10 +110,10 @@ def xml_of(string: str) -> str:
     return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", string)
 
 
-def test_each_in_the_place_of_a_token_opens_nothing(content_site: Site):
-    base, hook = content_site.target.base.encode(), content_site.target.orders.id.encode()
+def test_each_in_the_place_of_a_token_opens_nothing(site: Site):
+    base, hook = site.target.base.encode(), site.target.orders.id.encode()
     for string in STRINGS:
         path = base + b"/" + hook + b"/" + quote(string, safe="").encode()
-        (reply,) = content_site.send(Case([post(path)], 404))
+        (reply,) = site.send(Case([post(path)], 404))
         assert reply.status == 404
-    assert content_site.stored() == []
+    assert site.stored() == []

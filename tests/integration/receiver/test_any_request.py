@@ -76,13 +76,7 @@ def any_webhook(sqlite_database):
     ending=st.sampled_from(["ends", "ends", "ends", "disconnects"]),
     which=st.integers(0, 1),
 )
-@settings(
-    max_examples=350,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-    database=None,
-    derandomize=True,
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_any_request_gets_an_answer(any_webhook, asgi, method, tail, query, headers, chunks, ending, which):
     hook = any_webhook[which]
     path = f"{PREFIX}/" + tail.replace("{id}", hook.id).replace("{token}", hook.token)
@@ -94,13 +88,7 @@ def test_any_request_gets_an_answer(any_webhook, asgi, method, tail, query, head
 
 
 @given(query=queries)
-@settings(
-    max_examples=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    database=None,
-    derandomize=True,
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_query_is_read_or_replaced_but_never_our_problem(any_webhook, asgi, query):
     assert asgi.request("GET", any_webhook[0].path, query=query).status == 200
 

@@ -87,7 +87,7 @@ def test_another_answer_is_shown(orders):
     tested = judge(orders, response_template='{"got": ${Webhook::Body.number}}', response_status=201)
     newest = changes(tested)[0]
     assert newest["status"] == (202, 201)
-    assert json.loads(newest["answer"][1]) == {"got": 20}
+    assert json.loads(newest["response"][1]) == {"got": 20}
 
 
 def test_an_answer_that_names_the_delivery_is_no_change(orders):

@@ -21,12 +21,12 @@ def stored(*given):
     """What comes of storing these together."""
     from airflow import settings
 
-    from inbound_webhooks.deliveries.store.base import backend_for
+    from inbound_webhooks.deliveries.store.factory import backend_for
 
     async def store():
         batches = backend_for(settings.engine.dialect.name)
         try:
-            return list(await batches.store(given))
+            return list(await batches.insert(given))
         finally:
             await batches.close()
 
@@ -36,7 +36,7 @@ def stored(*given):
 def found(*webhook_ids):
     from airflow import settings
 
-    from inbound_webhooks.deliveries.store.base import backend_for
+    from inbound_webhooks.deliveries.store.factory import backend_for
 
     async def find():
         batches = backend_for(settings.engine.dialect.name)

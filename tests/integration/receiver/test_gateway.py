@@ -325,7 +325,7 @@ def test_figures_are_summed_over_the_workers(gateways, postgres_database, hook):
     gateway.request("POST", f"{path_of(hook)[:-1]}x", ORDER)
     _wait_until(lambda: 'outcome="accepted"} 40.0' in gateway.figures())
     assert 'outcome="rejected.unknown_webhook"}' in gateway.figures()
-    assert "inbound_webhooks_answer_seconds_bucket" in gateway.figures()
+    assert "inbound_webhooks_response_seconds_bucket" in gateway.figures()
 
 
 def test_no_token_is_in_the_log(gateways, postgres_database, hook):

@@ -136,7 +136,7 @@ def test_our_own_problems_are_no_rejections(asgi, sqlite_orders, configure):
 def used_at(hook, at: datetime, method: str = "POST") -> datetime:
     """Send a request at this time; return what the token then says."""
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.receiver.pipeline import RequestHead
+    from inbound_webhooks.receiver.admission import RequestHead
 
     receiver = new_receiver(now=lambda: at)
     head = RequestHead(

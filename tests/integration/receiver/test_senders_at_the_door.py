@@ -209,7 +209,7 @@ def test_hostile_values_of_a_header_are_401_and_never_a_problem(sqlite_database,
             reply = sender.send(headers=headers)
             assert (reply.status, reply.json) == (401, UNAUTHORIZED), (header, value)
     assert rows("delivery") == []
-    assert "receiver_fault" not in caplog.text
+    assert "endpoint_error" not in caplog.text
 
 
 @named(BY_HEADER)

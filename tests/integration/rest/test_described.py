@@ -84,6 +84,7 @@ def operations(described: Any) -> set[str]:
     return {f"{method.upper()} {path}" for path, methods in paths for method in methods}
 
 
+@pytest.mark.parametrize("pages", ["simple", pytest.param("fab", marks=pytest.mark.long)], indirect=True)
 def test_every_answer_is_as_described(described):
     seen = list(engine.from_schema(described).execute())
     asked = {one.label for one in seen if isinstance(one, events.ScenarioFinished)}

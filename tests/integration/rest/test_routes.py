@@ -142,6 +142,16 @@ def test_the_editor_of_another_dag_learns_nothing(anyone, pages, hidden):
     assert what_is_there() == before
 
 
+def test_a_user_who_may_not_read_runs_gets_neither_request_nor_conf(anyone, pages, hidden):
+    if pages.auth != "fab":
+        # Under SimpleAuthManager users who read a DAG read its runs.
+        return
+    pages.role("no runs", ("can_read", "Webhooks"), ("can_read", "DAG:hidden"))
+    shown = anyone("rita", "no runs")("GET", f"/v1/deliveries/{hidden['delivery_id']}")
+    assert (shown.status_code, "canary" in shown.text) == (200, False)
+    assert [shown.json()[name] for name in ("request", "conf", "mails")] == [None, None, None]
+
+
 def test_somebody_without_a_right_gets_nothing(anyone, pages, hidden):
     role = ""
     if pages.auth == "fab":

@@ -56,6 +56,28 @@ def test_a_field_that_cannot_be_used_is_told_as_airflow_tells_it(admin, fields, 
     assert detail["msg"]
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        ("", {"name": "new", "dag_id": "orders", "proofs": []}, ["body", "proofs"]),
+        ("/{id}/try", {"draft": {"proofs": []}}, ["body", "draft", "proofs"]),
+        ("/{id}/backTest", {"draft": {"proofs": []}}, ["body", "draft", "proofs"]),
+    ],
+)
+def test_a_field_with_its_old_name_is_told_the_new_one(admin, path, body, place):
+    hook = store_webhook(new_name())
+    response = admin("POST", f"/webhooks{path}".format(id=hook.id), body)
+    (detail,) = response.json()["detail"]
+    assert (response.status_code, detail["loc"]) == (422, place)
+    assert detail["msg"] == "proofs is now `verification`"
+
+
+def test_a_patch_with_an_old_name_is_told_the_new_one(admin):
+    response = admin("PATCH", f"/webhooks/{store_webhook(new_name()).id}", {"proofs": []})
+    assert response.status_code == 422
+    assert "proofs is now `verification`" in response.text
+
+
 def test_a_list_has_pages_and_an_order(admin):
     for name in ("page a", "page b", "page c"):
         store_webhook(name, dag_id="paged")

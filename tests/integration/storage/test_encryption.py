@@ -22,8 +22,9 @@ SECRETS = {
 
 def deliver_with_credentials(webhook_id: str) -> None:
     """One delivery whose headers and query hold credentials."""
+    from inbound_webhooks.event.clock import utc_now
     from inbound_webhooks.event.request import InboundRequest
-    from inbound_webhooks.receiver.pipeline import RequestHead, utc_now
+    from inbound_webhooks.receiver.admission import RequestHead
 
     head = RequestHead(
         method="POST", webhook_id=webhook_id, token=token_of(webhook_id), declared_length=None, source_ip=""

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterator
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import DateTime, Integer, LargeBinary, MetaData, Table, text
 
 from tests.conftest import DATABASES
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.webhooks_builder import ACTOR, change_webhook, delivery, rows
+from tests.integration.storage.old_rows import make_tables_of, read_rows, write_rows
 
 # Revision 0001 on SQLite, driven by command line and curl, with the Fernet key of the tests.
 # It had a table for secrets and nothing that wrote there, so that row was added by hand.
 WRITTEN: dict[str, list[dict[str, Any]]] = json.loads(
     Path(__file__).with_name("rows_of_the_first_release.json").read_text()
 )
-RENAMED = {("inbound_webhook_delivery", "response_status"): "response_status"}
+RENAMED = {("inbound_webhook_delivery", "answer_status"): "response_status"}
 """Columns of the first release that have another name since."""
 
 FORM = "01a2265b464d7b1b90647ccb1f72f062"
@@ -39,8 +38,8 @@ def upgraded(request: pytest.FixtureRequest, tmp_path_factory, template_of) -> I
     home = tmp_path_factory.mktemp("upgraded")
     url = template_of(request.param).for_airflow(home)
     connect_airflow(url)
-    make_tables_of_the_first_release()
-    write_rows()
+    make_tables_of("0001")
+    write_rows(WRITTEN)
     disconnect_airflow()
     migrate(url, home)
     connect_airflow(url)
@@ -48,57 +47,10 @@ def upgraded(request: pytest.FixtureRequest, tmp_path_factory, template_of) -> I
     disconnect_airflow()
 
 
-def make_tables_of_the_first_release() -> None:
-    from airflow import settings
-    from alembic import command
-
-    from inbound_webhooks.storage.database_manager import WebhookDBManager
-
-    with settings.NonScopedSession() as session:
-        config = WebhookDBManager(session).get_alembic_config()
-    command.downgrade(config, "base")
-    command.upgrade(config, "0001")
-
-
-def write_rows() -> None:
-    from airflow import settings
-
-    with settings.engine.begin() as connection:
-        for name, written in WRITTEN.items():
-            table = Table(name, MetaData(), autoload_with=connection)
-            connection.execute(table.insert(), [_converted(table, row, _to_database) for row in written])
-            if connection.dialect.name == "postgresql" and isinstance(table.c.id.type, Integer):
-                # The ids were given, so the sequence has not counted them.
-                last = f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {len(written)})"
-                connection.execute(text(last))
-
-
 def stored_rows(name: str) -> list[dict[str, Any]]:
     """The rows of a table with the columns that it had in the first release, as in the file."""
-    from airflow import settings
-
-    with settings.engine.connect() as connection:
-        table = Table(name, MetaData(), autoload_with=connection)
-        found = connection.execute(table.select().order_by(table.c.id)).mappings().all()
     names = {key: RENAMED.get((name, key), key) for key in WRITTEN[name][0]}
-    rows = [_converted(table, {new: row[new] for new in names.values()}, _from_database) for row in found]
-    return [{old: row[new] for old, new in names.items()} for row in rows]
-
-
-def _converted(table: Table, row: dict[str, Any], convert: Callable[..., Any]) -> dict[str, Any]:
-    return {key: None if value is None else convert(table.c[key].type, value) for key, value in row.items()}
-
-
-def _to_database(kind: Any, value: Any) -> Any:
-    if isinstance(kind, DateTime):
-        return datetime.fromisoformat(value)
-    return base64.b64decode(value) if isinstance(kind, LargeBinary) else value
-
-
-def _from_database(kind: Any, value: Any) -> Any:
-    if isinstance(kind, DateTime):
-        return value.isoformat().removesuffix("+00:00") + "+00:00"
-    return base64.b64encode(value).decode() if isinstance(kind, LargeBinary) else value
+    return [{old: row[new] for old, new in names.items()} for row in read_rows(name)]
 
 
 def path_of(name: str) -> str:

@@ -270,3 +270,17 @@ def test_deliveries_of_a_dag_that_the_webhook_had_before_stay_hidden(pages, hook
     assert made not in client.get(f"/hook/{hook.id}/deliveries").text
     assert "of the former dag" not in json.dumps(client.json(f"/hook/{hook.id}/deliveries.json"))
     assert client.get(f"/delivery/{made}").status_code == 404
+
+
+def test_a_replay_needs_the_right_to_read_runs_of_the_dag_that_the_delivery_was_for(pages, hook):
+    if pages.auth != "fab":
+        return
+    store_dag("former")
+    runs_of_orders = [(action, "DAG Run:orders") for action in ("can_read", "can_create")]
+    orders = [(action, "DAG:orders") for action in ("can_read", "can_edit")]
+    webhooks = [(action, "Webhooks") for action in ("can_read", "can_edit")]
+    pages.role("runs of orders", *webhooks, *orders, *runs_of_orders, ("can_read", "DAG:former"))
+    client = pages.client("rosa", "runs of orders")
+    made = [stored(hook, dag_id=dag_id) for dag_id in ("orders", "former")]
+    statuses = [client.post(f"/delivery/{delivery_id}/replay").status_code for delivery_id in made]
+    assert statuses == [303, 403]

@@ -19,6 +19,8 @@ KEY = {"preset": "generic-api-key", "secrets": {"signing": "a key of 32 characte
 GIVEN = ("X-Api-Key", "a key of 32 characters, or of more")
 OTHER_TOKEN = "0123456789abcdef" * 4
 HOUR = 3600
+NO_LONGER_HELD_SECONDS = 1.2
+"""After it an endpoint does not go on with a webhook as it was before a change."""
 LIMIT = 2 * 1024 * 1024
 
 BASIC = "Basic " + base64.b64encode(b"user:a password of a sender").decode()
@@ -104,11 +106,12 @@ def _states() -> Iterator[Scenario]:
         ORDERS,
         {"body": ORDER},
         {"change": {"what": "enable", "enabled": False}},
-        {"body": ORDER},
+        {"body": ORDER, "pause": NO_LONGER_HELD_SECONDS},
         {"change": {"what": "enable", "enabled": True}},
         {"body": ORDER},
     )
-    yield several("deleted", ORDERS, {"body": ORDER}, {"change": {"what": "delete"}}, {"body": ORDER})
+    later = {"body": ORDER, "pause": NO_LONGER_HELD_SECONDS}
+    yield several("deleted", ORDERS, {"body": ORDER}, {"change": {"what": "delete"}}, later)
     for method in ("POST", "GET"):
         sent = {"body": ORDER, "method": method, "headers": [JSON, GIVEN]}
         for name in ("token", "secret"):
@@ -229,7 +232,8 @@ def _rotations() -> Iterator[Scenario]:
         name = f"rotation: token, grace {grace}"
         path = path_of(webhook_id_of(name), OTHER_TOKEN)
         change = {"what": "rotate token", "token": OTHER_TOKEN, "grace_hours": grace}
-        steps = [sent, {"change": change}, sent, sent | {"path": path}]
+        paused = sent | {"pause": NO_LONGER_HELD_SECONDS}
+        steps = [sent, {"change": change}, paused, sent | {"path": path}]
         later = [sent | {"after_seconds": HOUR + 1}, sent | {"path": path, "after_seconds": HOUR + 1}]
         yield several(name, KEY, *steps, *later)
         change = {
@@ -304,7 +308,7 @@ def _limits() -> Iterator[Scenario]:
 
 
 def _burst(name: str, webhook: dict[str, Any]) -> Scenario:
-    """Four requests on one connection, with no time between them in which the limit refills."""
+    """Four requests on one connection, so close together that none is forgotten before the next."""
     last = request(path_of(webhook_id_of(name), token_of(name)), body=ORDER)
     first = last.replace(b"Connection: close", b"Connection: keep-alive")
     burst = Step(parts=[first * 3 + last], responses=4)

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.documentation.pages import blocks, code, page, section, tables
+from tests.infrastructure.pages import blocks, code, page, section, tables
 from tests.recording.catalogue.requests import JSON, single
 from tests.recording.scenario import Scenario
 
@@ -138,11 +138,11 @@ def _documented() -> Iterator[Scenario]:
         for row in _rows(title, number):
             expression = code(row[-2])
             yield _over_the_page(f"documented: {expression}", {"mapping": {"it": expression}})
-    for row in _rows("What is not there", 1):
+    for row in _rows("Limits", 1):
         yield _over_the_page(f"documented: {code(row[0])}, refused", {"mapping": {"it": code(row[0])}})
-    for row in _rows("Filters of a webhook"):
+    for row in _rows("Webhook filters"):
         yield _over_the_page(f"documented: filter {code(row[0])}", {"filter": code(row[0])})
-    for content_type, template, _ in _rows("Answers"):
+    for content_type, template, _ in _rows("Responses"):
         fields = {"response_content_type": code(content_type), "response_template": code(template)}
         yield _over_the_page(f"documented: response {code(template)}", fields)
 

@@ -33,9 +33,11 @@ def request(
 
 def step_of(name: str, *, method: str = "POST", path: bytes | None = None, **more: Any) -> Step:
     """A request to the webhook of the scenario with this name."""
-    seconds = more.pop("after_seconds", 0)
+    seconds, pause = more.pop("after_seconds", 0), more.pop("pause", None)
     path = path_of(webhook_id_of(name), token_of(name)) if path is None else path
-    return Step(parts=[request(path, method=method, **more)], method=method, after_seconds=seconds)
+    sent = request(path, method=method, **more)
+    parts = [sent] if pause is None else [pause, sent]
+    return Step(parts=parts, method=method, after_seconds=seconds)
 
 
 def single(name: str, webhook: Mapping[str, Any] | None = None, **more: Any) -> Scenario:

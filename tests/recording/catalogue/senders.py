@@ -9,11 +9,11 @@ from typing import Any
 
 from inbound_webhooks.presets import PRESETS
 from tests.infrastructure.environment import CHECKOUT
-from tests.presets.signed_cases import OTHER_SECRETS, OUTCOMES, Case, every
-from tests.presets.test_senders import HOSTILE, headers_read
-from tests.receiver.signed_posts import FILLED_IN, OF_OURS, YEARS_HOURS
+from tests.integration.receiver.signed_posts import FILLED_IN, OF_OURS, YEARS_HOURS
 from tests.recording.catalogue.requests import Headers, hook, path_of, request, single
 from tests.recording.scenario import DEFAULT_NOW, Scenario, Step, token_of, webhook_id_of
+from tests.unit.presets.signed_cases import OTHER_SECRETS, OUTCOMES, Case, every
+from tests.unit.presets.test_senders import HOSTILE, headers_read
 
 DAY_SECONDS = 86_400
 PAYLOADS = CHECKOUT / "tests/payloads"

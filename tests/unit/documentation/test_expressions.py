@@ -69,7 +69,7 @@ def test_an_example_shows_what_its_row_is_about(name, expression):
     assert f" {code(name)}" in expression
 
 
-@pytest.mark.parametrize(("expression", "schema", "value"), rows("What a parameter gets"))
+@pytest.mark.parametrize(("expression", "schema", "value"), rows("Parameters"))
 def test_a_parameter_gets_the_value_that_stands_beside_it(sources, expression, schema, value):
     param = parameter("it", json.loads(code(schema)))
     made = convert(compile_expression(code(expression)).evaluate(sources), param.types)
@@ -77,28 +77,28 @@ def test_a_parameter_gets_the_value_that_stands_beside_it(sources, expression, s
     assert isinstance(made, Missing) or param.refusal(made) is None
 
 
-@pytest.mark.parametrize(("condition", "counts"), rows("Filters of a webhook"))
+@pytest.mark.parametrize(("condition", "counts"), rows("Webhook filters"))
 def test_a_filter_says_what_stands_beside_it(sources, condition, counts):
     assert compile_condition(code(condition))(sources) is {"yes": True, "no": False}[counts]
 
 
-@pytest.mark.parametrize(("content_type", "template", "answer"), rows("Answers"))
+@pytest.mark.parametrize(("content_type", "template", "response"), rows("Responses"))
 def test_a_template_answers_what_stands_beside_it(sources, content_type, template, response):
     assert compile_response(code(content_type), code(template)).render(sources) == code(response)
 
 
 def test_every_content_type_has_an_example():
-    assert {code(row[0]) for row in rows("Answers")} == set(CONTENT_TYPES)
+    assert {code(row[0]) for row in rows("Responses")} == set(CONTENT_TYPES)
 
 
-@pytest.mark.parametrize(("expression", "reason"), rows("What is not there"))
+@pytest.mark.parametrize(("expression", "reason"), rows("Limits"))
 def test_what_is_not_there_is_refused_when_it_is_saved(expression, reason):
     with pytest.raises(TemplateRefused) as caught:
         compile_expression(code(expression))
     assert caught.value.reason == code(reason)
 
 
-@pytest.mark.parametrize(("expression", "reason"), rows("What is not there", 1))
+@pytest.mark.parametrize(("expression", "reason"), rows("Limits", 1))
 def test_what_does_not_fit_is_refused_with_the_request(sources, expression, reason):
     expression = compile_expression(code(expression))
     with pytest.raises(ExpressionFailed) as caught:

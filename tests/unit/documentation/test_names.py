@@ -6,6 +6,7 @@ import ast
 import dataclasses
 import re
 import shlex
+from argparse import SUPPRESS
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,9 +65,11 @@ def test_the_settings_are_those_that_exist():
 def test_a_setting_stands_there_with_its_default(option):
     default = {code(row[0]): row[1] for row in table("docs/operating.md", "Settings")}[option.name]
 
+    # Where nothing is set, words say what that means.
     if option.default != "":
-        shown = f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
-        assert default == shown
+        assert default == (
+            f"{option.default:g}" if isinstance(option.default, float) else str(option.default)
+        )
 
 
 def test_a_setting_that_a_page_speaks_of_exists():
@@ -95,7 +98,8 @@ def test_a_command_stands_there_with_the_options_that_it_has(command):
     shown = "".join(name for name in names("docs/commands.md", "Commands") if name.split()[0] == command.name)
     if command.name == "create":
         shown = " ".join([shown, *names("docs/commands.md", "Options of create")])
-    flags = {flag for argument in command.args for flag in argument.flags if flag.startswith("--")}
+    shown_in_help = [argument for argument in command.args if argument.kwargs.get("help") != SUPPRESS]
+    flags = {flag for argument in shown_in_help for flag in argument.flags if flag.startswith("--")}
 
     assert options_of(shown) == flags - EVERYWHERE
 
@@ -148,7 +152,7 @@ def test_the_table_of_senders_is_what_the_presets_say_in_their_order():
 
 
 def test_the_kinds_of_verification_stand_there_with_their_settings():
-    named = {code(row[0]): re.findall(r"`(\w+)`", row[2]) for row in table("docs/presets.md", "Proofs")}
+    named = {code(row[0]): re.findall(r"`(\w+)`", row[2]) for row in table("docs/presets.md", "Verification")}
 
     assert named == {kind: [field.name for field in dataclasses.fields(SCHEMES[kind])] for kind in SCHEMES}
 
@@ -173,12 +177,12 @@ def test_the_sources_of_expressions_are_those_that_exist():
 
 
 def test_the_states_are_those_that_exist():
-    assert sorted(names("docs/concepts.md", "What becomes of a delivery")) == sorted(State.ALL)
+    assert sorted(names("docs/concepts.md", "Delivery states")) == sorted(State.ALL)
     assert sorted(names("docs/mail.md", "E-mail")) == sorted(MAIL_STATES)
 
 
 def test_each_reason_stands_there_with_the_status_that_it_has():
-    named = {code(row[2]): int(row[1]) for row in table("docs/concepts.md", "What the sender hears", 1)}
+    named = {code(row[2]): int(row[1]) for row in table("docs/concepts.md", "Responses", 1)}
 
     assert named == {
         rejection_name(error.__name__).removeprefix("rejected."): status for error, status in STATUS.items()
@@ -221,13 +225,13 @@ def figures() -> set[str]:
 
 
 def test_the_figures_are_those_that_are_told():
-    assert set(names("docs/operating.md", "Figures")) == figures()
+    assert set(names("docs/operating.md", "Metrics")) == figures()
 
 
 def test_the_figures_for_prometheus_are_those_of_a_gateway(tmp_path):
     registry = CollectorRegistry()
     registry.register(SummedFigures(tmp_path))
-    named = {name.removesuffix("_total") for name in names("docs/operating.md", "Figures", 1)}
+    named = {name.removesuffix("_total") for name in names("docs/operating.md", "Metrics", 1)}
 
     assert named == {family.name for family in registry.collect()}
 
@@ -263,7 +267,7 @@ def test_the_paths_of_the_rest_api_stand_there_with_their_methods_and_parameters
 
 
 def test_a_target_of_make_that_a_page_names_exists():
-    targets = set(re.findall(r"^([a-z]+):", page("Makefile"), re.MULTILINE))
-    named = re.findall(r"(?:`|\$ )make ([a-z]+)", "".join(page(name) for name in PAGES))
+    targets = set(re.findall(r"^([a-z-]+):", page("Makefile"), re.MULTILINE))
+    named = re.findall(r"(?:`|\$ )make ([a-z-]+)", "".join(page(name) for name in PAGES))
 
     assert set(named) <= targets

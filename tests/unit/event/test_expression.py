@@ -373,7 +373,7 @@ def test_a_failure_does_not_quote_the_data():
 
 
 def test_an_expression_that_needs_a_broken_body_says_where_it_breaks():
-    with pytest.raises(BodyMalformed, match=r"not JSON.*line 1, column 7"):
+    with pytest.raises(BodyMalformed, match=r"Content-Type is JSON.*line 1, column 7"):
         evaluate("${Webhook::Body.id}", b'{"id":}')
 
 

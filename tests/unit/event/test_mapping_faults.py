@@ -23,7 +23,7 @@ def params(schema=INTEGER, **default) -> dict[str, Parameter]:
         ({}, {}, ["has no default and no expression"]),
         ({}, {"default": 7}, []),
         ({}, {"default": "seven"}, ["has a default that its schema refuses"]),
-        ({"number": "7", "other": "1"}, {}, ["is no param of the DAG"]),
+        ({"number": "7", "other": "1"}, {}, ["is not a param of the DAG"]),
     ],
     ids=str,
 )
@@ -40,9 +40,9 @@ def test_a_dag_without_params_takes_any_mapping():
     ("values", "default", "what"),
     [
         ([1, "2", 3.0], {}, None),
-        ([1, "two"], {}, "would refuse what 1 of the last 2 deliveries gave it (it wants integer)"),
-        (["two", []], {}, "would refuse what each of the last 2 deliveries gave it (it wants integer)"),
-        ([None], {}, "would refuse what the last delivery gave it (it wants integer)"),
+        ([1, "two"], {}, "would refuse the value from 1 of the last 2 deliveries (expected integer)"),
+        (["two", []], {}, "would refuse the value from each of the last 2 deliveries (expected integer)"),
+        ([None], {}, "would refuse the value from the last delivery (expected integer)"),
         ([None], {"default": 7}, None),
         ([], {}, None),
     ],

@@ -8,7 +8,7 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from inbound_webhooks.errors import ContentRefused, DefinitionError, ParameterRefused
@@ -20,8 +20,6 @@ from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.values import Missing
 from tests.unit.event.builders import parameter, request, sources, sources_of
-
-quick = settings(deadline=None, max_examples=300)
 
 # Few and odd keys, so that paths often lead somewhere.
 KEYS = ["a", "b", "a.b", "items", "__class__", "odd key", "0", "", "ü", 'q"', "n\0"]
@@ -57,7 +55,6 @@ filters = st.sampled_from(["", *(f" | {name}" for name in sorted(FILTERS)), ' | 
 # --- (a) any JSON, any path -----------------------------------------------------------------
 
 
-@quick
 @given(body=json_values, path=paths, types=types)
 def test_any_path_into_any_json_gives_conf_that_stays_equal(body, path, types):
     line = compile_expression(f"${{Webhook::Body{path}}}")
@@ -78,14 +75,12 @@ def can_be_stored(value):
     return "\\u0000" not in letters and letters == letters.encode("utf-8", "replace").decode()
 
 
-@quick
 @given(body=json_values.filter(can_be_stored))
 def test_any_json_that_can_be_stored_arrives_unchanged(body):
     written = dump_conf(compile_mapping({"p": "${Webhook::Body}"}).conf(sources(body), None))
     assert json.loads(written) == {"p": body}
 
 
-@quick
 @given(body=json_values.filter(lambda value: not can_be_stored(value)))
 def test_any_json_that_cannot_be_stored_is_refused(body):
     conf = compile_mapping({"p": "${Webhook::Body}"}).conf(sources(body), None)
@@ -93,7 +88,6 @@ def test_any_json_that_cannot_be_stored_is_refused(body):
         dump_conf(conf)
 
 
-@quick
 @given(body=json_values, path=paths, filter=filters, around=st.sampled_from(["", "x", "{# #}"]))
 def test_any_filter_over_any_json_fails_properly_or_gives_conf(body, path, filter, around):
     path = re.sub(r"\.(?=[^A-Za-z_ü]|$)|\.b", "", path)
@@ -107,7 +101,6 @@ def test_any_filter_over_any_json_fails_properly_or_gives_conf(body, path, filte
         return
 
 
-@quick
 @given(value=json_values)
 def test_any_value_in_a_json_template_is_that_value(value):
     template = compile_response("application/json", '{"v": ${Webhook::Body.v}, "t": "${Webhook::Body.v}"}')
@@ -135,7 +128,6 @@ templates = st.one_of(
 )
 
 
-@quick
 @given(source=templates)
 def test_any_text_as_an_expression_compiles_or_is_refused(source):
     try:
@@ -148,7 +140,6 @@ def test_any_text_as_an_expression_compiles_or_is_refused(source):
         return
 
 
-@quick
 @given(source=templates, content_type=st.sampled_from(CONTENT_TYPES))
 def test_any_text_as_a_response_compiles_or_is_refused(source, content_type):
     try:
@@ -200,7 +191,6 @@ MAPPINGS = [
 ]
 
 
-@quick
 @given(
     body=contents,
     content_type=content_types,
@@ -221,7 +211,6 @@ def test_any_request_becomes_conf_or_is_refused(body, content_type, query, heade
 # --- (d) conversion -------------------------------------------------------------------------
 
 
-@quick
 @given(value=json_values, types=types)
 def test_converting_twice_is_converting_once(value, types):
     try:
@@ -236,7 +225,6 @@ def test_converting_twice_is_converting_once(value, types):
     assert not isinstance(once, float) or math.isfinite(once)
 
 
-@quick
 @given(
     text=st.text(max_size=8)
     | st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{1,5})?([eE]-?[0-9]{1,2})?", fullmatch=True)
@@ -260,7 +248,6 @@ credential_names = st.tuples(st.lists(parts, max_size=2), credential_words, st.l
 )
 
 
-@quick
 @given(
     names=st.lists(credential_names, min_size=1, max_size=4), rest=st.text(alphabet="abc=&+%;", max_size=10)
 )
@@ -272,7 +259,6 @@ def test_a_masked_query_never_shows_a_credential(names, rest):
     assert masked.endswith(rest)
 
 
-@quick
 @given(names=st.lists(credential_names.map(unquote), min_size=1, max_size=4), other=st.text(max_size=10))
 def test_masked_headers_never_show_a_credential(names, other):
     masked, _ = mask_headers([(name, SECRET) for name in names] + [("Host", other)])

@@ -55,7 +55,7 @@ def test_a_secret_that_stands_in_a_file_is_never_shown(tmp_path, value):
 
 @pytest.mark.parametrize(
     ("escape", "reason"),
-    [("\\0", "it holds a NUL character"), ("\\ud800", "it holds half of a surrogate pair")],
+    [("\\0", "it contains a NUL character"), ("\\ud800", "it contains a lone surrogate")],
 )
 def test_a_text_that_no_database_holds_is_told_beside_its_field(tmp_path, escape, reason):
     line = f'    mapping: {{"a{escape}": b}}\n    filter: "{escape}"\n'
@@ -77,6 +77,7 @@ def test_a_text_that_no_database_holds_is_told_beside_its_field(tmp_path, escape
         ("webhooks:\n  - dag_id: a\n", "hooks.yaml:2: a webhook without a name: name: it is missing"),
         ("webhooks:\n  - name: a\n", "hooks.yaml:2: a: dag_id: it is missing"),
         (f"{ONE}    filtr: x\n", "hooks.yaml:4: pushes: filtr: there is no such field"),
+        (f"{ONE}    proofs: []\n", "hooks.yaml:4: pushes: proofs is now `verification`"),
         (f"{ONE}    filter: 3\n", "hooks.yaml:4: pushes: filter: 3 is not of type 'string', 'null'"),
         (
             f"{ONE}    mapping:\n      a: x\n      b: 3\n",

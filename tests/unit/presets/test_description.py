@@ -11,7 +11,7 @@ from inbound_webhooks.event.verification.registry import SCHEMES
 from inbound_webhooks.presets import PRESETS, Preset
 from inbound_webhooks.presets.description import (
     HANDSHAKE_WORDS,
-    PROOF_WORDS,
+    SCHEME_WORDS,
     as_data,
     dedup_in_words,
     expression_in_words,
@@ -21,7 +21,7 @@ from inbound_webhooks.presets.description import (
 
 
 def test_every_kind_of_scheme_and_every_handshake_has_its_words() -> None:
-    assert set(PROOF_WORDS) == set(SCHEMES)
+    assert set(SCHEME_WORDS) == set(SCHEMES)
     assert set(HANDSHAKE_WORDS) == set(HANDSHAKES)
 
 

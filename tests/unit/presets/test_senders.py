@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -214,16 +216,15 @@ def test_accepts_at_any_time_where_no_time_is_signed(case: Case) -> None:
 
 
 @named(PROVED)
-@pytest.mark.parametrize("value", HOSTILE, ids=range(len(HOSTILE)))
-def test_refuses_hostile_headers_and_never_fails_otherwise(case: Case, value: str) -> None:
-    for name in headers_read(case):
+def test_refuses_hostile_headers_and_never_fails_otherwise(case: Case) -> None:
+    for name, value in product(headers_read(case), HOSTILE):
         headers = (*without(case.request, name).headers, (name, value))
         with pytest.raises(VerificationFailed):
             case.prove(replace(case.request, headers=headers))
 
 
 @pytest.mark.parametrize("preset", sorted(set(PRESETS) - UNSIGNED))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings().max_examples // 4, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_never_fails_otherwise_whatever_comes(preset: str, data: st.DataObject) -> None:
     case = next(case for case in PROVED if case.preset.name == preset and case.kind)

@@ -1,4 +1,4 @@
-"""What the receiver asks of the database: requests that come together read together and commit together."""
+"""What the endpoint reads and writes, in batches: concurrent requests share statements and commits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from inbound_webhooks.deliveries.store.batcher import Batcher
-from inbound_webhooks.errors import DatabaseUnsupported
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.webhook import Webhook
@@ -19,15 +18,14 @@ VersionedDelivery = tuple[Delivery, int]
 
 MAX_READS_PER_BATCH = 256
 MAX_INSERTS_PER_BATCH = 64
-"""Visits in one statement or transaction."""
+"""Items of one statement or transaction."""
 
 CONCURRENT_BATCHES = 1
-"""Batches of a kind that are under way at the same time: one is written while the next one is collected."""
-
+"""Batches of a kind that run at the same time: one is written while the next one is collected."""
 
 CACHE_SECONDS = 1.0
-"""For how long a webhook counts as known: so long a sender whose token was taken away could still have a body
-read, which is then not stored."""
+"""For how long a cached webhook admits requests. Within this time a sender whose token was revoked can still
+have a body read; its delivery is not stored."""
 
 MAX_CACHED_WEBHOOKS = 20_000
 
@@ -35,94 +33,66 @@ _NOT_CACHED: tuple[WebhookAndCredentials | None, float] = (None, float("-inf"))
 
 
 class Backend(Protocol):
-    """A database that takes many visits at once."""
+    """A database that takes many reads or deliveries at once."""
 
     async def find(
         self, webhook_ids: Sequence[str]
     ) -> Sequence[WebhookAndCredentials | BaseException | None]:
-        """Each webhook as it is now, None for one that there is not."""
+        """Each webhook as the database has it, None for one that does not exist."""
         ...
 
-    async def store(self, given: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
+    async def insert(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
         """For each delivery what :func:`inbound_webhooks.storage.deliveries.insert_delivery` returns."""
         ...
 
     async def close(self) -> None:
-        """Give back what is held."""
+        """Close the connections."""
         ...
 
 
 class DeliveryStore:
-    """The visits of one receiver, on one event loop; each raises DatabaseUnavailable."""
+    """Webhooks and deliveries of one endpoint, on one event loop; each call may raise DatabaseUnavailable."""
 
-    def __init__(self, batches: Backend, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._batches = batches
+    def __init__(self, backend: Backend, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._backend = backend
         self._clock = clock
-        self._held: dict[str, tuple[WebhookAndCredentials | None, float]] = {}
-        # Who was told does not ask again, but has its delivery stored: nothing is won by two groups.
+        self._cached: dict[str, tuple[WebhookAndCredentials | None, float]] = {}
+        # A sender whose webhook was read sends its delivery next, not another read: halves gain nothing here.
         self._find = Batcher[str, "WebhookAndCredentials | None"](
-            batches.find, most=MAX_READS_PER_BATCH, batches=CONCURRENT_BATCHES, least=MAX_READS_PER_BATCH
+            backend.find, most=MAX_READS_PER_BATCH, batches=CONCURRENT_BATCHES, least=MAX_READS_PER_BATCH
         )
-        self._store = Batcher[VersionedDelivery, "str | None"](
-            batches.store, most=MAX_INSERTS_PER_BATCH, batches=CONCURRENT_BATCHES
+        self.insert = Batcher[VersionedDelivery, "str | None"](
+            backend.insert, most=MAX_INSERTS_PER_BATCH, batches=CONCURRENT_BATCHES
         )
+        """Commits a delivery; see :func:`inbound_webhooks.storage.deliveries.insert_delivery`."""
 
     async def find(self, webhook_id: str) -> WebhookAndCredentials | None:
-        """A webhook as it is now, its credentials newest first; one query for all that ask now."""
+        """A webhook as the database has it, its credentials newest first."""
         found = await self._find(webhook_id)
         if found is None:
-            self._held.pop(webhook_id, None)
+            self._cached.pop(webhook_id, None)
         else:
-            self._hold(webhook_id, found)
+            if len(self._cached) >= MAX_CACHED_WEBHOOKS:
+                self._cached.clear()
+            self._cached[webhook_id] = (found, self._clock())
         return found
 
-    def held(self, webhook_id: str) -> WebhookAndCredentials | None:
-        """A webhook as it was within the last second, where that is known without a visit.
+    def cached(self, webhook_id: str) -> WebhookAndCredentials | None:
+        """A webhook as it was within the last second, None where that is not known.
 
-        Enough to go on with what a commit will check, never to say no.
+        Enough to continue with a request whose commit checks the version, never enough to refuse one.
         """
-        found, seen_at = self._held.get(webhook_id, _NOT_CACHED)
+        found, seen_at = self._cached.get(webhook_id, _NOT_CACHED)
         return found if self._clock() - seen_at < CACHE_SECONDS else None
 
-    async def store(self, delivery: Delivery, version: int) -> str | None:
-        """See :func:`inbound_webhooks.storage.deliveries.insert_delivery`; one
-        transaction for all that are stored now."""
-        stored_id = await self._store((delivery, version))
-        found, _ = self._held.get(delivery.webhook_id, _NOT_CACHED)
-        if stored_id is not None and found is not None and found[0].version == version:
-            self._hold(delivery.webhook_id, found)
-        return stored_id
-
-    def _hold(self, webhook_id: str, found: WebhookAndCredentials) -> None:
-        if len(self._held) >= MAX_CACHED_WEBHOOKS:
-            self._held.clear()
-        self._held[webhook_id] = (found, self._clock())
-
     async def close(self) -> None:
-        """Give back the connections, once nobody visits; who visits afterwards makes new ones."""
-        await self._batches.close()
+        """Close the connections once no call is under way; a later call opens new ones."""
+        await self._backend.close()
 
 
-def result_or_error(visit: Callable[[], Result]) -> Result | BaseException:
-    """What came of one visit; what is wrong with one is not its neighbours' trouble."""
+def result_or_error(call: Callable[[], Result]) -> Result | BaseException:
+    """The result of a call or its exception, so that one item cannot fail the others of its batch."""
     try:
-        return visit()
-    except Exception as error:  # noqa: BLE001 - the sender's answer tells it
+        return call()
+    except Exception as error:  # noqa: BLE001 - the caller of that item gets it
         return error
-
-
-def backend_for(dialect_name: str) -> Backend:
-    """What the database that Airflow uses takes.
-
-    :raises DatabaseUnsupported: it is none that we know
-    """
-    if dialect_name == "postgresql":
-        # Not at the top: an Airflow on SQLite has no asyncpg.
-        from inbound_webhooks.deliveries.store.postgres import PostgresBackend
-
-        return PostgresBackend()
-    if dialect_name == "sqlite":
-        from inbound_webhooks.deliveries.store.sqlite import SqliteBackend
-
-        return SqliteBackend()
-    raise DatabaseUnsupported(dialect_name)

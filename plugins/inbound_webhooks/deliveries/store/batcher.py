@@ -1,4 +1,4 @@
-"""Work that is done for many at once: what asks while a batch is under way goes into the next one."""
+"""Coalesces concurrent calls into batches; calls that arrive during a batch join the next one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ MIN_BATCH_ITEMS = 4
 
 
 class Batcher(Generic[Item, Result]):
-    """Collects items on one event loop; ``work`` gives an outcome for each item of a batch, in their order.
+    """Collects items on one event loop; ``work`` returns a result for each item of a batch, in their order.
 
-    What ``work`` raises, every item of its batch gets.
+    An exception of ``work`` reaches every caller of its batch.
 
-    Senders that ask again when they are answered come in two groups: one is worked on while the other one is
-    collected. Each batch takes half of those who wait and those who were answered last, so that both groups
-    become equally large. Otherwise a large one and a small one take turns, and nothing is left to collect for
-    most of the time that the large one takes.
+    Senders that send again once they are answered form two groups: one is worked on while the other one is
+    collected. Each batch takes half of the waiting items and of those that were answered last, so that both
+    groups become equally large. Otherwise a large and a small group alternate, and nothing is left to collect
+    for most of the time that the large one takes.
     """
 
     def __init__(
@@ -38,62 +38,56 @@ class Batcher(Generic[Item, Result]):
         self._batches = batches
         self._least = least
         self._waiting: deque[tuple[Item, asyncio.Future[Result]]] = deque()
-        self._under_way = 0
+        self._running = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Item) -> Result:
-        """The outcome of one item, once its batch is done."""
+        """The result of one item, once its batch is done."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._under_way < self._batches:
-            self._under_way += 1
-            task = asyncio.ensure_future(self._work_off())
+        if self._running < self._batches:
+            self._running += 1
+            task = asyncio.ensure_future(self._run())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await future
 
-    async def _work_off(self) -> None:
+    async def _run(self) -> None:
         half = 0
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         try:
             while self._waiting:
-                # In this round of the loop ask those whose requests are read already. Without it batches are
-                # small, and what each costs beside its items is shared by few.
+                # Requests that are read already ask in this round of the loop. Without the pause batches are
+                # small, and few items share the fixed cost of a batch.
                 await asyncio.sleep(0)
-                wanted = max(half or _half(len(self._waiting)), self._least)
+                wanted = max(half or (len(self._waiting) + 1) // 2, self._least)
                 size = min(wanted, len(self._waiting), self._most)
                 batch = [self._waiting.popleft() for _ in range(size)]
-                outcomes = await self._outcomes([item for item, _ in batch])
-                half = _half(len(self._waiting) + size)
-                _settle(batch, outcomes)
+                results: Sequence[Result | BaseException]
+                try:
+                    results = await self._work([item for item, _ in batch])
+                except Exception as error:  # noqa: BLE001 - every caller of the batch gets it
+                    results = [error] * size
+                half = (len(self._waiting) + size + 1) // 2
+                _settle(batch, results)
         except BaseException as error:
-            # Nobody works on those who wait until somebody else asks.
+            # Nothing works on the waiting items until the next call.
             left = [*batch, *self._waiting]
             self._waiting.clear()
             _settle(left, [error] * len(left))
             raise
         finally:
-            # Not when the task is over: between its last look and that somebody might ask and not be seen.
-            self._under_way -= 1
-
-    async def _outcomes(self, items: Sequence[Item]) -> Sequence[Result | BaseException]:
-        try:
-            return await self._work(items)
-        except Exception as error:  # noqa: BLE001 - whoever asked hears of it
-            return [error] * len(items)
-
-
-def _half(number: int) -> int:
-    return (number + 1) // 2
+            # Not when the task is over: a call between the last look and that moment would not be seen.
+            self._running -= 1
 
 
 def _settle(
-    batch: Sequence[tuple[Item, asyncio.Future[Result]]], outcomes: Sequence[Result | BaseException]
+    batch: Sequence[tuple[Item, asyncio.Future[Result]]], results: Sequence[Result | BaseException]
 ) -> None:
-    for (_, future), outcome in zip(batch, outcomes, strict=True):
+    for (_, future), result in zip(batch, results, strict=True):
         if future.done():
-            continue  # who asked is gone
-        if isinstance(outcome, BaseException):
-            future.set_exception(outcome)
+            continue  # the caller was cancelled
+        if isinstance(result, BaseException):
+            future.set_exception(result)
         else:
-            future.set_result(outcome)
+            future.set_result(result)

@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class Inbox:
-    """Commits deliveries and tells whoever waits for accepted ones."""
+    """Commits deliveries and notifies the listeners of accepted ones."""
 
-    def __init__(self, visits: DeliveryStore, *, store_bodies: bool = True) -> None:
-        self._visits = visits
+    def __init__(self, store: DeliveryStore, *, store_bodies: bool = True) -> None:
+        self._store = store
         self._store_bodies = store_bodies
         self._listeners: list[Callable[[], None]] = []
 
@@ -30,38 +30,42 @@ class Inbox:
         self._listeners.append(listener)
 
     async def commit(self, delivery: Delivery, version: int) -> str | None:
-        """Write a delivery if its webhook is still as it was at ``version``; else write nothing.
+        """Write a delivery if its webhook still has this version; else write nothing.
 
         Returns the id under which the event is stored: the delivery's own, or that of an earlier one which
         holds its deduplication key; None where the webhook has changed.
 
-        A webhook that is disabled, deleted or changed after this transaction has its lock waits for it; one
-        that was changed before is seen here.
+        A transaction that disables, deletes or changes the webhook waits for this one once it has its lock;
+        an earlier one is seen here.
 
         :raises DatabaseUnavailable: nothing was written, as far as we know
         """
-        delivery = self._kept(delivery)
-        return self._told(delivery, await self._visits.store(delivery, version))
-
-    def commit_as(self, actor: str, delivery: Delivery, version: int) -> str | None:
-        """The same for a person, whom the audit log names; blocks."""
-        delivery = self._kept(delivery)
-        return self._told(delivery, _store_with_audit(delivery, version, actor))
-
-    def _kept(self, delivery: Delivery) -> Delivery:
-        return delivery if self._store_bodies else replace(delivery, body=b"", body_stored=False)
-
-    def _told(self, delivery: Delivery, stored_id: str | None) -> str | None:
+        if not self._store_bodies:
+            delivery = _without_body(delivery)
+        stored_id = await self._store.insert((delivery, version))
         if stored_id == delivery.id and delivery.state == State.ACCEPTED:
-            self._tell()
+            self._notify()
         return stored_id
 
-    def _tell(self) -> None:
+    def commit_as(self, actor: str, delivery: Delivery, version: int) -> str | None:
+        """The same for a user, whom the audit log names; blocks."""
+        if not self._store_bodies:
+            delivery = _without_body(delivery)
+        stored_id = _store_with_audit(delivery, version, actor)
+        if stored_id == delivery.id and delivery.state == State.ACCEPTED:
+            self._notify()
+        return stored_id
+
+    def _notify(self) -> None:
         for listener in self._listeners:
             try:
                 listener()
-            except Exception as error:  # noqa: BLE001 - the delivery is committed, and its answer must say so
+            except Exception as error:  # noqa: BLE001 - the delivery is committed, and its response must say so
                 log.error("inbox listener failed action=listener_failed kind=%s", type(error).__name__)
+
+
+def _without_body(delivery: Delivery) -> Delivery:
+    return replace(delivery, body=b"", body_stored=False)
 
 
 def _store_with_audit(delivery: Delivery, version: int, actor: str) -> str | None:

@@ -1,4 +1,4 @@
-"""Batches on PostgreSQL: each is one statement, on a connection of asyncpg's."""
+"""Batches on PostgreSQL: each is one statement, on an asyncpg connection."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from inbound_webhooks.storage.threads import run_in_thread
 
 
 class PostgresBackend:
-    """Many visits at once to PostgreSQL."""
+    """Batches of reads and inserts on PostgreSQL."""
 
     def __init__(self) -> None:
         self._connections = AsyncConnections(2 * CONCURRENT_BATCHES)
@@ -35,26 +35,27 @@ class PostgresBackend:
             found = await self._connections.use(partial(self._webhooks.find, webhook_ids=webhook_ids))
         except StatementRefused:
             raise DatabaseUnavailable from None
-        return [found.get(webhook_id) for webhook_id in webhook_ids]
+        return list(map(found.get, webhook_ids))
 
-    async def store(self, given: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
-        """One statement; whoever did not get in by it is looked at alone."""
+    async def insert(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
+        """One statement; each delivery that it left out is inserted alone, which tells why."""
         try:
-            stored = await self._connections.use(partial(insert_deliveries, given=given))
+            stored = await self._connections.use(partial(insert_deliveries, deliveries=deliveries))
         except StatementRefused:
-            stored = set()  # because of one of them: which, shows when each is tried alone
-        return [
-            delivery.id if delivery.id in stored else await _alone(delivery, version)
-            for delivery, version in given
-        ]
+            stored = set()  # one of the values: inserting each alone shows which
+        results: list[str | BaseException | None] = []
+        for delivery, version in deliveries:
+            is_stored = delivery.id in stored
+            results.append(delivery.id if is_stored else await _insert_alone(delivery, version))
+        return results
 
     async def close(self) -> None:
-        """End the connections."""
+        """Close the connections."""
         await self._connections.close()
 
 
-async def _alone(delivery: Delivery, version: int) -> str | BaseException | None:
-    def store() -> str | None:
+async def _insert_alone(delivery: Delivery, version: int) -> str | BaseException | None:
+    def insert() -> str | None:
         return autocommit(lambda connection: insert_delivery(connection, delivery, version))
 
-    return await run_in_thread(partial(result_or_error, store))
+    return await run_in_thread(partial(result_or_error, insert))

@@ -22,7 +22,7 @@ from inbound_webhooks.storage.threads import run_in_thread
 
 
 class SqliteBackend:
-    """Many visits at once to SQLite."""
+    """Batches of reads and inserts on SQLite."""
 
     def __init__(self) -> None:
         self._writing = asyncio.Lock()
@@ -33,20 +33,21 @@ class SqliteBackend:
         """A query for each webhook."""
         return await run_in_thread(partial(_find_each, webhook_ids))
 
-    async def store(self, given: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
+    async def insert(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
         """A statement for each delivery; where the transaction fails, each one is tried alone."""
         async with self._writing:
             try:
-                return await run_in_thread(partial(_store_each, given))
+                return await run_in_thread(partial(_insert_each, deliveries))
             except DatabaseUnavailable:
-                if len(given) == 1:
+                if len(deliveries) == 1:
                     raise
             return [
-                await run_in_thread(partial(result_or_error, partial(_store_alone, *row))) for row in given
+                await run_in_thread(partial(result_or_error, partial(_insert_alone, *row)))
+                for row in deliveries
             ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to close: each transaction returns its connection to the pool."""
 
 
 def _find_each(webhook_ids: Sequence[str]) -> list[WebhookAndCredentials | BaseException | None]:
@@ -58,20 +59,20 @@ def _find(webhook_id: str) -> WebhookAndCredentials | None:
     return autocommit(lambda connection: find_with_credentials(connection, webhook_id))
 
 
-def _store_each(given: Sequence[VersionedDelivery]) -> list[str | BaseException | None]:
+def _insert_each(deliveries: Sequence[VersionedDelivery]) -> list[str | BaseException | None]:
     with transaction() as connection:
         begin_writing(connection)
-        return [_stored(connection, *row) for row in given]
+        return [_insert(connection, *row) for row in deliveries]
 
 
-def _stored(connection: Connection, delivery: Delivery, version: int) -> str | BaseException | None:
+def _insert(connection: Connection, delivery: Delivery, version: int) -> str | BaseException | None:
     try:
         return insert_delivery(connection, delivery, version)
     except SQLAlchemyError:
-        raise  # SQLite may have taken back the whole transaction: a full disk does that
-    except Exception as error:  # noqa: BLE001 - a value that is none for SQLite is not its neighbours' trouble
+        raise  # SQLite may have rolled back the whole transaction: a full disk does that
+    except Exception as error:  # noqa: BLE001 - a value that SQLite cannot take fails this delivery alone
         return error
 
 
-def _store_alone(delivery: Delivery, version: int) -> str | None:
+def _insert_alone(delivery: Delivery, version: int) -> str | None:
     return autocommit(lambda connection: insert_delivery(connection, delivery, version))

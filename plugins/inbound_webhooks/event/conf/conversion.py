@@ -1,4 +1,4 @@
-"""From the result of an expression to a value of the type that a param asks for."""
+"""Converts the result of an expression to the type that a param asks for."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _BOOLEANS = {
 
 
 _INTEGER = re.compile(r"-?[0-9]{1,4300}")
-
-
+# At most 300 digits on each side: a longer number would overflow float or take long to convert.
 _NUMBER = re.compile(r"-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,2})?")
 
 
 def convert(value: Any, types: frozenset[str]) -> Any:
-    """Convert the result of an expression to what a parameter of these JSON types takes.
+    """Convert the result of an expression to what a parameter of these JSON types accepts.
 
-    Text goes to integer, number, boolean, object and array where it reads as one, anything goes to
-    string. What cannot be converted is returned as it is, for the schema to refuse. Null for a
-    parameter that takes none counts as nothing.
+    Text is converted to integer, number, boolean, object and array if it reads as one; everything is
+    converted to string. What cannot be converted is returned unchanged, for the schema to refuse. Null
+    counts as missing for a parameter that does not accept null, so that its default applies.
     """
+    # The common case first: the class alone shows that nothing has to be converted.
     known = TYPES_OF_CLASS.get(value.__class__)
     if known is not None and not (types and types.isdisjoint(known)):
         return value
     if isinstance(value, Missing):
         return value
     if isinstance(value, Body):
-        # A body is a text; what reads as JSON is one where no text is asked for.
+        # The body as received if text is accepted, else its JSON value.
         value = value.text if "string" in types or not value.is_json else value.value
     value = to_json_value(value)
     if value is None:
@@ -52,27 +52,23 @@ def convert(value: Any, types: frozenset[str]) -> Any:
         return value
     if "string" in types:
         return to_text(value)
-    return _read(value, types) if isinstance(value, str) else value
+    return _convert_text(value, types) if isinstance(value, str) else value
 
 
-def _read(written: str, types: frozenset[str]) -> Any:
+def _convert_text(written: str, types: frozenset[str]) -> Any:
     if "integer" in types and _INTEGER.fullmatch(written):
         return int(written)
     if "number" in types and _NUMBER.fullmatch(written):
-        return _read_number(written)
+        number = int(written) if _INTEGER.fullmatch(written) else float(written)
+        return number if isinstance(number, int) or math.isfinite(number) else written
     if "boolean" in types and written.lower() in _BOOLEANS:
         return _BOOLEANS[written.lower()]
     if types & {"object", "array"}:
-        return _read_container(written, types)
+        return _convert_json(written, types)
     return written
 
 
-def _read_number(written: str) -> Any:
-    number = int(written) if _INTEGER.fullmatch(written) else float(written)
-    return number if isinstance(number, int) or math.isfinite(number) else written
-
-
-def _read_container(written: str, types: frozenset[str]) -> Any:
+def _convert_json(written: str, types: frozenset[str]) -> Any:
     charge(PARSED * len(written))
     try:
         value = json_text.parse(written)

@@ -12,49 +12,76 @@ from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, NO_TYPES, Parameter
 from inbound_webhooks.event.data_sources import DataSources
-from inbound_webhooks.event.expressions.budget import charging
+from inbound_webhooks.event.expressions.budget import CURRENT_BUDGET
 from inbound_webhooks.event.expressions.engine import Expression, compile_expression
 from inbound_webhooks.event.redaction import without_credentials
 from inbound_webhooks.event.values import Missing
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
 
+# As \u0000, a character of the data takes six characters of JSON.
 MAX_CHARS_OF_ONE = 6
+# Headers and query together; servers limit them.
 MAX_HEAD_CHARS = 64 * 1024
 
 
 @dataclass(frozen=True)
 class ConfMapping:
-    """A compiled mapping: parameter name -> expression. Without lines, conf is the whole event."""
+    """A compiled mapping: parameter name -> expression. If it is empty, conf is the whole event."""
 
     lines: Mapping[str, Expression] = field(default_factory=dict)
 
-    def most_chars(self, sources: DataSources) -> int | None:
-        """How long the conf can be as JSON at most, None where an expression may make more of the data.
+    def conf_text(self, sources: DataSources, params: Mapping[str, Parameter] | None) -> str:
+        """The conf as JSON text that PostgreSQL's jsonb accepts; see :meth:`conf`.
 
-        A character takes six as ``\\u0000``. Headers and query are a server's to limit.
+        :raises ParameterRefused: also where it is too large, or holds something that JSON or jsonb cannot
         """
-        if not self._are_paths:
-            return None
-        return MAX_CHARS_OF_ONE * len(self.lines or "1") * (len(sources.body.content) + MAX_HEAD_CHARS)
+        conf = self.conf(sources, params)
+        # Paths only copy the data. Where that cannot exceed the limit, the conf is written at once.
+        most_chars = MAX_CHARS_OF_ONE * len(self.lines or "1") * (len(sources.body.content) + MAX_HEAD_CHARS)
+        if self._are_paths and most_chars <= MAX_CONF_CHARS:
+            try:
+                written = json_text.dump(conf)
+            except json_text.JsonRefused:
+                return dump_conf(conf)
+            if json_text.unstorable_reason(conf, written) is None:
+                return written
+        return dump_conf(conf)
 
     @cached_attribute
     def _are_paths(self) -> bool:
         return all(expression.is_path for expression in self.lines.values())
 
     def conf(self, sources: DataSources, params: Mapping[str, Parameter] | None) -> dict[str, Any]:
-        """Compute and check the conf; ``params`` is None where the DAG is not known yet.
+        """Compute and check the conf; ``params`` is None while the DAG is unknown.
 
-        :raises ParameterRefused: a value breaks the DAG's params, or could not be stored
-        :raises BodyMalformed: an expression needs a body that is not what its type says
+        :raises ParameterRefused: a value violates the DAG's params, or could not be stored
+        :raises BodyMalformed: an expression needs a body that does not fit its media type
         """
-        conf = self._values(sources, params or {}) if self.lines else {"webhook": _whole_event(sources)}
-        _refuse_invalid(conf, params or {})
+        params = params or {}
+        if not self.lines:
+            also = sources.credential_names
+            event = {
+                "body": sources.body.value_or_text,
+                "query": without_credentials(sources.query, also),
+                "headers": without_credentials(sources.headers, also),
+            }
+            conf: dict[str, Any] = {"webhook": event}
+        else:
+            conf = self._values(sources, params)
+        for name, parameter in params.items():
+            value = conf.get(name, parameter.default)
+            if value is NO_DEFAULT:
+                raise ParameterRefused(name, "the request has no value for it, and it has no default")
+            if reason := parameter.refusal(value):
+                raise ParameterRefused(name, reason)
         return conf
 
     def _values(self, sources: DataSources, params: Mapping[str, Parameter]) -> dict[str, Any]:
         conf: dict[str, Any] = {}
-        with charging(sources.budget):
+        # Set directly: a context manager would be three more calls in every request.
+        token = CURRENT_BUDGET.set(sources.budget)
+        try:
             for name, expression in self.lines.items():
                 parameter = params.get(name)
                 types = NO_TYPES if parameter is None else parameter.types
@@ -64,6 +91,8 @@ class ConfMapping:
                     raise ParameterRefused(name, error.message) from None
                 if not isinstance(value, Missing):
                     conf[name] = value
+        finally:
+            CURRENT_BUDGET.reset(token)
         return conf
 
 
@@ -83,14 +112,12 @@ def compile_mapping(mapping: Mapping[str, str]) -> ConfMapping:
     return ConfMapping(lines)
 
 
-def dump_conf(conf: dict[str, Any], *, most_chars: int | None = None) -> str:
-    """The conf as JSON text that PostgreSQL's jsonb takes.
+def dump_conf(conf: dict[str, Any]) -> str:
+    """Write the conf as JSON text that PostgreSQL's jsonb accepts.
 
-    :param most_chars: more than which it cannot have, None where nobody knows
-    :raises ParameterRefused: it is too large, or holds what JSON or jsonb does not
+    :raises ParameterRefused: it is too large, or holds something that JSON or jsonb cannot
     """
-    if most_chars is not None and most_chars <= MAX_CONF_CHARS and (whole := _dump_whole(conf)) is not None:
-        return whole
+    # Entry by entry, so that the error can name the parameter, and writing stops once the limit is exceeded.
     written: list[str] = []
     room = MAX_CONF_CHARS
     for name, value in conf.items():
@@ -102,15 +129,6 @@ def dump_conf(conf: dict[str, Any], *, most_chars: int | None = None) -> str:
     return "{" + ",".join(written) + "}"
 
 
-def _dump_whole(conf: dict[str, Any]) -> str | None:
-    """The same where nothing is wrong with it; otherwise each entry is looked at alone."""
-    try:
-        written = json_text.dump(conf)
-    except json_text.JsonRefused:
-        return None
-    return None if json_text.unstorable_reason(conf, written) else written
-
-
 def _dump_entry(name: str, value: Any) -> str:
     try:
         entry = f"{json_text.dump(name)}:{json_text.dump(value)}"
@@ -119,21 +137,3 @@ def _dump_entry(name: str, value: Any) -> str:
     if reason := json_text.unstorable_reason([name, value], entry):
         raise ParameterRefused(name, reason)
     return entry
-
-
-def _whole_event(sources: DataSources) -> dict[str, Any]:
-    also = sources.credential_names
-    return {
-        "body": sources.body.value_or_text,
-        "query": without_credentials(sources.query, also),
-        "headers": without_credentials(sources.headers, also),
-    }
-
-
-def _refuse_invalid(conf: Mapping[str, Any], params: Mapping[str, Parameter]) -> None:
-    for name, parameter in params.items():
-        value = conf.get(name, parameter.default)
-        if value is NO_DEFAULT:
-            raise ParameterRefused(name, "there is no value for it in the request, and it has no default")
-        if reason := parameter.refusal(value):
-            raise ParameterRefused(name, reason)

@@ -1,4 +1,4 @@
-"""One of a DAG's params: JSON Schema, default, and the check of a value."""
+"""A param of a DAG: JSON Schema, default, and the check of a value."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from referencing.exceptions import Unresolvable
 from inbound_webhooks.event.cached_attribute import cached_attribute
 
 MAX_COMPARED_ITEMS = 300
-"""Objects in a list with uniqueItems; jsonschema compares each with each, 4,000 take 13 s."""
+"""Objects in a list with uniqueItems: jsonschema compares them pairwise, which takes 13 s for 4,000."""
 
 
-# What jsonschema lets through of re, of numbers beyond float and of references that lead nowhere.
+# Errors that jsonschema passes on: of re, of numbers beyond float, of references that cannot be resolved.
 _VALIDATOR_ERRORS = (
     ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
     re.error, Unresolvable,
@@ -39,7 +39,7 @@ TYPES_OF_CLASS: dict[type, frozenset[str]] = {
     dict: frozenset({"object"}),
     type(None): frozenset({"null"}),
 }
-"""The JSON Schema types of all values of a class, in every draft of JSON Schema; floats are not alike."""
+"""JSON Schema types that all values of a class have in every draft. Floats are missing: 1.0 is an integer."""
 
 
 NO_TYPES: frozenset[str] = frozenset()
@@ -47,7 +47,7 @@ NO_TYPES: frozenset[str] = frozenset()
 
 @dataclass(frozen=True)
 class Parameter:
-    """One of a DAG's params: its JSON Schema and default (:data:`NO_DEFAULT` where it has none)."""
+    """A param of a DAG: its JSON Schema and default (:data:`NO_DEFAULT` if it has none)."""
 
     name: str
     schema: Mapping[str, Any]
@@ -56,21 +56,24 @@ class Parameter:
 
     @cached_attribute
     def types(self) -> frozenset[str]:
-        """The JSON types that the schema asks for; empty where it does not say."""
+        """The JSON types that the schema accepts; empty if it does not say."""
         return frozenset(_schema_types(self.schema))
 
     @cached_attribute
     def _validator(self) -> Any:
-        # The same checks as Airflow's SerializedParam.resolve makes.
+        # The same checks as in Airflow's SerializedParam.resolve.
         schema = dict(self.schema)
-        made_of = validator_for(schema)
-        made_of.check_schema(schema)
-        # An empty registry: a $ref that leads out of the schema is an error, never a request of ours.
-        return _bounded_validator(made_of)(schema, format_checker=FormatChecker(), registry=Registry())
+        validator_class = validator_for(schema)
+        validator_class.check_schema(schema)
+        # With an empty registry, a $ref that leads out of the schema is an error instead of a request of
+        # ours.
+        return _bounded_validator(validator_class)(
+            schema, format_checker=FormatChecker(), registry=Registry()
+        )
 
     @cached_attribute
     def _sufficient_types(self) -> frozenset[str]:
-        """Types that keep every rule of the schema; empty where it has other rules than a type."""
+        """Types whose values always satisfy the schema; empty if it has rules beside the type."""
         rules = self._validator.VALIDATORS.keys() & self.schema.keys()
         return self.types if rules == {"type"} else NO_TYPES
 
@@ -92,7 +95,7 @@ class Parameter:
 
 
 def json_types(value: Any) -> frozenset[str]:
-    """The JSON Schema types of a value (an integral number is an integer too)."""
+    """The JSON Schema types of a value; an integral float is an integer too."""
     match value:
         case bool():
             return frozenset({"boolean"})
@@ -123,26 +126,29 @@ def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _are_slow_to_compare(items: list[Any]) -> bool:
-    return len(items) > MAX_COMPARED_ITEMS and any(isinstance(item, (dict, list)) for item in items)
-
-
 @lru_cache
-def _bounded_validator(made_of: Any) -> Any:
-    """The validator without its quadratic comparison of long lists, which Airflow would make again."""
-    check_unique = made_of.VALIDATORS.get("uniqueItems")
+def _bounded_validator(validator_class: Any) -> Any:
+    """The validator with a limit on its quadratic comparison of lists, which Airflow would repeat."""
+    check_unique = validator_class.VALIDATORS.get("uniqueItems")
 
     def unique(validator: Any, wanted: Any, items: Any, schema: Any) -> Iterator[ValidationError]:
-        if wanted and isinstance(items, list) and _are_slow_to_compare(items):
+        # Scalars are sorted before they are compared, which is fast; objects cannot be.
+        is_slow = (
+            wanted
+            and isinstance(items, list)
+            and len(items) > MAX_COMPARED_ITEMS
+            and any(isinstance(item, (dict, list)) for item in items)
+        )
+        if is_slow:
             yield ValidationError(f"more than {MAX_COMPARED_ITEMS} objects to compare")
         else:
             yield from check_unique(validator, wanted, items, schema) or ()
 
-    return made_of if check_unique is None else extend(made_of, {"uniqueItems": unique})
+    return validator_class if check_unique is None else extend(validator_class, {"uniqueItems": unique})
 
 
 def _reason(error: ValidationError) -> str:
-    """Where and which rule, never the value: it came from outside and may be large or secret."""
+    """Place and rule, without the value, which is the sender's and may be large or secret."""
     place = "".join(f"[{step!r}]" for step in error.absolute_path)
     at = f"at {place}: " if place else ""
     if error.validator == "type":

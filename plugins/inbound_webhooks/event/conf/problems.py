@@ -1,4 +1,4 @@
-"""What is wrong with a mapping beside a DAG's params, told without a request, and from confs of before."""
+"""Problems between a mapping and a DAG's params, found without a request, and from past confs."""
 
 from __future__ import annotations
 
@@ -12,28 +12,32 @@ from inbound_webhooks.event.values import Missing
 
 
 def mapping_problem(parameter: str, message: str, *, breaks: bool = True) -> Problem:
-    """One with a line of the mapping; the message says it of the parameter, as in "has no default".
+    """A problem of one line; ``message`` continues the parameter's name, as in "has no default".
 
-    ``breaks``: every request is refused; otherwise some may be accepted.
+    ``breaks``: no request can succeed; otherwise some may.
     """
     return Problem(message, "mapping", parameter, severity="stops" if breaks else "hint")
 
 
 def mapping_problems(mapping: Mapping[str, str], params: Mapping[str, Parameter]) -> list[Problem]:
-    """What is wrong with a mapping whatever a request brings; of an empty one conf is the whole event."""
+    """Problems of a mapping that are independent of the request; if it is empty, conf is the whole event."""
     found = [
-        mapping_problem(name, what)
+        mapping_problem(name, message)
         for name, parameter in params.items()
-        if (what := _never_fits(parameter, mapping))
+        if (message := _unconditional_problem(parameter, mapping))
     ]
     unknown = sorted(set(mapping) - set(params)) if params else []
-    return found + [mapping_problem(name, "is no param of the DAG", breaks=False) for name in unknown]
+    return found + [mapping_problem(name, "is not a param of the DAG", breaks=False) for name in unknown]
 
 
-def _never_fits(parameter: Parameter, mapping: Mapping[str, str]) -> str | None:
-    """Why no request could satisfy a parameter: it gets no value, or always a wrong one."""
+def _unconditional_problem(parameter: Parameter, mapping: Mapping[str, str]) -> str | None:
+    """Why no request can satisfy a parameter: it gets no value, or always an invalid one."""
     if parameter.name in mapping:
-        return _refused_constant(parameter, mapping[parameter.name])
+        source = mapping[parameter.name]
+        if "{" in source:
+            return None  # its value depends on the request
+        reason = parameter.refusal(convert(source, parameter.types))
+        return f"is always {source!r}, which its schema refuses ({reason})" if reason else None
     if parameter.default is NO_DEFAULT:
         return "has no default and no expression"
     if reason := parameter.refusal(parameter.default):
@@ -41,34 +45,26 @@ def _never_fits(parameter: Parameter, mapping: Mapping[str, str]) -> str | None:
     return None
 
 
-def _refused_constant(parameter: Parameter, source: str) -> str | None:
-    """Why a text without any expression can never be right."""
-    if "{" in source:
-        return None
-    reason = parameter.refusal(convert(source, parameter.types))
-    return f"is always {source!r}, which its schema refuses ({reason})" if reason else None
-
-
 def conf_problems(confs: Sequence[Mapping[str, Any]], params: Mapping[str, Parameter]) -> list[Problem]:
-    """Which parameters refuse what they were given before, when the DAG's params were others.
+    """Parameters that would refuse the values that past deliveries gave them.
 
-    ``confs`` are those of deliveries that were accepted then; their values are not repeated.
+    ``confs`` are those of deliveries that were accepted with the DAG's former params; the messages do not
+    contain their values.
     """
     return [problem for parameter in params.values() for problem in _refused_values(parameter, confs)]
 
 
 def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
     refused = sum(_refuses(parameter, conf) for conf in confs)
-    if refused:
-        types = f" (it wants {' or '.join(sorted(parameter.types))})" if parameter.types else ""
-        what = f"would refuse what {_of_all(refused, len(confs))} gave it{types}"
-        yield mapping_problem(parameter.name, what, breaks=refused == len(confs))
-
-
-def _of_all(refused: int, number: int) -> str:
-    if number == 1:
-        return "the last delivery"
-    return f"{'each' if refused == number else refused} of the last {number} deliveries"
+    if not refused:
+        return
+    if len(confs) == 1:
+        deliveries = "the last delivery"
+    else:
+        deliveries = f"{'each' if refused == len(confs) else refused} of the last {len(confs)} deliveries"
+    types = f" (expected {' or '.join(sorted(parameter.types))})" if parameter.types else ""
+    message = f"would refuse the value from {deliveries}{types}"
+    yield mapping_problem(parameter.name, message, breaks=refused == len(confs))
 
 
 def _refuses(parameter: Parameter, conf: Mapping[str, Any]) -> bool:

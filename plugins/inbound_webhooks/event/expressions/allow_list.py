@@ -1,4 +1,4 @@
-"""The syntax nodes that a template may hold, and their bounded forms."""
+"""The allow-list of syntax nodes in templates, and bounded replacements for some of them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,10 @@ from inbound_webhooks.event.expressions.filters import FILTERS
 from inbound_webhooks.event.expressions.syntax import PATH_FILTER, SOURCES, LocatedProblem
 
 MAX_NODES = 2_000
-
-
 MAX_NESTING = 40
 
-
+# Enough for every id and amount; longer integers would only make arithmetic slow.
 _LARGEST_INTEGER = 10**100
-
-
 TESTS = (
     "defined",
     "undefined",
@@ -34,15 +30,13 @@ TESTS = (
 )
 
 
+# Names of our own filters; the space keeps templates from calling them.
 CONCAT_FILTER = "webhook concat"
-
-
 CHARGE_FILTER = "webhook weigh"
-
-
 SLICE_FILTER = "webhook slice"
 
-
+# An allow-list, so that syntax of a later Jinja is refused until someone has judged it. Left out are loops,
+# assignments, calls, imports, blocks and the operators *, ** and %, which make large values from small ones.
 _ALLOWED_NODES = (
     nodes.Template, nodes.Output, nodes.TemplateData, nodes.If,
     nodes.Name, nodes.Const, nodes.Getattr, nodes.Getitem, nodes.Slice,
@@ -54,10 +48,16 @@ _ALLOWED_NODES = (
 
 
 def filtered_by(expression: nodes.Expr, name: str) -> nodes.Filter:
+    """Wrap an expression in a filter."""
     return nodes.Filter(expression, name, [], [], None, None, lineno=expression.lineno)
 
 
 def check_tree(tree: nodes.Template) -> None:
+    """Check a template against the allow-list, and replace what Jinja would compute without limits.
+
+    :raises LocatedProblem: names what is not allowed, and where
+    """
+    # Iterative: the depth has to be checked before anything recurses into the tree.
     pending: list[tuple[nodes.Node, int]] = [(tree, 0)]
     seen = 0
     while pending:
@@ -68,7 +68,7 @@ def check_tree(tree: nodes.Template) -> None:
         _check_node(node)
         pending.extend((child, depth + 1) for child in node.iter_child_nodes())
     _replace_unbounded(tree)
-    _weigh_comparisons(tree)
+    _charge_comparisons(tree)
 
 
 def _check_node(node: nodes.Node) -> None:
@@ -92,12 +92,12 @@ def _check_node(node: nodes.Node) -> None:
 
 def _is_too_large(constant: Any) -> bool:
     if isinstance(constant, float):
-        return not math.isfinite(constant)
+        return not math.isfinite(constant)  # 1e999 is infinity, which JSON does not have
     return isinstance(constant, int) and abs(constant) >= _LARGEST_INTEGER
 
 
 def _replace_unbounded(node: nodes.Node) -> None:
-    """Let filters of ours do what Jinja would leave to Python, past any count: ``a ~ b`` and ``a[b:c]``."""
+    """Replace ``a ~ b`` and ``a[b:c]`` by filters, because Jinja would execute them without any charge."""
     for child in node.iter_child_nodes():
         _replace_unbounded(child)
     for name, value in node.iter_fields():
@@ -117,8 +117,8 @@ def _bounded_form(node: Any) -> Any:
     return node
 
 
-def _weigh_comparisons(tree: nodes.Template) -> None:
-    """Count what ``==``, ``in`` and the others look at."""
+def _charge_comparisons(tree: nodes.Template) -> None:
+    """Charge for the operands of ``==``, ``in`` and other comparisons."""
     for comparison in tree.find_all(nodes.Compare):
         sides: list[Any] = [comparison, *comparison.ops]
         for side in sides:

@@ -1,4 +1,4 @@
-"""How much the expressions of one request may compute: counted, not timed, so that each machine agrees."""
+"""The computing budget of a request's expressions: counted instead of timed, so that all machines agree."""
 
 from __future__ import annotations
 
@@ -7,57 +7,58 @@ from contextvars import ContextVar, Token
 from inbound_webhooks.errors import ExpressionFailed
 
 MAX_BUDGET = 64 * 1024 * 1024
-"""Characters that all expressions of a request may read, counted with these weights; about a second."""
+"""Characters that a request's expressions may read, weighted as below; about a second."""
 
 WRITTEN = 4
-"""A character that is made: it takes memory until the request is done."""
+"""Weight of a produced character, which occupies memory until the request is done."""
 
 PARSED = 16
-"""A character of JSON that is parsed: Python calls us back for each number, and makes an object of it."""
+"""Weight of a parsed character of JSON: Python calls back for each number and creates an object for it."""
 
 ITEM = 64
-"""An item of a list or object, at whatever level."""
+"""Weight of an item of a list or object, at any level."""
 
 
 class Budget:
-    """What is left for a request."""
+    """What is left of a request's budget."""
 
     def __init__(self, units: int = MAX_BUDGET) -> None:
         self._left = units
 
     def charge(self, units: int) -> None:
-        """Take this much, before or after it is done.
+        """Take this much from the budget, before or after the work.
 
-        :raises ExpressionFailed: there is not so much left
+        :raises ExpressionFailed: the budget is exhausted
         """
         self._left -= units
         if self._left < 0:
-            raise ExpressionFailed("The expressions compute more over this request than is allowed.")
+            raise ExpressionFailed("The expressions exceed the computing budget of a request.")
 
 
 class charging:
-    """A block in which what is spent is taken from one request's share."""
+    """A context in which :func:`charge` takes from one request's budget."""
 
-    __slots__ = ("_token", "_work")
+    __slots__ = ("_budget", "_token")
 
-    def __init__(self, work: Budget) -> None:
-        self._work = work
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
 
     def __enter__(self) -> None:
-        self._token: Token[Budget | None] = _COUNTING.set(self._work)
+        self._token: Token[Budget | None] = CURRENT_BUDGET.set(self._budget)
 
     def __exit__(self, *_: object) -> None:
-        _COUNTING.reset(self._token)
+        CURRENT_BUDGET.reset(self._token)
 
 
-_COUNTING: ContextVar[Budget | None] = ContextVar("inbound_webhooks_work", default=None)
+# A context variable instead of an argument: Jinja calls filters and tests with their operands only.
+CURRENT_BUDGET: ContextVar[Budget | None] = ContextVar("inbound_webhooks_budget", default=None)
 
 
 def charge(units: int) -> None:
-    """Count work on the request whose expressions are being evaluated; elsewhere it is free.
+    """Take from the budget of the request whose expressions are being evaluated; free elsewhere.
 
-    :raises ExpressionFailed: that request has had its share
+    :raises ExpressionFailed: the budget is exhausted
     """
-    work = _COUNTING.get()
-    if work is not None:
-        work.charge(units)
+    budget = CURRENT_BUDGET.get()
+    if budget is not None:
+        budget.charge(units)

@@ -1,8 +1,8 @@
 """``${Webhook::…}`` and Jinja -> one compiled template over the data sources, bounded by construction.
 
-What a template may hold is an allow-list of syntax nodes, checked when it is compiled: expressions, ``if``
-and named filters. There are no loops, assignments, calls, imports, ``*``, ``**`` or ``%``, dots look up
-items only, every text has a cap, and so has what all expressions of a request compute together.
+Templates are checked against an allow-list of syntax nodes when they are compiled: expressions, ``if`` and
+named filters. There are no loops, assignments, calls, imports, ``*``, ``**`` or ``%``, dots look up items
+only, every text has a maximum length, and all expressions of a request share a computing budget.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ from inbound_webhooks.event.values import (
 MAX_SOURCE_CHARS = 64 * 1024
 
 
-_FREE = frozenset({"count", "d", "default", "first", "last", "length"})
-"""Filters that do the same whatever the size of a value."""
+_CONSTANT_COST = frozenset({"count", "d", "default", "first", "last", "length"})
+"""Filters whose cost does not depend on the size of a value."""
 
 WRITERS: dict[str, Callable[[Any], str]] = {
     "webhook text": to_text,
@@ -65,9 +65,9 @@ WRITERS: dict[str, Callable[[Any], str]] = {
     "webhook json string": to_json_string,
     "webhook xml": to_xml,
 }
-"""How a printed expression becomes text; :func:`compile_output` picks one for each."""
+"""Functions that turn a printed expression into text; :func:`compile_output` chooses one for each."""
 
-
+# What filters and tests may raise on unsuitable data.
 _RUNTIME_ERRORS = (
     TemplateError,
     ArithmeticError,
@@ -81,18 +81,18 @@ _RUNTIME_ERRORS = (
 
 @dataclass(frozen=True)
 class Parsed:
-    """A checked syntax tree; the ``lineno`` of its nodes is an offset into ``source``."""
+    """A checked syntax tree; ``lineno`` of its nodes holds an offset into ``source``."""
 
     source: str
     tree: nodes.Template
 
     def refuse(self, reason: str, offset: int) -> TemplateRefused:
-        """The error that names the place of a node by line and column, both from 1."""
+        """An error that names a node's place by line and column, both counted from 1."""
         return _refused(reason, self.source, offset)
 
     @property
     def whole_expression(self) -> nodes.Expr | None:
-        """The expression where the source is nothing else, else None."""
+        """The expression, if the source is exactly one; else None."""
         match self.tree.body:
             case [nodes.Output(nodes=[expression])] if not isinstance(expression, nodes.TemplateData):
                 return expression
@@ -101,22 +101,21 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Expression:
-    """A compiled source: typed where it is one whole expression, else a text."""
+    """A compiled source: a typed value if it is exactly one expression, else text."""
 
     source: str
     evaluate: Callable[[DataSources], Any]
     is_path: bool = False
-    """Whether it gives a part of the data as it is."""
+    """Whether the value is a part of the data, unchanged."""
 
 
 def compile_expression(source: str) -> Expression:
-    """Compile the right side of a mapping.
+    """Compile the right side of a mapping's line.
 
-    ``evaluate`` returns the value with its type (a whole source as itself, nothing as an instance of
-    :class:`Missing`) where the source is one expression, else a str; it raises ExpressionFailed or
-    BodyMalformed.
+    ``evaluate`` returns a value with its type if the source is exactly one expression (a whole source as
+    itself, :class:`Missing` for nothing), else a str; it raises ExpressionFailed or BodyMalformed.
 
-    :raises TemplateRefused: it does not compile; with line and column
+    :raises TemplateRefused: it does not compile; has line and column
     """
     parsed = parse(source)
     whole = parsed.whole_expression
@@ -126,12 +125,12 @@ def compile_expression(source: str) -> Expression:
 
 
 def compile_condition(source: str) -> Callable[[DataSources], bool]:
-    """Compile a filter: one Jinja expression, bare or in braces, whose value counts as yes or no.
+    """Compile a filter: one Jinja expression, bare or in braces, evaluated for its truth.
 
     Such as ``headers["X-GitHub-Event"] == "push" and body.ref == "refs/heads/main"``.
-    The function raises ExpressionFailed or BodyMalformed.
+    The returned function raises ExpressionFailed or BodyMalformed.
 
-    :raises TemplateRefused: it does not compile, or is a text with expressions in it
+    :raises TemplateRefused: it does not compile, or is text around expressions
     """
     if not source.strip():
         raise TemplateRefused("it is empty", 1, 1)
@@ -139,32 +138,33 @@ def compile_condition(source: str) -> Callable[[DataSources], bool]:
     try:
         parsed = parse("{{" + source + "}}" if bare else source)
     except TemplateRefused as error:
+        # The braces were added here: report the column in the user's source.
         column = error.column - 2 if bare and error.line == 1 else error.column
         raise TemplateRefused(error.reason, error.line, max(column, 1)) from None
     if parsed.whole_expression is None:
         raise TemplateRefused("a filter is one expression, not a text with expressions in it", 1, 1)
     evaluate = _compile_whole(parsed, parsed.whole_expression)
-    return lambda sources: _is_yes(evaluate(sources))
+    return lambda sources: bool(to_json_value(evaluate(sources)))
 
 
 def compile_output(parsed: Parsed, writer: Callable[[nodes.Expr], str]) -> Callable[[DataSources], str]:
     """Compile a template to a function from data sources to text.
 
-    ``writer`` names, for each printed expression, the entry of :data:`WRITERS` that turns it into text.
-    The function raises ExpressionFailed or BodyMalformed.
+    ``writer`` names the entry of :data:`WRITERS` for each printed expression.
+    The returned function raises ExpressionFailed or BodyMalformed.
     """
     for output in parsed.tree.find_all(nodes.Output):
         output.nodes = [
             child if isinstance(child, nodes.TemplateData) else filtered_by(child, writer(child))
             for child in output.nodes
         ]
-    return partial(_text_of, _load(parsed, parsed.tree))
+    return partial(_render, _load(parsed, parsed.tree))
 
 
 def parse(source: str) -> Parsed:
     """Parse and check a source in both notations.
 
-    :raises TemplateRefused: it does not parse, or holds what is not allowed; with line and column
+    :raises TemplateRefused: it does not parse, or contains something not allowed; has line and column
     """
     source = source.replace("\r\n", "\n").replace("\r", "\n")
     if len(source) > MAX_SOURCE_CHARS:
@@ -178,26 +178,23 @@ def parse(source: str) -> Parsed:
         raise _refused(error.message or "it does not parse", source, error.lineno) from None
     except RecursionError:
         raise TemplateRefused("it is nested too deeply", 1, 1) from None
-    except ValueError:  # Python's bound on the digits of a number
+    except ValueError:  # Python's limit on the digits of a number
         raise TemplateRefused("a number in it is too long", 1, 1) from None
     return Parsed(source, tree)
 
 
-def _is_yes(value: Any) -> bool:
-    return bool(to_json_value(value))
-
-
 def _compile_whole(parsed: Parsed, whole: nodes.Expr) -> Callable[[DataSources], Any]:
     if (path := _bare_path(whole)) is not None:
-        return partial(_found_at, *path)
+        return partial(_follow_path, *path)
+    # Jinja templates print; assigning the expression instead keeps the type of its value.
     assignment = nodes.Assign(nodes.Name("result", "store", lineno=1), whole, lineno=1)
     template = _load(parsed, nodes.Template([assignment], lineno=1))
     builds_containers = any(parsed.tree.find_all((nodes.List, nodes.Tuple, nodes.Dict)))
-    return partial(_container_of if builds_containers else _value_of, template)
+    return partial(_evaluate_container if builds_containers else _evaluate, template)
 
 
 def _bare_path(whole: nodes.Expr) -> tuple[str, tuple[Any, ...]] | None:
-    """Source and path of an expression that is nothing else: most are, and need no template then."""
+    """Source and path of a bare path: most expressions are one, and need no template then."""
     if (
         not isinstance(whole, nodes.Filter)
         or whole.name != PATH_FILTER
@@ -218,14 +215,14 @@ def _names(sources: DataSources) -> dict[str, Any]:
     return {name: getattr(sources, name) for name in SOURCES.values()}
 
 
-def _found_at(source: str, path: tuple[Any, ...], sources: DataSources) -> Any:
+def _follow_path(source: str, path: tuple[Any, ...], sources: DataSources) -> Any:
     try:
         return follow(getattr(sources, source), path)
     except _RUNTIME_ERRORS as error:
         raise _failed(error) from None
 
 
-def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:
+def _evaluate(template: JinjaTemplate, sources: DataSources) -> Any:
     context = template.new_context(_names(sources))
     try:
         with charging(sources.budget):
@@ -236,18 +233,19 @@ def _value_of(template: JinjaTemplate, sources: DataSources) -> Any:
     return context.vars["result"]
 
 
-def _container_of(template: JinjaTemplate, sources: DataSources) -> Any:
-    # Sources and missing values may stand inside a list or object that the expression writes.
+def _evaluate_container(template: JinjaTemplate, sources: DataSources) -> Any:
+    # Sources and missing values may occur inside a list or object that the expression builds.
     with charging(sources.budget):
-        return to_json_value_at_all_levels(_value_of(template, sources))
+        return to_json_value_at_all_levels(_evaluate(template, sources))
 
 
-def _text_of(template: JinjaTemplate, sources: DataSources) -> str:
+def _render(template: JinjaTemplate, sources: DataSources) -> str:
     parts: list[str] = []
     total = 0
     try:
         with charging(sources.budget):
             for part in template.root_render_func(template.new_context(_names(sources))):
+                # Checked part by part: the whole text may not fit into memory.
                 total += len(part)
                 check_length(total)
                 parts.append(part)
@@ -257,7 +255,7 @@ def _text_of(template: JinjaTemplate, sources: DataSources) -> str:
 
 
 def _failed(error: Exception) -> ExpressionFailed:
-    # Python's message may quote the data, so the kind of the fault has to do.
+    # Only the class: Python's message may quote the data.
     return ExpressionFailed(f"The expression does not fit the data ({type(error).__name__}).")
 
 
@@ -265,7 +263,10 @@ def _failed(error: Exception) -> ExpressionFailed:
 
 
 class _Engine(SandboxedEnvironment):
-    """Jinja whose dots and brackets look up items, and whose token positions are offsets."""
+    """Jinja whose dots and brackets look up items, and whose token positions are offsets.
+
+    Sandboxed only as a second line of defence: the allow-list already excludes calls and attributes.
+    """
 
     intercepted_binops = frozenset(["+"])
 
@@ -274,11 +275,11 @@ class _Engine(SandboxedEnvironment):
             autoescape=False, undefined=Missing, keep_trailing_newline=True, optimized=False, cache_size=0
         )
         self.globals = {}
-        costly = {name: filter for name, filter in FILTERS.items() if name not in _FREE}
+        costly = {name: filter for name, filter in FILTERS.items() if name not in _CONSTANT_COST}
         costly |= {**WRITERS, CONCAT_FILTER: _concat}
-        self.filters = {**FILTERS, PATH_FILTER: _follow, CHARGE_FILTER: _weigh, SLICE_FILTER: _slice}
-        self.filters |= {name: _counted(filter) for name, filter in costly.items()}
-        self.tests = {name: _weighed(self.tests[name]) for name in TESTS}
+        self.filters = {**FILTERS, PATH_FILTER: _follow, CHARGE_FILTER: _charged, SLICE_FILTER: _slice}
+        self.filters |= {name: _charging_filter(filter) for name, filter in costly.items()}
+        self.tests = {name: _charging_test(self.tests[name]) for name in TESTS}
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         return look_up(obj, attribute)
@@ -289,7 +290,7 @@ class _Engine(SandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         if isinstance(left, (str, list)) and isinstance(right, (str, list)):
             check_length(len(left) + len(right))
-            charge(_made(left) + _made(right))
+            charge(_production_cost(left) + _production_cost(right))
         return left + right
 
     def _tokenize(
@@ -300,35 +301,35 @@ class _Engine(SandboxedEnvironment):
         return TokenStream(with_webhook_expressions(tokens), name, filename)
 
 
-def _counted(filter: Callable[..., Any]) -> Callable[..., Any]:
-    """The filter, with what it reads and makes counted."""
+def _charging_filter(filter: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that charges for what it reads and produces."""
 
     def call(value: Any, *args: Any, **kwargs: Any) -> Any:
-        made = filter(value, *args, **kwargs)
-        charge(cost(value) + sum(map(cost, (*args, *kwargs.values()))) + _made(made))
-        return made
+        produced = filter(value, *args, **kwargs)
+        charge(cost(value) + sum(map(cost, (*args, *kwargs.values()))) + _production_cost(produced))
+        return produced
 
     return call
 
 
-def _made(value: Any) -> int:
+def _production_cost(value: Any) -> int:
     return WRITTEN * len(value) if isinstance(value, str) else cost(value)
 
 
-def _weighed(test: Any) -> Callable[..., Any]:
-    """The test, with what it may look at counted."""
-    return lambda *values: test(*map(_weigh, values))
+def _charging_test(test: Any) -> Callable[..., Any]:
+    """A test that charges for its operands."""
+    return lambda *values: test(*map(_charged, values))
 
 
-def _weigh(value: Any) -> Any:
-    """The value, with what a comparison may look at counted."""
+def _charged(value: Any) -> Any:
+    """Charge for an operand of a comparison, and return it."""
     charge(cost(value))
     return value
 
 
 def _slice(value: Any, start: Any, stop: Any, step: Any) -> Any:
     part = look_up(value, slice(start, stop, step))
-    charge(_made(part))
+    charge(_production_cost(part))
     return part
 
 
@@ -350,16 +351,11 @@ def _load(parsed: Parsed, tree: nodes.Template) -> JinjaTemplate:
         raise parsed.refuse(error.message or "it does not compile", error.lineno) from None
     except (SyntaxError, RecursionError, MemoryError):
         raise TemplateRefused("it is too complex", 1, 1) from None
+    # from_code instead of from_string, which would parse and compile again.
     return JinjaTemplate.from_code(_ENGINE, code, {})
 
 
 _ENGINE = _Engine()
-
-
-# --- the allow-list -------------------------------------------------------------------------
-
-
-# --- ${Webhook::…} and offsets in the token stream ------------------------------------------
 
 
 def _refused(reason: str, source: str, offset: int) -> TemplateRefused:

@@ -1,4 +1,4 @@
-"""The filters that expressions may use: bounded, over JSON values, without access to attributes."""
+"""The filters of expressions: bounded, on JSON values, without access to attributes."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from inbound_webhooks.event.values import JsonText, Missing, check_length, to_js
 
 MAX_TIME_CHARS = 100
 
-_MILLISECONDS_FROM = 100_000_000_000  # the year 5138 in seconds, 1973 in milliseconds
+# As seconds, this is the year 5138; as milliseconds, 1973. Times from here on are taken as milliseconds.
+_MILLISECONDS_FROM = 100_000_000_000
 
 
 def default(value: Any, fallback: Any = "", boolean: bool = False) -> Any:
-    """``fallback`` where there is nothing (or, with ``boolean``, where the value is false)."""
+    """``fallback`` for a missing value or, with ``boolean``, for a false one."""
     return fallback if isinstance(value, Missing) or (boolean and not to_json_value(value)) else value
 
 
 def tojson(value: Any) -> JsonText:
-    """The value as JSON text."""
+    """The value as JSON."""
     return JsonText(to_json(value))
 
 
 def fromjson(value: Any) -> Any:
-    """The value of a JSON text, such as the ``payload`` field of GitHub's form deliveries."""
+    """The value of JSON text, such as the field ``payload`` of GitHub's form deliveries."""
     written = to_text(value)
     charge(PARSED * len(written))
     try:
@@ -44,14 +45,14 @@ def fromjson(value: Any) -> Any:
 
 
 def b64encode(value: Any) -> str:
-    """The UTF-8 bytes of the text as Base64."""
-    held = _bytes(value)
-    check_length(len(held) * 4 // 3)
-    return base64.b64encode(held).decode("ascii")
+    """The text's UTF-8 bytes as Base64."""
+    content = _bytes(value)
+    check_length(len(content) * 4 // 3)
+    return base64.b64encode(content).decode("ascii")
 
 
 def b64decode(value: Any) -> str:
-    """The text of a Base64 text (standard or URL-safe alphabet)."""
+    """Text from Base64 (standard or URL-safe alphabet, padding optional)."""
     encoded = to_text(value).replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True).decode("utf-8")
@@ -70,32 +71,32 @@ def hmac_sha256(value: Any, key: Any) -> str:
 
 
 def to_datetime(value: Any, format: str | None = None) -> str:
-    """A time as ISO 8601 in UTC: from ISO text, or seconds or milliseconds since 1970.
+    """A time as ISO 8601 in UTC, from ISO 8601 or from seconds or milliseconds since 1970.
 
-    ``format`` is one of pendulum's (https://pendulum.eustace.io/docs/#tokens). It has to hold a date: today's
-    is not in the request.
+    ``format`` is one of pendulum's (https://pendulum.eustace.io/docs/#tokens). It must include the date:
+    filling in today's would make the result depend on the day of the evaluation.
     """
     written = to_text(value).strip()
     if len(written) > MAX_TIME_CHARS or len(format or "") > MAX_TIME_CHARS:
         raise ExpressionFailed("to_datetime: this is too long for a time.")
     try:
-        moment = _moment(written) if format is None else _moment_of_format(written, format)
+        moment = _parse_time(written) if format is None else _parse_time_by_format(written, format)
     except (ValueError, OverflowError, TypeError, re.error):
         moment = None
     if not isinstance(moment, pendulum.DateTime):
-        raise ExpressionFailed("to_datetime: this is no time that it can read.")
+        raise ExpressionFailed("to_datetime: this is not a time in a known format.")
     return moment.in_timezone("UTC").isoformat()
 
 
-def _moment(written: str) -> Any:
-    # Eight digits are a date, 20241231: as seconds they would lie before 1974.
+def _parse_time(written: str) -> Any:
+    # Eight digits are a date (20241231); as seconds they would be before 1974.
     if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", written) and not re.fullmatch(r"[0-9]{8}", written):
         number = float(written)
         return pendulum.from_timestamp(number / 1000 if number >= _MILLISECONDS_FROM else number)
     return pendulum.parse(written) if re.match(r"[0-9]{4}-?[0-9W]", written) else None
 
 
-def _moment_of_format(written: str, format: str) -> Any:
+def _parse_time_by_format(written: str, format: str) -> Any:
     return pendulum.from_format(written, format) if re.search(r"Y|X|x", format) else None
 
 
@@ -110,12 +111,12 @@ def upper(value: Any) -> str:
 
 
 def trim(value: Any) -> str:
-    """The text without white space at its ends."""
+    """The text without surrounding white space."""
     return to_text(value).strip()
 
 
 def length(value: Any) -> int:
-    """How many characters, items or fields."""
+    """The number of characters, items or fields."""
     held = to_json_value(value)
     return len(held) if isinstance(held, (str, list, dict)) else 0
 
@@ -133,7 +134,7 @@ def last(value: Any) -> Any:
 
 
 def join(value: Any, separator: Any = "") -> str:
-    """The items of a list as one text."""
+    """The items of a list, joined to one text."""
     held = to_json_value(value)
     parts = [to_text(item) for item in held] if isinstance(held, list) else [to_text(held)]
     between = to_text(separator)
@@ -142,7 +143,7 @@ def join(value: Any, separator: Any = "") -> str:
 
 
 def split(value: Any, separator: Any) -> list[str]:
-    """The parts of a text between separators."""
+    """The parts of a text between separators, as a list."""
     whole, between = to_text(value), to_text(separator)
     if not between:
         raise ExpressionFailed("split: the separator is empty.")
@@ -151,7 +152,7 @@ def split(value: Any, separator: Any) -> list[str]:
 
 
 def replace(value: Any, old: Any, new: Any) -> str:
-    """The text with each ``old`` replaced by ``new``."""
+    """The text with every ``old`` replaced by ``new``."""
     whole, before, after = to_text(value), to_text(old), to_text(new)
     times = whole.count(before)
     check_length(len(whole) + times * (len(after) - len(before)))
@@ -164,7 +165,7 @@ def to_string(value: Any) -> str:
 
 
 def to_int(value: Any, fallback: Any = None) -> Any:
-    """The value as a whole number; ``fallback``, else an error, where it is none."""
+    """The value as a whole number; ``fallback``, else an error, if it is not one."""
     written = to_text(value).strip()
     if re.fullmatch(r"[+-]?[0-9]{1,4300}", written):
         return int(written)
@@ -172,7 +173,7 @@ def to_int(value: Any, fallback: Any = None) -> Any:
 
 
 def to_float(value: Any, fallback: Any = None) -> Any:
-    """The value as a number; ``fallback``, else an error, where it is none."""
+    """The value as a number; ``fallback``, else an error, if it is not one."""
     written = to_text(value).strip()
     if re.fullmatch(r"[+-]?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,2})?", written):
         number = float(written)
@@ -187,7 +188,7 @@ def _number_or(fallback: Any, name: str) -> Any:
 
 
 def _bytes(value: Any) -> bytes:
-    # Half of a surrogate pair is no character and has no UTF-8 bytes.
+    # A lone surrogate is not a character and has no UTF-8 bytes.
     return to_text(value).encode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""``${Webhook::…}`` in the token stream, and offsets for error messages."""
+"""``${Webhook::…}`` as tokens of Jinja, and offsets for error messages."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from jinja2.lexer import Token
 SOURCES = {"Body": "body", "Headers": "headers", "Query": "query", "Delivery": "delivery"}
 """Name in ``${Webhook::Name…}`` -> name in Jinja."""
 
-
-# Names that no template can spell: a space keeps them apart from what the lexer takes for a name.
+# No template can name this filter: the space keeps it apart from names as the lexer reads them.
 PATH_FILTER = "webhook path"
 
 
 class LocatedProblem(Exception):
-    """A fault at an offset of the source."""
+    """A problem at an offset of the source."""
 
     def __init__(self, reason: str, offset: int) -> None:
         self.reason = reason
@@ -26,29 +25,22 @@ class LocatedProblem(Exception):
         super().__init__(reason)
 
 
+# The grammar of ${Webhook::Source.dotted[0]["quoted"]}. Names may contain anything but the characters that
+# end them, spaces inside included: senders use all of it in keys.
 _MARK = re.compile(r"\$?\$\{")
-
-
 _HEAD = re.compile(r"\s*Webhook::([A-Za-z]+)")
-
-
 _DOTTED = re.compile(r"\.([^.\[\]{}\"'\s](?:[^.\[\]{}\"'\n]*[^.\[\]{}\"'\s])?)")
-
-
 _INDEX = re.compile(r"\[\s*(-?[0-9]{1,9})\s*\]")
-
-
 _QUOTED = re.compile(r"\[\s*(?:\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)')\s*\]")
-
-
 _TAIL = re.compile(r"\s*\}")
 
 
 def with_offsets(raw: Iterator[tuple[int, str, str]], source: str) -> Iterator[tuple[int, str, str]]:
-    """Replace the line of each token by its offset, so that errors can name a column."""
+    """Replace the line of each token by its offset, so that errors can name the column."""
     position = 0
     try:
         for _, kind, value in raw:
+            # Jinja reports only lines, so each token is searched for behind the last one.
             start = source.find(value, position)
             if kind == "raw_begin":
                 raise LocatedProblem("raw blocks are not allowed here; $${ is a literal ${", start)
@@ -59,6 +51,7 @@ def with_offsets(raw: Iterator[tuple[int, str, str]], source: str) -> Iterator[t
 
 
 def with_webhook_expressions(tokens: Iterator[Token]) -> Iterator[Token]:
+    """Replace ``${Webhook::…}`` in the text between Jinja's own tokens by tokens of a filtered name."""
     for token in tokens:
         if token.type == "data":
             yield from _split_data(token)
@@ -84,7 +77,7 @@ def _split_data(token: Token) -> Iterator[Token]:
 
 
 def _read_expression(content: str, position: int, start: int) -> tuple[tuple[str, list[Any]], int]:
-    """Read ``Webhook::Source.path}`` and return (source, path) and the position behind it."""
+    """Read ``Webhook::Source.path}``; return (source, path), and the position behind it."""
     head = _HEAD.match(content, position)
     if head is None:
         raise LocatedProblem(

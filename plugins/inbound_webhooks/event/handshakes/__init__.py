@@ -1,1 +1,1 @@
-"""How senders make sure that a URL is theirs to call."""
+"""Handshakes: how senders check that a URL belongs to their user."""

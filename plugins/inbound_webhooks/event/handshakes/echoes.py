@@ -1,4 +1,4 @@
-"""Handshakes that want a token back: Slack, Meta, Microsoft, Dropbox, Okta, Event Grid."""
+"""Handshakes that send a token back: Slack, Meta, Microsoft, Dropbox, Okta, Event Grid."""
 
 from __future__ import annotations
 
@@ -27,32 +27,34 @@ def slack(request: HandshakeRequest) -> HandshakeResponse | None:
 
 
 def meta(request: HandshakeRequest) -> HandshakeResponse | None:
-    """Answer ``hub.challenge`` to who knows the verify token
+    """Answer ``hub.challenge`` if the request has the verify token
     (https://developers.facebook.com/docs/graph-api/webhooks/getting-started)."""
-    asked = [request.query_value(f"hub.{name}") for name in ("mode", "verify_token", "challenge")]
-    if asked == [None, None, None]:
+    values = [request.query_value(f"hub.{name}") for name in ("mode", "verify_token", "challenge")]
+    if values == [None, None, None]:
         return None
-    mode, token, wanted = asked
+    mode, token, text = values
     expected = [to_bytes(secret) for secret in request.secrets.get("verify", ()) if secret]
-    fitted = first_match(expected, [to_bytes(token or "")])
-    if fitted is None:
-        raise HandshakeForged("hub.verify_token is not the one of this webhook.")
+    used = first_match(expected, [to_bytes(token or "")])
+    if used is None:
+        raise HandshakeForged("hub.verify_token is not this webhook's verify token.")
+    # Checked after the token, so that the response tells nothing to a caller without it.
     if mode != "subscribe":
         raise HandshakeForged("hub.mode is not subscribe.")
-    return replace(plain_text(challenge(wanted, "hub.challenge")), used=("verify", fitted))
+    return replace(plain_text(challenge(text, "hub.challenge")), used=("verify", used))
 
 
 def microsoft(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer Graph's ``validationToken`` and SharePoint's ``validationtoken``
     (https://learn.microsoft.com/graph/change-notifications-delivery-webhooks#notificationurl-validation).
 
-    The token is opaque and may hold spaces; only markup, which Microsoft never sends, is taken the edge off.
+    The token is opaque and may contain spaces. Markup, which Microsoft never sends, is escaped, because a
+    browser might show the response.
     """
     names = [name for name in request.query.lists if name.lower() == "validationtoken"]
     if not names:
         return None
     if len(names) > 1:
-        raise HandshakeMalformed("validationToken is there in several spellings.")
+        raise HandshakeMalformed("The query has validationToken in several spellings.")
     token = request.query_value(names[0]) or ""
     if not token or len(token) > MAX_VALIDATION_TOKEN_CHARS or not token.isprintable():
         raise HandshakeMalformed(
@@ -63,17 +65,17 @@ def microsoft(request: HandshakeRequest) -> HandshakeResponse | None:
 
 def dropbox(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer ``challenge`` (https://www.dropbox.com/developers/reference/webhooks)."""
-    wanted = request.query_value("challenge")
-    return None if wanted is None else plain_text(challenge(wanted, "challenge"))
+    text = request.query_value("challenge")
+    return None if text is None else plain_text(challenge(text, "challenge"))
 
 
 def okta(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer the one-time verification
     (https://developer.okta.com/docs/concepts/event-hooks/#one-time-verification-request)."""
-    wanted = request.header_value("X-Okta-Verification-Challenge")
-    if wanted is None:
+    text = request.header_value("X-Okta-Verification-Challenge")
+    if text is None:
         return None
-    return json_document({"verification": challenge(wanted, "X-Okta-Verification-Challenge")})
+    return json_document({"verification": challenge(text, "X-Okta-Verification-Challenge")})
 
 
 def event_grid(request: HandshakeRequest) -> HandshakeResponse | None:

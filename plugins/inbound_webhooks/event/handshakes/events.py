@@ -9,7 +9,7 @@ from inbound_webhooks.event.handshakes.exchange import HandshakeRequest, Handsha
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.verification.sns import is_confirmation_url, sns_message
 
-# Host names, and what Azure and others put there; never what could end a header.
+# Host names, and the longer values of Azure and others; nothing that could end a header.
 _ORIGIN = re.compile(r"[A-Za-z0-9._:/\-]{1,253}")
 _STRUCTURED = re.compile(r"application/cloudevents(-batch)?\+[a-z0-9]+", re.IGNORECASE)
 
@@ -27,17 +27,18 @@ def discord(request: HandshakeRequest) -> HandshakeResponse | None:
         return None
     if kind == 1:
         return json_document({"type": 1})
-    # Discord wants a Content-Type although there is no content.
+    # Discord expects a Content-Type although the response is empty.
     return HandshakeResponse(Response(204)) if kind == 0 else None
 
 
 def sns(request: HandshakeRequest) -> HandshakeResponse | None:
-    """Hand on the link that confirms a subscription
+    """Pass on the link that confirms a subscription
     (https://docs.aws.amazon.com/sns/latest/dg/http-subscription-confirmation-json.html).
 
-    The end of a subscription is noted and starts nothing either; its link would subscribe again.
+    Messages about the end of a subscription are acknowledged and start nothing; their link would subscribe
+    again.
 
-    :raises VerificationFailed: the link is none of Amazon SNS's own
+    :raises VerificationFailed: the link does not belong to Amazon SNS
     """
     message = sns_message(request.body)
     if message.get("Type") == "UnsubscribeConfirmation":
@@ -46,17 +47,18 @@ def sns(request: HandshakeRequest) -> HandshakeResponse | None:
         return None
     url = message.get("SubscribeURL", "")
     if not is_confirmation_url(url):
-        raise VerificationFailed("SubscribeURL is not an address of Amazon SNS that confirms a subscription.")
+        raise VerificationFailed("SubscribeURL is not an Amazon SNS URL that confirms a subscription.")
     return HandshakeResponse(Response(200, b"{}"), confirm_url=url)
 
 
 def cloudevents(request: HandshakeRequest) -> HandshakeResponse | None:
-    """Grant the origin that asks with OPTIONS, and refuse what is no CloudEvent
+    """Grant an origin that asks with OPTIONS, and refuse requests that are not CloudEvents
     (https://github.com/cloudevents/spec/blob/main/cloudevents/http-webhook.md#4-abuse-protection).
 
-    Who asks knows the token already. ``WebHook-Request-Callback`` is never fetched.
+    The origin is granted without a check, since the caller knows the token in the URL.
+    ``WebHook-Request-Callback`` is never fetched.
 
-    :raises MediaTypeUnsupported: a POST holds no CloudEvent
+    :raises MediaTypeUnsupported: a POST does not contain a CloudEvent
     """
     if request.method == "POST":
         _refuse_unless_cloudevent(request)
@@ -66,7 +68,7 @@ def cloudevents(request: HandshakeRequest) -> HandshakeResponse | None:
         return None
     granted = [("Allow", "GET, HEAD, OPTIONS, POST"), ("WebHook-Allowed-Origin", origin)]
     if request.header_value("WebHook-Request-Rate") is not None:
-        # Past the webhook's own limit the answer is 429 with Retry-After.
+        # No rate to promise: beyond the webhook's own limit the response is 429 with Retry-After.
         granted.append(("WebHook-Allowed-Rate", "*"))
     return HandshakeResponse(Response(200, headers=tuple(granted)))
 
@@ -74,4 +76,5 @@ def cloudevents(request: HandshakeRequest) -> HandshakeResponse | None:
 def _refuse_unless_cloudevent(request: HandshakeRequest) -> None:
     media_type = (request.header_value("Content-Type") or "").partition(";")[0].strip()
     if "Ce-Id" not in request.headers and not _STRUCTURED.fullmatch(media_type):
-        raise MediaTypeUnsupported(f"Content-Type {media_type[:100]!r} without ce- headers is no CloudEvent.")
+        message = f"Content-Type {media_type[:100]!r} without ce- headers is not a CloudEvent."
+        raise MediaTypeUnsupported(message)

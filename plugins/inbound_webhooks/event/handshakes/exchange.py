@@ -1,4 +1,4 @@
-"""What a handshake is asked and what it answers, and what all of them share."""
+"""Requests and responses of handshakes, and what all handshakes share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.verification.scheme import to_bytes
 
-# Vendors' challenges are shorter and use less; what is echoed cannot become markup or another header.
+# Vendors' challenges are shorter. Only characters that can become neither markup nor another header are
+# echoed.
 _CHALLENGE = re.compile(r"[A-Za-z0-9_\-.~+/=:]{1,512}")
 
 
@@ -22,8 +23,8 @@ _CHALLENGE = re.compile(r"[A-Za-z0-9_\-.~+/=:]{1,512}")
 class HandshakeRequest:
     """A request that may be a handshake.
 
-    ``body`` is inflated, and empty where the handshake comes before the proof; ``secrets`` are the valid
-    ones by purpose, the newest first.
+    ``body`` is inflated, and empty if the handshake comes before the verification. ``secrets`` are the valid
+    ones by purpose, newest first.
     """
 
     method: str
@@ -33,28 +34,28 @@ class HandshakeRequest:
     secrets: Mapping[str, Sequence[str]]
 
     def query_value(self, name: str) -> str | None:
-        """A field of the query, None where it is missing.
+        """A field of the query, None if it is missing.
 
-        :raises HandshakeMalformed: it is there several times
+        :raises HandshakeMalformed: it occurs several times
         """
         return _single(self.query, name)
 
     def header_value(self, name: str) -> str | None:
-        """A header, None where it is missing.
+        """A header, None if it is missing.
 
-        :raises HandshakeMalformed: it is there several times
+        :raises HandshakeMalformed: it occurs several times
         """
         return _single(self.headers, name)
 
     def document(self) -> Any:
-        """The body's JSON value, None where it is no JSON."""
+        """The body's JSON value, None if it is not JSON."""
         try:
             return json_text.parse(self.body.decode("utf-8-sig"))
         except (UnicodeDecodeError, json_text.JsonRefused):
             return None
 
     def newest_secret(self, purpose: str) -> str:
-        """The secret that answers are signed with.
+        """The secret that signs responses.
 
         :raises VerificationFailed: there is none
         """
@@ -66,10 +67,10 @@ class HandshakeRequest:
 
 @dataclass(frozen=True)
 class HandshakeResponse:
-    """What a handshake is answered with.
+    """A response to a handshake.
 
-    ``confirm_url`` is a link of the vendor's own that a person has to open before events come; nothing of
-    ours opens it. ``used`` is the purpose and the place of the secret that was needed for the answer.
+    ``confirm_url`` is a link of the vendor that a user has to open before events arrive; this server never
+    opens it. ``used`` is the purpose and the index of the secret that the response required.
     """
 
     response: Response
@@ -79,35 +80,36 @@ class HandshakeResponse:
 
 @dataclass(frozen=True)
 class Handshake:
-    """One vendor's handshake.
+    """A vendor's handshake.
 
-    With ``before_proof`` a POST is looked at before its sender is proved, without its body. ``answer`` gives
-    None where the request is none; it raises VerificationFailed, HandshakeForged, HandshakeMalformed.
-    ``needs_proof``: what it does for a sender it must not do for everyone who knows the URL.
-    ``signs_for_anyone`` tells whether it would sign a text, with the secret that signs events, for them.
+    With ``before_verification``, a POST is passed to it before its sender is verified, without its body. It
+    returns None for requests that are not handshakes, and raises VerificationFailed, HandshakeForged or
+    HandshakeMalformed. ``needs_verification``: what it does for a sender must not be done for everyone who
+    knows the URL. ``is_signing_oracle`` tells whether it would sign a text for them, with the secret that
+    signs events.
     """
 
     methods: tuple[str, ...]
     before_verification: bool
-    response: Callable[[HandshakeRequest], HandshakeResponse | None]
+    respond: Callable[[HandshakeRequest], HandshakeResponse | None]
     needs_verification: bool = False
     is_signing_oracle: Callable[[bytes], bool] = lambda _: False
 
 
 def plain_text(text: str) -> HandshakeResponse:
-    """The text and nothing else."""
+    """A response of plain text."""
     return HandshakeResponse(Response(200, to_bytes(text), "text/plain; charset=utf-8"))
 
 
 def json_document(document: dict[str, object]) -> HandshakeResponse:
-    """A JSON document without white space."""
+    """A response of compact JSON."""
     return HandshakeResponse(Response(200, json_text.dump(document).encode()))
 
 
 def challenge(value: object, name: str) -> str:
-    """A challenge that may go back as it came.
+    """A challenge that is safe to echo.
 
-    :raises HandshakeMalformed: it is empty, too long, or more than a token
+    :raises HandshakeMalformed: it is empty, too long, or not a token
     """
     if not isinstance(value, str) or not _CHALLENGE.fullmatch(value):
         raise HandshakeMalformed(f"{name} is not a token of at most 512 letters, digits and -._~+/=:")

@@ -1,4 +1,4 @@
-"""How each vendor makes sure that a URL is its user's: one entry a vendor."""
+"""The handshakes of vendors, which check with them that a URL belongs to their user."""
 
 from __future__ import annotations
 
@@ -19,4 +19,4 @@ HANDSHAKES: dict[str, Handshake] = {
     "twitter": Handshake(("GET",), True, signed.twitter, is_signing_oracle=signed.is_crc_text),
     "zoom": Handshake(("POST",), False, signed.zoom, needs_verification=True),
 }
-"""Name in a webhook's definition -> what it does."""
+"""Name in a webhook's definition -> handshake."""

@@ -1,7 +1,7 @@
-"""Handshakes that sign the answer with the secret that signs deliveries: Zoom and X.
+"""Handshakes that sign their response with the secret that signs deliveries: Zoom and X.
 
-Whoever may choose the text that is signed could have a forged delivery signed, so the text has to be a bare
-token: none of the characters that a signed delivery cannot do without.
+A caller who can choose the signed text could have a forged delivery signed. The text therefore has to be a
+bare token, without the characters that every signed delivery contains.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def zoom(request: HandshakeRequest) -> HandshakeResponse | None:
 
 
 def is_crc_text(body: bytes) -> bool:
-    """Whether X's check would sign a body, which is all that X signs of an event, or all behind a time."""
+    """Whether X's check would sign a text: all that X signs of an event, or all of it behind a time."""
     return bool(_CRC_TEXT.fullmatch(body))
 
 

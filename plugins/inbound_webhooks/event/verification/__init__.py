@@ -1,1 +1,1 @@
-"""How a sender proves that a request is its own."""
+"""Verification: checks that a request comes from its sender."""

@@ -1,4 +1,4 @@
-"""Proofs without a signature: a key in a header, in the query or in the body, and addresses."""
+"""Verification without a signature: a key in a header, in the query or in the body, and HTTP Basic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from inbound_webhooks.event.verification.signed_fields import query_fields
 
 @dataclass(frozen=True, kw_only=True)
 class HeaderKey:
-    """A key in a header, behind a prefix such as ``Bearer``."""
+    """A key in a header, after a prefix such as ``Bearer``."""
 
     header: str
     prefix: str = ""
@@ -57,12 +57,11 @@ class Basic:
         except (binascii.Error, ValueError):
             decoded = b""
         username, colon, password = decoded.partition(b":")
+        # Both are compared whatever the other gave, so that the time does not tell which one is wrong.
         found = first_match([to_bytes(secret) for secret in secrets], [password])
-        right_user = equal_in_constant_time(to_bytes(self.username), username)
-        if scheme.lower() != "basic" or not colon or not right_user or found is None:
-            raise VerificationFailed(
-                "The header Authorization is not Basic with the right user and password."
-            )
+        is_user = equal_in_constant_time(to_bytes(self.username), username)
+        if scheme.lower() != "basic" or not colon or not is_user or found is None:
+            raise VerificationFailed("The header Authorization has no valid Basic user and password.")
         return found
 
     def check_secret(self, secret: str) -> None:
@@ -80,7 +79,7 @@ class QueryKey:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         values = [value for name, value in query_fields(request.query_string) if name == self.field]
         if len(values) != 1:
-            raise VerificationFailed(f"The query needs one field {self.field}.")
+            raise VerificationFailed(f"The query needs one field {self.field}.", is_missing=not values)
         return _matching(secrets, values[0], f"The key in the query's field {self.field}")
 
     def check_secret(self, secret: str) -> None:
@@ -90,7 +89,7 @@ class QueryKey:
 
 @dataclass(frozen=True, kw_only=True)
 class BodyKey:
-    """A key in the JSON body, in each item of a list: ``clientState`` of Microsoft Graph and SharePoint
+    """A key in each item of a list in the JSON body: ``clientState`` of Microsoft Graph and SharePoint
     (https://learn.microsoft.com/graph/change-notifications-delivery-webhooks)."""
 
     items: str
@@ -98,6 +97,7 @@ class BodyKey:
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
+        # Every item has to carry the key, or a request with one valid item could smuggle in others.
         found: int | None = None
         for item in self._items(request.body):
             value = item.get(self.field) if isinstance(item, dict) else None
@@ -111,11 +111,11 @@ class BodyKey:
 
     def redact(self, body: bytes) -> bytes:
         """The body with ``***`` in place of each key."""
-        written = re.escape(json_text.dump(self.field).encode())
-        return re.sub(written + rb'(\s*:\s*)"(?:[^"\\]|\\.)*"', self._redacted, body)
-
-    def _redacted(self, found: re.Match[bytes]) -> bytes:
-        return json_text.dump(self.field).encode() + found[1] + f'"{MASK}"'.encode()
+        # Replaced in the bytes instead of written anew, so that the stored body stays the signed one
+        # otherwise.
+        name = json_text.dump(self.field).encode()
+        value = rb'(\s*:\s*)"(?:[^"\\]|\\.)*"'
+        return re.sub(re.escape(name) + value, lambda found: name + found[1] + f'"{MASK}"'.encode(), body)
 
     def _items(self, body: bytes) -> list[Any]:
         try:
@@ -132,5 +132,5 @@ def _matching(secrets: Sequence[str], presented: str, what: str) -> int:
     candidate = to_bytes(presented)
     found = first_match([to_bytes(secret) for secret in secrets], [candidate])
     if found is None:
-        raise VerificationFailed(f"{what} is not one of the keys.")
+        raise VerificationFailed(f"{what} does not match any of the webhook's keys.")
     return found

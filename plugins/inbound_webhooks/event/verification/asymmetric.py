@@ -1,4 +1,4 @@
-"""Proofs by the sender's public key: Ed25519 and ECDSA, and Standard Webhooks, which knows both kinds."""
+"""Verification with the sender's public key: Ed25519, ECDSA, and Standard Webhooks, which has both kinds."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from inbound_webhooks.event.verification.scheme import (
 )
 
 MIN_SECRET_BYTES = 16
-"""Standard Webhooks asks senders for 24 to 64; some have fewer."""
+"""Standard Webhooks recommends 24 to 64; some senders use fewer."""
 
 KEY_ERRORS = (ValueError, TypeError, UnsupportedAlgorithm)
-"""What a key that cannot be read raises; binascii.Error is a ValueError."""
+"""Errors of keys that cannot be read; binascii.Error is a ValueError."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,11 +56,11 @@ class StandardWebhooks:
         for index, secret in enumerate(secrets):
             version = "v1a" if secret.startswith("whpk_") else "v1"
             candidates = [value for name, _, value in signatures if name == version]
-            fits = [_standard_fits(secret, text, candidate) for candidate in candidates]
-            if any(fits) and found is None:
+            matches = [_matches_standard(secret, text, candidate) for candidate in candidates]
+            if any(matches) and found is None:
                 found = index
         if found is None:
-            raise VerificationFailed(f"No signature in {names[2]} fits the body with any of the secrets.")
+            raise VerificationFailed(f"No signature in {names[2]} matches the body with any of the secrets.")
         return found
 
     def check_secret(self, secret: str) -> None:
@@ -72,15 +72,18 @@ class StandardWebhooks:
                 return
             key = _standard_key(secret)
         except KEY_ERRORS:
-            raise InvalidDefinition("secrets", "it is not Base64 behind whsec_ or whpk_") from None
+            raise InvalidDefinition("secrets", "it is not Base64 after whsec_ or whpk_") from None
         if len(key) < MIN_SECRET_BYTES:
-            raise InvalidDefinition("secrets", f"it has {len(key)} bytes; {MIN_SECRET_BYTES} are the least")
+            raise InvalidDefinition("secrets", f"it has {len(key)} bytes; the minimum is {MIN_SECRET_BYTES}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ed25519:
-    """Discord's signatures: the timestamp and the body without anything between them, so the timestamp has
-    to be ten digits, or some could move over (https://discord.com/developers/docs/interactions/overview).
+    """Discord's signatures over timestamp and body
+    (https://discord.com/developers/docs/interactions/overview).
+
+    Nothing separates the two, so the timestamp must have ten digits: otherwise digits could move from one
+    to the other under the same signature.
     """
 
     header: str = "X-Signature-Ed25519"
@@ -137,7 +140,7 @@ class Ecdsa:
 
 
 def first_key(keys: Sequence[str], verify: Callable[[str], None], header: str) -> int:
-    """The index of the first key with which ``verify`` does not raise InvalidSignature.
+    """Return the index of the first key for which ``verify`` does not raise InvalidSignature.
 
     :raises VerificationFailed: there is none
     """
@@ -145,10 +148,10 @@ def first_key(keys: Sequence[str], verify: Callable[[str], None], header: str) -
         try:
             verify(key)
         except (InvalidSignature, *KEY_ERRORS):
-            # A key that cannot be read is refused when it is saved; one of them must not shut the others out.
+            # Unreadable keys are refused when they are saved; a stored one must not disable the others.
             continue
         return index
-    raise VerificationFailed(f"The signature in {header} does not fit the body with any of the keys.")
+    raise VerificationFailed(f"The signature in {header} does not match the body with any of the keys.")
 
 
 def _hex_key(key: str) -> Ed25519PublicKey:
@@ -162,7 +165,7 @@ def _der_key(key: str) -> ec.EllipticCurvePublicKey:
     return public
 
 
-def _standard_fits(secret: str, text: bytes, candidate: str) -> bool:
+def _matches_standard(secret: str, text: bytes, candidate: str) -> bool:
     try:
         presented = base64.b64decode(candidate, validate=True)
         if not secret.startswith("whpk_"):
@@ -176,7 +179,7 @@ def _standard_fits(secret: str, text: bytes, candidate: str) -> bool:
 
 
 def _standard_key(secret: str) -> bytes:
-    """The bytes behind ``whsec_``; padding is optional."""
+    """The bytes after ``whsec_``; padding is optional."""
     key = _padded(secret.removeprefix("whsec_"))
     if not key:
         raise binascii.Error("empty")

@@ -1,4 +1,4 @@
-"""A JSON Web Token as a proof."""
+"""Verification with a JSON Web Token."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from inbound_webhooks.event.verification.scheme import (
     to_bytes,
 )
 
-# Nothing of PyJWT's own: it reads the machine's clock, and ours is passed in.
+# PyJWT checks no claims: it would read the machine's clock, while ``now`` is an argument here.
 _OPTIONS = {f"verify_{claim}": False for claim in ("aud", "iss", "exp", "nbf", "iat", "sub", "jti")}
 _ERRORS = (jwt.PyJWTError, ValueError, TypeError, RecursionError, UnsupportedAlgorithm)
 _MIN_SHARED_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}  # RFC 7518, section 3.2
 
 KEY_SETS = {"https://accounts.google.com": "https://www.googleapis.com/oauth2/v3/certs"}
-"""Issuer -> where it publishes its keys (https://accounts.google.com/.well-known/openid-configuration)."""
+"""Issuer -> URL of its keys (https://accounts.google.com/.well-known/openid-configuration)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Jwt:
-    """A JSON Web Token (RFC 7519), signed with a shared secret (HS) or the sender's key (RS, ES, EdDSA).
+    """A JSON Web Token (RFC 7519), signed with a shared secret (HS) or a private key (RS, ES, EdDSA).
 
-    The secrets are shared secrets, public keys in PEM, or key sets (RFC 7517) as the issuer publishes them.
-    ``body_hash_claim`` names a claim that holds the body's SHA-256 in hex or Base64. ``audience``,
-    ``issuer``, ``subject`` and ``email`` empty let all in. With ``refresh_keys`` the dispatcher fetches the
-    key set of an issuer that stands in :data:`KEY_SETS`.
+    The secrets are shared secrets, public keys in PEM, or key sets (RFC 7517) as issuers publish them.
+    ``body_hash_claim`` names a claim with the body's SHA-256 in hex or Base64. An empty ``audience``,
+    ``issuer``, ``subject`` or ``email`` accepts all. With ``refresh_keys`` the dispatcher fetches the key set
+    of an issuer in :data:`KEY_SETS`.
     """
 
     algorithms: tuple[str, ...]
@@ -55,14 +55,16 @@ class Jwt:
     def __post_init__(self) -> None:
         known = jwt.algorithms.get_default_algorithms()
         unknown = [name for name in self.algorithms if name not in known or name == "none"]
+        # Never both kinds: a public key is no secret, and would be accepted as the shared secret of an HS
+        # token.
         kinds = {name.startswith("HS") for name in self.algorithms}
         if unknown or len(kinds) != 1:
             raise InvalidDefinition(
-                "verification", "algorithms: they are either HS… or some of RS…, PS…, ES…, EdDSA"
+                "verification", "algorithms: they must be either HS… or some of RS…, PS…, ES…, EdDSA"
             )
         if self.refresh_keys and self.issuer not in KEY_SETS:
             raise InvalidDefinition(
-                "verification", f"refresh_keys: it needs one of the issuers {', '.join(KEY_SETS)}"
+                "verification", f"refresh_keys: it requires one of the issuers {', '.join(KEY_SETS)}"
             )
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
@@ -86,9 +88,9 @@ class Jwt:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         if self.algorithms[0].startswith("HS"):
             check_text_secret(secret)
-            least = max(_MIN_SHARED_BYTES[name] for name in self.algorithms)
-            if len(to_bytes(secret)) < least:
-                raise InvalidDefinition("secrets", f"it has less than {least} bytes")
+            minimum = max(_MIN_SHARED_BYTES[name] for name in self.algorithms)
+            if len(to_bytes(secret)) < minimum:
+                raise InvalidDefinition("secrets", f"it has fewer than {minimum} bytes")
             return
         try:
             readable = bool(list(_keys(secret, shared=False)))
@@ -111,7 +113,7 @@ class Jwt:
     def _check_times(self, claims: dict[str, Any], seconds: float) -> None:
         expires, begins = _moment(claims.get("exp")), _moment(claims.get("nbf", 0))
         if expires is None or seconds > expires + self.leeway_seconds:
-            raise VerificationFailed("The token has no time when it ends, or has ended.")
+            raise VerificationFailed("The token has no expiry, or has expired.")
         if begins is None or seconds < begins - self.leeway_seconds:
             raise VerificationFailed("The token is not valid yet.")
 
@@ -122,21 +124,24 @@ class Jwt:
             raise VerificationFailed("The token is for another audience.")
         for name, expected in (("iss", self.issuer), ("sub", self.subject), ("email", self.email)):
             if expected and claims.get(name) != expected:
-                raise VerificationFailed(f"The token's {name} is another one.")
+                raise VerificationFailed(f"The token's {name} is not the expected one.")
         if self.email and claims.get("email_verified") is not True:
             raise VerificationFailed("The token's email is not verified.")
 
     def _check_body_hash(self, claims: dict[str, Any], body: bytes) -> None:
         if not self.body_hash_claim:
             return
-        claimed = claims.get(self.body_hash_claim)
-        written = to_bytes(claimed) if isinstance(claimed, str) else b""
-        if first_match(_hashes(body), [written]) is None:
-            raise VerificationFailed("The body's SHA-256 is not the one in the token.")
+        claim = claims.get(self.body_hash_claim)
+        presented = to_bytes(claim) if isinstance(claim, str) else b""
+        digest = hashlib.sha256(body).digest()
+        url_safe = base64.urlsafe_b64encode(digest)
+        expected = [digest.hex().encode(), base64.b64encode(digest), url_safe, url_safe.rstrip(b"=")]
+        if first_match(expected, [presented]) is None:
+            raise VerificationFailed("The body's SHA-256 differs from the one in the token.")
 
 
 def _keys(secret: str, *, shared: bool) -> Iterator[Any]:
-    """The keys that a secret holds; a shared one is a key as it is."""
+    """The keys that a secret contains; a shared secret is the key itself."""
     if shared:
         yield secret
     elif secret.lstrip().startswith("{"):
@@ -156,9 +161,3 @@ def _moment(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e12:
         return None
     return float(value) if math.isfinite(value) else None
-
-
-def _hashes(body: bytes) -> list[bytes]:
-    digest = hashlib.sha256(body).digest()
-    url_safe = base64.urlsafe_b64encode(digest)
-    return [digest.hex().encode(), base64.b64encode(digest), url_safe, url_safe.rstrip(b"=")]

@@ -1,4 +1,4 @@
-"""Which public keys a proof may have fetched for it, and from where."""
+"""Which public keys may be fetched for a verification scheme, and from where."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from inbound_webhooks.event.verification.sns import Sns, is_certificate_url
 
 
 def refreshes_keys(scheme: VerificationScheme) -> bool:
-    """Whether its user wants the vendor's keys fetched."""
+    """Whether the webhook's owner wants the vendor's keys fetched."""
     return isinstance(scheme, Sns | Jwt) and scheme.refresh_keys
 
 
 def can_refresh_keys(settings: Mapping[str, Any]) -> bool:
-    """Whether a proof with these settings could have its keys fetched."""
+    """Whether keys could be fetched for a scheme with these settings."""
     return settings.get("kind") == "sns" or (
         settings.get("kind") == "jwt" and settings.get("issuer") in KEY_SETS
     )
 
 
 def standing_key_url(scheme: VerificationScheme) -> str | None:
-    """Where a proof's keys always are, None where each message names its own."""
+    """The fixed URL of a scheme's keys, None if each message names its own."""
     return KEY_SETS[scheme.issuer] if isinstance(scheme, Jwt) and scheme.refresh_keys else None
 
 
 def is_key_url(scheme: VerificationScheme, url: str) -> bool:
-    """Whether a message may name this address for a proof: one of the vendor's own, over https."""
+    """Whether a message may name this URL for a scheme: one of the vendor's own, over https."""
     return isinstance(scheme, Sns) and scheme.refresh_keys and is_certificate_url(url)

@@ -1,4 +1,4 @@
-"""Raw bytes + secrets + now -> accepted, or why not."""
+"""Verification of senders: raw bytes + secrets + now -> accepted, or the reason why not."""
 
 from __future__ import annotations
 
@@ -41,33 +41,33 @@ _PURPOSE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 @dataclass(frozen=True)
 class RequiredScheme:
-    """A proof that a webhook asks for, and which of its secrets it uses."""
+    """A verification scheme that a webhook requires, and the purpose of the secrets that it uses."""
 
     scheme: VerificationScheme
     purpose: str = DEFAULT_PURPOSE
 
 
 def read_scheme(settings: Mapping[str, Any]) -> RequiredScheme:
-    """Make a proof of its settings: ``kind``, optionally ``purpose``, and the fields of its class.
+    """Read a scheme's settings: ``kind``, optionally ``purpose``, and the fields of its class.
 
-    :raises InvalidDefinition: names the field that is unknown, missing or of the wrong kind
+    :raises InvalidDefinition: names the field that is unknown, missing or of the wrong type
     """
     values = dict(settings)
     kind, purpose = values.pop("kind", None), values.pop("purpose", DEFAULT_PURPOSE)
     if not isinstance(kind, str) or kind not in SCHEMES:
         raise InvalidDefinition("verification", f"{kind!r} is none of {', '.join(SCHEMES)}")
-    made_of = SCHEMES[kind]
+    scheme_class = SCHEMES[kind]
     if not isinstance(purpose, str) or not _PURPOSE.fullmatch(purpose):
         raise InvalidDefinition("verification", "its purpose is not a short word in lower case", kind)
     try:
-        return RequiredScheme(made_of(**check_settings(made_of, values)), purpose)
+        return RequiredScheme(scheme_class(**check_settings(scheme_class, values)), purpose)
     except InvalidDefinition as error:
         # A scheme does not know under which name it is registered.
         raise InvalidDefinition("verification", error.problem.message, kind) from None
 
 
 def credential_names(verification: Sequence[RequiredScheme]) -> frozenset[str]:
-    """The headers and query fields that proofs compare, in lower case, whatever a person called them."""
+    """Headers and query fields that schemes compare, in lower case: masked whatever they are called."""
     names: set[str] = set()
     for required in verification:
         match required.scheme:
@@ -81,7 +81,7 @@ def credential_names(verification: Sequence[RequiredScheme]) -> frozenset[str]:
 
 
 def redact_keys(verification: Sequence[RequiredScheme], body: bytes) -> bytes:
-    """The body without the keys that it carries for a proof, the rest of it byte for byte."""
+    """The body without the keys that it carries for verification; otherwise byte for byte the same."""
     for required in verification:
         if isinstance(required.scheme, BodyKey):
             body = required.scheme.redact(body)
@@ -89,9 +89,9 @@ def redact_keys(verification: Sequence[RequiredScheme], body: bytes) -> bytes:
 
 
 def check_secret(scheme: VerificationScheme, secret: str) -> None:
-    """Refuse a secret that a proof could not use, before it is stored.
+    """Refuse a secret that a scheme could not use, before it is stored.
 
-    :raises InvalidDefinition: says what it has to look like, never the secret
+    :raises InvalidDefinition: describes what it should look like, never the secret
     """
     scheme.check_secret(secret)
 
@@ -102,19 +102,21 @@ def verify(
     secrets: Mapping[str, Sequence[str]],
     now: datetime,
 ) -> dict[str, int]:
-    """Check every proof; return, for each purpose, the index of the secret that fitted.
+    """Check every scheme; return the index of the matching secret by purpose.
 
     ``secrets`` are the valid ones by purpose.
 
-    :raises VerificationFailed: a proof failed, or has no secret to check with
-    :raises KeyUnknown: the public key that a proof needs has to be fetched
+    :raises VerificationFailed: a check failed, or has no secret to use
+    :raises KeyUnknown: a public key has to be fetched first
     """
     used: dict[str, int] = {}
     for required in verification:
         valid = secrets.get(required.purpose, ())
         # An empty secret is one that everybody knows; it must not count beside others either.
         if not all(valid) or not (valid or refreshes_keys(required.scheme)):
-            raise VerificationFailed(f"The webhook has no valid secret for {required.purpose}.")
+            raise VerificationFailed(
+                f"The webhook has no valid secret for {required.purpose}.", is_missing=True
+            )
         index = required.scheme.check(request, valid, now)
         if index is not None:
             used[required.purpose] = index

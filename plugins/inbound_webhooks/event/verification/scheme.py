@@ -1,4 +1,4 @@
-"""What every proof of a sender shares: the request as it was signed, strict decoding, the clock, keys."""
+"""What all verification schemes share: the request as it was signed, strict decoding, times, secrets."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ DEFAULT_PURPOSE = "signing"
 """What a secret is for where nothing else is said."""
 
 MAX_SIGNATURES = 10
-"""Signatures of one header that are tried; vendors send two while a secret is rolled."""
+"""Signatures of a header that are tried; vendors send two during a rotation of their secret."""
 
 MAX_SIGNATURE_CHARS = 4096
 
 Encoding = Literal["hex", "hex-any-case", "base64"]
-"""How a signature is written; vendors that write hex write lower case, Fivetran excepted."""
+"""How a signature is written; vendors that use hex write lower case, except for Fivetran."""
 
 _TIMESTAMP = re.compile(r"[0-9]{1,16}")
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 
 
 class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a proof looks at: everything as it was sent, the body still compressed where it came so.
+    """What schemes check: everything as it was sent, the body with its Content-Encoding.
 
-    ``url`` is the one that the sender called, query string included.
+    ``url`` is the one that the sender called, with its query string.
     """
 
     method: str
@@ -50,40 +50,43 @@ class SignedRequest(msgspec.Struct, frozen=True, kw_only=True):
         wanted = name.lower()
         values = [value for key, value in self.headers if key.lower() == wanted]
         if not values:
-            raise VerificationFailed(f"The header {name} is missing.")
+            raise VerificationFailed(f"The header {name} is missing.", is_missing=True)
         if len(values) > 1:
             raise VerificationFailed(f"The header {name} is there {len(values)} times.")
         if not values[0]:
-            raise VerificationFailed(f"The header {name} is empty.")
+            raise VerificationFailed(f"The header {name} is empty.", is_missing=True)
         if not values[0].isascii() or len(values[0]) > MAX_SIGNATURE_CHARS:
             raise VerificationFailed(f"The header {name} is too long or not ASCII.")
         return values[0]
 
 
 class VerificationScheme(Protocol):
-    """One way for a sender to show who it is; each is a frozen dataclass of its settings."""
+    """A way to verify a sender; each is a frozen dataclass of its settings."""
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
-        """Return the index of the secret that fitted, None where the proof needs none.
+        """Return the index of the secret that matches, None if the scheme needs none.
 
         :raises VerificationFailed: says what was expected and what is wrong, never a secret or a value
         :raises KeyUnknown: the public key has to be fetched, which the settings allow
         """
 
     def check_secret(self, secret: str) -> None:
-        """Refuse a secret that could prove nothing, before it is stored.
+        """Refuse a secret that the scheme could not use, before it is stored.
 
-        :raises InvalidDefinition: says what it has to look like
+        :raises InvalidDefinition: describes what it should look like
         """
 
 
 def equal_in_constant_time(expected: bytes, presented: bytes) -> bool:
-    """Compare in constant time."""
+    """Compare in constant time, so that the time tells nothing about how much of a value is right."""
     return hmac.compare_digest(expected, presented)
 
 
 def first_match(expected: Sequence[bytes], presented: Sequence[bytes]) -> int | None:
-    """The index of the first expected value that one of the presented equals; always tries them all."""
+    """Return the index of the first expected value that equals one of the presented ones.
+
+    All pairs are compared whatever matches, so that the time does not tell which secret is the right one.
+    """
     found: int | None = None
     for index, value in enumerate(expected):
         matches = [equal_in_constant_time(value, candidate) for candidate in presented]
@@ -93,14 +96,14 @@ def first_match(expected: Sequence[bytes], presented: Sequence[bytes]) -> int | 
 
 
 def to_bytes(text: str) -> bytes:
-    """The UTF-8 bytes of a text; half of a surrogate pair does not stop it."""
+    """The UTF-8 bytes of a text; lone surrogates are encoded instead of raising an error."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def from_hex(text: str, name: str) -> bytes:
-    """Bytes of a text in lower-case hex.
+    """Decode lower-case hex.
 
-    :raises VerificationFailed: another character, or an odd number of them
+    :raises VerificationFailed: another character, or an odd number of digits
     """
     if not _HEX.fullmatch(text):
         raise VerificationFailed(f"The header {name} is not lower-case hex.")
@@ -108,12 +111,12 @@ def from_hex(text: str, name: str) -> bytes:
 
 
 def from_hex_of_any_case(text: str, name: str) -> bytes:
-    """Bytes of a hex text; see :func:`from_hex`."""
+    """Decode hex of any case; see :func:`from_hex`."""
     return from_hex(text.lower() if text.isascii() else text, name)
 
 
 def from_base64(text: str, name: str) -> bytes:
-    """Bytes of a Base64 text in the standard alphabet, with its padding.
+    """Decode Base64 in the standard alphabet, with padding.
 
     :raises VerificationFailed: another character, or wrong padding
     """
@@ -133,10 +136,10 @@ DECODERS: dict[str, Callable[[str, str], bytes]] = {
 def check_time(
     text: str, now: datetime, *, tolerance_seconds: float | None, milliseconds: bool = False
 ) -> None:
-    """Refuse a signed time that is no time, or too far from now on either side.
+    """Refuse a signed time that is malformed, or too far from now in either direction.
 
-    Without a tolerance it has to have the usual number of digits: where nothing stands between time and
-    body, some could move from one to the other.
+    Without a tolerance it must have the usual number of digits: where nothing separates time and body, digits
+    could move from one to the other under the same signature.
 
     :raises VerificationFailed: says which
     """
@@ -145,7 +148,7 @@ def check_time(
     if tolerance_seconds is None:
         digits = 13 if milliseconds else 10
         if len(text) != digits:
-            raise VerificationFailed(f"The timestamp has not {digits} digits.")
+            raise VerificationFailed(f"The timestamp does not have {digits} digits.")
         return
     age_seconds = now.timestamp() - int(text) / (1000 if milliseconds else 1)
     if age_seconds > tolerance_seconds:
@@ -159,7 +162,7 @@ def check_time(
 
 
 def check_text_secret(secret: str) -> None:
-    """Refuse a shared secret that is empty or was copied with something around it.
+    """Refuse a shared secret that is empty, or was copied with surrounding characters.
 
     :raises InvalidDefinition: says what is wrong with it
     """
@@ -172,7 +175,7 @@ def check_text_secret(secret: str) -> None:
 
 
 def check_header_secret(secret: str) -> None:
-    """Refuse a key that no header could carry.
+    """Refuse a key that a header cannot carry.
 
     :raises InvalidDefinition: says what is wrong with it
     """

@@ -1,4 +1,4 @@
-"""Proofs over the fields of a form, of the body or of the query: Twilio, Mailgun, Shopify's links."""
+"""Verification over fields of a form, of the body or of the query: Twilio, Mailgun, Shopify's links."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import SplitResult, parse_qsl, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from inbound_webhooks.errors import VerificationFailed
 from inbound_webhooks.event import json_text
@@ -27,8 +27,8 @@ MAX_FIELDS = 1_000
 
 @dataclass(frozen=True, kw_only=True)
 class Twilio:
-    """HMAC-SHA1 over the URL and the form's sorted fields, or, for other bodies, over a URL that carries
-    the body's SHA-256 (https://www.twilio.com/docs/usage/security#validating-requests)."""
+    """HMAC-SHA1 over the URL and the form's sorted fields or, for other bodies, over a URL that contains the
+    body's SHA-256 (https://www.twilio.com/docs/usage/security#validating-requests)."""
 
     header: str = "X-Twilio-Signature"
 
@@ -36,7 +36,8 @@ class Twilio:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         presented = from_base64(request.header(self.header), self.header)
         fields = _twilio_fields(request)
-        texts = [to_bytes(url + fields) for url in _urls_tried(request.url)]
+        texts = [to_bytes(url + fields) for url in _possible_urls(request.url)]
+        # The loop goes on after a match, so that the time does not tell which token is the right one.
         found: int | None = None
         for index, secret in enumerate(secrets):
             expected = [hmac.new(to_bytes(secret), text, hashlib.sha1).digest() for text in texts]
@@ -44,7 +45,7 @@ class Twilio:
                 found = index
         if found is None:
             raise VerificationFailed(
-                f"The signature in {self.header} does not fit URL and form with any of the tokens."
+                f"The signature in {self.header} does not match URL and form with any of the tokens."
             )
         return found
 
@@ -55,7 +56,7 @@ class Twilio:
 
 @dataclass(frozen=True, kw_only=True)
 class Mailgun:
-    """HMAC-SHA256 over a timestamp and a token that stand in the body; the event itself is not signed
+    """HMAC-SHA256 over a timestamp and a token in the body; the event itself is not signed
     (https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks)."""
 
     tolerance_seconds: float | None = 300
@@ -66,14 +67,14 @@ class Mailgun:
         values = [fields.get(name) for name in ("timestamp", "token", "signature")]
         timestamp, token, signature = (value if isinstance(value, str) else "" for value in values)
         if not token:
-            raise VerificationFailed("The body holds no token.")
+            raise VerificationFailed("The body holds no token.", is_missing=True)
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
         presented = from_hex(signature, "signature (in the body)")
         text = to_bytes(timestamp + token)
         expected = [hmac.new(to_bytes(secret), text, hashlib.sha256).digest() for secret in secrets]
         found = first_match(expected, [presented])
         if found is None:
-            raise VerificationFailed("The signature in the body does not fit with any of the signing keys.")
+            raise VerificationFailed("The signature in the body was not made with any of the signing keys.")
         return found
 
     def check_secret(self, secret: str) -> None:
@@ -93,13 +94,14 @@ class QueryHmac:
         fields = query_fields(request.query_string)
         signatures = [value for name, value in fields if name == self.field]
         if len(signatures) != 1:
-            raise VerificationFailed(f"The query needs one field {self.field}.")
+            message = f"The query needs one field {self.field}."
+            raise VerificationFailed(message, is_missing=not signatures)
         presented = from_hex(signatures[0], f"{self.field} (in the query)")
         text = to_bytes("&".join(sorted(f"{name}={value}" for name, value in fields if name != self.field)))
         expected = [hmac.new(to_bytes(secret), text, hashlib.sha256).digest() for secret in secrets]
         found = first_match(expected, [presented])
         if found is None:
-            raise VerificationFailed(f"The {self.field} in the query does not fit with any of the secrets.")
+            raise VerificationFailed(f"The {self.field} in the query was not made with any of the secrets.")
         return found
 
     def check_secret(self, secret: str) -> None:
@@ -108,9 +110,9 @@ class QueryHmac:
 
 
 def query_fields(query_string: str) -> list[tuple[str, str]]:
-    """The fields of a query.
+    """Parse a query.
 
-    :raises VerificationFailed: there are too many
+    :raises VerificationFailed: it has too many fields
     """
     try:
         return parse_qsl(query_string, keep_blank_values=True, max_num_fields=MAX_FIELDS)
@@ -119,7 +121,7 @@ def query_fields(query_string: str) -> list[tuple[str, str]]:
 
 
 def _twilio_fields(request: SignedRequest) -> str:
-    """What follows the URL in the signed text."""
+    """The part of the signed text that follows the URL."""
     body_hash = dict(query_fields(request.query_string)).get("bodySHA256")
     if body_hash is None:
         return _form_text(request.body)
@@ -132,33 +134,25 @@ def _twilio_fields(request: SignedRequest) -> str:
 
 def _form_text(body: bytes) -> str:
     try:
+        # A set, because Twilio signs a repeated pair once.
         pairs = set(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except ValueError:
         raise VerificationFailed("The body is not a form.") from None
     return "".join(name + value for name, value in sorted(pairs))
 
 
-def _urls_tried(url: str) -> list[str]:
-    """The URL as seen, without and with its port: Twilio signs now one, now the other."""
+def _possible_urls(url: str) -> list[str]:
+    """The URL as received, without and with its port: Twilio signs one or the other."""
     try:
         parts = urlsplit(url)
     except ValueError:
         raise VerificationFailed("The URL that was called cannot be read.") from None
     user, at, address = parts.netloc.rpartition("@")
-    name = _without_port(address)
+    # Colons inside the brackets of an IPv6 address do not begin a port.
+    host = address.rpartition("]")[0] + "]" if address.startswith("[") else address.partition(":")[0]
     port = 443 if parts.scheme == "https" else 80
-    netlocs = (f"{user}{at}{name}", f"{user}{at}{name}:{port}")
-    return list(dict.fromkeys((url, *(_at(parts, netloc) for netloc in netlocs))))
-
-
-def _without_port(address: str) -> str:
-    if address.startswith("["):
-        return address.rpartition("]")[0] + "]"
-    return address.partition(":")[0]
-
-
-def _at(parts: SplitResult, netloc: str) -> str:
-    return urlunsplit(parts._replace(netloc=netloc))
+    netlocs = (f"{user}{at}{host}", f"{user}{at}{host}:{port}")
+    return list(dict.fromkeys((url, *(urlunsplit(parts._replace(netloc=netloc)) for netloc in netlocs))))
 
 
 def _mailgun_fields(body: bytes) -> dict[str, object]:
@@ -169,7 +163,7 @@ def _mailgun_fields(body: bytes) -> dict[str, object]:
         else:
             found = dict(parse_qsl(text, keep_blank_values=True, max_num_fields=MAX_FIELDS))
     except (ValueError, json_text.JsonRefused):
-        raise VerificationFailed("The body holds no signature.") from None
+        raise VerificationFailed("The body holds no signature.", is_missing=True) from None
     if not isinstance(found, dict):
-        raise VerificationFailed("The body holds no signature.")
+        raise VerificationFailed("The body holds no signature.", is_missing=True)
     return found

@@ -1,4 +1,4 @@
-"""Amazon SNS: RSA over named fields of the body, and which addresses are its own."""
+"""Amazon SNS: RSA signatures over named fields of the body, and which URLs belong to it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from inbound_webhooks.event.verification.scheme import SignedRequest, check_time
 
 @dataclass(frozen=True, kw_only=True)
 class Sns:
-    """AWS SNS: RSA over named fields of the JSON body
+    """Amazon SNS: RSA over named fields of the JSON body
     (https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html).
 
-    The certificate is one of the secrets, in PEM: no request makes us fetch anything. Its URL in the message
-    still has to be one of SNS's own, and the rejection names it where no certificate fits. With
-    ``refresh_keys`` the dispatcher fetches it afterwards. ``topic_arns`` empty lets every topic in.
+    The secrets are certificates in PEM: no request causes a fetch. The URL of the certificate in the
+    message must still be one of SNS's own, and the rejection names it if no certificate matches. With
+    ``refresh_keys`` the dispatcher fetches it afterwards. An empty ``topic_arns`` accepts every topic.
     """
 
     topic_arns: tuple[str, ...] = ()
@@ -38,9 +38,9 @@ class Sns:
         message = sns_message(request.body)
         certificate_url = message.get("SigningCertURL", "")
         if not is_certificate_url(certificate_url):
-            raise VerificationFailed("SigningCertURL is not the address of a certificate of Amazon SNS.")
+            raise VerificationFailed("SigningCertURL is not the URL of an Amazon SNS certificate.")
         if self.topic_arns and message.get("TopicArn") not in self.topic_arns:
-            raise VerificationFailed("TopicArn is none of the topics of this webhook.")
+            raise VerificationFailed("TopicArn is not one of this webhook's topics.")
         sent = _sent_at(message.get("Timestamp", ""))
         if self.tolerance_seconds is not None:
             seconds = str(int(sent.timestamp()))
@@ -78,17 +78,17 @@ _FIELDS["UnsubscribeConfirmation"] = _FIELDS["SubscriptionConfirmation"]
 
 
 def is_sns_url(url: str) -> bool:
-    """Whether an address is one of Amazon SNS's own, over https."""
+    """Whether a URL belongs to Amazon SNS, over https."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return False
-    # The whole of netloc is compared, so that neither a port nor a user fits.
+    # All of netloc is compared, so that neither a port nor a user name gets through.
     return bool(_URL.fullmatch(url)) and bool(_HOST.fullmatch(parts.netloc))
 
 
 def is_confirmation_url(url: str) -> bool:
-    """Whether an address of Amazon SNS's own confirms a subscription."""
+    """Whether a URL of Amazon SNS confirms a subscription."""
     if not is_sns_url(url):
         return False
     parts = urlsplit(url)
@@ -96,7 +96,7 @@ def is_confirmation_url(url: str) -> bool:
 
 
 def sns_message(body: bytes) -> dict[str, str]:
-    """The fields of a message that are texts, which is all that SNS signs.
+    """The fields of a message that are strings; SNS signs no others.
 
     :raises VerificationFailed: the body is not a JSON object
     """
@@ -110,7 +110,7 @@ def sns_message(body: bytes) -> dict[str, str]:
 
 
 def is_certificate_url(url: str) -> bool:
-    """Whether an address is that of a certificate that Amazon SNS signs with."""
+    """Whether a URL is that of a certificate that Amazon SNS signs with."""
     return is_sns_url(url) and bool(_CERTIFICATE.fullmatch(urlsplit(url).path)) and "?" not in url
 
 
@@ -140,7 +140,7 @@ def _rsa_key(certificate: x509.Certificate) -> rsa.RSAPublicKey:
 def _signed_text(message: dict[str, str]) -> bytes:
     names = _FIELDS.get(message.get("Type", ""))
     if names is None:
-        raise VerificationFailed("Type is none that Amazon SNS sends.")
+        raise VerificationFailed("Type is not one that Amazon SNS sends.")
     return to_bytes("".join(f"{name}\n{message[name]}\n" for name in names if name in message))
 
 
@@ -150,5 +150,5 @@ def _sent_at(written: str) -> datetime:
     except ValueError:
         raise VerificationFailed("Timestamp is not a time.") from None
     if sent.tzinfo is None or not 2000 <= sent.year < 2200:
-        raise VerificationFailed("Timestamp is not a time with its zone.")
+        raise VerificationFailed("Timestamp has no time zone, or an impossible year.")
     return sent

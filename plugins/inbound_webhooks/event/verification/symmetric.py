@@ -1,4 +1,4 @@
-"""Proofs by a secret that both sides know: HMAC in every vendor's shape, and the older digests."""
+"""Verification with a shared secret: HMAC in every vendor's form, and the older digests."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 
 @dataclass(frozen=True, kw_only=True)
 class Hmac:
-    """An HMAC over a text made of the body and what stands around it (RFC 2104).
+    """An HMAC over the body and values around it (RFC 2104).
 
-    ``signed`` puts ``{body}``, ``{timestamp}``, ``{id}``, ``{url}`` and ``{method}`` together.
-    ``layout`` tells how the header is written: ``plain``, one signature behind ``prefix``; ``list``,
-    several of them with commas; ``pairs``, ``t=…,v1=…,v1=…`` where ``prefix`` is the signatures' key and
-    ``timestamp_from`` the time's. Else ``timestamp_from`` and ``id_from`` name headers.
-    ``body_timestamp`` names a field of the (signed) JSON body with the time in milliseconds.
+    ``signed`` is a template of the signed text, with ``{body}``, ``{timestamp}``, ``{id}``, ``{url}`` and
+    ``{method}``. ``layout`` says how the header is written: ``plain``, one signature after ``prefix``;
+    ``list``, several of them, separated by commas; ``pairs``, ``t=…,v1=…,v1=…`` where ``prefix`` is the
+    signatures' key and ``timestamp_from`` the timestamp's. In the other layouts ``timestamp_from`` and
+    ``id_from`` name headers. ``body_timestamp`` names a field of the (signed) JSON body with the time in
+    milliseconds.
     """
 
     header: str
@@ -56,6 +57,7 @@ class Hmac:
         places = _places(self.signed, known=("body", "timestamp", "id", "url", "method"))
         for place, source in (("timestamp", "timestamp_from"), ("id", "id_from")):
             given = self.timestamp_from if place == "timestamp" else self.id_from
+            # An unsigned timestamp proves nothing, and a signed one that is not checked neither.
             if (place in places) != bool(given):
                 raise InvalidDefinition(
                     "verification", f"{source}: it goes with {{{place}}} in what is signed"
@@ -68,14 +70,15 @@ class Hmac:
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
         parts = self._header_parts(request.header(self.header))
-        presented = self._presented(parts)
-        text = self._text(request, parts, now)
+        presented = self._signatures(parts)
+        text = self._signed_text(request, parts, now)
         expected = [hmac.digest(to_bytes(secret), text, self.algorithm) for secret in secrets]
         found = first_match(expected, presented)
         if found is None:
             raise VerificationFailed(
-                f"The signature in {self.header} does not fit the body with any of the secrets."
+                f"The signature in {self.header} does not match the body with any of the secrets."
             )
+        # After the signature: until then nothing in the body is known to be the sender's.
         if self.body_timestamp:
             _check_body_time(request.body, self.body_timestamp, now, self.tolerance_seconds)
         return found
@@ -92,8 +95,8 @@ class Hmac:
             raise VerificationFailed(f"The header {self.header} has too many parts.")
         return [part.strip() for part in parts]
 
-    def _presented(self, parts: list[str]) -> list[bytes]:
-        """The signatures, decoded; of several, those that can be."""
+    def _signatures(self, parts: list[str]) -> list[bytes]:
+        """The header's signatures, decoded; if there are several, malformed ones are skipped."""
         start = f"{self.prefix}=" if self.layout == "pairs" else self.prefix
         written = [part[len(start) :] for part in parts if part.startswith(start)][:MAX_SIGNATURES]
         if not written:
@@ -107,9 +110,9 @@ class Hmac:
                     raise
         return found
 
-    def _text(self, request: SignedRequest, parts: list[str], now: datetime) -> bytes:
+    def _signed_text(self, request: SignedRequest, parts: list[str], now: datetime) -> bytes:
         if self.signed == "{body}":
-            return request.body
+            return request.body  # the common case, without a copy of the body
         return _fill(self.signed, self._values(request, parts, now))
 
     def _values(self, request: SignedRequest, parts: list[str], now: datetime) -> dict[str, bytes]:
@@ -139,7 +142,7 @@ class Hmac:
 
 @dataclass(frozen=True, kw_only=True)
 class Digest:
-    """HubSpot's older signatures: SHA-256 of secret and text, without HMAC
+    """HubSpot's older signatures: SHA-256 of secret and text, without an HMAC
     (https://developers.hubspot.com/docs/api/webhooks/validating-requests)."""
 
     header: str
@@ -156,7 +159,7 @@ class Digest:
         found = first_match(expected, [presented])
         if found is None:
             raise VerificationFailed(
-                f"The signature in {self.header} does not fit the body with any of the secrets."
+                f"The signature in {self.header} does not match the body with any of the secrets."
             )
         return found
 

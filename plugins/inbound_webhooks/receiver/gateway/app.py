@@ -1,4 +1,4 @@
-"""The front door as a process of its own: the same guard, next to the server."""
+"""The endpoint as a process of its own: the same guard, next to the server."""
 
 from __future__ import annotations
 
@@ -6,41 +6,33 @@ import gc
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
-from airflow import settings as airflow_settings
 from airflow.providers_manager import ProvidersManager
 
-from inbound_webhooks.deliveries.store.base import DeliveryStore, backend_for
+from inbound_webhooks.deliveries.store.factory import open_store
 from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.health import Health
-from inbound_webhooks.receiver.asgi.guard import WebhookGuard, send_response
+from inbound_webhooks.receiver.asgi.guard import WebhookGuard
+from inbound_webhooks.receiver.asgi.messages import ASGIApp, Receive, Scope, Send, send_response
 from inbound_webhooks.receiver.gateway.prometheus import WorkerFigures
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.health import read_figures
 from inbound_webhooks.storage.threads import run_in_thread
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-
 FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
-"""The variable by which the workers know where to write their figures."""
+"""The environment variable that tells workers where to write their counters."""
 
 
 class Gateway:
-    """What stands beside the webhooks, which the guard answers: its ``routes``, and nothing else."""
+    """The routes beside the webhooks, which the guard answers."""
 
     def __init__(self, receiver: Receiver, figures: WorkerFigures | None) -> None:
         self._receiver = receiver
@@ -50,7 +42,7 @@ class Gateway:
 
     @property
     def routes(self) -> frozenset[str]:
-        """The paths that are open to everybody who can reach the gateway, for GET and HEAD."""
+        """The paths that anyone who can reach the gateway may GET."""
         return frozenset(self._routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,7 +77,7 @@ class Gateway:
         if self._figures is not None:
             metrics.add_listener(self._figures.count)
             self._figures.start()
-        # What is imported stays: the collector need not look through all of Airflow again and again.
+        # Imported modules stay: the garbage collector need not scan all of Airflow again and again.
         gc.collect()
         gc.freeze()
         try:
@@ -94,15 +86,15 @@ class Gateway:
             if self._figures is not None:
                 await run_in_thread(self._figures.stop)
             await run_in_thread(self._receiver.rejections.stop)
-            await self._receiver.visits.close()
+            await self._receiver.store.close()
 
 
 def application() -> ASGIApp:
-    """One worker process's door, with the settings as they are now."""
+    """The endpoint of one worker process, with the current settings."""
     ProvidersManager().initialize_providers_configuration()
     settings = Settings.load()
     metrics.start(in_api_server=False)
-    receiver = Receiver(settings, DeliveryStore(backend_for(airflow_settings.engine.dialect.name)))
+    receiver = Receiver(settings, open_store())
     folder = os.environ.get(FIGURES_FOLDER)
     return guarded(receiver, WorkerFigures(Path(folder)) if folder else None)
 
@@ -112,7 +104,7 @@ def guarded(receiver: Receiver, figures: WorkerFigures | None = None) -> ASGIApp
     guard = WebhookGuard(
         Gateway(receiver, figures),
         prefix=urlsplit(receiver.settings.public_url).path.rstrip("/") + "/webhook",
-        receiver=lambda: receiver,
+        receiver=receiver,
         concurrent_requests=receiver.settings.gateway_max_concurrent_requests,
         is_next_to_server=True,
     )

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP/1.1 connection, with the bounds that it lacks: on time, on headers, on connections."""
+"""uvicorn's HTTP/1.1 connection with limits that it lacks: time, bytes of headers, number of connections."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 64 * 1024
-"""Request line and headers of a request; also what comes in a row later that is no body, such as trailers."""
+"""Request line and headers of a request; also later bytes that are not body, such as trailers."""
 
 LINGER_SECONDS = 2.0
-"""How long a connection stays open on whose request an answer went out before its body was there: closed at
-once, the sender might lose the answer (RFC 9112, section 9.6)."""
+"""How long a connection stays open after a response that was sent before the body had arrived: closed at
+once, the sender might lose the response (RFC 9112, section 9.6)."""
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a connection may take; see the settings of the same names."""
+    """Limits of a connection; see the settings of the same names."""
 
     header_timeout_seconds: float
     write_timeout_seconds: float
@@ -38,7 +38,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or close it where there are too many."""
+        """Accept a connection, or close it where there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self._bounds.max_connections:
             transport.abort()
@@ -46,7 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget its timers."""
+        """Cancel its timers."""
         for timer in (self._head_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
@@ -54,7 +54,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count what is no body: limits of bodies do not see it, and the parser keeps it."""
+        """Count bytes that are not body: body limits do not see them, and the parser buffers them."""
         self._bytes_besides_body += len(data)
         super().data_received(data)
         if self.transport.is_closing():
@@ -65,32 +65,32 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_head_timer()
 
     def on_message_begin(self) -> None:
-        """The first byte of a request."""
+        """Note the first byte of a request."""
         super().on_message_begin()
         self._reading_head = self._head_began = True
 
     def on_headers_complete(self) -> None:
-        """The headers are there; what follows is the guard's to time."""
+        """End the header timeout; the guard times the body."""
         self._reading_head = self._head_began = False
         self._bytes_besides_body = 0
         self._stop_head_timer()
         super().on_headers_complete()
-        # What comes behind the body is no header, for a proxy may not have looked at it (RFC 9110, 6.5.1):
-        # the application keeps the list that was there until now.
+        # Trailers are not headers: a proxy may not have checked them (RFC 9110, section 6.5.1). The
+        # application keeps the list that exists so far.
         self.headers = []
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body, which the guard counts."""
+        """Reset the count: the guard counts the body."""
         self._bytes_besides_body = 0
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The end of a request."""
+        """Note the end of a request."""
         self._bytes_besides_body = 0
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """The answer is out; if its request is not complete, the connection ends soon."""
+        """Close the connection soon where the request is not complete."""
         is_whole = not self.cycle.more_body or self.pipeline
         super().on_response_complete()
         if not is_whole and not self.transport.is_closing():
@@ -98,13 +98,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def pause_writing(self) -> None:
-        """The sender does not read its answer."""
+        """Start the write timeout: the sender does not read its response."""
         super().pause_writing()
         if self._write_timer is None:
             self._write_timer = self.loop.call_later(self._bounds.write_timeout_seconds, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Stop the write timeout: the sender reads again."""
         super().resume_writing()
         if self._write_timer is not None:
             self._write_timer.cancel()

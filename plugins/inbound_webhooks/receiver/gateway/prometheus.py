@@ -1,8 +1,8 @@
-"""The gateway's figures for Prometheus, summed over its workers.
+"""The gateway's metrics for Prometheus, summed over its workers.
 
-Each worker counts in its own memory and writes what it has to a file once a second; whoever serves the
-figures adds the files up. Counting must cost next to nothing, and prometheus_client's own way for several
-processes took a tenth of a request.
+Each worker counts in memory and writes its counters to a file once a second; the parent process adds the
+files up when Prometheus scrapes. prometheus_client's own mode for several processes took a tenth of the
+time of a request.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ BUCKETS_SECONDS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
 
 
 class WorkerFigures:
-    """What one worker process counts; used by one thread, read by another."""
+    """The counters of one worker process; written by the event loop, read by the writer thread."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / f"{uuid.uuid4().hex}.json"
@@ -37,20 +37,20 @@ class WorkerFigures:
         self._writer = threading.Thread(target=self._write_again, name="gateway-figures", daemon=True)
 
     def count(self, outcome: str, by: int) -> None:
-        """Count something that happened; see :func:`inbound_webhooks.monitoring.metrics.count`."""
+        """Count an outcome; see :func:`inbound_webhooks.monitoring.metrics.count`."""
         self._outcomes[outcome] += by
 
     def answered(self, seconds: float) -> None:
-        """Count an answer by the time that it took."""
+        """Count a response by its duration."""
         self._buckets[bisect_left(BUCKETS_SECONDS, seconds)] += 1
         self._seconds += seconds
 
     def start(self) -> None:
-        """Write once a second, until the end of :meth:`stop`."""
+        """Write once a second until :meth:`stop`."""
         self._writer.start()
 
     def stop(self) -> None:
-        """Write for the last time."""
+        """Write the last state."""
         self._ended.set()
         self._writer.join()
         self._write()
@@ -67,16 +67,16 @@ class WorkerFigures:
 
 
 class SummedFigures(Collector):
-    """The figures of all workers that write to a folder, those that have ended included."""
+    """The counters of all workers that write to a folder, also of those that have ended."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def collect(self) -> Iterator[Metric]:
-        """Called by prometheus_client when somebody asks."""
+        """Called by prometheus_client for each scrape."""
         figures = [json.loads(file.read_text()) for file in self._folder.glob("*.json")]
         yield _requests(figures)
-        yield _answers(figures)
+        yield _responses(figures)
 
 
 def _requests(figures: list[dict[str, Any]]) -> CounterMetricFamily:
@@ -85,7 +85,7 @@ def _requests(figures: list[dict[str, Any]]) -> CounterMetricFamily:
         outcomes.update(one["outcomes"])
     family = CounterMetricFamily(
         "inbound_webhooks_requests",
-        "Requests by what became of them: received, accepted, filtered, refused, duplicates, rejected.<kind>",
+        "Requests by outcome: received, accepted, filtered, refused, duplicates, rejected.<kind>",
         labels=["outcome"],
     )
     for outcome, number in sorted(outcomes.items()):
@@ -93,7 +93,7 @@ def _requests(figures: list[dict[str, Any]]) -> CounterMetricFamily:
     return family
 
 
-def _answers(figures: list[dict[str, Any]]) -> HistogramMetricFamily:
+def _responses(figures: list[dict[str, Any]]) -> HistogramMetricFamily:
     numbers = [sum(column) for column in zip(*(one["buckets"] for one in figures), strict=True)]
     buckets: list[tuple[str, float]] = []
     total = 0
@@ -101,15 +101,15 @@ def _answers(figures: list[dict[str, Any]]) -> HistogramMetricFamily:
         total += number
         buckets.append((bound, total))
     return HistogramMetricFamily(
-        "inbound_webhooks_answer_seconds",
-        "Time from a request's headers to its answer",
+        "inbound_webhooks_response_seconds",
+        "Time from a request's headers to its response",
         buckets=buckets or [("+Inf", 0)],
         sum_value=sum(one["seconds"] for one in figures),
     )
 
 
 def serve(folder: Path, host: str, port: int) -> None:
-    """Show the figures of all processes that write to a folder, from a thread.
+    """Serve the metrics of all processes that write to a folder, from a thread.
 
     :raises OSError: the port is taken
     """

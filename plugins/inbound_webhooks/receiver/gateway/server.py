@@ -1,4 +1,4 @@
-"""The gateway's processes: workers on one port, their figures on another."""
+"""The gateway's processes: workers on one port, their metrics on another."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from inbound_webhooks.receiver.gateway.http_protocol import BoundedProtocol, Bou
 from inbound_webhooks.settings import Settings
 
 GRACEFUL_SECONDS = 30
-"""How long requests that are under way may take once the gateway is told to stop."""
+"""How long running requests may take once the gateway is told to stop."""
 
 START_SECONDS = 120
-"""How long a worker may be silent before it is started again; it imports Airflow first."""
+"""How long a worker may be silent before it is restarted; it imports Airflow first."""
 
 BACKLOG = 2048
-"""Connections that the operating system keeps until they are taken."""
+"""Connections that the operating system queues until they are accepted."""
 
 
 def serve(settings: Settings, *, host: str, port: int, workers: int, metrics: tuple[str, int] | None) -> None:
-    """Serve until SIGINT or SIGTERM; then take nothing new, finish what was accepted, and exit with 0.
+    """Serve until SIGINT or SIGTERM; then accept nothing new, finish running requests, and exit with 0.
 
-    :param metrics: host and port of the figures for Prometheus
+    :param metrics: host and port of the metrics for Prometheus
     """
-    # uvicorn sends itself the signal once more when it is done: the folder has to go even so.
+    # uvicorn raises the signal once more when it is done; exiting normally removes the folder.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="inbound-webhooks-metrics-") as folder:
         if metrics is not None:

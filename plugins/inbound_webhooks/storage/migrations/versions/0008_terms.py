@@ -1,11 +1,14 @@
-"""Columns and stored values under the terms of the field: verification, response, problem.
+"""Columns and stored problems under the terms of the product: verification, response, problem.
+
+Purposes of secrets, states and the kinds of mails have kept their values.
+What rejections and deliveries say in words stays as it was written.
+
+An api-server or gateway of before this revision cannot work with the tables of this one.
 
 Revision: 0008
 """
 
 from __future__ import annotations
-
-import json
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,23 +18,29 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
-RENAMED = (
+COLUMNS = (
     ("inbound_webhook", "proofs", "verification"),
     ("inbound_webhook_delivery", "answer_status", "response_status"),
     ("inbound_webhook_drift", "faults", "problems"),
 )
+KEYS = {"faults": "problems", "what": "message"}
+"""Old key -> new one, in the problems of a mapping: a webhook's own, and those that a drift mail lists."""
 
 
 def upgrade() -> None:
-    for table, old, new in RENAMED:
+    for table, old, new in COLUMNS:
         _rename(table, old, new)
-    _rename_keys({"faults": "problems", "what": "message"})
+    for old, new in KEYS.items():
+        _rename_key("inbound_webhook_drift", "problems", old, new)
+        _rename_key("inbound_webhook_mail", "facts", old, new)
 
 
 def downgrade() -> None:
-    for table, old, new in RENAMED:
+    for old, new in KEYS.items():
+        _rename_key("inbound_webhook_drift", "problems", new, old)
+        _rename_key("inbound_webhook_mail", "facts", new, old)
+    for table, old, new in COLUMNS:
         _rename(table, new, old)
-    _rename_keys({"problems": "faults", "message": "what"})
 
 
 def _rename(table: str, old: str, new: str) -> None:
@@ -39,26 +48,12 @@ def _rename(table: str, old: str, new: str) -> None:
     op.execute(f"ALTER TABLE {table} RENAME COLUMN {old} TO {new}")
 
 
-def _rename_keys(keys: dict[str, str]) -> None:
-    """Rename keys in stored problems of mappings: a webhook's own, and those that a waiting mail lists."""
-    connection = op.get_bind()
-    for table, key, column in (
-        ("inbound_webhook_drift", "webhook_id", "problems" if "what" in keys else "faults"),
-        ("inbound_webhook_mail", "id", "facts"),
-    ):
-        stored = sa.table(table, sa.column(key), sa.column(column, sa.Text))
-        rows = connection.execute(sa.select(stored.c[key], stored.c[column])).all()
-        for identifier, text in rows:
-            if text is not None:
-                renamed = json.dumps(_renamed(json.loads(text), keys))
-                connection.execute(
-                    stored.update().where(stored.c[key] == identifier).values({column: renamed})
-                )
-
-
-def _renamed(value: object, keys: dict[str, str]) -> object:
-    if isinstance(value, list):
-        return [_renamed(item, keys) for item in value]
-    if isinstance(value, dict):
-        return {keys.get(key, key): _renamed(item, keys) for key, item in value.items()}
-    return value
+def _rename_key(table: str, column: str, old: str, new: str) -> None:
+    # Inside a value the quotes are escaped, so this text is a key wherever it stands.
+    stored = sa.table(table, sa.column(column, sa.Text)).c[column]
+    before, after = f'"{old}":', f'"{new}":'
+    op.execute(
+        sa.update(stored.table)
+        .where(stored.contains(before, autoescape=True))
+        .values({column: sa.func.replace(stored, before, after)})
+    )

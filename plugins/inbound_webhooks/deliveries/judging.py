@@ -1,0 +1,73 @@
+"""The judge with the DAG params and limits of this installation; any thread may call it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Protocol
+
+from inbound_webhooks.airflow_bridge.dag_cache import DagCache
+from inbound_webhooks.deliveries.store.inbox import Inbox
+from inbound_webhooks.event.judge import Secrets, Verdict, Verified, authenticate, decide_as_received
+from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.records.delivery import new_delivery_id
+from inbound_webhooks.storage.database import autocommit
+from inbound_webhooks.urls import endpoint_url
+from inbound_webhooks.webhooks.compiled import CompiledWebhook
+
+
+class Judging:
+    """Judges requests against a webhook and its DAG's params as they are now; writes nothing."""
+
+    def __init__(self, dags: DagCache, *, public_url: str, max_body_bytes: int) -> None:
+        self.dags = dags
+        self._public_url = public_url
+        self._max_body_bytes = max_body_bytes
+
+    def authenticate(
+        self,
+        compiled: CompiledWebhook,
+        request: InboundRequest,
+        secrets: Secrets,
+        now: datetime,
+        *,
+        token: str,
+        fetched_from: Collection[str] = (),
+    ) -> Verified | Verdict:
+        """See :func:`inbound_webhooks.event.judge.authenticate`."""
+        url = endpoint_url(self._public_url, compiled.webhook.id, token)
+        if request.query_string:
+            url = f"{url}?{request.query_string}"
+        return authenticate(compiled.rules, request, secrets, now, url=url, fetched_from=fetched_from)
+
+    def decide(
+        self,
+        compiled: CompiledWebhook,
+        request: InboundRequest,
+        *,
+        delivery_id: str | None = None,
+        secrets: Secrets | None = None,
+    ) -> Verdict:
+        """See :func:`inbound_webhooks.event.judge.decide`; reads the DAG's params, and so blocks.
+
+        :param delivery_id: of a stored delivery that is judged again; without it a new one
+        """
+        dag = self.dags.get(compiled.webhook.dag_id, autocommit)
+        return decide_as_received(
+            compiled.rules,
+            request,
+            None if dag is None else dag.params,
+            delivery_id=delivery_id or new_delivery_id(),
+            max_content_bytes=self._max_body_bytes,
+            encoding=request.combined_header("Content-Encoding"),
+            secrets=secrets or {},
+        )
+
+
+class Endpoint(Protocol):
+    """What preview, back-test and replay use of the endpoint of this process."""
+
+    @property
+    def judging(self) -> Judging: ...
+    @property
+    def inbox(self) -> Inbox: ...

@@ -1,0 +1,140 @@
+"""A webhook's definition, compiled: expressions, verification, handshake and response; no id, no database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+from inbound_webhooks.errors import InvalidDefinition, TemplateRefused
+from inbound_webhooks.event.conf.mapping import ConfMapping, compile_mapping
+from inbound_webhooks.event.data_sources import DataSources
+from inbound_webhooks.event.expressions.engine import Expression, compile_condition, compile_expression
+from inbound_webhooks.event.handshakes.exchange import Handshake
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
+from inbound_webhooks.event.ip_allow_list import IpAllowList
+from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.event.response import ResponseTemplate, compile_response
+from inbound_webhooks.event.verification.api_keys import BodyKey
+from inbound_webhooks.event.verification.registry import (
+    RequiredScheme,
+    credential_names,
+    read_scheme,
+    redact_keys,
+)
+
+Compiled = TypeVar("Compiled")
+
+
+class Definition(Protocol):
+    """The fields of a webhook that rules are compiled from, with the meaning that the records give them."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def mapping(self) -> Mapping[str, str]: ...
+    @property
+    def response_content_type(self) -> str: ...
+    @property
+    def response_template(self) -> str | None: ...
+    @property
+    def response_status(self) -> int | None: ...
+    @property
+    def invalid_status(self) -> int: ...
+    @property
+    def verification(self) -> Sequence[Mapping[str, Any]]: ...
+    @property
+    def handshake(self) -> str | None: ...
+    @property
+    def allowed_addresses(self) -> Sequence[str]: ...
+    @property
+    def event_type(self) -> str | None: ...
+    @property
+    def filter(self) -> str | None: ...
+    @property
+    def dedup(self) -> str | None: ...
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What decides about a request; what the definition leaves out is None or empty.
+
+    ``credential_names`` are the headers and query fields that verification compares, in lower case;
+    ``body_keys`` says whether it compares keys in the body.
+    """
+
+    webhook_name: str
+    mapping: ConfMapping
+    response: ResponseTemplate | None
+    response_status: int | None
+    invalid_status: int
+    verification: tuple[RequiredScheme, ...]
+    handshake: Handshake | None
+    ip_allow_list: IpAllowList | None
+    event_type: Expression | None
+    filter: Callable[[DataSources], bool] | None
+    deduplication_key: Expression | None
+    credential_names: frozenset[str]
+    body_keys: bool
+
+    def sources(self, request: InboundRequest, content: bytes, delivery_id: str) -> DataSources:
+        """The data that expressions read; ``content`` is the body after decompression."""
+        return DataSources(
+            request,
+            content,
+            delivery_id=delivery_id,
+            webhook=self.webhook_name,
+            credential_names=self.credential_names,
+        )
+
+    def redacted(self, body: bytes) -> bytes:
+        """The body without the keys that a sender puts there."""
+        return redact_keys(self.verification, body)
+
+
+def compile_rules(definition: Definition) -> Rules:
+    """Compile a definition.
+
+    :raises DefinitionError: an expression, setting or name cannot be used; names the field
+    """
+    verification = tuple(read_scheme(settings) for settings in definition.verification)
+    addresses = tuple(definition.allowed_addresses)
+    return Rules(
+        webhook_name=definition.name,
+        mapping=compile_mapping(definition.mapping),
+        response=_compiled(
+            "response_template",
+            partial(compile_response, definition.response_content_type),
+            definition.response_template,
+        ),
+        response_status=definition.response_status,
+        invalid_status=definition.invalid_status,
+        verification=verification,
+        handshake=_handshake(definition.handshake, verification),
+        ip_allow_list=IpAllowList(allowed=addresses) if addresses else None,
+        event_type=_compiled("event_type", compile_expression, definition.event_type),
+        filter=_compiled("filter", compile_condition, definition.filter),
+        deduplication_key=_compiled("dedup", compile_expression, definition.dedup),
+        credential_names=credential_names(verification),
+        body_keys=any(isinstance(required.scheme, BodyKey) for required in verification),
+    )
+
+
+def _handshake(name: str | None, verification: Sequence[RequiredScheme]) -> Handshake | None:
+    if name is None:
+        return None
+    if name not in HANDSHAKES:
+        raise InvalidDefinition("handshake", f"{name!r} is none of {', '.join(HANDSHAKES)}")
+    if HANDSHAKES[name].needs_verification and not verification:
+        raise InvalidDefinition("handshake", f"{name} needs a verification of the sender")
+    return HANDSHAKES[name]
+
+
+def _compiled(field: str, compile_source: Callable[[str], Compiled], source: str | None) -> Compiled | None:
+    if source is None:
+        return None
+    try:
+        return compile_source(source)
+    except TemplateRefused as error:
+        raise InvalidDefinition(field, error.message) from None

@@ -1,0 +1,3 @@
+"""Lengths that judge and tables share."""
+
+EVENT_TYPE_CHARS = 200

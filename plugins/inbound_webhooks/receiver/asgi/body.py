@@ -1,0 +1,150 @@
+"""Reads a request's body under limits of bytes, time and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator
+from io import BytesIO
+from typing import Any
+
+import anyio
+
+from inbound_webhooks.errors import BodyIncomplete, BodyTimeout, BodyTooLarge, TooBusy
+from inbound_webhooks.receiver.asgi.messages import Message, Receive, Scope
+from inbound_webhooks.settings import Settings
+
+
+class BufferedBytes:
+    """Bytes of bodies that one process holds at the moment, over all requests."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+
+class BodyReader:
+    """Reads one body; :meth:`close` gives its bytes back to the limit of the process."""
+
+    def __init__(self, buffered: BufferedBytes, settings: Settings) -> None:
+        self._buffered = buffered
+        self._settings = settings
+        self._only: bytes | None = None
+        self._buffer: BytesIO | None = None
+        self._started: StartedReceive | None = None
+        self._deadline: float | None = None
+        self.size = 0
+        self.is_whole = False
+
+    async def read_first(self, receive: Receive, *, is_from_server: bool) -> None:
+        """Read the first part of the body; from the server itself only what is there already.
+
+        :raises RequestError: see :meth:`_take`; also where it does not arrive in time
+        """
+        if not is_from_server:
+            await self._in_time(self._take_next(receive))
+            return
+        started = StartedReceive(receive())
+        if started.is_done:
+            self._take(started.message)
+        else:
+            self._started = started
+
+    async def read_rest(self, receive: Receive) -> None:
+        """Read until the body is whole.
+
+        :raises RequestError: see :meth:`_take`; also where it does not arrive in time
+        """
+        await self._in_time(self._take_rest(receive))
+
+    def body(self, scope: Scope, declared_length: int | None) -> bytes:
+        """The whole body.
+
+        On an offer to upgrade, which Java's HttpClient makes on plain http, uvicorn with httptools drops
+        everything behind the headers (https://github.com/Kludex/uvicorn/pull/2722); without a Content-Length
+        nothing else shows that.
+
+        :raises BodyIncomplete: fewer bytes than declared, or an upgrade that lost the body
+        """
+        if declared_length is not None and self.size != declared_length:
+            raise BodyIncomplete
+        if not self.size and {b"upgrade", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+            raise BodyIncomplete
+        # BytesIO.getvalue shares its memory until the next write.
+        return self._buffer.getvalue() if self._buffer is not None else self._only or b""
+
+    def close(self) -> None:
+        """Give the bytes back to the limit of the process."""
+        self._buffered.total -= self.size
+
+    def _take(self, message: Message) -> None:
+        """Take one part of the body.
+
+        :raises BodyIncomplete: the sender has disconnected
+        :raises BodyTooLarge: it is larger than one body may be
+        :raises TooBusy: all bodies together are larger than this process may hold
+        """
+        if message["type"] == "http.disconnect":
+            raise BodyIncomplete
+        if chunk := message.get("body", b""):
+            self.size += len(chunk)
+            self._buffered.total += len(chunk)
+            if self._only is None and self._buffer is None:
+                self._only = chunk  # most bodies are one chunk, which needs no copy
+            else:
+                if self._buffer is None:
+                    self._buffer = BytesIO()
+                    self._buffer.write(self._only or b"")
+                    self._only = None
+                self._buffer.write(chunk)
+            if self.size > self._settings.max_body_bytes:
+                raise BodyTooLarge(self._settings.max_body_bytes)
+            if self._buffered.total > self._settings.max_buffered_bytes:
+                raise TooBusy
+        self.is_whole = not message.get("more_body", False)
+
+    async def _take_next(self, receive: Receive) -> None:
+        started, self._started = self._started, None
+        self._take(await (receive() if started is None else started))
+
+    async def _take_rest(self, receive: Receive) -> None:
+        while not self.is_whole:
+            await self._take_next(receive)
+
+    async def _in_time(self, reading: Awaitable[None]) -> None:
+        """Read until the deadline, which is one for all parts of the body; raises BodyTimeout."""
+        if self._deadline is None:
+            self._deadline = anyio.current_time() + self._settings.body_timeout_seconds
+        with anyio.CancelScope(deadline=self._deadline) as scope:
+            await reading
+        if scope.cancelled_caught:
+            raise BodyTimeout
+
+
+class StartedReceive:
+    """A ``receive`` that has been asked once: a message that is there already needs no time limit around it.
+
+    Otherwise it is awaited, and continues where it stopped. Only for a server's own ``receive``: one that
+    opens a cancel scope, as Starlette's middlewares do, cannot continue inside another scope.
+    """
+
+    def __init__(self, receiving: Awaitable[Message]) -> None:
+        self._steps = receiving.__await__()
+        self.is_done = False
+        self.message: Message = {}
+        self._waits_for: Any = None
+        try:
+            self._waits_for = next(self._steps)
+        except StopIteration as ended:
+            self.is_done, self.message = True, ended.value
+
+    def __await__(self) -> Generator[Any, Any, Message]:
+        waits_for = self._waits_for
+        try:
+            while True:
+                try:
+                    given = yield waits_for
+                except BaseException as error:  # noqa: BLE001 - a cancellation is the application's to handle
+                    waits_for = self._steps.throw(error)
+                else:
+                    waits_for = self._steps.send(given)
+        except StopIteration as ended:
+            message: Message = ended.value
+            return message

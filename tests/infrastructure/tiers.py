@@ -1,0 +1,36 @@
+"""What `make test` leaves to `make test-all`, beside the tests that say so themselves with the mark `long`.
+
+A test of both endpoints on both databases is in `make test` only at the api-server's on SQLite and at the
+gateway's on PostgreSQL; the contract's own modules run at all four.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+CONTRACT = (
+    "integration/receiver/test_answers.py",
+    "integration/receiver/test_order.py",
+    "promises/test_changes_between.py",
+    "promises/test_deduplication.py",
+    "promises/test_unstorable_values.py",
+)
+PAIRS = {("blueprint", "sqlite"), ("gateway", "postgresql")}
+ENDPOINTS = ("blueprint", "gateway")
+DATABASES = ("sqlite", "postgresql")
+
+
+def mark_long(items: list[pytest.Item]) -> None:
+    """Mark what runs at the other endpoint on a database."""
+    for item in items:
+        endpoint, database = _one_of(ENDPOINTS, item), _one_of(DATABASES, item)
+        is_contract = item.path.as_posix().endswith(CONTRACT)
+        if endpoint and database and not is_contract and (endpoint, database) not in PAIRS:
+            item.add_marker(pytest.mark.long)
+
+
+def _one_of(names: tuple[str, ...], item: pytest.Item) -> str | None:
+    """Which of these a test has among its parameters."""
+    parameters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    flat = [value for it in parameters for value in (it if isinstance(it, tuple) else (it,))]
+    return next((name for name in names if name in flat), None)
