@@ -96,5 +96,5 @@ def test_a_packed_body_is_stored_as_it_came(airflow, webhooks):
 def test_after_all_that_the_server_answers_and_has_no_problem_in_its_log(airflow, webhooks, logged_before):
     assert requests.get(webhooks["events"].url, timeout=60).status_code == 200
     log = airflow.log("api-server").read_text()[logged_before:]
-    assert "action=receiver_fault" not in log
+    assert "action=endpoint_error" not in log
     assert "status_code=500" not in log

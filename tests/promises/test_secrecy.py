@@ -8,7 +8,7 @@ import logging
 import pytest
 from structlog.testing import capture_logs
 
-from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.webhooks_builder import PREFIX, change_webhook, rows, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -69,7 +69,7 @@ def test_no_token_is_in_any_log_record(asgi, orders, caplog, capfd):
         get_receiver().rejections.flush()
     printed = "".join(capfd.readouterr())
     assert statuses == {200, 202, 400, 403, 404, 405, 413, 415, 422, 503}
-    assert "receiver_fault" in caplog.text
+    assert "endpoint_error" in caplog.text
     assert orders.id in caplog.text + printed + repr(structured)
     assert orders.token not in caplog.text
     assert orders.token not in printed
