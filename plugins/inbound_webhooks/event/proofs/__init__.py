@@ -1,1 +1,0 @@
-"""The ways for a sender to show who it is."""
