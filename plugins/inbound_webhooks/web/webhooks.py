@@ -274,8 +274,8 @@ class WebhooksView(WebhookBaseView):
         service.rotate_secret(ById(webhook.id), secret, actor=self.access().name, grace_hours=hours)
         return self._done(f"There is a new secret for {purpose}.")
 
-    @expose("/several", methods=["POST"])
-    def several(self) -> Response:
+    @expose("/bulk", methods=["POST"])
+    def bulk(self) -> Response:
         """Enable, disable or delete some at once; each is asked for on its own."""
         act = {"enable": self._enable, "disable": self._disable, "delete": self._delete}.get(
             request.form.get("do", "")
@@ -304,7 +304,7 @@ class WebhooksView(WebhookBaseView):
     def _ask(self, question: str) -> Response:
         """The same request once more, with a yes; the scripts ask in a dialog instead."""
         fields = [pair for pair in request.form.items(multi=True) if pair[0] not in ("csrf_token", "sure")]
-        return self.show("sure.html", question=question, fields=fields, back=_back(leave=False))
+        return self.show("confirm.html", question=question, fields=fields, back=_back(leave=False))
 
     def _done(self, said: str, *, leave: bool = False) -> Response:
         """Say it on the page that the user came from; ``leave``: that one is gone."""

@@ -45,7 +45,7 @@ PAGES: dict[tuple[str, str], Row] = {
     ("GET", "/webhooks/new"): EDITORS,
     ("POST", "/webhooks/new"): EDITORS_OF_THE_DAG,
     ("POST", "/webhooks/try"): EDITORS_OF_THE_DAG,
-    ("POST", "/webhooks/several"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", "/webhooks/bulk"): EDITORS_OF_THE_WEBHOOK,
     ("POST", HOOK): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/enabled"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/rotate"): EDITORS_OF_THE_WEBHOOK,
@@ -55,7 +55,7 @@ PAGES: dict[tuple[str, str], Row] = {
     ("POST", f"{DELIVERY}/replay"): EDITORS_OF_THE_WEBHOOK,
     # Style sheets and scripts.
     ("GET", "/webhooks/static/<path:filename>"): EVERYBODY,
-    # The door: Flask alone lets nobody in, only what comes through the guard with its token.
+    # The endpoint: Flask alone lets nobody in, only what comes through the guard with its token.
     ("GET", "/webhook/<webhook_id>/<token>"): NOBODY,
     ("POST", "/webhook/<webhook_id>/<token>"): NOBODY,
 }

@@ -225,7 +225,7 @@ def test_deleting_asks_first_where_no_script_did(ada):
 def test_several_are_disabled_at_once(ada):
     hooks = [store_webhook(f"one of several {number}", dag_id="events") for number in range(3)]
     ids = [("id", hook.id) for hook in hooks]
-    ada.post("/several", [("do", "disable"), *ids])
+    ada.post("/bulk", [("do", "disable"), *ids])
     assert {stored(hook.name).enabled for hook in hooks} == {False}
 
 

@@ -5,7 +5,7 @@ import { outerLinks } from "./links.js";
 import { selection, suggestDags } from "./lists.js";
 import { live } from "./live.js";
 import { editor } from "./editor.js";
-import { tryOut } from "./try.js";
+import { previewRequests } from "./try.js";
 import { backTest } from "./backtest.js";
 
 document.documentElement.classList.add("with-script");
@@ -16,5 +16,5 @@ selection();
 suggestDags();
 live();
 editor();
-tryOut();
+previewRequests();
 backTest();

@@ -7,7 +7,7 @@ const JSON_TYPE = "Content-Type: application/json";
 const FORM_TYPE = "Content-Type: application/x-www-form-urlencoded";
 const EXPRESSION = /\$\{Webhook::(Body|Headers|Query)((?:\.[\w-]+|\[\d+\]|\["[^"]+"\])+)\}/g;
 
-export function tryOut() {
+export function previewRequests() {
   const panel = document.querySelector("[data-try]");
   if (!panel) return;
   const form = document.getElementById("definition");
