@@ -69,6 +69,7 @@ class DagCache:
             if checked_at is not None and now - checked_at < self._recheck_seconds:
                 return False
             if held is not None:
+                # Set before the refresh, so that further callers see a fresh entry meanwhile.
                 self._entries[dag_id] = (now, held)
             return True
 
@@ -87,10 +88,12 @@ class DagCache:
     def refresh(self, dag_id: str, run_query: RunQuery) -> CachedDag | None:
         """Query the database for the latest version."""
         now = self._clock()
+        # Outside the lock: a slow query must not block threads that use other DAGs.
         current = run_query(lambda connection: self._current(connection, dag_id, self.held(dag_id)))
         with self._lock:
             self._entries[dag_id] = (now, current)
             self._entries.move_to_end(dag_id)
+            # Evicts the entry that was refreshed least recently.
             while len(self._entries) > MAX_CACHED_DAGS:
                 self._entries.popitem(last=False)
         return current
@@ -145,6 +148,7 @@ def _read(connection: Connection, dag_id: str) -> CachedDag | None:
         if row is None:
             return None
         dag = row.dag
+        # Each run validates its conf against the params; Airflow's own would build validators each time.
         dag.params = checked_params(dag.params)
         return CachedDag(row.dag_hash, dag, params_of(dag))
 

@@ -93,6 +93,7 @@ class DriftWatcher:
         # Past confs show what the mapping alone cannot: which types its expressions produce.
         with transaction() as connection:
             confs = drifts.last_confs(connection, webhook, since, CONFS)
+        # The mapping's problems take precedence over those of past confs, which they explain.
         named = {problem.parameter for problem in found}
         return found + [
             problem for problem in conf_problems(confs, dag.params) if problem.parameter not in named
@@ -102,6 +103,7 @@ class DriftWatcher:
         new_problems = self._new_problems(changed, found)
         recipients = changed.webhook.notify_failure or self._operators
         with transaction() as connection:
+            # Result and mails in one transaction: only the dispatcher that stores the result notifies.
             begin_writing(connection)
             if not drifts.save_drift(connection, found, changed.before):
                 return False
@@ -127,6 +129,7 @@ class DriftWatcher:
         before, webhook = changed.before, changed.webhook
         if not webhook.enabled:
             return []
+        # Not checked since the mapping changed: only a DAG written after that change is to blame.
         if before is None or not changed.is_same_mapping:
             written = changed.dag_written_at
             is_newer = written is not None and written > webhook.updated_at

@@ -63,6 +63,7 @@ class KeyFetch:
         """
         parts = urlsplit(url)
         host = parts.hostname or ""
+        # A port, user or password would also be part of netloc.
         if parts.scheme != "https" or parts.netloc != host:
             raise KeyFetchFailed("The address is not https with a plain host name.")
         try:
@@ -78,6 +79,7 @@ class KeyFetch:
         return addresses[0]
 
     def _get(self, host: str, path: str, address: str) -> str:
+        # Connects to the checked address, and verifies the certificate for the name.
         with urllib3.HTTPSConnectionPool(
             address,
             self._port,
@@ -94,6 +96,7 @@ class KeyFetch:
             with closing(response):
                 if response.status != 200:
                     raise KeyFetchFailed(f"{host} answered {response.status}.")
+                # One byte more than allowed is read, to recognise content that is too long.
                 content = response.read(MAX_KEY_BYTES + 1)
         if len(content) > MAX_KEY_BYTES:
             raise KeyFetchFailed(f"{host} sent more than {MAX_KEY_BYTES} bytes.")

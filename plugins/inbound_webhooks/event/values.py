@@ -42,6 +42,7 @@ def look_up(container: Any, key: Any) -> Any:
     :returns: the item, or an instance of :class:`Missing`
     """
     if isinstance(container, Body):
+        # Properties of a form, JSON of a JSON body; slices are taken of the whole value.
         container = container.value if isinstance(key, slice) else container.properties
     if isinstance(container, (dict, MultiDict)):
         is_present = isinstance(key, str) and key in container
@@ -56,8 +57,10 @@ def look_up(container: Any, key: Any) -> Any:
 def _look_up_index(sequence: Any, key: Any) -> Any:
     if isinstance(key, slice):
         return sequence[key]
+    # .0 is an index too, as in items.0.id.
     if isinstance(key, str) and key.isascii() and key.isdigit() and isinstance(sequence, list):
         key = int(key)
+    # bool is an int in Python, but body[true] is no index.
     if isinstance(key, int) and not isinstance(key, bool) and -len(sequence) <= key < len(sequence):
         return sequence[key]
     return Missing(name=str(key))
@@ -184,6 +187,7 @@ def to_json_string(value: Any) -> str:
     """Output inside a string of a JSON template: the escaped text without quotes."""
     written = to_text(value)
     check_length(len(written))
+    # Without the quotes of the JSON string: the template has its own.
     return json_text.dump(written)[1:-1]
 
 

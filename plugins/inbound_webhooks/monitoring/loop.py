@@ -20,6 +20,7 @@ class Loop:
         self._work = work
         self._seconds = seconds
         self._stopping = threading.Event()
+        # A daemon, because a job may hang in a system call; join() gives up after a while.
         self._thread = threading.Thread(target=self._run, name=f"inbound-webhooks-{name}", daemon=True)
 
     def start(self) -> None:

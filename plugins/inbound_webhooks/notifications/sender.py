@@ -46,10 +46,12 @@ class NotificationSender:
             return False
         try:
             self._send(mail)
+        # Nothing was lost: the claim expires, and the mail is sent again.
         except DatabaseUnavailable:
             raise
         except MailError as error:
             self._record_failure(mail, error)
+            # The server refused this mail for good; it did answer, so the next mail may follow.
             return error.permanent
         except Exception as error:  # noqa: BLE001 - a backend may raise anything; other mails must be sent
             log_unexpected_error(f"mail {mail.id}", error)
@@ -91,6 +93,7 @@ class NotificationSender:
             metrics.count(f"mails.{state}")
         log.warning("mail not sent action=mail_%s mail=%s attempts=%d", state, mail.id, mail.attempts)
 
+    # A transaction of its own: none is open while the mail is being sent.
     def _record(self, mail: Mail, **values: Any) -> None:
         with transaction() as connection:
             mails.mark_mail(connection, mail, **values)

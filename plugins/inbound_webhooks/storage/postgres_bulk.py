@@ -92,6 +92,7 @@ class WebhookCache:
         for row in await _WITH_CREDENTIALS(connection, {"ids": webhook_ids}):
             rows.setdefault(row["id"], []).append(row)
         for webhook_id in webhook_ids:
+            # A webhook that was deleted or damaged must not be answered from the cache.
             self._held.pop(webhook_id, None)
             if webhook_id not in rows:
                 continue
@@ -102,6 +103,7 @@ class WebhookCache:
                 continue
             # A change between the two statements leaves the older stamp: the webhook is read again next time.
             self._held[webhook_id] = (stamps[webhook_id], found)
+        # The oldest entry first: dicts keep the order of insertion.
         while len(self._held) > MAX_CACHED_WEBHOOKS:
             self._held.pop(next(iter(self._held)))
         return problems

@@ -66,6 +66,7 @@ class ConfMapping:
     def _values(self, sources: DataSources, params: Mapping[str, Parameter]) -> dict[str, Any]:
         conf: dict[str, Any] = {}
         with charging(sources.budget):
+            # One parameter at a time, so that the error names the one that does not fit.
             for name, expression in self.lines.items():
                 parameter = params.get(name)
                 types = NO_TYPES if parameter is None else parameter.types
@@ -73,6 +74,7 @@ class ConfMapping:
                     value = convert(expression.evaluate(sources), types)
                 except ExpressionFailed as error:
                     raise ParameterRefused(name, error.message) from None
+                # A missing value is left out, so that the param's default applies.
                 if not isinstance(value, Missing):
                     conf[name] = value
         return conf

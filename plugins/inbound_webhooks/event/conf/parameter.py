@@ -82,6 +82,7 @@ class Parameter:
         if not self.schema:
             return None
         try:
+            # Most params have only a type, and checking that does not need jsonschema.
             if not self._sufficient_types.isdisjoint(TYPES_OF_CLASS.get(value.__class__, NO_TYPES)):
                 return None
             self._validator.validate(value)

@@ -76,8 +76,10 @@ def _check_node(node: nodes.Node) -> None:
         raise LocatedProblem(f"{type(node).__name__.lower()} is not allowed here", node.lineno or 0)
     if isinstance(node, nodes.Const) and _is_too_large(node.value):
         raise LocatedProblem("a number in it is too large", node.lineno)
+    # Their arguments are unknown until they are evaluated, so they cannot be checked here.
     if isinstance(node, (nodes.Filter, nodes.Test)) and (node.dyn_args or node.dyn_kwargs):
         raise LocatedProblem("* and ** are not allowed here", node.lineno)
+    # Only sources: Jinja would look other names up in its globals.
     if isinstance(node, nodes.Name) and node.name not in SOURCES.values():
         raise LocatedProblem(f"there is no {node.name!r}, only {', '.join(SOURCES.values())}", node.lineno)
     if isinstance(node, nodes.Filter) and node.name not in FILTERS and node.name != PATH_FILTER:

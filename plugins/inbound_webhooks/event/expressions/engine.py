@@ -166,6 +166,7 @@ def parse(source: str) -> Parsed:
 
     :raises TemplateRefused: it does not parse, or contains something not allowed; has line and column
     """
+    # Lines end with \n from here on, so that offsets and lines agree.
     source = source.replace("\r\n", "\n").replace("\r", "\n")
     if len(source) > MAX_SOURCE_CHARS:
         raise TemplateRefused(f"it is longer than {MAX_SOURCE_CHARS} characters", 1, 1)
@@ -288,6 +289,7 @@ class _Engine(SandboxedEnvironment):
         return look_up(obj, argument)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        # Other operands, such as numbers, need no limit.
         if isinstance(left, (str, list)) and isinstance(right, (str, list)):
             check_length(len(left) + len(right))
             charge(_production_cost(left) + _production_cost(right))

@@ -23,6 +23,7 @@ def discord(request: HandshakeRequest) -> HandshakeResponse | None:
     """
     document = request.document()
     kind = document.get("type") if isinstance(document, dict) else None
+    # bool is an int in Python, so isinstance would take true for 1.
     if type(kind) is not int or "event" in document:
         return None
     if kind == 1:
@@ -41,6 +42,7 @@ def sns(request: HandshakeRequest) -> HandshakeResponse | None:
     :raises VerificationFailed: the link does not belong to Amazon SNS
     """
     message = sns_message(request.body)
+    # Acknowledged with an empty object, which SNS does not look at.
     if message.get("Type") == "UnsubscribeConfirmation":
         return HandshakeResponse(Response(200, b"{}"))
     if message.get("Type") != "SubscriptionConfirmation":

@@ -115,6 +115,7 @@ def verify(
         if not all(valid) or not (valid or refreshes_keys(required.scheme)):
             raise VerificationFailed(f"The webhook has no valid secret for {required.purpose}.")
         index = required.scheme.check(request, valid, now)
+        # The index of the secret is noted, so that a rotation shows which one is still in use.
         if index is not None:
             used[required.purpose] = index
     return used

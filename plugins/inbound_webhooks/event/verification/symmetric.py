@@ -87,6 +87,7 @@ class Hmac:
         if self.layout == "plain":
             return [value]
         parts = value.split(",")
+        # Two more than the signatures: room for the time and one other pair.
         if len(parts) > MAX_SIGNATURES + 2:
             raise VerificationFailed(f"The header {self.header} has too many parts.")
         return [part.strip() for part in parts]
@@ -101,6 +102,7 @@ class Hmac:
         for signature in written:
             try:
                 found.append(decode(signature, self.header))
+            # Of several signatures, one that is malformed may be of a kind that only other receivers know.
             except VerificationFailed:
                 if len(written) == 1:
                     raise
@@ -131,6 +133,7 @@ class Hmac:
             return request.header(self.timestamp_from)
         start = f"{self.timestamp_from}="
         found = [part[len(start) :] for part in parts if part.startswith(start)]
+        # Exactly one: with several, it would be unclear which one is signed.
         if len(found) != 1:
             raise VerificationFailed(f"The header {self.header} needs one part that begins with {start}.")
         return found[0]
@@ -178,6 +181,7 @@ def _request_values(request: SignedRequest) -> dict[str, bytes]:
 
 
 def _fill(signed: str, values: Mapping[str, bytes]) -> bytes:
+    # Pieces at odd positions are names of values, the others literal text.
     pieces = _PLACE.split(signed)
     return b"".join(
         values[piece] if position % 2 else piece.encode() for position, piece in enumerate(pieces)
