@@ -69,7 +69,6 @@ class DagCache:
             if checked_at is not None and now - checked_at < self._recheck_seconds:
                 return False
             if held is not None:
-                # Set before the refresh, so that further callers see a fresh entry meanwhile.
                 self._entries[dag_id] = (now, held)
             return True
 
@@ -88,7 +87,6 @@ class DagCache:
     def refresh(self, dag_id: str, run_query: RunQuery) -> CachedDag | None:
         """Query the database for the latest version."""
         now = self._clock()
-        # Outside the lock: a slow query must not block threads that use other DAGs.
         current = run_query(lambda connection: self._current(connection, dag_id, self.held(dag_id)))
         with self._lock:
             self._entries[dag_id] = (now, current)
@@ -155,9 +153,12 @@ def _read(connection: Connection, dag_id: str) -> CachedDag | None:
 
 def params_of(dag: Any) -> dict[str, Parameter]:
     """The params of a deserialised DAG by name."""
-    return {name: _parameter(name, param) for name, param in dag.params.items()}
-
-
-def _parameter(name: str, param: Any) -> Parameter:
-    default = param.value if is_arg_set(param.value) else NO_DEFAULT
-    return Parameter(name, param.schema or {}, default, str(getattr(param, "description", None) or ""))
+    return {
+        name: Parameter(
+            name,
+            schema=param.schema or {},
+            default=param.value if is_arg_set(param.value) else NO_DEFAULT,
+            description=str(getattr(param, "description", None) or ""),
+        )
+        for name, param in dag.params.items()
+    }

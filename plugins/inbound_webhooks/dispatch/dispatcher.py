@@ -182,7 +182,9 @@ class Dispatcher:
                 failure = error
             # A unique constraint on the run id: another process has created this run already.
             except IntegrityError as error:
-                if self._adopt(session, delivery):
+                if self._dag_runs.exists(session, delivery):
+                    # The run exists already, so it is recorded as the delivery's; no second one is created.
+                    self._mark(session, [delivery])
                     continue
                 failure = _unexpected_failure(delivery, error)
             except Exception as error:  # noqa: BLE001 - one bad delivery must not stop the others
@@ -191,13 +193,6 @@ class Dispatcher:
                 continue
             self._record_failure(session, delivery, failure)
         return dispatched
-
-    def _adopt(self, session: Session, delivery: ClaimedDelivery) -> bool:
-        """Record a run that already has the delivery's run id as its run; a second one is never created."""
-        if not self._dag_runs.exists(session, delivery):
-            return False
-        self._mark(session, [delivery])
-        return True
 
     def _mark(self, session: Session, batch: list[ClaimedDelivery]) -> None:
         ids = [delivery.id for delivery in batch]

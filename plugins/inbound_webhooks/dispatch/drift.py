@@ -93,7 +93,6 @@ class DriftWatcher:
         # Past confs show what the mapping alone cannot: which types its expressions produce.
         with transaction() as connection:
             confs = drifts.last_confs(connection, webhook, since, CONFS)
-        # The mapping's problems take precedence over those of past confs, which they explain.
         named = {problem.parameter for problem in found}
         return found + [
             problem for problem in conf_problems(confs, dag.params) if problem.parameter not in named

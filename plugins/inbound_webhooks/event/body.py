@@ -64,7 +64,6 @@ class Body:
         if self.is_json:
             return self._decode("utf-8-sig")  # a byte order mark is ignored, as RFC 8259 allows
         if self._type in ("application/xml", "text/xml", "text/plain") or self._type.endswith("+xml"):
-            # Latin-1 would accept any bytes, so an unknown charset is tried as UTF-8, which does not.
             return self._decode(_TEXT_CHARSETS.get(self._charset, "utf-8-sig"))
         return base64.b64encode(self.content).decode("ascii")
 

@@ -98,14 +98,13 @@ def _readings(path: tuple[Any, ...]) -> tuple[tuple[tuple[str, int], ...], ...]:
     The longest comes first; there are none at an index or a quoted name. Cached, because the paths of a
     webhook's expressions are the same for each request.
     """
-    return tuple(_readings_from(path, start) for start in range(len(path)))
-
-
-def _readings_from(path: tuple[Any, ...], start: int) -> tuple[tuple[str, int], ...]:
-    end = start
-    while end < len(path) and isinstance(path[end], str):
-        end += 1
-    return tuple((".".join(path[start:stop]), stop) for stop in range(end, start, -1))
+    readings = []
+    for start in range(len(path)):
+        end = start
+        while end < len(path) and isinstance(path[end], str):
+            end += 1
+        readings.append(tuple((".".join(path[start:stop]), stop) for stop in range(end, start, -1)))
+    return tuple(readings)
 
 
 def to_json_value(value: Any) -> Any:

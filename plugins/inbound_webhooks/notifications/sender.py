@@ -13,7 +13,7 @@ from inbound_webhooks.event.retry import next_mail_at
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.notifications.drift_rendering import drift_text
-from inbound_webhooks.notifications.rendering import MAX_LISTED, MailTemplates, RenderedMail
+from inbound_webhooks.notifications.rendering import MAX_LISTED, MailTemplates
 from inbound_webhooks.notifications.transport import send
 from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import mails
@@ -72,16 +72,14 @@ class NotificationSender:
             return mails.claim_mail(connection, now, until=now + CLAIM)
 
     def _send(self, mail: Mail) -> None:
-        rendered = self._render(mail)
+        if mail.kind == MailKind.DRIFT:
+            rendered = drift_text(mail, base_url=airflow_url())
+        else:
+            with transaction() as connection:
+                total, outcomes = mails.listed_outcomes(connection, mail.id, MAX_LISTED)
+            rendered = self._templates.render(mail, outcomes, total=total, base_url=airflow_url())
         # The id is the same for each attempt, so that mailboxes recognise a repetition.
         send(mail.recipient, rendered, message_id=f"<{mail.id}@inbound-webhooks.airflow>")
-
-    def _render(self, mail: Mail) -> RenderedMail:
-        if mail.kind == MailKind.DRIFT:
-            return drift_text(mail, base_url=airflow_url())
-        with transaction() as connection:
-            total, outcomes = mails.listed_outcomes(connection, mail.id, MAX_LISTED)
-        return self._templates.render(mail, outcomes, total=total, base_url=airflow_url())
 
     def _record_failure(self, mail: Mail, error: MailError) -> None:
         again_at = None if error.permanent else next_mail_at(self._now(), mail.attempts)

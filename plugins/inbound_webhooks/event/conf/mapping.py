@@ -66,7 +66,6 @@ class ConfMapping:
     def _values(self, sources: DataSources, params: Mapping[str, Parameter]) -> dict[str, Any]:
         conf: dict[str, Any] = {}
         with charging(sources.budget):
-            # One parameter at a time, so that the error names the one that does not fit.
             for name, expression in self.lines.items():
                 parameter = params.get(name)
                 types = NO_TYPES if parameter is None else parameter.types

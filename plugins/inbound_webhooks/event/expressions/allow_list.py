@@ -68,7 +68,12 @@ def check_tree(tree: nodes.Template) -> None:
         _check_node(node)
         pending.extend((child, depth + 1) for child in node.iter_child_nodes())
     _replace_unbounded(tree)
-    _charge_comparisons(tree)
+    # Comparisons such as == and in read all of their operands, so they are charged for them.
+    for comparison in tree.find_all(nodes.Compare):
+        sides: list[Any] = [comparison, *comparison.ops]
+        for side in sides:
+            if not isinstance(side.expr, nodes.Const):
+                side.expr = filtered_by(side.expr, CHARGE_FILTER)
 
 
 def _check_node(node: nodes.Node) -> None:
@@ -117,12 +122,3 @@ def _bounded_form(node: Any) -> Any:
         ends = [end or nodes.Const(None) for end in (node.arg.start, node.arg.stop, node.arg.step)]
         return nodes.Filter(node.node, SLICE_FILTER, ends, [], None, None, lineno=node.lineno)
     return node
-
-
-def _charge_comparisons(tree: nodes.Template) -> None:
-    """Charge for the operands of ``==``, ``in`` and other comparisons."""
-    for comparison in tree.find_all(nodes.Compare):
-        sides: list[Any] = [comparison, *comparison.ops]
-        for side in sides:
-            if not isinstance(side.expr, nodes.Const):
-                side.expr = filtered_by(side.expr, CHARGE_FILTER)

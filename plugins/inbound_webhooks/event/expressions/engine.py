@@ -278,7 +278,8 @@ class _Engine(SandboxedEnvironment):
         self.globals = {}
         costly = {name: filter for name, filter in FILTERS.items() if name not in _CONSTANT_COST}
         costly |= {**WRITERS, CONCAT_FILTER: _concat}
-        self.filters = {**FILTERS, PATH_FILTER: _follow, CHARGE_FILTER: _charged, SLICE_FILTER: _slice}
+        self.filters = {**FILTERS, CHARGE_FILTER: _charged, SLICE_FILTER: _slice}
+        self.filters |= {PATH_FILTER: lambda source, *path: follow(source, path)}
         self.filters |= {name: _charging_filter(filter) for name, filter in costly.items()}
         self.tests = {name: _charging_test(self.tests[name]) for name in TESTS}
 
@@ -333,10 +334,6 @@ def _slice(value: Any, start: Any, stop: Any, step: Any) -> Any:
     part = look_up(value, slice(start, stop, step))
     charge(_production_cost(part))
     return part
-
-
-def _follow(source: Any, *path: Any) -> Any:
-    return follow(source, path)
 
 
 def _concat(*values: Any) -> str:

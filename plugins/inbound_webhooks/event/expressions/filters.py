@@ -80,7 +80,10 @@ def to_datetime(value: Any, format: str | None = None) -> str:
     if len(written) > MAX_TIME_CHARS or len(format or "") > MAX_TIME_CHARS:
         raise ExpressionFailed("to_datetime: this is too long for a time.")
     try:
-        moment = _parse_time(written) if format is None else _parse_time_by_format(written, format)
+        if format is None:
+            moment = _parse_time(written)
+        else:
+            moment = pendulum.from_format(written, format) if re.search(r"Y|X|x", format) else None
     except (ValueError, OverflowError, TypeError, re.error):
         moment = None
     if not isinstance(moment, pendulum.DateTime):
@@ -95,10 +98,6 @@ def _parse_time(written: str) -> Any:
         return pendulum.from_timestamp(number / 1000 if number >= _MILLISECONDS_FROM else number)
     # Anchored by a year: pendulum fills in today's date for a bare time.
     return pendulum.parse(written) if re.match(r"[0-9]{4}-?[0-9W]", written) else None
-
-
-def _parse_time_by_format(written: str, format: str) -> Any:
-    return pendulum.from_format(written, format) if re.search(r"Y|X|x", format) else None
 
 
 def lower(value: Any) -> str:

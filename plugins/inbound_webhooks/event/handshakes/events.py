@@ -63,7 +63,10 @@ def cloudevents(request: HandshakeRequest) -> HandshakeResponse | None:
     :raises MediaTypeUnsupported: a POST does not contain a CloudEvent
     """
     if request.method == "POST":
-        _refuse_unless_cloudevent(request)
+        media_type = (request.header_value("Content-Type") or "").partition(";")[0].strip()
+        if "Ce-Id" not in request.headers and not _STRUCTURED.fullmatch(media_type):
+            message = f"Content-Type {media_type[:100]!r} without ce- headers is not a CloudEvent."
+            raise MediaTypeUnsupported(message)
         return None
     origin = request.header_value("WebHook-Request-Origin")
     if origin is None or not _ORIGIN.fullmatch(origin):
@@ -73,10 +76,3 @@ def cloudevents(request: HandshakeRequest) -> HandshakeResponse | None:
         # No rate to promise: beyond the webhook's own limit the response is 429 with Retry-After.
         granted.append(("WebHook-Allowed-Rate", "*"))
     return HandshakeResponse(Response(200, headers=tuple(granted)))
-
-
-def _refuse_unless_cloudevent(request: HandshakeRequest) -> None:
-    media_type = (request.header_value("Content-Type") or "").partition(";")[0].strip()
-    if "Ce-Id" not in request.headers and not _STRUCTURED.fullmatch(media_type):
-        message = f"Content-Type {media_type[:100]!r} without ce- headers is not a CloudEvent."
-        raise MediaTypeUnsupported(message)

@@ -120,7 +120,11 @@ def _first_certificate(message: dict[str, str], pems: Sequence[str], sent: datet
     if digest is None:
         raise VerificationFailed("SignatureVersion is neither 1 nor 2.")
     presented = from_base64(message.get("Signature", ""), "Signature (in the body)")
-    text = _signed_text(message)
+    names = _FIELDS.get(message.get("Type", ""))
+    if names is None:
+        raise VerificationFailed("Type is not one that Amazon SNS sends.")
+    # In the vendor's order, and only those that are there: Subject is optional.
+    text = to_bytes("".join(f"{name}\n{message[name]}\n" for name in names if name in message))
 
     def verify(pem: str) -> None:
         certificate = x509.load_pem_x509_certificate(to_bytes(pem))
@@ -137,14 +141,6 @@ def _rsa_key(certificate: x509.Certificate) -> rsa.RSAPublicKey:
     if not isinstance(public, rsa.RSAPublicKey):
         raise ValueError("another kind of key")
     return public
-
-
-def _signed_text(message: dict[str, str]) -> bytes:
-    names = _FIELDS.get(message.get("Type", ""))
-    if names is None:
-        raise VerificationFailed("Type is not one that Amazon SNS sends.")
-    # In the vendor's order, and only those that are there: Subject is optional.
-    return to_bytes("".join(f"{name}\n{message[name]}\n" for name in names if name in message))
 
 
 def _sent_at(written: str) -> datetime:

@@ -111,9 +111,6 @@ class Hmac:
     def _signed_text(self, request: SignedRequest, parts: list[str], now: datetime) -> bytes:
         if self.signed == "{body}":
             return request.body  # the common case, without a copy of the body
-        return _fill(self.signed, self._values(request, parts, now))
-
-    def _values(self, request: SignedRequest, parts: list[str], now: datetime) -> dict[str, bytes]:
         values = _request_values(request)
         if self.timestamp_from:
             timestamp = self._timestamp(request, parts)
@@ -126,7 +123,7 @@ class Hmac:
             values["timestamp"] = timestamp.encode()
         if self.id_from:
             values["id"] = request.header(self.id_from).encode()
-        return values
+        return _fill(self.signed, values)
 
     def _timestamp(self, request: SignedRequest, parts: list[str]) -> str:
         if self.layout != "pairs":
