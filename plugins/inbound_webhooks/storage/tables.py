@@ -212,6 +212,7 @@ delivery = Table(
 rejection = Table(
     "inbound_webhook_rejection",
     metadata,
+    # SQLite counts up only a column of type INTEGER.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("webhook_id", String(10), nullable=False),
     Column("rejected_at", UtcDateTime, nullable=False),
