@@ -204,6 +204,7 @@ def change_and_look(airflow: AirflowProcesses, command: Callable[..., str], stor
     run("list", "-o", "json")
     run("show", "canary-okta")
     tried = ("--header", f"Authorization: Bearer {SECRETS['tried']}", "--query", f"key={SECRETS['tried']}")
+    tried += ("--header", "Content-Type: application/json")
     run("try", github.name, "--data", EVENT.decode(), *tried)
 
 

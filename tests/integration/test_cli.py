@@ -341,10 +341,13 @@ def counts() -> dict[str, int]:
     }
 
 
+OF_JSON = ("--header", "Content-Type: application/json")
+
 TRIED = {
-    "accepted": (("--data", '{"number": 3}'), "accepted", {"number": 3}, 202),
-    "with a query": (("--data", '{"number": 3}', "--query", "a=b"), "accepted", {"number": 3}, 202),
-    "refused": (("--data", "{"), "refused", None, 400),
+    "accepted": ((*OF_JSON, "--data", '{"number": 3}'), "accepted", {"number": 3}, 202),
+    "with a query": ((*OF_JSON, "--data", '{"number": 3}', "--query", "a=b"), "accepted", {"number": 3}, 202),
+    "refused": ((*OF_JSON, "--data", "{"), "refused", None, 400),
+    "of no type": (("--data", '{"number": 3}'), "refused", None, 422),
     "rejected": (("--data", "{}", "--header", "Content-Encoding: br"), "rejected", None, 415),
     "a verification": (("--method", "GET"), "verified", None, 200),
 }
@@ -372,7 +375,9 @@ def test_try_takes_a_body_from_a_file_as_bytes(webhooks, sqlite_database, tmp_pa
 
 def test_try_shows_what_a_template_makes_of_a_request(webhooks, orders):
     change_webhook(orders.id, response_content_type="text/plain", response_template="got ${Webhook::Query.a}")
-    shown = webhooks("try", orders.id, "--data", '{"number": 1}', "--query", "a=b", "-o", "json").json
+    shown = webhooks(
+        "try", orders.id, *OF_JSON, "--data", '{"number": 1}', "--query", "a=b", "-o", "json"
+    ).json
     assert (shown["status"], shown["body"], shown["content_type"]) == (
         200,
         "got b",
