@@ -19,6 +19,8 @@ opened = []
 interesting = ("open", "socket.", "subprocess.", "os.listdir", "sqlite3.")
 
 def hook(event, args):
+    if event == "os.listdir" and "inbound_webhooks" in str(args[0]):
+        return  # Python looks for our modules in our own folders.
     if event.startswith(interesting) and not str(args[0]).endswith((".py", ".pyc")):
         opened.append([event, str(args[0])])
 
