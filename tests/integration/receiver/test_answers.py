@@ -290,6 +290,20 @@ def test_the_time_for_a_body_is_for_the_whole_of_it(asgi, sqlite_orders, configu
     assert (reply.status, rows("delivery")) == (408, [])
 
 
+def test_the_time_for_a_body_includes_its_first_part(asgi, sqlite_orders, configure):
+    import asyncio
+
+    configure(body_timeout_seconds=0.4)
+    reply = asgi.request(
+        "POST",
+        sqlite_orders.path,
+        headers=JSON,
+        chunks=[b"{", b"}"],
+        before_each_chunk=lambda: asyncio.sleep(0.3),
+    )
+    assert (reply.status, rows("delivery")) == (408, [])
+
+
 @pytest.mark.parametrize("difference", [-1, 1], ids=["more", "fewer"])
 def test_a_body_of_another_length_than_declared_is_refused(asgi, sqlite_orders, difference):
     headers = [*JSON, ("content-length", str(len(ORDER) + difference))]

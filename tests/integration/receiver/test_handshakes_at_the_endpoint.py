@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.infrastructure.asgi_endpoint import JSON
-from tests.infrastructure.webhooks_builder import rows, store_webhook
+from tests.infrastructure.webhooks_builder import change_webhook, rows, store_webhook
 from tests.integration.receiver.signed_posts import Sender
 from tests.unit.presets.signed_cases import Case, every, read
 
@@ -187,6 +187,13 @@ def test_microsofts_token_comes_back_as_text_that_no_browser_runs(asgi, sqlite_d
     assert (reply.status, reply.body) == (200, b"&lt;script&gt;alert(1)&lt;/script&gt;")
     assert reply.header("content-type") == "text/plain; charset=utf-8"
     assert reply.header("x-content-type-options") == "nosniff"
+
+
+def test_a_disabled_webhook_answers_no_handshake_although_it_was_just_in_use(asgi, database):
+    hook = store_webhook(preset="microsoft-graph", secrets={"signing": "a client state"})
+    assert asgi.post(hook.path, b"", query=b"validationToken=1").status == 200
+    change_webhook(hook.id, enabled=False, disabled_status=403)
+    assert asgi.post(hook.path, b"", query=b"validationToken=1").status == 403
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from inbound_webhooks.presets import PRESETS
-from tests.infrastructure.webhooks_builder import rows
+from tests.infrastructure.webhooks_builder import now, rows
 from tests.integration.receiver.signed_posts import OF_OURS, Sender
 from tests.unit.presets.signed_cases import Case, read
 
@@ -115,6 +117,15 @@ def test_a_wrong_signature_is_rejected_as_the_endpoint_does(sqlite_database):
     case = next(case for case in read("github") if case.outcome == "accepted")
     shown = previewed(Sender.of(case), body=case.request.body + b" ")
     assert (shown["state"], shown["status"]) == ("rejected", 401)
+
+
+def test_an_expired_secret_is_rejected_as_the_endpoint_does(sqlite_database):
+    case = next(case for case in read("github") if case.outcome == "accepted")
+    sender = Sender.of(case)
+    sender.rotate("the new secret of a test", grace_hours=1)
+    for hours, status in ((0, 202), (2, 401)):
+        later = replace(case, now=now() + timedelta(hours=hours))
+        assert previewed(replace(sender, case=later))["status"] == status
 
 
 def test_no_content_type_is_made_up(sqlite_database):

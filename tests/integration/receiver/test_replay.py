@@ -106,6 +106,16 @@ def test_a_replay_is_in_the_audit_log_with_who_did_it(orders, asgi):
     assert again.id in entry.extra
 
 
+def test_a_replay_wakes_the_dispatcher(orders, asgi):
+    from inbound_webhooks.receiver.instance import get_receiver
+
+    asgi.post(orders.path, b'{"number": 1}')
+    states_when_woken: list[list[str]] = []
+    get_receiver().inbox.on_accepted(lambda: states_when_woken.append(states()))
+    replay(rows("delivery")[0].id)
+    assert states_when_woken == [["accepted", "accepted"]]
+
+
 @pytest.mark.parametrize("change", ["disable", "delete", "unknown"])
 def test_what_cannot_be_replayed_says_why(orders, asgi, change):
     from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
