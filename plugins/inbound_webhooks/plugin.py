@@ -26,10 +26,10 @@ class InboundWebhooksPlugin(AirflowPlugin):
     def appbuilder_views(self) -> list[Any]:
         """The pages, without names: FAB would add the menu of Airflow 2 for a named view."""
         from inbound_webhooks.web.deliveries import DeliveriesView
-        from inbound_webhooks.web.preview import TryView
+        from inbound_webhooks.web.preview import PreviewView
         from inbound_webhooks.web.webhooks import WebhooksView
 
-        return [{"view": WebhooksView()}, {"view": DeliveriesView()}, {"view": TryView()}]
+        return [{"view": WebhooksView()}, {"view": DeliveriesView()}, {"view": PreviewView()}]
 
     @property
     def external_views(self) -> list[Any]:

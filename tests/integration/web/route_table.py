@@ -45,7 +45,7 @@ PAGES: dict[tuple[str, str], Row] = {
     ("GET", "/webhooks/new"): EDITORS,
     ("POST", "/webhooks/new"): EDITORS_OF_THE_DAG,
     ("POST", "/webhooks/try"): EDITORS_OF_THE_DAG,
-    ("POST", "/webhooks/several"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", "/webhooks/bulk"): EDITORS_OF_THE_WEBHOOK,
     ("POST", HOOK): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/enabled"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/rotate"): EDITORS_OF_THE_WEBHOOK,
