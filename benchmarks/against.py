@@ -7,8 +7,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -22,6 +22,10 @@ WORKER = Path(__file__).with_name("part_worker.py")
 STOP_SECONDS = 60
 
 
+class WorkerEnded(Exception):
+    """A commit's benchmarks ended by themselves."""
+
+
 @dataclass(frozen=True)
 class Worker:
     """A commit's benchmarks in a process of their own, whose site is up."""
@@ -31,18 +35,23 @@ class Worker:
     log: Path
 
     def response(self) -> dict[str, Any]:
-        """What it writes next."""
+        """What it writes next.
+
+        :raises WorkerEnded: it writes no more
+        """
         line = self.output.readline()
         if not line:
-            raise RuntimeError(f"the benchmarks ended:\n{self.log.read_text()[-4000:]}")
+            status, end_of_log = self.process.wait(), self.log.read_text()[-4000:]
+            raise WorkerEnded(f"The benchmarks of {self.log.stem} ended with {status}: {end_of_log}")
         response: dict[str, Any] = json.loads(line)
         return response
 
     def measure(self, part: str) -> dict[str, Any]:
         """Rows and notes of a part, or its error."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{part}\n".encode())
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended, which its missing response tells
+            self.process.stdin.write(f"{part}\n".encode())
+            self.process.stdin.flush()
         return self.response()
 
 
@@ -80,10 +89,15 @@ def run(commit: str, *, only: str, rounds: int, keep: bool) -> int:
 def compare(before: Checkout, after: Checkout, *, only: str, rounds: int, logs: Path) -> int:
     """Measure and print; the status is that of :func:`run`."""
     sides = (Side(before), Side(after))
-    for number in range(rounds):
-        _say(f"round {number + 1} of {rounds}")
-        _measure(sides, only=only, is_reversed=number % 2 == 1, logs=logs)
-    return _report(*sides)
+    ended = []
+    try:
+        for number in range(rounds):
+            _say(f"round {number + 1} of {rounds}")
+            _measure(sides, only=only, is_reversed=number % 2 == 1, logs=logs)
+    except WorkerEnded as error:
+        # After most of an hour, what is there is worth a table.
+        ended = [str(error).strip()]
+    return _report(*sides, ended)
 
 
 def _measure(sides: tuple[Side, Side], *, only: str, is_reversed: bool, logs: Path) -> None:
@@ -113,6 +127,7 @@ def _worker(checkout: Checkout, logs: Path) -> Iterator[Worker]:
             stdout=file,
             stderr=file,
             pass_fds=(writing,),
+            bufsize=0,
             start_new_session=True,
         )
         os.close(writing)
@@ -124,16 +139,17 @@ def _worker(checkout: Checkout, logs: Path) -> Iterator[Worker]:
             process.stdin.close()
 
 
-def _report(before: Side, after: Side) -> int:
+def _report(before: Side, after: Side, ended: Sequence[str]) -> int:
     names = (before.checkout.name, after.checkout.name)
     comparisons = compared(before.values, after.values)
     print(table(comparisons, before=names[0], after=names[1]))
-    failures = list(dict.fromkeys((*before.failures, *after.failures)))
+    failures = list(dict.fromkeys((*before.failures, *after.failures, *ended)))
     remarks = [*unmatched(before.values, after.values, names=names), *failures]
     slower = [str(comparison.key) for comparison in comparisons if comparison.verdict == "slower"]
-    verdict = [f"Slower: {name}" for name in slower] or [f"No row slower than {names[0]}."]
-    print("\n".join(["", *remarks, *verdict]))
-    return 1 if slower or failures or not comparisons else 0
+    is_whole = bool(comparisons) and not failures
+    verdict = [f"No row slower than {names[0]}." if is_whole else "Not everything was measured."]
+    print("\n".join(["", *remarks, *([f"Slower: {name}" for name in slower] or verdict)]))
+    return 0 if is_whole and not slower else 1
 
 
 def _say(what: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,20 +48,29 @@ def commit_of(revision: str) -> str:
 
 
 @contextmanager
-def checked_out(commit: str, *, keep: bool) -> Iterator[Checkout]:
+def checked_out(commit: str, *, keep: bool, root: Path = ROOT) -> Iterator[Checkout]:
     """Make it below `.bench/`, or use the one that was kept there; remove it afterwards, or keep it."""
-    folder = FOLDER / commit[:12]
-    _git("worktree", "prune")
+    folder = root / ".bench" / commit[:12]
     try:
-        if not folder.exists():
-            _git("worktree", "add", "--detach", str(folder), commit)
+        if not _is_intact(folder, root):
+            shutil.rmtree(folder, ignore_errors=True)
+            _git("worktree", "prune", root=root)
+            _git("worktree", "add", "--detach", str(folder), commit, root=root)
         subprocess.run(["sh", "dev/install.sh", ".venv"], cwd=folder, env=environment(), check=True)
         yield Checkout(commit[:12], folder, folder / ".venv" / "bin" / "python")
     finally:
         if not keep:
-            _git("worktree", "remove", "--force", str(folder))
+            _git("worktree", "remove", "--force", str(folder), root=root)
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+def _is_intact(folder: Path, root: Path) -> bool:
+    """Whether all files are as committed: a comparison that was killed may have left half of them."""
+    listed = _git("worktree", "list", "--porcelain", root=root).splitlines()
+    if f"worktree {folder}" not in listed or not (folder / ".git").exists():
+        return False
+    return not _git("status", "--porcelain", "--untracked-files=no", root=folder)
+
+
+def _git(*arguments: str, root: Path = ROOT) -> str:
+    done = subprocess.run(["git", *arguments], cwd=root, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout.strip()

@@ -16,6 +16,7 @@ FOLDER = CHECKOUT / ".matrix"
 LOCKS = {"3.2": "dev/constraints-3.2.txt", "3.3": "constraints.txt"}
 AUTH_MANAGERS = ("simple", "fab")
 DATABASES = ("sqlite", "postgresql")
+WORKERS = "2"
 
 # Tests that depend on the auth manager: pages, REST API, and stories with a whole Airflow by command line, by
 # REST and in a browser.
@@ -114,7 +115,10 @@ def _run(cell: Cell) -> Outcome:
         f"==> {cell.version} {cell.auth} {cell.database}: {cell.log.relative_to(CHECKOUT)}", file=sys.stderr
     )
     choice = ("--auth", cell.auth, "--database", cell.database)
-    command = (f"{_venv(cell.version)}/bin/pytest", "-q", "-p", "no:cacheprovider", *choice, *cell.paths)
+    command = (
+        f"{_venv(cell.version)}/bin/pytest",
+        *("-q", "-n", WORKERS, "-p", "no:cacheprovider", *choice, *cell.paths),
+    )
     started = time.monotonic()
     with cell.log.open("w") as log:
         done = subprocess.run(command, cwd=CHECKOUT, stdout=log, stderr=log, check=False)

@@ -29,6 +29,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
         from inbound_webhooks.web.preview import PreviewView
         from inbound_webhooks.web.webhooks import WebhooksView
 
+        # Instances instead of classes: FAB adds each view once, with its own state.
         return [{"view": WebhooksView()}, {"view": DeliveriesView()}, {"view": PreviewView()}]
 
     @property

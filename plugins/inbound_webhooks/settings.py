@@ -180,6 +180,7 @@ def option_descriptions() -> dict[str, dict[str, Any]]:
             "type": _TYPES[type(option.default)][0],
             "example": None,
             "sensitive": option.metadata["sensitive"],
+            # str of the default, because Airflow's configuration holds text.
             "default": str(option.default),
         }
         for option in fields(Settings)

@@ -46,6 +46,7 @@ def run_url(base_url: str, dag_id: str, run_id: str) -> str:
 
 def log_url(base_url: str, dag_id: str, run_id: str, task: FailedTask) -> str:
     """URL of Airflow's page of a task's last try, which opens on its log."""
+    # -1 stands for a task that is not mapped.
     mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
     tried = f"?try_number={task.try_number}" if task.try_number > 0 else ""
     return f"{run_url(base_url, dag_id, run_id)}/tasks/{quote(task.task_id, safe='')}{mapped}{tried}"

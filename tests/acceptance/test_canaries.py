@@ -46,7 +46,7 @@ CALLER = {"kind": "header-key", "header": "X-Caller"}
 
 
 @dataclass
-class Story:
+class Stage:
     """What happened: the webhooks by name, tokens that are or were theirs, and all that was said."""
 
     webhooks: dict[str, Webhook]
@@ -102,9 +102,9 @@ def story(
     statsd: StatsdServer,
     mail_server: MailServer,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Story:
+) -> Stage:
     folder = tmp_path_factory.mktemp("canaries")
-    story = Story({}, tokens=[], mails=[])
+    story = Stage({}, tokens=[], mails=[])
     for name, arguments in definitions_in(folder).items():
         printed = command("create", name, *arguments, "-o", "json")
         story.webhooks[name] = Webhook(**json.loads(printed[printed.index("{") : printed.rindex("}") + 1]))
@@ -149,7 +149,7 @@ def basic(password: str) -> dict[str, str]:
     return {"Authorization": "Basic " + base64.b64encode(f"canary:{password}".encode()).decode()}
 
 
-def send_all(story: Story, webhooks: list[Webhook]) -> None:
+def send_all(story: Stage, webhooks: list[Webhook]) -> None:
     """Requests of every kind, right and wrong."""
     hook = {webhook.name.removeprefix("canary-"): webhook for webhook in webhooks}
     graph = b'{"value": [{"clientState": "%s", "id": "1"}]}' % SECRETS["body"].encode()
@@ -184,7 +184,7 @@ def verify(secret: str) -> str:
     return f"hub.challenge=1&hub.verify_token={SECRETS[secret]}"
 
 
-def change_and_look(airflow: AirflowProcesses, command: Callable[..., str], story: Story) -> None:
+def change_and_look(airflow: AirflowProcesses, command: Callable[..., str], story: Stage) -> None:
     """Every command that changes, shows or repeats."""
     github = story.webhooks["canary-github"]
     (delivery_id,) = [it for (it,) in ask(airflow, deliveries_of(github.id))]
@@ -204,10 +204,11 @@ def change_and_look(airflow: AirflowProcesses, command: Callable[..., str], stor
     run("list", "-o", "json")
     run("show", "canary-okta")
     tried = ("--header", f"Authorization: Bearer {SECRETS['tried']}", "--query", f"key={SECRETS['tried']}")
+    tried += ("--header", "Content-Type: application/json")
     run("try", github.name, "--data", EVENT.decode(), *tried)
 
 
-def use_files(command: Callable[..., str], story: Story, folder: Path) -> None:
+def use_files(command: Callable[..., str], story: Stage, folder: Path) -> None:
     """Definitions out and in, a back-test, and a file that is wrong in that it has the secret itself."""
     good, wrong, exported = folder / "good.yaml", folder / "wrong.yaml", folder / "exported.yaml"
     entry = {"name": "canary-file", "dag_id": "event_log", "preset": "github"}
@@ -226,7 +227,7 @@ def use_files(command: Callable[..., str], story: Story, folder: Path) -> None:
     story.printed += [story.exported, command(*test), command(*test, "-o", "json")]
 
 
-def use_the_api(airflow: AirflowProcesses, story: Story) -> None:
+def use_the_api(airflow: AirflowProcesses, story: Stage) -> None:
     """What a program does and sees, mistakes included; no answer has what was sent as a secret."""
     program = Program(airflow.url, airflow.token())
 
@@ -265,8 +266,8 @@ def use_the_api(airflow: AirflowProcesses, story: Story) -> None:
     story.tokens += [url.rpartition("/")[2] for url in (made["url"], rotated["url"])]
 
 
-def use_the_gateway(airflow: AirflowProcesses, story: Story) -> None:
-    """The same requests at the other door, whose log and figures are looked at too."""
+def use_the_gateway(airflow: AirflowProcesses, story: Stage) -> None:
+    """The same requests at the other endpoint, whose log and figures are looked at too."""
     port, figures_port = free_port(), free_port()
     where = ("--port", str(port), "--metrics-port", str(figures_port))
     airflow.launch("gateway", "webhooks", "gateway", *where)
@@ -276,7 +277,8 @@ def use_the_gateway(airflow: AirflowProcesses, story: Story) -> None:
     there = [replace(hook, url=hook.url.replace(below, url)) for hook in story.webhooks.values()]
     send_all(story, there)
     figures = f"http://127.0.0.1:{figures_port}/metrics"
-    airflow.wait_for(lambda: "rejected.not_proved" in read(figures), what="its figures", seconds=SECONDS)
+    is_counted = lambda: "rejected.verification_failed" in read(figures)  # noqa: E731
+    airflow.wait_for(is_counted, what="its metrics", seconds=SECONDS)
     story.gateway_figures = read(figures)
 
 
@@ -295,8 +297,8 @@ def deliveries_of(webhook_id: str) -> str:
     return f"SELECT id FROM inbound_webhook_delivery WHERE webhook_id = '{webhook_id}' ORDER BY id"
 
 
-def break_what_can_break(airflow: AirflowProcesses, story: Story) -> None:
-    """Faults of ours, with their tracebacks: at the door and in the dispatcher."""
+def break_what_can_break(airflow: AirflowProcesses, story: Stage) -> None:
+    """Faults of ours, with their tracebacks: at the endpoint and in the dispatcher."""
     okta, caller = story.webhooks["canary-okta"], story.webhooks["canary-caller"]
     # A server reads a webhook again where its version is another one.
     broken = f"UPDATE inbound_webhook SET version = version + 1, mapping = '%s' WHERE id = '{okta.id}'"
@@ -315,7 +317,7 @@ def break_what_can_break(airflow: AirflowProcesses, story: Story) -> None:
     airflow.wait_for(lambda: ask(airflow, retried), what="a poison delivery", seconds=SECONDS)
 
 
-def wait_for_mails(airflow: AirflowProcesses, server: MailServer, story: Story) -> None:
+def wait_for_mails(airflow: AirflowProcesses, server: MailServer, story: Stage) -> None:
     added = airflow.airflow("connections", "add", "smtp_default", "--conn-json", server.connection())
     assert added.returncode == 0, added.stderr
     airflow.wait_for(lambda: server.messages, what="a mail", seconds=SECONDS)
@@ -328,7 +330,7 @@ def readable(message: Message) -> str:
     return "\n".join([message.as_string(), *(part.decode() for part in parts if isinstance(part, bytes))])
 
 
-def read_pages(airflow: AirflowProcesses, story: Story) -> dict[str, str]:
+def read_pages(airflow: AirflowProcesses, story: Stage) -> dict[str, str]:
     """Path -> page, for everything that an admin can open of these webhooks."""
     paths = ["webhooks/", "webhooks/dag/event_log", "webhooks/new", "webhooks/dags.json"]
     for webhook in story.webhooks.values():
@@ -360,7 +362,7 @@ def found_in(text: str, secrets: Any) -> list[str]:
     return [secret for secret in secrets if any(form in text for form in forms(secret))]
 
 
-def all_secrets(story: Story) -> list[str]:
+def all_secrets(story: Stage) -> list[str]:
     return [*SECRETS.values(), *story.tokens]
 
 
@@ -417,6 +419,6 @@ def test_no_mail_has_a_secret(story):
 
 def test_no_figure_has_a_secret(story):
     sent = "\n".join(story.figures)
-    assert "inbound_webhooks.rejected.not_proved" in sent
-    assert 'outcome="rejected.not_proved"' in story.gateway_figures
+    assert "inbound_webhooks.rejected.verification_failed" in sent
+    assert 'outcome="rejected.verification_failed"' in story.gateway_figures
     assert found_in(sent + story.gateway_figures, all_secrets(story)) == []

@@ -25,16 +25,16 @@ WORKER = ("--concurrency", "1", "--skip-serve-logs", "--without-gossip", "--with
 
 @dataclass(frozen=True)
 class Deployment:
-    """An Airflow with two each of workers, gateways and dispatchers; ``doors`` lead to the gateways."""
+    """An Airflow with two each of workers, gateways and dispatchers; ``endpoints`` lead to the gateways."""
 
     airflow: AirflowProcesses
     webhook: Webhook
-    doors: dict[str, str]
+    endpoints: dict[str, str]
 
-    def deliver(self, door: str) -> str:
-        """POST an event through one of the doors; returns the delivery's id."""
-        url = f"{self.doors[door]}/webhook/{self.webhook.id}/{self.webhook.token}"
-        response = requests.post(url, json={"through": door}, timeout=ANSWER_SECONDS)
+    def deliver(self, endpoint: str) -> str:
+        """POST an event through one of the endpoints; returns the delivery's id."""
+        url = f"{self.endpoints[endpoint]}/webhook/{self.webhook.id}/{self.webhook.token}"
+        response = requests.post(url, json={"through": endpoint}, timeout=ANSWER_SECONDS)
         assert response.status_code == 202, response.text
         return str(response.json()["delivery_id"])
 
@@ -58,7 +58,7 @@ def deployment(start_airflow: Callable[..., AirflowProcesses], redis: RedisServe
     """Everything begins at once, for each part takes seconds to begin."""
     airflow = start_airflow("postgresql", processes=("scheduler",), env=variables(redis))
     ports = [free_port() for _ in range(2)]
-    doors = {f"gateway-{number}": f"http://127.0.0.1:{port}" for number, port in enumerate(ports, 1)}
+    endpoints = {f"gateway-{number}": f"http://127.0.0.1:{port}" for number, port in enumerate(ports, 1)}
     nginx = Nginx(tmp_path_factory.mktemp("nginx"), ports)
     with ThreadPoolExecutor() as pool:
         webhook = pool.submit(create, airflow, "events", "--dag-id", "event_log")
@@ -68,9 +68,9 @@ def deployment(start_airflow: Callable[..., AirflowProcesses], redis: RedisServe
     airflow.wait_for_dag("event_log")
     try:
         nginx.start()
-        for url in doors.values():
+        for url in endpoints.values():
             airflow.wait_for(lambda url=url: is_healthy(url), what=url, seconds=GATEWAY_SECONDS)
-        yield Deployment(airflow, webhook.result(), doors | {"nginx": nginx.url})
+        yield Deployment(airflow, webhook.result(), endpoints | {"nginx": nginx.url})
     finally:
         nginx.stop()
 
@@ -125,8 +125,8 @@ def test_both_dispatchers_are_at_work_and_none_in_the_api_server(deployment):
 
 def test_a_dispatcher_that_dies_is_done_without(deployment):
     deployment.airflow.kill("dispatcher-1")
-    for door in deployment.doors:
-        delivery_id = deployment.deliver(door)
+    for endpoint in deployment.endpoints:
+        delivery_id = deployment.deliver(endpoint)
         deployment.airflow.wait_for_run("event_log", f"webhook__{delivery_id}")
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.infrastructure.environment import process_environment, sqlite_url
 from tests.infrastructure.postgres import PostgresCluster
@@ -115,13 +116,25 @@ def migrate(url: str, home: Path) -> None:
 
 
 def connect_airflow(url: str) -> None:
-    """Point the Airflow of this process to a database."""
+    """Point the Airflow of this process to a database.
+
+    An engine remembers the statements that it has compiled, which takes longer than most tests ask of a
+    database: one that was made for the same URL with the same settings is used again, with new connections.
+    """
     from airflow import settings
 
     os.environ[URL_VARIABLE] = url
     settings.dispose_orm()
     settings.configure_vars()
-    settings.configure_orm()
+    wanted = frozenset(item for item in os.environ.items() if item[0].startswith("AIRFLOW__DATABASE__"))
+    if wanted not in _engines:
+        settings.configure_orm()
+        _engines[wanted] = {name: getattr(settings, name) for name in _ORM}
+    vars(settings).update(_engines[wanted])
+
+
+_ORM = ("engine", "Session", "NonScopedSession", "async_engine", "AsyncSession")
+_engines: dict[frozenset[tuple[str, str]], dict[str, Any]] = {}
 
 
 def disconnect_airflow() -> None:

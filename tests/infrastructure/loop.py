@@ -38,7 +38,7 @@ def on_the_loop(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def answer_of(receiver: Receiver, head: RequestHead, request: InboundRequest) -> Response:
-    """A request's whole way through a receiver, without any door."""
+    """A request's whole way through a receiver, without any endpoint."""
 
     async def pass_through() -> Response:
         return await receiver.receive(await receiver.admit(head), request)

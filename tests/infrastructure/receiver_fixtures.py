@@ -26,11 +26,11 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture(params=["blueprint", "gateway"])
 def asgi(request: pytest.FixtureRequest):
-    """The contract's doors, one after the other: that of the api-server, and the gateway."""
-    from tests.infrastructure.asgi_door import AsgiDoor
-    from tests.infrastructure.gateway_door import GatewayDoor
+    """The contract's endpoints, one after the other: that of the api-server, and the gateway."""
+    from tests.infrastructure.asgi_endpoint import AsgiEndpoint
+    from tests.infrastructure.gateway_endpoint import GatewayEndpoint
 
-    return AsgiDoor() if request.param == "blueprint" else GatewayDoor()
+    return AsgiEndpoint() if request.param == "blueprint" else GatewayEndpoint()
 
 
 @pytest.fixture

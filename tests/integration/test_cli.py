@@ -164,7 +164,7 @@ def test_list_shows_all_by_name_without_tokens(webhooks, database):
     hooks = [store_webhook(name) for name in ("b", "a")]
     done = webhooks("list", "-o", "json")
     assert [found["name"] for found in done.json] == ["a", "b"]
-    assert set(done.json[0]) == {"id", "name", "dag_id", "enabled"}
+    assert set(done.json[0]) == {"id", "name", "dag_id", "description", "enabled"}
     assert not [hook for hook in hooks if hook.token in done.out]
 
 
@@ -352,6 +352,7 @@ PREVIEWS = {
         202,
     ),
     "refused": ((*JSON_TYPE, "--data", "{"), "refused", None, 400),
+    "of no type": (("--data", '{"number": 3}'), "refused", None, 422),
     "rejected": (("--data", "{}", "--header", "Content-Encoding: br"), "rejected", None, 415),
     "a verification": (("--method", "GET"), "verified", None, 200),
 }
@@ -379,7 +380,9 @@ def test_try_takes_a_body_from_a_file_as_bytes(webhooks, sqlite_database, tmp_pa
 
 def test_try_shows_what_a_template_makes_of_a_request(webhooks, orders):
     change_webhook(orders.id, response_content_type="text/plain", response_template="got ${Webhook::Query.a}")
-    shown = webhooks("try", orders.id, "--data", '{"number": 1}', "--query", "a=b", "-o", "json").json
+    shown = webhooks(
+        "try", orders.id, *OF_JSON, "--data", '{"number": 1}', "--query", "a=b", "-o", "json"
+    ).json
     assert (shown["status"], shown["body"], shown["content_type"]) == (
         200,
         "got b",

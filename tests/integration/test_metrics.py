@@ -15,29 +15,29 @@ from tests.infrastructure.webhooks_builder import store_webhook
 
 STORY = """
 import json, os, sys
-from inbound_webhooks import metrics
+from inbound_webhooks.monitoring import metrics
 metrics.start(in_api_server=False)
 from datetime import datetime, timezone
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
-from inbound_webhooks.dispatch.run_tracker import Follower
-from inbound_webhooks.notifications.sender import Mailer
+from inbound_webhooks.dispatch.run_tracker import RunTracker
+from inbound_webhooks.notifications.sender import NotificationSender
 from inbound_webhooks.settings import Settings
-from tests.infrastructure.asgi_door import AsgiDoor
+from tests.infrastructure.asgi_endpoint import AsgiEndpoint
 from tests.infrastructure.webhooks_builder import change_run, runs
 
 path, unknown = sys.argv[1:]
-asgi = AsgiDoor()
+asgi = AsgiEndpoint()
 for body in (b'{"n": 1}', b'{"n": 1}', b'{"n": 2, "skip": true}', b"{", b'{"n": 3}'):
     asgi.post(path, body)
 asgi.post(unknown, b"{}")
 asgi.post(path, b"x" * 5000)
 dispatcher = Dispatcher(Settings())
-dispatcher._show_life()
+dispatcher._send_heartbeat()
 dispatcher.dispatch_due()
 for run, state in zip(runs(), ("success", "failed")):
     change_run(run.run_id, state=state, end_date=datetime.now(timezone.utc))
-Follower(Settings()).follow()
-mailer = Mailer(Settings())
+RunTracker(Settings()).follow()
+mailer = NotificationSender(Settings())
 while mailer.send_due():
     pass
 """

@@ -20,7 +20,7 @@ class CannotApply(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileProblem:
+class Fault:
     """One small change that breaks a promise of the product."""
 
     name: str
@@ -56,16 +56,14 @@ class FileProblem:
         path.write_text(self.apply_to(path.read_text()))
 
 
-def load_problems(path: Path = FAULTS_FILE) -> list[FileProblem]:
+def load_faults(path: Path = FAULTS_FILE) -> list[Fault]:
     """All faults, in the order of the file."""
     with path.open("rb") as file:
         entries = tomllib.load(file)["fault"]
-    return [FileProblem(**{**entry, "found_by": tuple(entry["found_by"])}) for entry in entries]
+    return [Fault(**{**entry, "found_by": tuple(entry["found_by"])}) for entry in entries]
 
 
-def choose(problems: Sequence[FileProblem], texts: Sequence[str]) -> list[FileProblem]:
+def choose(faults: Sequence[Fault], texts: Sequence[str]) -> list[Fault]:
     """Those whose name holds one of the texts, whatever the case; all without a text."""
     wanted = [text.lower() for text in texts]
-    return [
-        problem for problem in problems if not wanted or any(text in problem.name.lower() for text in wanted)
-    ]
+    return [fault for fault in faults if not wanted or any(text in fault.name.lower() for text in wanted)]

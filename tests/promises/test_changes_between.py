@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.loop import in_use, new_receiver, on_the_loop
 from tests.infrastructure.webhooks_builder import ACTOR, change_webhook, made_delivery, rows, states
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import time_machine
 
-from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.webhooks_builder import Hook, now, rows, runs, states, store_delivery, store_webhook
 from tests.integration.receiver.test_rotation import rotated

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.dags_builder import store_dag
-from tests.infrastructure.door_process import DoorProcess
+from tests.infrastructure.endpoint_process import EndpointProcess
 from tests.infrastructure.webhooks_builder import (
     ACTOR,
     Hook,
@@ -261,22 +261,22 @@ def test_twenty_at_once_are_one_delivery(asgi, orders):
 
 
 @pytest.fixture
-def two_doors(postgres_database, tmp_path) -> Iterator[list[int]]:
+def two_endpoints(postgres_database, tmp_path) -> Iterator[list[int]]:
     """The ports of two receiver processes on one database."""
-    doors = [DoorProcess(tmp_path, postgres_database.url, queue_timeout_seconds=60) for _ in range(2)]
+    endpoints = [EndpointProcess(tmp_path, postgres_database.url, queue_timeout_seconds=60) for _ in range(2)]
     try:
-        for door in doors:
-            door.wait()
-        yield [door.port for door in doors]
+        for endpoint in endpoints:
+            endpoint.wait()
+        yield [endpoint.port for endpoint in endpoints]
     finally:
-        for door in doors:
-            door.stop()
+        for endpoint in endpoints:
+            endpoint.stop()
 
 
-def test_two_hundred_over_twenty_connections_to_two_processes_are_one_delivery_and_one_run(two_doors):
+def test_two_hundred_over_twenty_connections_to_two_processes_are_one_delivery_and_one_run(two_endpoints):
     store_dag("orders")
     hook = deduplicating()
-    answered = sent_to(two_doors, hook.path, [EVENT] * 10, connections=20)
+    answered = sent_to(two_endpoints, hook.path, [EVENT] * 10, connections=20)
     (stored,) = rows("delivery")
     assert [status for status, _ in answered] == [202] * 200
     assert sorted(reply["status"] for _, reply in answered) == ["accepted"] + ["duplicate"] * 199
@@ -285,12 +285,12 @@ def test_two_hundred_over_twenty_connections_to_two_processes_are_one_delivery_a
     assert [run.run_id for run in runs()] == [f"webhook__{stored.id}"]
 
 
-def test_twenty_connections_that_send_each_of_thirty_events_at_once_make_thirty_runs(two_doors):
+def test_twenty_connections_that_send_each_of_thirty_events_at_once_make_thirty_runs(two_endpoints):
     """Only the first of each could get past a check that is not the database's own."""
     store_dag("orders")
     hook = deduplicating()
     events = [b'{"id": "evt_%d"}' % number for number in range(30)]
-    answered = sent_to(two_doors, hook.path, events, connections=20)
+    answered = sent_to(two_endpoints, hook.path, events, connections=20)
     ids = sorted(row.id for row in rows("delivery"))
     assert len(ids) == 30
     assert sorted(reply["delivery_id"] for _, reply in answered) == sorted(ids * 20)

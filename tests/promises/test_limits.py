@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.redis import RedisServer
 from tests.infrastructure.webhooks_builder import PREFIX, rows, states, store_delivery, store_webhook
 
@@ -102,7 +102,7 @@ def test_one_webhooks_limit_is_not_anothers(asgi, sqlite_database):
     assert statuses == [202, 202, 429]
 
 
-def test_who_is_not_proved_uses_nothing_up(asgi, sqlite_database):
+def test_an_unverified_request_uses_nothing_up(asgi, sqlite_database):
     verification = [{"kind": "header-key", "header": "X-Key"}]
     hook = store_webhook(verification=verification, secrets={"signing": "right"}, max_per_second=1)
     wrong = [asgi.post(hook.path, ORDER, [*JSON, ("x-key", "wrong")]).status for _ in range(5)]
@@ -269,11 +269,11 @@ def test_two_processes_count_apart_in_memory(sqlite_database):
     assert let_in(first, webhook, 5) + let_in(second, webhook, 5) == 6
 
 
-@pytest.mark.parametrize("door_limit", [1, 1000])
-def test_the_door_goes_on_while_the_storage_is_away_and_says_so_in_the_log(
-    asgi, sqlite_database, configure, caplog, door_limit
+@pytest.mark.parametrize("endpoint_limit", [1, 1000])
+def test_the_endpoint_goes_on_while_the_storage_is_away_and_says_so_in_the_log(
+    asgi, sqlite_database, configure, caplog, endpoint_limit
 ):
-    configure(rate_limit_storage_uri=AWAY, max_requests_per_second_per_address=door_limit)
+    configure(rate_limit_storage_uri=AWAY, max_requests_per_second_per_address=endpoint_limit)
     hook = store_webhook(max_per_second=1)
     with caplog.at_level(logging.WARNING, logger="inbound_webhooks"):
         assert [asgi.post(hook.path, ORDER).status for _ in range(3)] == [202] * 3

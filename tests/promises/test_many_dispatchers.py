@@ -167,7 +167,7 @@ def test_an_accepted_request_wakes_the_dispatcher_of_its_process(database):
 
     from inbound_webhooks.receiver.instance import forget_receiver
     from inbound_webhooks.rest import app
-    from tests.infrastructure.asgi_door import AsgiDoor
+    from tests.infrastructure.asgi_endpoint import AsgiEndpoint
 
     store_dag("orders")
     hook = store_webhook(mapping={})
@@ -177,7 +177,7 @@ def test_an_accepted_request_wakes_the_dispatcher_of_its_process(database):
     async def serve() -> None:
         async with app.lifespan(app.app):
             await asyncio.sleep(0.2)
-            reply = await AsgiDoor().send("POST", hook.path, chunks=[b"{}"])
+            reply = await AsgiEndpoint().send("POST", hook.path, chunks=[b"{}"])
             assert reply.status == 202
             await asyncio.to_thread(wait_until, lambda: states() == ["dispatched"])
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 from structlog.testing import capture_logs
 
-from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.webhooks_builder import PREFIX, change_webhook, rows, store_webhook
 
 ORDER = b'{"number": 1}'

@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.webhooks_builder import rows, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -71,7 +71,7 @@ def test_a_setting_that_is_no_list_of_blocks_is_refused(setting):
         source_of(PROXY, trusted=setting)
 
 
-# --- at the door ----------------------------------------------------------------------------
+# --- at the endpoint ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_an_address_that_is_not_allowed_is_noted_and_has_nothing_read(asgi, sqli
 def test_a_wrong_setting_puts_requests_off_and_says_so_without_a_problem_of_the_senders(
     sqlite_database, configure, caplog
 ):
-    from tests.infrastructure.asgi_door import AsgiDoor
+    from tests.infrastructure.asgi_endpoint import AsgiEndpoint
 
-    asgi = AsgiDoor()
+    asgi = AsgiEndpoint()
     configure(trusted_proxies="nonsense")
     with caplog.at_level(logging.ERROR, logger="inbound_webhooks"):
         assert asgi.post(store_webhook().path, ORDER).status == 503

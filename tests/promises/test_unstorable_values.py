@@ -1,4 +1,4 @@
-"""What only an expression makes of a request and no database holds: refused at the door, not when it runs."""
+"""What an expression makes of a request and no database holds: refused at the endpoint, not when it runs."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_whom_an_error_concerns_is_told_by_exactly_one_family():
         assert sum(issubclass(error, family) for family in families) <= 1
 
 
-def test_only_content_of_a_proved_sender_is_kept_for_a_replay():
+def test_only_content_of_a_verified_sender_is_kept_for_a_replay():
     kept = {error.__name__ for error in ALL if issubclass(error, ContentRefused)}
     assert kept == {"ContentRefused", "BodyMalformed", "ParameterRefused", "ExpressionFailed"}
 

@@ -33,7 +33,7 @@ def _blueprints(plugins_manager) -> list:
 def test_the_guard_stands_before_the_path_that_the_blueprint_has_below_airflows_prefix():
     from inbound_webhooks.plugin import InboundWebhooksPlugin
     from inbound_webhooks.settings import BLUEPRINT_PREFIX
-    from tests.infrastructure.asgi_door import flask_app
+    from tests.infrastructure.asgi_endpoint import flask_app
 
     (middleware,) = InboundWebhooksPlugin().fastapi_root_middlewares
     rules = [rule.rule for rule in flask_app().url_map.iter_rules() if "webhook" in rule.endpoint]

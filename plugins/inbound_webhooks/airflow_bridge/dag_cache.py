@@ -87,6 +87,7 @@ class DagCache:
         with self._lock:
             self._entries[dag_id] = (now, current)
             self._entries.move_to_end(dag_id)
+            # Evicts the entry that was refreshed least recently.
             while len(self._entries) > MAX_CACHED_DAGS:
                 self._entries.popitem(last=False)
         return current
@@ -141,15 +142,19 @@ def _read(connection: Connection, dag_id: str) -> CachedDag | None:
         if row is None:
             return None
         dag = row.dag
+        # Each run validates its conf against the params; Airflow's own would build validators each time.
         dag.params = checked_params(dag.params)
         return CachedDag(row.dag_hash, dag, params_of(dag))
 
 
 def params_of(dag: Any) -> dict[str, Parameter]:
     """The params of a deserialised DAG by name."""
-    return {name: _parameter(name, param) for name, param in dag.params.items()}
-
-
-def _parameter(name: str, param: Any) -> Parameter:
-    default = param.value if is_arg_set(param.value) else NO_DEFAULT
-    return Parameter(name, param.schema or {}, default, str(getattr(param, "description", None) or ""))
+    return {
+        name: Parameter(
+            name,
+            schema=param.schema or {},
+            default=param.value if is_arg_set(param.value) else NO_DEFAULT,
+            description=str(getattr(param, "description", None) or ""),
+        )
+        for name, param in dag.params.items()
+    }

@@ -86,6 +86,7 @@ class DagRuns:
                 triggered_by=DagRunTriggeredByType.REST_API,
                 triggering_user_name=f"webhook {delivery.webhook_name}",
                 state=DagRunState.QUEUED,
+                # Passed in, or Airflow would use the thread's scoped session and commit it.
                 session=session,
             )
         except ValueError as error:
@@ -163,5 +164,6 @@ def run_id_of(delivery: ClaimedDelivery) -> str:
 
 
 def _short(error: Exception) -> str:
+    # Stored with the delivery, so its length is limited.
     text = str(error)
     return text if len(text) <= MAX_REASON_CHARS else f"{text[:MAX_REASON_CHARS]}…"

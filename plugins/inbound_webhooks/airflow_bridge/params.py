@@ -42,6 +42,7 @@ class CheckedParam(SerializedParam):
     def __init__(self, param: SerializedParam) -> None:
         super().__init__(param.value, param.description, param.source)
         self.schema = param.schema
+        # Kept over copies through __deepcopy__ below, so a DAG in memory builds each validator once.
         self._check = _Check(self.schema)
 
     def resolve(self, *, raises: bool = False) -> Any:
@@ -52,11 +53,13 @@ class CheckedParam(SerializedParam):
         :raises jsonschema.exceptions.SchemaError: with ``raises``, the schema is not a JSON Schema
         """
         try:
+            # The same exception types and texts as Airflow's, which callers tell apart.
             if not is_arg_set(self.value):
                 raise ValueError("No value passed")
             if (error := self._check.error(self.value)) is not None:
                 raise error
             return self.value
+        # Airflow returns None for any error here, unless it is asked to raise.
         except Exception:
             if raises:
                 raise

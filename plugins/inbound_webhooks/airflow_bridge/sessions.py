@@ -28,6 +28,7 @@ class BatchSession(Session):
 
     def scalar(self, statement: Any, *args: Any, **options: Any) -> Any:
         """Like Session.scalar, answered from the cache where possible."""
+        # Only without further arguments, which may change the result.
         key = None if args or options else _cache_key(statement)
         if key in self._cached:
             return self._cached[key]

@@ -15,6 +15,7 @@ from inbound_webhooks.cli.console import (
     handler,
     parse_header,
     print_data,
+    print_hint,
     read_bytes,
     summary,
 )
@@ -164,6 +165,11 @@ def try_command(args: Namespace) -> None:
         get_receiver(), webhook, method=args.method, query_string=args.query, headers=headers, body=body
     )
     print_data(preview, args.output)
+    if body and not any(name.lower() == "content-type" for name, _ in headers):
+        print_hint(
+            "The request has no Content-Type, so its body is not parsed. "
+            "For JSON add --header 'Content-Type: application/json'."
+        )
 
 
 @handler

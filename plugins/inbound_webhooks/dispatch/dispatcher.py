@@ -148,6 +148,7 @@ class Dispatcher:
             batch = claim(connection, webhooks, now, self._batch_size)
             if not batch:
                 return 0
+            # Read once for the whole batch, instead of once for each run.
             states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
             dispatched = create_runs(session, batch, states)
         # Counted after the commit: what is rolled back was not dispatched.
@@ -174,12 +175,16 @@ class Dispatcher:
         dispatched: list[ClaimedDelivery] = []
         for delivery in batch:
             try:
+                # A savepoint each: a failed delivery is rolled back alone, and the transaction stays usable.
                 with session.begin_nested():
                     dispatched += self._create_runs(session, [delivery], states)
             except DispatchError as error:
                 failure = error
+            # A unique constraint on the run id: another process has created this run already.
             except IntegrityError as error:
-                if self._adopt(session, delivery):
+                if self._dag_runs.exists(session, delivery):
+                    # The run exists already, so it is recorded as the delivery's; no second one is created.
+                    self._mark(session, [delivery])
                     continue
                 failure = _unexpected_failure(delivery, error)
             except Exception as error:  # noqa: BLE001 - one bad delivery must not stop the others
@@ -188,13 +193,6 @@ class Dispatcher:
                 continue
             self._record_failure(session, delivery, failure)
         return dispatched
-
-    def _adopt(self, session: Session, delivery: ClaimedDelivery) -> bool:
-        """Record a run that already has the delivery's run id as its run; a second one is never created."""
-        if not self._dag_runs.exists(session, delivery):
-            return False
-        self._mark(session, [delivery])
-        return True
 
     def _mark(self, session: Session, batch: list[ClaimedDelivery]) -> None:
         ids = [delivery.id for delivery in batch]
@@ -210,6 +208,7 @@ class Dispatcher:
         claims.mark(session.connection(), delivery.id, values)
         if again_at is None:
             metrics.count(f"outcome.{State.UNDELIVERABLE}")
+            # In the batch's transaction, so that state and mail are recorded together.
             written = write_mails(
                 session.connection(),
                 [_undeliverable(delivery, error, now)],

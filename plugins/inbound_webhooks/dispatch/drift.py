@@ -99,6 +99,7 @@ class DriftWatcher:
         new_problems = self._new_problems(changed, found)
         recipients = changed.webhook.notify_failure or self._operators
         with transaction() as connection:
+            # Result and mails in one transaction: only the dispatcher that stores the result notifies.
             begin_writing(connection)
             if not drifts.save_drift(connection, found, changed.before):
                 return False
@@ -124,6 +125,7 @@ class DriftWatcher:
         before, webhook = changed.before, changed.webhook
         if not webhook.enabled:
             return []
+        # Not checked since the mapping changed: only a DAG written after that change is to blame.
         if before is None or not changed.is_same_mapping:
             written = changed.dag_written_at
             is_newer = written is not None and written > webhook.updated_at

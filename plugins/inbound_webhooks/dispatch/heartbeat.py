@@ -41,6 +41,7 @@ class Heartbeat:
         """Send a heartbeat unless the last one is younger than HEARTBEAT_SECONDS; whether one was stored."""
         if self._clock() - self._sent_at < HEARTBEAT_SECONDS:
             return False
+        # Before the attempt: an unreachable database must not be asked again and again.
         self._sent_at = self._clock()
         try:
             with transaction() as connection:

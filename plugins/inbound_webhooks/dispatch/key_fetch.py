@@ -63,21 +63,20 @@ class KeyFetch:
         """
         parts = urlsplit(url)
         host = parts.hostname or ""
+        # A port, user or password would also be part of netloc.
         if parts.scheme != "https" or parts.netloc != host:
             raise KeyFetchFailed("The address is not https with a plain host name.")
         try:
-            return self._get(host, parts.path, self._address(host))
+            addresses = self._resolve(host)
+            # One private address among public ones is refused too: the server would choose which is used.
+            if not addresses or not all(self._allows(address) for address in addresses):
+                raise KeyFetchFailed(f"{host} has an address outside the public internet.")
+            return self._get(host, parts.path, addresses[0])
         except (OSError, urllib3.exceptions.HTTPError) as error:
             raise KeyFetchFailed(f"{host} cannot be reached ({type(error).__name__}).") from None
 
-    def _address(self, host: str) -> str:
-        addresses = self._resolve(host)
-        # One private address among public ones is refused too: which one is used would be up to the server.
-        if not addresses or not all(self._allows(address) for address in addresses):
-            raise KeyFetchFailed(f"{host} has an address outside the public internet.")
-        return addresses[0]
-
     def _get(self, host: str, path: str, address: str) -> str:
+        # Connects to the checked address, and verifies the certificate for the name.
         with urllib3.HTTPSConnectionPool(
             address,
             self._port,
@@ -94,6 +93,7 @@ class KeyFetch:
             with closing(response):
                 if response.status != 200:
                     raise KeyFetchFailed(f"{host} answered {response.status}.")
+                # One byte more than allowed is read, to recognise content that is too long.
                 content = response.read(MAX_KEY_BYTES + 1)
         if len(content) > MAX_KEY_BYTES:
             raise KeyFetchFailed(f"{host} sent more than {MAX_KEY_BYTES} bytes.")

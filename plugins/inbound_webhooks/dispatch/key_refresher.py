@@ -77,6 +77,7 @@ class KeyRefresher:
         """Fetch a key and store it; after a failure the URL is not tried for FAILED_AGAIN_AFTER."""
         now = self._now()
         try:
+            # Checked before it is stored: an error page must not replace a working key.
             text = self._fetch(url)
             check_secret(required.scheme, text)
         except (KeyFetchFailed, DefinitionError) as error:
@@ -118,6 +119,7 @@ def _due_urls(
         held = fetched.get(standing)
         return [] if held is not None and now - held.created_at < REFRESH_AFTER else [standing]
     missing = [url for url in named if url not in fetched and is_key_url(required.scheme, url)]
+    # Signatures are checked against all stored keys, so more of them only cost time.
     valid = sum(key.is_valid(now) for key in fetched.values())
     return missing if valid < MAX_KEYS else []
 

@@ -88,6 +88,7 @@ class RetentionJob:
                 begin_writing(connection)
                 done = batch(connection)
             total += done
+            # Short of a full batch, nothing more is old, or the rest is locked by another dispatcher.
             if done < self._batch_size:
                 break
             self._pause(PAUSE_SECONDS)

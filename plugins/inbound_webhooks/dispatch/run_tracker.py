@@ -73,6 +73,7 @@ class RunTracker:
         with session_transaction() as session:
             page = outcomes.unfinished(session.connection(), after=self._after, limit=self._page_size)
             changes = self._changes(session, page)
+        # A full page may have a successor; otherwise the next round begins again with the oldest delivery.
         self._after = page[-1].id if len(page) == self._page_size else ""
         return changes
 
@@ -96,12 +97,14 @@ class RunTracker:
         """Record a batch; if that fails, record each change in a transaction of its own."""
         try:
             return self._record(changes)
+        # A database outage concerns the whole round, not a single change.
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - one bad outcome must not hold up the others
             if len(changes) == 1:
                 log_unexpected_error(f"outcome of {changes[0][0].id}", error)
                 return 0
+        # Outside the batch, one by one: a bad outcome is logged, and the others are recorded.
         return sum(self._settle([change]) for change in changes)
 
     def _record(self, changes: Sequence[Change]) -> int:
@@ -109,6 +112,7 @@ class RunTracker:
             connection = session.connection()
             # Locked and compared again: between the look-up and now another dispatcher may have recorded it.
             begin_writing(connection)
+            # One transaction for outcomes and mails: a mail exists exactly if its outcome is recorded.
             rows = outcomes.lock_tracked(connection, [tracked for tracked, _ in changes])
             ours = [(rows[each.id], each, run) for each, run in changes if each.id in rows]
             reopened = [each.id for _, each, run in ours if run is not None and not run.has_ended]
@@ -126,9 +130,11 @@ class RunTracker:
         return len(ours)
 
     def _outcome(self, session: Session, row: Any, run: RunStatus | None) -> Outcome:
+        # Only failed runs cost the query for their tasks.
         failed = run is None or not run.has_succeeded
         tasks = self._dag_runs.failed_tasks(session, row.dag_id, row.run_id) if run and failed else ()
         error = None
+        # The run timed out or was marked by hand; the mail should not leave the reader without a reason.
         if failed and not tasks:
             error = WITHOUT_FAILED_TASK if run else DELETED
         return Outcome(
@@ -155,4 +161,5 @@ def is_changed(tracked: TrackedDelivery, run: RunStatus | None) -> bool:
         return tracked.state != State.DISPATCHED
     if tracked.state != (State.SUCCEEDED if run.has_succeeded else State.FAILED):
         return True
+    # A run that was cleared and failed again ends at another time, and is notified again.
     return run.ended_at is not None and run.ended_at != tracked.finished_at

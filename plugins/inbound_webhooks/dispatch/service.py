@@ -51,6 +51,7 @@ class DispatchService:
         for loop in self._loops:
             loop.start()
         self._dispatcher.run()
+        # One deadline for all loops together, not one for each.
         give_up_at = time.monotonic() + STOP_SECONDS
         for loop in self._loops:
             loop.stop()

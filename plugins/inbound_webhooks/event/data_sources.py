@@ -30,6 +30,7 @@ class DataSources:
         self._webhook = webhook
         self.event_type = ""
         """The sender's type of this event, once known."""
+        # Masked and left out of a whole event, whatever they are called.
         self.credential_names = credential_names
         self.body = Body(content, request.header("Content-Type"))
         self.budget = Budget()

@@ -71,6 +71,7 @@ def _dump_fast(value: Any) -> str | None:
         written = msgspec.json.encode(value)
     except (msgspec.MsgspecError, TypeError, UnicodeError, ValueError, RecursionError):
         return None
+    # null is written for None, but also for NaN and infinity, which JSON does not have.
     return None if b"null" in written else written.decode()
 
 
@@ -85,6 +86,7 @@ def least_chars(value: Any, known: dict[int, int] | None = None) -> int:
     if not isinstance(value, (dict, list, tuple)):
         return 1
     known = {} if known is None else known
+    # Parts that occur several times are measured once, but counted each time.
     if id(value) not in known:
         parts = (*value, *value.values()) if isinstance(value, dict) else value
         chars = 0

@@ -27,6 +27,7 @@ class MultiDict:
         """The values by name, collected on first access."""
         lists: dict[str, list[str]] = {}
         for name, value in self._pairs:
+            # Repeated names keep all their values: dropping some would hide what a sender sent.
             lists.setdefault(title_case(name) if self._ignore_case else name, []).append(value)
         return lists
 
@@ -52,6 +53,7 @@ def parse_query(query_string: str) -> list[tuple[str, str]]:
 
 def title_case(name: str) -> str:
     """``x-github-event`` -> ``X-Github-Event``, the spelling of the api-server and the gateway alike."""
+    # The uncached function for long names.
     return _title_case(name) if len(name) <= MAX_REMEMBERED_CHARS else _title_case.__wrapped__(name)
 
 

@@ -22,6 +22,7 @@ _CREDENTIAL_NAME = re.compile(
 _HARMLESS_NAME = re.compile(r"idempotency|event-key", re.IGNORECASE)
 
 
+# Decided by the name alone: values are not looked at, so nothing depends on how a secret looks.
 def is_credential(name: str, also: Collection[str] = ()) -> bool:
     """Whether a header or query field of this name holds a credential.
 

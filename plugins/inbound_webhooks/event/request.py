@@ -25,6 +25,7 @@ class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     received_at: datetime
 
     @cached_attribute
+    # Built once: verification, expressions and handshakes all look headers up by name.
     def header_values(self) -> MultiDict:
         """The headers by name."""
         return MultiDict(self.headers, ignore_case=True)

@@ -21,6 +21,7 @@ def next_attempt_at(now: datetime, attempts: int, error: DispatchError) -> datet
     """Time of the next attempt after a delivery's ``attempts``-th failure, None for no further attempt."""
     if error.permanent or attempts > len(RETRY_DELAYS_SECONDS):
         return None
+    # Attempts are counted from 1, after the failure.
     return now + timedelta(seconds=RETRY_DELAYS_SECONDS[attempts - 1])
 
 

@@ -42,6 +42,7 @@ def look_up(container: Any, key: Any) -> Any:
     :returns: the item, or an instance of :class:`Missing`
     """
     if isinstance(container, Body):
+        # Properties of a form, JSON of a JSON body; slices are taken of the whole value.
         container = container.value if isinstance(key, slice) else container.properties
     if isinstance(container, (dict, MultiDict)):
         is_present = isinstance(key, str) and key in container
@@ -56,8 +57,10 @@ def look_up(container: Any, key: Any) -> Any:
 def _look_up_index(sequence: Any, key: Any) -> Any:
     if isinstance(key, slice):
         return sequence[key]
+    # .0 is an index too, as in items.0.id.
     if isinstance(key, str) and key.isascii() and key.isdigit() and isinstance(sequence, list):
         key = int(key)
+    # bool is an int in Python, but body[true] is no index.
     if isinstance(key, int) and not isinstance(key, bool) and -len(sequence) <= key < len(sequence):
         return sequence[key]
     return Missing(name=str(key))
@@ -95,14 +98,13 @@ def _readings(path: tuple[Any, ...]) -> tuple[tuple[tuple[str, int], ...], ...]:
     The longest comes first; there are none at an index or a quoted name. Cached, because the paths of a
     webhook's expressions are the same for each request.
     """
-    return tuple(_readings_from(path, start) for start in range(len(path)))
-
-
-def _readings_from(path: tuple[Any, ...], start: int) -> tuple[tuple[str, int], ...]:
-    end = start
-    while end < len(path) and isinstance(path[end], str):
-        end += 1
-    return tuple((".".join(path[start:stop]), stop) for stop in range(end, start, -1))
+    readings = []
+    for start in range(len(path)):
+        end = start
+        while end < len(path) and isinstance(path[end], str):
+            end += 1
+        readings.append(tuple((".".join(path[start:stop]), stop) for stop in range(end, start, -1)))
+    return tuple(readings)
 
 
 def to_json_value(value: Any) -> Any:
@@ -184,6 +186,7 @@ def to_json_string(value: Any) -> str:
     """Output inside a string of a JSON template: the escaped text without quotes."""
     written = to_text(value)
     check_length(len(written))
+    # Without the quotes of the JSON string: the template has its own.
     return json_text.dump(written)[1:-1]
 
 

@@ -62,7 +62,9 @@ class Health:
         async with self._reading:
             if self._cached is None or self._clock() >= self._fresh_until:
                 started = self._clock()
+                # A thread, since the database call blocks; those that wait for the lock need none.
                 self._cached = await anyio.to_thread.run_sync(self._read)
+                # From its end on, so that a slow report is not expired before it is sent.
                 ended = self._clock()
                 self._fresh_until = ended + max(FRESH_SECONDS, CACHE_FACTOR * (ended - started))
             return self._cached

@@ -20,6 +20,7 @@ class Loop:
         self._work = work
         self._seconds = seconds
         self._stopping = threading.Event()
+        # A daemon, because a job may hang in a system call; join() gives up after a while.
         self._thread = threading.Thread(target=self._run, name=f"inbound-webhooks-{name}", daemon=True)
 
     def start(self) -> None:
@@ -36,17 +37,15 @@ class Loop:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            if not self._run_round():
+            try:
+                again = self._work()
+            except DatabaseUnavailable:
+                again = False  # logged already; the next round tries again
+            except Exception as error:  # noqa: BLE001 - one failed round must not end the loop
+                log_unexpected_error(self._name, error)
+                again = False
+            if not again:
                 self._stopping.wait(self._seconds)
-
-    def _run_round(self) -> bool:
-        try:
-            return self._work()
-        except DatabaseUnavailable:
-            return False  # logged already; the next round tries again
-        except Exception as error:  # noqa: BLE001 - one failed round must not end the loop
-            log_unexpected_error(self._name, error)
-            return False
 
 
 def log_unexpected_error(what: str, error: BaseException) -> None:

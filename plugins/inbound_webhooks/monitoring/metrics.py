@@ -51,6 +51,7 @@ def start(*, in_api_server: bool) -> None:
 
 def add_listener(listener: Callable[[str, int], None]) -> None:
     """Register a function that is called for everything counted in this process."""
+    # A listener that is registered twice would count everything twice.
     if listener not in _listeners:
         _listeners.append(listener)
 

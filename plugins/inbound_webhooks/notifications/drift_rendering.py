@@ -25,6 +25,7 @@ This mail is sent once; the webhook's page shows these problems until they are s
 """
 
 
+# Neither template is configurable: an operator's template is written for outcomes and lacks these values.
 def drift_text(mail: Mail, *, base_url: str) -> RenderedMail:
     """Render a mail of this kind."""
     facts = json.loads(mail.facts or "{}")
@@ -33,6 +34,7 @@ def drift_text(mail: Mail, *, base_url: str) -> RenderedMail:
         "dag_url": dag_url(base_url, facts["dag_id"]),
         "webhook_url": webhook_url(base_url, mail.webhook_id),
     }
+    # A header is one line.
     subject = " ".join(_rendered(SUBJECT, values, escaped=False).split())
     return RenderedMail(subject[:MAX_SUBJECT_CHARS], _rendered(HTML, values, escaped=True))
 

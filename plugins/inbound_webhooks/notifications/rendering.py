@@ -85,9 +85,11 @@ class _Template:
     """A template with a default to fall back on: an error in a template must not cost a mail."""
 
     def __init__(self, name: str, source: str, default: str, *, escaped: bool) -> None:
+        # Sandboxed: templates come from the operator, but their values come from senders.
         environment = ImmutableSandboxedEnvironment(autoescape=escaped)
         self._name = name
         self._default = environment.from_string(default)
+        # Compiled at start, so that a syntax error is logged when the process starts and not with each mail.
         self._chosen = self._compiled(environment, source) if source else self._default
 
     def render(self, values: dict[str, Any]) -> str:
@@ -139,6 +141,7 @@ def _template_values(outcome: Outcome, base_url: str) -> dict[str, Any]:
     }
 
 
+# In UTC, because recipients of a mail may be in several time zones.
 def _time(at: datetime | None) -> str | None:
     return None if at is None else at.strftime("%Y-%m-%d %H:%M:%S UTC")
 

@@ -13,7 +13,7 @@ from inbound_webhooks.event.retry import next_mail_at
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.notifications.drift_rendering import drift_text
-from inbound_webhooks.notifications.rendering import MAX_LISTED, MailTemplates, RenderedMail
+from inbound_webhooks.notifications.rendering import MAX_LISTED, MailTemplates
 from inbound_webhooks.notifications.transport import send
 from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import mails
@@ -46,10 +46,12 @@ class NotificationSender:
             return False
         try:
             self._send(mail)
+        # Nothing was lost: the claim expires, and the mail is sent again.
         except DatabaseUnavailable:
             raise
         except MailError as error:
             self._record_failure(mail, error)
+            # The server refused this mail for good; it did answer, so the next mail may follow.
             return error.permanent
         except Exception as error:  # noqa: BLE001 - a backend may raise anything; other mails must be sent
             log_unexpected_error(f"mail {mail.id}", error)
@@ -70,16 +72,14 @@ class NotificationSender:
             return mails.claim_mail(connection, now, until=now + CLAIM)
 
     def _send(self, mail: Mail) -> None:
-        rendered = self._render(mail)
+        if mail.kind == MailKind.DRIFT:
+            rendered = drift_text(mail, base_url=airflow_url())
+        else:
+            with transaction() as connection:
+                total, outcomes = mails.listed_outcomes(connection, mail.id, MAX_LISTED)
+            rendered = self._templates.render(mail, outcomes, total=total, base_url=airflow_url())
         # The id is the same for each attempt, so that mailboxes recognise a repetition.
         send(mail.recipient, rendered, message_id=f"<{mail.id}@inbound-webhooks.airflow>")
-
-    def _render(self, mail: Mail) -> RenderedMail:
-        if mail.kind == MailKind.DRIFT:
-            return drift_text(mail, base_url=airflow_url())
-        with transaction() as connection:
-            total, outcomes = mails.listed_outcomes(connection, mail.id, MAX_LISTED)
-        return self._templates.render(mail, outcomes, total=total, base_url=airflow_url())
 
     def _record_failure(self, mail: Mail, error: MailError) -> None:
         again_at = None if error.permanent else next_mail_at(self._now(), mail.attempts)
@@ -91,6 +91,7 @@ class NotificationSender:
             metrics.count(f"mails.{state}")
         log.warning("mail not sent action=mail_%s mail=%s attempts=%d", state, mail.id, mail.attempts)
 
+    # A transaction of its own: none is open while the mail is being sent.
     def _record(self, mail: Mail, **values: Any) -> None:
         with transaction() as connection:
             mails.mark_mail(connection, mail, **values)

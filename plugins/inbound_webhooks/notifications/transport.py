@@ -30,6 +30,7 @@ def send(recipient: str, mail: RenderedMail, *, message_id: str) -> None:
         else:
             _send_by_smtp(recipient, mail, message_id)
     except smtplib.SMTPRecipientsRefused as error:
+        # One recipient per mail, so the first entry is the only one.
         raise _refusal(*next(iter(error.recipients.values()))) from None
     except (smtplib.SMTPSenderRefused, smtplib.SMTPDataError) as error:
         raise _refusal(error.smtp_code, error.smtp_error) from None
@@ -54,6 +55,7 @@ def _send_by_backend(recipient: str, mail: RenderedMail) -> None:
 
 def _send_by_smtp(recipient: str, mail: RenderedMail, message_id: str) -> None:
     try:
+        # The provider is optional: without mail, the plugin does not need it.
         from airflow.providers.smtp.hooks.smtp import SmtpHook
     except ImportError:
         raise MailError("apache-airflow-providers-smtp is not installed.") from None
@@ -73,6 +75,7 @@ def _send_by_smtp(recipient: str, mail: RenderedMail, message_id: str) -> None:
                 html_content=mail.html,
                 # None makes the hook use the connection's own sender.
                 from_email=conf.get("email", "from_email", fallback=None) or None,
+                # Auto-Submitted keeps vacation responders quiet (RFC 3834).
                 custom_headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
             )
     except AirflowException as error:

@@ -77,6 +77,20 @@ class Draft:
             max_chars=DAG_ID_CHARS,
         )
     )
+    description: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Description",
+            help="What the webhook is for; lists show it.",
+            flag="--description",
+            metavar="TEXT",
+            section="details",
+            listed=True,
+            rows=2,
+            wide=True,
+            max_chars=1_000,
+        ),
+    )
     enabled: bool = field(
         default=True,
         metadata=declared(

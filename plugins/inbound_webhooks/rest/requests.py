@@ -116,12 +116,16 @@ class TryBody(_Body):
     """A request to try; ``draft`` is a change to try it with."""
 
     model_config = _with_example(
-        {"body": '{"ref": "refs/heads/main"}', "headers": [["X-GitHub-Event", "push"]]}
+        {
+            "body": '{"ref": "refs/heads/main"}',
+            "headers": [["Content-Type", "application/json"], ["X-GitHub-Event", "push"]],
+        }
     )
     method: str = Field("POST", pattern="^(POST|GET|HEAD)$")
     query: str = Field("", description="What stands behind the question mark.")
     headers: list[Pair] = Field(
-        default_factory=list, description="Name and value of each; without Content-Type it is JSON."
+        default_factory=list,
+        description="Name and value of each header. Without Content-Type the body counts as bytes.",
     )
     body: str = ""
     draft: WebhookPatch | None = None  # type: ignore[valid-type]

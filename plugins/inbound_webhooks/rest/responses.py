@@ -130,8 +130,10 @@ class PreviewResponse(BaseModel):
     state: str
     conf: Any
     error: str | None
+    note: str | None
     status: int
     content_type: str | None
+    headers: list[tuple[str, str]]
     body: str
 
 

@@ -31,6 +31,7 @@ def reschedule_future_attempts(connection: Connection, now: datetime) -> int:
         select(columns.id)
         .where(columns.state == State.ACCEPTED, columns.next_attempt_at > now, never_tried | too_late)
         .limit(MAX_RESCHEDULED)
+        # Rows that another dispatcher has locked are being tried right now, so they are not stuck.
         .with_for_update(skip_locked=True)
     )
     ids = list(connection.scalars(found))

@@ -15,8 +15,9 @@ class WebhookDBManager(BaseDBManager):
     """Named in the provider's ``db-managers`` (or in ``[database] external_db_managers``)."""
 
     metadata = metadata
+    # A version table of our own, beside Airflow's and other providers'.
     version_table_name = "alembic_version_inbound_webhooks"
     migration_dir = (_HERE / "migrations").as_posix()
     alembic_file = (_HERE / "alembic.ini").as_posix()
     supports_table_dropping = True
-    revision_heads_map = {"0.1.0": "0008"}
+    revision_heads_map = {"0.1.0": "0009"}

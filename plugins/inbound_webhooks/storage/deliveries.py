@@ -62,6 +62,7 @@ def insert_delivery(connection: Connection, delivery: Delivery, version: int) ->
 
 
 def _store(dialect_name: str, dialect_insert: Any) -> Any:
+    # One statement locks, checks and inserts, so that no transaction has to be begun and ended.
     locked = (
         select(tables.webhook.c.version)
         .where(tables.webhook.c.id == bindparam("webhook_id"), waiting_is_limited(dialect_name))
@@ -75,6 +76,7 @@ def _store(dialect_name: str, dialect_insert: Any) -> Any:
         values = [cast(value, column.type) for value, column in zip(values, columns, strict=True)]
     row = select(*values).select_from(locked).where(locked.c.version == bindparam("expected_version"))
     inserted = dialect_insert(tables.delivery).from_select([column.name for column in columns], row)
+    # A conflict means that the event, or this delivery, is stored already; find out which.
     return inserted.on_conflict_do_nothing()
 
 
@@ -95,6 +97,7 @@ def count_accepted(connection: Connection, limit: int, *, webhook_id: str | None
 
 def read_backlog(connection: Connection) -> tuple[int, datetime | None]:
     """Number of deliveries that wait for their run, up to MAX_COUNTED, and arrival of the oldest of them."""
+    # On the states that count only, so that the partial index answers it.
     waiting = select(tables.delivery.c.received_at).where(text(tables.ACCEPTED))
     counted = waiting.limit(MAX_COUNTED).subquery()
     count, oldest = connection.execute(select(func.count(), func.min(counted.c.received_at))).one()

@@ -36,6 +36,7 @@ class DeliveryPages:
             query = query.where(columns.webhook_id == self.webhook_id)
         if self.cursor:
             query = query.where(columns.id > self.cursor if self.ascending else columns.id < self.cursor)
+        # Limited before the filters apply, which would otherwise read on until enough rows match.
         return query.order_by(self._order).limit(self.size).subquery()
 
     @property
@@ -46,12 +47,14 @@ class DeliveryPages:
         """Number of deliveries in ``state`` by DAG, and the last id, or None if nothing can follow it."""
         found = self._rows.c
         in_state = found.state == self.state if self.state else true()
+        # The last id of the rows that were read; the next page begins behind it.
         end = func.max(found.id) if self.ascending else func.min(found.id)
         number = func.sum(case((in_state, 1), else_=0))
         rows = connection.execute(
             select(found.dag_id, func.count(), number, end).group_by(found.dag_id)
         ).all()
         ends = [row[3] for row in rows]
+        # A page that is not full is the last one.
         is_full = sum(row[1] for row in rows) >= self.size
         last = (max(ends) if self.ascending else min(ends)) if is_full else None
         return {row.dag_id: int(row[2] or 0) for row in rows}, last

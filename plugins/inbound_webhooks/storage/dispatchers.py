@@ -26,6 +26,7 @@ def note_dispatcher(connection: Connection, row: DispatcherRow, seen_at: datetim
     """Record a dispatcher's heartbeat."""
     columns = tables.dispatcher.c
     done = connection.execute(update(tables.dispatcher).where(columns.id == row.id).values(seen_at=seen_at))
+    # The first heartbeat, or retention has deleted the row meanwhile.
     if done.rowcount == 0:
         connection.execute(insert(tables.dispatcher), asdict(row) | {"seen_at": seen_at})
 

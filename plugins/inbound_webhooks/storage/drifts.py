@@ -79,6 +79,7 @@ def changed_webhooks(connection: Connection, *, after: str, limit: int) -> list[
             *(column.label(f"drift_{column.name}") for column in drift.c),
         )
         .select_from(
+            # Outer joins: a webhook without a result, and a DAG that Airflow does not know.
             webhook.outerjoin(drift, drift.c.webhook_id == webhook.c.id).outerjoin(
                 dag, dag.c.dag_id == webhook.c.dag_id
             )
@@ -97,6 +98,7 @@ def _latest_dags() -> Any:
     """The newest version of each DAG that a webhook names: dag_id, dag_hash, written_at."""
     numbers = (
         select(DagVersion.dag_id, func.max(DagVersion.version_number).label("number"))
+        # Only DAGs of webhooks: an installation may have thousands of others.
         .where(DagVersion.dag_id.in_(select(tables.webhook.c.dag_id)))
         .group_by(DagVersion.dag_id)
         .subquery()
@@ -125,6 +127,7 @@ def _drift(row: Any) -> Drift | None:
 def save_drift(connection: Connection, found: Drift, before: Drift | None) -> bool:
     """Store the result of a check, unless another dispatcher has stored one since ``before`` was read."""
     columns, row = tables.drift.c, asdict(found) | {"problems": _dump(found.problems)}
+    # Two dispatchers may check the same webhook; the first result wins, and only its dispatcher notifies.
     if before is None:
         insert: Any = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}[connection.dialect.name]
         return connection.execute(insert(tables.drift).values(row).on_conflict_do_nothing()).rowcount == 1
@@ -144,6 +147,7 @@ def found_drifts(connection: Connection, webhook_ids: Sequence[str]) -> dict[str
     drift, webhook = tables.drift, tables.webhook
     rows = connection.execute(
         select(drift)
+        # Of an older version of the webhook, a result says nothing about its current mapping.
         .join(webhook, (webhook.c.id == drift.c.webhook_id) & (webhook.c.version == drift.c.version))
         .where(drift.c.webhook_id.in_(list(webhook_ids)), drift.c.problems != _dump(()))
     )
@@ -166,6 +170,7 @@ def last_confs(connection: Connection, webhook: Webhook, since: datetime, limit:
             columns.id.in_(newest.subquery().select()),
             columns.dag_id == webhook.dag_id,
             columns.received_at >= since,
+            # A replay's conf may be one that the sender never caused.
             columns.replay_of.is_(None),
             func.length(columns.conf) <= MAX_CONF_CHARS,
         )

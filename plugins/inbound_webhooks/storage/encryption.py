@@ -21,6 +21,7 @@ def encrypt(plain_text: str) -> str:
     return fernet.encrypt(plain_text.encode()).decode("ascii")
 
 
+# Cached by the encrypted text, which a rotation of the token replaces.
 @lru_cache(maxsize=4096)
 def decrypt(encrypted: str) -> str:
     """Decrypt what :func:`encrypt` returned; cached, because each request needs it.
@@ -46,6 +47,7 @@ def reencrypt(encrypted: str) -> str:
     if not fernet.is_encrypted:
         raise FernetKeyMissing
     try:
+        # The first key of several encrypts; rotate() decrypts with any of them.
         return fernet.rotate(encrypted.encode("ascii")).decode("ascii")
     except InvalidToken:
         raise TokenUnreadable from None

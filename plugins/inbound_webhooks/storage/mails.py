@@ -161,9 +161,11 @@ def _write_or_join(
     )
     if mail.kind == MailKind.FAILURE and window:
         last = _last_mail(connection, mail, until=at + window)
+        # Not yet claimed: the recipient gets one mail with both failures.
         if last is not None and _lock_unsent(connection, last.id):
             _add_to_mail(connection, last.id, outcome)
             return False
+        # Sent or being sent within the window: this failure waits for the window's end.
         if last is not None and at < last.due_at + window:
             mail = replace(mail, due_at=last.due_at + window, next_attempt_at=last.due_at + window)
     connection.execute(insert(tables.mail), asdict(mail))

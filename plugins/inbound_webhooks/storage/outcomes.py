@@ -61,6 +61,7 @@ def finished_since(
     """Deliveries whose run ended since then, latest first; ``before`` is the last one of the page before."""
     columns = tables.delivery.c
     query = select(*_TRACKED).where(text(tables.FINISHED), columns.finished_at >= since)
+    # From the page's last row on, by the index: an OFFSET would read all rows before it.
     if before is not None:
         same_time = and_(columns.finished_at == before.finished_at, columns.id < before.id)
         query = query.where(
@@ -78,6 +79,7 @@ def lock_tracked(connection: Connection, tracked: Sequence[TrackedDelivery]) -> 
     rows = connection.execute(
         select(*named).where(columns.id.in_([each.id for each in tracked])).with_for_update(skip_locked=True)
     )
+    # Compared in Python: the rows are locked now, and NULL would need its own operator in SQL.
     seen = {each.id: (each.state, each.finished_at) for each in tracked}
     return {row.id: row for row in rows if (row.state, row.finished_at) == seen[row.id]}
 

@@ -92,6 +92,7 @@ class WebhookCache:
         for row in await _WITH_CREDENTIALS(connection, {"ids": webhook_ids}):
             rows.setdefault(row["id"], []).append(row)
         for webhook_id in webhook_ids:
+            # A webhook that was deleted or damaged must not be answered from the cache.
             self._held.pop(webhook_id, None)
             if webhook_id not in rows:
                 continue
@@ -102,6 +103,7 @@ class WebhookCache:
                 continue
             # A change between the two statements leaves the older stamp: the webhook is read again next time.
             self._held[webhook_id] = (stamps[webhook_id], found)
+        # The oldest entry first: dicts keep the order of insertion.
         while len(self._held) > MAX_CACHED_WEBHOOKS:
             self._held.pop(next(iter(self._held)))
         return problems
@@ -156,15 +158,6 @@ def _given(of: Column[Any]) -> Any:
     return column(of.name, Text() if isinstance(of.type, String) else of.type)
 
 
-def _stamps() -> Any:
-    fetched = (
-        select(func.coalesce(func.max(tables.secret.c.id), 0))
-        .where(tables.secret.c.webhook_id == tables.webhook.c.id, tables.secret.c.source_url.is_not(None))
-        .scalar_subquery()
-    )
-    return select(tables.webhook.c.id, tables.webhook.c.version, fetched).where(_among("ids"))
-
-
 def _among(name: str) -> Any:
     return tables.webhook.c.id == any_(bindparam(name, type_=ARRAY(Text())))
 
@@ -203,6 +196,14 @@ def _store() -> Any:
     return inserted.returning(tables.delivery.c.id)
 
 
-_STAMPS = _Statement(_stamps())
+# A fetched key is no change of the definition, so it does not raise the version.
+_NEWEST_FETCHED_KEY = (
+    select(func.coalesce(func.max(tables.secret.c.id), 0))
+    .where(tables.secret.c.webhook_id == tables.webhook.c.id, tables.secret.c.source_url.is_not(None))
+    .scalar_subquery()
+)
+_STAMPS = _Statement(
+    select(tables.webhook.c.id, tables.webhook.c.version, _NEWEST_FETCHED_KEY).where(_among("ids"))
+)
 _WITH_CREDENTIALS = _Statement(with_credentials(_among("ids")))
 _STORE = _Statement(_store())

@@ -37,7 +37,9 @@ def insert_rejections(connection: Connection, rejections: Sequence[Rejection]) -
     """Insert rejections, and delete all but the newest of each webhook."""
     connection.execute(insert(tables.rejection), [asdict(rejection) for rejection in rejections])
     columns = tables.rejection.c
+    # In the same transaction as the insert, so the table stays small whatever happens afterwards.
     for webhook_id in {rejection.webhook_id for rejection in rejections}:
+        # Ids grow with time, and are indexed together with the webhook.
         newest = (
             select(columns.id)
             .where(columns.webhook_id == webhook_id)

@@ -30,6 +30,7 @@ def empty_deliveries(connection: Connection, *, since: datetime, before: datetim
         columns.received_at >= since,
         columns.received_at < before,
         columns.dedup_key.is_not(None),
+        # Rows that are empty already are skipped, or each round would write them again.
         or_(columns.body_stored, columns.conf.is_not(None), columns.headers != EMPTY["headers"]),
     )
     chosen = _locked(connection, held.order_by(columns.received_at), limit)
@@ -66,6 +67,7 @@ def delete_rejections(connection: Connection, *, before: datetime, limit: int) -
     return _delete(connection, tables.rejection, old, limit)
 
 
+# Two statements, because SQLite's DELETE has no LIMIT, and only a SELECT can skip locked rows.
 def _delete(connection: Connection, table: Table, old: Select[Any], limit: int) -> int:
     chosen = _locked(connection, old, limit)
     if chosen:

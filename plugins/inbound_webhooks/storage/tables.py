@@ -75,6 +75,7 @@ webhook = Table(
     # Limits on deliveries that wait for their run and on active runs; null for none.
     Column("max_backlog", Integer, nullable=True),
     Column("max_active_runs", Integer, nullable=True),
+    Column("description", Text, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
 )
@@ -211,6 +212,7 @@ delivery = Table(
 rejection = Table(
     "inbound_webhook_rejection",
     metadata,
+    # SQLite counts up only a column of type INTEGER.
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
     Column("webhook_id", String(10), nullable=False),
     Column("rejected_at", UtcDateTime, nullable=False),

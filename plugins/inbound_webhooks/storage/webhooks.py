@@ -68,6 +68,7 @@ def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = Fals
         connection.execute(select(func.pg_advisory_xact_lock(change_lock_key(columns.id))).where(condition))
     query = select(tables.webhook).where(condition)
     rows = connection.execute(query.with_for_update() if locked else query).all()
+    # A name wins over an id, for names are what users choose.
     by_name = sorted(rows, key=lambda row: row.name != name_or_id)
     return read_webhook(by_name[0]) if by_name else None
 
@@ -90,7 +91,9 @@ def webhooks_with_refreshed_keys(connection: Connection) -> list[Webhook]:
     """Enabled webhooks that have public keys fetched; the caller checks the parsed settings again."""
     columns = tables.webhook.c
     query = select(tables.webhook).where(
-        columns.enabled, columns.verification.contains('"refresh_keys": true', autoescape=True)
+        # A rough filter on the JSON text: the databases have different operators for JSON.
+        columns.enabled,
+        columns.verification.contains('"refresh_keys": true', autoescape=True),
     )
     return [read_webhook(row) for row in connection.execute(query)]
 

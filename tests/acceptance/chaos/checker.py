@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
-from tests.acceptance.chaos.stream import Answer, Sent
+from tests.acceptance.chaos.stream import Reply, Sent
 
 RUN_PREFIX = "webhook__"
 WITH_A_RUN = ("dispatched", "succeeded", "failed")
@@ -115,7 +115,7 @@ def _strange_answers(sent: Sequence[Sent]) -> Iterator[str]:
             yield f"number {event.number} was taken as {ids}"
 
 
-def _is_fair(response: Answer) -> bool:
+def _is_fair(response: Reply) -> bool:
     """Taken, put off with a time to come again, or nothing at all, since the process had died."""
     put_off = response.status == 503 and response.retry_after is not None
     return response.is_taken or put_off or response.status == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.acceptance.chaos.checker import waiting
 from tests.acceptance.chaos.killer import Victim
-from tests.acceptance.chaos.stream import Door, Target
+from tests.acceptance.chaos.stream import Endpoint, Target
 from tests.infrastructure.airflow_processes import AirflowProcesses
 from tests.infrastructure.postgres import PostgresCluster, free_port
 
@@ -29,9 +29,9 @@ class Site:
     def __init__(self, home: Path, database_url: str, *, dispatchers: int, api_server: bool) -> None:
         self.database_url = database_url
         self.airflow = AirflowProcesses(home, database_url)
-        self.gateway = Door("gateway", free_port(), "/webhook")
-        self.api_server = Door("api-server", self.airflow.port, "/pluginsv2/webhook")
-        self.doors = [self.gateway, *([self.api_server] if api_server else [])]
+        self.gateway = Endpoint("gateway", free_port(), "/webhook")
+        self.api_server = Endpoint("api-server", self.airflow.port, "/pluginsv2/webhook")
+        self.endpoints = [self.gateway, *([self.api_server] if api_server else [])]
         names = ("dispatcher-1", "dispatcher-2")[:dispatchers]
         self._commands = {
             "gateway": ("webhooks", "gateway", *_at(self.gateway), "--workers", str(GATEWAY_WORKERS)),
@@ -85,8 +85,8 @@ class Site:
 
     def is_up(self, name: str) -> bool:
         """Whether a process has got through its start."""
-        doors = {door.name: door for door in self.doors}
-        return _answers(doors[name]) if name in doors else self._has_started(name)
+        endpoints = {endpoint.name: endpoint for endpoint in self.endpoints}
+        return _answers(endpoints[name]) if name in endpoints else self._has_started(name)
 
     def replace(self, name: str) -> None:
         """SIGKILL for a process and all that it started, and a new one, as a supervisor does."""
@@ -112,14 +112,14 @@ class Site:
 def crash(cluster: PostgresCluster, site: Site) -> Victim:
     """The server itself: killed without a shutdown, and started again from its write-ahead log.
 
-    Only while a door is open: nothing else would notice, and Airflow does not start without it.
+    Only while an endpoint is open: nothing else would notice, and Airflow does not start without it.
     """
 
     def kill() -> None:
         cluster.crash()
         cluster.start()
 
-    return Victim(lambda: any(map(_answers, site.doors)), kill, share=2)
+    return Victim(lambda: any(map(_answers, site.endpoints)), kill, share=2)
 
 
 def store_targets(database_url: str) -> list[Target]:
@@ -138,14 +138,14 @@ def store_targets(database_url: str) -> list[Target]:
     return [Target(f"/{hook.id}/{hook.token}", hook is known) for hook in (known, plain)]
 
 
-def _at(door: Door) -> tuple[str, ...]:
-    return ("--host", "127.0.0.1", "--port", str(door.port))
+def _at(endpoint: Endpoint) -> tuple[str, ...]:
+    return ("--host", "127.0.0.1", "--port", str(endpoint.port))
 
 
-def _answers(door: Door) -> bool:
-    connection = HTTPConnection("127.0.0.1", door.port, timeout=LOOK_SECONDS)
+def _answers(endpoint: Endpoint) -> bool:
+    connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=LOOK_SECONDS)
     try:
-        connection.request("GET", f"{door.prefix}/nobody")
+        connection.request("GET", f"{endpoint.prefix}/nobody")
         return connection.getresponse().status == 404
     except (OSError, HTTPException):
         return False

@@ -19,7 +19,7 @@ REPEATED = 10
 
 
 @dataclass(frozen=True)
-class Door:
+class Endpoint:
     """Where webhooks listen on 127.0.0.1."""
 
     name: str
@@ -36,7 +36,7 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What came back for one attempt; status 0 is a connection that broke before an answer came."""
 
     status: int
@@ -55,7 +55,7 @@ class Sent:
 
     number: int
     knows_events: bool
-    responses: list[Answer] = field(default_factory=list)
+    responses: list[Reply] = field(default_factory=list)
 
     @property
     def taken_ids(self) -> list[str | None]:
@@ -66,12 +66,12 @@ class Sent:
 class Stream:
     """Sends the numbers 0 to ``count`` - 1, at most so many a second, over so many connections.
 
-    ``doors`` are what a load balancer has: an attempt that fails goes on to the next one.
+    ``endpoints`` are what a load balancer has: an attempt that fails goes on to the next one.
     """
 
     def __init__(
         self,
-        doors: Sequence[Door],
+        endpoints: Sequence[Endpoint],
         targets: Sequence[Target],
         *,
         count: int,
@@ -79,7 +79,7 @@ class Stream:
         connections: int,
     ) -> None:
         self.sent = [self._event(number, targets) for number in range(count)]
-        self._doors = doors
+        self._endpoints = endpoints
         self._targets = targets
         self._seconds_each = 1 / a_second
         self._connections = connections
@@ -103,7 +103,7 @@ class Stream:
         return Sent(number, targets[number % len(targets)].knows_events)
 
     def _send(self, started: float) -> None:
-        connections = [Connection(door) for door in self._doors]
+        connections = [Connection(endpoint) for endpoint in self._endpoints]
         while (number := self._next()) is not None:
             time.sleep(max(0.0, started + number * self._seconds_each - time.monotonic()))
             self._deliver(number, connections)
@@ -121,7 +121,7 @@ class Stream:
         target = self._targets[number % len(self._targets)]
         body = json.dumps({"number": number}).encode()
         wait, give_up_at = FIRST_WAIT_SECONDS, time.monotonic() + GIVE_UP_SECONDS
-        attempt = number // len(self._targets)  # so that each webhook is called at each door
+        attempt = number // len(self._targets)  # so that each webhook is called at each endpoint
         while time.monotonic() < give_up_at:
             response = connections[attempt % len(connections)].post(target.path, body)
             self.sent[number].responses.append(response)
@@ -134,11 +134,11 @@ class Stream:
 class Connection:
     """Kept alive from request to request, opened again after a fault."""
 
-    def __init__(self, door: Door) -> None:
-        self._prefix = door.prefix
-        self._http = HTTPConnection("127.0.0.1", door.port, timeout=ANSWER_SECONDS)
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._prefix = endpoint.prefix
+        self._http = HTTPConnection("127.0.0.1", endpoint.port, timeout=ANSWER_SECONDS)
 
-    def post(self, path: str, body: bytes) -> Answer:
+    def post(self, path: str, body: bytes) -> Reply:
         """The answer to one attempt."""
         try:
             self._http.request("POST", self._prefix + path, body, {"Content-Type": "application/json"})
@@ -146,9 +146,9 @@ class Connection:
             content = response.read()
         except (OSError, HTTPException):
             self._http.close()
-            return Answer(0)
+            return Reply(0)
         taken_as = json.loads(content)["delivery_id"] if response.status // 100 == 2 else None
-        return Answer(response.status, taken_as, response.headers["Retry-After"])
+        return Reply(response.status, taken_as, response.headers["Retry-After"])
 
     def close(self) -> None:
         self._http.close()

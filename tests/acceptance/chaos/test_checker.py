@@ -9,18 +9,18 @@ import pytest
 
 from tests.acceptance.chaos.checker import Run, Stored, Verdict, check
 from tests.acceptance.chaos.killer import Victim, order_of_deaths
-from tests.acceptance.chaos.stream import Answer, Sent
+from tests.acceptance.chaos.stream import Reply, Sent
 
-TAKEN = Answer(202, "a")
-BROKEN = Answer(0)
-PUT_OFF = Answer(503, retry_after="10")
+TAKEN = Reply(202, "a")
+BROKEN = Reply(0)
+PUT_OFF = Reply(503, retry_after="10")
 ROW = Stored(id="a", number=7, state="dispatched", run_id="webhook__a", dispatched=True, attempts=1)
 RUN = Run(run_id="webhook__a", number=7, delivery_id="a", tasks=1, notes=1)
 OTHER_ROW = replace(ROW, id="b", run_id="webhook__b")
 OTHER_RUN = replace(RUN, run_id="webhook__b", delivery_id="b")
 
 
-def verdict(*responses: Answer, rows=(ROW,), runs=(RUN,), knows_events: bool = True) -> Verdict:
+def verdict(*responses: Reply, rows=(ROW,), runs=(RUN,), knows_events: bool = True) -> Verdict:
     return check([Sent(7, knows_events, list(responses))], rows, runs)
 
 
@@ -59,14 +59,14 @@ def test_a_number_that_nobody_ever_took_is_undelivered():
 
 
 @pytest.mark.parametrize(
-    "answer", [Answer(500), Answer(404), Answer(503), Answer(429, retry_after="1")], ids=lambda it: it.status
+    "response", [Reply(500), Reply(404), Reply(503), Reply(429, retry_after="1")], ids=lambda it: it.status
 )
 def test_only_a_503_with_a_time_to_come_again_may_stand_in_for_a_2xx(response):
     assert len(verdict(response, TAKEN).unexpected) == 1
 
 
 def test_an_event_that_is_known_again_has_one_id_and_another_one_for_each_2xx():
-    assert len(verdict(TAKEN, Answer(202, "b")).unexpected) == 1
+    assert len(verdict(TAKEN, Reply(202, "b")).unexpected) == 1
     assert len(verdict(TAKEN, TAKEN, knows_events=False).unexpected) == 1
 
 

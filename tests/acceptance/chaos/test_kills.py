@@ -97,7 +97,9 @@ def problems_of(site: Site, victims, round: Round) -> list[str]:
     """Send the stream while victims die; what is wrong when all is quiet again."""
     print(f"\nseed {round.seed}: CHAOS_SEED={round.seed} repeats it")
     targets = store_targets(site.database_url)
-    stream = Stream(site.doors, targets, count=round.count, a_second=round.a_second, connections=CONNECTIONS)
+    stream = Stream(
+        site.endpoints, targets, count=round.count, a_second=round.a_second, connections=CONNECTIONS
+    )
     site.start()
     with Killer(victims, random.Random(round.seed), most=round.deaths, revive=site.revive) as killer:
         stream.run()

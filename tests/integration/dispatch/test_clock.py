@@ -19,14 +19,14 @@ from tests.infrastructure.webhooks_builder import (
 )
 from tests.integration.dispatch.conftest import AT
 from tests.integration.dispatch.test_cleaner import make_cleaner
-from tests.integration.dispatch.test_follower import (
+from tests.integration.dispatch.test_notifications import make_mailer, store_mail
+from tests.integration.dispatch.test_run_tracker import (
     BOTH,
     dispatched,
     end_run,
     fail_and_send,
-    make_follower,
+    make_tracker,
 )
-from tests.integration.dispatch.test_notifications import make_mailer, store_mail
 from tests.promises.test_many_dispatchers import dispatcher as make_dispatcher
 from tests.promises.test_many_dispatchers import running, wait_until
 
@@ -55,26 +55,26 @@ def dispatcher(clock):
 
 @JUMPS
 def test_a_run_that_ends_after_a_jump_is_recorded_and_told_once(dispatcher, hook, clock, jump):
-    follower = make_follower(clock)
+    tracker = make_tracker(clock)
     (stored,) = dispatched(dispatcher, hook)
     clock.at = AT + jump
     end_run(stored, "success")
-    assert [follower.follow() for _ in range(2)] == [1, 0]
+    assert [tracker.follow() for _ in range(2)] == [1, 0]
     assert (delivery(stored).state, len(rows("mail"))) == ("succeeded", 1)
 
 
 @JUMPS
 def test_a_run_that_is_cleared_after_a_jump_is_followed_to_its_new_end(dispatcher, hook, clock, jump):
-    follower = make_follower(clock)
+    tracker = make_tracker(clock)
     (stored,) = dispatched(dispatcher, hook)
     end_run(stored, "success")
-    follower.follow()
+    tracker.follow()
     clock.at = AT + jump
     change_run(f"webhook__{stored}", state="running", end_date=None)
-    follower.follow()
+    tracker.follow()
     assert delivery(stored).state == "dispatched"
     end_run(stored, "failed")
-    follower.follow()
+    tracker.follow()
     assert delivery(stored).state == "failed"
 
 
@@ -85,15 +85,15 @@ def test_a_run_that_is_cleared_after_a_jump_is_followed_to_its_new_end(dispatche
 def test_failures_after_one_of_a_clock_that_was_ahead_are_told_as_if_it_had_not_been(
     dispatcher, hook, clock, ahead
 ):
-    follower = make_follower(clock, digest_window_seconds=WINDOW.total_seconds())
+    tracker = make_tracker(clock, digest_window_seconds=WINDOW.total_seconds())
     ids = dispatched(dispatcher, hook, 4)
     clock.at = AT + ahead
-    fail_and_send(follower, ids[0])
+    fail_and_send(tracker, ids[0])
     clock.at = AT
-    fail_and_send(follower, ids[1])
+    fail_and_send(tracker, ids[1])
     for stored in ids[2:]:
         end_run(stored, "failed")
-        follower.follow()
+        tracker.follow()
     assert [mail.due_at - AT for mail in rows("mail")] == [ahead, timedelta(0), WINDOW]
     assert sorted(listed(rows("mail")[2].id)) == sorted(ids[2:])
 
@@ -118,12 +118,12 @@ def test_a_mail_that_may_have_to_wait_so_long_is_left_waiting(database):
 
 
 def test_after_a_jump_on_a_digest_is_sent_early_and_the_next_failure_opens_a_window(dispatcher, hook, clock):
-    follower = make_follower(clock, digest_window_seconds=WINDOW.total_seconds())
+    tracker = make_tracker(clock, digest_window_seconds=WINDOW.total_seconds())
     ids = dispatched(dispatcher, hook, 3)
-    fail_and_send(follower, ids[0])
-    fail_and_send(follower, ids[1])
+    fail_and_send(tracker, ids[0])
+    fail_and_send(tracker, ids[1])
     clock.at = AT + HOUR
-    fail_and_send(follower, ids[2])
+    fail_and_send(tracker, ids[2])
     assert [mail.due_at - AT for mail in rows("mail")] == [timedelta(0), WINDOW, HOUR]
 
 

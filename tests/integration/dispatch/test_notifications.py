@@ -350,10 +350,10 @@ def test_whoever_lost_his_claim_records_nothing(sqlite_database, mailer, mail_se
 
 KILLED = """
 import sys, time
-from inbound_webhooks.dispatch import follower
+from inbound_webhooks.dispatch.run_tracker import RunTracker
 from inbound_webhooks.settings import Settings
 
-follower.Follower(Settings()).follow()
+RunTracker(Settings()).follow()
 print("recorded", flush=True)
 time.sleep(60)
 """

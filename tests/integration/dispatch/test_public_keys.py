@@ -71,7 +71,7 @@ def sns(database):
 
 
 def name_keys(hook, *urls):
-    """Note rejected requests that named these keys, as the door does."""
+    """Note rejected requests that named these keys, as the endpoint does."""
     from inbound_webhooks.records.delivery import Rejection
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.rejections import insert_rejections

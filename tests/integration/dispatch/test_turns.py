@@ -159,7 +159,7 @@ def test_no_more_runs_than_the_limit_are_made_and_the_others_wait_in_order(dispa
 
 
 def end_run(delivery_id: str) -> None:
-    """As the follower records it."""
+    """As the tracker records it."""
     from airflow import settings
 
     from inbound_webhooks.storage import tables

@@ -17,7 +17,7 @@ Statuses = int | set[int]
 
 @dataclass(frozen=True)
 class Target:
-    """Where the requests go: ``base`` is the path in front of ids, which differs from door to door.
+    """Where the requests go: ``base`` is the path in front of ids, which differs from endpoint to endpoint.
 
     ``events`` takes each request whole; ``orders`` maps body, query and headers by expressions.
     """

@@ -1,4 +1,4 @@
-"""Every door, opened once for all the tests of a module."""
+"""Every endpoint, opened once for all the tests of a module."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 
-from tests.integration.hostile.doors import SITES
+from tests.integration.hostile.endpoints import SITES
 
 
 @pytest.fixture(scope="module", params=SITES, ids="-".join)
 def site(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """An open door in front of a database; a `Site`."""
+    """An open endpoint in front of a database; a `Site`."""
     from tests.infrastructure.databases import connect_airflow, disconnect_airflow
     from tests.integration.hostile.site import opened
 
-    door_name, backend = request.param
+    endpoint_name, backend = request.param
     templates = {"sqlite": "sqlite_template", "postgresql": "postgres_template"}
     connect_airflow(request.getfixturevalue(templates[backend]).fresh().url)
     try:
-        with opened(door_name) as made:
+        with opened(endpoint_name) as made:
             yield made
     finally:
         disconnect_airflow()

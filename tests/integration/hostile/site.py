@@ -1,4 +1,4 @@
-"""An open door with two webhooks behind it, and what came through."""
+"""An open endpoint with two webhooks behind it, and what came through."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.raw_http import Reply, converse
 from tests.infrastructure.webhooks_builder import store_webhook
 from tests.integration.hostile.case import Case, Target
-from tests.integration.hostile.doors import DOORS, Door
+from tests.integration.hostile.endpoints import ENDPOINTS, Endpoint
 
 BODY_TIMEOUT_SECONDS = 1
 MAPPING = {"value": "Body", "field": "Body.field", "query": "Query", "headers": "Headers"}
@@ -21,14 +21,14 @@ MAPPING = {"value": "Body", "field": "Body.field", "query": "Query", "headers": 
 
 @dataclass
 class Site:
-    """An open door; the deliveries in the database are its own."""
+    """An open endpoint; the deliveries in the database are its own."""
 
-    door: Door
+    endpoint: Endpoint
     target: Target
     seen: str = ""
 
     def send(self, case: Case) -> list[Reply]:
-        return converse(self.door.port, *case.parts, responses=len(case.statuses))
+        return converse(self.endpoint.port, *case.parts, responses=len(case.statuses))
 
     def stored(self) -> list[Any]:
         """The deliveries that came since this was asked last."""
@@ -53,8 +53,8 @@ class Site:
 
 
 @contextmanager
-def opened(door_name: str) -> Iterator[Site]:
-    """Open a door in front of the database that this process is connected to."""
+def opened(endpoint_name: str) -> Iterator[Site]:
+    """Open an endpoint in front of the database that this process is connected to."""
     from inbound_webhooks.receiver.instance import forget_receiver
 
     store_dag("orders")
@@ -63,9 +63,9 @@ def opened(door_name: str) -> Iterator[Site]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AIRFLOW__INBOUND_WEBHOOKS__BODY_TIMEOUT_SECONDS", str(BODY_TIMEOUT_SECONDS))
         forget_receiver()
-        door = DOORS[door_name]()
+        endpoint = ENDPOINTS[endpoint_name]()
         try:
-            yield Site(door, Target(door.base, events, orders))
+            yield Site(endpoint, Target(endpoint.base, events, orders))
         finally:
-            door.close()
+            endpoint.close()
             forget_receiver()

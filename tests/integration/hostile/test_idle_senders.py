@@ -17,7 +17,7 @@ def test_senders_in_the_middle_of_a_head_or_a_body_keep_no_other_one_out(site: S
     top = head(b"POST", site.target.path(), JSON, b"Content-Length: 100")
     with ExitStack() as held:
         for number in range(SENDERS):
-            connection = held.enter_context(socket.create_connection(("127.0.0.1", site.door.port)))
+            connection = held.enter_context(socket.create_connection(("127.0.0.1", site.endpoint.port)))
             connection.sendall([b"", top[:50], top + b"{"][number % 3])
         started = time.monotonic()
         (reply,) = site.send(Case([post(site.target.path(), b"[1]")], 202))

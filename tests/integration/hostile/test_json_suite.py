@@ -1,4 +1,4 @@
-"""The public suite of JSON that parsers disagree on goes through the door, and all that is accepted runs."""
+"""The public suite of JSON that parsers disagree on, at the endpoint; all that is accepted runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bad input over a real socket, at every door: the right status, nothing run that was not accepted."""
+"""Bad input over a real socket, at every endpoint: the right status, nothing run that was not accepted."""
 
 from __future__ import annotations
 

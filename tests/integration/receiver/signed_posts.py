@@ -1,4 +1,4 @@
-"""The requests of ``tests/unit/presets/cases`` at the real door: with their secrets, at their time."""
+"""The requests of ``tests/unit/presets/cases`` at the real endpoint: with their secrets, at their time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import structs
 
-from tests.infrastructure.asgi_door import AsgiDoor, Reply
+from tests.infrastructure.asgi_endpoint import AsgiEndpoint, Reply
 from tests.infrastructure.loop import new_receiver
 from tests.infrastructure.webhooks_builder import ACTOR, Hook, now, rows, store_webhook
 from tests.unit.presets.signed_cases import Case
@@ -27,11 +27,11 @@ FILLED_IN = {"verify": "a verify token of a test", "signing": "a secret of a tes
 
 @dataclass(frozen=True)
 class Sender:
-    """A webhook with a case's preset and secrets, and a door whose clock shows the case's time."""
+    """A webhook with a case's preset and secrets, and an endpoint whose clock shows the case's time."""
 
     case: Case
     hook: Hook
-    door: AsgiDoor
+    endpoint: AsgiEndpoint
     receiver: Any
 
     @classmethod
@@ -45,7 +45,7 @@ class Sender:
         options = {"verification": case.verification} if case.verification else {}
         hook = store_webhook(preset=case.preset.name, secrets=filled, **options | fields)
         receiver = new_receiver(Settings(public_url=PUBLIC_URL), now=lambda: case.now)
-        sender = cls(case, _at_the_signed_url(hook, case), AsgiDoor(receiver=lambda: receiver), receiver)
+        sender = cls(case, _at_the_signed_url(hook, case), AsgiEndpoint(receiver=lambda: receiver), receiver)
         for secret in () if secrets is not None else case.secrets.get("signing", ())[1:]:
             sender.rotate(secret, grace_hours=YEARS_HOURS)
         return sender
@@ -65,7 +65,7 @@ class Sender:
         """
         request = structs.replace(self.case.request, **changes)
         headers = [(name, value) for name, value in request.headers if name.lower() != without]
-        return self.door.request(
+        return self.endpoint.request(
             request.method,
             self.hook.path,
             query=request.query_string.encode(),

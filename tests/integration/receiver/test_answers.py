@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.webhooks_builder import PREFIX, change_webhook, rows, runs, states, store_webhook
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.infrastructure.asgi_door import AsgiDoor, Sending, scope_of
+from tests.infrastructure.asgi_endpoint import AsgiEndpoint, Sending, scope_of
 from tests.infrastructure.loop import on_the_loop
 from tests.infrastructure.webhooks_builder import PREFIX, store_webhook
 
@@ -149,5 +149,7 @@ def test_the_body_of_a_whole_event_is_what_its_type_says(asgi, database, content
 
 def test_a_body_in_a_thousand_chunks_is_one_body(any_webhook):
     sending = Sending([b"x"] * 1000)
-    on_the_loop(AsgiDoor().app(scope_of("POST", any_webhook[0].path, b"", ()), sending.receive, sending.send))
+    on_the_loop(
+        AsgiEndpoint().app(scope_of("POST", any_webhook[0].path, b"", ()), sending.receive, sending.send)
+    )
     assert sending.reply().status == 202

@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from tests.infrastructure.dags_builder import store_dag
-from tests.infrastructure.door_process import DoorProcess
+from tests.infrastructure.endpoint_process import EndpointProcess
 from tests.infrastructure.gateway_process import GatewayProcess
 from tests.infrastructure.webhooks_builder import rows, runs, states, store_deliveries, store_webhook
 from tests.promises.test_database_away import locked
@@ -34,7 +34,7 @@ def is_put_off(reply) -> bool:
     return (reply.status, reply.header("retry-after")) == (503, "10")
 
 
-def test_the_door_stays_open_while_airflow_has_taken_all_connections_of_its_pool(asgi, hook):
+def test_the_endpoint_stays_open_while_airflow_has_taken_all_connections_of_its_pool(asgi, hook):
     from airflow import settings
 
     started = time.monotonic()
@@ -181,31 +181,33 @@ def test_a_dispatcher_whose_database_is_locked_makes_no_run_and_later_each_one_o
     assert [run.run_id for run in runs()] == [f"webhook__{id_}" for id_ in ids]
 
 
-@pytest.mark.parametrize("kind", [DoorProcess, GatewayProcess], ids=["blueprint", "gateway"])
+@pytest.mark.parametrize("kind", [EndpointProcess, GatewayProcess], ids=["blueprint", "gateway"])
 def test_a_process_that_may_write_no_more_puts_off_and_later_takes_without_a_restart(
     sqlite_database, sqlite_orders, tmp_path, kind
 ):
     """The system itself refuses to let the file grow, as it does on a full disk or past a quota."""
-    door = kind(tmp_path, sqlite_database.url)
+    endpoint = kind(tmp_path, sqlite_database.url)
     try:
-        door.wait()
+        endpoint.wait()
         path = Path(sqlite_database.url.removeprefix("sqlite:///"))
         most = max(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
-        resource.prlimit(door.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
-        assert post(door, sqlite_orders) == (503, "10")
+        resource.prlimit(endpoint.pid, resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
+        assert post(endpoint, sqlite_orders) == (503, "10")
         assert rows("delivery") == []
-        resource.prlimit(door.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-        assert post(door, sqlite_orders) == (202, None)
+        resource.prlimit(
+            endpoint.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        )
+        assert post(endpoint, sqlite_orders) == (202, None)
         assert states() == ["accepted"]
     finally:
-        door.stop()
+        endpoint.stop()
 
 
-def post(door: DoorProcess | GatewayProcess, hook) -> tuple[int, str | None]:
+def post(endpoint: EndpointProcess | GatewayProcess, hook) -> tuple[int, str | None]:
     """The status and Retry-After of a large order, larger than what may still be written."""
-    connection = HTTPConnection("127.0.0.1", door.port, timeout=60)
+    connection = HTTPConnection("127.0.0.1", endpoint.port, timeout=60)
     body = LARGE_ORDER.replace(b"a" * 500_000, b"a" * 2_000_000)
-    path = hook.path if isinstance(door, DoorProcess) else hook.path.removeprefix("/pluginsv2")
+    path = hook.path if isinstance(endpoint, EndpointProcess) else hook.path.removeprefix("/pluginsv2")
     connection.request("POST", path, body, {"Content-Type": "application/json"})
     response = connection.getresponse()
     response.read()

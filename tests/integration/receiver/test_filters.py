@@ -7,7 +7,7 @@ import pytest
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.webhooks_builder import ACTOR, change_webhook, rows, runs, states, store_webhook
 from tests.integration.receiver.signed_posts import Sender
-from tests.integration.receiver.test_senders_at_the_door import ACCEPTED, named
+from tests.integration.receiver.test_senders_at_the_endpoint import ACCEPTED, named
 from tests.promises.test_deduplication import dispatch
 from tests.unit.presets.signed_cases import Case
 

@@ -388,7 +388,7 @@ def test_a_setting_that_is_none_is_said_in_one_line(gateway_home, postgres_datab
     assert "max_body_bytes" in gateway.log.read_text().splitlines()[-1]
 
 
-def test_the_same_url_is_right_at_both_doors(gateway, hook):
+def test_the_same_url_is_right_at_both_endpoints(gateway, hook):
     assert hook.path.startswith(PREFIX)
     assert gateway.request("GET", path_of(hook))[0] == 200
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.infrastructure.asgi_door import JSON, AsgiDoor, Sending, scope_of
+from tests.infrastructure.asgi_endpoint import JSON, AsgiEndpoint, Sending, scope_of
 from tests.infrastructure.dags_builder import spoil_dag
 from tests.infrastructure.loop import on_the_loop
 from tests.infrastructure.webhooks_builder import PREFIX, rows, store_webhook
@@ -19,8 +19,8 @@ ORDER = b'{"number": 1}'
 
 @pytest.fixture
 def asgi():
-    """The api-server's door: paths that are not the receiver's go on to Airflow."""
-    return AsgiDoor()
+    """The api-server's endpoint: paths that are not the receiver's go on to Airflow."""
+    return AsgiEndpoint()
 
 
 class Inside:
@@ -48,16 +48,20 @@ class Inside:
 def test_no_more_requests_are_inside_at_once_than_allowed(sqlite_orders, configure, allowed):
     configure(max_concurrent_requests=allowed)
     inside = Inside()
-    door = AsgiDoor(inner=inside)
-    replies = door.together(*[door.send("POST", sqlite_orders.path, chunks=[ORDER]) for _ in range(10)])
+    endpoint = AsgiEndpoint(inner=inside)
+    replies = endpoint.together(
+        *[endpoint.send("POST", sqlite_orders.path, chunks=[ORDER]) for _ in range(10)]
+    )
     assert [reply.status for reply in replies] == [202] * 10
     assert inside.most == allowed
 
 
 def test_a_request_whose_turn_does_not_come_is_put_off(sqlite_orders, configure):
     configure(max_concurrent_requests=1, queue_timeout_seconds=0.1)
-    door = AsgiDoor(inner=Inside(seconds=0.5))
-    replies = door.together(*[door.send("POST", sqlite_orders.path, chunks=[ORDER]) for _ in range(3)])
+    endpoint = AsgiEndpoint(inner=Inside(seconds=0.5))
+    replies = endpoint.together(
+        *[endpoint.send("POST", sqlite_orders.path, chunks=[ORDER]) for _ in range(3)]
+    )
     assert sorted(reply.status for reply in replies) == [202, 503, 503]
     assert {reply.header("retry-after") for reply in replies} == {None, "2"}
 
@@ -68,26 +72,26 @@ def test_a_place_is_free_again_after_a_request_failed_inside(sqlite_orders, conf
     async def broken(scope, receive, send):
         raise OSError("inside")
 
-    door = AsgiDoor(inner=broken)
-    statuses = [door.post(sqlite_orders.path, ORDER).status for _ in range(3)]
+    endpoint = AsgiEndpoint(inner=broken)
+    statuses = [endpoint.post(sqlite_orders.path, ORDER).status for _ in range(3)]
     assert statuses == [503] * 3
 
 
 def test_a_slow_sender_holds_no_place(sqlite_orders, configure):
     configure(max_concurrent_requests=1, queue_timeout_seconds=0.2, body_timeout_seconds=0.5)
-    door = AsgiDoor(inner=Inside(seconds=0.01))
-    slow = [door.send("POST", sqlite_orders.path, chunks=[b"{"], stalls=True) for _ in range(3)]
-    replies = door.together(*slow, door.send("POST", sqlite_orders.path, chunks=[ORDER]))
+    endpoint = AsgiEndpoint(inner=Inside(seconds=0.01))
+    slow = [endpoint.send("POST", sqlite_orders.path, chunks=[b"{"], stalls=True) for _ in range(3)]
+    replies = endpoint.together(*slow, endpoint.send("POST", sqlite_orders.path, chunks=[ORDER]))
     assert [reply.status for reply in replies] == [408, 408, 408, 202]
 
 
 def test_a_path_that_is_no_webhooks_waits_for_no_place(sqlite_orders, configure):
     configure(max_concurrent_requests=1, queue_timeout_seconds=5)
-    door = AsgiDoor(inner=Inside(seconds=0.2))
+    endpoint = AsgiEndpoint(inner=Inside(seconds=0.2))
     order: list[str] = []
 
     async def noted(name: str, path: str) -> None:
-        await door.send("POST", path, chunks=[ORDER])
+        await endpoint.send("POST", path, chunks=[ORDER])
         order.append(name)
 
     async def both() -> None:
@@ -99,9 +103,9 @@ def test_a_path_that_is_no_webhooks_waits_for_no_place(sqlite_orders, configure)
 
 def test_bodies_beyond_the_memory_for_all_of_them_are_put_off(sqlite_orders, configure):
     configure(max_buffered_bytes=1000, body_timeout_seconds=0.3)
-    door = AsgiDoor(inner=Inside(seconds=0.01))
-    bodies = [door.send("POST", sqlite_orders.path, chunks=[b"x" * 800], stalls=True) for _ in range(3)]
-    replies = sorted(door.together(*bodies), key=lambda reply: reply.status)
+    endpoint = AsgiEndpoint(inner=Inside(seconds=0.01))
+    bodies = [endpoint.send("POST", sqlite_orders.path, chunks=[b"x" * 800], stalls=True) for _ in range(3)]
+    replies = sorted(endpoint.together(*bodies), key=lambda reply: reply.status)
     assert [reply.status for reply in replies] == [408, 503, 503]
     assert replies[1].header("retry-after") == "2"
 
@@ -109,16 +113,16 @@ def test_bodies_beyond_the_memory_for_all_of_them_are_put_off(sqlite_orders, con
 @pytest.mark.parametrize("how", [{"stalls": True}, {"disconnects": True}, {}], ids=["408", "400", "202"])
 def test_the_memory_of_a_body_is_free_again_after_its_answer(sqlite_orders, configure, how):
     configure(max_buffered_bytes=1000, body_timeout_seconds=0.1)
-    door = AsgiDoor(inner=Inside(seconds=0.01))
-    first = door.request("POST", sqlite_orders.path, chunks=[b"x" * 800], **how).status
+    endpoint = AsgiEndpoint(inner=Inside(seconds=0.01))
+    first = endpoint.request("POST", sqlite_orders.path, chunks=[b"x" * 800], **how).status
     assert first in (408, 400, 202)
-    assert door.request("POST", sqlite_orders.path, chunks=[b"x" * 900]).status == 202
+    assert endpoint.request("POST", sqlite_orders.path, chunks=[b"x" * 900]).status == 202
 
 
 def test_what_goes_inside_is_the_whole_body_and_no_token(sqlite_orders):
     inside = Inside(seconds=0)
-    door = AsgiDoor(inner=inside)
-    door.request("POST", sqlite_orders.path, chunks=[b"one, ", b"two"])
+    endpoint = AsgiEndpoint(inner=inside)
+    endpoint.request("POST", sqlite_orders.path, chunks=[b"one, ", b"two"])
     assert inside.bodies == [b"one, two"]
     assert inside.paths == [f"{PREFIX}/{sqlite_orders.id}/***"]
 
@@ -232,16 +236,16 @@ def test_a_problem_is_logged_without_what_the_sender_sent(asgi, sqlite_orders, c
 
 
 def test_a_base_url_with_a_path_works(sqlite_orders):
-    door = AsgiDoor(root_path="/airflow")
-    reply = door.post(f"/airflow{sqlite_orders.path}", ORDER)
+    endpoint = AsgiEndpoint(root_path="/airflow")
+    reply = endpoint.post(f"/airflow{sqlite_orders.path}", ORDER)
     assert (reply.status, len(rows("delivery"))) == (202, 1)
 
 
 @pytest.mark.parametrize("token", ["0" * 64, "short"])
 def test_a_base_url_with_a_path_is_guarded(sqlite_orders, token):
-    door = AsgiDoor(root_path="/airflow")
+    endpoint = AsgiEndpoint(root_path="/airflow")
     path = f"/airflow{PREFIX}/{sqlite_orders.id}/{token}"
-    reply = door.request("POST", path, chunks=[ORDER] * 3)
+    reply = endpoint.request("POST", path, chunks=[ORDER] * 3)
     assert (reply.status, reply.chunks_read) == (404, 0)
     assert reply.json == {"status": "rejected", "error": "Not found."}
 
@@ -307,6 +311,6 @@ def test_a_receiver_that_needs_a_thread_waits_for_none_that_waits_for_it(orders,
     """Flask has the last thread of the server's, and what has to be unpacked goes into another one."""
     headers = [("content-type", "application/json"), ("content-encoding", "gzip")]
     packed = gzip.compress(ORDER)
-    sent = AsgiDoor().send("POST", orders.path, headers=headers, chunks=[packed])
+    sent = AsgiEndpoint().send("POST", orders.path, headers=headers, chunks=[packed])
     reply = on_the_loop(asyncio.wait_for(sent, 10))
     assert reply.status == 202

@@ -1,4 +1,4 @@
-"""What comes first at the door: who is not let in costs nothing, and who is not proved is not parsed."""
+"""What comes first at the endpoint: a wrong URL costs nothing, and an unverified request is not parsed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.infrastructure.asgi_door import JSON, AsgiDoor, Reply
+from tests.infrastructure.asgi_endpoint import JSON, AsgiEndpoint, Reply
 from tests.infrastructure.webhooks_builder import (
     PREFIX,
     Hook,
@@ -45,11 +45,11 @@ def encoded(encoding: str) -> list[tuple[str, str]]:
     return [*JSON, ("content-encoding", encoding)]
 
 
-# --- the proof comes before everything that looks into the body ------------------------------
+# --- verification comes before everything that looks into the body ---------------------------
 
 
 @pytest.mark.parametrize(
-    ("body", "headers", "proved_status"),
+    ("body", "headers", "verified_status"),
     [
         (b"no gzip", encoded("gzip"), 400),
         (ORDER, encoded("br"), 415),
@@ -59,11 +59,13 @@ def encoded(encoding: str) -> list[tuple[str, str]]:
     ],
     ids=["broken gzip", "encoding", "bomb", "json", "params"],
 )
-def test_who_is_not_proved_is_401_whatever_is_wrong_with_the_body(asgi, orders, body, headers, proved_status):
+def test_an_unverified_request_is_401_whatever_is_wrong_with_the_body(
+    asgi, orders, body, headers, verified_status
+):
     hook = signed_hook(name="signed", mapping={"number": "${Webhook::Body.number}"})
     reply = asgi.post(hook.path, body, [*headers, signature(b"another body")])
     assert (reply.status, reply.json["error"], rows("delivery")) == (401, "Unauthorized.", [])
-    assert asgi.post(hook.path, body, [*headers, signature(body)]).status == proved_status
+    assert asgi.post(hook.path, body, [*headers, signature(body)]).status == verified_status
 
 
 def test_the_scheme_is_over_the_bytes_as_they_were_sent(asgi, sqlite_database):
@@ -72,7 +74,7 @@ def test_the_scheme_is_over_the_bytes_as_they_were_sent(asgi, sqlite_database):
     assert asgi.post(hook.path, packed, [*encoded("gzip"), signature(ORDER)]).status == 401
 
 
-def test_a_proved_body_that_cannot_be_read_is_kept(asgi, sqlite_database):
+def test_a_verified_body_that_cannot_be_read_is_kept(asgi, sqlite_database):
     hook = signed_hook()
     reply = asgi.post(hook.path, b"no gzip", [*encoded("gzip"), signature(b"no gzip")])
     assert (reply.status, reply.json["status"], states()) == (400, "refused", ["refused"])
@@ -209,7 +211,7 @@ async def _alone(asgi, path: str, *headers: tuple[str, str]) -> Reply:
 
 @pytest.mark.parametrize("tokens", [1, 2, 8])
 def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparisons(sqlite_database, tokens):
-    asgi = AsgiDoor()
+    asgi = AsgiEndpoint()
     from inbound_webhooks.webhooks import service
 
     hook = signed_hook(preset="stripe")
@@ -224,7 +226,7 @@ def test_a_wrong_token_and_an_unknown_webhook_take_the_same_queries_and_comparis
 
 
 def test_a_wrong_token_of_a_webhook_in_the_cache_takes_as_many_comparisons(sqlite_database):
-    asgi, hook = AsgiDoor(), store_webhook()
+    asgi, hook = AsgiEndpoint(), store_webhook()
     wrong = f"{PREFIX}/{hook.id}/{'0' * 64}"
     for path in (STRANGER, wrong):
         cost_of(asgi, path)  # makes connections, and puts the webhook into the cache
@@ -232,7 +234,7 @@ def test_a_wrong_token_of_a_webhook_in_the_cache_takes_as_many_comparisons(sqlit
 
 
 def test_a_wrong_token_and_an_unknown_webhook_cost_postgresql_the_same(proxy):
-    hook, asgi, said = signed_hook(preset="stripe"), AsgiDoor(), []
+    hook, asgi, said = signed_hook(preset="stripe"), AsgiEndpoint(), []
     wrong = f"{PREFIX}/{hook.id}/{'0' * 64}"
     for path in (STRANGER, wrong):
         asgi.request("POST", path)  # makes connections, and learns the webhook
@@ -245,7 +247,7 @@ def test_a_wrong_token_and_an_unknown_webhook_cost_postgresql_the_same(proxy):
 
 @pytest.mark.parametrize("wrong_from", [0, 32, 63])
 def test_how_much_of_a_token_is_right_makes_no_difference(sqlite_database, wrong_from):
-    asgi = AsgiDoor()
+    asgi = AsgiEndpoint()
     hook = store_webhook()
     cost_of(asgi, STRANGER)
     other = "0" if hook.token[wrong_from] != "0" else "1"
@@ -254,7 +256,7 @@ def test_how_much_of_a_token_is_right_makes_no_difference(sqlite_database, wrong
 
 
 def test_every_secret_is_compared_whichever_fits(sqlite_database):
-    asgi = AsgiDoor()
+    asgi = AsgiEndpoint()
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.secrets import NewSecret
 

@@ -1,4 +1,4 @@
-"""The door behind a real server, with senders that do not keep to the rules."""
+"""The endpoint behind a real server, with senders that do not keep to the rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.infrastructure.asgi_door import AsgiDoor
+from tests.infrastructure.asgi_endpoint import AsgiEndpoint
 from tests.infrastructure.asgi_server import SECONDS, AsgiServer
 from tests.infrastructure.webhooks_builder import PREFIX, rows, store_webhook
 
@@ -19,7 +19,7 @@ ORDER = b'{"number": 1}'
 @pytest.fixture(params=["h11", "httptools"])
 def server(request: pytest.FixtureRequest, sqlite_orders, configure) -> Iterator[AsgiServer]:
     configure(body_timeout_seconds=0.3)
-    made = AsgiServer(AsgiDoor().app, request.param)
+    made = AsgiServer(AsgiEndpoint().app, request.param)
     made.start()
     yield made
     made.stop()

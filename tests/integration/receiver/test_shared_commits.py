@@ -1,10 +1,10 @@
-"""Deliveries that arrive together are committed together, at both doors, and each is answered by its own."""
+"""Deliveries that arrive together are committed together, at both endpoints; each gets its own response."""
 
 from __future__ import annotations
 
 import threading
 
-from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.webhooks_builder import change_webhook, rows, store_webhook
 from tests.promises.test_changes_between import hold_row, wait_until_blocked
 
@@ -31,7 +31,7 @@ def test_what_arrives_while_a_commit_is_under_way_is_in_the_next_one(asgi, proxy
     sending = threading.Thread(target=send_all)
     sending.start()
     wait_until_blocked(postgres_cluster, 1)
-    # The first commit waits for the row; as many as the door works on at once collect behind it.
+    # The first commit waits for the row; as many as the endpoint works on at once collect behind it.
     sending.join(0.5)
     assert statuses == []
     holder.rollback()

@@ -29,7 +29,7 @@ def test_a_nul_is_refused_before_a_database_sees_it(admin):
         '"dag_id": "{}"',
         '"preset": "{}"',
         '"secrets": {{"signing": "{}"}}',
-        '"proofs": [{{"kind": "hmac", "header": ["{}"]}}]',
+        '"verification": [{{"kind": "hmac", "header": ["{}"]}}]',
         '"notify_failure": ["{}@example.com"]',
     ],
 )
@@ -49,7 +49,7 @@ def test_a_text_that_no_database_holds_is_told_as_a_mistake(admin, field, charac
         pytest.param(b"\xed\xa0\x80", id="bytes"),
         pytest.param(b"[" * 100_000, id="deep"),
         pytest.param(b'{"max_per_second": ' + b"9" * 5_000 + b"}", id="long"),
-        pytest.param(b'{"proofs": [{"a": ' + b"[" * 900 + b"]" * 900 + b"}]}", id="deep proof"),
+        pytest.param(b'{"verification": [{"a": ' + b"[" * 900 + b"]" * 900 + b"}]}", id="deep verification"),
     ],
 )
 def test_what_is_no_json_of_ours_is_told_as_a_mistake(admin, body):

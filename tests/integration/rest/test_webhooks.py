@@ -13,6 +13,8 @@ from tests.integration.rest.conftest import new_name
 SECRET = "canary-of-the-secret-0123456789abcdef"
 HEADERS = json.dumps([["Content-Type", "application/json"]])
 
+HEADERS_OF_JSON = [["Content-Type", "application/json"]]
+
 
 def test_a_webhook_is_created_once_and_its_secret_is_never_shown(admin):
     body = {
@@ -107,7 +109,7 @@ def test_a_request_and_a_change_are_tried(admin):
     hook = store_webhook(new_name(), mapping={"n": "${Webhook::Body.n}"})
     store_delivery(hook, body=b'{"n": 1}', headers=HEADERS)
     path, draft = f"/webhooks/{hook.id}", {"mapping": {"n": "2"}}
-    tried = admin("POST", f"{path}/try", {"body": '{"n": 5}'}).json()
+    tried = admin("POST", f"{path}/try", {"body": '{"n": 5}', "headers": HEADERS_OF_JSON}).json()
     tested = admin("POST", f"{path}/backTest", {"last": 5, "draft": draft}).json()
     assert (tried["state"], tried["conf"]) == ("accepted", {"n": 5})
     assert (tested["judged"], tested["changed"]) == (1, 1)

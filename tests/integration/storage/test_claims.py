@@ -130,7 +130,7 @@ def test_only_enabled_webhooks_that_nobody_is_changing_are_locked(postgres_clust
     holder.close()
 
 
-def test_one_dispatcher_at_a_time_is_alone_with_a_webhook_and_the_door_goes_on(postgres_database):
+def test_one_dispatcher_at_a_time_is_alone_with_a_webhook_and_the_endpoint_goes_on(postgres_database):
     from inbound_webhooks.storage import claims
     from inbound_webhooks.storage.database import autocommit, transaction
     from inbound_webhooks.storage.deliveries import insert_delivery

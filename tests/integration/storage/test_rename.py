@@ -17,7 +17,7 @@ from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.storage.mails import MailState
 from tests.conftest import DATABASES
-from tests.infrastructure.asgi_door import AsgiDoor
+from tests.infrastructure.asgi_endpoint import AsgiEndpoint
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.loop import new_receiver
 from tests.infrastructure.mail_server import MailServer, html_of
@@ -157,7 +157,7 @@ def test_a_webhook_of_each_preset_compiles_and_accepts_what_its_vendor_signed(mi
     assert len(compile_webhook(webhook).verification) == len(case.verification)
     stored = len(rows("delivery"))
     receiver = new_receiver(Settings(public_url=PUBLIC_URL), now=lambda: case.now)
-    response = AsgiDoor(receiver=lambda: receiver).request(
+    response = AsgiEndpoint(receiver=lambda: receiver).request(
         "POST",
         path_of(f"of-{preset}"),
         query=case.request.query_string.encode(),
@@ -171,7 +171,7 @@ def test_a_webhook_of_each_preset_compiles_and_accepts_what_its_vendor_signed(mi
 
 def test_a_secret_of_a_webhook_is_asked_for(migrated):
     headers = [("content-type", "application/json"), ("x-api-key", "another")]
-    assert AsgiDoor().post(path_of("two-keys"), b"{}", headers).status == 401
+    assert AsgiEndpoint().post(path_of("two-keys"), b"{}", headers).status == 401
 
 
 @pytest.mark.parametrize("remap", [False, True])

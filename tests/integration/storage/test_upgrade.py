@@ -89,13 +89,13 @@ def test_a_webhook_of_then_proves_filters_and_tells_nobody_until_it_is_told_to(u
 
 
 def test_a_webhook_of_then_takes_a_request_at_the_url_of_then(upgraded):
-    from tests.infrastructure.asgi_door import JSON, AsgiDoor
+    from tests.infrastructure.asgi_endpoint import JSON, AsgiEndpoint
 
     store_dag("github_push_build")
     sent = base64.b64decode(
         next(row["body"] for row in WRITTEN["inbound_webhook_delivery"] if row["id"] == PUSH)
     )
-    response = AsgiDoor().post(path_of("github-push"), sent, [*JSON, ("x-github-event", "push")])
+    response = AsgiEndpoint().post(path_of("github-push"), sent, [*JSON, ("x-github-event", "push")])
     assert (response.status, response.json) == (201, {"got": "refs/heads/master"})
     assert json.loads(rows("delivery")[-1].conf) == json.loads(delivery(PUSH).conf)
 

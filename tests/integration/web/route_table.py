@@ -55,7 +55,7 @@ PAGES: dict[tuple[str, str], Row] = {
     ("POST", f"{DELIVERY}/replay"): EDITORS_OF_THE_WEBHOOK,
     # Style sheets and scripts.
     ("GET", "/webhooks/static/<path:filename>"): EVERYBODY,
-    # The door: Flask alone lets nobody in, only what comes through the guard with its token.
+    # The endpoint: Flask alone lets nobody in, only what comes through the guard with its token.
     ("GET", "/webhook/<webhook_id>/<token>"): NOBODY,
     ("POST", "/webhook/<webhook_id>/<token>"): NOBODY,
 }

@@ -24,7 +24,7 @@ HEADERS = json.dumps([["Content-Type", "application/json"], ["Authorization", "*
 
 
 @pytest.fixture(scope="module", autouse=True)
-def door():
+def endpoint():
     """The process's receiver, made for this module and forgotten after it."""
     from inbound_webhooks.receiver.instance import forget_receiver
 
@@ -34,7 +34,7 @@ def door():
 
 
 @pytest.fixture(scope="module")
-def hook(pages, door):
+def hook(pages, endpoint):
     """A webhook of the DAG `orders`, which takes a text `customer` and an integer `number`."""
     from airflow.sdk import Param
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.infrastructure.asgi_door import JSON, Headers
+from tests.infrastructure.asgi_endpoint import JSON, Headers
 from tests.infrastructure.dags_builder import store_dag
-from tests.infrastructure.gateway_door import GatewayDoor
+from tests.infrastructure.gateway_endpoint import GatewayEndpoint
 from tests.infrastructure.loop import close_receivers
 from tests.infrastructure.webhooks_builder import Hook, rows, store_webhook
 from tests.integration.web.site import Site
@@ -65,11 +65,11 @@ PEOPLE = {"stranger": None, "viewer": "Viewer", "other": "User", "admin": "Admin
 
 
 @pytest.fixture(scope="module")
-def gateway(pages: Site) -> Iterator[GatewayDoor]:
+def gateway(pages: Site) -> Iterator[GatewayEndpoint]:
     from inbound_webhooks.receiver.instance import forget_receiver
 
     forget_receiver()
-    yield GatewayDoor()
+    yield GatewayEndpoint()
     close_receivers()
     forget_receiver()
 

@@ -206,7 +206,7 @@ def test_each_route_answers_each_of_them_as_its_row_says(pages, hidden, without_
 
 
 def ask_bare(client, method: str, rule: Any, hidden) -> int:
-    """The status; the door stands at another path than the pages."""
+    """The status; the endpoint stands at another path than the pages."""
     if PAGES[method, rule.rule] != NOBODY:
         response = ask(client, method, rule, hidden)
     else:

@@ -89,7 +89,7 @@ def test_a_part_that_fails_is_named_and_fails(tmp_path: Path, capsys: pytest.Cap
     new = made(tmp_path / "new", posts="300", pages="fails")
     assert compare(old, new, only="", rounds=3, logs=tmp_path) == 1
     captured = capsys.readouterr()
-    assert "Failed in new: pages" in captured.out.splitlines()
+    assert captured.out.splitlines()[-2:] == ["Failed in new: pages", "Not everything was measured."]
     assert "RuntimeError: a part that fails" in captured.err
 
 
@@ -98,11 +98,28 @@ def test_figures_that_no_commit_has_do_not_pass(tmp_path: Path):
     assert compare(old, new, only="no such part", rounds=3, logs=tmp_path) == 1
 
 
-def test_a_benchmark_that_ends_says_why(tmp_path: Path):
+def test_benchmarks_that_end_say_why_and_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     old, new = made(tmp_path / "old", posts="300"), made(tmp_path / "new", posts="300")
     (new.folder / "benchmarks" / "site.py").write_text("raise SystemExit('no site to be had')")
-    with pytest.raises(RuntimeError, match="no site to be had"):
-        compare(old, new, only="", rounds=3, logs=tmp_path)
+    assert compare(old, new, only="", rounds=3, logs=tmp_path) == 1
+    said = capsys.readouterr().out
+    assert "The benchmarks of new ended with 1: no site to be had" in said
+    assert said.splitlines()[-1] == "Not everything was measured."
+
+
+def test_benchmarks_that_end_between_two_parts_leave_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    old, new = (
+        made(tmp_path / "old", posts="300", pages="9 ms"),
+        made(tmp_path / "new", posts="300", pages="9 ms"),
+    )
+    with (new.folder / "benchmarks" / "__main__.py").open("a") as file:
+        file.write("\nimport os\nPARTS['pages'] = lambda site, scale: os._exit(9)\n")
+    assert compare(old, new, only="", rounds=3, logs=tmp_path) == 1
+    said = capsys.readouterr().out
+    assert "| posts row | 300 (300–300) | 300 (300–300) | 1.00 | same |" in said
+    assert "The benchmarks of new ended with 9:" in said
 
 
 def test_a_revision_that_git_does_not_know_ends_the_command_with_2():

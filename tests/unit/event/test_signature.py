@@ -1,4 +1,4 @@
-"""Proofs: how their settings are checked, and what no vendor's own case shows."""
+"""Verification: how its settings are checked, and what no vendor's own case shows."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def prove(settings: dict[str, Any], signed: SignedRequest, *secrets: str) -> dic
     return verify([read_scheme(settings)], signed, {"signing": secrets}, NOW)
 
 
-def is_proved(settings: dict[str, Any], signed: SignedRequest, *secrets: str) -> bool:
+def is_verified(settings: dict[str, Any], signed: SignedRequest, *secrets: str) -> bool:
     try:
         prove(settings, signed, *secrets)
     except VerificationFailed:
@@ -173,7 +173,7 @@ def comparisons() -> Iterator[list[object]]:
 )
 def test_each_secret_is_compared_in_constant_time(settings: dict[str, Any], signed: SignedRequest) -> None:
     with comparisons() as compared:
-        assert is_proved(settings, signed, RFC_SECRET, "another secret", "a third one")
+        assert is_verified(settings, signed, RFC_SECRET, "another secret", "a third one")
 
     assert len(compared) == 3
 
@@ -300,8 +300,8 @@ def test_the_algorithm_is_the_one_that_is_set_whatever_the_header_says() -> None
     sha1 = "sha1=effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"  # RFC 2202, the same text and key
     settings = HMAC | {"prefix": "sha256="}
 
-    assert is_proved(settings, request(X_Sig=f"sha256={RFC_SHA256}"), RFC_SECRET)
-    assert not is_proved(settings, request(X_Sig=sha1), RFC_SECRET)
+    assert is_verified(settings, request(X_Sig=f"sha256={RFC_SHA256}"), RFC_SECRET)
+    assert not is_verified(settings, request(X_Sig=sha1), RFC_SECRET)
 
 
 @pytest.mark.parametrize(
@@ -319,26 +319,26 @@ def test_the_algorithm_is_the_one_that_is_set_whatever_the_header_says() -> None
 def test_of_several_signatures_one_has_to_fit_and_few_are_tried(value: str, fits: bool) -> None:
     settings = HMAC | {"prefix": "v1=", "layout": "list"}
 
-    assert is_proved(settings, request(X_Sig=value), RFC_SECRET) == fits
+    assert is_verified(settings, request(X_Sig=value), RFC_SECRET) == fits
 
 
 def test_a_plain_header_holds_one_signature() -> None:
     twice = f"v1={RFC_SHA256},v1={RFC_SHA256}"
 
-    assert not is_proved(HMAC | {"prefix": "v1="}, request(X_Sig=twice), RFC_SECRET)
+    assert not is_verified(HMAC | {"prefix": "v1="}, request(X_Sig=twice), RFC_SECRET)
 
 
 def test_too_many_parts_are_not_even_looked_at() -> None:
     many = ",".join([f"v1={RFC_SHA256}"] * 13)
 
-    assert not is_proved(HMAC | {"prefix": "v1=", "layout": "list"}, request(X_Sig=many), RFC_SECRET)
+    assert not is_verified(HMAC | {"prefix": "v1=", "layout": "list"}, request(X_Sig=many), RFC_SECRET)
 
 
 def test_a_header_of_absurd_length_is_not_looked_at() -> None:
     settings = {"kind": "header-key", "header": "X-Key"}
 
-    assert is_proved(settings, request(X_Key="k" * 4096), "k" * 4096)
-    assert not is_proved(settings, request(X_Key="k" * 4097), "k" * 4097)
+    assert is_verified(settings, request(X_Key="k" * 4096), "k" * 4096)
+    assert not is_verified(settings, request(X_Key="k" * 4097), "k" * 4097)
 
 
 @pytest.mark.parametrize("second", ["t=1492774577", "t="])
@@ -376,16 +376,16 @@ def test_an_id_is_signed_with_the_body() -> None:
     signature = "10dfa27e12a1257d3cbd4d1745db2f25cf424b78cf3493c412edda6c383f70c3"
     settings = HMAC | {"signed": "{id}|{body}", "id_from": "X-Id"}
 
-    assert is_proved(settings, request(X_Sig=signature, X_Id="evt_1"), RFC_SECRET)
-    assert not is_proved(settings, request(X_Sig=signature, X_Id="evt_2"), RFC_SECRET)
-    assert not is_proved(settings, request(X_Sig=signature), RFC_SECRET)
+    assert is_verified(settings, request(X_Sig=signature, X_Id="evt_1"), RFC_SECRET)
+    assert not is_verified(settings, request(X_Sig=signature, X_Id="evt_2"), RFC_SECRET)
+    assert not is_verified(settings, request(X_Sig=signature), RFC_SECRET)
 
 
 def test_secrets_that_are_not_ascii_count_by_their_utf_8_bytes() -> None:
     # printf '%s' 'what do ya want for nothing?' | openssl dgst -sha256 -hmac 'schlüssel'
     signature = "1c77f2eda7d77f3f6e00956265df9d7e7f67549b63c982bc969ee9d8b8cf1315"
 
-    assert is_proved(HMAC, request(X_Sig=signature), "schlüssel")
+    assert is_verified(HMAC, request(X_Sig=signature), "schlüssel")
 
 
 @pytest.mark.parametrize(
@@ -432,7 +432,7 @@ def test_a_time_in_the_body_has_to_be_there_and_near(body: bytes, reason: str) -
 def test_a_key_stands_behind_its_prefix(value: str, fits: bool) -> None:
     settings = {"kind": "header-key", "header": "Authorization", "prefix": "Bearer "}
 
-    assert is_proved(settings, request(Authorization=value), "other", "k3y") == fits
+    assert is_verified(settings, request(Authorization=value), "other", "k3y") == fits
 
 
 @pytest.mark.parametrize(
@@ -450,12 +450,12 @@ def test_a_key_stands_behind_its_prefix(value: str, fits: bool) -> None:
 def test_basic_wants_the_right_user_and_password(written: str, fits: bool) -> None:
     signed = request(Authorization="Basic " + base64.b64encode(written.encode()).decode())
 
-    assert is_proved({"kind": "basic", "username": "user"}, signed, "päss") == fits
+    assert is_verified({"kind": "basic", "username": "user"}, signed, "päss") == fits
 
 
 @pytest.mark.parametrize("value", ["Basic", "Basic !!!", "Basic dXNlcg", "Bearer dXNlcjpwYXNz"])
 def test_basic_refuses_what_is_not_basic(value: str) -> None:
-    assert not is_proved({"kind": "basic", "username": "user"}, request(Authorization=value), "pass")
+    assert not is_verified({"kind": "basic", "username": "user"}, request(Authorization=value), "pass")
 
 
 @pytest.mark.parametrize(
@@ -474,7 +474,7 @@ def test_basic_refuses_what_is_not_basic(value: str) -> None:
 def test_a_key_in_the_query_is_there_once(query: str, fits: bool) -> None:
     settings = {"kind": "query-key", "field": "code"}
 
-    assert is_proved(settings, request(query_string=query), "k y") == fits
+    assert is_verified(settings, request(query_string=query), "k y") == fits
 
 
 @pytest.mark.parametrize(
@@ -496,7 +496,7 @@ def test_a_key_in_the_query_is_there_once(query: str, fits: bool) -> None:
 def test_every_item_needs_the_key(body: str, fits: bool) -> None:
     settings = {"kind": "body-key", "items": "value", "field": "clientState"}
 
-    assert is_proved(settings, request(body.encode()), "s") == fits
+    assert is_verified(settings, request(body.encode()), "s") == fits
 
 
 def test_two_verification_have_both_to_hold_each_with_its_own_secret() -> None:
@@ -656,7 +656,7 @@ def test_a_token_of_the_right_sender_is_taken() -> None:
 
     assert prove(JWT_SETTINGS, bearer(CLAIMS), "x" * 32, JWT_SECRET) == {"signing": 1}
     for changed in ({"aud": ["other", "hooks"]}, {"body": url_safe}):
-        assert is_proved(JWT_SETTINGS, bearer(CLAIMS | changed), JWT_SECRET)
+        assert is_verified(JWT_SETTINGS, bearer(CLAIMS | changed), JWT_SECRET)
 
 
 @pytest.mark.parametrize(
@@ -688,12 +688,12 @@ def test_a_token_of_the_right_sender_is_taken() -> None:
 def test_a_token_is_refused_when_a_claim_is_another(changed: dict[str, Any]) -> None:
     claims = {name: value for name, value in (CLAIMS | changed).items() if value is not None}
 
-    assert not is_proved(JWT_SETTINGS, bearer(claims), JWT_SECRET)
+    assert not is_verified(JWT_SETTINGS, bearer(claims), JWT_SECRET)
 
 
 def test_a_token_is_refused_that_is_signed_otherwise() -> None:
     for signed in (bearer(CLAIMS, "y" * 32), bearer(CLAIMS, JWT_SECRET, "HS512"), bearer(CLAIMS, "", "none")):
-        assert not is_proved(JWT_SETTINGS, signed, JWT_SECRET)
+        assert not is_verified(JWT_SETTINGS, signed, JWT_SECRET)
 
 
 def google_with_pem() -> Case:
@@ -730,7 +730,7 @@ def test_googles_token_counts_for_its_hour_its_audience_and_its_account() -> Non
 def test_a_header_of_a_token_that_is_nested_deeply_is_only_refused() -> None:
     deep = base64.urlsafe_b64encode(b"[" * 2_900).decode().rstrip("=")
 
-    assert not is_proved(JWT_SETTINGS, request(Authorization=f"Bearer {deep}.e30.AAAA"), JWT_SECRET)
+    assert not is_verified(JWT_SETTINGS, request(Authorization=f"Bearer {deep}.e30.AAAA"), JWT_SECRET)
 
 
 # --- Twilio ---------------------------------------------------------------------------------

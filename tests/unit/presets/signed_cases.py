@@ -27,7 +27,7 @@ from inbound_webhooks.presets import PRESETS, Preset
 
 CASES = Path(__file__).with_name("cases")
 OTHER_SECRETS: dict[str, str] = json.loads(Path(__file__).with_name("other_secrets.json").read_text())
-"""Kind of proof -> a well-formed secret that signed nothing here."""
+"""Kind of verification -> a well-formed secret that signed nothing here."""
 
 OUTCOMES = ("accepted", "refused", "answered", "forged", "malformed", "media type")
 
@@ -51,25 +51,25 @@ class Case:
 
     @property
     def kind(self) -> str:
-        """The kind of its only proof, "" where it has none."""
+        """The kind of its only verification, "" where it has none."""
         return self.verification[0]["kind"] if self.verification else ""
 
     def prove(self, request: SignedRequest | None = None, **changes: Any) -> dict[str, int]:
-        """Check its proofs, of another request or with something else changed."""
+        """Check its verification, of another request or with something else changed."""
         case = replace(self, **changes)
         verification = [read_scheme(settings) for settings in case.verification]
         return verify(verification, request or case.request, case.secrets, case.now)
 
     def signing(self, *secrets: str) -> dict[str, int]:
-        """Check its proofs with other secrets."""
+        """Check its verification with other secrets."""
         return self.prove(secrets={"signing": secrets})
 
     def later(self, seconds: float) -> dict[str, int]:
-        """Check its proofs at another time."""
+        """Check its verification at another time."""
         return self.prove(now=self.now + timedelta(seconds=seconds))
 
     def handshake(self) -> HandshakeResponse | None:
-        """What the preset's handshake answers, as the door asks it."""
+        """What the preset's handshake answers, as the endpoint asks it."""
         handshake = HANDSHAKES[self.preset.handshake or ""]
         if self.request.method not in handshake.methods:
             return None

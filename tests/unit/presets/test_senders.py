@@ -273,7 +273,7 @@ def test_refuses_a_handshake_that_the_vendor_would_not_send(case: Case) -> None:
 
 
 def headers_read(case: Case) -> set[str]:
-    """The headers, in lower case, without which its proof cannot be."""
+    """The headers, in lower case, without which its verification fails."""
     made = read_scheme(case.verification[0]).scheme
     names = {getattr(made, name, "") for name in ("header", "timestamp_from", "id_from")}
     if getattr(made, "layout", "") == "pairs":

@@ -89,6 +89,7 @@ class ConfMapping:
                     value = convert(expression.evaluate(sources), types)
                 except ExpressionFailed as error:
                     raise ParameterRefused(name, error.message) from None
+                # A missing value is left out, so that the param's default applies.
                 if not isinstance(value, Missing):
                     conf[name] = value
         finally:

@@ -82,6 +82,7 @@ class Parameter:
         if not self.schema:
             return None
         try:
+            # Most params have only a type, and checking that does not need jsonschema.
             if not self._sufficient_types.isdisjoint(TYPES_OF_CLASS.get(value.__class__, NO_TYPES)):
                 return None
             self._validator.validate(value)
@@ -152,12 +153,11 @@ def _reason(error: ValidationError) -> str:
     place = "".join(f"[{step!r}]" for step in error.absolute_path)
     at = f"at {place}: " if place else ""
     if error.validator == "type":
-        return f"{at}expected {error.validator_value}, not {_type_name(error.instance)}"
+        # Integral numbers have two types; the first by name is "integer", the more precise one.
+        types = json_types(error.instance) or {type(error.instance).__name__}
+        found = "null" if error.instance is None else sorted(types)[0]
+        return f"{at}expected {error.validator_value}, not {found}"
     if error.validator == "required":
         missing = [name for name in error.validator_value if name not in error.instance]
         return f"{at}{', '.join(missing)} is missing"
     return f"{at}the value breaks {error.validator}: {error.validator_value!r}"
-
-
-def _type_name(value: Any) -> str:
-    return "null" if value is None else sorted(json_types(value) or {type(value).__name__})[0]

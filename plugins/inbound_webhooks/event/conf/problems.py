@@ -69,6 +69,7 @@ def _refused_values(parameter: Parameter, confs: Sequence[Mapping[str, Any]]) ->
 
 def _refuses(parameter: Parameter, conf: Mapping[str, Any]) -> bool:
     value = convert(conf[parameter.name], parameter.types) if parameter.name in conf else NO_DEFAULT
+    # The param's default takes effect, as it would for a run.
     if value is NO_DEFAULT or isinstance(value, Missing):
         value = parameter.default
     return value is NO_DEFAULT or parameter.refusal(value) is not None

@@ -68,7 +68,12 @@ def check_tree(tree: nodes.Template) -> None:
         _check_node(node)
         pending.extend((child, depth + 1) for child in node.iter_child_nodes())
     _replace_unbounded(tree)
-    _charge_comparisons(tree)
+    # Comparisons such as == and in read all of their operands, so they are charged for them.
+    for comparison in tree.find_all(nodes.Compare):
+        sides: list[Any] = [comparison, *comparison.ops]
+        for side in sides:
+            if not isinstance(side.expr, nodes.Const):
+                side.expr = filtered_by(side.expr, CHARGE_FILTER)
 
 
 def _check_node(node: nodes.Node) -> None:
@@ -76,8 +81,10 @@ def _check_node(node: nodes.Node) -> None:
         raise LocatedProblem(f"{type(node).__name__.lower()} is not allowed here", node.lineno or 0)
     if isinstance(node, nodes.Const) and _is_too_large(node.value):
         raise LocatedProblem("a number in it is too large", node.lineno)
+    # Their arguments are unknown until they are evaluated, so they cannot be checked here.
     if isinstance(node, (nodes.Filter, nodes.Test)) and (node.dyn_args or node.dyn_kwargs):
         raise LocatedProblem("* and ** are not allowed here", node.lineno)
+    # Only sources: Jinja would look other names up in its globals.
     if isinstance(node, nodes.Name) and node.name not in SOURCES.values():
         raise LocatedProblem(f"there is no {node.name!r}, only {', '.join(SOURCES.values())}", node.lineno)
     if isinstance(node, nodes.Filter) and node.name not in FILTERS and node.name != PATH_FILTER:
@@ -115,12 +122,3 @@ def _bounded_form(node: Any) -> Any:
         ends = [end or nodes.Const(None) for end in (node.arg.start, node.arg.stop, node.arg.step)]
         return nodes.Filter(node.node, SLICE_FILTER, ends, [], None, None, lineno=node.lineno)
     return node
-
-
-def _charge_comparisons(tree: nodes.Template) -> None:
-    """Charge for the operands of ``==``, ``in`` and other comparisons."""
-    for comparison in tree.find_all(nodes.Compare):
-        sides: list[Any] = [comparison, *comparison.ops]
-        for side in sides:
-            if not isinstance(side.expr, nodes.Const):
-                side.expr = filtered_by(side.expr, CHARGE_FILTER)

@@ -166,6 +166,7 @@ def parse(source: str) -> Parsed:
 
     :raises TemplateRefused: it does not parse, or contains something not allowed; has line and column
     """
+    # Lines end with \n from here on, so that offsets and lines agree.
     source = source.replace("\r\n", "\n").replace("\r", "\n")
     if len(source) > MAX_SOURCE_CHARS:
         raise TemplateRefused(f"it is longer than {MAX_SOURCE_CHARS} characters", 1, 1)
@@ -277,7 +278,8 @@ class _Engine(SandboxedEnvironment):
         self.globals = {}
         costly = {name: filter for name, filter in FILTERS.items() if name not in _CONSTANT_COST}
         costly |= {**WRITERS, CONCAT_FILTER: _concat}
-        self.filters = {**FILTERS, PATH_FILTER: _follow, CHARGE_FILTER: _charged, SLICE_FILTER: _slice}
+        self.filters = {**FILTERS, CHARGE_FILTER: _charged, SLICE_FILTER: _slice}
+        self.filters |= {PATH_FILTER: lambda source, *path: follow(source, path)}
         self.filters |= {name: _charging_filter(filter) for name, filter in costly.items()}
         self.tests = {name: _charging_test(self.tests[name]) for name in TESTS}
 
@@ -288,6 +290,7 @@ class _Engine(SandboxedEnvironment):
         return look_up(obj, argument)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        # Other operands, such as numbers, need no limit.
         if isinstance(left, (str, list)) and isinstance(right, (str, list)):
             check_length(len(left) + len(right))
             charge(_production_cost(left) + _production_cost(right))
@@ -331,10 +334,6 @@ def _slice(value: Any, start: Any, stop: Any, step: Any) -> Any:
     part = look_up(value, slice(start, stop, step))
     charge(_production_cost(part))
     return part
-
-
-def _follow(source: Any, *path: Any) -> Any:
-    return follow(source, path)
 
 
 def _concat(*values: Any) -> str:

@@ -80,7 +80,10 @@ def to_datetime(value: Any, format: str | None = None) -> str:
     if len(written) > MAX_TIME_CHARS or len(format or "") > MAX_TIME_CHARS:
         raise ExpressionFailed("to_datetime: this is too long for a time.")
     try:
-        moment = _parse_time(written) if format is None else _parse_time_by_format(written, format)
+        if format is None:
+            moment = _parse_time(written)
+        else:
+            moment = pendulum.from_format(written, format) if re.search(r"Y|X|x", format) else None
     except (ValueError, OverflowError, TypeError, re.error):
         moment = None
     if not isinstance(moment, pendulum.DateTime):
@@ -93,11 +96,8 @@ def _parse_time(written: str) -> Any:
     if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", written) and not re.fullmatch(r"[0-9]{8}", written):
         number = float(written)
         return pendulum.from_timestamp(number / 1000 if number >= _MILLISECONDS_FROM else number)
+    # Anchored by a year: pendulum fills in today's date for a bare time.
     return pendulum.parse(written) if re.match(r"[0-9]{4}-?[0-9W]", written) else None
-
-
-def _parse_time_by_format(written: str, format: str) -> Any:
-    return pendulum.from_format(written, format) if re.search(r"Y|X|x", format) else None
 
 
 def lower(value: Any) -> str:
@@ -154,6 +154,7 @@ def split(value: Any, separator: Any) -> list[str]:
 def replace(value: Any, old: Any, new: Any) -> str:
     """The text with every ``old`` replaced by ``new``."""
     whole, before, after = to_text(value), to_text(old), to_text(new)
+    # replace() with an empty text inserts between all characters; the length says what it would make.
     times = whole.count(before)
     check_length(len(whole) + times * (len(after) - len(before)))
     return whole.replace(before, after)
@@ -167,6 +168,7 @@ def to_string(value: Any) -> str:
 def to_int(value: Any, fallback: Any = None) -> Any:
     """The value as a whole number; ``fallback``, else an error, if it is not one."""
     written = to_text(value).strip()
+    # An own limit per number of digits: converting longer texts takes quadratic time.
     if re.fullmatch(r"[+-]?[0-9]{1,4300}", written):
         return int(written)
     return _number_or(fallback, "int")

@@ -62,6 +62,7 @@ def with_webhook_expressions(tokens: Iterator[Token]) -> Iterator[Token]:
 def _split_data(token: Token) -> Iterator[Token]:
     content, start, position = token.value, token.lineno, 0
     for mark in _MARK.finditer(content):
+        # Inside an expression that was read already.
         if mark.start() < position:
             continue
         if mark.start() > position:
@@ -105,6 +106,7 @@ def _read_step(content: str, position: int) -> tuple[Any, int] | None:
         return int(match.group(1)), match.end()
     if match := _QUOTED.match(content, position):
         quoted = match.group(1) if match.group(1) is not None else match.group(2)
+        # A tuple of one marks a quoted name, which is a single key even if it contains dots.
         return (re.sub(r"\\(.)", r"\1", quoted),), match.end()
     return None
 

@@ -82,6 +82,7 @@ def event_grid(request: HandshakeRequest) -> HandshakeResponse | None:
     """Answer a subscription's validation code; its ``validationUrl`` is never fetched
     (https://learn.microsoft.com/azure/event-grid/end-point-validation-event-grid-events-schema)."""
     events = request.document()
+    # A validation event is always alone in its request.
     event = events[0] if isinstance(events, list) and len(events) == 1 else None
     if not isinstance(event, dict) or event.get("eventType") != VALIDATION_EVENT:
         return None

@@ -23,6 +23,7 @@ def discord(request: HandshakeRequest) -> HandshakeResponse | None:
     """
     document = request.document()
     kind = document.get("type") if isinstance(document, dict) else None
+    # bool is an int in Python, so isinstance would take true for 1.
     if type(kind) is not int or "event" in document:
         return None
     if kind == 1:
@@ -41,6 +42,7 @@ def sns(request: HandshakeRequest) -> HandshakeResponse | None:
     :raises VerificationFailed: the link does not belong to Amazon SNS
     """
     message = sns_message(request.body)
+    # Acknowledged with an empty object, which SNS does not look at.
     if message.get("Type") == "UnsubscribeConfirmation":
         return HandshakeResponse(Response(200, b"{}"))
     if message.get("Type") != "SubscriptionConfirmation":
@@ -61,7 +63,10 @@ def cloudevents(request: HandshakeRequest) -> HandshakeResponse | None:
     :raises MediaTypeUnsupported: a POST does not contain a CloudEvent
     """
     if request.method == "POST":
-        _refuse_unless_cloudevent(request)
+        media_type = (request.header_value("Content-Type") or "").partition(";")[0].strip()
+        if "Ce-Id" not in request.headers and not _STRUCTURED.fullmatch(media_type):
+            message = f"Content-Type {media_type[:100]!r} without ce- headers is not a CloudEvent."
+            raise MediaTypeUnsupported(message)
         return None
     origin = request.header_value("WebHook-Request-Origin")
     if origin is None or not _ORIGIN.fullmatch(origin):
@@ -71,10 +76,3 @@ def cloudevents(request: HandshakeRequest) -> HandshakeResponse | None:
         # No rate to promise: beyond the webhook's own limit the response is 429 with Retry-After.
         granted.append(("WebHook-Allowed-Rate", "*"))
     return HandshakeResponse(Response(200, headers=tuple(granted)))
-
-
-def _refuse_unless_cloudevent(request: HandshakeRequest) -> None:
-    media_type = (request.header_value("Content-Type") or "").partition(";")[0].strip()
-    if "Ce-Id" not in request.headers and not _STRUCTURED.fullmatch(media_type):
-        message = f"Content-Type {media_type[:100]!r} without ce- headers is not a CloudEvent."
-        raise MediaTypeUnsupported(message)

@@ -59,6 +59,7 @@ class HandshakeRequest:
 
         :raises VerificationFailed: there is none
         """
+        # Empty secrets are skipped: a signature with one would be known to everyone.
         for secret in self.secrets.get(purpose, ()):
             if secret:
                 return secret

@@ -19,6 +19,7 @@ from inbound_webhooks.event.handshakes.exchange import (
 )
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 
+# No colon, which every text that Zoom signs contains: v0:{timestamp}:{body}.
 _ZOOM_TOKEN = re.compile(r"[A-Za-z0-9_\-]{1,128}")
 _CRC_TOKEN = re.compile(r"[A-Za-z0-9_\-+/=]{1,128}")
 _CRC_TEXT = re.compile(rb"[A-Za-z0-9_\-+/=]{0,128}")

@@ -129,6 +129,7 @@ class BodyKey:
 
 
 def _matching(secrets: Sequence[str], presented: str, what: str) -> int:
+    # Compared as bytes: compare_digest refuses text that is not ASCII.
     candidate = to_bytes(presented)
     found = first_match([to_bytes(secret) for secret in secrets], [candidate])
     if found is None:

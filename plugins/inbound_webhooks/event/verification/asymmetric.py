@@ -51,9 +51,11 @@ class StandardWebhooks:
         message_id, timestamp, written = (request.header(name) for name in names)
         check_time(timestamp, now, tolerance_seconds=self.tolerance_seconds)
         text = f"{message_id}.{timestamp}.".encode() + request.body
+        # The vendors' separator is a space; more signatures than vendors send only cost time.
         signatures = [part.partition(",") for part in written.split(" ")[:MAX_SIGNATURES]]
         found: int | None = None
         for index, secret in enumerate(secrets):
+            # The secret decides the kind, not the header: a sender cannot choose a weaker one.
             version = "v1a" if secret.startswith("whpk_") else "v1"
             candidates = [value for name, _, value in signatures if name == version]
             matches = [_matches_standard(secret, text, candidate) for candidate in candidates]
@@ -167,6 +169,7 @@ def _der_key(key: str) -> ec.EllipticCurvePublicKey:
 
 def _matches_standard(secret: str, text: bytes, candidate: str) -> bool:
     try:
+        # Decodes before the comparison, since the same signature has several Base64 spellings.
         presented = base64.b64decode(candidate, validate=True)
         if not secret.startswith("whpk_"):
             return equal_in_constant_time(

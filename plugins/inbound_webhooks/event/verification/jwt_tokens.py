@@ -78,6 +78,7 @@ class Jwt:
         for index, secret in enumerate(secrets):
             claims = self._claims(token, secret)
             if claims is not None:
+                # Only then: before the signature is checked, claims prove nothing.
                 self._check_times(claims, now.timestamp())
                 self._check_names(claims)
                 self._check_body_hash(claims, request.body)
@@ -102,6 +103,7 @@ class Jwt:
     def _claims(self, token: str, secret: str) -> dict[str, Any] | None:
         shared = self.algorithms[0].startswith("HS")
         try:
+            # Each key is tried: key ids are optional, and issuers publish several keys during a rotation.
             for key in _keys(secret, shared=shared):
                 claims = _decoded(token, key, list(self.algorithms))
                 if claims is not None:
@@ -119,6 +121,7 @@ class Jwt:
 
     def _check_names(self, claims: dict[str, Any]) -> None:
         audiences = claims.get("aud")
+        # A bare claim and a list of one are equal in RFC 7519.
         audiences = audiences if isinstance(audiences, list) else [audiences]
         if self.audience and self.audience not in audiences:
             raise VerificationFailed("The token is for another audience.")
@@ -144,6 +147,7 @@ def _keys(secret: str, *, shared: bool) -> Iterator[Any]:
     """The keys that a secret contains; a shared secret is the key itself."""
     if shared:
         yield secret
+    # A JSON object is a key set, everything else PEM.
     elif secret.lstrip().startswith("{"):
         yield from (key.key for key in jwt.PyJWKSet.from_json(secret).keys)
     else:
@@ -158,6 +162,7 @@ def _decoded(token: str, key: Any, algorithms: list[str]) -> dict[str, Any] | No
 
 
 def _moment(value: object) -> float | None:
+    # bool is an int in Python; NaN and infinity are no times, and would pass comparisons.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e12:
         return None
     return float(value) if math.isfinite(value) else None

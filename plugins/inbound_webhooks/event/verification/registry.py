@@ -118,6 +118,7 @@ def verify(
                 f"The webhook has no valid secret for {required.purpose}.", is_missing=True
             )
         index = required.scheme.check(request, valid, now)
+        # The index of the secret is noted, so that a rotation shows which one is still in use.
         if index is not None:
             used[required.purpose] = index
     return used

@@ -25,7 +25,9 @@ MAX_SIGNATURE_CHARS = 4096
 Encoding = Literal["hex", "hex-any-case", "base64"]
 """How a signature is written; vendors that use hex write lower case, except for Fivetran."""
 
+# int() would also accept signs, spaces, underscores and digits of other alphabets.
 _TIMESTAMP = re.compile(r"[0-9]{1,16}")
+# bytes.fromhex() would also accept spaces and upper case.
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 
 

@@ -124,21 +124,18 @@ def _twilio_fields(request: SignedRequest) -> str:
     """The part of the signed text that follows the URL."""
     body_hash = dict(query_fields(request.query_string)).get("bodySHA256")
     if body_hash is None:
-        return _form_text(request.body)
+        try:
+            form = request.body.decode("ascii")
+            # A set, because Twilio signs a repeated pair once.
+            pairs = set(parse_qsl(form, keep_blank_values=True, max_num_fields=MAX_FIELDS))
+        except ValueError:
+            raise VerificationFailed("The body is not a form.") from None
+        return "".join(name + value for name, value in sorted(pairs))
     if not equal_in_constant_time(
         hashlib.sha256(request.body).hexdigest().encode(), to_bytes(body_hash.lower())
     ):
         raise VerificationFailed("The body's SHA-256 is not the bodySHA256 of the URL.")
     return ""
-
-
-def _form_text(body: bytes) -> str:
-    try:
-        # A set, because Twilio signs a repeated pair once.
-        pairs = set(parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
-    except ValueError:
-        raise VerificationFailed("The body is not a form.") from None
-    return "".join(name + value for name, value in sorted(pairs))
 
 
 def _possible_urls(url: str) -> list[str]:

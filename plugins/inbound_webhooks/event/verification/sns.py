@@ -111,6 +111,7 @@ def sns_message(body: bytes) -> dict[str, str]:
 
 def is_certificate_url(url: str) -> bool:
     """Whether a URL is that of a certificate that Amazon SNS signs with."""
+    # Query and fragment excluded: the path of a certificate is all of its URL.
     return is_sns_url(url) and bool(_CERTIFICATE.fullmatch(urlsplit(url).path)) and "?" not in url
 
 
@@ -119,10 +120,15 @@ def _first_certificate(message: dict[str, str], pems: Sequence[str], sent: datet
     if digest is None:
         raise VerificationFailed("SignatureVersion is neither 1 nor 2.")
     presented = from_base64(message.get("Signature", ""), "Signature (in the body)")
-    text = _signed_text(message)
+    names = _FIELDS.get(message.get("Type", ""))
+    if names is None:
+        raise VerificationFailed("Type is not one that Amazon SNS sends.")
+    # In the vendor's order, and only those that are there: Subject is optional.
+    text = to_bytes("".join(f"{name}\n{message[name]}\n" for name in names if name in message))
 
     def verify(pem: str) -> None:
         certificate = x509.load_pem_x509_certificate(to_bytes(pem))
+        # Against the time of the message, not now: a retry may come after the certificate's expiry.
         if not certificate.not_valid_before_utc <= sent <= certificate.not_valid_after_utc:
             raise ValueError("not valid when the message was sent")
         _rsa_key(certificate).verify(presented, text, padding.PKCS1v15(), digest)
@@ -135,13 +141,6 @@ def _rsa_key(certificate: x509.Certificate) -> rsa.RSAPublicKey:
     if not isinstance(public, rsa.RSAPublicKey):
         raise ValueError("another kind of key")
     return public
-
-
-def _signed_text(message: dict[str, str]) -> bytes:
-    names = _FIELDS.get(message.get("Type", ""))
-    if names is None:
-        raise VerificationFailed("Type is not one that Amazon SNS sends.")
-    return to_bytes("".join(f"{name}\n{message[name]}\n" for name in names if name in message))
 
 
 def _sent_at(written: str) -> datetime:

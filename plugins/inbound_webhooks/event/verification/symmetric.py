@@ -91,6 +91,7 @@ class Hmac:
         if self.layout == "plain":
             return [value]
         parts = value.split(",")
+        # Two more than the signatures: room for the time and one other pair.
         if len(parts) > MAX_SIGNATURES + 2:
             raise VerificationFailed(f"The header {self.header} has too many parts.")
         return [part.strip() for part in parts]
@@ -105,6 +106,7 @@ class Hmac:
         for signature in written:
             try:
                 found.append(decode(signature, self.header))
+            # Of several signatures, one that is malformed may be of a kind that only other receivers know.
             except VerificationFailed:
                 if len(written) == 1:
                     raise
@@ -113,9 +115,6 @@ class Hmac:
     def _signed_text(self, request: SignedRequest, parts: list[str], now: datetime) -> bytes:
         if self.signed == "{body}":
             return request.body  # the common case, without a copy of the body
-        return _fill(self.signed, self._values(request, parts, now))
-
-    def _values(self, request: SignedRequest, parts: list[str], now: datetime) -> dict[str, bytes]:
         values = _request_values(request)
         if self.timestamp_from:
             timestamp = self._timestamp(request, parts)
@@ -128,13 +127,14 @@ class Hmac:
             values["timestamp"] = timestamp.encode()
         if self.id_from:
             values["id"] = request.header(self.id_from).encode()
-        return values
+        return _fill(self.signed, values)
 
     def _timestamp(self, request: SignedRequest, parts: list[str]) -> str:
         if self.layout != "pairs":
             return request.header(self.timestamp_from)
         start = f"{self.timestamp_from}="
         found = [part[len(start) :] for part in parts if part.startswith(start)]
+        # Exactly one: with several, it would be unclear which one is signed.
         if len(found) != 1:
             raise VerificationFailed(f"The header {self.header} needs one part that begins with {start}.")
         return found[0]
@@ -184,6 +184,7 @@ def _request_values(request: SignedRequest) -> dict[str, bytes]:
 
 
 def _fill(signed: str, values: Mapping[str, bytes]) -> bytes:
+    # Pieces at odd positions are names of values, the others literal text.
     pieces = _PLACE.split(signed)
     return b"".join(
         values[piece] if position % 2 else piece.encode() for position, piece in enumerate(pieces)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.infrastructure.asgi_door import JSON
+from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.webhooks_builder import rows, store_webhook
 from tests.integration.receiver.signed_posts import Sender
 from tests.unit.presets.signed_cases import Case, every, read
@@ -100,7 +100,7 @@ def test_a_topic_that_is_not_named_confirms_nothing(sqlite_database):
 def test_a_handshake_that_trusts_its_sender_needs_a_scheme(sqlite_database, handshake):
     from inbound_webhooks.errors import InvalidDefinition
 
-    with pytest.raises(InvalidDefinition, match=f"{handshake} needs a verification of the sender"):
+    with pytest.raises(InvalidDefinition, match=f"{handshake} needs a verification"):
         store_webhook(handshake=handshake)
 
 
@@ -122,13 +122,13 @@ def validation_of(token: str) -> bytes:
     return json.dumps({"event": "endpoint.url_validation", "payload": {"plainToken": token}}).encode()
 
 
-def test_zooms_answer_is_signed_for_who_is_proved(sqlite_database):
+def test_zooms_answer_is_signed_for_a_verified_sender(sqlite_database):
     body = validation_of("a-token")
     reply = Sender.of(VALIDATION).send(body=body, headers=signed_by_zoom(body))
     assert (reply.status, reply.json["encryptedToken"]) == (200, zoom_signature("a-token"))
 
 
-def test_zooms_answer_is_not_for_who_is_not_proved(sqlite_database):
+def test_zooms_answer_is_not_for_an_unverified_sender(sqlite_database):
     sender = Sender.of(VALIDATION)
     for token in ("a-token", f"v0:1654503850:{FORGED}"):
         reply = sender.send(body=validation_of(token))
@@ -177,7 +177,7 @@ def test_an_event_that_x_signed_is_one(asgi, sqlite_database):
     assert len(rows("delivery")) == 1
 
 
-# --- before the proof -----------------------------------------------------------------------
+# --- before verification ---------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("preset", ["microsoft-graph", "sharepoint"])
@@ -242,7 +242,7 @@ def test_options_of_others_name_the_methods_alone(asgi, sqlite_database, preset)
 def test_a_handshake_by_get_is_none_by_post(sqlite_database, case):
     """Else a delivery could be taken for one, and be lost."""
     sender = Sender.of(case)
-    reply = sender.door.request(
+    reply = sender.endpoint.request(
         "POST", sender.hook.path, query=case.request.query_string.encode(), headers=JSON
     )
     assert reply.body != case.response["body"].encode()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from tests.infrastructure.asgi_door import AsgiDoor, Reply
+from tests.infrastructure.asgi_endpoint import AsgiEndpoint, Reply
 from tests.infrastructure.loop import new_receiver
 
 if TYPE_CHECKING:
     from inbound_webhooks.receiver.pipeline import Receiver
 
 
-class GatewayDoor(AsgiDoor):
+class GatewayEndpoint(AsgiEndpoint):
     """Sends requests to it, with the paths that they have at the blueprint."""
 
     taken_with_the_head = 1

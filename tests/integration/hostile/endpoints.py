@@ -16,8 +16,8 @@ from tests.infrastructure.webhooks_builder import PREFIX
 
 
 @dataclass(frozen=True)
-class Door:
-    """An open door on 127.0.0.1; ``base`` is the path in front of ids.
+class Endpoint:
+    """An open endpoint on 127.0.0.1; ``base`` is the path in front of ids.
 
     It works on the database and with the settings that this process's Airflow had when it was opened.
     """
@@ -27,17 +27,17 @@ class Door:
     close: Callable[[], None]
 
 
-def open_blueprint(http: str) -> Door:
+def open_blueprint(http: str) -> Endpoint:
     """Guard, WSGI wrapper, Flask and blueprint as the api-server has them; ``http`` is uvicorn's parser."""
-    from tests.infrastructure.asgi_door import AsgiDoor
+    from tests.infrastructure.asgi_endpoint import AsgiEndpoint
     from tests.infrastructure.asgi_server import AsgiServer
 
-    server = AsgiServer(AsgiDoor().app, http)
+    server = AsgiServer(AsgiEndpoint().app, http)
     server.start()
-    return Door(server.port, PREFIX, server.stop)
+    return Endpoint(server.port, PREFIX, server.stop)
 
 
-def open_gateway() -> Door:
+def open_gateway() -> Endpoint:
     """`airflow webhooks gateway`, with the database and the settings that this process has now."""
     from tests.infrastructure.gateway_process import GatewayProcess
 
@@ -49,16 +49,16 @@ def open_gateway() -> Door:
         gateway.stop()
         shutil.rmtree(home, ignore_errors=True)
 
-    return Door(gateway.wait().port, "/webhook", close)
+    return Endpoint(gateway.wait().port, "/webhook", close)
 
 
-DOORS: dict[str, Callable[[], Door]] = {
+ENDPOINTS: dict[str, Callable[[], Endpoint]] = {
     # Airflow's api-server takes httptools where it is installed, else h11.
     "blueprint-httptools": lambda: open_blueprint("httptools"),
     "blueprint-h11": lambda: open_blueprint("h11"),
     "gateway": open_gateway,
 }
-"""Name -> what opens the door."""
+"""Name -> what opens the endpoint."""
 
 SITES = (
     ("blueprint-httptools", "sqlite"),
@@ -67,4 +67,4 @@ SITES = (
     pytest.param(("blueprint-h11", "sqlite"), marks=pytest.mark.long),
     pytest.param(("gateway", "sqlite"), marks=pytest.mark.long),
 )
-"""Doors and the databases behind them: one more way in is one more line here and one above."""
+"""Endpoints and the databases behind them: one more way in is one more line here and one above."""

@@ -1,4 +1,4 @@
-"""The door as the api-server has it, in this process: access log, guard, WSGI wrapper, Flask, blueprint."""
+"""The api-server's endpoint in this process: access log, guard, WSGI wrapper, Flask, blueprint."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Sending:
         return Reply(start["status"], headers, body, self.chunks_read)
 
 
-class AsgiDoor:
+class AsgiEndpoint:
     """Sends requests to it; ``root_path`` is the path of [api] base_url, ``receiver`` makes its own."""
 
     taken_with_the_head = 0
@@ -142,7 +142,7 @@ class AsgiDoor:
 
 @asynccontextmanager
 async def _closing(app: Any) -> AsyncIterator[None]:
-    """As the plugin's own application does, for a server that has this door on a loop of its own."""
+    """As the plugin's own application does, for a server that has this endpoint on a loop of its own."""
     from inbound_webhooks.receiver.instance import get_receiver
 
     yield

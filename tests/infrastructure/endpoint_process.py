@@ -1,4 +1,4 @@
-"""A receiver as a process: ``python -m tests.infrastructure.door_process PORT`` from the checkout."""
+"""A receiver as a process: ``python -m tests.infrastructure.endpoint_process PORT`` from the checkout."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.infrastructure.postgres import free_port
 START_SECONDS = 60
 
 
-class DoorProcess:
-    """The door behind uvicorn, without a dispatcher; ``settings`` are options of ours."""
+class EndpointProcess:
+    """The endpoint behind uvicorn, without a dispatcher; ``settings`` are options of ours."""
 
     def __init__(self, home: Path, database_url: str, **settings: object) -> None:
         self.port = free_port()
-        self._log = home / f"door-{self.port}.log"
+        self._log = home / f"endpoint-{self.port}.log"
         options = {f"AIRFLOW__INBOUND_WEBHOOKS__{name.upper()}": str(it) for name, it in settings.items()}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tests.infrastructure.door_process", str(self.port)],
+                [sys.executable, "-m", "tests.infrastructure.endpoint_process", str(self.port)],
                 cwd=CHECKOUT,
                 env=process_environment(home, database_url, **options),
                 stdin=subprocess.DEVNULL,
@@ -38,7 +38,7 @@ class DoorProcess:
         give_up_at = time.monotonic() + START_SECONDS
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > give_up_at:
-                raise RuntimeError(f"the door does not open:\n{self._log.read_text()}")
+                raise RuntimeError(f"the endpoint does not open:\n{self._log.read_text()}")
             time.sleep(0.1)
 
     @property
@@ -62,9 +62,9 @@ class DoorProcess:
 def main(port: int) -> None:
     import uvicorn
 
-    from tests.infrastructure.asgi_door import AsgiDoor
+    from tests.infrastructure.asgi_endpoint import AsgiEndpoint
 
-    uvicorn.run(AsgiDoor().app, host="127.0.0.1", port=port, log_level="warning")
+    uvicorn.run(AsgiEndpoint().app, host="127.0.0.1", port=port, log_level="warning")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The contract of every sender, at the real door: what each vendor signed, and what it would never send."""
+"""The contract of every sender at the endpoint: what each vendor signed, and what it would never send."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def without_keys(case) -> bytes:
     return body
 
 
-def test_every_preset_is_shown_at_the_door():
+def test_every_preset_is_shown_at_the_endpoint():
     from inbound_webhooks.presets import PRESETS
 
     assert {case.preset.name for case in ACCEPTED} == set(PRESETS)
@@ -238,13 +238,13 @@ def without(case: Case, header: str) -> list[tuple[str, str]]:
     return [pair for pair in case.request.headers if pair[0].lower() != header]
 
 
-# --- what the proof does not stand in the way of --------------------------------------------
+# --- what verification does not stand in the way of -----------------------------------------
 
 
 @named(ONE_OF_EACH)
 def test_a_verification_needs_no_scheme_and_starts_nothing(sqlite_database, case):
     sender = Sender.of(case)
-    reply = sender.door.request("GET", sender.hook.path)
+    reply = sender.endpoint.request("GET", sender.hook.path)
     assert reply.status == 200
     assert (rows("delivery"), runs()) == ([], [])
 
