@@ -47,7 +47,7 @@ def create(person: Person, dag_id: str, name: str) -> str:
     """Make a webhook on the DAG's own tab; returns its URL."""
     frame = person.open(f"dags/{dag_id}/plugin/webhooks-of-dag")
     frame.get_by_role("link", name="Add trigger").click()
-    assert frame.get_by_label("DAG", exact=True).input_value() == dag_id
+    assert frame.get_by_label("Dag", exact=True).input_value() == dag_id
     frame.get_by_label("Name", exact=True).fill(name)
     frame.get_by_role("button", name="Create webhook").click()
     frame.locator("#url").wait_for()
@@ -68,7 +68,7 @@ def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow)
     assert person.page.evaluate("navigator.clipboard.readText()") == url
 
     person.frame.get_by_role("link", name="Deliveries").click()
-    person.frame.get_by_text("Nothing has come in yet").wait_for()
+    person.frame.get_by_text("No deliveries yet").wait_for()
     assert "accepted" in curl(url, '{"hello": "world"}')
     person.frame.locator(".badge", has_text=re.compile("^succe")).wait_for(timeout=RUN_MILLISECONDS)
 
@@ -167,21 +167,21 @@ def axe_problems(page) -> list[str]:
 def test_the_form_is_filled_by_a_sender_and_tried_before_it_is_saved(person):
     person.open("pluginsv2/webhooks/new")
     page = person.page
-    page.get_by_label("DAG", exact=True).fill("github_push_build")
+    page.get_by_label("Dag", exact=True).fill("github_push_build")
     page.get_by_text("How many commits came").wait_for()
-    page.get_by_label("Which system calls").select_option("github")
+    page.get_by_label("Kind of sender").select_option("github")
     page.get_by_role("button", name="Use the sender's example").click()
     assert page.get_by_label("Expression for ref").input_value() == "${Webhook::Body.ref}"
-    page.get_by_role("button", name="Make one").click()
+    page.get_by_role("button", name="Generate").click()
     assert len(page.get_by_label("Secret", exact=True).input_value()) == 64
     page.get_by_role("button", name="Try it").click()
     # What is made up has no slash in the repository's name, which the DAG's param asks for.
-    page.locator("#tried").get_by_text("parameter repository").first.wait_for()
+    page.locator("#preview").get_by_text("parameter repository").first.wait_for()
     commit = "0123456789abcdef0123456789abcdef01234567"
     body = {"repository": {"full_name": "octo/cat"}, "ref": "refs/heads/main", "after": commit}
     page.locator("#try-body").fill(json.dumps(body))
     page.get_by_role("button", name="Try it").click()
-    page.locator("#tried pre").get_by_text(commit).wait_for()
+    page.locator("#preview pre").get_by_text(commit).wait_for()
 
 
 @pytest.mark.long
@@ -189,8 +189,8 @@ def test_the_form_is_filled_by_a_sender_and_tried_before_it_is_saved(person):
 def test_kinds_of_events_are_picked_with_the_keyboard_and_stand_in_the_filter(person):
     person.open("pluginsv2/webhooks/new?dag=event_log")
     page = person.page
-    page.get_by_label("Which system calls").select_option("github")
-    filter_ = page.get_by_label("Only events for which this is true")
+    page.get_by_label("Kind of sender").select_option("github")
+    filter_ = page.get_by_label("Condition", exact=True)
     page.get_by_label("push", exact=True).press("Space")
     assert filter_.input_value() == 'delivery.event_type in ["push"]'
     filter_.fill("(body.a) or (body.b)")
@@ -207,11 +207,11 @@ def test_kinds_of_events_are_picked_with_the_keyboard_and_stand_in_the_filter(pe
 def test_mistakes_come_beside_their_fields_and_what_was_typed_stays(person):
     person.open("pluginsv2/webhooks/new?dag=event_log")
     page = person.page
-    page.get_by_label("Which system calls").select_option("stripe")
+    page.get_by_label("Kind of sender").select_option("stripe")
     page.get_by_label("Signing secret").fill("whsec_1234567890")
-    page.get_by_label("Only events for which this is true").fill("body.")
+    page.get_by_label("Condition", exact=True).fill("body.")
     page.get_by_role("button", name="Create webhook").click()
-    page.get_by_text("A name is needed.").wait_for()
+    page.get_by_text("Enter a name.").wait_for()
     assert page.locator("#problem-filter").is_visible()
     assert page.get_by_label("Signing secret").input_value() == "whsec_1234567890"
 
@@ -260,22 +260,22 @@ def test_past_deliveries_are_judged_by_the_form_as_it_is_typed(person, orders):
     person.open(orders)
     page = person.page
     page.get_by_role("tab", name="A request").press("ArrowRight")
-    page.get_by_label("Only events for which this is true").fill('body.currency == "EUR"')
+    page.get_by_label("Condition", exact=True).fill('body.currency == "EUR"')
     page.get_by_label("Expression for customer").fill("${Webhook::Body.customer.name}")
-    page.get_by_role("button", name="Judge them").click()
+    page.get_by_role("button", name="Run back-test").click()
     page.get_by_text("2 of 2 would change.").wait_for()
     results = page.locator("#judged")
     assert results.locator("li").count() == 2
     results.get_by_label(re.compile("filtered")).press("Space")
     assert results.locator("li:visible").count() == 1
     results.get_by_label(re.compile("filtered")).press("Space")
-    results.get_by_text("conf and answer").last.click()
+    results.get_by_text("conf and response").last.click()
     assert "<b>Ada</b>" in results.locator("del:visible").first.inner_text()
-    page.get_by_label("Only events for which this is true").fill("")
+    page.get_by_label("Condition", exact=True).fill("")
     page.get_by_text("The form has changed since").wait_for()
     page.get_by_label("Expression for customer").fill("${Webhook::Body.customer}")
-    page.get_by_role("button", name="Judge them").click()
-    page.get_by_text("All 2 would become what they become now.").wait_for()
+    page.get_by_role("button", name="Run back-test").click()
+    page.get_by_text("None of 2 would change.").wait_for()
     assert results.locator("li").count() == 0
 
 
@@ -289,9 +289,9 @@ def test_axe_finds_no_serious_problem_in_what_was_judged(person, orders, mode):
         page.set_viewport_size({"width": width, "height": 900})
         person.open(orders)
         page.get_by_role("tab", name="Past deliveries").click()
-        page.get_by_label("Only events for which this is true").fill('body.currency == "EUR"')
+        page.get_by_label("Condition", exact=True).fill('body.currency == "EUR"')
         page.get_by_label("Expression for currency").fill("euros")
-        page.get_by_role("button", name="Judge them").click()
+        page.get_by_role("button", name="Run back-test").click()
         page.locator("#judged li").first.wait_for()
         for folded in page.locator("#judged summary").all():
             folded.click()

@@ -97,13 +97,11 @@ def test_ci_passes_a_pull_request_that_fits_and_stops_one_that_does_not(reposito
     assert "dags/webhooks.yaml:4: from-git: dag_id: no DAG file makes a DAG 'github_push_biuld'" in told
     repository.pull(DEFINITION)
     told = repository.run("airflow webhooks check dags", **NO_DATABASE)
-    assert told == "1 webhooks checked beside 1 DAGs: nothing wrong.\n"
+    assert told == "Checked 1 webhook against 1 DAG: no errors.\n"
 
 
 def test_a_second_deployment_changes_nothing(repository, deployed):
-    assert (
-        repository.run("airflow webhooks import dags", SECRET_AT_GITHUB=GITHUB_SECRET) == "1 as they are.\n"
-    )
+    assert repository.run("airflow webhooks import dags", SECRET_AT_GITHUB=GITHUB_SECRET) == "1 unchanged.\n"
 
 
 def test_a_back_test_shows_what_a_change_would_do_and_the_deployment_does_it(repository, deployed, ran):

@@ -116,7 +116,7 @@ def test_the_pull_request_is_checked_imported_and_changed_by_the_evidence(shell,
     file.write_text(definition(0))
     (job,) = [block for block in blocks(DEFINITIONS, "yaml") if "jobs:" in block]
     steps = yaml.safe_load(job)["jobs"]["check"]["steps"]
-    assert "nothing wrong." in shell(steps[-1]["run"])
+    assert ": no errors." in shell(steps[-1]["run"])
 
     imports = block_with(section(DEFINITIONS, "Import it with the deployment"), "--dry-run")
     done = shell(typed(imports)).splitlines()

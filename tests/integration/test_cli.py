@@ -296,7 +296,7 @@ def test_delete_says_what_was_cancelled(webhooks, orders):
     done = webhooks("delete", orders.name, "--yes")
     assert (done.status, done.out) == (
         0,
-        "Deleted orders of the shop. 1 deliveries that had not started were cancelled.\n",
+        "Deleted orders of the shop. Deliveries cancelled before they started: 1.\n",
     )
     assert (rows("webhook"), states()) == ([], ["cancelled"])
 
@@ -319,7 +319,7 @@ def test_replay_says_why_it_cannot(webhooks, orders):
 def test_rotate_fernet_key_says_how_many(webhooks, orders):
     before = rows("token")[0].encrypted
     done = webhooks("rotate-fernet-key")
-    assert done.out == "Encrypted again: 1 tokens, 0 secrets, 0 deliveries.\n"
+    assert done.out == "Re-encrypted: 1 tokens, 0 secrets, 0 deliveries.\n"
     assert rows("token")[0].encrypted != before
 
 
@@ -341,23 +341,28 @@ def counts() -> dict[str, int]:
     }
 
 
-OF_JSON = ("--header", "Content-Type: application/json")
+JSON_TYPE = ("--header", "Content-Type: application/json")
 
-TRIED = {
-    "accepted": ((*OF_JSON, "--data", '{"number": 3}'), "accepted", {"number": 3}, 202),
-    "with a query": ((*OF_JSON, "--data", '{"number": 3}', "--query", "a=b"), "accepted", {"number": 3}, 202),
-    "refused": ((*OF_JSON, "--data", "{"), "refused", None, 400),
+PREVIEWS = {
+    "accepted": ((*JSON_TYPE, "--data", '{"number": 3}'), "accepted", {"number": 3}, 202),
+    "with a query": (
+        (*JSON_TYPE, "--data", '{"number": 3}', "--query", "a=b"),
+        "accepted",
+        {"number": 3},
+        202,
+    ),
+    "refused": ((*JSON_TYPE, "--data", "{"), "refused", None, 400),
     "of no type": (("--data", '{"number": 3}'), "refused", None, 422),
     "rejected": (("--data", "{}", "--header", "Content-Encoding: br"), "rejected", None, 415),
     "a verification": (("--method", "GET"), "verified", None, 200),
 }
 
 
-@pytest.mark.parametrize("case", TRIED)
-def test_try_shows_conf_and_answer_and_writes_nothing(webhooks, database, case):
+@pytest.mark.parametrize("case", PREVIEWS)
+def test_try_shows_conf_and_response_and_writes_nothing(webhooks, database, case):
     store_dag("orders")
     hook = store_webhook(mapping={"number": "${Webhook::Body.number}"})
-    arguments, state, conf, status = TRIED[case]
+    arguments, state, conf, status = PREVIEWS[case]
     before, tokens = counts(), rows("token")
     shown = webhooks("try", hook.name, *arguments, "-o", "json").json
     assert (shown["state"], shown["conf"], shown["status"]) == (state, conf, status)

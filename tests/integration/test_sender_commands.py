@@ -81,7 +81,7 @@ def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
         (("--map", "a=${Webhook::No}"), "--map a: line 1, column"),
         (("--verify", '{"kind": "hmac"}'), "--verify hmac: it needs the setting header\n"),
         (("--event", "push"), "--event: this sender has no event types"),
-        (("--preset", "github"), "--secret: one for signing is missing"),
+        (("--preset", "github"), "--secret: the signing secret is missing"),
         (("--disabled-status", "404"), "--disabled-status: 404 is none of 403, 503\n"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
@@ -169,7 +169,7 @@ def test_keys_that_are_fetched_need_no_secret(webhooks, orders, preset):
 def test_a_secret_that_the_sender_makes_of_the_url_comes_after_create(webhooks, orders, secret_file):
     made = webhooks(*CREATE, "--preset", "stripe", "--disabled")
     assert (made.status, rows("secret")) == (0, [])
-    assert "one for signing is missing (Signing secret: " in made.err
+    assert "the signing secret is missing (Signing secret: " in made.err
     assert "\n  airflow webhooks rotate pushes --secret @FILE\n  airflow webhooks enable pushes\n" in made.err
     too_early = webhooks("enable", "pushes")
     assert (too_early.status, one_line(too_early.err)) == (2, True)
@@ -207,7 +207,7 @@ def test_the_steps_of_every_preset_are_whole(webhooks, orders, tmp_path, preset)
 
 WRONG_CALLS = {
     "no such preset": (("--preset", "githb"), "githb"),
-    "a secret is missing": (("--preset", "github"), "The field Secret of GitHub's webhook form"),
+    "a secret is missing": (("--preset", "github"), "The field Secret in GitHub's webhook form"),
     "one of two is missing": (("--preset", "meta", "--secret", "env:HOOK_SECRET"), "Verify token"),
     "a secret for nothing": (("--secret", "env:HOOK_SECRET"), "signing"),
     "a secret for another purpose": (

@@ -62,7 +62,7 @@ def test_a_secret_that_is_missing_is_named_with_where_to_find_it(sqlite_database
     with pytest.raises(InvalidDefinition) as refused:
         store_webhook(preset=preset, secrets=given)
     message = refused.value.message
-    assert f"one for {needed.purpose} is missing ({needed.label}: {needed.help.rstrip('.')}" in message
+    assert f"the {needed.purpose} secret is missing ({needed.label}: {needed.help.rstrip('.')}" in message
     assert ("you choose it" in message) == needed.chosen_here
     assert rows("webhook") == []
 
@@ -101,7 +101,7 @@ def test_a_disabled_webhook_waits_for_its_secrets_and_cannot_be_enabled_before(s
     from inbound_webhooks.webhooks.secrets import NewSecret
 
     hook = store_webhook(preset="meta", secrets={"signing": SECRET}, enabled=False)
-    with pytest.raises(InvalidDefinition, match="one for verify is missing"):
+    with pytest.raises(InvalidDefinition, match="the verify secret is missing"):
         service.set_enabled(hook.id, True, actor=ACTOR)
     assert not service.get(hook.id).enabled
     service.rotate_secret(hook.id, NewSecret("verify", "v"), actor=ACTOR)
@@ -115,7 +115,7 @@ def test_a_secret_that_has_ended_is_missing_again(sqlite_database):
     hook = store_webhook(preset="github", secrets={"signing": SECRET}, enabled=False)
     end_secrets(hook.id)
     assert "secret-expired" in [reason.code for reason in readiness.reasons_of(service.get(hook.id))]
-    with pytest.raises(InvalidDefinition, match="one for signing is missing"):
+    with pytest.raises(InvalidDefinition, match="the signing secret is missing"):
         service.set_enabled(hook.id, True, actor=ACTOR)
 
 

@@ -1,1 +1,1 @@
-"""``airflow webhooks …``."""
+"""The commands ``airflow webhooks …``."""

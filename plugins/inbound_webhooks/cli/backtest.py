@@ -1,4 +1,4 @@
-"""What ``airflow webhooks try NAME --against-last N`` prints of a back-test."""
+"""Prints the back-test of ``airflow webhooks try NAME --against-last N``."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from inbound_webhooks.records.webhook import Webhook
 
 MAX_VALUE_CHARS = 60
-QUIET_FIELDS = ("response", "dedup_key")
-"""Fields of which a table says only that they would be others."""
+TERSE_FIELDS = ("response", "dedup_key")
+"""Fields whose values are too long for a table, which says only that they change."""
 
 
 def try_against_last(args: Namespace) -> None:
-    """Print what a changed webhook would make of its last deliveries."""
+    """Print how a changed webhook would treat its last deliveries."""
     from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES, as_data, back_test
     from inbound_webhooks.receiver.instance import get_receiver
     from inbound_webhooks.webhooks import service
 
     if not 1 <= args.against_last <= MAX_DELIVERIES:
-        exit_with(WRONG_CALL, f"--against-last is between 1 and {MAX_DELIVERIES}.")
+        exit_with(WRONG_CALL, f"--against-last must be between 1 and {MAX_DELIVERIES}.")
     webhook = service.get(args.name)
     changed = _changed(webhook, args.file) if args.file else webhook
     test = back_test(get_receiver(), webhook, changed, limit=args.against_last)
@@ -40,7 +40,7 @@ def try_against_last(args: Namespace) -> None:
 
 
 def _changed(webhook: Webhook, path: str) -> Webhook:
-    """The webhook as a definition file has it: the entry of its name, or the only one."""
+    """The webhook as a definition file describes it: the entry with its name, or the only entry."""
     from inbound_webhooks.errors import DefinitionError, FilesRefused
     from inbound_webhooks.files.plan import webhook_of
     from inbound_webhooks.files.reading import read_files
@@ -61,10 +61,10 @@ def _changed(webhook: Webhook, path: str) -> Webhook:
 
 
 def summary(test: BackTest) -> str:
-    """One line: how many would change, and how."""
+    """One line: the number of deliveries that would change, and their transitions."""
     count = len(test.judged)
     if not count:
-        return "There are no deliveries yet."
+        return "There are no deliveries to judge yet."
     would = (
         f"{len(test.changed)} of the last {count} deliveries would change"
         if count > 1
@@ -80,8 +80,8 @@ def _row(one: JudgedDelivery) -> dict[str, Any]:
     return {
         "delivery": one.delivery_id,
         "received": one.received_at.isoformat(sep=" ", timespec="seconds"),
-        "becomes": before if before == after else f"{before} → {after}",
-        "what would change": one.note or "\n".join(_lines(one)),
+        "state": before if before == after else f"{before} → {after}",
+        "changes": one.note or "\n".join(_lines(one)),
     }
 
 
@@ -90,8 +90,10 @@ def _lines(one: JudgedDelivery) -> list[str]:
 
     lines = []
     for change in one.changes:
-        if change.field in QUIET_FIELDS:
-            lines.append(f"{change.field}: another one" if change.after is not None else f"no {change.field}")
+        if change.field in TERSE_FIELDS:
+            lines.append(
+                f"{change.field}: changed" if change.after is not None else f"{change.field}: removed"
+            )
         elif change.field != "state":
             old, new = (
                 "nothing" if value is ABSENT or value is None else _short(value)

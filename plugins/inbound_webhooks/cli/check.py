@@ -1,4 +1,4 @@
-"""What ``airflow webhooks check`` does: a line for each thing that is wrong, and a status for CI."""
+"""``airflow webhooks check``: prints each problem on a line and exits with 1 for CI if there is an error."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @handler
 def check_command(args: Namespace) -> None:
-    """Check files, or without any what is stored."""
+    """Check definition files, or without any the stored webhooks."""
     from inbound_webhooks.files.checking import check_files, check_stored
 
     if args.dags_folder and not args.paths:
-        exit_with(WRONG_CALL, "--dags-folder needs definition files.")
+        exit_with(WRONG_CALL, "--dags-folder needs definition files: name them as arguments.")
     if args.paths:
         folder = Path(args.dags_folder) if args.dags_folder else None
         checked = check_files([Path(path) for path in args.paths], folder)
@@ -28,7 +28,7 @@ def check_command(args: Namespace) -> None:
         checked = check_stored()
     _print(checked, args.output)
     if args.paths and checked.dags is None:
-        print_hint("Mappings were not held against DAGs: --dags-folder says where these are.")
+        print_hint("The mappings were not checked. Pass the folder of the DAG files with --dags-folder.")
     if checked.wrong:
         raise SystemExit(FAILED)
 
@@ -41,14 +41,18 @@ def _print(checked: Checked, output: str) -> None:
         return
     for problem in checked.findings:
         print(f"{_severity(problem):<5}  {problem}")
-    beside = "" if checked.dags is None else f" beside {checked.dags} DAGs"
-    print(f"{checked.webhooks} webhooks checked{beside}: {checked.wrong or 'nothing'} wrong.")
+    against = "" if checked.dags is None else f" against {_count(checked.dags, 'DAG')}"
+    print(f"Checked {_count(checked.webhooks, 'webhook')}{against}: {_count(checked.wrong, 'error')}.")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
 def _severity(problem: Problem) -> str:
     from inbound_webhooks.files.checking import is_wrong
 
-    return "wrong" if is_wrong(problem) else "note"
+    return "error" if is_wrong(problem) else "note"
 
 
 def _as_data(problem: Problem) -> dict[str, Any]:

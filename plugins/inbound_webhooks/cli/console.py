@@ -1,4 +1,4 @@
-"""What the commands read from arguments and print, and how they end."""
+"""Parses the arguments of all commands, prints their output, and turns errors into exit statuses."""
 
 from __future__ import annotations
 
@@ -25,20 +25,21 @@ OTHER_FLAGS = {
     "refresh_keys": ("refresh_keys", "--refresh-keys"),
     "events": ("event", "--event"),
 }
-"""What a call gives beside the fields of a webhook: identifier in errors -> argument and option."""
+"""Arguments of a call that are no fields of a webhook: identifier in errors -> (argument, option)."""
 
 WRONG_CALL, FAILED = 2, 1
-"""Exit statuses: the call cannot be right; it could, and did not work."""
+"""Exit statuses: the call itself is wrong; a correct call failed."""
 
 Handler = Callable[["Namespace"], None]
 
-# Control characters but tab and line end, and those that turn the direction of a text.
+# Control characters except tab and line feed, and those that change the direction of the text: a sender
+# could move the cursor or disguise what a terminal shows.
 _CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _SECRET = re.compile(r"(?:([a-z][a-z0-9_-]*)=)?(@.+|-|env:.+)")
 
 
 def handler(function: Handler) -> Handler:
-    """Keep Airflow's log lines out of the output, and turn our errors into one line and a status."""
+    """Keep Airflow's log lines out of the output; report our errors as one line and an exit status."""
 
     @functools.wraps(function)
     def handle(args: Namespace) -> None:
@@ -55,7 +56,7 @@ def handler(function: Handler) -> Handler:
 
 
 def _explain(error: WebhookError, args: Namespace) -> str:
-    """The message; where the command has an option for the field that is wrong, with the option."""
+    """The error's message; prefixed with the option of the wrong field if the command has one."""
     if not isinstance(error, InvalidDefinition):
         return error.message
     problem = error.problem
@@ -68,26 +69,29 @@ def _explain(error: WebhookError, args: Namespace) -> str:
 
 
 def parse_mapping(lines: list[str]) -> dict[str, str]:
-    """``PARAMETER=EXPRESSION`` of each line."""
+    """Parse lines of the form ``PARAMETER=EXPRESSION``."""
     mapping: dict[str, str] = {}
     for line in lines:
         name, equals, expression = line.partition("=")
         if not equals or not name.strip():
-            exit_with(WRONG_CALL, f"--map wants PARAMETER=EXPRESSION, not {line!r}.")
+            exit_with(WRONG_CALL, f"--map expects PARAMETER=EXPRESSION, not {line!r}.")
         if name.strip() in mapping:
-            exit_with(WRONG_CALL, f"--map names {name.strip()!r} twice.")
+            exit_with(WRONG_CALL, f"--map sets the parameter {name.strip()!r} twice.")
         mapping[name.strip()] = expression
     return mapping
 
 
 def read_secret(text: str) -> tuple[str, str]:
-    """``[PURPOSE=]@FILE|-|env:NAME`` -> purpose, "" where none is named, and secret.
+    """``[PURPOSE=]@FILE|-|env:NAME`` -> (purpose, secret); the purpose is "" if the text names none.
 
-    Never the secret itself, which shells and lists of processes would show.
+    The secret itself is refused: shell histories and process lists would show it.
     """
     match = _SECRET.fullmatch(text)
     if match is None:
-        exit_with(WRONG_CALL, "--secret wants @FILE, - or env:NAME, so that no shell remembers it.")
+        exit_with(
+            WRONG_CALL,
+            "--secret expects @FILE, - or env:NAME, so that the shell's history does not keep the secret.",
+        )
     source = match[2]
     if source.startswith("env:"):
         value = os.environ.get(source[4:])
@@ -99,37 +103,37 @@ def read_secret(text: str) -> tuple[str, str]:
 
 
 def reads_standard_input(text: str) -> bool:
-    """Whether a secret is to come from standard input."""
+    """Whether a ``--secret`` reads standard input."""
     match = _SECRET.fullmatch(text)
     return match is not None and match[2] in ("-", "@-")
 
 
 def parse_json(option: str, text: str) -> Any:
-    """A JSON object."""
+    """Parse a JSON object."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
-        exit_with(WRONG_CALL, f"{option} wants a JSON object.")
+        exit_with(WRONG_CALL, f"{option} expects a JSON object.")
     return value
 
 
 def parse_list(text: str) -> list[str]:
-    """What stands between commas."""
+    """Split at commas."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """``Name: value``."""
+    """Parse ``Name: value``."""
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        exit_with(WRONG_CALL, f"--header wants 'Name: value', not {text!r}.")
+        exit_with(WRONG_CALL, f"--header expects 'Name: value', not {text!r}.")
     return name.strip(), value.strip()
 
 
 def read_bytes(text: str) -> bytes:
-    """``TEXT``, ``@FILE``, or ``@-`` for standard input."""
+    """The bytes of ``TEXT``, of ``@FILE``, or of standard input for ``@-``."""
     if not text.startswith("@"):
         return text.encode()
     try:
@@ -139,7 +143,7 @@ def read_bytes(text: str) -> bytes:
 
 
 def read_text(text: str | None) -> str | None:
-    """The same as text; None stays None."""
+    """Like :func:`read_bytes`, decoded; None stays None."""
     if text is None:
         return None
     try:
@@ -149,7 +153,7 @@ def read_text(text: str | None) -> str | None:
 
 
 def print_data(data: dict[str, Any] | list[dict[str, Any]], output: str) -> None:
-    """Print one object or a list of them; JSON and YAML keep types, tables show text."""
+    """Print an object or a list of objects; JSON and YAML keep types, tables show text."""
     if output == "json":
         print(
             _strip_control_characters(
@@ -170,7 +174,7 @@ def print_data(data: dict[str, Any] | list[dict[str, Any]], output: str) -> None
 
 
 def _escape_markup(value: Any, output: str) -> Any:
-    """What a sender wrote is neither markup for the table nor an order to the terminal."""
+    """Neutralise a sender's text, which could hold markup for the table or control the terminal."""
     if value is None or isinstance(value, (bool, int, float)):
         return value
     from rich.markup import escape
@@ -190,14 +194,14 @@ def _cell(value: Any) -> str:
 
 
 def _item(item: Any) -> str:
-    """One of several things, on a line of its own; what it does not have is left out."""
+    """A list item on one line, without absent values."""
     if not isinstance(item, dict) or any(isinstance(value, (dict, list)) for value in item.values()):
         return item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)
     return ", ".join(f"{name}: {value}" for name, value in item.items() if value is not None)
 
 
 def print_sections(title: str, sections: Mapping[str, Sequence[str]]) -> None:
-    """Print headings with lines below them; a heading without lines is left out."""
+    """Print headings with their lines; a heading without lines is omitted."""
     print(title)
     for heading, lines in sections.items():
         if lines:
@@ -205,32 +209,32 @@ def print_sections(title: str, sections: Mapping[str, Sequence[str]]) -> None:
 
 
 def print_hint(text: str) -> None:
-    """Print what helps a person, beside what a program reads."""
+    """Print a hint for a person on standard error; programs read standard output."""
     print(text, file=sys.stderr)
 
 
 def summary(webhook: Webhook) -> dict[str, Any]:
-    """What each listing of a webhook begins with."""
+    """The listed fields of a webhook, with its id."""
     values = json_fields(webhook)
     return {"id": webhook.id} | {name: values[name] for name, field in FIELDS.items() if field.listed}
 
 
 def confirm(question: str) -> bool:
-    """Ask a person, no where there is none to ask."""
+    """Ask on the terminal; without a terminal, the call is wrong."""
     if not sys.stdin.isatty():
-        exit_with(WRONG_CALL, "Without a terminal to ask on, --yes is needed.")
+        exit_with(WRONG_CALL, "There is no terminal for a confirmation: add --yes.")
     return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 def actor() -> str:
-    """Who runs the command, for the audit log."""
+    """The user who runs the command, for the audit log."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without an entry in passwd
+    except (KeyError, OSError):  # a container's user may have no entry in passwd
         return f"uid {os.getuid()}"
 
 
 def exit_with(status: int, message: str) -> NoReturn:
-    """End the command with one line on standard error."""
+    """Exit with a line on standard error."""
     print(message, file=sys.stderr)
     raise SystemExit(status)

@@ -1,4 +1,4 @@
-"""What the commands of ``airflow webhooks`` do about definition files: import and export."""
+"""``airflow webhooks import`` and ``export``: definition files."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from inbound_webhooks.files.plan import Difference, Step
 
 SIGNS = {"create": "+", "change": "~", "keep": "=", "delete": "-"}
-COUNTED = {"create": "new", "change": "changed", "keep": "as they are", "delete": "deleted"}
+COUNTED = {"create": "new", "change": "changed", "keep": "unchanged", "delete": "deleted"}
 
 
 @handler
 def import_command(args: Namespace) -> None:
-    """Create, change and, where that is asked for, delete webhooks as files say."""
+    """Create and change webhooks to match files; with ``--prune``, delete webhooks that no file names."""
     from inbound_webhooks.files import plan
 
     entries = _entries([Path(path) for path in args.paths])
     if args.prune and not entries:
-        exit_with(WRONG_CALL, "There is no webhook in these files: --prune would delete all there are.")
+        exit_with(WRONG_CALL, "These files define no webhook, so --prune would delete all webhooks.")
     steps = plan.plan(entries, prune=args.prune)
     _print_steps(steps, args.output, dry_run=args.dry_run)
     if args.dry_run:
         return
     gone = [step.name for step in steps if step.action == "delete"]
-    if gone and not args.yes and not confirm(f"Delete {', '.join(gone)}, with URLs and secrets?"):
+    if gone and not args.yes and not confirm(f"Delete {', '.join(gone)} with their URLs and secrets?"):
         exit_with(FAILED, "Nothing was changed.")
     plan.apply(steps, actor=actor())
     if any(step.action == "create" for step in steps):
-        print_hint("`airflow webhooks url NAME` prints the URL of a new one.")
+        print_hint("`airflow webhooks url NAME` prints the URL of a new webhook.")
 
 
 def _entries(paths: list[Path]) -> list[Entry]:
@@ -113,7 +113,7 @@ def _as_data(step: Step) -> dict[str, Any]:
 
 @handler
 def export_command(args: Namespace) -> None:
-    """Print webhooks as a definition file and nothing else."""
+    """Print webhooks as a definition file, and nothing else."""
     from inbound_webhooks.files.exporting import exported, file_text
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.webhooks import list_webhooks

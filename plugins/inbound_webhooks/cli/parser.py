@@ -1,4 +1,4 @@
-"""``airflow webhooks …``: its commands and their arguments as data."""
+"""The commands ``airflow webhooks …`` and their arguments, as data."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _positive(text: str) -> int:
 
 
 class _Renamed(Action):
-    """The old name of an option: refuses the call and names the new one."""
+    """The former name of an option: refuses the call and names the current one."""
 
     def __init__(self, option_strings: list[str], dest: str, **more: Any) -> None:
         super().__init__(option_strings, dest, nargs="?", **more)
 
     def __call__(self, _parser: ArgumentParser, _namespace: Namespace, *_given: Any) -> NoReturn:
-        # Every Airflow process builds this parser, so it loads nothing else of ours.
+        # Every `airflow` command builds this parser, so it imports the rest of the package only when needed.
         from inbound_webhooks.cli.console import WRONG_CALL, exit_with
         from inbound_webhooks.records.renamed import renamed
 
@@ -47,14 +47,18 @@ class _Renamed(Action):
 
 
 ARG_NAME = Arg(("name",), metavar="NAME", help="Name or id of the webhook")
-ARG_OPTIONAL_NAME = Arg(("name",), metavar="NAME", nargs="?", help="Name or id of a webhook; all without it")
-ARG_PRESET_NAME = Arg(("name",), metavar="NAME", nargs="?", help="A preset to show whole; all without it")
+ARG_OPTIONAL_NAME = Arg(
+    ("name",), metavar="NAME", nargs="?", help="Name or id of a webhook; without it, all webhooks"
+)
+ARG_PRESET_NAME = Arg(
+    ("name",), metavar="NAME", nargs="?", help="A preset to show in full; without it, a list"
+)
 ARG_SECRET = Arg(
     ("--secret",),
     metavar="[PURPOSE=]@FILE|-|env:NAME",
     action="append",
     default=[],
-    help="A secret that the sender signs with, from a file, standard input or an environment variable",
+    help="A secret for the verification, from a file, standard input or an environment variable",
 )
 ARG_PROOF = Arg(("--proof",), action=_Renamed, help=SUPPRESS)
 ARG_REFRESH_KEYS = Arg(
@@ -67,10 +71,14 @@ ARG_EVENT = Arg(
     metavar="TYPE",
     action="append",
     default=[],
-    help="A type of events that counts, as the sender names it; repeatable, others are answered, not run",
+    help="An event type to accept, as the sender names it; repeatable. Other events start no run",
 )
 ARG_GRACE = Arg(
-    ("--grace-hours",), metavar="N", type=float, default=0.0, help="How long the old one still counts"
+    ("--grace-hours",),
+    metavar="N",
+    type=float,
+    default=0.0,
+    help="Hours during which the old one stays valid",
 )
 ARG_ONE_SECRET = Arg(
     ("--secret",), metavar="[PURPOSE=]@FILE|-|env:NAME", help="Rotate this secret instead of the URL"
@@ -78,60 +86,68 @@ ARG_ONE_SECRET = Arg(
 ARG_HOST = Arg(("--host",), metavar="ADDRESS", default="127.0.0.1", help="Address to listen on")
 ARG_PORT = Arg(("--port",), metavar="N", type=_port, default=8787, help="Port to listen on")
 ARG_WORKERS = Arg(
-    ("--workers",), metavar="N", type=_positive, default=1, help="Processes that share the port, one a core"
+    ("--workers",), metavar="N", type=_positive, default=1, help="Number of processes that share the port"
 )
 ARG_METRICS_HOST = Arg(
-    ("--metrics-host",), metavar="ADDRESS", default="127.0.0.1", help="Address of the figures for Prometheus"
+    ("--metrics-host",), metavar="ADDRESS", default="127.0.0.1", help="Address of the metrics for Prometheus"
 )
 ARG_METRICS_PORT = Arg(
-    ("--metrics-port",), metavar="N", type=_port, help="Port of the figures for Prometheus; none without it"
+    ("--metrics-port",), metavar="N", type=_port, help="Port of the metrics for Prometheus; without it, none"
 )
 ARG_CHECK = Arg(
     ("--check",),
     action="store_true",
-    help="Run none: tell whether one of this host was at work within a minute, and end with 1 where none was",
+    help="Only report whether a dispatcher on this host was active in the last minute; exit with 1 if not",
 )
-ARG_YES = Arg(("--yes",), action="store_true", help="Do not ask")
+ARG_YES = Arg(("--yes",), action="store_true", help="Do not ask for confirmation")
 ARG_STATE = Arg(("--state",), metavar="STATE", help="Only deliveries in this state")
-ARG_LIMIT = Arg(("--limit",), metavar="N", type=int, default=25, help="How many, newest first (default: 25)")
+ARG_LIMIT = Arg(("--limit",), metavar="N", type=int, default=25, help="Number of deliveries (default: 25)")
 ARG_DELIVERY_ID = Arg(("delivery_id",), metavar="DELIVERY_ID", help="Id of the delivery")
-ARG_REMAP = Arg(("--remap",), action="store_true", help="With the mapping of today, not the conf of then")
-ARG_DATA = Arg(("--data",), metavar="TEXT|@FILE", default="", help="The body")
-ARG_HEADER = Arg(
-    ("--header",), metavar="'K: V'", action="append", default=[], help="A header; may be repeated"
+ARG_REMAP = Arg(
+    ("--remap",), action="store_true", help="Use the current mapping instead of the original conf"
 )
-ARG_QUERY = Arg(("--query",), metavar="Q", default="", help="The query string, such as 'user=john&code=7'")
+ARG_DATA = Arg(("--data",), metavar="TEXT|@FILE", default="", help="The request's body")
+ARG_HEADER = Arg(
+    ("--header",), metavar="'K: V'", action="append", default=[], help="A header of the request; repeatable"
+)
+ARG_QUERY = Arg(
+    ("--query",), metavar="Q", default="", help="The request's query string, such as 'user=john&code=7'"
+)
 ARG_METHOD = Arg(
-    ("--method",), metavar="M", default="POST", choices=("POST", "GET", "HEAD"), help="The method"
+    ("--method",), metavar="M", default="POST", choices=("POST", "GET", "HEAD"), help="The request's method"
 )
 ARG_AGAINST_LAST = Arg(
-    ("--against-last",), metavar="N", type=int, help="Judge the last N deliveries instead; needs no --data"
+    ("--against-last",), metavar="N", type=int, help="Back-test the last N deliveries instead of one request"
 )
 ARG_DRAFT_FILE = Arg(
-    ("--file",), metavar="FILE", help="With --against-last: the changed webhook, as a definition file"
+    ("--file",), metavar="FILE", help="With --against-last: a definition file with the changed webhook"
 )
 ARG_PATHS = Arg(("paths",), metavar="FILE|DIR", nargs="+", help="Definition files, or folders of them")
 ARG_OPTIONAL_PATHS = Arg(
     ("paths",),
     metavar="FILE|DIR",
     nargs="*",
-    help="Definition files or folders; none for what is stored",
+    help="Definition files, or folders of them; without any, the stored webhooks",
 )
 ARG_DAGS_FOLDER = Arg(
-    ("--dags-folder",), metavar="DIR", help="Where the DAGs are; without it in the folders that are given"
+    ("--dags-folder",),
+    metavar="DIR",
+    help="Folder of the DAG files; without it, the folders among the arguments",
 )
 ARG_DRY_RUN = Arg(("--dry-run",), action="store_true", help="Only print what would change, field by field")
 ARG_PRUNE = Arg(
-    ("--prune",), action="store_true", help="Delete webhooks that no file names, after a question"
+    ("--prune",), action="store_true", help="Delete webhooks that no file names, after a confirmation"
 )
-ARG_NAMES = Arg(("names",), metavar="NAME", nargs="*", help="Names or ids of webhooks; all without any")
+ARG_NAMES = Arg(
+    ("names",), metavar="NAME", nargs="*", help="Names or ids of webhooks; without any, all webhooks"
+)
 ARG_WITH_SECRETS = Arg(
-    ("--with-secrets",), action="store_true", help="Write secrets in plain text: a file to hide, not for git"
+    ("--with-secrets",), action="store_true", help="Include secrets in plain text; never commit such a file"
 )
 
 
 def _field_argument(field: WebhookField) -> Arg:
-    """The argument of ``create`` that sets a field; it is stored under the field's name."""
+    """The argument of ``create`` that sets a field; the parser stores it under the field's name."""
     options: dict[str, Any] = {"help": (field.flag_help or field.help).replace("%", "%%")}
     if field.kind == "boolean":
         action = "store_false" if field.default else "store_true"
@@ -152,7 +168,7 @@ MODULES = {
     "files": {"import", "export"},
     "check": {"check"},
 }
-"""Where a command is that is not in ``webhooks``."""
+"""Module -> its commands; all other commands are in ``webhooks``."""
 
 
 def _action(name: str, help: str, *args: Arg) -> ActionCommand:
@@ -170,42 +186,42 @@ COMMANDS = (
     ),
     _action("list", "List all webhooks", ARG_OUTPUT),
     _action("show", "Show one webhook, its URL and its last rejections", ARG_NAME, ARG_OUTPUT),
-    _action("url", "Print the URL for the sender", ARG_NAME),
-    _action("enable", "Let a webhook accept requests, and start what it held", ARG_NAME),
-    _action("disable", "Let a webhook accept and start nothing", ARG_NAME),
+    _action("url", "Print the URL to give to the sender", ARG_NAME),
+    _action("enable", "Accept requests, and start the deliveries that waited", ARG_NAME),
+    _action("disable", "Reject requests, and start nothing", ARG_NAME),
     _action("delete", "Delete a webhook", ARG_NAME, ARG_YES),
-    _action("rotate", "Give a webhook a new URL, or a new secret", ARG_NAME, ARG_GRACE, ARG_ONE_SECRET),
-    _action("presets", "List the kinds of senders, or show all about one", ARG_PRESET_NAME, ARG_OUTPUT),
-    _action("deliveries", "List deliveries", ARG_OPTIONAL_NAME, ARG_STATE, ARG_LIMIT, ARG_OUTPUT),
+    _action("rotate", "Generate a new URL, or set a new secret", ARG_NAME, ARG_GRACE, ARG_ONE_SECRET),
+    _action("presets", "List the presets, or show one in full", ARG_PRESET_NAME, ARG_OUTPUT),
+    _action("deliveries", "List the newest deliveries", ARG_OPTIONAL_NAME, ARG_STATE, ARG_LIMIT, ARG_OUTPUT),
     _action(
-        "delivery", "Show what came in, what ran, how it ended and who was told", ARG_DELIVERY_ID, ARG_OUTPUT
+        "delivery", "Show a delivery: request, run, outcome and notifications", ARG_DELIVERY_ID, ARG_OUTPUT
     ),
-    _action("replay", "Accept a stored delivery once more", ARG_DELIVERY_ID, ARG_REMAP, ARG_OUTPUT),
+    _action("replay", "Accept a stored delivery again", ARG_DELIVERY_ID, ARG_REMAP, ARG_OUTPUT),
     _action(
         "try",
-        "Show the conf and the answer of a request, or what a change makes of the last ones; runs nothing",
+        "Preview the conf and the response of a request, or back-test a change; runs nothing",
         ARG_NAME, ARG_DATA, ARG_HEADER, ARG_QUERY, ARG_METHOD,
         ARG_AGAINST_LAST, ARG_DRAFT_FILE, ARG_OUTPUT,
     ),
     _action(
-        "import", "Make webhooks what definition files say",
+        "import", "Create and change webhooks to match definition files",
         ARG_PATHS, ARG_DRY_RUN, ARG_PRUNE, ARG_YES, ARG_OUTPUT,
     ),
     _action(
-        "check", "Check definition files beside DAG files, without a database; or the stored webhooks",
+        "check", "Check definition files against DAG files, without a database; or check the stored webhooks",
         ARG_OPTIONAL_PATHS, ARG_DAGS_FOLDER, ARG_OUTPUT,
     ),
     _action("export", "Print webhooks as a definition file", ARG_NAMES, ARG_WITH_SECRETS),
-    _action("rotate-fernet-key", "Encrypt tokens and secrets again with the newest [core] fernet_key"),
-    _action("dispatcher", "Turn deliveries into DAG runs until it is stopped", ARG_CHECK),
+    _action("rotate-fernet-key", "Re-encrypt tokens and secrets with the first key of [core] fernet_key"),
+    _action("dispatcher", "Turn deliveries into DAG runs until stopped", ARG_CHECK),
     _action(
         "gateway",
-        "Serve the webhooks' URLs and nothing else until it is stopped",
+        "Serve only the webhooks' URLs, until stopped",
         ARG_HOST, ARG_PORT, ARG_WORKERS, ARG_METRICS_HOST, ARG_METRICS_PORT,
     ),
 )  # fmt: skip
 
 
 def get_cli_commands() -> list[GroupCommand]:
-    """Airflow's ``cli`` hook of a provider."""
+    """Airflow's ``cli`` hook for providers."""
     return [GroupCommand(name="webhooks", help="Manage inbound webhooks", subcommands=COMMANDS)]

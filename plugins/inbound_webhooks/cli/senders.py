@@ -1,4 +1,4 @@
-"""What the commands of ``airflow webhooks`` do about senders: create with a preset, rotate, show presets."""
+"""``airflow webhooks create``, ``rotate`` and ``presets``: senders and their secrets."""
 
 from __future__ import annotations
 
@@ -33,16 +33,15 @@ if TYPE_CHECKING:
     from inbound_webhooks.webhooks.secrets import NewSecret
 
 URL_PLACE, SECRET_PLACE = "<the webhook's URL>", "<the secret>"
-GIVEN_SECRET = "<the secret that you gave>"  # noqa: S105 - what stands for one
+GIVEN_SECRET = "<the secret from --secret>"  # noqa: S105 - a placeholder
 
-
-NOT_TOLD_AT_CREATE = ("disabled", "no-dispatcher")
-"""Reasons that are as the call has it, or that are over once the api-server runs."""
+EXPECTED_AT_CREATE = ("disabled", "no-dispatcher")
+"""Reasons without a warning: the call asks for them, or they disappear once the api-server runs."""
 
 
 @handler
 def create_command(args: Namespace) -> None:
-    """Create a webhook; the vendor's steps go to standard error."""
+    """Create a webhook; print the vendor's steps to standard error."""
     from inbound_webhooks.webhooks import readiness, service
     from inbound_webhooks.webhooks.secrets import find_preset
 
@@ -59,19 +58,19 @@ def create_command(args: Namespace) -> None:
     url = service.url(webhook)
     print_data(summary(webhook) | {"url": url}, args.output)
     for reason in readiness.reasons_of(webhook):
-        if reason.code not in NOT_TOLD_AT_CREATE:
+        if reason.code not in EXPECTED_AT_CREATE:
             print_hint(reason.message)
     if args.preset is not None:
         _print_steps(find_preset(args.preset), url)
     if not webhook.enabled:
-        _print_ways_to_enable(webhook, {secret.purpose for secret in secrets})
+        _print_steps_to_enable(webhook, {secret.purpose for secret in secrets})
 
 
-def _print_ways_to_enable(webhook: Webhook, given: Collection[str]) -> None:
+def _print_steps_to_enable(webhook: Webhook, given: Collection[str]) -> None:
     from inbound_webhooks.webhooks.secrets import needed_purposes
 
     name = shlex.quote(webhook.name)
-    print_hint("It is disabled until:")
+    print_hint("The webhook is disabled. To enable it:")
     for purpose in sorted(needed_purposes(webhook) - set(given)):
         print_hint(f"  airflow webhooks rotate {name} --secret {_secret_argument(purpose)}")
     print_hint(f"  airflow webhooks enable {name}")
@@ -84,7 +83,7 @@ def _secret_argument(purpose: str) -> str:
 
 
 def _given_fields(args: Namespace) -> dict[str, Any]:
-    """The fields of a webhook that the call names; a preset or the defaults fill the others."""
+    """The fields that the call sets; the preset or the defaults fill the others."""
     from inbound_webhooks.records.webhook import FIELDS
 
     fields = {name: _read(field, getattr(args, name)) for name, field in FIELDS.items()}
@@ -92,7 +91,7 @@ def _given_fields(args: Namespace) -> dict[str, Any]:
 
 
 def _read(field: WebhookField, given: Any) -> Any:
-    """What the call says of a field, None where it says nothing."""
+    """The value that the call gives to a field, None if it gives none."""
     if given is None:
         return None
     if field.kind == "mapping":
@@ -121,19 +120,19 @@ def _new_secret(text: str) -> NewSecret:
 def _print_steps(preset: Preset, url: str) -> None:
     from inbound_webhooks.presets.description import numbered
 
-    print_hint(f"At the sender's, {preset.title} ({preset.documentation_url}):")
+    print_hint(f"Steps at the sender, {preset.title} ({preset.documentation_url}):")
     for line in numbered(preset.filled_steps(url=url, secret=GIVEN_SECRET)):
         print_hint(f"  {line}")
 
 
 @handler
 def rotate_command(args: Namespace) -> None:
-    """Give a webhook a new URL and print it, or a new secret."""
+    """Generate a new URL and print it, or set a new secret."""
     from inbound_webhooks.webhooks import service
 
     if not 0 <= args.grace_hours <= service.MAX_GRACE_HOURS:
-        exit_with(WRONG_CALL, f"--grace-hours is between 0 and {service.MAX_GRACE_HOURS}.")
-    until = f" The old one counts for another {args.grace_hours:g} hours." if args.grace_hours else ""
+        exit_with(WRONG_CALL, f"--grace-hours must be between 0 and {service.MAX_GRACE_HOURS}.")
+    until = f" The old one stays valid for {args.grace_hours:g} hours." if args.grace_hours else ""
     if args.secret is None:
         webhook = service.rotate(args.name, actor=actor(), grace_hours=args.grace_hours)
         print(service.url(webhook))
@@ -146,7 +145,7 @@ def rotate_command(args: Namespace) -> None:
 
 @handler
 def presets_command(args: Namespace) -> None:
-    """List the presets, or show one whole."""
+    """List the presets, or show one in full."""
     from inbound_webhooks.presets import PRESETS
     from inbound_webhooks.presets.description import as_data
     from inbound_webhooks.webhooks.secrets import find_preset
@@ -166,29 +165,29 @@ def _row(preset: Preset) -> dict[str, Any]:
 
 
 def _sections(preset: Preset) -> dict[str, list[str]]:
-    """Heading -> lines; commands and options are quoted as a shell wants them."""
+    """Heading -> lines; commands and options are quoted for a shell."""
     from inbound_webhooks.presets import description
 
     steps = preset.filled_steps(url=URL_PLACE, secret=SECRET_PLACE)
     return {
-        "Here": _create_calls(preset),
-        "At the sender's": description.numbered(steps),
+        "In Airflow": _create_calls(preset),
+        "At the sender": description.numbered(steps),
         "Secrets": description.secret_lines(preset),
-        "Proof, and the option to change it": [
+        "Verification, and the option to change it": [
             description.scheme_in_words(preset),
             *(_option("--verify", json.dumps(settings)) for settings in preset.verification),
         ],
         "Handshake": [description.handshake_in_words(preset)],
         "Deduplication": _dedup_lines(preset),
-        "Type of event": [
+        "Event type, and the option to accept only some": [
             preset.event_type or description.NOTHING,
             *(_option("--event", event) for event in preset.events),
         ],
-        "Filter, for example": [_option("--filter", preset.filter_example or "")],
-        "Mapping, for example": [
+        "Example of a filter": [_option("--filter", preset.filter_example or "")],
+        "Example of a mapping": [
             _option("--map", line) for line in description.mapping_of(preset.mapping_example)
         ],
-        "Answers": description.answer_lines(preset),
+        "Responses": description.response_lines(preset),
         "Notes": list(preset.notes),
     }
 
@@ -198,7 +197,7 @@ def _dedup_lines(preset: Preset) -> list[str]:
 
     lines = [preset.dedup or NOTHING]
     if preset.dedup_alternative is not None:
-        lines += ["or, for what the sender does not sign:", _option("--dedup", preset.dedup_alternative)]
+        lines += ["or, because the sender does not sign it:", _option("--dedup", preset.dedup_alternative)]
     return lines
 
 

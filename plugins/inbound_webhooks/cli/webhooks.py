@@ -1,4 +1,4 @@
-"""What the commands of ``airflow webhooks`` do."""
+"""The commands for stored webhooks and deliveries, and those that run until stopped."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def show_command(args: Namespace) -> None:
     shown = summary(webhook) | {
         "url": service.url(webhook),
         **json_fields(webhook),
-        "credentials": [_credential(held) for held in credentials],
+        "credentials": [_credential(credential) for credential in credentials],
         "confirm_url": webhook.confirm_url,
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
@@ -78,7 +78,7 @@ def show_command(args: Namespace) -> None:
 
 @handler
 def url_command(args: Namespace) -> None:
-    """Print the URL alone."""
+    """Print only the URL."""
     from inbound_webhooks.webhooks import service
 
     print(service.url(service.get(args.name)))
@@ -98,15 +98,15 @@ def disable_command(args: Namespace) -> None:
 
 @handler
 def delete_command(args: Namespace) -> None:
-    """Delete a webhook, after a question."""
+    """Delete a webhook after a confirmation."""
     from inbound_webhooks.webhooks import service
 
     webhook = service.get(args.name)
-    if not args.yes and not confirm(f"Delete the webhook {webhook.name!r}, its URL and its tokens?"):
+    if not args.yes and not confirm(f"Delete the webhook {webhook.name!r}, its URL and its secrets?"):
         exit_with(FAILED, "Nothing was deleted.")
     cancelled = service.delete(args.name, actor=actor())
-    held = f" {cancelled} deliveries that had not started were cancelled." if cancelled else ""
-    print(f"Deleted {webhook.name}.{held}")
+    waiting = f" Deliveries cancelled before they started: {cancelled}." if cancelled else ""
+    print(f"Deleted {webhook.name}.{waiting}")
 
 
 @handler
@@ -118,9 +118,9 @@ def deliveries_command(args: Namespace) -> None:
     from inbound_webhooks.webhooks import service
 
     if args.state is not None and args.state not in State.ALL:
-        exit_with(WRONG_CALL, f"--state is one of {', '.join(State.ALL)}.")
+        exit_with(WRONG_CALL, f"--state must be one of {', '.join(State.ALL)}.")
     if args.limit < 1:
-        exit_with(WRONG_CALL, "--limit is at least 1.")
+        exit_with(WRONG_CALL, "--limit must be at least 1.")
     webhook_id = service.get(args.name).id if args.name else None
     with transaction() as connection:
         rows = list_deliveries(connection, webhook_id=webhook_id, state=args.state, limit=args.limit)
@@ -137,7 +137,7 @@ def delivery_command(args: Namespace) -> None:
 
 @handler
 def replay_command(args: Namespace) -> None:
-    """Accept a stored delivery once more."""
+    """Accept a stored delivery again."""
     from inbound_webhooks.deliveries.replay import replay
     from inbound_webhooks.receiver.instance import get_receiver
 
@@ -147,7 +147,7 @@ def replay_command(args: Namespace) -> None:
 
 @handler
 def try_command(args: Namespace) -> None:
-    """Show what a request would become, or what the last ones would with a changed definition."""
+    """Preview a request, or back-test a changed definition."""
     from inbound_webhooks.cli.backtest import try_against_last
     from inbound_webhooks.deliveries.preview import preview_request
     from inbound_webhooks.receiver.instance import get_receiver
@@ -157,32 +157,32 @@ def try_command(args: Namespace) -> None:
         try_against_last(args)
         return
     if args.file is not None:
-        exit_with(WRONG_CALL, "--file needs --against-last.")
+        exit_with(WRONG_CALL, "--file needs --against-last: a preview uses the stored webhook.")
     webhook = service.get(args.name)
     body = read_bytes(args.data)
     headers = [parse_header(text) for text in args.header]
-    tried = preview_request(
+    preview = preview_request(
         get_receiver(), webhook, method=args.method, query_string=args.query, headers=headers, body=body
     )
-    print_data(tried, args.output)
+    print_data(preview, args.output)
     if body and not any(name.lower() == "content-type" for name, _ in headers):
         print_hint(
-            "The request has no Content-Type, so its body counts as bytes. "
+            "The request has no Content-Type, so its body is not parsed. "
             "For JSON add --header 'Content-Type: application/json'."
         )
 
 
 @handler
 def rotate_fernet_key_command(args: Namespace) -> None:
-    """Encrypt everything again."""
+    """Re-encrypt everything with the first Fernet key."""
     from inbound_webhooks.webhooks import service
 
     counts = service.reencrypt_all(actor=actor())
-    print("Encrypted again: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
+    print("Re-encrypted: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
 
 
 def dispatcher_command(args: Namespace) -> None:
-    """Run a dispatcher, or look after the one that runs."""
+    """Run a dispatcher, or check that one is running on this host."""
     if args.check:
         _check_dispatcher(args)
     else:
@@ -204,21 +204,20 @@ def _check_dispatcher(args: Namespace) -> None:
     if seen_at is None or seen_at < since:
         exit_with(
             FAILED,
-            f"No dispatcher of {host()} was at work within the last {HEARTBEAT_TIMEOUT_SECONDS} seconds.",
+            f"No dispatcher on {host()} was active in the last {HEARTBEAT_TIMEOUT_SECONDS} seconds.",
         )
-    print(f"A dispatcher of {host()} was at work at {seen_at.isoformat()}.")
+    print(f"A dispatcher on {host()} was active at {seen_at.isoformat()}.")
 
 
 def _run_dispatcher() -> None:
-    """Dispatch, follow and tell until SIGINT or SIGTERM, and finish the batch at hand."""
+    """Run the dispatcher until SIGINT or SIGTERM, then finish the current batch."""
     from airflow.providers_manager import ProvidersManager
 
     from inbound_webhooks.dispatch.service import DispatchService
     from inbound_webhooks.monitoring import metrics
     from inbound_webhooks.settings import Settings
 
-    # As Airflow's own servers do: connections that stand in the database only, the mail server's among them,
-    # are for those alone.
+    # Airflow lets only its servers read connections from the database, where the mail server's may be.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     ProvidersManager().initialize_providers_configuration()
     try:
@@ -232,7 +231,7 @@ def _run_dispatcher() -> None:
 
 
 def gateway_command(args: Namespace) -> None:
-    """Serve the door alone until SIGINT or SIGTERM."""
+    """Serve only the endpoint until SIGINT or SIGTERM."""
     from airflow.providers_manager import ProvidersManager
 
     from inbound_webhooks.receiver.gateway.server import serve
@@ -253,12 +252,13 @@ def _set_enabled(name: str, enabled: bool) -> None:
     print(f"{'Enabled' if enabled else 'Disabled'} {webhook.name}.")
 
 
-def _credential(held: Credential) -> dict[str, Any]:
+def _credential(credential: Credential) -> dict[str, Any]:
+    last_used_at = credential.last_used_at
     return {
-        "purpose": held.purpose or "url",
-        "created_at": held.created_at.isoformat(),
-        "expires_at": held.expires_at.isoformat() if held.expires_at else None,
-        "last_used_at": held.last_used_at.isoformat() if held.last_used_at else None,
+        "purpose": credential.purpose or "url",
+        "created_at": credential.created_at.isoformat(),
+        "expires_at": credential.expires_at.isoformat() if credential.expires_at else None,
+        "last_used_at": last_used_at.isoformat() if last_used_at else None,
     }
 
 

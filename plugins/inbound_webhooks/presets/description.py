@@ -124,7 +124,7 @@ def secret_lines(preset: Preset) -> list[str]:
     ]
 
 
-def answer_lines(preset: Preset) -> list[str]:
+def response_lines(preset: Preset) -> list[str]:
     """The responses that this kind of sender receives."""
     lines = [
         f"{preset.response_status or 202} accepted",

@@ -21,7 +21,7 @@ def _senders() -> dict[str | None, str]:
     from inbound_webhooks.presets import PRESETS
 
     by_title = sorted(PRESETS.values(), key=lambda preset: preset.title.lower())
-    return {None: "Any sender, known by the URL alone", **{found.name: found.title for found in by_title}}
+    return {None: "Any sender, verified by the URL alone", **{found.name: found.title for found in by_title}}
 
 
 def _handshakes() -> dict[str | None, str]:
@@ -37,14 +37,14 @@ def _content_types() -> dict[str, str]:
 
 
 def _disabled_statuses() -> dict[int, str]:
-    return {403: "403 Forbidden", 503: "503, so that the sender tries again"}
+    return {403: "403 Forbidden", 503: "503, so that the sender retries"}
 
 
 def _invalid_statuses() -> dict[int, str]:
     return {
         422: "422 Unprocessable",
-        202: "202, so that the sender does not repeat it",
-        200: "200, for senders that take nothing else for a success",
+        202: "202, so that the sender does not retry",
+        200: "200, for senders that accept no other status as success",
     }
 
 
@@ -56,7 +56,7 @@ class Draft:
         metadata=declared(
             label="Name",
             help="Name of the webhook; an import finds the webhook again by its name.",
-            hint="How lists and logs call it.",
+            hint="Identifies the webhook in lists and logs.",
             flag="name",
             metavar="NAME",
             section="details",
@@ -67,8 +67,9 @@ class Draft:
     )
     dag_id: str = field(
         metadata=declared(
-            label="DAG",
+            label="Dag",
             help="The DAG that each request starts.",
+            hint="The Dag that each request starts.",
             flag="--dag-id",
             metavar="DAG",
             section="details",
@@ -95,7 +96,7 @@ class Draft:
         metadata=declared(
             label="Enabled",
             help="Whether it accepts requests.",
-            hint="requests are accepted and start runs",
+            hint="accepts requests and starts runs",
             flag="--disabled",
             flag_help="Create it disabled.",
             section="details",
@@ -106,8 +107,9 @@ class Draft:
     preset: str | None = field(
         default=None,
         metadata=declared(
-            label="Which system calls",
+            label="Kind of sender",
             help="The kind of sender: its preset fills in every field that is not given.",
+            hint="Its preset fills in the verification and the other fields that the sender needs.",
             flag="--preset",
             metavar="P",
             section="sender",
@@ -119,9 +121,9 @@ class Draft:
         default=(),
         metadata=declared(
             label="Verification (JSON)",
-            help="How the sender proves who it is, as JSON objects; instead of the preset's.",
-            hint="What every request has to prove, as a list of objects. "
-            "The sender picked above fills this in.",
+            help="How requests are verified, as JSON objects; instead of the preset's verification.",
+            hint="The checks that every request must pass, as a list of objects. "
+            "Selecting a sender fills this in.",
             flag="--verify",
             metavar="JSON",
             section="sender",
@@ -134,8 +136,8 @@ class Draft:
     handshake: str | None = field(
         default=None,
         metadata=declared(
-            label="Endpoint check",
-            help="How the sender checks that the URL is yours.",
+            label="Handshake",
+            help="How the sender checks the endpoint before it sends events.",
             flag="--handshake",
             metavar="H",
             section="sender",
@@ -149,7 +151,7 @@ class Draft:
         metadata=declared(
             label="Deduplication key",
             help="An expression that identifies an event, so that a repetition starts no second run.",
-            hint="An expression; the same value twice starts one run.",
+            hint="An expression that identifies the event; a repetition starts no second run.",
             flag="--dedup",
             metavar="EXPRESSION",
             section="sender",
@@ -175,9 +177,9 @@ class Draft:
     event_type: str | None = field(
         default=None,
         metadata=declared(
-            label="What kind of event it is",
+            label="Event type",
             help="An expression for the type of an event, as the sender names it.",
-            hint="What the sender calls this kind of event; in the filter and in parameters it is "
+            hint="An expression for the type, as the sender names it. Filter and mapping can use it as "
             "delivery.event_type.",
             flag="--event-type",
             metavar="EXPRESSION",
@@ -191,9 +193,10 @@ class Draft:
     filter: str | None = field(
         default=None,
         metadata=declared(
-            label="Only events for which this is true",
+            label="Condition",
             help="A condition: which events start a run; the response to other events is 200.",
-            hint="Empty: every event counts. The response to any other event is 200, and no run starts.",
+            hint="Only events for which it is true start a run; the response to all others is 200. "
+            "Empty: every event starts one.",
             flag="--filter",
             metavar="EXPRESSION",
             section="filter",
@@ -262,8 +265,9 @@ class Draft:
     invalid_status: int = field(
         default=422,
         metadata=declared(
-            label="Values that break the DAG's params",
-            help="Status of the response where a value violates the DAG's params; the delivery is kept.",
+            label="When values violate the Dag's params",
+            help="Status of the response if a value violates the DAG's params; the delivery is kept.",
+            hint="Status of the response; the delivery is kept.",
             flag="--invalid-status",
             metavar="422|202|200",
             section="response",
@@ -274,9 +278,9 @@ class Draft:
     notify_success: Sequence[str] = field(
         default=(),
         metadata=declared(
-            label="When a run succeeded",
-            help="Addresses that get a mail of each run that succeeds.",
-            hint="E-mail addresses, one a line.",
+            label="When a run succeeds",
+            help="Addresses that get a mail about each run that succeeds.",
+            hint="E-mail addresses, one per line.",
             flag="--notify-success",
             metavar="A@B,…",
             section="notifications",
@@ -286,9 +290,9 @@ class Draft:
     notify_failure: Sequence[str] = field(
         default=(),
         metadata=declared(
-            label="When a run failed or could not be made",
-            help="Addresses that get mails of runs that fail or cannot start.",
-            hint="E-mail addresses, one a line.",
+            label="When a run fails or cannot start",
+            help="Addresses that get mails about runs that fail or cannot start.",
+            hint="E-mail addresses, one per line.",
             flag="--notify-failure",
             metavar="A@B,…",
             section="notifications",
@@ -298,9 +302,9 @@ class Draft:
     allowed_addresses: Sequence[str] = field(
         default=(),
         metadata=declared(
-            label="Addresses that may call",
+            label="Allowed addresses",
             help="CIDR blocks that may call; without any, every address may.",
-            hint="CIDR blocks, one a line. Empty: every address.",
+            hint="CIDR blocks that may call, one per line. Empty: every address may.",
             flag="--allow",
             metavar="CIDR",
             section="limits",
@@ -312,9 +316,9 @@ class Draft:
     max_per_second: int | None = field(
         default=None,
         metadata=declared(
-            label="Requests a second",
-            help="Requests a second; 429 above.",
-            hint="Above it the response is 429. Empty: no limit of its own.",
+            label="Requests per second",
+            help="Maximum of requests per second; above it, the response is 429.",
+            hint="Above it, the response is 429. Empty: no limit of its own.",
             flag="--max-per-second",
             metavar="N",
             section="limits",
@@ -325,10 +329,10 @@ class Draft:
     max_backlog: int | None = field(
         default=None,
         metadata=declared(
-            label="Deliveries that wait",
-            help="Deliveries that may wait for their run; 429 above.",
-            hint="While so many wait for their run, the response is 429. "
-            "Empty: only the limit of all webhooks together.",
+            label="Backlog",
+            help="Maximum of deliveries that wait for their run; above it, the response is 429.",
+            hint="Deliveries that wait for their run; above it, the response is 429. "
+            "Empty: only the limit for all webhooks together.",
             flag="--max-backlog",
             metavar="N",
             section="limits",
@@ -340,8 +344,8 @@ class Draft:
         default=None,
         metadata=declared(
             label="Active runs",
-            help="Runs that may be unfinished at the same time; further deliveries wait in order.",
-            hint="Deliveries above it wait here, in order, until a run ends. Empty: no limit.",
+            help="Maximum of unfinished runs; further deliveries wait in order.",
+            hint="Further deliveries wait, in order, until a run ends. Empty: no limit.",
             flag="--max-active-runs",
             metavar="N",
             section="limits",

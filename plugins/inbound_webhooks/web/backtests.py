@@ -1,4 +1,4 @@
-"""A back-test as the page shows it: what would change, delivery by delivery, in words and short texts."""
+"""A back-test as JSON for its page: each delivery that would change, with labels and shortened values."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from inbound_webhooks.deliveries.backtest import ABSENT, BackTest, Change, Judge
 from inbound_webhooks.web.formatting import ago, exact, tone
 
 CHOICES = (10, 50, 200, 1000)
-"""How many deliveries a person may ask for."""
+"""Numbers of deliveries that the page offers."""
 
 MOST_SHOWN = 200
-"""Changed deliveries that are shown; of the others it is said how many they are."""
+"""Changed deliveries in the result; the page states the number of the remaining ones."""
 
 MAX_VALUE_CHARS = 1_000
 
 LABELS = {
     "conf": "conf",
     "error": "Error",
-    "event_type": "Kind of event",
-    "status": "Status of the answer",
-    "content_type": "Type of the answer",
-    "answer": "Answer",
-    "repeats": "Repeats the delivery",
+    "event_type": "Event type",
+    "status": "Response status",
+    "content_type": "Response content type",
+    "response": "Response",
+    "repeats": "Duplicate of",
 }
-"""What differs -> how the page calls it; parts of conf have their own path."""
+"""Field of a change -> its label; a part of conf is labelled with its path."""
 
-FOLDED = ("conf", "status", "content_type", "answer")
-"""What goes without saying where the state changes: it is there to be unfolded."""
+FOLDED = ("conf", "status", "content_type", "response")
+"""Fields that the page folds where the state changes, because their change follows from it."""
 
-KEY_CHANGES = "What names the event is another."
+KEY_CHANGES = "The deduplication key changes."
 
 
 def shown(test: BackTest) -> dict[str, Any]:
-    """All of it as JSON has it; the deliveries that would change are newest first."""
+    """The whole result; the deliveries that would change come newest first."""
     changed = test.changed
     return {
         "looked_at": len(test.judged),
@@ -48,7 +48,7 @@ def shown(test: BackTest) -> dict[str, Any]:
 
 
 def _groups(changed: tuple[JudgedDelivery, ...]) -> list[dict[str, Any]]:
-    """How many go which way, most first."""
+    """Transitions with their numbers of deliveries, the most frequent first."""
     found = Counter(_states(one) for one in changed)
     return [
         {"key": _key(states), **_toned(states), "number": number} for states, number in found.most_common()
@@ -58,8 +58,8 @@ def _groups(changed: tuple[JudgedDelivery, ...]) -> list[dict[str, Any]]:
 def _delivery(one: JudgedDelivery) -> dict[str, Any]:
     states = _states(one)
     error = next((change.after for change in one.changes if change.field == "error"), None)
-    apart = ("state", "dedup_key", "error") if error else ("state", "dedup_key")
-    changes = [change for change in one.changes if change.field not in apart]
+    shown_elsewhere = ("state", "dedup_key", "error") if error else ("state", "dedup_key")
+    changes = [change for change in one.changes if change.field not in shown_elsewhere]
     folded = [change for change in changes if change.field in FOLDED and states[0] != states[1]]
     key_changes = any(change.field == "dedup_key" for change in one.changes)
     return {
@@ -71,7 +71,7 @@ def _delivery(one: JudgedDelivery) -> dict[str, Any]:
         "lines": [_line(change) for change in changes if change not in folded],
         "folded": [_line(change) for change in folded],
         "error": error,
-        "said": KEY_CHANGES if key_changes else "",
+        "note": KEY_CHANGES if key_changes else "",
     }
 
 
@@ -97,7 +97,7 @@ def _line(change: Change) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str | None:
-    """A value in a few lines; None where there is none."""
+    """A value as text, shortened; None if it is absent."""
     if value is ABSENT or value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)

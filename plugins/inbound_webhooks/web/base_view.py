@@ -1,4 +1,4 @@
-"""What all pages share: who is asked before, what is sent along, what is cleaned up behind."""
+"""The base of all pages: login and permissions, security headers, error pages, database sessions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from inbound_webhooks.webhooks.access import ACTIONS, VIEW, Access, create_permi
 log = logging.getLogger(__name__)
 
 ROOT = "/webhooks"
-"""Where the pages are, below Airflow's prefix for plugins."""
+"""Path of the pages below Airflow's prefix for plugins."""
 
 SAFETY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -42,11 +42,11 @@ SAFETY_HEADERS = {
     "Cache-Control": "no-store",
 }
 SESSION = {
-    # By its usual name and path this application's session would take the place of FAB's own login.
+    # With Flask's default name and path, this cookie would replace the session of FAB's own login.
     "SESSION_COOKIE_NAME": "webhooks_session",
     "SESSION_COOKIE_HTTPONLY": True,
     "SESSION_COOKIE_SAMESITE": "Lax",
-    # A form may stay open for long; its token ends with the session.
+    # A form may stay open for hours; its token expires with the session.
     "WTF_CSRF_TIME_LIMIT": None,
 }
 STATUS: dict[type[WebhookError], int] = {
@@ -58,7 +58,7 @@ STATUS: dict[type[WebhookError], int] = {
     DefinitionError: 422,
     DatabaseUnavailable: 503,
 }
-"""What a page answers to an error that it does not show beside a field; any other is a 500."""
+"""Error -> status of its page; any other error is a 500. Problems of a field appear in the form instead."""
 
 assets = Blueprint(
     "inbound_webhooks_assets",
@@ -67,7 +67,7 @@ assets = Blueprint(
     static_url_path=f"{ROOT}/static",
     template_folder="templates",
 )
-"""Style sheet, scripts and icons, for everybody: they hold nothing of anybody."""
+"""Style sheet, scripts and icons. They need no login, because they contain no data."""
 
 
 @assets.record_once
@@ -84,38 +84,38 @@ def _keep_assets_inert(response: Response) -> Response:
 
 
 class Page(BaseView):
-    """A view of ours; every one of its routes is for users who may read the view, or it says so itself."""
+    """A view whose routes all require the permission to read webhooks."""
 
     route_base = ROOT
     class_permission_name = VIEW
     base_permissions = list(ACTIONS)
 
     def create_blueprint(self, appbuilder: Any, endpoint: Any = None, static_folder: Any = None) -> Blueprint:
-        """FAB's, with what all pages share around it."""
+        """FAB's blueprint, with the checks, headers and error pages of this module."""
         create_permissions(appbuilder.sm)
         blueprint: Blueprint = super().create_blueprint(appbuilder, endpoint, static_folder)
-        blueprint.before_request(_admit)
+        blueprint.before_request(_require_permission)
         blueprint.after_request(_protect)
-        blueprint.teardown_request(_leave)
+        blueprint.teardown_request(_end_session)
         blueprint.register_error_handler(CSRFError, _csrf_failed)
         blueprint.register_error_handler(HTTPException, _http_failed)
         blueprint.register_error_handler(Exception, _failed)
         return blueprint
 
     def access(self) -> Access:
-        """What the caller may do; no property, for FAB looks at each when it makes the view."""
+        """The caller's permissions. Not a property: FAB reads every attribute when it creates the view."""
         access = login.current()
         if access is None:
             raise NotPermitted
         return access
 
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
-        """One of our templates as a page."""
+        """Render a template as a page for the current user."""
         return render_page(template, status, access=self.access(), **values)
 
 
 def render_page(template: str, status: int = 200, **values: Any) -> Response:
-    """A page of ours around values that come from anywhere: Jinja escapes them all."""
+    """Render a template as a page; Jinja escapes all values, which may come from senders."""
     return make_response(
         render_template(f"inbound_webhooks/{template}", asset=_asset, airflow_url=airflow_url, **values),
         status,
@@ -123,22 +123,22 @@ def render_page(template: str, status: int = 200, **values: Any) -> Response:
 
 
 def redirected(url: str) -> Response:
-    """After a change: the browser loads this page, and a reload of it repeats nothing."""
+    """Redirect after a change, so that a reload of the page does not repeat it."""
     return make_response(redirect(url, 303))
 
 
 def json_reply(document: Any, status: int = 200) -> Response:
-    """A small document for one of our scripts."""
+    """A JSON document for the scripts of the pages."""
     return Response(json.dumps(document), status, mimetype="application/json")
 
 
 def wants_json() -> bool:
-    """Whether a script of ours is asking, not a person's browser."""
+    """Whether a script of the pages sent the request, not a plain form."""
     return request.headers.get("X-Requested-With") == "fetch"
 
 
 def airflow_url(path: str) -> str:
-    """The address of a page of Airflow's own interface."""
+    """The URL of a page of Airflow's own interface."""
     root = request.script_root
     return f"{root.removesuffix(BLUEPRINT_PREFIX)}/{path.lstrip('/')}"
 
@@ -147,12 +147,12 @@ def _asset(name: str) -> str:
     return url_for("inbound_webhooks_assets.static", filename=name, v=__version__)
 
 
-def _admit() -> Response | None:
+def _require_permission() -> Response | None:
     access = login.log_in()
     if access is None:
         return _message(401, "You are not logged in", "Log in to Airflow, then come back to this page.")
     if not access.may_view("GET"):
-        raise NotPermitted("Your role may not see webhooks. An administrator can grant can_read on Webhooks.")
+        raise NotPermitted("Your role may not see webhooks. Ask an administrator for can_read on Webhooks.")
     return None
 
 
@@ -161,9 +161,9 @@ def _protect(response: Response) -> Response:
     return response
 
 
-def _leave(_error: BaseException | None) -> None:
-    # Airflow's auth managers read with the thread's scoped session. Where FAB's application ends it as well,
-    # this does nothing; where it does not, a connection would stay in its transaction.
+def _end_session(_error: BaseException | None) -> None:
+    # Airflow's auth managers read with the thread's scoped session. FAB's application removes it, others do
+    # not, and the connection would stay in its transaction.
     airflow_settings.Session.remove()
 
 
@@ -171,23 +171,27 @@ def _csrf_failed(error: CSRFError) -> Response:
     g.setdefault("webhooks_access", None)
     if g.webhooks_access is None:
         login.log_in()
-    return _message(400, "This form is no longer valid", f"Load the page again. ({error.description})")
+    return _message(
+        400,
+        "This form is no longer valid",
+        f"Reload the page and submit the form again. ({error.description})",
+    )
 
 
 def _http_failed(error: HTTPException) -> Response:
-    title = "There is no such page" if error.code == 404 else error.name
+    title = "Page not found" if error.code == 404 else error.name
     return _message(error.code or 500, title, error.description or "")
 
 
 def _failed(error: Exception) -> Response:
     if not isinstance(error, WebhookError):
-        # Its text could quote what was sent; the traceback has only code.
+        # The error's text could quote a request, so only the traceback is logged.
         log.error(
             "page failed action=page_failed kind=%s", type(error).__name__, exc_info=_without_text(error)
         )
-        return _message(500, "Something went wrong here", "Airflow's log of the api-server says what.")
+        return _message(500, "Internal error", "See the log of Airflow's api-server.")
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-    return _message(status, _TITLES.get(status, "That did not work"), error.message)
+    return _message(status, _TITLES.get(status, "The request failed"), error.message)
 
 
 def _without_text(error: Exception) -> tuple[type[Exception], Exception, Any]:
@@ -195,10 +199,10 @@ def _without_text(error: Exception) -> tuple[type[Exception], Exception, Any]:
 
 
 _TITLES = {
-    403: "You may not do this",
+    403: "Permission denied",
     404: "Not found",
-    409: "That did not work",
-    503: "The database is away",
+    409: "The change was rejected",
+    503: "The database is unavailable",
 }
 
 
@@ -206,7 +210,9 @@ def _message(status: int, title: str, text: str) -> Response:
     if wants_json():
         response = json_reply({"error": text or title}, status)
     else:
-        where = login.login_url() if status == 401 else None
-        response = render_page("message.html", status, title=title, text=text, login_url=where, access=None)
-    # Blueprints call this after their own answers; not after those of an application-wide check.
+        login_url = login.login_url() if status == 401 else None
+        response = render_page(
+            "message.html", status, title=title, text=text, login_url=login_url, access=None
+        )
+    # A blueprint's after_request does not run for responses of application-wide checks such as CSRF.
     return _protect(response)

@@ -1,4 +1,4 @@
-"""The list's page: which webhooks, and beside each what a person wants to know at a glance."""
+"""The list of webhooks: filters, order and pages, and each webhook with its readiness and activity."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from inbound_webhooks.webhooks.readiness import reasons_by_id
 
 PAGE_SIZE = 25
 COLUMNS = ("name", "dag_id", "enabled")
-"""Listed fields that have a column of their own; further ones stand below the name."""
+"""Listed fields with a column of their own; the list shows the others below the name."""
 
 MAX_PAGE = 10_000
 
 
 @dataclass(frozen=True)
 class Row:
-    """One webhook in the list; ``newest`` has state and received_at of its newest delivery, or is None."""
+    """One webhook in the list; ``newest`` is its newest delivery (state and received_at) or None."""
 
     webhook: Webhook
     reasons: Sequence[Problem]
@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True)
 class ListRequest:
-    """What a list was asked for; ``query()`` gives the query string of a variation."""
+    """Filters, order and page of a list; ``query()`` returns the query string of a variation."""
 
     text: str = ""
     dag: str = ""
@@ -50,7 +50,7 @@ class ListRequest:
 
     @classmethod
     def read(cls, arguments: Any) -> ListRequest:
-        """From a query string; what makes no sense is as if it were not there."""
+        """Read a query string; invalid values are ignored."""
         sort = arguments.get("sort", "")
         return cls(
             text=arguments.get("text", "").strip()[:200],
@@ -64,18 +64,18 @@ class ListRequest:
 
     @property
     def narrows(self) -> bool:
-        """Whether it leaves webhooks out."""
+        """Whether it filters the webhooks."""
         return bool(self.text or self.dag or self.sender or self.state)
 
     def query(self, **changes: Any) -> str:
-        """The query string with some fields changed; a change starts at the first page again."""
+        """The query string with some fields changed; without ``page``, it leads to the first page."""
         values = vars(replace(self, **{"page": 1, **changes}))
         defaults = vars(ListRequest())
         shown = {name: value for name, value in values.items() if value != defaults[name]}
         return urlencode({name: int(value) if value is True else value for name, value in shown.items()})
 
     def sorted_by(self, sort: str) -> str:
-        """The query string of a click on a column's head."""
+        """The query string behind a column's header: sorts by it, or reverses the order."""
         return self.query(sort=sort, down=self.sort == sort and not self.down)
 
 
@@ -83,14 +83,14 @@ class ListRequest:
 class WebhookPage:
     """A page of the list."""
 
-    question: ListRequest
+    list_request: ListRequest
     rows: Sequence[Row]
     total: int
     senders: Sequence[str]
 
     @property
     def below_the_name(self) -> list[WebhookField]:
-        """Fields of each webhook that are listed without a column of their own."""
+        """Listed fields without a column of their own."""
         return [field for field in FIELDS.values() if field.listed and field.name not in COLUMNS]
 
     @property
@@ -99,14 +99,14 @@ class WebhookPage:
         return max(-(-self.total // PAGE_SIZE), 1)
 
 
-def read(access: Access, question: ListRequest) -> WebhookPage:
-    """What this user may see of it."""
+def read(access: Access, list_request: ListRequest) -> WebhookPage:
+    """The requested page, with only the webhooks that the user may see."""
     now = datetime.now(timezone.utc)
     with transaction() as connection:
         named = listing.dag_ids(connection)
     readable = access.readable(named)
     with transaction() as connection:
-        webhooks, total = listing.webhooks_page(connection, _wanted(question, readable))
+        webhooks, total = listing.webhooks_page(connection, _webhook_query(list_request, readable))
         webhooks = [webhook for webhook in webhooks if webhook.dag_id in readable]
         ids = [webhook.id for webhook in webhooks]
         activities = listing.activity(connection, ids, now) if ids else {}
@@ -124,19 +124,19 @@ def read(access: Access, question: ListRequest) -> WebhookPage:
         )
         for webhook in webhooks
     ]
-    return WebhookPage(question, rows, total, senders)
+    return WebhookPage(list_request, rows, total, senders)
 
 
-def _wanted(question: ListRequest, readable: set[str]) -> WebhookQuery:
+def _webhook_query(list_request: ListRequest, readable: set[str]) -> WebhookQuery:
     return WebhookQuery(
         dag_ids=readable,
-        text=question.text,
-        dag_id=question.dag,
-        sender=question.sender,
-        state=question.state,
-        sort=question.sort,
-        descending=question.down,
-        offset=(question.page - 1) * PAGE_SIZE,
+        text=list_request.text,
+        dag_id=list_request.dag,
+        sender=list_request.sender,
+        state=list_request.state,
+        sort=list_request.sort,
+        descending=list_request.down,
+        offset=(list_request.page - 1) * PAGE_SIZE,
         limit=PAGE_SIZE,
     )
 

@@ -1,4 +1,4 @@
-"""What came in: a webhook's deliveries and rejections, one delivery in full, and its replay."""
+"""A webhook's deliveries and rejections, one delivery in full, and its replay."""
 
 from __future__ import annotations
 
@@ -40,49 +40,46 @@ _ID = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class Shown:
-    """A delivery with what Airflow knows of its run."""
+    """A delivery with the facts about its run from Airflow."""
 
     delivery: Any
     run: RunFacts | None
 
     @property
     def state(self) -> str:
-        """The delivery's; while its run has not been seen to end, the run's."""
-        made = self.delivery.state == State.DISPATCHED and self.run is not None
-        state = self.run.state if made and self.run else str(self.delivery.state)
-        # Airflow's word for it, in the moment before the dispatcher records the end.
+        """The delivery's state; until the end of its run is recorded, the run's state."""
+        is_dispatched = self.delivery.state == State.DISPATCHED
+        state = self.run.state if is_dispatched and self.run else str(self.delivery.state)
+        # Airflow's name for the state, until the run tracker has recorded the end.
         return State.SUCCEEDED if state == "success" else state
 
     @property
     def is_open(self) -> bool:
-        """Whether it will still change."""
+        """Whether its state can still change."""
         return self.delivery.state in OPEN_STATES
 
     @property
     def started_at(self) -> datetime | None:
-        """The run's start; as recorded, for Airflow may have cleaned the run away since."""
+        """The run's start. The recorded one comes first: Airflow may have purged the run since."""
         return self.delivery.run_started_at or (self.run.started_at if self.run else None)
 
     @property
     def ended_at(self) -> datetime | None:
-        """The run's end, None before it."""
-        return self._recorded_end or (self.run.ended_at if self.run else None)
-
-    @property
-    def _recorded_end(self) -> datetime | None:
-        # What never got a run has the time when it was given up here.
-        return self.delivery.finished_at if self.delivery.run_id else None
+        """The run's end; None while it is running."""
+        # Without a run, finished_at is the time when the dispatcher gave up.
+        recorded = self.delivery.finished_at if self.delivery.run_id else None
+        return recorded or (self.run.ended_at if self.run else None)
 
     @property
     def seconds(self) -> float | None:
-        """How long the run took, None before its end."""
+        """The run's duration; None while it is running."""
         if self.started_at is None or self.ended_at is None:
             return None
         return (self.ended_at - self.started_at).total_seconds()
 
 
 def with_runs(connection: Any, rows: Sequence[Any]) -> list[Shown]:
-    """Deliveries, each with its run."""
+    """Pair each delivery with its run."""
     facts = listing.run_facts(connection, {(row.dag_id, row.run_id) for row in rows if row.run_id})
     return [Shown(row, facts.get((row.dag_id, row.run_id))) for row in rows]
 
@@ -94,7 +91,7 @@ class DeliveriesView(WebhookBaseView):
 
     @expose("/hook/<webhook_id>/deliveries", methods=["GET"])
     def of_webhook(self, webhook_id: str) -> Response:
-        """A webhook's newest deliveries, or those before one of them."""
+        """A webhook's newest deliveries, or those before a given one."""
         webhook = self.visible(webhook_id)
         state, before = request.args.get("state", ""), _id(request.args.get("before", ""))
         state = state if state in State.ALL else ""
@@ -118,7 +115,7 @@ class DeliveriesView(WebhookBaseView):
 
     @expose("/hook/<webhook_id>/deliveries.json", methods=["GET"])
     def changes(self, webhook_id: str) -> Response:
-        """Deliveries after the newest one that a page shows, and those of its open ones as they are now."""
+        """Deliveries newer than the newest on the page, and the current state of its unfinished ones."""
         webhook = self.visible(webhook_id)
         state = request.args.get("state", "")
         after = _id(request.args.get("after", "")) or listing.first_id_at(webhook.created_at)
@@ -140,7 +137,7 @@ class DeliveriesView(WebhookBaseView):
         return {"id": shown.delivery.id, "open": shown.is_open, "html": html}
 
     def _readable(self, rows: Sequence[Any]) -> list[Any]:
-        # A webhook may have had another DAG before, which its reader of today may not see.
+        # The webhook may have had another DAG before, which its current readers may not see.
         return [row for row in rows if self.access().may_see(row.dag_id)]
 
     @expose("/delivery/<delivery_id>", methods=["GET"])
@@ -150,9 +147,9 @@ class DeliveriesView(WebhookBaseView):
 
     @expose("/run/<dag_id>/<path:run_id>", methods=["GET"])
     def of_run(self, dag_id: str, run_id: str) -> Response:
-        """The tab of a DAG run: the delivery that made it."""
+        """The tab of a DAG run: the delivery that started it."""
         if not self.access().may_see(dag_id):
-            raise NotPermitted("You may not see this DAG.")
+            raise NotPermitted("You may not see this Dag.")
         with transaction() as connection:
             delivery = find_delivery(connection, run_id.removeprefix(RUN_PREFIX))
         if delivery is None or delivery.run_id != run_id or delivery.dag_id != dag_id:
@@ -173,7 +170,8 @@ class DeliveriesView(WebhookBaseView):
             webhook=webhook if visible else None,
             contents=contents,
             family=self._family(delivery),
-            told=self._told(delivery) if may_read else None,
+            mails=self._mails(delivery) if may_read else None,
+            failed_tasks=self._failed_tasks(delivery) if may_read else [],
             waits_for=waits_for,
             place=place,
             may_replay=visible
@@ -183,7 +181,7 @@ class DeliveriesView(WebhookBaseView):
         )
 
     def _family(self, delivery: Delivery) -> dict[str, Any]:
-        """The delivery of which it is a replay, while there is one that the user may see, and its replays."""
+        """The replayed delivery and this one's replays, if the user may see them."""
         with transaction() as connection:
             origin = find_delivery(connection, delivery.replay_of) if delivery.replay_of else None
             replays = listing.replays_of(connection, delivery.id)
@@ -192,19 +190,18 @@ class DeliveriesView(WebhookBaseView):
             "replays": self._readable(replays),
         }
 
-    def _told(self, delivery: Delivery) -> dict[str, Any]:
-        """Which tasks failed, and who was told of it or of the success."""
+    def _mails(self, delivery: Delivery) -> Sequence[Any]:
         with transaction() as connection:
-            mails = mails_of_delivery(connection, delivery.id)
-        base_url, run_id = airflow_url(""), delivery.run_id or ""
+            return mails_of_delivery(connection, delivery.id)
+
+    def _failed_tasks(self, delivery: Delivery) -> list[tuple[Any, str]]:
+        """The failed tasks, each with the URL of its log."""
+        base_url, run_id = airflow_url("").rstrip("/"), delivery.run_id or ""
         tasks = load_tasks(delivery.failed_tasks)
-        return {
-            "mails": mails,
-            "tasks": [(task, log_url(base_url.rstrip("/"), delivery.dag_id, run_id, task)) for task in tasks],
-        }
+        return [(task, log_url(base_url, delivery.dag_id, run_id, task)) for task in tasks]
 
     def _contents(self, delivery: Delivery) -> dict[str, Any]:
-        """What only somebody who may read runs gets to see."""
+        """The parts that require the permission to read the DAG's runs."""
         return {
             "headers": stored_requests.headers_of(delivery),
             "query": delivery.query_string,
@@ -214,23 +211,23 @@ class DeliveriesView(WebhookBaseView):
 
     @expose("/delivery/<delivery_id>/replay", methods=["POST"])
     def replay(self, delivery_id: str) -> Response:
-        """Accept it once more."""
+        """Process the delivery again, with its original conf or with the current mapping."""
         delivery = self._found(delivery_id)
         with transaction() as connection:
             webhook = webhook_by_id(connection, delivery.webhook_id)
         if webhook is not None and not self.access().may_replay(webhook.dag_id):
-            raise NotPermitted(f"A replay needs the right to trigger the DAG {webhook.dag_id}.")
+            raise NotPermitted(f"A replay requires the permission to trigger the Dag {webhook.dag_id}.")
         if not self.access().may_read_runs(delivery.dag_id):
-            raise NotPermitted("A replay needs the right to read the runs of the delivery's DAG.")
-        again = replay(
+            raise NotPermitted("A replay requires the permission to read the runs of the delivery's Dag.")
+        replayed = replay(
             get_receiver(), delivery.id, actor=self.access().name, remap=request.form.get("remap") == "1"
         )
-        flash("Replayed: this is the new delivery.")
-        return redirected(url_for("DeliveriesView.one", delivery_id=again.id))
+        flash("Replayed. This is the new delivery.")
+        return redirected(url_for("DeliveriesView.one", delivery_id=replayed.id))
 
     @expose("/hook/<webhook_id>/fields.json", methods=["GET"])
     def fields(self, webhook_id: str) -> Response:
-        """What expressions can name in the newest delivery."""
+        """The paths in the newest delivery, for the completion of expressions."""
         webhook = self.visible(webhook_id)
         with transaction() as connection:
             newest = listing.newest_with_body(connection, webhook.id)
@@ -240,7 +237,7 @@ class DeliveriesView(WebhookBaseView):
 
     @expose("/hook/<webhook_id>/recent.json", methods=["GET"])
     def recent(self, webhook_id: str) -> Response:
-        """The newest deliveries that the user may try again with."""
+        """The newest deliveries that the user may preview with."""
         webhook = self.visible(webhook_id)
         with transaction() as connection:
             rows = listing.deliveries_page(connection, webhook.id, limit=10)
@@ -249,10 +246,10 @@ class DeliveriesView(WebhookBaseView):
 
     @expose("/delivery/<delivery_id>.json", methods=["GET"])
     def sample(self, delivery_id: str) -> Response:
-        """A stored request to try again with; credentials stay masked."""
+        """A stored request to preview with; credentials stay masked."""
         delivery = self._found(delivery_id)
         if not self.access().may_read_runs(delivery.dag_id):
-            raise NotPermitted("You may not read the runs of this DAG.")
+            raise NotPermitted("You may not read the runs of this Dag.")
         encoded = ("content-encoding", "content-length")
         headers = [pair for pair in stored_requests.headers_of(delivery) if pair[0].lower() not in encoded]
         return json_reply(
@@ -267,7 +264,7 @@ class DeliveriesView(WebhookBaseView):
         with transaction() as connection:
             delivery = find_delivery(connection, delivery_id)
         if delivery is None or not self.access().may_see(delivery.dag_id):
-            raise DeliveryNotFound("There is no such delivery, or you may not see its DAG.")
+            raise DeliveryNotFound("There is no such delivery, or you may not see its Dag.")
         return delivery
 
 

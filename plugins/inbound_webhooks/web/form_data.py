@@ -1,4 +1,4 @@
-"""What a form says of a webhook, as it was typed, and its way into a draft and back."""
+"""Converts between the fields of a webhook and the texts of its form."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, NewSecret
 
 @dataclass(frozen=True)
 class Line:
-    """One line of the mapping in the form; ``parameter`` is the DAG's own, where it has one of that name."""
+    """One line of the mapping in the form; ``parameter`` is the DAG's param of that name, if it has one."""
 
     name: str
     expression: str = ""
@@ -25,12 +25,12 @@ class Line:
 
     @property
     def types(self) -> str:
-        """The types that it takes, in words."""
+        """The types that the parameter accepts."""
         return " or ".join(sorted(self.parameter.types)) if self.parameter else ""
 
     @property
     def description(self) -> str:
-        """What the DAG's author says of it."""
+        """The description from the DAG's author."""
         if self.parameter is None:
             return ""
         schema = self.parameter.schema
@@ -38,22 +38,22 @@ class Line:
 
     @property
     def default(self) -> str | None:
-        """The default as JSON, None where there is none."""
+        """The default as JSON; None for a required parameter."""
         if self.parameter is None or self.parameter.default is NO_DEFAULT:
             return None
         return json.dumps(self.parameter.default, default=str, ensure_ascii=False)
 
     @property
     def choices(self) -> str:
-        """The values that it may have, where they are few."""
+        """The values that the parameter's schema enumerates."""
         allowed = self.parameter.schema.get("enum") if self.parameter else None
         return ", ".join(str(value) for value in allowed) if isinstance(allowed, list) else ""
 
 
 def by_place(problems: Sequence[Problem]) -> dict[str, list[str]]:
-    """Messages by the place in the form that shows them; "" is the whole form.
+    """Place in the form -> messages; "" stands for the whole form.
 
-    Each line of the mapping has a place of its own; a scheme or a secret is shown beside all of them.
+    Each line of the mapping has its own place; all schemes share one, and all secrets.
     """
     found: dict[str, list[str]] = {}
     for problem in problems:
@@ -67,15 +67,15 @@ def _place(problem: Problem) -> str:
 
 
 def lines(params: Mapping[str, Parameter], mapping: Mapping[str, str]) -> list[Line]:
-    """A line for each of the DAG's params, then one for each other name in the mapping."""
+    """A line for each of the DAG's params, then one for each further name in the mapping."""
     known = [Line(name, mapping.get(name, ""), parameter) for name, parameter in params.items()]
     return known + [Line(name, text) for name, text in mapping.items() if name not in params]
 
 
 def mapping_of(names: Sequence[str], expressions: Sequence[str]) -> dict[str, str]:
-    """The lines that say something.
+    """The lines that have an expression.
 
-    :raises InvalidDefinition: a name is there twice, or missing
+    :raises InvalidDefinition: a name is missing or occurs twice
     """
     mapping: dict[str, str] = {}
     for name, expression in zip(names, expressions, strict=False):
@@ -83,15 +83,15 @@ def mapping_of(names: Sequence[str], expressions: Sequence[str]) -> dict[str, st
         if not expression.strip():
             continue
         if not name:
-            raise InvalidDefinition("mapping", "an expression has no parameter's name beside it")
+            raise InvalidDefinition("mapping", "an expression has no parameter: enter its name")
         if name in mapping:
-            raise InvalidDefinition("mapping", f"{name} is there twice")
+            raise InvalidDefinition("mapping", f"the parameter {name} occurs twice")
         mapping[name] = expression
     return mapping
 
 
 def compile_error(compile_source: Any, source: str) -> str | None:
-    """Why an expression or template does not compile."""
+    """The reason why an expression or template does not compile; None if it does."""
     try:
         compile_source(source)
     except DefinitionError as error:
@@ -100,12 +100,12 @@ def compile_error(compile_source: Any, source: str) -> str | None:
 
 
 def new_secrets(values: Mapping[str, str]) -> list[NewSecret]:
-    """The secrets that were typed, by purpose; empty ones leave what is stored as it is."""
+    """The typed secrets, from purpose -> text; an empty text keeps the stored secret."""
     return [NewSecret(purpose, value.strip("\r\n")) for purpose, value in values.items() if value]
 
 
 def preset_document(name: str) -> dict[str, Any]:
-    """What a script fills the form with when a sender is picked."""
+    """A preset as JSON; a script fills the form with it when the user selects the sender."""
     preset = PRESETS[name]
     return {
         "name": preset.name,
@@ -131,7 +131,7 @@ def preset_document(name: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class SectionBoxes:
-    """A section's fields: rows of boxes that stand side by side, and rows that are shown on demand."""
+    """A section's fields in rows; ``folded`` rows are shown on demand."""
 
     title: str
     rows: Sequence[Sequence[WebhookField]]
@@ -139,7 +139,7 @@ class SectionBoxes:
 
 
 def sections() -> dict[str, SectionBoxes]:
-    """The sections of the form in order, with the fields of the model that belong there."""
+    """The sections of the form, in order, with their fields of the model."""
     found = {}
     for name, title in SECTIONS.items():
         fields = [field for field in FIELDS.values() if field.section == name]
@@ -149,7 +149,7 @@ def sections() -> dict[str, SectionBoxes]:
 
 
 def _rows(fields: Sequence[WebhookField]) -> list[list[WebhookField]]:
-    """Fields that need the whole width alone, neighbours that do not together."""
+    """A wide field gets its own row; consecutive narrow fields share one."""
     rows: list[list[WebhookField]] = []
     for field in fields:
         if rows and not field.wide and not rows[-1][0].wide:
@@ -160,7 +160,7 @@ def _rows(fields: Sequence[WebhookField]) -> list[list[WebhookField]]:
 
 
 def attributes(field: WebhookField) -> dict[str, Any]:
-    """The HTML attributes of a field's box; ``data-filled`` is what it holds where no preset fills it."""
+    """The HTML attributes of a field's box; ``data-filled`` is its value without a preset."""
     is_filled = field.filled_by_preset or field.kind == "objects"
     found = {
         "rows": field.rows or None,
@@ -176,7 +176,7 @@ def attributes(field: WebhookField) -> dict[str, Any]:
 
 
 def box_value(field: WebhookField, value: Any) -> Any:
-    """What a field's box shows of a value."""
+    """A field's value as its box shows it."""
     if field.kind == "boolean":
         return value
     if field.kind == "objects":
@@ -187,7 +187,7 @@ def box_value(field: WebhookField, value: Any) -> Any:
 
 
 def typed_value(field: WebhookField, data: Any) -> Any:
-    """What a box that was filled in makes of a field; of objects and mappings other functions say it."""
+    """A field's value from the data of its box; objects and mappings are read elsewhere."""
     if field.kind == "boolean":
         return bool(data)
     if field.kind == "list":
@@ -196,5 +196,5 @@ def typed_value(field: WebhookField, data: Any) -> Any:
         return None if data in (None, "") else int(data)
     if field.required:
         return (data or "").strip()
-    # A text may end in white space; one that is nothing else is none. Browsers send line ends as CR LF.
+    # White space alone counts as no text, but a text may end in it. Browsers send line ends as CR LF.
     return data.replace("\r\n", "\n") if data and data.strip() else None

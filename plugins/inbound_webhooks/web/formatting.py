@@ -1,4 +1,4 @@
-"""How times, sizes and states are said on the pages."""
+"""Formats times, sizes and states for the pages."""
 
 from __future__ import annotations
 
@@ -27,39 +27,40 @@ TONES = {
     "verified": "muted",
     "duplicate": "muted",
 }
-"""State -> the colour that it has beside its name."""
+"""State -> the colour of its badge."""
 
-EXPLAINED = {
-    "accepted": "Stored; its run is about to be made.",
-    "dispatched": "Its DAG run was made.",
-    "queued": "Its DAG run waits for the scheduler.",
-    "running": "Its DAG run is at work.",
-    "succeeded": "Its DAG run succeeded.",
-    "failed": "Its DAG run failed.",
-    "refused": "Kept, but nothing ran: it could not be used. Mend the webhook, then replay it.",
-    "undeliverable": "The DAG could not take the run. Mend what is wrong, then replay it.",
-    "filtered": "The filter left it out, so nothing ran.",
-    "cancelled": "The webhook was deleted before its run was made.",
-    "rejected": "The request was refused before it was stored.",
-    "verified": "The endpoint was checked; such a request never starts a run.",
+STATE_HELP = {
+    "accepted": "Stored; its Dag run is created next.",
+    "dispatched": "Its Dag run was created.",
+    "queued": "Its Dag run waits for the scheduler.",
+    "running": "Its Dag run is running.",
+    "succeeded": "Its Dag run succeeded.",
+    "failed": "Its Dag run failed.",
+    "refused": "The request was stored but cannot be used, so nothing ran. Fix the webhook, then replay it.",
+    "undeliverable": "The Dag run could not be created. Fix the problem, then replay it.",
+    "filtered": "The filter excluded it, so nothing ran.",
+    "cancelled": "The webhook was deleted before the Dag run was created.",
+    "rejected": "The request was rejected before it was stored.",
+    "verified": "The sender checked the URL; such a request never starts a run.",
 }
+"""State of a delivery -> explanation."""
 
-TOLD = {
-    "waiting": "It is to be sent.",
-    "sent": "The mail server has taken it.",
-    "refused": "The mail server refused it for good; it is not tried again.",
-    "given_up": "It could not be sent in time; it is not tried again.",
+MAIL_HELP = {
+    "waiting": "It has not been sent yet.",
+    "sent": "The mail server has accepted it.",
+    "refused": "The mail server rejected it permanently; there is no retry.",
+    "given_up": "It could not be sent in time; there is no further retry.",
 }
-"""State of a mail -> what it means."""
+"""State of a mail -> explanation."""
 
-TRIED = {
+PREVIEW_HELP = {
     "accepted": "A run would start with this conf.",
-    "filtered": "The filter would leave it out; nothing would run.",
-    "refused": "It would be kept for a replay, and nothing would run.",
-    "rejected": "It would be refused; nothing would be kept or run.",
-    "verified": "The endpoint would be verified; such a request never starts a run.",
+    "filtered": "The filter would exclude it; nothing would run.",
+    "refused": "It would be stored for a replay; nothing would run.",
+    "rejected": "It would be rejected; nothing would be stored or run.",
+    "verified": "The sender would get this response to its check; such a request never starts a run.",
 }
-"""State -> what it means for a request that is only tried."""
+"""State of a preview -> explanation."""
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _KIB = 1024
@@ -80,7 +81,7 @@ def exact(moment: datetime) -> str:
 
 
 def iso(moment: datetime) -> str:
-    """For the attribute of a time element."""
+    """``2026-11-23T21:04:05+00:00``, for the attribute of a time element."""
     return moment.astimezone(timezone.utc).isoformat(timespec="seconds")
 
 
@@ -107,27 +108,27 @@ def count(number: int) -> str:
 
 
 def tone(state: str) -> str:
-    """The colour of a state."""
+    """The colour of a state's badge."""
     return TONES.get(state, "muted")
 
 
-def explained(state: str) -> str:
-    """What a state means."""
-    return EXPLAINED.get(state, "")
+def state_help(state: str) -> str:
+    """The explanation of a delivery's state."""
+    return STATE_HELP.get(state, "")
 
 
-def told(state: str) -> str:
-    """What the state of a mail means."""
-    return TOLD.get(state, "")
+def mail_help(state: str) -> str:
+    """The explanation of a mail's state."""
+    return MAIL_HELP.get(state, "")
 
 
 def sender(preset: str | None) -> str:
-    """The name of a kind of sender."""
+    """The title of a preset; "Any" without one."""
     return PRESETS[preset].title if preset in PRESETS else preset or "Any"
 
 
 def pretty(value: Any) -> str:
-    """A JSON value for reading."""
+    """A JSON value with indentation."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
@@ -139,9 +140,9 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_duration": duration,
     "webhook_count": count,
     "webhook_tone": tone,
-    "webhook_explained": explained,
-    "webhook_told": told,
+    "webhook_state_help": state_help,
+    "webhook_mail_help": mail_help,
     "webhook_sender": sender,
     "webhook_pretty": pretty,
 }
-"""Names in the application's Jinja, which others share."""
+"""Jinja filters; the prefix avoids clashes, because all plugins share the application's names."""

@@ -1,4 +1,4 @@
-"""The form of a webhook: its fields, what is wrong with them, and the draft that they make."""
+"""The form of a webhook: its fields, their problems, and the draft that they make."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _as_select(field: ChoiceField, **attributes: Any) -> Markup:
 
 
 class ChoiceField(StringField):
-    """One of some texts; WTForms' own is changing how it takes its choices."""
+    """One of several texts. WTForms' own SelectField changes the format of its choices between versions."""
 
     widget = staticmethod(_as_select)
 
@@ -55,19 +55,19 @@ class ChoiceField(StringField):
         self.choices = choices
 
     def pre_validate(self, _form: Any) -> None:
-        """Refuse what is none of them."""
+        """Refuse a value that is not among the choices."""
         if (self.data or "") not in {value for value, _ in self.choices}:
-            raise ValidationError("This is none of the choices.")
+            raise ValidationError("Choose one of the options.")
 
 
 class WebhookForm(FlaskForm):
-    """A box for each field of a webhook, and one more; expressions are compiled when they are typed."""
+    """A box for each field of a webhook; :meth:`problems` compiles the expressions."""
 
     version = HiddenField()
     refresh_keys = BooleanField("Let the dispatcher fetch the vendor's public keys")
 
     def problems(self, form_data: Any) -> list[Problem]:
-        """Everything that can be told without the database, all at once."""
+        """All problems that can be found without the database."""
         self.validate()
         found = [
             Problem(str(message), name or "")
@@ -75,9 +75,9 @@ class WebhookForm(FlaskForm):
             for message in messages
         ]
         if not (self.name.data or "").strip():
-            found.append(Problem("A name is needed.", "name"))
+            found.append(Problem("Enter a name.", "name"))
         if not (self.dag_id.data or "").strip():
-            found.append(Problem("The id of a DAG is needed.", "dag_id"))
+            found.append(Problem("Enter the id of a Dag.", "dag_id"))
         return [*found, *self._expression_problems(form_data)]
 
     def _expression_problems(self, form_data: Any) -> Iterator[Problem]:
@@ -100,12 +100,13 @@ class WebhookForm(FlaskForm):
                 yield Problem(reason, "mapping", name)
 
     def draft(self, form_data: Any, purposes: Collection[str], stored: Draft | None = None) -> Draft:
-        """The draft that was typed: of a stored webhook, with each field replaced that was submitted.
+        """The typed draft: the stored webhook with every submitted field replaced.
 
-        A field that the page did not show, such as one that is newer than the page, stays as it is stored.
+        A field that the page did not show keeps its stored value, for example one that an upgrade added after
+        the page was loaded.
 
-        :param purposes: what there will be secrets for
-        :raises DefinitionError: something cannot be read at all
+        :param purposes: the purposes that will have secrets
+        :raises DefinitionError: a field cannot be parsed
         """
         typed = {
             name: self._typed(field, form_data, purposes)
@@ -115,24 +116,24 @@ class WebhookForm(FlaskForm):
         return Draft(**(field_values(stored) if stored else {}) | typed)
 
     def _was_shown(self, field: WebhookField) -> bool:
-        # A browser sends nothing for a box that is not ticked, nor for a mapping without lines.
+        # A browser sends nothing for a checkbox that is not ticked, nor for a mapping without lines.
         return field.kind in ("boolean", "mapping") or bool(self[field.name].raw_data)
 
     def _typed(self, field: WebhookField, form_data: Any, purposes: Collection[str]) -> Any:
         if field.kind == "mapping":
             return typed_mapping(form_data)
         if field.kind == "objects":
-            return self._asked_verification(purposes)
+            return self._typed_verification(purposes)
         return typed_value(field, self[field.name].data)
 
-    def _asked_verification(self, purposes: Collection[str]) -> Sequence[Mapping[str, Any]]:
-        """The schemes with or without fetched keys, as the box beside them says."""
+    def _typed_verification(self, purposes: Collection[str]) -> Sequence[Mapping[str, Any]]:
+        """The typed schemes, with fetched keys if the checkbox is ticked."""
         given = {*purposes, DEFAULT_PURPOSE} if self.refresh_keys.data else purposes
         verification = _verification(self.verification.data or "", self.preset.data, given)
         return with_refreshed_keys(verification) if self.refresh_keys.data else verification
 
     def fill(self, webhook: Draft) -> None:
-        """Show a webhook as it is stored."""
+        """Fill the boxes from a stored webhook."""
         schemes = [_without_refreshing(scheme) for scheme in webhook.verification]
         for name, value in (field_values(webhook) | {"verification": schemes}).items():
             self._show(name, value)
@@ -141,7 +142,7 @@ class WebhookForm(FlaskForm):
             self.version.data = str(webhook.version)
 
     def use_sender(self, name: str) -> None:
-        """Put what a kind of sender needs into the fields."""
+        """Fill the boxes from a preset."""
         preset = PRESETS.get(name)
         if preset is None:
             return
@@ -156,7 +157,7 @@ class WebhookForm(FlaskForm):
 
 
 def _box(field: WebhookField) -> Any:
-    """The box of a field; WTForms finds its name once it is an attribute of the form."""
+    """The box of a field; WTForms derives its name from the attribute of the form."""
     if field.kind == "boolean":
         return BooleanField(field.label, default=field.default)
     if field.choices is not None:
@@ -168,21 +169,21 @@ def _box(field: WebhookField) -> Any:
 
 
 for _field in FIELDS.values():
-    # The mapping is a table, which the page and typed_mapping() know.
+    # The mapping is a table, which the template shows and typed_mapping() reads.
     if _field.kind != "mapping":
         setattr(WebhookForm, _field.name, _box(_field))
 
 
 def typed_mapping(form_data: Any) -> dict[str, str]:
-    """The lines of the mapping.
+    """The typed mapping.
 
-    :raises InvalidDefinition: a name is missing or there twice
+    :raises InvalidDefinition: a name is missing or occurs twice
     """
     return mapping_of(form_data.getlist("mapping_name"), form_data.getlist("mapping_expression"))
 
 
 def typed_secrets(form_data: Any) -> Any:
-    """The secrets that were typed."""
+    """The typed secrets."""
     return new_secrets(
         {
             name.removeprefix(SECRET_PREFIX): value
@@ -193,7 +194,7 @@ def typed_secrets(form_data: Any) -> Any:
 
 
 def purposes_of(verification_text: str) -> set[str]:
-    """For what the proofs as they are typed want secrets; nothing while they cannot be read."""
+    """The purposes that the typed schemes need secrets for; none while the text cannot be parsed."""
     try:
         return {
             str(scheme.get("purpose", DEFAULT_PURPOSE)) for scheme in _read_verification(verification_text)
@@ -209,13 +210,13 @@ def _verification(
     preset = PRESETS.get(preset_name or "")
     if preset is None:
         return typed
-    # A proof whose secret is optional counts with one and is left out without, until somebody changes it.
+    # A scheme with an optional secret applies only if the secret is given. Text that the user edited is kept.
     unchanged = [list(preset.verification), list(preset.verification_with(()))]
     return preset.verification_with(purposes) if list(typed) in unchanged else typed
 
 
 def _without_refreshing(scheme: Mapping[str, Any]) -> Mapping[str, Any]:
-    # The form has a box for it, which would contradict the text.
+    # The form has a checkbox for it; a copy in the text could contradict the checkbox.
     return {name: value for name, value in scheme.items() if name != "refresh_keys"}
 
 
@@ -223,11 +224,13 @@ def _read_verification(text: str) -> tuple[Mapping[str, Any], ...]:
     if not text.strip():
         return ()
     if len(text) > MAX_VERIFICATION_CHARS:
-        raise InvalidDefinition("verification", f"it is longer than {MAX_VERIFICATION_CHARS} characters")
+        raise InvalidDefinition(
+            "verification", f"the text is longer than {MAX_VERIFICATION_CHARS} characters"
+        )
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        raise InvalidDefinition("verification", "it is not JSON") from None
+        raise InvalidDefinition("verification", "the text is not valid JSON") from None
     if not isinstance(value, list) or not all(isinstance(scheme, dict) for scheme in value):
-        raise InvalidDefinition("verification", "it is not a list of objects")
+        raise InvalidDefinition("verification", "the text is not a JSON list of objects")
     return tuple(value)

@@ -1,7 +1,7 @@
-"""Who is calling: the login that the user already has in Airflow, and no second one.
+"""Identifies the user by the existing login to Airflow; the pages have no login of their own.
 
-The Flask application that serves plugins does not know it; Airflow's token comes along as a cookie, or as a
-bearer token where the auth manager puts one in.
+The Flask application that serves plugins does not read it. Airflow's token arrives as a cookie, or as a
+bearer token if the auth manager adds one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from inbound_webhooks.webhooks.access import Access, auth_manager
 
 
 def log_in() -> Access | None:
-    """What the caller may do, None for somebody who is not logged in; also for the rest of the request."""
+    """Load the user and their permissions for this request; None without a valid login."""
     user = _user()
     g.user = g._login_user = user
     g.webhooks_access = None if user is None else Access(user)
@@ -25,13 +25,13 @@ def log_in() -> Access | None:
 
 
 def current() -> Access | None:
-    """What :func:`log_in` found for this request."""
+    """The result of :func:`log_in` for this request."""
     access: Access | None = g.webhooks_access
     return access
 
 
 def login_url() -> str:
-    """Where Airflow asks for a name and a password."""
+    """The URL of Airflow's login page."""
     return str(auth_manager().get_url_login())
 
 
@@ -46,9 +46,9 @@ def _user() -> Any:
 
 
 def _token() -> str | None:
-    """The one that Airflow's own interface would take: an explicit one before the cookie's."""
+    """The token that Airflow's own interface would use: the header takes precedence over the cookie."""
     kind, _, explicit = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() == "bearer" and explicit:
-        # Under SimpleAuthManager each request gets one of its own behind what the client sent.
+        # SimpleAuthManager appends its own token to the header that the client sent.
         return explicit.rpartition("Bearer ")[2].strip()
     return request.cookies.get(COOKIE_NAME_JWT_TOKEN)

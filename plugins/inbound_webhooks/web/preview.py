@@ -1,4 +1,4 @@
-"""Try it: what a request would become with the form as it is typed; nothing is stored and nothing runs."""
+"""Preview and back-test of the form as typed; nothing is stored and nothing runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.web.backtests import CHOICES, shown
 from inbound_webhooks.web.base_view import json_reply
 from inbound_webhooks.web.form_data import by_place
-from inbound_webhooks.web.formatting import TRIED, pretty, tone
+from inbound_webhooks.web.formatting import PREVIEW_HELP, pretty, tone
 from inbound_webhooks.web.forms import WebhookForm
 from inbound_webhooks.web.stored_requests import parse_headers
 from inbound_webhooks.web.webhooks import WebhookBaseView
@@ -24,45 +24,47 @@ from inbound_webhooks.webhooks import service
 METHODS = ("POST", "GET")
 
 
-class TryView(WebhookBaseView):
-    """Answers for the panel beside the form."""
+class PreviewView(WebhookBaseView):
+    """JSON for the panel "Try it" of the form."""
 
     default_view = "new"
 
     @expose("/try", methods=["POST"])
     def new(self) -> Response:
-        """With the draft of a new webhook."""
+        """Preview a request with the draft of a new webhook."""
         if not self.access().may_create_any:
             raise NotPermitted
-        return self._tried(None)
+        return self._preview(None)
 
     @expose("/hook/<webhook_id>/try", methods=["POST"])
     def stored(self, webhook_id: str) -> Response:
-        """With the draft of a change."""
-        return self._tried(self.changeable(webhook_id))
+        """Preview a request with the changed draft of a webhook."""
+        return self._preview(self.changeable(webhook_id))
 
     @expose("/hook/<webhook_id>/backtest", methods=["POST"])
     def past(self, webhook_id: str) -> Response:
-        """With the deliveries that came, as the webhook is and as the draft has it."""
+        """Back-test the changed draft against past deliveries."""
         webhook = self.changeable(webhook_id)
         if not self.access().may_read_runs(webhook.dag_id):
-            raise NotPermitted("It shows what came in: that needs the right to read the DAG's runs.")
+            raise NotPermitted(
+                "A back-test shows past requests, so it requires the permission to read the Dag's runs."
+            )
         draft, problems = self._typed(webhook)
         if draft is None:
             return json_reply({"problems": by_place(problems)}, 422)
-        asked = request.form.get("backtest_last", "")
-        last = int(asked) if asked in map(str, CHOICES) else CHOICES[0]
+        number = request.form.get("backtest_last", "")
+        last = int(number) if number in map(str, CHOICES) else CHOICES[0]
         test = back_test(get_receiver(), webhook, draft, limit=last)
-        # Deliveries from before its DAG was another one may be somebody else's.
+        # If the webhook had another DAG before, the user may not be allowed to read that DAG's runs.
         readable = tuple(one for one in test.judged if self.access().may_read_runs(one.dag_id))
         return json_reply(shown(BackTest(readable)))
 
-    def _tried(self, stored: Webhook | None) -> Response:
+    def _preview(self, stored: Webhook | None) -> Response:
         webhook, problems = self._typed(stored)
         if webhook is None:
             return json_reply({"problems": by_place(problems)}, 422)
         method = request.form.get("try_method", "POST")
-        tried = preview_request(
+        preview = preview_request(
             get_receiver(),
             webhook,
             method=method if method in METHODS else "POST",
@@ -70,14 +72,20 @@ class TryView(WebhookBaseView):
             headers=list(parse_headers(request.form.get("try_headers", ""))),
             body=request.form.get("try_body", "").replace("\r\n", "\n").encode(),
         )
-        state = tried["state"]
-        words = {"tone": tone(state), "explained": TRIED.get(state, ""), "conf_text": pretty(tried["conf"])}
-        return json_reply(tried | words)
+        state = preview["state"]
+        return json_reply(
+            preview
+            | {
+                "tone": tone(state),
+                "state_help": PREVIEW_HELP.get(state, ""),
+                "conf_text": pretty(preview["conf"]),
+            }
+        )
 
     def _typed(self, stored: Webhook | None) -> tuple[Webhook | None, list[Problem]]:
-        """The webhook as the form has it, None where something is wrong with that."""
+        """The webhook as typed, and the form's problems; None if there are any."""
         form = WebhookForm()
-        # A draft without a name yet can be tried all the same.
+        # A preview does not need a name.
         problems = [problem for problem in form.problems(request.form) if problem.field != "name"]
         return None if problems else self._draft(form, problems, stored), problems
 
@@ -85,7 +93,7 @@ class TryView(WebhookBaseView):
         try:
             draft: Draft = form.draft(request.form, (), stored)
             if not self.access().may_change(draft.dag_id, "PUT" if stored else "POST"):
-                problems.append(Problem("You may not trigger this DAG.", "dag_id"))
+                problems.append(Problem("You may not trigger this Dag.", "dag_id"))
                 return None
             now = datetime.now(timezone.utc)
             named = vars(draft) | {"name": draft.name or "(not saved yet)"}

@@ -1,4 +1,4 @@
-"""Stored requests for reading: bodies as text, and the fields that expressions can name."""
+"""Stored requests in readable form: bodies as text, and the paths that expressions can name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_LIST_ITEMS = 1
 
 @dataclass(frozen=True)
 class ShownBody:
-    """A body as it can be read; ``note`` says what is not as it came."""
+    """A body as readable text; ``note`` says how it differs from the stored bytes."""
 
     text: str
     note: str
@@ -30,21 +30,21 @@ class ShownBody:
 
 
 def headers_of(delivery: Delivery) -> list[tuple[str, str]]:
-    """The headers with credentials masked, in order of arrival."""
+    """The headers in order of arrival, with credentials masked."""
     return [(name, value) for name, value in json.loads(delivery.headers)]
 
 
 def content_of(delivery: Delivery, limit_bytes: int) -> bytes:
     """The body after decompression.
 
-    :raises RequestError: it is too large, or not what its encoding says
+    :raises RequestError: it is too large, or does not match its encoding
     """
     encoding = ", ".join(value for name, value in headers_of(delivery) if name.lower() == "content-encoding")
     return inflate(delivery.body, encoding, limit_bytes=limit_bytes)
 
 
 def shown_body(delivery: Delivery, limit_bytes: int) -> ShownBody:
-    """The body, JSON in lines, cut where it is very long."""
+    """The body: JSON is indented, a very long text is cut."""
     size = len(delivery.body)
     try:
         content = content_of(delivery, limit_bytes)
@@ -52,7 +52,9 @@ def shown_body(delivery: Delivery, limit_bytes: int) -> ShownBody:
         return ShownBody("", error.message, size)
     text, note = _readable(content, _content_type(delivery))
     if len(text) > MAX_SHOWN_CHARS:
-        return ShownBody(text[:MAX_SHOWN_CHARS], f"Only the first {MAX_SHOWN_CHARS:,} characters.", size)
+        return ShownBody(
+            text[:MAX_SHOWN_CHARS], f"Only the first {MAX_SHOWN_CHARS:,} characters are shown.", size
+        )
     return ShownBody(text, note, size)
 
 
@@ -62,15 +64,17 @@ def _readable(content: bytes, content_type: str) -> tuple[str, str]:
         try:
             return json.dumps(body.value, indent=2, ensure_ascii=False), ""
         except BodyMalformed:
-            return content.decode("utf-8", "replace"), "It is not JSON, although its type says so."
+            return content.decode(
+                "utf-8", "replace"
+            ), "The body is not JSON, although its content type says so."
     try:
         return content.decode("utf-8"), ""
     except UnicodeDecodeError:
-        return body.text, "It is not text: shown as Base64."
+        return body.text, "The body is not text; it is shown as Base64."
 
 
 def text_of(delivery: Delivery, limit_bytes: int) -> str | None:
-    """The body as text to edit, None where it is not text.
+    """The body as text to edit; None if it is not text.
 
     :raises RequestError: it cannot be decompressed
     """
@@ -81,7 +85,7 @@ def text_of(delivery: Delivery, limit_bytes: int) -> str | None:
 
 
 def fields_of(delivery: Delivery, limit_bytes: int) -> list[dict[str, str]]:
-    """What expressions can name in a delivery: ``source`` is in their words, ``value`` how it begins."""
+    """The paths that expressions can name: ``source`` is the path, ``value`` the start of its value."""
     found = [
         {"source": f"Headers{_step(name)}", "value": _preview(value)} for name, value in headers_of(delivery)
     ]
@@ -124,6 +128,6 @@ def _content_type(delivery: Delivery) -> str:
 
 
 def parse_headers(text: str) -> Sequence[tuple[str, str]]:
-    """``Name: value`` lines; what has no colon is left out."""
+    """Parse ``Name: value`` lines; lines without a colon are ignored."""
     pairs = (line.partition(":") for line in text.splitlines() if ":" in line)
     return [(name.strip(), value.strip()) for name, _, value in pairs if name.strip()]

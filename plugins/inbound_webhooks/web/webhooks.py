@@ -1,4 +1,4 @@
-"""The list, a webhook's page, and every change of one."""
+"""The list, a webhook's page, and all changes to webhooks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from inbound_webhooks.webhooks import readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
 
 MAX_SUGGESTIONS = 20
-MAX_AT_ONCE = 100
+MAX_BULK = 100
 
 _dags = DagCache(recheck_seconds=0.5)
 
@@ -37,27 +37,29 @@ class WebhookBaseView(Page):
     def visible(self, webhook_id: str) -> Webhook:
         """A webhook that the user may see.
 
-        :raises WebhookNotFound: there is none, or it is none of theirs; nobody can tell which
+        :raises WebhookNotFound: it does not exist, or the user may not see it; both look the same
         """
         with transaction() as connection:
             webhook = webhook_by_id(connection, webhook_id)
         if webhook is None or not self.access().may_see(webhook.dag_id):
-            raise WebhookNotFound("There is no such webhook, or you may not see its DAG.")
+            raise WebhookNotFound("There is no such webhook, or you may not see its Dag.")
         return webhook
 
     def changeable(self, webhook_id: str, method: Any = "PUT") -> Webhook:
         """A webhook that the user may change.
 
-        :raises NotPermitted: they may see it, but not change it
+        :raises NotPermitted: the user may see it but not change it
         """
         webhook = self.visible(webhook_id)
         if not self.access().may_change(webhook.dag_id, method):
-            raise NotPermitted(f"Changing it needs the right to trigger the DAG {webhook.dag_id}.")
+            raise NotPermitted(
+                f"Changing this webhook requires the permission to trigger the Dag {webhook.dag_id}."
+            )
         return webhook
 
 
 class WebhooksView(WebhookBaseView):
-    """Lists and forms."""
+    """The lists and the form."""
 
     default_view = "index"
 
@@ -68,14 +70,14 @@ class WebhooksView(WebhookBaseView):
 
     @expose("/dag/<dag_id>", methods=["GET"])
     def dag(self, dag_id: str) -> Response:
-        """The tab of a DAG."""
+        """The tab of a DAG: its webhooks."""
         if not self.access().may_see(dag_id):
-            raise NotPermitted("You may not see this DAG.")
+            raise NotPermitted("You may not see this Dag.")
         return self._list(ListRequest.read({**request.args.to_dict(), "dag": dag_id}), place="dag")
 
-    def _list(self, question: ListRequest, place: str) -> Response:
-        page = catalog.read(self.access(), question)
-        dag_id = question.dag if place == "dag" else ""
+    def _list(self, list_request: ListRequest, place: str) -> Response:
+        page = catalog.read(self.access(), list_request)
+        dag_id = list_request.dag if place == "dag" else ""
         may_create = self.access().may_change(dag_id, "POST") if dag_id else self.access().may_create_any
         return self.show("list.html", page=page, place=place, dag_id=dag_id, may_create=may_create)
 
@@ -83,7 +85,7 @@ class WebhooksView(WebhookBaseView):
     def new(self) -> Response:
         """The form of a new webhook."""
         if not self.access().may_create_any:
-            raise NotPermitted("Making a webhook needs the right to trigger a DAG.")
+            raise NotPermitted("Creating a webhook requires the permission to trigger a Dag.")
         form = WebhookForm()
         if request.method == "GET":
             form.dag_id.data = request.args.get("dag", "")[:250]
@@ -93,7 +95,7 @@ class WebhooksView(WebhookBaseView):
 
     @expose("/hook/<webhook_id>", methods=["GET", "POST"])
     def edit(self, webhook_id: str) -> Response:
-        """A webhook's page; for those who may not change it, its definition without the URL."""
+        """A webhook's page; read-only and without the URL if the user may not change it."""
         if request.method == "POST":
             return self._submitted(WebhookForm(), self.changeable(webhook_id))
         webhook = self.visible(webhook_id)
@@ -121,7 +123,7 @@ class WebhooksView(WebhookBaseView):
         try:
             draft = form.draft(request.form, held | {secret.purpose for secret in secrets}, webhook)
             if not self.access().may_change(draft.dag_id, "PUT" if webhook else "POST"):
-                problems.append(Problem("You may not trigger this DAG.", "dag_id"))
+                problems.append(Problem("You may not trigger this Dag.", "dag_id"))
                 return None
             if webhook is None:
                 return service.create(draft, secrets=secrets, actor=self.access().name)
@@ -213,11 +215,11 @@ class WebhooksView(WebhookBaseView):
             for name in purposes
         ]
 
-    # --- small documents for the scripts ----------------------------------------------------
+    # --- JSON for the scripts ---------------------------------------------------------------
 
     @expose("/dags.json", methods=["GET"])
     def dags(self) -> Response:
-        """DAGs for which the user may make webhooks, whose id holds a text."""
+        """DAGs that the user may trigger and whose id contains a text."""
         with transaction() as connection:
             known = listing.known_dag_ids(connection, request.args.get("text", "")[:250], 5 * MAX_SUGGESTIONS)
         return json_reply(self.access().triggerable(known)[:MAX_SUGGESTIONS])
@@ -231,7 +233,7 @@ class WebhooksView(WebhookBaseView):
 
     @expose("/senders/<name>.json", methods=["GET"])
     def sender(self, name: str) -> Response:
-        """What one kind of sender needs."""
+        """A preset."""
         return json_reply(preset_document(name) if name in PRESETS else None)
 
     @expose("/hook/<webhook_id>/url.json", methods=["GET"])
@@ -243,7 +245,7 @@ class WebhooksView(WebhookBaseView):
 
     @expose("/hook/<webhook_id>/enabled", methods=["POST"])
     def enabled(self, webhook_id: str) -> Response:
-        """Enable or disable one."""
+        """Enable or disable a webhook."""
         self.changeable(webhook_id)
         on = request.form.get("enabled") == "1"
         webhook = service.set_enabled(ById(webhook_id), on, actor=self.access().name)
@@ -251,41 +253,41 @@ class WebhooksView(WebhookBaseView):
 
     @expose("/hook/<webhook_id>/delete", methods=["POST"])
     def delete(self, webhook_id: str) -> Response:
-        """Delete one."""
+        """Delete a webhook."""
         webhook = self.changeable(webhook_id, "DELETE")
-        if not _is_sure():
-            return self._ask(f"Delete the webhook {webhook.name}, its URL and its secrets?")
+        if not _is_confirmed():
+            return self._confirm(f"Delete the webhook {webhook.name}, its URL and its secrets?")
         cancelled = service.delete(ById(webhook_id), actor=self.access().name)
-        held = f" {cancelled} deliveries that had not started were cancelled." if cancelled else ""
-        return self._done(f"Deleted {webhook.name}.{held}", leave=True)
+        waiting = f" Deliveries cancelled before they started: {cancelled}." if cancelled else ""
+        return self._done(f"Deleted {webhook.name}.{waiting}", leave=True)
 
     @expose("/hook/<webhook_id>/rotate", methods=["POST"])
     def rotate(self, webhook_id: str) -> Response:
-        """Give one another URL, or another secret."""
+        """Generate a new URL, or set a new secret."""
         webhook = self.changeable(webhook_id)
         hours = _hours(request.form.get("grace_hours", ""))
         purpose, value = request.form.get("purpose", ""), request.form.get("value", "")
         if not purpose:
-            if not hours and not _is_sure():
-                return self._ask("Make a new URL? The one of now opens nothing any more, at once.")
+            if not hours and not _is_confirmed():
+                return self._confirm("Generate a new URL? The current one stops working immediately.")
             service.rotate(ById(webhook.id), actor=self.access().name, grace_hours=hours)
-            return self._done("There is a new URL: give it to the sender.")
+            return self._done("Generated a new URL. Give it to the sender.")
         secret = NewSecret(purpose, value.strip("\r\n"))
         service.rotate_secret(ById(webhook.id), secret, actor=self.access().name, grace_hours=hours)
-        return self._done(f"There is a new secret for {purpose}.")
+        return self._done(f"Stored the new {purpose} secret.")
 
     @expose("/bulk", methods=["POST"])
     def bulk(self) -> Response:
-        """Enable, disable or delete some at once; each is asked for on its own."""
+        """Enable, disable or delete several webhooks; the user needs the permission for each of them."""
         act = {"enable": self._enable, "disable": self._disable, "delete": self._delete}.get(
             request.form.get("do", "")
         )
-        ids = request.form.getlist("id")[:MAX_AT_ONCE]
+        ids = request.form.getlist("id")[:MAX_BULK]
         if act is None or not ids:
-            return self._done("Nothing was chosen.")
+            return self._done("No webhooks were selected.")
         method = "DELETE" if request.form["do"] == "delete" else "PUT"
-        if request.form["do"] == "delete" and not _is_sure():
-            return self._ask(f"Delete {len(ids)} webhooks, their URLs and their secrets?")
+        if request.form["do"] == "delete" and not _is_confirmed():
+            return self._confirm(f"Delete {len(ids)} webhooks, their URLs and their secrets?")
         changed = [self.changeable(webhook_id, method) for webhook_id in ids]
         for webhook in changed:
             act(webhook)
@@ -301,27 +303,28 @@ class WebhooksView(WebhookBaseView):
     def _delete(self, webhook: Webhook) -> None:
         service.delete(ById(webhook.id), actor=self.access().name)
 
-    def _ask(self, question: str) -> Response:
-        """The same request once more, with a yes; the scripts ask in a dialog instead."""
-        fields = [pair for pair in request.form.items(multi=True) if pair[0] not in ("csrf_token", "sure")]
+    def _confirm(self, question: str) -> Response:
+        """A page that repeats the request with a confirmation; with scripts, a dialog asks instead."""
+        own = ("csrf_token", "confirmed")
+        fields = [pair for pair in request.form.items(multi=True) if pair[0] not in own]
         return self.show("confirm.html", question=question, fields=fields, back=_back(leave=False))
 
-    def _done(self, said: str, *, leave: bool = False) -> Response:
-        """Say it on the page that the user came from; ``leave``: that one is gone."""
-        flash(said)
+    def _done(self, message: str, *, leave: bool = False) -> Response:
+        """Show a message on the page that the user came from; ``leave``: that page no longer exists."""
+        flash(message)
         return redirected(_back(leave=leave))
 
 
 def _back(*, leave: bool) -> str:
-    """The page of ours that the form names, never another site's."""
+    """The page of this application that the form names; never another site."""
     root = url_for("WebhooksView.index")
     back = request.form.get("back", "")
     ours = back.startswith(root) and "\\" not in back and back.isprintable()
     return back if ours and not (leave and "/hook/" in back) else root
 
 
-def _is_sure() -> bool:
-    return request.form.get("sure") == "1"
+def _is_confirmed() -> bool:
+    return request.form.get("confirmed") == "1"
 
 
 def _hours(text: str) -> float:
@@ -330,5 +333,5 @@ def _hours(text: str) -> float:
     except ValueError:
         hours = -1
     if not 0 <= hours <= service.MAX_GRACE_HOURS:
-        raise DefinitionError(f"The hours are between 0 and {service.MAX_GRACE_HOURS}.")
+        raise DefinitionError(f"The hours must be between 0 and {service.MAX_GRACE_HOURS}.")
     return hours

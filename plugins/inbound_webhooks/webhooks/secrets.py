@@ -135,6 +135,6 @@ def _preset_secrets(webhook: Webhook) -> dict[str, PresetSecret]:
 def _missing(webhook: Webhook, purpose: str) -> str:
     known = _preset_secrets(webhook).get(purpose)
     if known is None:
-        return f"one for {purpose} is missing"
+        return f"the {purpose} secret is missing"
     chosen = "; you choose it" if known.chosen_here else ""
-    return f"one for {purpose} is missing ({known.label}: {known.help.rstrip('.')}{chosen})"
+    return f"the {purpose} secret is missing ({known.label}: {known.help.rstrip('.')}{chosen})"

@@ -38,7 +38,7 @@ def repository(tmp_path):
 
 def test_a_mapping_that_fits_its_dag_is_fine(webhooks, repository):
     done = webhooks("check", repository(FITS))
-    assert (done.status, done.out) == (0, "1 webhooks checked beside 1 DAGs: nothing wrong.\n")
+    assert (done.status, done.out) == (0, "Checked 1 webhook against 1 DAG: no errors.\n")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_mapping_that_fits_its_dag_is_fine(webhooks, repository):
         ({"mapping": {"number": "1", "note": "c"}}, "mapping: The mapping breaks the DAG's params: note"),
         ({"dag_id": "gone"}, "hooks.yaml:3: orders: dag_id: no DAG file makes a DAG 'gone'"),
         ({"preset": "nobody"}, "orders: preset: 'nobody' is not one of"),
-        ({"preset": "github"}, "orders: secrets: one for signing is missing"),
+        ({"preset": "github"}, "orders: secrets: the signing secret is missing"),
         ({"filter": "body.("}, "hooks.yaml:6: orders: filter: line 1"),
         (
             {"preset": "github", "secrets": {"signing": "plain:secret"}},
@@ -61,9 +61,9 @@ def test_a_mapping_that_fits_its_dag_is_fine(webhooks, repository):
 def test_what_is_wrong_ends_with_1_and_its_place(webhooks, repository, fields, told):
     done = webhooks("check", repository(FITS | fields))
     assert done.status == 1
-    assert done.out.startswith("wrong  ")
+    assert done.out.startswith("error  ")
     assert told in done.out
-    assert done.out.splitlines()[-1].endswith(": 1 wrong.")
+    assert done.out.splitlines()[-1].endswith(": 1 error.")
 
 
 def test_a_parameter_that_the_dag_does_not_have_is_a_note(webhooks, repository):
@@ -96,7 +96,7 @@ def test_a_secret_is_not_looked_up(webhooks, repository):
 def test_json_has_each_finding(webhooks, repository):
     (finding,) = webhooks("check", repository(FITS | {"dag_id": "gone"}), "-o", "json").json
     assert {name: finding[name] for name in ("severity", "line", "webhook", "field")} == {
-        "severity": "wrong",
+        "severity": "error",
         "line": 3,
         "webhook": "orders",
         "field": "dag_id",
@@ -111,7 +111,7 @@ def test_it_needs_no_database(tmp_path, repository):
     environment = os.environ | nowhere | {"AIRFLOW_HOME": str(tmp_path / "home")}
     call = [sys.executable, "-m", "airflow", "webhooks", "check", str(ROOT / "dags")]
     done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout) == (0, "2 webhooks checked beside 3 DAGs: nothing wrong.\n"), done
+    assert (done.returncode, done.stdout) == (0, "Checked 2 webhooks against 3 DAGs: no errors.\n"), done
 
 
 # --- what is stored -------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def test_stored_webhooks_whose_dag_has_changed_are_wrong(webhooks, database):
     store_dag("orders", params={"number": Param(type="integer")})
     done = webhooks("check")
     assert done.status == 1
-    assert "wrong  orders of the shop: The mapping breaks the DAG's params: number" in done.out
+    assert "error  orders of the shop: The mapping breaks the DAG's params: number" in done.out
 
 
 def test_a_disabled_webhook_is_no_problem(webhooks, sqlite_database):

@@ -83,7 +83,7 @@ def test_a_second_import_of_the_same_changes_nothing(webhooks, database, file):
     webhooks("import", path)
     before = (rows("webhook"), rows("secret"), audit_rows())
     done = webhooks("import", path)
-    assert (done.status, done.out) == (0, "1 as they are.\n")
+    assert (done.status, done.out) == (0, "1 unchanged.\n")
     assert (rows("webhook"), rows("secret"), audit_rows()) == before
 
 
@@ -147,7 +147,7 @@ def test_a_secret_that_is_another_by_now_is_taken_over(webhooks, sqlite_database
 def test_a_stored_secret_stays_where_the_file_names_none(webhooks, sqlite_database, file):
     webhooks("import", file(PUSHES))
     without = {name: value for name, value in PUSHES.items() if name != "secrets"}
-    assert webhooks("import", file(without)).out == "1 as they are.\n"
+    assert webhooks("import", file(without)).out == "1 unchanged.\n"
     assert secret_of("pushes") == SECRET
 
 
@@ -159,7 +159,7 @@ def test_a_stored_secret_stays_where_the_file_names_none(webhooks, sqlite_databa
         ({"dag_id": " "}, "pushes: dag_id: it is empty"),
         ({"notify_failure": ["nobody"]}, "pushes: notify_failure: 'nobody'"),
         ({"verification": [{"kind": "hmac"}]}, "pushes: verification.hmac: it needs the setting header"),
-        ({"secrets": {}}, "pushes: secrets: one for signing is missing"),
+        ({"secrets": {}}, "pushes: secrets: the signing secret is missing"),
         ({"secrets": {"signing": "env:NO_SUCH"}}, "secrets.signing: there is no variable 'NO_SUCH'"),
         ({"secrets": {"signing": "variable:none"}}, "secrets.signing: there is no Airflow variable"),
         ({"secrets": {"signing": "connection:none"}}, "secrets.signing: there is no Airflow connection"),
@@ -257,7 +257,7 @@ def test_an_export_imports_to_the_same(webhooks, database, tmp_path):
     hook = store_webhook("ä: strange 'name'", **EVERYTHING)
     before = without_identity(stored(hook.name))
     (tmp_path / "e.yaml").write_text(webhooks("export").out)
-    assert webhooks("import", str(tmp_path)).out == "1 as they are.\n"
+    assert webhooks("import", str(tmp_path)).out == "1 unchanged.\n"
     service.delete(hook.id, actor="somebody")
     assert webhooks("import", str(tmp_path)).status == 0
     assert without_identity(stored(hook.name)) == before

@@ -1,4 +1,4 @@
-"""Past deliveries through the form as it is typed, for those who may see what came in; nothing is stored."""
+"""The back-test of the form as typed: what it shows, to whom, and that it stores nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def hook(pages):
 
 @pytest.fixture
 def judge(pages, hook):
-    """judge(client, **fields) -> the answer for the form with some fields filled in."""
+    """judge(client, **fields) -> the response for the form with some fields filled in."""
 
     def ask(client=None, *, last: str = "10", expression: str = NUMBER, **fields: str):
         form = {
@@ -58,7 +58,7 @@ def test_a_filter_shows_which_way_each_would_go(judge):
     ]
     (one,) = told["deliveries"]
     assert (one["group"], one["lines"], one["error"]) == (group["key"], [], None)
-    assert [line["label"] for line in one["folded"]] == ["conf", "Status of the answer", "Answer"]
+    assert [line["label"] for line in one["folded"]] == ["conf", "Response status", "Response"]
 
 
 def test_another_mapping_shows_each_value_before_and_after(judge):

@@ -112,7 +112,7 @@ def told(hook):
 
 def test_a_delivery_says_how_its_run_ended_and_which_tasks_failed(ada, told):
     page = ada.get(f"/delivery/{told}").text
-    assert "Its DAG run failed." in page
+    assert "Its Dag run failed." in page
     for shown in ("2026-11-24 10:00:00 UTC", "2026-11-24 10:01:04 UTC", "1 min 4 s", "sale.made", "work[3]"):
         assert shown in page
     assert "/dags/orders/runs/webhook__told/tasks/work/mapped/3?try_number=2" in page
@@ -141,14 +141,14 @@ def test_a_delivery_links_its_origin_and_its_replays(ada, hook):
     assert f'href="/pluginsv2/webhooks/delivery/{again}"' in ada.get(f"/delivery/{origin}").text
     assert f'href="/pluginsv2/webhooks/delivery/{origin}"' in ada.get(f"/delivery/{again}").text
     orphan = ada.get(f"/delivery/{stored(hook, replay_of='f' * 32)}").text
-    assert "gone or not yours" in orphan
+    assert "deleted, or you may not see it" in orphan
 
 
-def test_without_a_stored_body_only_the_conf_of_then_can_be_replayed(ada, hook):
+def test_without_a_stored_body_only_the_original_conf_can_be_replayed(ada, hook):
     page = ada.get(f"/delivery/{stored(hook, body=b'', body_stored=False)}").text
-    assert "It was not stored." in page
-    assert "it can only be replayed with the conf of then" in page
-    assert re.search(r"<button disabled[^>]*>Replay with today", page)
+    assert "The body is not stored." in page
+    assert "Only a replay with the original conf is possible." in page
+    assert re.search(r"<button disabled[^>]*>Replay with current mapping", page)
     assert not re.search(r"<button [^>]*disabled", ada.get(f"/delivery/{stored(hook)}").text)
 
 
@@ -206,7 +206,7 @@ def test_a_replay_is_a_new_delivery_and_the_audit_log_names_the_user(ada, hook):
     ]
 
 
-def test_a_replay_that_today_s_mapping_refuses_says_why(ada, hook):
+def test_a_replay_that_the_current_mapping_refuses_says_why(ada, hook):
     made = stored(hook, conf=None, state="refused", body=b"{")
     response = ada.post(f"/delivery/{made}/replay", {"remap": "1"})
     assert response.status_code == 409

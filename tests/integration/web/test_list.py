@@ -11,7 +11,7 @@ from tests.infrastructure.webhooks_builder import now, store_deliveries, store_d
 def test_an_empty_list_says_what_a_webhook_is_and_offers_the_first_step(pages):
     response = pages.client("ada").get("/")
     assert response.status_code == 200
-    assert "A webhook is a URL that starts a DAG" in response.text
+    assert "A webhook is a URL that starts a Dag" in response.text
     assert "Create the first webhook" in response.text
 
 

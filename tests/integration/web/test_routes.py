@@ -52,7 +52,7 @@ def ask(client, method: str, rule: Any, hidden) -> Any:
         return client.get(path.removeprefix(ROOT), query_string={"dag": "hidden", "text": "hidden"})
     form = {
         "id": hidden["webhook_id"],
-        **{"do": "delete", "sure": "1", "enabled": "0", "action": "save"},
+        **{"do": "delete", "confirmed": "1", "enabled": "0", "action": "save"},
         **{"name": "a new one", "dag_id": "hidden", "version": "1", "disabled_status": "403"},
         **{"invalid_status": "422", "response_content_type": "application/json"},
     }

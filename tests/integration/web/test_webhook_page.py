@@ -218,7 +218,7 @@ def test_deleting_asks_first_where_no_script_did(ada):
     hook = store_webhook("doomed", dag_id="events")
     assert "Delete the webhook doomed" in ada.post(f"/hook/{hook.id}/delete").text
     assert stored("doomed")
-    ada.post(f"/hook/{hook.id}/delete", {"sure": "1"})
+    ada.post(f"/hook/{hook.id}/delete", {"confirmed": "1"})
     assert "doomed" not in [row.name for row in rows("webhook")]
 
 
@@ -238,7 +238,7 @@ def test_after_a_change_the_way_back_leads_to_no_other_site(ada):
 
 def test_a_change_without_the_token_of_a_form_is_refused(pages, ada):
     hook = store_webhook("forged", dag_id="events")
-    response = ada.browser.post(f"/webhooks/hook/{hook.id}/delete", data={"sure": "1"})
+    response = ada.browser.post(f"/webhooks/hook/{hook.id}/delete", data={"confirmed": "1"})
     assert response.status_code == 400
     assert stored("forged")
 
@@ -262,6 +262,6 @@ def test_the_session_has_a_name_and_a_path_of_its_own(pages):
 def test_a_webhook_that_is_named_like_anothers_id_is_left_alone(ada, path):
     hook = store_webhook(f"meant {path}", dag_id="events")
     decoy = store_webhook(hook.id, dag_id="events")
-    ada.post(f"/hook/{hook.id}/{path}", {"enabled": "0", "grace_hours": "0", "sure": "1"})
+    ada.post(f"/hook/{hook.id}/{path}", {"enabled": "0", "grace_hours": "0", "confirmed": "1"})
     left = stored(hook.id)
     assert (left.enabled, left.version, token_of(decoy.id)) == (True, 1, decoy.token)

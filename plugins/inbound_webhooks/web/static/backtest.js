@@ -1,4 +1,4 @@
-// Past deliveries through the form as it is typed: which of them would become something else, and what.
+// The back-test: which past deliveries the form as typed would change, and how.
 import { postForm } from "./fetching.js";
 import { make } from "./elements.js";
 import { showProblems } from "./editor.js";
@@ -12,8 +12,8 @@ export function backTest() {
   const form = document.getElementById("definition");
   const button = document.getElementById("past-now");
   const last = document.getElementById("past-last");
-  const say = (text, className = "help") => {
-    const place = document.getElementById("past-said");
+  const report = (text, className = "help") => {
+    const place = document.getElementById("past-status");
     place.textContent = text;
     place.className = className;
   };
@@ -23,14 +23,14 @@ export function backTest() {
     const data = new FormData(form);
     data.set("backtest_last", last.value);
     button.disabled = true;
-    say(`Judging the last ${last.value}…`);
-    const answer = await postForm(panel.dataset.backtest, data).catch(() => ({ data: { error: "The server did not answer." } }));
+    report(`Judging the last ${last.value} deliveries…`);
+    const response = await postForm(panel.dataset.backtest, data).catch(() => ({ data: { error: "The server did not respond. Try again." } }));
     button.disabled = false;
-    showProblems(form, answer.data.problems ?? {});
-    isShown = answer.ok;
-    document.getElementById("judged").replaceChildren(...(answer.ok ? results(panel, answer.data) : []));
-    if (answer.ok) say(summary(answer.data));
-    else say(answer.data.problems ? "The form has mistakes, see what is marked." : answer.data.error, "note bad");
+    showProblems(form, response.data.problems ?? {});
+    isShown = response.ok;
+    document.getElementById("judged").replaceChildren(...(response.ok ? results(panel, response.data) : []));
+    if (response.ok) report(summary(response.data));
+    else report(response.data.problems ? "Correct the marked fields first." : response.data.error, "note bad");
   }
 
   button.addEventListener("click", run);
@@ -38,7 +38,7 @@ export function backTest() {
   form.addEventListener("input", () => {
     if (!isShown) return;
     isShown = false;
-    say("The form has changed since: judge them again.", "note warn");
+    report("The form has changed since. Run the back-test again.", "note warn");
   });
 }
 
@@ -71,25 +71,25 @@ function tabs(list) {
 
 function summary(test) {
   const judged = test.looked_at - test.not_judged;
-  if (!test.looked_at) return "Nothing has come in yet.";
-  const missing = test.not_judged ? ` Of ${test.not_judged} the body is not stored, so they cannot be judged.` : "";
+  if (!test.looked_at) return "There are no deliveries yet.";
+  const missing = test.not_judged ? ` ${test.not_judged} cannot be judged because the body is not stored.` : "";
   if (!judged) return missing.trim();
-  if (!test.changed) return `All ${judged} would become what they become now.${missing}`;
+  if (!test.changed) return `None of ${judged} would change.${missing}`;
   const same = judged - test.changed;
   return `${test.changed} of ${judged} would change${same ? `, ${same} would not` : ""}.${missing}`;
 }
 
 function results(panel, test) {
   const items = test.deliveries.map((one) => delivery(panel, one));
-  const more = test.more ? [make("p", { class: "help" }, `and ${test.more} more, which the command line shows: airflow webhooks try --against-last`)] : [];
+  const more = test.more ? [make("p", { class: "help" }, `${test.more} more are not shown here. List them with: airflow webhooks try NAME --against-last N`)] : [];
   const list = make("ol", { class: "judged" }, ...items);
-  return test.changed ? [ways(test.groups, items), list, ...more] : [];
+  return test.changed ? [transitions(test.groups, items), list, ...more] : [];
 }
 
-// Which way they go; chosen ones are shown alone.
-function ways(groups, items) {
+// The transitions; selecting some shows only their deliveries.
+function transitions(groups, items) {
   const [first] = groups;
-  if (groups.length < 2) return first.moves ? make("p", { class: "ways" }, make("b", {}, String(first.number)), " ", states(first)) : "";
+  if (groups.length < 2) return first.moves ? make("p", { class: "transitions" }, make("b", {}, String(first.number)), " ", states(first)) : "";
   const chosen = new Set();
   const chips = groups.map((group) => {
     const box = make("input", { type: "checkbox", class: "unseen" });
@@ -100,12 +100,12 @@ function ways(groups, items) {
     });
     return make("label", {}, box, make("b", {}, String(group.number)), states(group));
   });
-  return make("fieldset", { class: "ways chips" }, make("legend", { class: "unseen" }, "Show only"), ...chips);
+  return make("fieldset", { class: "transitions chips" }, make("legend", { class: "unseen" }, "Show only"), ...chips);
 }
 
 function states(one) {
   const badge = ({ state, tone }) => make("span", { class: `badge ${tone}` }, state);
-  if (!one.moves) return make("span", {}, badge(one.after), " with other values");
+  if (!one.moves) return make("span", {}, badge(one.after), " with different values");
   const arrow = make("span", { class: "arrow" }, make("span", { "aria-hidden": "true" }, "→"), make("span", { class: "unseen" }, "becomes"));
   return make("span", {}, badge(one.before), arrow, badge(one.after));
 }
@@ -113,16 +113,16 @@ function states(one) {
 function delivery(panel, one) {
   const url = panel.dataset.delivery.replace("ID", one.id);
   const link = make("a", { href: url, target: "_blank", rel: "noopener", title: `Delivery ${one.id}, ${one.at}` }, one.ago);
-  const said = one.said ? make("p", { class: "help" }, one.said) : null;
+  const note = one.note ? make("p", { class: "help" }, one.note) : null;
   const folded = one.folded.length ? make("details", {}, make("summary", {}, names(one.folded)), diff(one.folded)) : null;
   return make("li", { "data-group": one.group }, make("div", { class: "judged-head" }, states(one), link),
-    one.lines.length ? diff(one.lines) : null, one.error ? make("p", { class: "problem" }, one.error) : null, said, folded);
+    one.lines.length ? diff(one.lines) : null, one.error ? make("p", { class: "problem" }, one.error) : null, note, folded);
 }
 
-// What is folded away: "conf and answer".
+// The title of the folded lines: "conf and response".
 function names(lines) {
   const conf = lines.some(({ label }) => label.startsWith("conf")) ? ["conf"] : [];
-  return [...conf, ...(lines.some(({ label }) => !label.startsWith("conf")) ? ["answer"] : [])].join(" and ");
+  return [...conf, ...(lines.some(({ label }) => !label.startsWith("conf")) ? ["response"] : [])].join(" and ");
 }
 
 function diff(lines) {
@@ -134,7 +134,7 @@ function diff(lines) {
 
 function side(name, text) {
   if (text === null) return null;
-  // A long one scrolls, which the keyboard can do only where it can get to.
+  // A long text scrolls; the keyboard can scroll it only if it can take the focus.
   const isLong = text.length > LONG_CHARS;
   return make(name, { tabindex: isLong ? "0" : null, class: isLong ? "long" : null }, text === "" ? "(empty)" : text);
 }

@@ -1,4 +1,4 @@
-// Completion in expressions: the sources, and the fields of the newest delivery.
+// Completion in expressions: the data sources, and the fields of the newest delivery.
 import { make } from "./elements.js";
 
 const MOST = 40;
@@ -8,7 +8,7 @@ const SOURCES = [
   ["Headers", "all headers"],
   ["Query", "the whole query"],
   ["Delivery.id", "the delivery's id"],
-  ["Delivery.received_at", "when it came"],
+  ["Delivery.received_at", "the time of arrival"],
   ["Delivery.source_ip", "the sender's address"],
   ["Delivery.webhook", "this webhook's name"],
 ];
@@ -32,7 +32,7 @@ export function completion(root, fields) {
     return input.value === "" ? { start: 0, typed: "" } : null;
   }
 
-  // A text area stays a text box, to which ARIA gives no state of being expanded.
+  // A text area keeps the role of a text box, for which ARIA has no expanded state.
   function isCombobox() {
     return input?.tagName === "INPUT";
   }

@@ -1,7 +1,7 @@
-// Buttons that copy, and say so.
+// Buttons that copy a text to the clipboard and confirm it.
 import { getJson } from "./fetching.js";
 
-const SAID_MILLISECONDS = 1600;
+const CONFIRMED_MILLISECONDS = 1600;
 
 export function copyButtons() {
   document.addEventListener("click", async (event) => {
@@ -9,13 +9,13 @@ export function copyButtons() {
     if (!button) return;
     let text = null;
     if (button.dataset.copyFrom) {
-      const answer = await getJson(button.dataset.copyFrom);
-      text = answer.ok ? answer.data.url : null;
+      const response = await getJson(button.dataset.copyFrom);
+      text = response.ok ? response.data.url : null;
     } else {
       const source = document.querySelector(button.dataset.copy);
       text = source.value ?? source.textContent;
     }
-    say(button, text !== null && (await copy(text)) ? "Copied" : "Not copied");
+    acknowledge(button, text !== null && (await copy(text)) ? "Copied" : "Copy failed");
   });
 }
 
@@ -28,7 +28,7 @@ async function copy(text) {
   }
 }
 
-// Browsers keep the clipboard from pages that come over plain http.
+// Browsers deny the clipboard API to pages that were loaded over plain HTTP.
 function copyBySelection(text) {
   const area = document.createElement("textarea");
   area.value = text;
@@ -40,7 +40,7 @@ function copyBySelection(text) {
   return done;
 }
 
-function say(button, word) {
+function acknowledge(button, word) {
   button.face ??= [...button.childNodes];
   button.replaceChildren(button.classList.contains("icon") ? (word === "Copied" ? "✓" : "✗") : word);
   document.querySelector("[data-copied]").textContent = word;
@@ -48,5 +48,5 @@ function say(button, word) {
   button.timer = setTimeout(() => {
     button.replaceChildren(...button.face);
     document.querySelector("[data-copied]").textContent = "";
-  }, SAID_MILLISECONDS);
+  }, CONFIRMED_MILLISECONDS);
 }

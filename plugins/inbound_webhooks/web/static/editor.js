@@ -1,4 +1,4 @@
-// The form of a webhook: a picked sender fills it, a DAG brings its parameters, errors come beside the fields.
+// The form of a webhook: selecting a sender fills it, a Dag adds its parameters, problems appear beside the fields.
 import { completion } from "./completion.js";
 import { getJson, postForm } from "./fetching.js";
 import { later, make } from "./elements.js";
@@ -13,7 +13,7 @@ export function editor() {
   if (!form || !form.querySelector("[value=save]")) return;
   let fields = [];
   completion(document.body, () => fields);
-  if (rows.dataset.fields) getJson(rows.dataset.fields).then((answer) => answer.ok && (fields = answer.data));
+  if (rows.dataset.fields) getJson(rows.dataset.fields).then((response) => response.ok && (fields = response.data));
   senders(form, rows);
   parameters(form, rows);
   randomSecrets();
@@ -26,16 +26,16 @@ export function editor() {
 function saving(form) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const said = form.querySelector("[data-saving]");
+    const status = form.querySelector("[data-saving]");
     const button = form.querySelector("[value=save]");
     button.disabled = true;
-    said.textContent = "Saving…";
-    // Not form.action: that is our buttons, which have this name.
-    const answer = await postForm(location.pathname, new FormData(form)).catch(() => ({ data: {} }));
-    if (answer.ok) return location.assign(answer.data.location);
+    status.textContent = "Saving…";
+    // Not form.action: the buttons are named "action" and shadow it.
+    const response = await postForm(location.pathname, new FormData(form)).catch(() => ({ data: {} }));
+    if (response.ok) return location.assign(response.data.location);
     button.disabled = false;
-    const problems = answer.data.problems ?? { "": [answer.data.error ?? "The server did not answer; nothing is saved."] };
-    said.textContent = "Not saved: see what is marked.";
+    const problems = response.data.problems ?? { "": [response.data.error ?? "The server did not respond. Nothing was saved; try again."] };
+    status.textContent = "Not saved: correct the marked fields.";
     showProblems(form, problems);
   });
 }
@@ -67,8 +67,8 @@ function senders(form, rows) {
   const showEvents = eventPicker(form);
   const show = async (fill) => {
     const name = select.value;
-    const answer = name ? await getJson(select.dataset.sender.replace("NAME", encodeURIComponent(name))) : null;
-    const preset = answer?.ok ? answer.data : null;
+    const response = name ? await getJson(select.dataset.sender.replace("NAME", encodeURIComponent(name))) : null;
+    const preset = response?.ok ? response.data : null;
     showExamples(form, rows, preset);
     showEvents(preset);
     if (!fill) return;
@@ -110,9 +110,9 @@ function secretField(secret, index, held) {
     stored ? make("span", { class: "badge good" }, "stored") : null);
   const input = make("input", {
     type: "password", id, name: `secret:${secret.purpose}`, autocomplete: "new-password", spellcheck: "false",
-    placeholder: stored ? "leave empty to keep it" : null,
+    placeholder: stored ? "leave empty to keep the stored one" : null,
   });
-  const button = secret.chosen_here ? make("button", { type: "button", "data-random": `#${id}` }, "Make one") : null;
+  const button = secret.chosen_here ? make("button", { type: "button", "data-random": `#${id}` }, "Generate") : null;
   return make("div", { class: "field secret" }, label, make("div", { class: "copyable" }, input, button),
     secret.help ? make("p", { class: "help" }, secret.help) : null);
 }
@@ -124,7 +124,7 @@ function randomSecrets() {
     const bytes = crypto.getRandomValues(new Uint8Array(SECRET_BYTES));
     const input = document.querySelector(button.dataset.random);
     input.value = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-    // Shown while it is new, to be copied to the sender; once saved nobody sees it again.
+    // Visible only now, to copy it to the sender: a saved secret is never shown again.
     input.type = "text";
     input.classList.add("mono");
     if (!button.nextElementSibling) {
@@ -150,7 +150,7 @@ function showExamples(form, rows, preset) {
     form.elements.filter.value = preset.filter_example;
     form.elements.filter.dispatchEvent(new Event("input", { bubbles: true }));
   };
-  hint.replaceChildren("Such as ", make("code", {}, preset?.filter_example ?? ""), " ", use);
+  hint.replaceChildren("Example: ", make("code", {}, preset?.filter_example ?? ""), " ", use);
 }
 
 // --- parameters -------------------------------------------------------------------------------
@@ -171,10 +171,10 @@ function parameters(form, rows) {
   const load = later(TYPING_MILLISECONDS, async () => {
     const id = dag.value.trim();
     if (id === shown) return;
-    const answer = await getJson(`${dag.dataset.params}?dag=${encodeURIComponent(id)}`);
-    if (!answer.ok || dag.value.trim() !== id) return;
+    const response = await getJson(`${dag.dataset.params}?dag=${encodeURIComponent(id)}`);
+    if (!response.ok || dag.value.trim() !== id) return;
     shown = id;
-    showParameters(rows, answer.data);
+    showParameters(rows, response.data);
   });
   dag.addEventListener("input", load);
   dag.addEventListener("change", load);
@@ -219,7 +219,7 @@ function lineRow(param, expression = "") {
       name: "mapping_name", value: param.name, class: "mono", placeholder: "parameter", "aria-label": "Parameter", "data-name": true,
     }));
   }
-  const placeholder = isKnown && param.default !== null ? "the default" : "${Webhook::Body.…}";
+  const placeholder = isKnown && param.default !== null ? "default" : "${Webhook::Body.…}";
   return make("tr", { class: "line" }, cell, make("td", {},
     make("input", {
       name: "mapping_expression", class: "mono", value: expression, autocomplete: "off", spellcheck: "false",

@@ -1,4 +1,4 @@
-// Elements made of text; never of markup.
+// Builds elements from text, never from markup, so that a sender's text cannot inject any.
 export function make(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {

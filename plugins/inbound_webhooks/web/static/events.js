@@ -1,4 +1,4 @@
-// The kinds of event that a sender names, to pick from: what is picked stands in the filter.
+// Checkboxes for a sender's event types; the filter stores the selection.
 import { make } from "./elements.js";
 
 const PICKED = /^delivery\.event_type in (\[[^\]]*\])(?: and \(([^]*)\))?$/;
@@ -9,7 +9,7 @@ export function eventPicker(form) {
   const boxes = () => [...place.querySelectorAll("input")];
 
   function show() {
-    const { events, rest } = parted(filter.value);
+    const { events, rest } = split(filter.value);
     const inBraces = /^(\{\{|\$\{)/.test(rest);
     place.querySelector(".help").hidden = !inBraces;
     for (const box of boxes()) {
@@ -20,7 +20,7 @@ export function eventPicker(form) {
 
   place.addEventListener("change", () => {
     const offered = boxes().map((box) => box.value);
-    const { events, rest } = parted(filter.value);
+    const { events, rest } = split(filter.value);
     const others = events.filter((name) => !offered.includes(name));
     const chosen = boxes().filter((box) => box.checked).map((box) => box.value);
     filter.value = joined([...chosen, ...others], rest);
@@ -36,11 +36,11 @@ export function eventPicker(form) {
   };
 }
 
-// The kinds in a filter, and what else it asks for.
-function parted(text) {
+// Splits a filter into its event types and the remaining condition.
+function split(text) {
   const whole = { events: [], rest: text.trim() };
   const [, list, rest = ""] = PICKED.exec(whole.rest) ?? [];
-  if (!list || !closesAtTheEnd(rest)) return whole;
+  if (!list || !isBalanced(rest)) return whole;
   try {
     return { events: JSON.parse(list), rest };
   } catch {
@@ -48,8 +48,8 @@ function parted(text) {
   }
 }
 
-// Not so in "(a) or (b)", whose first parenthesis closes before its end.
-function closesAtTheEnd(text) {
+// False for "(a) or (b)", where the opening parenthesis closes before the end.
+function isBalanced(text) {
   let depth = 0;
   for (const character of text) {
     if (character === "(") depth += 1;

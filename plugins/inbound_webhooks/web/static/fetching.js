@@ -1,4 +1,4 @@
-// Requests of our scripts, which the server tells from a person's by a header.
+// Requests of the scripts; a header tells the server to respond with JSON instead of a page.
 const token = () => document.querySelector('meta[name="csrf-token"]')?.content ?? "";
 
 export async function getJson(url) {
@@ -15,7 +15,7 @@ async function read(response) {
   try {
     document_ = await response.json();
   } catch {
-    document_ = { error: `The server answered ${response.status}.` };
+    document_ = { error: `The server responded with status ${response.status}.` };
   }
   return { ok: response.ok, status: response.status, data: document_ };
 }

@@ -1,5 +1,5 @@
-// Links to Airflow's own pages. Our frame is sandboxed and may not move the window around it, but that window
-// has our origin and may move itself.
+// Links to Airflow's own pages. The sandbox forbids the frame to navigate its parent window, but the parent has the
+// same origin, so a link that is created there can navigate it.
 export function outerLinks() {
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.('a[target="_top"], a[target="_blank"]');

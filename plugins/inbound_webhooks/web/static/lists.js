@@ -1,4 +1,4 @@
-// The list: choosing several, selects that search at once, ids of DAGs while somebody types.
+// The list: bulk selection, filters that apply immediately, suggestions of Dag ids while typing.
 import { getJson } from "./fetching.js";
 import { later, make } from "./elements.js";
 
@@ -8,18 +8,18 @@ export function selection() {
   for (const select of document.querySelectorAll("[data-submits]")) {
     select.addEventListener("change", () => select.form.requestSubmit());
   }
-  const bar = document.querySelector("[data-several]");
+  const bar = document.querySelector("[data-bulk]");
   if (!bar) return;
   const boxes = [...document.querySelectorAll('input[name="id"]')];
   const all = document.querySelector("[data-all]");
-  const said = bar.querySelector(".chosen");
-  const total = said.textContent;
+  const status = bar.querySelector(".selected");
+  const total = status.textContent;
   const update = () => {
-    const chosen = boxes.filter((box) => box.checked).length;
-    bar.classList.toggle("some", chosen > 0);
-    said.textContent = chosen ? `${chosen} chosen` : total;
-    all.checked = chosen > 0 && chosen === boxes.length;
-    all.indeterminate = chosen > 0 && chosen < boxes.length;
+    const selected = boxes.filter((box) => box.checked).length;
+    bar.classList.toggle("some", selected > 0);
+    status.textContent = selected ? `${selected} selected` : total;
+    all.checked = selected > 0 && selected === boxes.length;
+    all.indeterminate = selected > 0 && selected < boxes.length;
   };
   all.addEventListener("change", () => {
     for (const box of boxes) box.checked = all.checked;
@@ -35,8 +35,8 @@ export function suggestDags() {
     const list = document.getElementById(input.getAttribute("list"));
     if (!list) continue;
     const suggest = later(TYPING_MILLISECONDS, async () => {
-      const answer = await getJson(`${input.dataset.dags}?text=${encodeURIComponent(input.value)}`);
-      if (answer.ok) list.replaceChildren(...answer.data.map((id) => make("option", { value: id })));
+      const response = await getJson(`${input.dataset.dags}?text=${encodeURIComponent(input.value)}`);
+      if (response.ok) list.replaceChildren(...response.data.map((id) => make("option", { value: id })));
     });
     input.addEventListener("input", suggest);
     input.addEventListener("focus", suggest, { once: true });

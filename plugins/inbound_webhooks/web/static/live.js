@@ -1,4 +1,4 @@
-// New deliveries, and what became of the open ones, without a reload.
+// Polls for new deliveries and for new states of the unfinished ones, so that the page needs no reload.
 import { getJson } from "./fetching.js";
 
 const EVERY_MILLISECONDS = 2000;
@@ -10,15 +10,15 @@ export function live() {
   const body = table.tBodies[0];
   const rowOf = (id) => body.querySelector(`tr[data-id="${CSS.escape(id)}"]`);
 
-  async function look() {
+  async function poll() {
     if (document.hidden) return;
     const url = new URL(table.dataset.live, location.href);
     const newest = body.rows[0]?.dataset.id;
     if (newest) url.searchParams.set("after", newest);
     const open = [...body.querySelectorAll("tr[data-open]")].map((row) => row.dataset.id);
     if (open.length) url.searchParams.set("open", open.slice(0, 25).join(","));
-    const answer = await getJson(url);
-    if (answer.ok) for (const item of answer.data.reverse()) put(item);
+    const response = await getJson(url);
+    if (response.ok) for (const item of response.data.reverse()) put(item);
   }
 
   function put(item) {
@@ -33,7 +33,7 @@ export function live() {
       while (body.rows.length > MOST_ROWS) body.lastElementChild.remove();
     }
     row.toggleAttribute("data-open", item.open);
-    // The same template as the page's own rows, in which the server has escaped everything.
+    // The server renders the row with the template of the page itself, which escapes every value.
     if (row.shown !== item.html && !row.contains(document.activeElement)) {
       row.innerHTML = item.html;
       row.shown = item.html;
@@ -44,9 +44,9 @@ export function live() {
     for (;;) {
       await new Promise((done) => setTimeout(done, EVERY_MILLISECONDS));
       try {
-        await look();
+        await poll();
       } catch {
-        // The server may be restarting; the next look tells.
+        // The server may be restarting: the next poll tries again.
       }
     }
   })();

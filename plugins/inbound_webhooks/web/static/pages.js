@@ -1,20 +1,20 @@
-// What all pages do with a script; without one they work through plain forms.
+// The scripts of all pages; without scripts, the pages work through plain forms.
 import { copyButtons } from "./copy.js";
-import { questions } from "./questions.js";
+import { confirmations } from "./confirmations.js";
 import { outerLinks } from "./links.js";
 import { selection, suggestDags } from "./lists.js";
 import { live } from "./live.js";
 import { editor } from "./editor.js";
-import { previewRequests } from "./try.js";
+import { preview } from "./preview.js";
 import { backTest } from "./backtest.js";
 
 document.documentElement.classList.add("with-script");
 outerLinks();
 copyButtons();
-questions();
+confirmations();
 selection();
 suggestDags();
 live();
 editor();
-previewRequests();
+preview();
 backTest();

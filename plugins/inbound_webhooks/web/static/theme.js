@@ -1,4 +1,4 @@
-// The colour mode of Airflow's own interface, which keeps it in this browser; at once when somebody switches.
+// Follows the colour mode of Airflow's own interface, which stores it in the browser, also when the user switches.
 (() => {
   const KEY = "theme";
 
@@ -7,7 +7,7 @@
     try {
       mode = localStorage.getItem(KEY);
     } catch {
-      // A browser may keep storage from frames; then its own preference counts.
+      // A browser may deny storage to frames; its own preference applies then.
     }
     if (mode === "light" || mode === "dark") document.documentElement.dataset.theme = mode;
     else delete document.documentElement.dataset.theme;

@@ -1,4 +1,4 @@
-// Try it: the form as it is typed, over a request that is made up, pasted or picked.
+// Try it: previews a generated, pasted or stored request with the form as typed.
 import { getJson, postForm } from "./fetching.js";
 import { make } from "./elements.js";
 import { showProblems } from "./editor.js";
@@ -7,7 +7,7 @@ const JSON_TYPE = "Content-Type: application/json";
 const FORM_TYPE = "Content-Type: application/x-www-form-urlencoded";
 const EXPRESSION = /\$\{Webhook::(Body|Headers|Query)((?:\.[\w-]+|\[\d+\]|\["[^"]+"\])+)\}/g;
 
-export function previewRequests() {
+export function preview() {
   const panel = document.querySelector("[data-try]");
   if (!panel) return;
   const form = document.getElementById("definition");
@@ -19,7 +19,7 @@ export function previewRequests() {
   };
 
   const samples = {
-    mapping: () => set(madeUp(form)),
+    mapping: () => set(generatedRequest(form)),
     json: () => set({ body: "{}" }),
     form: () => set({ headers: FORM_TYPE, body: "order=42&customer=Ada" }),
     verify: () => set({ method: "GET", headers: "", query: "challenge=1234" }),
@@ -29,22 +29,22 @@ export function previewRequests() {
     const chosen = field("sample").value;
     panel.touched = false;
     if (samples[chosen]) return samples[chosen]();
-    const answer = await getJson(panel.dataset.sample.replace("ID", chosen));
-    if (!answer.ok || answer.data.body === null) return say(panel, answer.data.error ?? "Its body is not text.");
-    set(answer.data);
+    const response = await getJson(panel.dataset.sample.replace("ID", chosen));
+    if (!response.ok || response.data.body === null) return report(response.data.error ?? "The body of this delivery is not text. Choose another one.");
+    set(response.data);
   }
 
-  // What was made up follows the parameters until somebody changes it.
+  // A generated request follows the mapping until the user edits it.
   const follow = () => field("sample").value === "mapping" && !panel.touched && samples.mapping();
 
   async function run() {
     follow();
     const data = new FormData(form);
     for (const name of ["method", "query", "headers", "body"]) data.set(`try_${name}`, field(name).value);
-    const answer = await postForm(panel.dataset.try, data).catch(() => ({ data: { error: "The server did not answer." } }));
-    showProblems(form, answer.data.problems ?? {});
-    if (answer.ok) return show(answer.data);
-    say(panel, answer.data.problems ? "The form has mistakes, see what is marked." : answer.data.error);
+    const response = await postForm(panel.dataset.try, data).catch(() => ({ data: { error: "The server did not respond. Try again." } }));
+    showProblems(form, response.data.problems ?? {});
+    if (response.ok) return show(response.data);
+    report(response.data.problems ? "Correct the marked fields first." : response.data.error);
   }
 
   field("sample").addEventListener("change", pick);
@@ -57,29 +57,30 @@ export function previewRequests() {
 }
 
 async function pastDeliveries(panel, select) {
-  const answer = await getJson(panel.dataset.deliveries);
-  if (!answer.ok || !answer.data.length) return;
-  const options = answer.data.map(({ id, state, at }) => make("option", { value: id }, `${at}, ${state}`));
+  const response = await getJson(panel.dataset.deliveries);
+  if (!response.ok || !response.data.length) return;
+  const options = response.data.map(({ id, state, at }) => make("option", { value: id }, `${at}, ${state}`));
   select.append(make("optgroup", { label: "Past deliveries" }, ...options));
 }
 
-function say(panel, text) {
-  document.getElementById("tried").replaceChildren(make("p", { class: "note bad" }, text));
+function report(text) {
+  document.getElementById("preview").replaceChildren(make("p", { class: "note bad" }, text));
 }
 
-function show(tried) {
+function show(outcome) {
   const parts = [
-    make("p", { class: "tried-answer" }, make("span", { class: `badge ${tried.tone}` }, tried.state), " ", tried.explained),
+    make("p", { class: "preview-response" }, make("span", { class: `badge ${outcome.tone}` }, outcome.state), " ", outcome.state_help),
   ];
-  if (tried.error) parts.push(make("p", { class: "note bad" }, tried.error));
-  if (tried.conf !== null) parts.push(make("h3", {}, "Conf"), make("pre", { tabindex: "0" }, tried.conf_text));
-  parts.push(make("h3", {}, `Answer ${tried.status}`), make("p", { class: "help" }, tried.content_type),
-    make("pre", { tabindex: "0" }, tried.body || "(empty)"));
-  document.getElementById("tried").replaceChildren(...parts);
+  if (outcome.note) parts.push(make("p", { class: "note warn" }, outcome.note));
+  if (outcome.error) parts.push(make("p", { class: "note bad" }, outcome.error));
+  if (outcome.conf !== null) parts.push(make("h3", {}, "Conf"), make("pre", { tabindex: "0" }, outcome.conf_text));
+  parts.push(make("h3", {}, `Response ${outcome.status}`), make("p", { class: "help" }, outcome.content_type),
+    make("pre", { tabindex: "0" }, outcome.body || "(empty)"));
+  document.getElementById("preview").replaceChildren(...parts);
 }
 
-// A request that has a value for whatever the expressions ask for.
-function madeUp(form) {
+// A request with a value for every path that an expression names.
+function generatedRequest(form) {
   const body = {};
   const headers = new Map([["Content-Type", "application/json"]]);
   const query = new URLSearchParams();
