@@ -381,7 +381,7 @@ def test_try_takes_a_body_from_a_file_as_bytes(webhooks, sqlite_database, tmp_pa
 def test_try_shows_what_a_template_makes_of_a_request(webhooks, orders):
     change_webhook(orders.id, response_content_type="text/plain", response_template="got ${Webhook::Query.a}")
     shown = webhooks(
-        "try", orders.id, *OF_JSON, "--data", '{"number": 1}', "--query", "a=b", "-o", "json"
+        "try", orders.id, *JSON_TYPE, "--data", '{"number": 1}', "--query", "a=b", "-o", "json"
     ).json
     assert (shown["status"], shown["body"], shown["content_type"]) == (
         200,
