@@ -59,6 +59,7 @@ PREVIEW_HELP = {
     "refused": "It would be stored for a replay; nothing would run.",
     "rejected": "It would be rejected; nothing would be stored or run.",
     "verified": "The sender would get this response to its check; such a request never starts a run.",
+    "handshake": "It is the sender's handshake: the sender would get this response; nothing would run.",
 }
 """State of a preview -> explanation."""
 
