@@ -82,7 +82,7 @@ def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
         (("--verify", '{"kind": "hmac"}'), "--verify hmac: it needs the setting header\n"),
         (("--event", "push"), "--event: this sender has no event types"),
         (("--preset", "github"), "--secret: one for signing is missing"),
-        (("--disabled-status", "404"), "--disabled-status: 404 is none of 403, 503\n"),
+        (("--disabled-status", "404"), "--disabled-status: 404 is not one of 403, 503\n"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

@@ -45,7 +45,7 @@ def test_a_preset_that_is_not_there_is_named():
     from inbound_webhooks.errors import InvalidDefinition
     from inbound_webhooks.webhooks import service
 
-    with pytest.raises(InvalidDefinition, match=r"'githb' is none of airbyte, .*github"):
+    with pytest.raises(InvalidDefinition, match=r"'githb' is not one of airbyte, .*github"):
         service.drafted(preset="githb", name="a", dag_id="b")
 
 

@@ -94,7 +94,7 @@ class WebhookField:
             return None
         if self.choices is not None:
             allowed = [str(choice) for choice in self.choices() if choice is not None]
-            return None if str(value) in allowed else f"{value!r} is none of {', '.join(allowed)}"
+            return None if str(value) in allowed else f"{value!r} is not one of {', '.join(allowed)}"
         if self.kind == "integer":
             return self._number_problem(value)
         return self._text_problem(value) if self.kind == "text" else None

@@ -59,9 +59,7 @@ class CompiledWebhookCache:
             try:
                 cached = compile_webhook(webhook)
             except DefinitionError as error:
-                raise DefinitionUnusable(
-                    f"The webhook's definition cannot be used: {error.message}"
-                ) from None
+                raise DefinitionUnusable(f"The webhook's definition is invalid: {error.message}") from None
             with self._lock:
                 self._cached[webhook.id] = cached
                 while len(self._cached) > self._size:

@@ -76,7 +76,7 @@ def find_preset(name: str) -> Preset:
     :raises InvalidDefinition: there is none
     """
     if name not in PRESETS:
-        raise InvalidDefinition("preset", f"{name!r} is none of {', '.join(sorted(PRESETS))}")
+        raise InvalidDefinition("preset", f"{name!r} is not one of {', '.join(sorted(PRESETS))}")
     return PRESETS[name]
 
 
