@@ -169,7 +169,7 @@ def test_the_form_is_filled_by_a_sender_and_tried_before_it_is_saved(person):
     page = person.page
     page.get_by_label("DAG", exact=True).fill("github_push_build")
     page.get_by_text("How many commits came").wait_for()
-    page.get_by_label("Which system calls").select_option("github")
+    page.get_by_label("Kind of sender").select_option("github")
     page.get_by_role("button", name="Use the sender's example").click()
     assert page.get_by_label("Expression for ref").input_value() == "${Webhook::Body.ref}"
     page.get_by_role("button", name="Make one").click()
@@ -189,8 +189,8 @@ def test_the_form_is_filled_by_a_sender_and_tried_before_it_is_saved(person):
 def test_kinds_of_events_are_picked_with_the_keyboard_and_stand_in_the_filter(person):
     person.open("pluginsv2/webhooks/new?dag=event_log")
     page = person.page
-    page.get_by_label("Which system calls").select_option("github")
-    filter_ = page.get_by_label("Only events for which this is true")
+    page.get_by_label("Kind of sender").select_option("github")
+    filter_ = page.get_by_label("Only events that match")
     page.get_by_label("push", exact=True).press("Space")
     assert filter_.input_value() == 'delivery.event_type in ["push"]'
     filter_.fill("(body.a) or (body.b)")
@@ -207,9 +207,9 @@ def test_kinds_of_events_are_picked_with_the_keyboard_and_stand_in_the_filter(pe
 def test_mistakes_come_beside_their_fields_and_what_was_typed_stays(person):
     person.open("pluginsv2/webhooks/new?dag=event_log")
     page = person.page
-    page.get_by_label("Which system calls").select_option("stripe")
+    page.get_by_label("Kind of sender").select_option("stripe")
     page.get_by_label("Signing secret").fill("whsec_1234567890")
-    page.get_by_label("Only events for which this is true").fill("body.")
+    page.get_by_label("Only events that match").fill("body.")
     page.get_by_role("button", name="Create webhook").click()
     page.get_by_text("A name is needed.").wait_for()
     assert page.locator("#problem-filter").is_visible()
@@ -260,7 +260,7 @@ def test_past_deliveries_are_judged_by_the_form_as_it_is_typed(person, orders):
     person.open(orders)
     page = person.page
     page.get_by_role("tab", name="A request").press("ArrowRight")
-    page.get_by_label("Only events for which this is true").fill('body.currency == "EUR"')
+    page.get_by_label("Only events that match").fill('body.currency == "EUR"')
     page.get_by_label("Expression for customer").fill("${Webhook::Body.customer.name}")
     page.get_by_role("button", name="Judge them").click()
     page.get_by_text("2 of 2 would change.").wait_for()
@@ -271,7 +271,7 @@ def test_past_deliveries_are_judged_by_the_form_as_it_is_typed(person, orders):
     results.get_by_label(re.compile("filtered")).press("Space")
     results.get_by_text("conf and answer").last.click()
     assert "<b>Ada</b>" in results.locator("del:visible").first.inner_text()
-    page.get_by_label("Only events for which this is true").fill("")
+    page.get_by_label("Only events that match").fill("")
     page.get_by_text("The form has changed since").wait_for()
     page.get_by_label("Expression for customer").fill("${Webhook::Body.customer}")
     page.get_by_role("button", name="Judge them").click()
@@ -289,7 +289,7 @@ def test_axe_finds_no_serious_problem_in_what_was_judged(person, orders, mode):
         page.set_viewport_size({"width": width, "height": 900})
         person.open(orders)
         page.get_by_role("tab", name="Past deliveries").click()
-        page.get_by_label("Only events for which this is true").fill('body.currency == "EUR"')
+        page.get_by_label("Only events that match").fill('body.currency == "EUR"')
         page.get_by_label("Expression for currency").fill("euros")
         page.get_by_role("button", name="Judge them").click()
         page.locator("#judged li").first.wait_for()

@@ -1,4 +1,4 @@
-"""A webhook's definition: as a user drafts it, and as it is stored; every field is declared here, once."""
+"""A webhook's definition, drafted or stored; the only place where its fields are declared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _senders() -> dict[str | None, str]:
     from inbound_webhooks.presets import PRESETS
 
     by_title = sorted(PRESETS.values(), key=lambda preset: preset.title.lower())
-    return {None: "Any sender, known by the URL alone", **{found.name: found.title for found in by_title}}
+    return {None: "Any sender that knows the URL", **{found.name: found.title for found in by_title}}
 
 
 def _handshakes() -> dict[str | None, str]:
@@ -37,26 +37,26 @@ def _content_types() -> dict[str, str]:
 
 
 def _disabled_statuses() -> dict[int, str]:
-    return {403: "403 Forbidden", 503: "503, so that the sender tries again"}
+    return {403: "403 Forbidden", 503: "503, so that the sender retries"}
 
 
 def _invalid_statuses() -> dict[int, str]:
     return {
         422: "422 Unprocessable",
-        202: "202, so that the sender does not repeat it",
-        200: "200, for senders that take nothing else for a success",
+        202: "202, so that the sender does not retry",
+        200: "200, for senders that expect exactly 200",
     }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A definition without an id. ``mapping`` is parameter -> expression, empty for the whole event."""
+    """A definition without an id. ``mapping`` is parameter -> expression; empty: conf is the whole event."""
 
     name: str = field(
         metadata=declared(
             label="Name",
-            help="Name of the webhook; an import finds the webhook again by its name.",
-            hint="How lists and logs call it.",
+            help="Name of the webhook; imports match webhooks by name.",
+            hint="Shown in lists and logs.",
             flag="name",
             metavar="NAME",
             section="details",
@@ -68,7 +68,7 @@ class Draft:
     dag_id: str = field(
         metadata=declared(
             label="DAG",
-            help="The DAG that each request starts.",
+            help="The DAG that requests start.",
             flag="--dag-id",
             metavar="DAG",
             section="details",
@@ -80,7 +80,7 @@ class Draft:
         default=None,
         metadata=declared(
             label="Description",
-            help="What the webhook is for; lists show it.",
+            help="What the webhook is for; shown in lists.",
             flag="--description",
             metavar="TEXT",
             section="details",
@@ -95,7 +95,7 @@ class Draft:
         metadata=declared(
             label="Enabled",
             help="Whether it accepts requests.",
-            hint="requests are accepted and start runs",
+            hint="accepts requests and starts runs",
             flag="--disabled",
             flag_help="Create it disabled.",
             section="details",
@@ -106,8 +106,8 @@ class Draft:
     preset: str | None = field(
         default=None,
         metadata=declared(
-            label="Which system calls",
-            help="The kind of sender: its preset fills in every field that is not given.",
+            label="Kind of sender",
+            help="The kind of sender; its preset fills in every field that is not given.",
             flag="--preset",
             metavar="P",
             section="sender",
@@ -119,9 +119,9 @@ class Draft:
         default=(),
         metadata=declared(
             label="Verification (JSON)",
-            help="How the sender proves who it is, as JSON objects; instead of the preset's.",
-            hint="What every request has to prove, as a list of objects. "
-            "The sender picked above fills this in.",
+            help="Verification schemes as JSON objects; they replace the preset's.",
+            hint="The checks that every request must pass, as a list of objects. "
+            "The sender selected above fills them in.",
             flag="--verify",
             metavar="JSON",
             section="sender",
@@ -134,8 +134,8 @@ class Draft:
     handshake: str | None = field(
         default=None,
         metadata=declared(
-            label="Endpoint check",
-            help="How the sender checks that the URL is yours.",
+            label="Handshake",
+            help="How the sender checks the endpoint before it sends events.",
             flag="--handshake",
             metavar="H",
             section="sender",
@@ -148,8 +148,8 @@ class Draft:
         default=None,
         metadata=declared(
             label="Deduplication key",
-            help="An expression that identifies an event, so that a repetition starts no second run.",
-            hint="An expression; the same value twice starts one run.",
+            help="An expression that identifies an event, so that a repeated event starts no second run.",
+            hint="An expression; events with the same value start only one run.",
             flag="--dedup",
             metavar="EXPRESSION",
             section="sender",
@@ -175,10 +175,10 @@ class Draft:
     event_type: str | None = field(
         default=None,
         metadata=declared(
-            label="What kind of event it is",
-            help="An expression for the type of an event, as the sender names it.",
-            hint="What the sender calls this kind of event; in the filter and in parameters it is "
-            "delivery.event_type.",
+            label="Event type",
+            help="An expression for the event's type, in the sender's terms.",
+            hint="An expression for the event's type, in the sender's terms; filter and parameters refer to "
+            "it as delivery.event_type.",
             flag="--event-type",
             metavar="EXPRESSION",
             section="filter",
@@ -191,9 +191,9 @@ class Draft:
     filter: str | None = field(
         default=None,
         metadata=declared(
-            label="Only events for which this is true",
-            help="A condition: which events start a run; the response to other events is 200.",
-            hint="Empty: every event counts. The response to any other event is 200, and no run starts.",
+            label="Only events that match",
+            help="A condition: only events that match it start a run; others get status 200.",
+            hint="Empty: all events. Other events get status 200 and start no run.",
             flag="--filter",
             metavar="EXPRESSION",
             section="filter",
@@ -208,7 +208,7 @@ class Draft:
         default=None,
         metadata=declared(
             label="Status",
-            help="Status of the response to an accepted request, 200 to 299.",
+            help="Response status for accepted requests, 200 to 299.",
             hint="Empty: 202, or 200 with a template.",
             flag="--response-status",
             metavar="N",
@@ -222,7 +222,7 @@ class Draft:
         default="application/json",
         metadata=declared(
             label="Content type",
-            help="The type of the response template.",
+            help="Content type of the response template.",
             flag="--response-content-type",
             metavar="TYPE",
             section="response",
@@ -235,7 +235,7 @@ class Draft:
         metadata=declared(
             label="Template",
             help="The body of the response, with expressions like the mapping's.",
-            hint="Empty: a short JSON document with the delivery's id.",
+            hint="Empty: a JSON document with the delivery's id.",
             flag="--response-template",
             metavar="TEXT|@FILE",
             from_file=True,
@@ -251,7 +251,7 @@ class Draft:
         default=403,
         metadata=declared(
             label="While disabled",
-            help="Status of the response while it is disabled.",
+            help="Response status while the webhook is disabled.",
             flag="--disabled-status",
             metavar="403|503",
             section="response",
@@ -262,8 +262,8 @@ class Draft:
     invalid_status: int = field(
         default=422,
         metadata=declared(
-            label="Values that break the DAG's params",
-            help="Status of the response where a value violates the DAG's params; the delivery is kept.",
+            label="For values that violate the DAG's params",
+            help="Response status if a value violates the DAG's params; the delivery is kept.",
             flag="--invalid-status",
             metavar="422|202|200",
             section="response",
@@ -274,9 +274,9 @@ class Draft:
     notify_success: Sequence[str] = field(
         default=(),
         metadata=declared(
-            label="When a run succeeded",
-            help="Addresses that get a mail of each run that succeeds.",
-            hint="E-mail addresses, one a line.",
+            label="When a run succeeds",
+            help="Addresses to notify of successful runs.",
+            hint="E-mail addresses, one per line.",
             flag="--notify-success",
             metavar="A@B,…",
             section="notifications",
@@ -286,9 +286,9 @@ class Draft:
     notify_failure: Sequence[str] = field(
         default=(),
         metadata=declared(
-            label="When a run failed or could not be made",
-            help="Addresses that get mails of runs that fail or cannot start.",
-            hint="E-mail addresses, one a line.",
+            label="When a run fails or cannot be created",
+            help="Addresses to notify of runs that fail or cannot be created.",
+            hint="E-mail addresses, one per line.",
             flag="--notify-failure",
             metavar="A@B,…",
             section="notifications",
@@ -298,9 +298,9 @@ class Draft:
     allowed_addresses: Sequence[str] = field(
         default=(),
         metadata=declared(
-            label="Addresses that may call",
-            help="CIDR blocks that may call; without any, every address may.",
-            hint="CIDR blocks, one a line. Empty: every address.",
+            label="Allowed addresses",
+            help="CIDR blocks that may call the webhook; any address if empty.",
+            hint="CIDR blocks, one per line. Empty: any address.",
             flag="--allow",
             metavar="CIDR",
             section="limits",
@@ -312,9 +312,9 @@ class Draft:
     max_per_second: int | None = field(
         default=None,
         metadata=declared(
-            label="Requests a second",
-            help="Requests a second; 429 above.",
-            hint="Above it the response is 429. Empty: no limit of its own.",
+            label="Requests per second",
+            help="Limit on requests per second; above it, senders get status 429.",
+            hint="Above it, senders get status 429. Empty: no limit for this webhook.",
             flag="--max-per-second",
             metavar="N",
             section="limits",
@@ -325,10 +325,9 @@ class Draft:
     max_backlog: int | None = field(
         default=None,
         metadata=declared(
-            label="Deliveries that wait",
-            help="Deliveries that may wait for their run; 429 above.",
-            hint="While so many wait for their run, the response is 429. "
-            "Empty: only the limit of all webhooks together.",
+            label="Waiting deliveries",
+            help="Limit on deliveries that wait for their run; above it, senders get status 429.",
+            hint="Above it, senders get status 429. Empty: only the limit for all webhooks together.",
             flag="--max-backlog",
             metavar="N",
             section="limits",
@@ -340,8 +339,8 @@ class Draft:
         default=None,
         metadata=declared(
             label="Active runs",
-            help="Runs that may be unfinished at the same time; further deliveries wait in order.",
-            hint="Deliveries above it wait here, in order, until a run ends. Empty: no limit.",
+            help="Limit on unfinished runs; further deliveries wait in order.",
+            hint="Further deliveries wait in order until a run ends. Empty: no limit.",
             flag="--max-active-runs",
             metavar="N",
             section="limits",
@@ -353,7 +352,7 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook(Draft):
-    """A stored definition. ``confirm_url`` is a link of the vendor's that a person has to open."""
+    """A stored definition. ``confirm_url`` is a link of the sender's that a user has to open."""
 
     id: str
     version: int = 1
@@ -363,14 +362,14 @@ class Webhook(Draft):
 
 
 FIELDS = fields_of(Draft)
-"""Every field that a user sets, by name, in the order of files, forms and commands."""
+"""All fields that users set, by name, in the order of files, forms and commands."""
 
 
 def field_values(draft: Draft) -> dict[str, Any]:
-    """The fields of a draft or webhook that a user sets, by name."""
+    """The values of a draft's or webhook's fields that users set, by name."""
     return {name: getattr(draft, name) for name in FIELDS}
 
 
 def json_fields(draft: Draft) -> dict[str, Any]:
-    """The same as JSON has them: for files and REST, and to compare two drafts by."""
+    """The same as JSON values, for files, REST and comparisons."""
     return {name: json_value(value) for name, value in field_values(draft).items()}
