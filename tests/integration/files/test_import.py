@@ -159,11 +159,11 @@ def test_a_stored_secret_stays_where_the_file_names_none(webhooks, sqlite_databa
         ({"dag_id": " "}, "pushes: dag_id: it is empty"),
         ({"notify_failure": ["nobody"]}, "pushes: notify_failure: 'nobody'"),
         ({"verification": [{"kind": "hmac"}]}, "pushes: verification.hmac: it needs the setting header"),
-        ({"secrets": {}}, "pushes: secrets: the signing secret is missing"),
+        ({"secrets": {}}, "pushes: secrets: The signing secret is missing"),
         ({"secrets": {"signing": "env:NO_SUCH"}}, "secrets.signing: there is no variable 'NO_SUCH'"),
         ({"secrets": {"signing": "variable:none"}}, "secrets.signing: there is no Airflow variable"),
         ({"secrets": {"signing": "connection:none"}}, "secrets.signing: there is no Airflow connection"),
-        ({"secrets": PUSHES["secrets"] | {"other": "env:PUSHES_SECRET"}}, "uses one for other"),
+        ({"secrets": PUSHES["secrets"] | {"other": "env:PUSHES_SECRET"}}, "uses no other secret"),
     ],
     ids=str,
 )
