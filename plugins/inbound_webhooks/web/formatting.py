@@ -25,6 +25,7 @@ TONES = {
     "filtered": "muted",
     "cancelled": "muted",
     "verified": "muted",
+    "handshake": "muted",
     "duplicate": "muted",
 }
 """State -> the colour of its badge."""
