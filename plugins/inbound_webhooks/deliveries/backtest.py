@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.deliveries.judging import Endpoint, Judging
+from inbound_webhooks.event.differences import ABSENT, Difference, differences
 from inbound_webhooks.event.judge import Verdict
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.webhook import Webhook
@@ -28,9 +29,6 @@ from inbound_webhooks.webhooks.compiled import CompiledWebhook, compile_webhook
 MAX_DELIVERIES = 1000
 DUPLICATE = "duplicate"
 NO_BODY = "The body was not stored, so the delivery cannot be judged."
-
-ABSENT = object()
-"""The value of a key of conf on the side that lacks it."""
 
 
 @dataclass(frozen=True)
@@ -52,15 +50,6 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Change:
-    """One difference; ``field`` is a field of the outcome, or ``conf.`` and a key."""
-
-    field: str
-    before: Any = ABSENT
-    after: Any = ABSENT
-
-
-@dataclass(frozen=True)
 class JudgedDelivery:
     """A delivery's outcomes before and after; if both are None, ``note`` says why it was not judged."""
 
@@ -69,7 +58,7 @@ class JudgedDelivery:
     received_at: datetime
     before: Outcome | None = None
     after: Outcome | None = None
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Difference, ...] = ()
     note: str | None = None
 
 
@@ -127,7 +116,12 @@ def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> JudgedDelivery
         return JudgedDelivery(delivery.id, delivery.dag_id, delivery.received_at, note=NO_BODY)
     old, new = before.outcome(delivery), after.outcome(delivery)
     return JudgedDelivery(
-        delivery.id, delivery.dag_id, delivery.received_at, old, new, tuple(_changes(old, new))
+        delivery.id,
+        delivery.dag_id,
+        delivery.received_at,
+        old,
+        new,
+        tuple(differences(asdict(old), asdict(new))),
     )
 
 
@@ -162,27 +156,6 @@ class _Judge:
             return None
         first = self._first.setdefault(verdict.deduplication_key, verdict.delivery_id)
         return None if first == verdict.delivery_id else first
-
-
-def _changes(before: Outcome, after: Outcome) -> Iterator[Change]:
-    old, new = asdict(before), asdict(after)
-    for name in old:
-        yield from _differences(name, old[name], new[name])
-
-
-def _differences(place: str, old: Any, new: Any) -> Iterator[Change]:
-    """The differing values, in objects as deep as both have the key: ``conf.webhook.body.ref``."""
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        if old is ABSENT or new is ABSENT or _as_json(old) != _as_json(new):
-            yield Change(place, old, new)
-        return
-    for name in [*new, *(name for name in old if name not in new)]:
-        yield from _differences(f"{place}.{name}", old.get(name, ABSENT), new.get(name, ABSENT))
-
-
-def _as_json(value: Any) -> str:
-    # In Python 1 equals True and 1.0, in JSON they are three.
-    return json.dumps(value, sort_keys=True)
 
 
 def as_data(test: BackTest) -> dict[str, Any]:

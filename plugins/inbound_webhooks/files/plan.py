@@ -6,9 +6,10 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Literal
 
 from inbound_webhooks.errors import DefinitionError, FilesRefused, Problem, TokenUnreadable
+from inbound_webhooks.event.differences import ABSENT, Difference, differences
 from inbound_webhooks.event.verification.scheme import to_bytes
 from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.references import PLAIN, resolve
@@ -23,20 +24,8 @@ from inbound_webhooks.webhooks.secrets import NewSecret, check_complete, check_s
 
 Action = Literal["create", "change", "keep", "delete"]
 
-NOTHING = object()
-"""What stands where a field has no value on one of the sides."""
-
 HIDDEN = "a secret"
 NEW_SECRET = "a new secret"  # noqa: S105 - shown instead of the secret
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One field that would get another value; of secrets only that they are others."""
-
-    field: str
-    before: Any
-    after: Any
 
 
 @dataclass(frozen=True)
@@ -136,9 +125,8 @@ def _step(
     check_complete(webhook, set(held) | set(entry.secrets))
     changed = [(secret, one) for secret in given for one in _secret_differences(secret, held, references)]
     secrets = tuple(secret for secret, _ in changed)
-    found = differences(json_fields(stored) if stored else {}, json_fields(draft)) + [
-        one for _, one in changed
-    ]
+    found = [*differences(json_fields(stored) if stored else {}, json_fields(draft))]
+    found += [one for _, one in changed]
     action: Action = "create" if stored is None else "change" if found else "keep"
     return Step(action, draft.name, draft.dag_id, entry.file, draft, stored, secrets, tuple(found))
 
@@ -149,7 +137,7 @@ def _secret_differences(
     """The difference in a secret, if any: its value or its reference."""
     place = f"secrets.{secret.purpose}"
     if not is_held(secret, held):
-        return [Difference(place, HIDDEN if secret.purpose in held else NOTHING, NEW_SECRET)]
+        return [Difference(place, HIDDEN if secret.purpose in held else ABSENT, NEW_SECRET)]
     stored_reference = references.get(held[secret.purpose].id)
     if secret.reference is None or secret.reference == stored_reference:
         return []
@@ -172,21 +160,3 @@ def is_held(secret: NewSecret, held: Mapping[str, Credential]) -> bool:
     except TokenUnreadable:
         return False
     return hmac.compare_digest(to_bytes(stored), to_bytes(secret.value))
-
-
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """The fields that differ, those of ``after`` in their order; of objects each entry on its own."""
-    found: list[Difference] = []
-    for name in [*after, *(name for name in before if name not in after)]:
-        old, new = before.get(name, NOTHING), after.get(name, NOTHING)
-        if isinstance(new, dict) and isinstance(old, dict):
-            inner = differences(old, new)
-            found += [Difference(f"{name}.{one.field}", one.before, one.after) for one in inner]
-        elif old is NOTHING or new is NOTHING or _is_other(old, new):
-            found.append(Difference(name, old, new))
-    return found
-
-
-def _is_other(old: Any, new: Any) -> bool:
-    # In Python 1 equals True and 1.0, in JSON they are three.
-    return type(old) is not type(new) or old != new
