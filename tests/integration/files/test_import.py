@@ -124,7 +124,7 @@ def test_json_has_the_differences_and_no_secret(webhooks, sqlite_database, file)
     (step,) = done.json
     found = {one["field"]: one.get("after") for one in step["differences"]}
     assert (step["action"], step["name"], step["dag_id"]) == ("create", "pushes", "build")
-    assert (found["mapping"], found["secrets.signing"]) == (PUSHES["mapping"], "another secret")
+    assert (found["mapping"], found["secrets.signing"]) == (PUSHES["mapping"], "a new secret")
     assert SECRET not in done.out
 
 
@@ -139,7 +139,7 @@ def test_a_secret_that_is_another_by_now_is_taken_over(webhooks, sqlite_database
     webhooks("import", path)
     monkeypatch.setenv("PUSHES_SECRET", f"{SECRET} of today")
     done = webhooks("import", path)
-    assert '    secrets.signing: "a secret" → "another secret"' in done.out
+    assert '    secrets.signing: "a secret" → "a new secret"' in done.out
     assert secret_of("pushes") == f"{SECRET} of today"
     assert SECRET not in done.out + repr(audit_rows())
 
