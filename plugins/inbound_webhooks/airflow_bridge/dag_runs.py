@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, DagState, dag_states
 from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused
+from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.storage.claims import ClaimedDelivery
 
@@ -165,5 +166,4 @@ def run_id_of(delivery: ClaimedDelivery) -> str:
 
 def _short(error: Exception) -> str:
     # Stored with the delivery, so its length is limited.
-    text = str(error)
-    return text if len(text) <= MAX_REASON_CHARS else f"{text[:MAX_REASON_CHARS]}…"
+    return truncate(str(error), MAX_REASON_CHARS)

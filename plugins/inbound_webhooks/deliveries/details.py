@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
 from inbound_webhooks.event.content_encoding import inflate
+from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import claims
@@ -85,7 +86,7 @@ def _body(delivery: Delivery) -> str | None:
         text = content.decode()
     except (RequestError, UnicodeDecodeError):
         return None
-    return text if len(text) <= MAX_BODY_CHARS else f"{text[:MAX_BODY_CHARS]}…"
+    return truncate(text, MAX_BODY_CHARS)
 
 
 def _run(delivery: Delivery) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from inbound_webhooks.deliveries.backtest import BackTest, JudgedDelivery
 from inbound_webhooks.event.differences import ABSENT, Difference
+from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.web.formatting import ago, exact, tone
 
 CHOICES = (10, 50, 200, 1000)
@@ -102,4 +103,4 @@ def _text(value: Any) -> str | None:
     if value is ABSENT or value is None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
-    return text if len(text) <= MAX_VALUE_CHARS else f"{text[:MAX_VALUE_CHARS]}…"
+    return truncate(text, MAX_VALUE_CHARS)

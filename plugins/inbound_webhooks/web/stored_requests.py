@@ -11,6 +11,7 @@ from inbound_webhooks.errors import BodyMalformed, RequestError
 from inbound_webhooks.event.body import Body
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.multidict import MultiDict
+from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.delivery import Delivery
 
 MAX_SHOWN_CHARS = 200_000
@@ -120,7 +121,7 @@ def _step(name: str) -> str:
 
 def _preview(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= MAX_PREVIEW_CHARS else f"{text[:MAX_PREVIEW_CHARS]}…"
+    return truncate(text, MAX_PREVIEW_CHARS)
 
 
 def _content_type(delivery: Delivery) -> str:
