@@ -352,7 +352,7 @@ PREVIEWS = {
         202,
     ),
     "refused": ((*JSON_TYPE, "--data", "{"), "refused", None, 400),
-    "of no type": (("--data", '{"number": 3}'), "refused", None, 422),
+    "of no type": (("--data", '{"number": 3}'), "accepted", {}, 202),
     "rejected": (("--data", "{}", "--header", "Content-Encoding: br"), "rejected", None, 415),
     "a verification": (("--method", "GET"), "verified", None, 200),
 }

@@ -134,7 +134,7 @@ class PreviewResponse(BaseModel):
     note: str | None
     status: int
     content_type: str | None
-    headers: list[tuple[str, str]]
+    headers: list[list[str]]
     body: str
 
 

@@ -154,7 +154,7 @@ def test_a_webhook_of_each_preset_compiles_and_accepts_what_its_vendor_signed(mi
 
     case, before = case_of(preset), delivery_of(f"of-{preset}", State.ACCEPTED)
     webhook = service.get(f"of-{preset}")
-    assert len(compile_webhook(webhook).verification) == len(case.verification)
+    assert len(compile_webhook(webhook).rules.verification) == len(case.verification)
     stored = len(rows("delivery"))
     receiver = new_receiver(Settings(public_url=PUBLIC_URL), now=lambda: case.now)
     response = AsgiEndpoint(receiver=lambda: receiver).request(
@@ -218,7 +218,7 @@ def test_a_drift_is_shown_as_a_problem(migrated):
         # The DAG of the dump is not there: this one stands for it.
         stored = drift.update().where(drift.c.webhook_id == webhook.id)
         connection.execute(stored.values(dag_hash=hash_of("typed")))
-    sentences = {reason.code: reason.sentence for reason in readiness.reasons_of(webhook)}
+    sentences = {reason.code: reason.message for reason in readiness.reasons_of(webhook)}
     assert sentences["mapping-drifted"] == (
         "DAG typed has changed: its param number "
         "would refuse what 1 of the last 2 deliveries gave it (it wants integer)."
