@@ -1,4 +1,4 @@
-"""Every failure that a caller can tell apart; the docstring of a class is its default message."""
+"""The package's errors: a class's docstring is its default message, its attributes are the facts."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from inspect import getdoc
 from typing import Literal
 
 Severity = Literal["stops", "delays", "hint"]
-"""No run starts; it starts later; it starts, but perhaps not as intended."""
+"""No run starts; runs start later; runs start, but perhaps not as intended."""
 
 
 @dataclass(frozen=True)
 class Problem:
     """One thing that is wrong with a webhook's definition or its environment.
 
-    ``field`` is the name of a field, empty for the whole webhook; ``part`` says which part of it: the
-    parameter of a mapping line, the purpose of a secret, the kind of a verification scheme. ``code`` is a
-    word for programs. ``file`` and ``line`` are its place in a definition file; ``line`` counts from 1 and
-    is 0 where no line is to blame. ``webhook`` is a name.
+    ``field`` is the name of a field, or empty for the whole webhook; ``part`` is the parameter of a mapping
+    entry, the purpose of a secret, or the kind of a verification scheme. ``code`` is a stable identifier for
+    programs. ``file`` and ``line`` locate the problem in a definition file; lines start at 1, and 0 means the
+    whole file. ``webhook`` is a name.
     """
 
     message: str
@@ -32,17 +32,17 @@ class Problem:
 
     @property
     def stops(self) -> bool:
-        """Whether no run starts because of it."""
+        """Whether it keeps runs from starting."""
         return self.severity == "stops"
 
     @property
     def place(self) -> str:
-        """Field and part as files write them, such as ``mapping.number``."""
+        """Field and part as definition files spell them, such as ``mapping.number``."""
         return f"{self.field}.{self.part}" if self.part else self.field
 
     @property
     def words(self) -> str:
-        """Field and part for a sentence, such as ``mapping number``."""
+        """Field and part as words of a message, such as ``mapping number``."""
         return f"{self.field.replace('_', ' ')} {self.part}".strip()
 
     def __str__(self) -> str:
@@ -51,14 +51,14 @@ class Problem:
 
 
 class WebhookError(Exception):
-    """Something went wrong with an inbound webhook."""
+    """An operation on an inbound webhook failed."""
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or getdoc(type(self)))
 
     @property
     def message(self) -> str:
-        """One sentence for a person."""
+        """The message for users."""
         return str(self.args[0])
 
 
@@ -66,11 +66,11 @@ class WebhookError(Exception):
 
 
 class ConfigurationError(WebhookError):
-    """A setting is wrong."""
+    """The configuration is invalid."""
 
 
 class InvalidSetting(ConfigurationError):
-    """A value in the section [inbound_webhooks] cannot be used."""
+    """An option in the section [inbound_webhooks] is invalid."""
 
     def __init__(self, name: str, value: object, expected: str) -> None:
         self.name = name
@@ -78,7 +78,7 @@ class InvalidSetting(ConfigurationError):
 
 
 class FernetKeyMissing(ConfigurationError):
-    """[core] fernet_key is empty, so tokens could not be encrypted: set it and try again."""
+    """[core] fernet_key is empty, so tokens cannot be encrypted. Set it and try again."""
 
 
 class DatabaseUnsupported(ConfigurationError):
@@ -89,20 +89,20 @@ class DatabaseUnsupported(ConfigurationError):
         super().__init__(f"Inbound webhooks need PostgreSQL or SQLite, not {dialect_name}.")
 
 
-# --- what a person wrote in a webhook's definition ------------------------------------------
+# --- an invalid definition, or a change that is refused -------------------------------------
 
 
 class DefinitionError(WebhookError):
-    """The webhook's definition cannot be used."""
+    """The webhook's definition is invalid."""
 
     @property
     def problem(self) -> Problem:
-        """What is wrong, and with which field."""
+        """The problem, with the field that it concerns."""
         return Problem(self.message)
 
 
 class InvalidDefinition(DefinitionError):
-    """A field of the webhook's definition cannot be used; see :class:`Problem`."""
+    """A field of the webhook's definition is invalid; see :class:`Problem`."""
 
     def __init__(self, field: str, reason: str, part: str = "") -> None:
         self._problem = Problem(reason, field, part)
@@ -110,12 +110,12 @@ class InvalidDefinition(DefinitionError):
 
     @property
     def problem(self) -> Problem:
-        """What is wrong, and with which field."""
+        """The problem, with the field that it concerns."""
         return self._problem
 
 
 class TemplateRefused(DefinitionError):
-    """An expression or template does not compile; line and column count from 1."""
+    """An expression or template does not compile; lines and columns start at 1."""
 
     def __init__(self, reason: str, line: int, column: int) -> None:
         self.reason = reason
@@ -125,7 +125,7 @@ class TemplateRefused(DefinitionError):
 
 
 class FilesRefused(DefinitionError):
-    """A definition file cannot be used."""
+    """A definition file is invalid."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -133,11 +133,11 @@ class FilesRefused(DefinitionError):
 
 
 class WebhookExists(DefinitionError):
-    """A webhook of this name exists already."""
+    """A webhook with this name already exists."""
 
     @property
     def problem(self) -> Problem:
-        """What is wrong, and with which field."""
+        """The problem, with the field that it concerns."""
         return Problem(self.message, "name")
 
 
@@ -146,11 +146,11 @@ class WebhookNotFound(WebhookError):
 
 
 class WebhookChanged(WebhookError):
-    """Somebody else changed this webhook meanwhile."""
+    """The webhook was changed in the meantime. Reload it and try again."""
 
 
 class NotPermitted(WebhookError):
-    """You may not do this."""
+    """You do not have permission to do this."""
 
 
 class DeliveryNotFound(WebhookError):
@@ -168,7 +168,7 @@ class RequestError(WebhookError):
     """The request cannot be accepted."""
 
     webhook_id = ""
-    """Set by the endpoint where the token was right, so that the rejection is recorded."""
+    """Set by the endpoint if the token was right; only then is the rejection recorded."""
 
 
 class UnknownWebhook(RequestError):
@@ -176,7 +176,7 @@ class UnknownWebhook(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """Only GET, HEAD, OPTIONS and POST are answered here."""
+    """Only GET, HEAD, OPTIONS and POST are supported."""
 
 
 class WebhookDisabled(RequestError):
@@ -188,55 +188,53 @@ class WebhookDisabled(RequestError):
 
 
 class AddressNotAllowed(RequestError):
-    """This address may not call here."""
+    """This address is not allowed to call the webhook."""
 
 
 class VerificationFailed(RequestError):
-    """The sender is not verified; the response says no more, the rejection says why.
-
-    ``is_missing``: the request carries nothing that could be checked, or the webhook has no secret for it.
-    """
+    """The sender could not be verified."""
 
     def __init__(self, message: str | None = None, *, is_missing: bool = False) -> None:
-        self.is_missing = is_missing
         super().__init__(message)
+        self.is_missing = is_missing
+        """Whether the request has nothing to verify, or the webhook no secret to verify it with."""
 
 
 class KeyUnknown(RequestError):
-    """The public key that the request names is none of those that are known."""
+    """The request was signed with an unknown public key."""
 
     def __init__(self, key_url: str, message: str | None = None) -> None:
         self.key_url = key_url
-        super().__init__(message or f"The public key at {key_url} is not known.")
+        super().__init__(message or f"The public key at {key_url} is unknown.")
 
 
 class HandshakeForged(RequestError):
-    """The handshake does not show that the sender knows this webhook."""
+    """The handshake does not prove that its sender is the webhook's."""
 
 
 class HandshakeMalformed(RequestError):
-    """The handshake holds what its vendor never sends."""
+    """The handshake request is malformed."""
 
 
 class MediaTypeUnsupported(RequestError):
-    """The Content-Type is none that this webhook takes."""
+    """The webhook does not support this Content-Type."""
 
 
 class BodyTooLarge(RequestError):
-    """The body is larger than this server accepts."""
+    """The body exceeds the size limit."""
 
     def __init__(self, limit_bytes: int, *, inflated: bool = False) -> None:
         self.limit_bytes = limit_bytes
-        what = "inflated body" if inflated else "body"
+        what = "decompressed body" if inflated else "body"
         super().__init__(f"The {what} is larger than {limit_bytes} bytes.")
 
 
 class HostInvalid(RequestError):
-    """The Host header is not the name of a host."""
+    """The Host header is not a valid host name."""
 
 
 class BodyIncomplete(RequestError):
-    """Fewer bytes arrived than Content-Length says."""
+    """The body is shorter than Content-Length says."""
 
 
 class BodyTimeout(RequestError):
@@ -244,19 +242,19 @@ class BodyTimeout(RequestError):
 
 
 class EncodingUnsupported(RequestError):
-    """Content-Encoding has to be identity, gzip or deflate."""
+    """Content-Encoding must be identity, gzip or deflate."""
 
 
 class ContentRefused(RequestError):
-    """The sender is proved, but what was sent cannot be used; the delivery is kept for a replay."""
+    """The sender is verified, but the content cannot be used; the delivery is kept for a replay."""
 
 
 class BodyMalformed(ContentRefused):
-    """The body is not what its type says."""
+    """The body does not match its Content-Type."""
 
 
 class ParameterRefused(ContentRefused):
-    """A value breaks the DAG's params."""
+    """A value violates the DAG's params."""
 
     def __init__(self, parameter: str, reason: str) -> None:
         self.parameter = parameter
@@ -264,11 +262,11 @@ class ParameterRefused(ContentRefused):
 
 
 class ExpressionFailed(ContentRefused):
-    """An expression could not be evaluated over this request."""
+    """An expression could not be evaluated for this request."""
 
 
 class Unavailable(RequestError):
-    """The request cannot be taken right now; the sender should try again."""
+    """The request cannot be accepted right now; the sender should try again."""
 
     retry_after_seconds = 10
 
@@ -286,7 +284,7 @@ class DefinitionUnusable(Unavailable):
 
 
 class KeyPending(Unavailable):
-    """The sender's public key is on its way."""
+    """The sender's public key is being fetched."""
 
     retry_after_seconds = 15
 
@@ -296,7 +294,7 @@ class KeyPending(Unavailable):
 
 
 class LimitReached(Unavailable):
-    """More came than the settings allow; it is worth a rejection that names the limit."""
+    """A limit is reached; the rejection names it."""
 
 
 class RateLimited(LimitReached):
@@ -305,30 +303,32 @@ class RateLimited(LimitReached):
     retry_after_seconds = 1
 
     def __init__(self, per_second: int | None = None) -> None:
-        super().__init__(None if per_second is None else f"More than {per_second} requests a second came.")
+        super().__init__(
+            None if per_second is None else f"More than {per_second} requests per second arrived."
+        )
 
 
 class BacklogFull(LimitReached):
-    """Too many deliveries wait for their run."""
+    """Too many deliveries are waiting for their runs."""
 
     retry_after_seconds = 30
 
     def __init__(self, of_webhook: int | None = None) -> None:
-        named = f"{of_webhook} deliveries of this webhook wait for their run, which is its limit."
+        named = f"{of_webhook} deliveries of this webhook are waiting for their runs; that is its limit."
         super().__init__(None if of_webhook is None else named)
 
 
 class InternalError(Unavailable):
-    """Something went wrong here; the sender should try again."""
+    """An internal error occurred; the sender should try again."""
 
 
 class TooBusy(Unavailable):
-    """Too many requests are being worked on."""
+    """Too many requests are in progress."""
 
     retry_after_seconds = 2
 
 
-# --- a delivery whose run cannot be made ----------------------------------------------------
+# --- a delivery whose run cannot be created -------------------------------------------------
 
 
 class KeyFetchFailed(WebhookError):
@@ -336,13 +336,13 @@ class KeyFetchFailed(WebhookError):
 
 
 class DispatchError(WebhookError):
-    """The DAG run could not be made."""
+    """The DAG run could not be created."""
 
     permanent = False
 
 
 class DagUnavailable(DispatchError):
-    """The DAG is not there yet, or not any more."""
+    """The DAG does not exist yet, or no longer exists."""
 
 
 class DagBroken(DispatchError):
@@ -350,12 +350,12 @@ class DagBroken(DispatchError):
 
 
 class RunRefused(DispatchError):
-    """The DAG does not take this run."""
+    """The DAG does not accept this run."""
 
     permanent = True
 
 
-# --- a mail that does not go out ------------------------------------------------------------
+# --- a mail that cannot be sent -------------------------------------------------------------
 
 
 class MailError(WebhookError):
@@ -365,6 +365,6 @@ class MailError(WebhookError):
 
 
 class MailRefused(MailError):
-    """The mail server refuses this mail for good."""
+    """The mail server rejected this mail permanently."""
 
     permanent = True

@@ -219,7 +219,7 @@ def use_files(command: Callable[..., str], story: Stage, folder: Path) -> None:
         story.printed.append(command("import", str(file), *options))
     for file in secrets:
         story.printed.append(command("check", str(file)))
-    assert "never the secret itself" in story.printed[-1]
+    assert "not the secret itself" in story.printed[-1]
     story.exported = command("export")
     assert f"env:{FILE_SECRET}" in story.exported
     exported.write_text(story.exported.replace("canary@example.com", "canaries@example.com"))

@@ -65,7 +65,8 @@ def create(airflow: AirflowProcesses, name: str, *arguments: str) -> Webhook:
     """`airflow webhooks create`, which prints one JSON object and nothing else."""
     done = airflow.airflow("webhooks", "create", name, *arguments, "-o", "json")
     assert done.returncode == 0, done.stderr
-    return Webhook(**json.loads(done.stdout))
+    printed = json.loads(done.stdout)
+    return Webhook(**{field: printed[field] for field in Webhook.__dataclass_fields__})
 
 
 def create_all(airflow: AirflowProcesses, arguments: Mapping[str, tuple[str, ...]]) -> dict[str, Webhook]:

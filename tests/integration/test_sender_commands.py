@@ -17,7 +17,7 @@ from tests.infrastructure.webhooks_builder import audit_rows, now, rows, store_w
 from tests.unit.presets.vendor_secrets import vendor_secrets
 
 SECRET = "canary-of-the-secret-0123456789abcdef"
-NO_DISPATCHER = "No dispatcher is running; deliveries wait until one does."
+NO_DISPATCHER = "No dispatcher is running. Deliveries wait until one starts."
 CREATE = ("create", "pushes", "--dag-id", "orders")
 GITHUB = (*CREATE, "--preset", "github")
 
@@ -77,12 +77,12 @@ def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
     ("options", "told"),
     [
         (("--max-per-second", "0"), "--max-per-second: it is not between 1 and 1000000\n"),
-        (("--notify-failure", "nobody"), "--notify-failure: 'nobody' is no address"),
+        (("--notify-failure", "nobody"), "--notify-failure: 'nobody' is not an e-mail address"),
         (("--map", "a=${Webhook::No}"), "--map a: line 1, column"),
         (("--verify", '{"kind": "hmac"}'), "--verify hmac: it needs the setting header\n"),
         (("--event", "push"), "--event: this sender has no event types"),
-        (("--preset", "github"), "--secret: the signing secret is missing"),
-        (("--disabled-status", "404"), "--disabled-status: 404 is none of 403, 503\n"),
+        (("--preset", "github"), "--secret: The signing secret is missing"),
+        (("--disabled-status", "404"), "--disabled-status: 404 is not one of 403, 503\n"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -169,7 +169,7 @@ def test_keys_that_are_fetched_need_no_secret(webhooks, orders, preset):
 def test_a_secret_that_the_sender_makes_of_the_url_comes_after_create(webhooks, orders, secret_file):
     made = webhooks(*CREATE, "--preset", "stripe", "--disabled")
     assert (made.status, rows("secret")) == (0, [])
-    assert "the signing secret is missing (Signing secret: " in made.err
+    assert 'The signing secret is missing. Enter "Signing secret": ' in made.err
     assert "\n  airflow webhooks rotate pushes --secret @FILE\n  airflow webhooks enable pushes\n" in made.err
     too_early = webhooks("enable", "pushes")
     assert (too_early.status, one_line(too_early.err)) == (2, True)
@@ -236,7 +236,7 @@ WRONG_CALLS = {
     ),
     "keys that nobody publishes": (
         ("--preset", "github", "--secret", "env:HOOK_SECRET", "--refresh-keys"),
-        "publishes no keys",
+        "does not publish its public keys",
     ),
     "a filter": (("--filter", "body.a =="), "filter: line 1, column"),
     "a deduplication key": (("--dedup", "${Webhook::Nowhere}"), "dedup"),

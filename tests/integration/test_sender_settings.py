@@ -45,7 +45,7 @@ def test_a_preset_that_is_not_there_is_named():
     from inbound_webhooks.errors import InvalidDefinition
     from inbound_webhooks.webhooks import service
 
-    with pytest.raises(InvalidDefinition, match=r"'githb' is none of airbyte, .*github"):
+    with pytest.raises(InvalidDefinition, match=r"'githb' is not one of airbyte, .*github"):
         service.drafted(preset="githb", name="a", dag_id="b")
 
 
@@ -62,8 +62,9 @@ def test_a_secret_that_is_missing_is_named_with_where_to_find_it(sqlite_database
     with pytest.raises(InvalidDefinition) as refused:
         store_webhook(preset=preset, secrets=given)
     message = refused.value.message
-    assert f"the {needed.purpose} secret is missing ({needed.label}: {needed.help.rstrip('.')}" in message
-    assert ("you choose it" in message) == needed.chosen_here
+    assert f"The {needed.purpose} secret is missing. " in message
+    assert f'"{needed.label}": {needed.help}' in message
+    assert ("Choose one" in message) == needed.chosen_here
     assert rows("webhook") == []
 
 
@@ -75,7 +76,7 @@ def test_a_secret_that_may_be_left_out_is_for_nothing_once_it_was(sqlite_databas
 
     hook = store_webhook(preset=preset)
     assert not service.get(hook.id).verification
-    with pytest.raises(InvalidDefinition, match="nothing in this webhook uses one for signing"):
+    with pytest.raises(InvalidDefinition, match="this webhook uses no signing secret"):
         service.rotate_secret(hook.id, NewSecret("signing", SECRET), actor=ACTOR)
     assert rows("secret") == []
 
@@ -101,7 +102,7 @@ def test_a_disabled_webhook_waits_for_its_secrets_and_cannot_be_enabled_before(s
     from inbound_webhooks.webhooks.secrets import NewSecret
 
     hook = store_webhook(preset="meta", secrets={"signing": SECRET}, enabled=False)
-    with pytest.raises(InvalidDefinition, match="the verify secret is missing"):
+    with pytest.raises(InvalidDefinition, match="The verify secret is missing"):
         service.set_enabled(hook.id, True, actor=ACTOR)
     assert not service.get(hook.id).enabled
     service.rotate_secret(hook.id, NewSecret("verify", "v"), actor=ACTOR)
@@ -115,7 +116,7 @@ def test_a_secret_that_has_ended_is_missing_again(sqlite_database):
     hook = store_webhook(preset="github", secrets={"signing": SECRET}, enabled=False)
     end_secrets(hook.id)
     assert "secret-expired" in [reason.code for reason in readiness.reasons_of(service.get(hook.id))]
-    with pytest.raises(InvalidDefinition, match="the signing secret is missing"):
+    with pytest.raises(InvalidDefinition, match="The signing secret is missing"):
         service.set_enabled(hook.id, True, actor=ACTOR)
 
 

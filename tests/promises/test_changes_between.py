@@ -150,6 +150,16 @@ def test_after_a_change_not_a_byte_is_read_of_what_was_right_a_moment_ago(asgi, 
     assert reply.chunks_read <= asgi.taken_with_the_head
 
 
+@pytest.mark.parametrize(("change", "status"), CHANGES, ids=CHANGE_IDS)
+def test_a_body_that_is_too_large_tells_nothing_of_what_was_right_a_moment_ago(
+    asgi, sqlite_orders, configure, change, status
+):
+    configure(max_body_bytes=100)
+    assert asgi.post(sqlite_orders.path, ORDER).status == 202
+    change(sqlite_orders)
+    assert asgi.request("POST", sqlite_orders.path, headers=JSON, chunks=[b"x" * 101]).status == status
+
+
 def test_a_request_is_judged_by_the_new_mapping_if_it_changed_in_between(orders):
     finish = admitted(orders)
     change_webhook(orders.id, mapping={"number": "42"})

@@ -86,7 +86,7 @@ def test_a_webhook_takes_so_many_a_second_and_no_more(asgi, database):
     assert [reply.status for reply in replies] == [202, 202, 202, 429, 429]
     assert [reply.header("retry-after") for reply in replies] == [None, None, None, "1", "1"]
     assert states() == ["accepted"] * 3
-    assert noted_reasons() == ["More than 3 requests a second came."] * 2
+    assert noted_reasons() == ["More than 3 requests per second arrived."] * 2
 
 
 def test_a_webhook_takes_more_when_its_second_is_over(asgi, sqlite_database):
@@ -173,7 +173,10 @@ def test_a_full_backlog_puts_more_off(asgi, database, configure):
         store_delivery(hook)
     reply = asgi.post(hook.path, ORDER)
     assert (reply.status, reply.header("retry-after")) == (429, "30")
-    assert (states(), noted_reasons()) == (["accepted"] * 2, ["Too many deliveries wait for their run."])
+    assert (states(), noted_reasons()) == (
+        ["accepted"] * 2,
+        ["Too many deliveries are waiting for their runs."],
+    )
 
 
 def test_what_the_filter_leaves_out_is_answered_although_the_backlog_is_full(
@@ -209,7 +212,9 @@ def test_a_webhook_lets_no_more_wait_than_it_may_and_others_go_on(asgi, database
     assert [reply.header("retry-after") for reply in replies[-2:]] == ["30", "30"]
     assert asgi.post(other.path, ORDER).status == 202
     assert states() == ["accepted"] * 4
-    assert set(noted_reasons()) == {"3 deliveries of this webhook wait for their run, which is its limit."}
+    assert set(noted_reasons()) == {
+        "3 deliveries of this webhook are waiting for their runs; that is its limit."
+    }
 
 
 def test_only_what_waits_counts_for_a_webhooks_backlog(asgi, database):

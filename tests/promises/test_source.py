@@ -116,7 +116,7 @@ def test_an_address_that_is_not_allowed_is_noted_and_has_nothing_read(asgi, sqli
     get_receiver().rejections.flush()
     (noted,) = rows("rejection")
     assert (noted.status, noted.source_ip) == (403, "192.0.2.7")
-    assert noted.reason == "This address may not call here."
+    assert noted.reason == "This address is not allowed to call the webhook."
 
 
 def test_a_wrong_setting_puts_requests_off_and_says_so_without_a_problem_of_the_senders(

@@ -62,6 +62,22 @@ SENTENCES: list[tuple[str, str]] = [
         "The expressions exceed the computing budget of a request.",
     ),
     ("this is no time that it can read.", "this is not a time in a known format."),
+    # Errors
+    ("POST are answered here.", "POST are supported."),
+    ("This address may not call here.", "This address is not allowed to call the webhook."),
+    ("The inflated body is", "The decompressed body is"),
+    ("The Host header is not the name of a host.", "The Host header is not a valid host name."),
+    ("Fewer bytes arrived than Content-Length says.", "The body is shorter than Content-Length says."),
+    ("Content-Encoding has to be identity", "Content-Encoding must be identity"),
+    (" requests a second came.", " requests per second arrived."),
+    ("Too many deliveries wait for their run.", "Too many deliveries are waiting for their runs."),
+    (
+        " deliveries of this webhook wait for their run, which is its limit.",
+        " deliveries of this webhook are waiting for their runs; that is its limit.",
+    ),
+    ("Something went wrong here; the sender", "An internal error occurred; the sender"),
+    ("The webhook's definition cannot be used: ", "The webhook's definition is invalid: "),
+    (" is none of ", " is not one of "),
     # Verification
     (" is not one of the keys.", " does not match any of the webhook's keys."),
     (

@@ -66,7 +66,7 @@ def test_the_docstring_is_the_default_message(error):
         (BodyTooLarge(2048), "The body is larger than 2048 bytes.", {"limit_bytes": 2048}),
         (
             BodyTooLarge(2048, inflated=True),
-            "The inflated body is larger than 2048 bytes.",
+            "The decompressed body is larger than 2048 bytes.",
             {"limit_bytes": 2048},
         ),
         (

@@ -86,7 +86,7 @@ def _row(one: JudgedDelivery) -> dict[str, Any]:
 
 
 def _lines(one: JudgedDelivery) -> list[str]:
-    from inbound_webhooks.deliveries.backtest import ABSENT
+    from inbound_webhooks.event.differences import ABSENT
 
     lines = []
     for change in one.changes:

@@ -22,8 +22,9 @@ from inbound_webhooks.cli.console import (
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from inbound_webhooks.event.differences import Difference
     from inbound_webhooks.files.entry import Entry
-    from inbound_webhooks.files.plan import Difference, Step
+    from inbound_webhooks.files.plan import Step
 
 SIGNS = {"create": "+", "change": "~", "keep": "=", "delete": "-"}
 COUNTED = {"create": "new", "change": "changed", "keep": "unchanged", "delete": "deleted"}
@@ -79,21 +80,21 @@ def _print_steps(steps: Sequence[Step], output: str, *, dry_run: bool) -> None:
 
 
 def _in_words(one: Difference) -> str:
-    from inbound_webhooks.files.plan import NOTHING
+    from inbound_webhooks.event.differences import ABSENT
 
-    if one.before is NOTHING:
+    if one.before is ABSENT:
         return f"{one.field}: {_shown(one.after)}"
     return f"{one.field}: {_shown(one.before)} → {_shown(one.after)}"
 
 
 def _shown(value: Any) -> str:
-    from inbound_webhooks.files.plan import NOTHING
+    from inbound_webhooks.event.differences import ABSENT
 
-    return "nothing" if value is NOTHING or value is None else json.dumps(value, ensure_ascii=False)
+    return "nothing" if value is ABSENT or value is None else json.dumps(value, ensure_ascii=False)
 
 
 def _as_data(step: Step) -> dict[str, Any]:
-    from inbound_webhooks.files.plan import NOTHING
+    from inbound_webhooks.event.differences import ABSENT
 
     return {
         "action": step.action,
@@ -103,8 +104,8 @@ def _as_data(step: Step) -> dict[str, Any]:
         "differences": [
             {
                 "field": one.field,
-                **({} if one.before is NOTHING else {"before": one.before}),
-                **({} if one.after is NOTHING else {"after": one.after}),
+                **({} if one.before is ABSENT else {"before": one.before}),
+                **({} if one.after is ABSENT else {"after": one.after}),
             }
             for one in step.differences
         ],

@@ -1,1 +1,1 @@
-"""What becomes of accepted requests: stored, previewed, replayed, back-tested, shown."""
+"""Deliveries: stored, previewed, replayed, back-tested and shown."""

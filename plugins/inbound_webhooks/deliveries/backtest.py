@@ -1,7 +1,7 @@
-"""Judges past deliveries by a changed webhook: nothing is stored and nothing runs.
+"""Back-tests a changed webhook against past deliveries, without storing or running anything.
 
-Each stored request is judged twice with the DAG's current params, by the current and by the changed webhook,
-so that every difference comes from the change. Verification, addresses and limits are not checked.
+Each stored request is judged by the current and by the changed webhook, both with the DAG's current params,
+so that all differences result from the change. Verification, addresses and limits are not checked.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.deliveries.judging import Endpoint, Judging
+from inbound_webhooks.event.differences import ABSENT, Difference, differences
 from inbound_webhooks.event.judge import Verdict
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.webhook import Webhook
@@ -27,17 +28,14 @@ from inbound_webhooks.webhooks.compiled import CompiledWebhook, compile_webhook
 
 MAX_DELIVERIES = 1000
 DUPLICATE = "duplicate"
-NO_BODY = "Its body was not stored, so it cannot be judged."
-
-ABSENT = object()
-"""The value of a key of conf on the side that lacks it."""
+NO_BODY = "The body was not stored, so the delivery cannot be judged."
 
 
 @dataclass(frozen=True)
 class Outcome:
     """The outcome of one request: an outcome of the judge, or "duplicate".
 
-    ``repeats`` is the delivery among those that were judged which had the same deduplication key first.
+    ``repeats`` is the first of the judged deliveries with the same deduplication key.
     """
 
     state: str
@@ -52,42 +50,33 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Change:
-    """One difference; ``field`` is a field of the outcome, or ``conf.`` and a key."""
-
-    field: str
-    before: Any = ABSENT
-    after: Any = ABSENT
-
-
-@dataclass(frozen=True)
 class JudgedDelivery:
-    """One delivery, before and after; ``note`` says why it could not be judged, where both are None."""
+    """A delivery's outcomes before and after; if both are None, ``note`` says why it was not judged."""
 
     delivery_id: str
     dag_id: str
     received_at: datetime
     before: Outcome | None = None
     after: Outcome | None = None
-    changes: tuple[Change, ...] = ()
+    changes: tuple[Difference, ...] = ()
     note: str | None = None
 
 
 @dataclass(frozen=True)
 class BackTest:
-    """All deliveries that were judged, newest first."""
+    """The results for each delivery, newest first."""
 
     judged: tuple[JudgedDelivery, ...]
 
     @property
     def changed(self) -> tuple[JudgedDelivery, ...]:
         """The deliveries that would differ."""
-        return tuple(one for one in self.judged if one.changes)
+        return tuple(delivery for delivery in self.judged if delivery.changes)
 
     @property
     def not_judged(self) -> tuple[JudgedDelivery, ...]:
         """The deliveries whose bodies were not stored."""
-        return tuple(one for one in self.judged if one.note)
+        return tuple(delivery for delivery in self.judged if delivery.note)
 
     @property
     def moves(self) -> dict[tuple[str, str], int]:
@@ -97,9 +86,9 @@ class BackTest:
 
 
 def back_test(endpoint: Endpoint, webhook: Webhook, changed: Webhook, *, limit: int) -> BackTest:
-    """Judge a webhook's last deliveries, its replays left out.
+    """Judge a webhook's newest deliveries, except replays.
 
-    :param limit: how many, at most :data:`MAX_DELIVERIES`
+    :param limit: the number of deliveries, at most :data:`MAX_DELIVERIES`
     :raises DefinitionError: the change does not compile
     """
     before, after = (
@@ -108,13 +97,13 @@ def back_test(endpoint: Endpoint, webhook: Webhook, changed: Webhook, *, limit: 
     )
     with transaction() as connection:
         ids = listing.newest_ids(connection, webhook.id, min(limit, MAX_DELIVERIES))
-    # Oldest first, as they came: of two with the same key the later one is the repetition.
+    # In order of arrival: of two deliveries with the same key, the later one is the duplicate.
     judged = [_judged(delivery, before, after) for delivery in _stored(reversed(ids))]
     return BackTest(tuple(reversed(judged)))
 
 
 def _stored(ids: Iterator[str]) -> Iterator[Delivery]:
-    """One at a time: bodies may be large."""
+    """Load deliveries one at a time, since bodies may be large."""
     for delivery_id in ids:
         with transaction() as connection:
             delivery = find_delivery(connection, delivery_id)
@@ -127,12 +116,17 @@ def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> JudgedDelivery
         return JudgedDelivery(delivery.id, delivery.dag_id, delivery.received_at, note=NO_BODY)
     old, new = before.outcome(delivery), after.outcome(delivery)
     return JudgedDelivery(
-        delivery.id, delivery.dag_id, delivery.received_at, old, new, tuple(_changes(old, new))
+        delivery.id,
+        delivery.dag_id,
+        delivery.received_at,
+        old,
+        new,
+        tuple(differences(asdict(old), asdict(new))),
     )
 
 
 class _Judge:
-    """One definition, and the deduplication keys that it has seen."""
+    """One definition, and the deduplication keys that it has produced."""
 
     def __init__(self, judging: Judging, compiled: CompiledWebhook) -> None:
         self._judging = judging
@@ -140,7 +134,7 @@ class _Judge:
         self._first: dict[str, str] = {}
 
     def outcome(self, delivery: Delivery) -> Outcome:
-        # With credentials masked: an expression that is only tried must not bring them to light.
+        # Keep credentials masked: an expression on trial must not reveal them.
         request = stored_request.restore(replace(delivery, credentials=None))
         verdict = self._judging.decide(self._compiled, request, delivery_id=delivery.id)
         repeats = self._repeats(verdict)
@@ -164,29 +158,8 @@ class _Judge:
         return None if first == verdict.delivery_id else first
 
 
-def _changes(before: Outcome, after: Outcome) -> Iterator[Change]:
-    old, new = asdict(before), asdict(after)
-    for name in old:
-        yield from _differences(name, old[name], new[name])
-
-
-def _differences(place: str, old: Any, new: Any) -> Iterator[Change]:
-    """The differing values, in objects as deep as both have the key: ``conf.webhook.body.ref``."""
-    if not isinstance(old, dict) or not isinstance(new, dict):
-        if old is ABSENT or new is ABSENT or _as_json(old) != _as_json(new):
-            yield Change(place, old, new)
-        return
-    for name in [*new, *(name for name in old if name not in new)]:
-        yield from _differences(f"{place}.{name}", old.get(name, ABSENT), new.get(name, ABSENT))
-
-
-def _as_json(value: Any) -> str:
-    # In Python 1 equals True and 1.0, in JSON they are three.
-    return json.dumps(value, sort_keys=True)
-
-
 def as_data(test: BackTest) -> dict[str, Any]:
-    """A back-test as JSON data; a key that a side lacks is left out."""
+    """A back-test as JSON data; a side without the key is omitted."""
     return {
         "judged": len(test.judged) - len(test.not_judged),
         "changed": len(test.changed),

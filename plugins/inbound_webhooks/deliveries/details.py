@@ -1,4 +1,4 @@
-"""One delivery in full: request, conf, run, outcome, mails."""
+"""The details of a delivery: request, conf, run, outcome, notifications."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.urls import delivery_url, log_url, run_url
 
 MAX_BODY_CHARS = 2_000
-"""Characters of a body that are shown."""
+"""Longer bodies are truncated."""
 
 
 def delivery_details(delivery_id: str) -> dict[str, Any]:
-    """A delivery with its request, run and mails as JSON data; credentials are masked.
+    """A delivery with its request, run and notifications as JSON data; credentials are masked.
 
-    :raises DeliveryNotFound: there is none
+    :raises DeliveryNotFound: there is no such delivery
     """
     with transaction() as connection:
         delivery = find_delivery(connection, delivery_id)
@@ -51,7 +51,7 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
 
 
 def waiting_reason(connection: Connection, delivery: Delivery) -> str | None:
-    """Why a delivery has no run yet although its DAG exists: the webhook is at its limit of active runs."""
+    """The reason why a delivery with an existing DAG has no run yet: the limit on active runs."""
     if delivery.state != State.ACCEPTED:
         return None
     webhook = webhook_by_id(connection, delivery.webhook_id)
@@ -76,7 +76,7 @@ def _request(delivery: Delivery) -> dict[str, Any]:
 
 
 def _body(delivery: Delivery) -> str | None:
-    """The beginning of the body where it is text; None where it is not, or was not stored."""
+    """The beginning of the body; None if it is not text or was not stored."""
     if not delivery.body_stored:
         return None
     encodings = [value for name, value in json.loads(delivery.headers) if name.lower() == "content-encoding"]

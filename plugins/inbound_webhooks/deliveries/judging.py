@@ -1,4 +1,4 @@
-"""The judge with the DAG params and limits of this installation; any thread may call it."""
+"""Calls the judge with the DAG's params and the installation's limits; thread-safe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
 
 class Judging:
-    """Judges requests against a webhook and its DAG's params as they are now; writes nothing."""
+    """Judges requests by a webhook and its DAG's current params; writes nothing."""
 
     def __init__(self, dags: DagCache, *, public_url: str, max_body_bytes: int) -> None:
         self.dags = dags
@@ -48,9 +48,9 @@ class Judging:
         delivery_id: str | None = None,
         secrets: Secrets | None = None,
     ) -> Verdict:
-        """See :func:`inbound_webhooks.event.judge.decide`; reads the DAG's params, and so blocks.
+        """See :func:`inbound_webhooks.event.judge.decide`; blocks while it reads the DAG's params.
 
-        :param delivery_id: of a stored delivery that is judged again; without it a new one
+        :param delivery_id: the id of a stored delivery to judge again; by default a new id
         """
         dag = self.dags.get(compiled.webhook.dag_id, autocommit)
         return decide_as_received(
@@ -65,7 +65,7 @@ class Judging:
 
 
 class Endpoint(Protocol):
-    """What preview, back-test and replay use of the endpoint of this process."""
+    """The parts of this process's endpoint that preview, back-test and replay use."""
 
     @property
     def judging(self) -> Judging: ...

@@ -1,4 +1,4 @@
-"""What a request would become, judged as the endpoint judges it; nothing is stored and nothing runs."""
+"""Previews a request: judges it as the endpoint does, without storing or running anything."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.webhooks.compiled import compile_webhook
 
-SIGNATURE_NOT_CHECKED = "The signature was not checked: the request carries none."
+SIGNATURE_NOT_CHECKED = "The request has no signature, so none was checked."
 
 
 def preview_request(
@@ -32,13 +32,13 @@ def preview_request(
     body: bytes,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Judge a request with the right token, against the webhook's stored secrets.
+    """Judge a request as if it had the right token, with the webhook's stored secrets.
 
-    A request without a signature is judged all the same, and the note says so; a wrong one is rejected.
+    A request without a signature is judged too, with a note; one with a wrong signature is rejected.
 
-    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (where the signature was not
-    checked) and of the response ``status``, ``content_type``, ``headers`` (pairs, the content type left out)
-    and ``body`` (text).
+    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (if no signature was checked)
+    and the response's ``status``, ``content_type``, ``headers`` (pairs, without the content type) and
+    ``body`` (text).
     """
     request = InboundRequest(
         method=method,

@@ -1,4 +1,4 @@
-"""Replays a stored delivery as a new one that names its origin."""
+"""Replays a stored delivery as a new one that refers to it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from inbound_webhooks.webhooks.compiled import compile_webhook
 def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = False) -> Delivery:
     """Accept a stored delivery again, for the webhook's current DAG.
 
-    Its conf is the original one, or, with ``remap`` and for a refused delivery, what the current mapping
-    makes of the stored request. A refused delivery holds no deduplication key; its replay takes the key
-    unless another delivery has it, so that a repetition by the sender is recognised.
+    The conf is the original one. With ``remap``, and for refused deliveries, the current mapping computes it
+    from the stored request. A refused delivery has no deduplication key; its replay takes the key unless
+    another delivery has it, so that a later retry by the sender is recognised as a duplicate.
 
     :raises DeliveryNotFound: there is no such delivery
-    :raises NotReplayable: its webhook is deleted, disabled or being changed, its body is needed and was not
-        stored, or the current mapping refuses it
+    :raises NotReplayable: the webhook is deleted, disabled or being changed, the body is needed but was not
+        stored, or the current mapping refuses the request
     """
     with transaction() as connection:
         stored = find_delivery(connection, delivery_id)
@@ -34,9 +34,9 @@ def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = Fa
     if stored is None:
         raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
     if webhook is None:
-        raise NotReplayable("The webhook of this delivery is deleted.")
+        raise NotReplayable("The webhook of this delivery was deleted.")
     if not webhook.enabled:
-        raise NotReplayable(f"The webhook {webhook.name!r} is disabled.")
+        raise NotReplayable(f"The webhook {webhook.name!r} is disabled. Enable it first.")
     needs_body = remap or stored.conf is None
     if needs_body and not stored.body_stored:
         raise NotReplayable(_without_body(stored))
@@ -47,11 +47,11 @@ def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = Fa
     )
     stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id not in (None, again.id):
-        # Another delivery holds the event's key; the user asked for this replay all the same.
+        # Another delivery has the event's key, but the user asked for this replay explicitly.
         again = replace(again, dedup_key=None)
         stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id is None:
-        raise NotReplayable("The webhook was changed at the same moment; try again.")
+        raise NotReplayable("The webhook was changed at the same time. Try again.")
     return again
 
 
@@ -80,7 +80,7 @@ def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:
 def _without_body(stored: Delivery) -> str:
     if stored.conf is None:
         return "Its body was not stored (see store_bodies and retention_days), and it has no conf to replay."
-    return "Its body was not stored (see store_bodies): it can only be replayed with its original conf."
+    return "Its body was not stored (see store_bodies). Replay it with its original conf instead."
 
 
 def _with_current_mapping(endpoint: Endpoint, webhook: Webhook, stored: Delivery) -> Delivery:
@@ -89,9 +89,9 @@ def _with_current_mapping(endpoint: Endpoint, webhook: Webhook, stored: Delivery
     if verdict.error is not None:
         raise NotReplayable(f"The current mapping refuses it: {verdict.error.message}")
     if verdict.outcome == Outcome.FILTERED:
-        raise NotReplayable("The current filter leaves it out.")
+        raise NotReplayable("The current filter excludes it.")
     if verdict.outcome == Outcome.HANDSHAKE:
-        raise NotReplayable("It is a handshake for the current webhook, which starts nothing.")
+        raise NotReplayable("The webhook now treats it as a handshake, which starts nothing.")
     now = utc_now()
     delivery = stored_request.new_delivery(compiled, request, verdict)
     return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id)

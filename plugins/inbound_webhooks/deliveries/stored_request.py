@@ -1,4 +1,4 @@
-"""Stores a request with its delivery, and restores it."""
+"""Converts a request to the columns of its delivery, and back."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ MAX_IP_CHARS = 45
 
 
 def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> dict[str, Any]:
-    """The columns of a delivery that hold its request; credentials go to an encrypted one.
+    """The columns of a delivery that store its request; credentials go into an encrypted one.
 
-    :param credential_names: headers and query fields that are credentials whatever their name
+    :param credential_names: headers and query fields that the webhook's verification uses
     """
     query_string = mask_query(request.query_string, credential_names)
     headers, secret = mask_headers(request.headers, credential_names)
-    sealed = None
+    encrypted = None
     if secret or query_string != request.query_string:
-        sealed = encrypt(json_text.dump({"headers": secret, "query": request.query_string}))
+        encrypted = encrypt(json_text.dump({"headers": secret, "query": request.query_string}))
     return {
         "received_at": request.received_at,
         "source_ip": request.source_ip[:MAX_IP_CHARS],
         "query_string": query_string,
         "headers": json_text.dump(headers),
-        "credentials": sealed,
+        "credentials": encrypted,
         "body": request.body,
     }
 
 
 def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict) -> Delivery:
-    """The delivery of a request that is accepted, filtered or refused; credentials masked and sealed."""
+    """The delivery for an accepted, filtered or refused request; its credentials are masked and encrypted."""
     webhook, rules = compiled.webhook, compiled.rules
     if rules.body_keys:
         request = replace(request, body=rules.redacted(request.body))
@@ -61,16 +61,16 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
 
 
 def restore(delivery: Delivery) -> InboundRequest:
-    """The request of a stored delivery, credentials put back.
+    """The request of a stored delivery, with its credentials.
 
-    :raises TokenUnreadable: they cannot be decrypted
+    :raises TokenUnreadable: the credentials cannot be decrypted
     """
     headers = [(name, value) for name, value in json.loads(delivery.headers)]
     query_string = delivery.query_string
     if delivery.credentials is not None:
-        sealed = json.loads(decrypt(delivery.credentials))
-        query_string = sealed["query"]
-        for position, value in sealed["headers"]:
+        credentials = json.loads(decrypt(delivery.credentials))
+        query_string = credentials["query"]
+        for position, value in credentials["headers"]:
             headers[position] = (headers[position][0], value)
     return InboundRequest(
         method="POST",

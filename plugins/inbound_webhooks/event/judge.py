@@ -1,8 +1,8 @@
-"""Decides what becomes of a request: the only place that does, for endpoint, preview, back-test and replay.
+"""Decides the outcome of a request: for endpoint, preview, back-test and replay alike.
 
-Two steps, because the limit per webhook lies between them: :func:`authenticate` finds out whether the request
-comes from the sender, :func:`decide` what its content starts. Both are pure: they read no clock, no database
-and no network, and return what the caller has to carry out.
+Two steps, because the limit per webhook lies between them: :func:`authenticate` verifies the sender,
+:func:`decide` determines what the content starts. Both are pure: they use no clock, no database and no
+network, and return the effects that the caller has to carry out.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from inbound_webhooks.event.verification.registry import verify
 from inbound_webhooks.event.verification.scheme import SignedRequest, to_bytes
 
 Secrets = Mapping[str, Sequence[str]]
-"""Valid secrets in plain text by purpose, the newest first."""
+"""Purpose -> valid secrets in plain text, newest first."""
 
 
 class Outcome:
-    """What becomes of a request; the last three are also states of a delivery."""
+    """The outcome of a request; the last three are also states of a delivery."""
 
     VERIFIED = "verified"
     HANDSHAKE = "handshake"
@@ -46,16 +46,16 @@ class Outcome:
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """The sender is verified; ``used`` says which secret fitted, as its place by purpose."""
+    """The sender is verified; ``used`` maps each purpose to the index of the secret that matched."""
 
     used: Mapping[str, int] = {}
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What becomes of a request, and the response that says so.
+    """The outcome of a request, and its response.
 
-    ``error`` is set where it is rejected or refused. ``used`` and ``confirm_url`` are effects of a handshake:
-    secrets that were needed, and a link of the vendor's that a user has to open.
+    ``error`` is set for rejected and refused requests. ``used`` and ``confirm_url`` are effects of a
+    handshake: the secrets that it used, and a link of the sender's that a user has to open.
     """
 
     outcome: str
@@ -83,11 +83,11 @@ def authenticate(
 ) -> Verified | Verdict:
     """Verify the sender over the bytes as received; a GET has nothing to verify.
 
-    Returns a verdict where the request ends here: a handshake that needs no verified sender, or a rejection.
+    Returns a verdict if the request ends here: a handshake that needs no verified sender, or a rejection.
 
-    :param url: the one that the sender called, query string included
-    :param fetched_from: where the public keys among the secrets were fetched; a request that names another
-        one is rejected with :class:`KeyPending`, so that the sender tries again once the key is there
+    :param url: the URL that the sender called, query string included
+    :param fetched_from: the URLs from which public keys have been fetched; a request that names another one
+        is rejected with :class:`KeyPending`, so that the sender retries once the key has been fetched
     """
     try:
         handshake, is_post = rules.handshake, request.method == "POST"
@@ -99,9 +99,7 @@ def authenticate(
             return NOTHING_TO_VERIFY
         used = verify(rules.verification, _signed(request, url), secrets, now) if rules.verification else {}
         if handshake is not None and handshake.is_signing_oracle(request.body):
-            raise VerificationFailed(
-                "The body is a text that the handshake signs for everyone who knows the URL."
-            )
+            raise VerificationFailed("The handshake would sign this body for any caller who knows the URL.")
         return Verified(used)
     except KeyUnknown as error:
         return rejected(error if error.key_url in fetched_from else KeyPending(error.key_url))
@@ -118,11 +116,11 @@ def decide(
     delivery_id: str,
     secrets: Secrets,
 ) -> Verdict:
-    """Decide what the content of a verified request starts.
+    """Determine what the content of a verified request starts.
 
     :param content: the body after decompression
-    :param params: the DAG's; None where Airflow does not know the DAG yet
-    :param delivery_id: of the delivery that is stored, or that is judged again
+    :param params: the DAG's params; None if Airflow does not know the DAG yet
+    :param delivery_id: the id for a new delivery, or that of the delivery that is judged again
     """
     if request.method != "POST":
         return _verified_get(rules, request)
@@ -172,7 +170,7 @@ def decide_as_received(
 ) -> Verdict:
     """Decompress the body, then :func:`decide`.
 
-    :param encoding: the request's Content-Encoding, "" without one
+    :param encoding: the request's Content-Encoding, or ""
     """
     content = request.body
     if encoding:
@@ -188,7 +186,7 @@ def decide_as_received(
 def duplicate(
     rules: Rules, request: InboundRequest, verdict: Verdict, first_id: str, *, max_content_bytes: int
 ) -> Response:
-    """The response to an event that is stored already: the status of the verdict, the first delivery's id."""
+    """The response to a repeated event: the verdict's status with the first delivery's id."""
     encoding = request.combined_header("Content-Encoding")
     content = inflate(request.body, encoding, limit_bytes=max_content_bytes) if encoding else request.body
     sources = rules.sources(request, content, first_id)
@@ -202,7 +200,7 @@ def rejected(error: RequestError) -> Verdict:
 
 
 def refused(rules: Rules, error: ContentRefused, delivery_id: str, event_type: str = "") -> Verdict:
-    """The verdict on content that cannot be used; it is kept for a replay, without a deduplication key."""
+    """The verdict on content that cannot be used; the delivery is kept, without a deduplication key."""
     return Verdict(
         outcome=Outcome.REFUSED,
         response=responses.refused(error, rules.invalid_status, delivery_id),
@@ -222,7 +220,7 @@ def _verified_get(rules: Rules, request: InboundRequest) -> Verdict:
 def _handshake_verdict(
     handshake: Handshake, request: InboundRequest, content: bytes, secrets: Secrets
 ) -> Verdict | None:
-    """The handshake's response, None where the request is none; raises what the handshake raises."""
+    """The handshake's response; None if the request is not a handshake."""
     if request.method not in handshake.methods:
         return None
     asked = HandshakeRequest(
@@ -254,20 +252,20 @@ def _signed(request: InboundRequest, url: str) -> SignedRequest:
 
 
 def _event_type(rules: Rules, sources: DataSources) -> str:
-    """The sender's name for this kind of event; "" where it gives none, which refuses nothing."""
+    """The sender's name for this kind of event, or ""; a missing type is no reason to refuse the event."""
     expression: Any = rules.event_type
     try:
         named = to_text(expression.evaluate(sources))
     except ContentRefused:
         return ""
-    # Not every text can be stored: no NUL, no half of a surrogate pair.
+    # Some characters cannot be stored: NUL, lone surrogates.
     if not named.isprintable():
         named = "".join(character for character in named if character.isprintable())
     return named[:EVENT_TYPE_CHARS]
 
 
 def _deduplication_key(rules: Rules, sources: DataSources) -> str | None:
-    """SHA-256 of the expression's value, None where this event has none."""
+    """SHA-256 of the expression's value; None if the event has no key."""
     expression: Any = rules.deduplication_key
     named = to_text(expression.evaluate(sources))
     return hashlib.sha256(to_bytes(named)).hexdigest() if named else None

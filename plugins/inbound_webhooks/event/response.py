@@ -1,4 +1,4 @@
-"""Template + content type -> the answer that a sender gets."""
+"""The response to a sender, and the templates that render it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_RESPONSE_CHARS = 1024 * 1024
 MAX_CHECKED_BRANCHES = 64
 
 SAFETY_HEADERS = (
-    # The api-server shares its origin with Airflow's pages: an answer that echoes must stay inert.
+    # The api-server shares its origin with Airflow's pages: a response that echoes input must stay inert.
     ("X-Content-Type-Options", "nosniff"),
     ("Content-Security-Policy", "sandbox; default-src 'none'"),
     ("Cache-Control", "no-store"),
@@ -29,7 +29,7 @@ SAFETY_HEADERS = (
 
 
 class Response(msgspec.Struct, frozen=True):
-    """What goes back to the sender."""
+    """The response that the sender receives."""
 
     status: int
     body: bytes = b""
@@ -38,7 +38,7 @@ class Response(msgspec.Struct, frozen=True):
 
     @property
     def all_headers(self) -> tuple[tuple[str, str], ...]:
-        """Every header of the answer, Content-Length excepted."""
+        """All headers except Content-Length."""
         return (("Content-Type", self.content_type), *SAFETY_HEADERS, *self.headers)
 
 
@@ -50,7 +50,7 @@ class ResponseTemplate:
     render: Callable[[DataSources], str]
 
     def rendered(self, status: int, sources: DataSources) -> Response | None:
-        """The rendered answer; None where the result is too long or not what its type says."""
+        """The rendered response; None if the result is too long or does not match its content type."""
         written = self.render(sources)
         if len(written) > MAX_RESPONSE_CHARS:
             return None
@@ -63,19 +63,19 @@ class ResponseTemplate:
 def json_response(
     status: int, document: dict[str, object], headers: tuple[tuple[str, str], ...] = ()
 ) -> Response:
-    """An answer with a JSON document of our own."""
+    """A response with a JSON document."""
     return Response(status, json.dumps(document).encode(), headers=headers)
 
 
 def compile_response(content_type: str, source: str) -> ResponseTemplate:
     """Compile a response template.
 
-    :raises InvalidDefinition: the content type is none of :data:`CONTENT_TYPES`
+    :raises InvalidDefinition: the content type is not one of :data:`CONTENT_TYPES`
     :raises TemplateRefused: it does not compile, or its result could not be JSON
     """
     if content_type not in CONTENT_TYPES:
         raise InvalidDefinition(
-            "response_content_type", f"{content_type!r} is none of {', '.join(CONTENT_TYPES)}"
+            "response_content_type", f"{content_type!r} is not one of {', '.join(CONTENT_TYPES)}"
         )
     parsed = parse(source)
     if content_type == "application/json":
@@ -85,10 +85,10 @@ def compile_response(content_type: str, source: str) -> ResponseTemplate:
 
 
 def _is_json(text: str) -> bool:
-    return _not_json_because(text) is None
+    return _json_problem(text) is None
 
 
-def _not_json_because(text: str) -> str | None:
+def _json_problem(text: str) -> str | None:
     try:
         json_text.parse(text)
     except json_text.JsonRefused as error:
@@ -96,18 +96,18 @@ def _not_json_because(text: str) -> str | None:
     return None
 
 
-# --- JSON templates: which expressions stand inside a string, and could the result be JSON? ---
+# --- JSON templates: which expressions are inside a string, and can the result be JSON? -------
 
 
 def _json_writer(parsed: Parsed) -> Callable[[nodes.Expr], str]:
     inside: set[int] = set()
     _mark_strings(parsed, parsed.tree.body, False, inside)
-    _refuse_unless_json(parsed, inside)
+    _check_json(parsed, inside)
     return lambda expression: "webhook json string" if id(expression) in inside else "webhook json"
 
 
 def _mark_strings(parsed: Parsed, body: Iterable[nodes.Node], in_string: bool, inside: set[int]) -> bool:
-    """Collect the expressions inside JSON strings; return whether the end is inside one."""
+    """Collect the expressions inside JSON strings; return whether a string is open at the end."""
     for node in body:
         if isinstance(node, nodes.Output):
             for child in node.nodes:
@@ -139,22 +139,22 @@ def _branches(node: nodes.If) -> list[list[nodes.Node]]:
     return [node.body, *(branch.body for branch in node.elif_), node.else_]
 
 
-def _refuse_unless_json(parsed: Parsed, inside: set[int]) -> None:
+def _check_json(parsed: Parsed, inside: set[int]) -> None:
     for skeleton in islice(_skeletons(parsed.tree.body, inside), MAX_CHECKED_BRANCHES):
-        if reason := _not_json_because(skeleton):
-            raise parsed.refuse(f"the result could not be JSON: {reason}", 0)
+        if problem := _json_problem(skeleton):
+            raise parsed.refuse(f"the result could not be JSON: {problem}", 0)
 
 
 def _skeletons(body: Iterable[nodes.Node], inside: set[int]) -> Iterable[str]:
-    """The template's text for each way through its ifs, an empty string for each expression."""
-    choices: list[list[str]] = []
+    """The template's text for each path through its ifs, with an empty string for each expression."""
+    alternatives: list[list[str]] = []
     for node in body:
         if isinstance(node, nodes.Output):
-            choices.append(["".join(_skeleton_part(child, inside) for child in node.nodes)])
+            alternatives.append(["".join(_skeleton_part(child, inside) for child in node.nodes)])
         elif isinstance(node, nodes.If):
-            ways = (_skeletons(branch, inside) for branch in _branches(node))
-            choices.append([text for way in ways for text in islice(way, MAX_CHECKED_BRANCHES)])
-    return ("".join(way) for way in product(*choices))
+            paths = (_skeletons(branch, inside) for branch in _branches(node))
+            alternatives.append([text for path in paths for text in islice(path, MAX_CHECKED_BRANCHES)])
+    return ("".join(path) for path in product(*alternatives))
 
 
 def _skeleton_part(child: nodes.Expr, inside: set[int]) -> str:

@@ -1,4 +1,4 @@
-"""The endpoint's responses, and the one table from error class to HTTP status."""
+"""The endpoint's responses, and the table from error class to HTTP status."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ DISABLED_RETRY_AFTER_SECONDS = 60
 
 
 def status_of(error: RequestError) -> int:
-    """The status of an error."""
+    """The HTTP status of an error."""
     return error.status if isinstance(error, WebhookDisabled) else STATUS[type(error)]
 
 
@@ -85,7 +85,7 @@ def rejected(error: RequestError) -> Response:
         headers = (("Retry-After", str(seconds)),)
     elif status == 405:
         headers = (("Allow", ALLOWED_METHODS),)
-    # A caller that is not verified learns nothing about what was checked.
+    # An unverified caller must not learn which check failed.
     message = "Unauthorized." if isinstance(error, VerificationFailed) else error.message
     return json_response(status, {"status": "rejected", "error": message}, headers)
 
@@ -120,7 +120,7 @@ def duplicate(rules: Rules, sources: DataSources, status: int, first_id: str) ->
 
 
 def filtered(rules: Rules, sources: DataSources, delivery_id: str) -> Response:
-    """The response to an event that the filter leaves out."""
+    """The response to an event that the filter excludes."""
     rendered = _rendered(rules, sources)
     return rendered or json_response(200, {"status": "filtered", "delivery_id": delivery_id})
 
@@ -141,5 +141,5 @@ def _rendered(rules: Rules, sources: DataSources) -> Response | None:
     try:
         return rules.response.rendered(rules.response_status or 200, sources)
     except ContentRefused:
-        # The event is accepted: a template that fails must not make the sender repeat it.
+        # The event is accepted: a failing template must not make the sender retry it.
         return None

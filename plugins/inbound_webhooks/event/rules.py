@@ -1,4 +1,4 @@
-"""A webhook's definition, compiled: expressions, verification, handshake and response; no id, no database."""
+"""A webhook's compiled definition: expressions, verification, handshake, response; no id, no database."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Compiled = TypeVar("Compiled")
 
 
 class Definition(Protocol):
-    """The fields of a webhook that rules are compiled from, with the meaning that the records give them."""
+    """The fields of a webhook that rules are compiled from; documented in :mod:`records.webhook`."""
 
     @property
     def name(self) -> str: ...
@@ -58,10 +58,10 @@ class Definition(Protocol):
 
 @dataclass(frozen=True)
 class Rules:
-    """What decides about a request; what the definition leaves out is None or empty.
+    """What a request is judged by; None or empty where the definition has no rule.
 
-    ``credential_names`` are the headers and query fields that verification compares, in lower case;
-    ``body_keys`` says whether it compares keys in the body.
+    ``credential_names`` are the headers and query fields that hold credentials, in lower case; ``body_keys``
+    says whether the body holds keys too.
     """
 
     webhook_name: str
@@ -89,14 +89,14 @@ class Rules:
         )
 
     def redacted(self, body: bytes) -> bytes:
-        """The body without the keys that a sender puts there."""
+        """The body with its API keys redacted."""
         return redact_keys(self.verification, body)
 
 
 def compile_rules(definition: Definition) -> Rules:
     """Compile a definition.
 
-    :raises DefinitionError: an expression, setting or name cannot be used; names the field
+    :raises DefinitionError: an expression, setting or name is invalid; names the field
     """
     verification = tuple(read_scheme(settings) for settings in definition.verification)
     addresses = tuple(definition.allowed_addresses)
@@ -125,9 +125,9 @@ def _handshake(name: str | None, verification: Sequence[RequiredScheme]) -> Hand
     if name is None:
         return None
     if name not in HANDSHAKES:
-        raise InvalidDefinition("handshake", f"{name!r} is none of {', '.join(HANDSHAKES)}")
+        raise InvalidDefinition("handshake", f"{name!r} is not one of {', '.join(HANDSHAKES)}")
     if HANDSHAKES[name].needs_verification and not verification:
-        raise InvalidDefinition("handshake", f"{name} needs a verification of the sender")
+        raise InvalidDefinition("handshake", f"{name} requires verification of the sender")
     return HANDSHAKES[name]
 
 

@@ -1,1 +1,1 @@
-"""Definitions as files: YAML that people keep in git, its way into the database and back."""
+"""Definition files: YAML for version control, imported into the database and exported from it."""

@@ -1,4 +1,4 @@
-"""Is anything wrong with definition files, held against DAG files, or with what is stored?"""
+"""Checks definition files against DAG files, or the stored webhooks."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from inbound_webhooks.files.dag_files import parse_dags
 from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.plan import problems_of, webhook_of
 from inbound_webhooks.files.reading import read_files
-from inbound_webhooks.files.references import PLAIN
+from inbound_webhooks.files.references import EXPECTED, PLAIN
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import list_webhooks
 from inbound_webhooks.webhooks import readiness
 
-MEANT = ("disabled",)
-"""Reasons that stop a webhook because somebody wants it so."""
+INTENDED = ("disabled",)
+"""Codes of problems that a user has caused on purpose."""
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What a check has found; ``dags`` is None where no DAG files were looked at."""
+    """The result of a check; ``dags`` is None if no DAG files were parsed."""
 
     webhooks: int
     dags: int | None
@@ -32,17 +32,17 @@ class Checked:
 
     @property
     def wrong(self) -> int:
-        """How much is wrong."""
+        """The number of problems to fix."""
         return sum(is_wrong(problem) for problem in self.findings)
 
 
 def is_wrong(problem: Problem) -> bool:
-    """Whether something that was found has to be fixed; otherwise it is only worth knowing."""
-    return problem.stops and problem.code not in MEANT
+    """Whether a problem must be fixed; otherwise it is only a note."""
+    return problem.stops and problem.code not in INTENDED
 
 
 def check_files(paths: Sequence[Path], dags_folder: Path | None) -> Checked:
-    """Check definition files, and their mappings where DAG files are: in a folder, or beside them."""
+    """Check definition files, and their mappings against the DAG files in a folder or next to them."""
     found = read_files(paths)
     folders = [dags_folder] if dags_folder else [path for path in paths if path.is_dir()]
     parsed = parse_dags(folders)
@@ -58,7 +58,11 @@ def check_files(paths: Sequence[Path], dags_folder: Path | None) -> Checked:
 
 def _plain_secrets(entry: Entry) -> list[Problem]:
     return [
-        entry.problem_at("secrets", "the secret itself stands in the file", purpose)
+        entry.problem_at(
+            "secrets",
+            f"the file contains the secret itself; {EXPECTED}",
+            purpose,
+        )
         for purpose, reference in entry.secrets.items()
         if reference.startswith(PLAIN)
     ]
@@ -67,14 +71,14 @@ def _plain_secrets(entry: Entry) -> list[Problem]:
 def _mapping(entry: Entry, dags: Mapping[str, Mapping[str, Parameter]]) -> list[Problem]:
     webhook = webhook_of(entry.draft())
     if webhook.dag_id not in dags:
-        return [entry.problem_at("dag_id", f"no DAG file makes a DAG {webhook.dag_id!r}")]
+        return [entry.problem_at("dag_id", f"no DAG file defines the DAG {webhook.dag_id!r}")]
     reasons = readiness.mapping_reasons(webhook, dags[webhook.dag_id])
-    # The sentence names the parameter already.
+    # The message already names the parameter.
     return [entry.placed(replace(reason, part="")) for reason in reasons]
 
 
 def check_stored() -> Checked:
-    """Check every stored webhook: would it fire?"""
+    """Check whether each stored webhook can start runs."""
     with transaction() as connection:
         webhooks = list_webhooks(connection)
     reasons = readiness.reasons_by_id(webhooks)

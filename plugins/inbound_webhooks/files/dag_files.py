@@ -1,4 +1,4 @@
-"""DAG files -> the params of their DAGs, as Airflow would store them; no database is asked."""
+"""Reads the params of DAGs from DAG files, as Airflow would store them; needs no database."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from inbound_webhooks.event.conf.parameter import Parameter
 
 @dataclass
 class ParsedDags:
-    """The DAGs of some folders: id -> params, and what could not be parsed."""
+    """The DAGs of some folders: DAG id -> params, and the files that could not be parsed."""
 
     params: dict[str, Mapping[str, Parameter]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
 
 def parse_dags(folders: list[Path]) -> ParsedDags:
-    """Parse the DAG files of folders; this runs their code, as Airflow does."""
+    """Parse the DAG files in folders; this executes their code, as Airflow does."""
     parsed = ParsedDags()
     for folder in folders:
         if not folder.exists():
@@ -31,9 +31,9 @@ def parse_dags(folders: list[Path]) -> ParsedDags:
             continue
         bag = DagBag(folder)
         for dag_id, dag in bag.dags.items():
-            # What Airflow stores is what the door will look at.
+            # Via the serialized form, which is what the endpoint will read.
             parsed.params[dag_id] = params_of(DagSerialization.from_dict(DagSerialization.to_dict(dag)))
         for file, traceback in bag.import_errors.items():
-            last_line = traceback.strip().splitlines()[-1] if traceback.strip() else "it does not import"
+            last_line = traceback.strip().splitlines()[-1] if traceback.strip() else "it cannot be imported"
             parsed.problems.append(Problem(last_line, file=str(file)))
     return parsed

@@ -1,4 +1,4 @@
-"""One webhook as a definition file has it, and where in the file it stands."""
+"""One webhook in a definition file, and its position in the file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from inbound_webhooks.webhooks import service
 
 @dataclass(frozen=True)
 class Entry:
-    """One webhook of a file: its fields as they stand there, and secrets as purpose -> reference.
+    """One webhook in a file: its fields, and secrets as purpose -> reference.
 
-    ``lines`` says on which line a field stands.
+    ``lines`` is field -> line.
     """
 
     file: str
@@ -30,7 +30,7 @@ class Entry:
         return str(self.fields.get("name", ""))
 
     def draft(self) -> Draft:
-        """The draft that it says, with its preset's settings wherever it says nothing.
+        """The draft that it defines; its preset fills in the fields that it leaves out.
 
         :raises InvalidDefinition: there is no such preset
         """
@@ -38,15 +38,15 @@ class Entry:
         return service.drafted(preset=fields.pop("preset", None), purposes=set(self.secrets), **fields)
 
     def problem(self, error: DefinitionError) -> Problem:
-        """What an error about this webhook says, with its place."""
+        """The problem that an error reports, with its position."""
         return self.placed(error.problem)
 
     def problem_at(self, field: str, message: str, part: str = "") -> Problem:
-        """Something wrong with a field."""
+        """A problem with a field, with its position."""
         return self.placed(Problem(message, field, part))
 
     def placed(self, problem: Problem) -> Problem:
-        """A problem of this webhook with file, line and name."""
+        """A problem with this webhook's file, line and name added."""
         line = self.lines.get(problem.place) or self.lines.get(problem.field) or self.line
         return replace(
             problem,
@@ -59,5 +59,5 @@ class Entry:
 
 
 def _printable(text: str) -> str:
-    # An escape of YAML can make half of a surrogate pair, which no terminal takes.
+    # A YAML escape can produce a lone surrogate, which terminals cannot print.
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Stored webhooks -> a definition file that imports to the same."""
+"""Exports stored webhooks as a definition file whose import changes nothing."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from inbound_webhooks.webhooks import service
 
 
 def exported(webhooks: Sequence[Webhook], *, with_secrets: bool = False) -> list[dict[str, Any]]:
-    """The entries of some webhooks: what their presets and the defaults do not say already.
+    """The entries of some webhooks, without values that equal those of the preset or the default.
 
-    Without secrets they say where these stand, as far as an import has told it.
+    Secrets appear as references if an import has stored one, or with ``with_secrets`` in plain text.
 
-    :raises TokenUnreadable: a secret is asked for that cannot be decrypted
+    :raises TokenUnreadable: ``with_secrets``, and a secret cannot be decrypted
     """
     secrets_of = _secrets if with_secrets else _references
     return [entry_of(webhook, secrets_of(webhook)) for webhook in webhooks]
 
 
 def entry_of(webhook: Draft, secrets: dict[str, str]) -> dict[str, Any]:
-    """One entry; ``secrets`` are purpose -> reference."""
+    """The entry of one webhook; ``secrets`` are purpose -> reference."""
     filled = json_fields(
         service.drafted(
             preset=webhook.preset, purposes=set(secrets), name=webhook.name, dag_id=webhook.dag_id
         )
     )
-    wanted = ("name", "dag_id", "preset")
+    leading = ("name", "dag_id", "preset")
     fields = {
         name: value
         for name, value in json_fields(webhook).items()
-        if (name in wanted and value is not None) or value != filled[name]
+        if (name in leading and value is not None) or value != filled[name]
     }
-    first = {name: fields.pop(name) for name in wanted if name in fields}
+    first = {name: fields.pop(name) for name in leading if name in fields}
     return first | ({"secrets": secrets} if secrets else {}) | fields
 
 
 def file_text(entries: Sequence[dict[str, Any]]) -> str:
-    """Entries as the text of a file; templates of several lines stay readable."""
+    """The file's text; multi-line templates become block scalars."""
     return yaml.dump(
         {"webhooks": list(entries)}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000
     )
 
 
 def _secrets(webhook: Webhook) -> dict[str, str]:
-    """Purpose -> the newest secret that counts and that a person gave."""
+    """Purpose -> the newest valid secret; fetched keys excluded."""
     now = datetime.now(timezone.utc)
     with transaction() as connection:
         held = list_credentials(connection, webhook.id)
@@ -63,7 +63,7 @@ def _secrets(webhook: Webhook) -> dict[str, str]:
 
 
 def _references(webhook: Webhook) -> dict[str, str]:
-    """Purpose -> where the secret stands of which an import has told it."""
+    """Purpose -> the reference that an import stored with the secret."""
     with transaction() as connection:
         held = held_secrets(list_credentials(connection, webhook.id))
         known = secret_references(connection, webhook.id)
@@ -71,7 +71,7 @@ def _references(webhook: Webhook) -> dict[str, str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines as blocks, and no anchors for what stands there twice."""
+    """Writes multi-line texts as block scalars, and repeated values without anchors."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

@@ -1,4 +1,4 @@
-"""What an import would do: each webhook of the files beside the stored one, field by field."""
+"""Plans an import: compares each webhook in the files with the stored one, field by field."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Literal
 
 from inbound_webhooks.errors import DefinitionError, FilesRefused, Problem, TokenUnreadable
+from inbound_webhooks.event.differences import ABSENT, Difference, differences
 from inbound_webhooks.event.verification.scheme import to_bytes
 from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.references import PLAIN, resolve
@@ -23,25 +24,13 @@ from inbound_webhooks.webhooks.secrets import NewSecret, check_complete, check_s
 
 Action = Literal["create", "change", "keep", "delete"]
 
-NOTHING = object()
-"""What stands where a field has no value on one of the sides."""
-
 HIDDEN = "a secret"
-NEW_SECRET = "another secret"  # noqa: S105 - what is shown in place of one
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One field that would get another value; of secrets only that they are others."""
-
-    field: str
-    before: Any
-    after: Any
+NEW_SECRET = "a new secret"  # noqa: S105 - shown instead of the secret
 
 
 @dataclass(frozen=True)
 class Step:
-    """What would become of one webhook; ``stored`` is the one that is there."""
+    """The action for one webhook; ``stored`` is its current definition."""
 
     action: Action
     name: str
@@ -54,10 +43,10 @@ class Step:
 
 
 def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
-    """What an import of these would do; writes nothing.
+    """The steps of an import; writes nothing.
 
-    :param prune: whether stored webhooks that no entry names would go
-    :raises FilesRefused: an entry cannot be used; all that is wrong is named
+    :param prune: delete stored webhooks that have no entry
+    :raises FilesRefused: an entry is invalid; lists all problems
     """
     with transaction() as connection:
         stored = {webhook.name: webhook for webhook in list_webhooks(connection)}
@@ -79,9 +68,9 @@ def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
 
 
 def apply(steps: Sequence[Step], *, actor: str) -> None:
-    """Do what a plan says, each webhook in a transaction of its own.
+    """Carry out a plan, each step in its own transaction.
 
-    :raises WebhookError: somebody else was faster; what was done before stays done
+    :raises WebhookError: a concurrent change prevents a step; earlier steps stay committed
     """
     for step in steps:
         if step.action == "delete" and step.stored is not None:
@@ -95,9 +84,9 @@ def apply(steps: Sequence[Step], *, actor: str) -> None:
 
 
 def problems_of(entry: Entry, *, alone: bool) -> list[Problem]:
-    """What is wrong with an entry; nothing is resolved and no database is asked.
+    """The problems of an entry; resolves no references and needs no database.
 
-    :param alone: whether its secrets have to be in the file, for none are stored
+    :param alone: whether the file must have all secrets, since none are stored
     """
     try:
         webhook = webhook_of(entry.draft())
@@ -110,7 +99,7 @@ def problems_of(entry: Entry, *, alone: bool) -> list[Problem]:
 
 
 def webhook_of(draft: Draft, stored: Webhook | None = None) -> Webhook:
-    """A draft as a webhook: the stored one changed, or one that is in no database."""
+    """A draft as a webhook: a change of the stored one, or a new one without an id."""
     if stored is not None:
         return replace(stored, **vars(draft))
     now = datetime.now(timezone.utc)
@@ -136,9 +125,8 @@ def _step(
     check_complete(webhook, set(held) | set(entry.secrets))
     changed = [(secret, one) for secret in given for one in _secret_differences(secret, held, references)]
     secrets = tuple(secret for secret, _ in changed)
-    found = differences(json_fields(stored) if stored else {}, json_fields(draft)) + [
-        one for _, one in changed
-    ]
+    found = [*differences(json_fields(stored) if stored else {}, json_fields(draft))]
+    found += [one for _, one in changed]
     action: Action = "create" if stored is None else "change" if found else "keep"
     return Step(action, draft.name, draft.dag_id, entry.file, draft, stored, secrets, tuple(found))
 
@@ -146,25 +134,25 @@ def _step(
 def _secret_differences(
     secret: NewSecret, held: Mapping[str, Credential], references: Mapping[int, str]
 ) -> list[Difference]:
-    """What would be another about a secret, if anything: the secret itself, or where it stands."""
+    """The difference in a secret, if any: its value or its reference."""
     place = f"secrets.{secret.purpose}"
     if not is_held(secret, held):
-        return [Difference(place, HIDDEN if secret.purpose in held else NOTHING, NEW_SECRET)]
-    stands = references.get(held[secret.purpose].id)
-    if secret.reference is None or secret.reference == stands:
+        return [Difference(place, HIDDEN if secret.purpose in held else ABSENT, NEW_SECRET)]
+    stored_reference = references.get(held[secret.purpose].id)
+    if secret.reference is None or secret.reference == stored_reference:
         return []
-    return [Difference(place, stands or HIDDEN, secret.reference)]
+    return [Difference(place, stored_reference or HIDDEN, secret.reference)]
 
 
 def held_secrets(credentials: Sequence[Credential]) -> dict[str, Credential]:
-    """The newest secret that counts, by purpose."""
+    """Purpose -> the newest valid secret."""
     now = datetime.now(timezone.utc)
     oldest_first = [held for held in reversed(credentials) if held.purpose and held.is_valid(now)]
     return {held.purpose: held for held in oldest_first}
 
 
 def is_held(secret: NewSecret, held: Mapping[str, Credential]) -> bool:
-    """Whether a secret is the one that is stored for its purpose."""
+    """Whether a secret equals the one stored for its purpose."""
     if secret.purpose not in held:
         return False
     try:
@@ -172,21 +160,3 @@ def is_held(secret: NewSecret, held: Mapping[str, Credential]) -> bool:
     except TokenUnreadable:
         return False
     return hmac.compare_digest(to_bytes(stored), to_bytes(secret.value))
-
-
-def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
-    """The fields that differ, those of ``after`` in their order; of objects each entry on its own."""
-    found: list[Difference] = []
-    for name in [*after, *(name for name in before if name not in after)]:
-        old, new = before.get(name, NOTHING), after.get(name, NOTHING)
-        if isinstance(new, dict) and isinstance(old, dict):
-            inner = differences(old, new)
-            found += [Difference(f"{name}.{one.field}", one.before, one.after) for one in inner]
-        elif old is NOTHING or new is NOTHING or _is_other(old, new):
-            found.append(Difference(name, old, new))
-    return found
-
-
-def _is_other(old: Any, new: Any) -> bool:
-    # In Python 1 equals True and 1.0, in JSON they are three.
-    return type(old) is not type(new) or old != new

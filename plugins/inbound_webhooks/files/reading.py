@@ -1,4 +1,4 @@
-"""Definition files -> entries, and everything that is wrong with how they are written."""
+"""Reads definition files: their entries, and all problems with their syntax and types."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ TOP = "webhooks"
 MAX_MESSAGE_CHARS = 200
 
 _HAS_TOP = re.compile(rf"^[\"']?{TOP}[\"']?\s*:", re.MULTILINE)
-# What YAML quotes of a file may be a secret that begins with * or !.
+# The parser's messages quote the file, and that may be a secret that begins with * or !.
 _QUOTED = re.compile(r"'[^']{2,}'")
 _MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass
 class Found:
-    """What files hold; ``skipped`` are YAML files of folders that say nothing of webhooks."""
+    """The contents of files; ``skipped`` are the YAML files in folders that define no webhooks."""
 
     entries: list[Entry] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -38,14 +38,14 @@ class Found:
 
 
 def read_files(paths: Sequence[Path]) -> Found:
-    """Read files, and of folders every YAML file, at any depth, that has ``webhooks:`` at its top."""
+    """Read files, and from folders all YAML files, at any depth, that have ``webhooks:`` at the top level."""
     found = Found()
     for path in paths:
         if path.is_dir():
             _read_folder(path, found)
         else:
             _read_file(path, found, named=True)
-    found.problems += _names_twice(found.entries)
+    found.problems += _duplicate_names(found.entries)
     return found
 
 
@@ -62,7 +62,7 @@ def _read_file(path: Path, found: Found, *, named: bool) -> None:
         found.problems.append(Problem(f"{error.strerror}", file=str(path)))
         return
     except UnicodeDecodeError:
-        found.problems.append(Problem("it is not UTF-8 text", file=str(path)))
+        found.problems.append(Problem("the file is not UTF-8 text", file=str(path)))
         return
     if not named and not _HAS_TOP.search(text):
         found.skipped.append(path)
@@ -75,34 +75,36 @@ def _read_file(path: Path, found: Found, *, named: bool) -> None:
         problem = _QUOTED.sub("'…'", str(error.problem or error.context))
         found.problems.append(Problem(problem, file=str(path), line=line))
     except (yaml.YAMLError, RecursionError, ValueError, TypeError) as error:
-        found.problems.append(Problem(f"it cannot be read as YAML ({type(error).__name__})", file=str(path)))
+        found.problems.append(Problem(f"the file is not valid YAML ({type(error).__name__})", file=str(path)))
 
 
 def _read_text(file: str, text: str, found: Found) -> None:
     loader = _Loader(text)
     root = loader.get_single_node()
     if not isinstance(root, yaml.MappingNode):
-        found.problems.append(Problem(f"it wants a list of webhooks below {TOP}:", file=file, line=1))
+        found.problems.append(Problem(f"expected a list of webhooks below {TOP}:", file=file, line=1))
         return
-    _refuse_twice(root)
+    _refuse_duplicate_keys(root)
     for key, node in root.value:
         if key.value == TOP:
             _read_list(file, loader, node, found)
         elif not str(key.value).startswith("x-"):
             found.problems.append(
-                Problem(f"only {TOP}: stands at the top", str(key.value), file=file, line=_line(key))
+                Problem(f"only {TOP}: may be at the top level", str(key.value), file=file, line=_line(key))
             )
     if TOP not in [key.value for key, _ in root.value]:
-        found.problems.append(Problem(f"it wants a list of webhooks below {TOP}:", file=file, line=1))
+        found.problems.append(Problem(f"expected a list of webhooks below {TOP}:", file=file, line=1))
 
 
 def _read_list(file: str, loader: _Loader, node: Any, found: Found) -> None:
     if not isinstance(node, yaml.SequenceNode):
-        found.problems.append(Problem("it is not a list", TOP, file=file, line=_line(node)))
+        found.problems.append(Problem("it must be a list", TOP, file=file, line=_line(node)))
         return
     for item in node.value:
         if not isinstance(item, yaml.MappingNode):
-            found.problems.append(Problem("an item has no fields", TOP, file=file, line=_line(item)))
+            found.problems.append(
+                Problem("an item is not a mapping of fields", TOP, file=file, line=_line(item))
+            )
             continue
         values = loader.construct_document(item)
         secrets = values.pop("secrets", {})
@@ -123,11 +125,11 @@ def _problems(entry: Entry, secrets: Any) -> Iterator[Problem]:
         if message := renamed(str(name)):
             yield replace(entry.problem_at(str(name), message), field="")
         elif name not in known:
-            yield entry.problem_at(str(name), f"there is no such field; there are {', '.join(known)}")
+            yield entry.problem_at(str(name), f"unknown field. Known fields: {', '.join(known)}")
         elif message := text_problem(value) or _type_problem(name, value, known[name]):
             yield entry.problem_at(name, message)
     if secrets is not None and not isinstance(secrets, dict):
-        yield entry.problem_at("secrets", "it wants purposes, each with where its secret stands")
+        yield entry.problem_at("secrets", "it must map purposes to references")
         return
     for purpose, reference in (secrets or {}).items():
         try:
@@ -137,7 +139,7 @@ def _problems(entry: Entry, secrets: Any) -> Iterator[Problem]:
 
 
 def _type_problem(name: str, value: Any, schema: dict[str, Any]) -> str | None:
-    """What kind of value it would have to be; what proofs hold is checked by the proofs themselves."""
+    """The message for a value of the wrong type; verification schemes check their own settings."""
     if name == "verification":
         schema = {"type": "array", "items": {"type": "object"}}
     for error in Draft202012Validator(schema).iter_errors(value):
@@ -146,16 +148,16 @@ def _type_problem(name: str, value: Any, schema: dict[str, Any]) -> str | None:
     return None
 
 
-def _names_twice(entries: Sequence[Entry]) -> Iterator[Problem]:
+def _duplicate_names(entries: Sequence[Entry]) -> Iterator[Problem]:
     first: dict[str, Entry] = {}
     for entry in entries:
-        held = first.setdefault(entry.name, entry)
-        if held is not entry:
-            yield entry.problem_at("name", f"it stands in {held.file}:{held.line} already")
+        defined = first.setdefault(entry.name, entry)
+        if defined is not entry:
+            yield entry.problem_at("name", f"{defined.file}:{defined.line} already defines this name")
 
 
 def _lines(node: yaml.MappingNode) -> dict[str, int]:
-    """On which line each field stands; of mapping and secrets each of theirs too: ``mapping.number``."""
+    """Field -> line, including nested keys such as ``mapping.number``."""
     lines = {}
     for key, value in node.value:
         lines[str(key.value)] = _line(key)
@@ -168,20 +170,20 @@ def _line(node: Any) -> int:
     return int(node.start_mark.line) + 1
 
 
-def _refuse_twice(node: yaml.MappingNode) -> None:
-    """YAML lets the last one of two equal keys win, which nobody means."""
+def _refuse_duplicate_keys(node: yaml.MappingNode) -> None:
+    """Refuse duplicate keys; YAML would silently use the last one."""
     seen = set()
     for key, _ in node.value:
         if key.tag != _MERGE and isinstance(key, yaml.ScalarNode) and key.value in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value}", key.start_mark)
         seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
 
 
 class _Loader(yaml.SafeLoader):
-    """Plain values only, and no key twice."""
+    """Accepts plain values only, and no duplicate keys."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         if isinstance(node, yaml.MappingNode):
-            _refuse_twice(node)
+            _refuse_duplicate_keys(node)
         made: dict[Any, Any] = super().construct_mapping(node, deep=deep)
         return made

@@ -1,4 +1,4 @@
-"""Where a secret of a definition file stands: an Airflow connection, a variable, or the environment."""
+"""References to secrets in definition files: Airflow connections, Airflow variables, the environment."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from inbound_webhooks.errors import InvalidDefinition
 KINDS = ("connection", "variable", "env")
 PATTERN = rf"^({'|'.join(KINDS)}):\S+$"
 PLAIN = "plain:"
-"""What a secret begins with in an export that was asked for them; no file for git has it."""
+"""The prefix of a secret in an export with secrets; files under version control must not contain it."""
 
-EXPECTED = "it wants connection:ID, variable:NAME or env:NAME"
+EXPECTED = "it must be connection:ID, variable:NAME or env:NAME"
 
 
 def check_reference(purpose: str, reference: object) -> str:
-    """A reference as it is, wherever it leads.
+    """Check a reference's syntax and return it.
 
-    :raises InvalidDefinition: it is none; what it is instead is not shown, for it may be the secret
+    :raises InvalidDefinition: it is invalid; the message omits it, since it may be the secret itself
     """
     if not isinstance(reference, str):
         raise InvalidDefinition("secrets", EXPECTED, purpose)
     if not reference.startswith(PLAIN) and not re.match(PATTERN, reference):
-        raise InvalidDefinition("secrets", f"{EXPECTED}, never the secret itself", purpose)
+        raise InvalidDefinition("secrets", f"{EXPECTED}, not the secret itself", purpose)
     return reference
 
 
 def resolve(purpose: str, reference: str) -> str:
-    """The secret that a reference leads to; of a connection that is its password.
+    """The secret that a reference points to; for a connection, its password.
 
-    :raises InvalidDefinition: nothing is there
+    :raises InvalidDefinition: there is no such connection, password or variable
     """
     kind, _, name = reference.partition(":")
     value = _SOURCES[kind](name)

@@ -1,4 +1,4 @@
-"""The JSON Schema of definition files, made from a webhook's fields and the settings of verification schemes.
+"""The JSON Schema of definition files, generated from webhook fields and settings of verification schemes.
 
 ``python -m inbound_webhooks.files.schema`` prints it.
 """
@@ -17,7 +17,7 @@ from inbound_webhooks.files import references
 from inbound_webhooks.records.webhook import FIELDS
 from inbound_webhooks.records.webhook_fields import WebhookField
 
-SECRETS_HELP = "Purpose -> where the secret stands; of a connection it is the password."
+SECRETS_HELP = "Purpose -> reference to the secret; for a connection, its password."
 
 ID = "https://json-schema.org/draft/2020-12/schema"
 
@@ -30,7 +30,7 @@ def document() -> dict[str, Any]:
         "type": "object",
         "required": ["webhooks"],
         "additionalProperties": False,
-        "patternProperties": {"^x-": {"description": "For anchors; it is not looked at."}},
+        "patternProperties": {"^x-": {"description": "For anchors; ignored."}},
         "properties": {"webhooks": {"type": "array", "items": {"$ref": "#/$defs/webhook"}}},
         "$defs": {
             "webhook": webhook_schema(),
@@ -62,7 +62,7 @@ def field_schema(field: WebhookField) -> dict[str, Any]:
 
 
 def limits(field: WebhookField) -> dict[str, Any]:
-    """What a field may be beyond its type."""
+    """A field's limits beyond its type."""
     if field.choices is not None:
         return {"enum": list(field.choices())}
     found = {
@@ -92,7 +92,7 @@ _SECRETS = {
 
 
 def _type(hint: Any) -> dict[str, Any]:
-    """A type of Python's as JSON Schema has it."""
+    """The JSON Schema of a Python type."""
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is UnionType:
         types = [_type(option) for option in arguments]
@@ -107,11 +107,11 @@ def _type(hint: Any) -> dict[str, Any]:
 
 
 def _scheme(kind: str) -> dict[str, Any]:
-    made_of = SCHEMES[kind]
-    hints, fields = get_type_hints(made_of), dataclasses.fields(made_of)
+    scheme_type = SCHEMES[kind]
+    hints, fields = get_type_hints(scheme_type), dataclasses.fields(scheme_type)
     return {
         "title": kind,
-        "description": (made_of.__doc__ or "").partition("\n")[0],
+        "description": (scheme_type.__doc__ or "").partition("\n")[0],
         "type": "object",
         "required": ["kind", *(field.name for field in fields if _is_required(field))],
         "additionalProperties": False,
@@ -131,7 +131,7 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 
 
 def text() -> str:
-    """The schema as the published file has it."""
+    """The text of the published file."""
     return json.dumps(document(), indent=2) + "\n"
 
 

@@ -1,1 +1,1 @@
-"""What storage returns and all layers share: pure values."""
+"""Values that storage returns and all layers share."""

@@ -11,7 +11,7 @@ from datetime import datetime
 class Credential:
     """One of a webhook's tokens (``purpose`` is empty) or secrets, encrypted.
 
-    ``source_url`` is where a public key was fetched, None for what a person gave.
+    ``source_url`` is the URL that a public key was fetched from, None for a secret that a user entered.
     """
 
     id: int
@@ -23,12 +23,12 @@ class Credential:
     source_url: str | None = None
 
     def is_valid(self, now: datetime) -> bool:
-        """Whether it has not ended."""
+        """Whether it has not expired."""
         return self.expires_at is None or self.expires_at > now
 
 
 def plain_secrets(secrets: Iterable[Credential], decrypt: Callable[[str], str]) -> dict[str, list[str]]:
-    """Secrets by purpose, decrypted, in the order given; raises what ``decrypt`` raises."""
+    """Purpose -> decrypted secrets, in the given order."""
     plain: dict[str, list[str]] = {}
     for secret in secrets:
         plain.setdefault(secret.purpose, []).append(decrypt(secret.encrypted))

@@ -25,13 +25,13 @@ class State:
 
 
 def new_delivery_id() -> str:
-    """32 hex digits, sorted by time also within a burst and across processes (UUID version 7, RFC 9562)."""
-    # uuid-utils keeps to the clock; uuid6's version 7 ran a millisecond ahead for each id of a burst.
+    """A UUID version 7 (RFC 9562) as 32 hex digits: ids sort by time, within a burst and across processes."""
+    # uuid-utils follows the clock; uuid6's version 7 runs ahead by a millisecond per id of a burst.
     return uuid_utils.uuid7().hex
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One accepted or refused request. ``conf``, ``headers`` and ``credentials`` are as in the table."""
+    """A stored request. ``conf``, ``headers`` and ``credentials`` are encoded as in the table."""
 
     id: str
     webhook_id: str
@@ -62,7 +62,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """One request that was refused before its content was looked at."""
+    """A request that was refused before its content was examined."""
 
     webhook_id: str
     rejected_at: datetime

@@ -1,4 +1,4 @@
-"""A task that made a run fail."""
+"""A failed task of a run."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class FailedTask:
-    """A task of a failed run; ``map_index`` is -1 where it is not mapped."""
+    """A failed task instance; ``map_index`` is -1 for unmapped tasks."""
 
     task_id: str
     map_index: int = -1

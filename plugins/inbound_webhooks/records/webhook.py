@@ -1,4 +1,4 @@
-"""A webhook's definition: as a user drafts it, and as it is stored; every field is declared here, once."""
+"""A webhook's definition, drafted or stored; the only place where its fields are declared."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _invalid_statuses() -> dict[int, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Draft:
-    """A definition without an id. ``mapping`` is parameter -> expression, empty for the whole event."""
+    """A definition without an id. ``mapping`` is parameter -> expression; empty: conf is the whole event."""
 
     name: str = field(
         metadata=declared(
@@ -81,7 +81,7 @@ class Draft:
         default=None,
         metadata=declared(
             label="Description",
-            help="What the webhook is for; lists show it.",
+            help="What the webhook is for; shown in lists.",
             flag="--description",
             metavar="TEXT",
             section="details",
@@ -211,7 +211,7 @@ class Draft:
         default=None,
         metadata=declared(
             label="Status",
-            help="Status of the response to an accepted request, 200 to 299.",
+            help="Response status for accepted requests, 200 to 299.",
             hint="Empty: 202, or 200 with a template.",
             flag="--response-status",
             metavar="N",
@@ -225,7 +225,7 @@ class Draft:
         default="application/json",
         metadata=declared(
             label="Content type",
-            help="The type of the response template.",
+            help="Content type of the response template.",
             flag="--response-content-type",
             metavar="TYPE",
             section="response",
@@ -238,7 +238,7 @@ class Draft:
         metadata=declared(
             label="Template",
             help="The body of the response, with expressions like the mapping's.",
-            hint="Empty: a short JSON document with the delivery's id.",
+            hint="Empty: a JSON document with the delivery's id.",
             flag="--response-template",
             metavar="TEXT|@FILE",
             from_file=True,
@@ -254,7 +254,7 @@ class Draft:
         default=403,
         metadata=declared(
             label="While disabled",
-            help="Status of the response while it is disabled.",
+            help="Response status while the webhook is disabled.",
             flag="--disabled-status",
             metavar="403|503",
             section="response",
@@ -357,7 +357,7 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook(Draft):
-    """A stored definition. ``confirm_url`` is a link of the vendor's that a person has to open."""
+    """A stored definition. ``confirm_url`` is a link of the sender's that a user has to open."""
 
     id: str
     version: int = 1
@@ -367,14 +367,14 @@ class Webhook(Draft):
 
 
 FIELDS = fields_of(Draft)
-"""Every field that a user sets, by name, in the order of files, forms and commands."""
+"""All fields that users set, by name, in the order of files, forms and commands."""
 
 
 def field_values(draft: Draft) -> dict[str, Any]:
-    """The fields of a draft or webhook that a user sets, by name."""
+    """The values of a draft's or webhook's fields that users set, by name."""
     return {name: getattr(draft, name) for name in FIELDS}
 
 
 def json_fields(draft: Draft) -> dict[str, Any]:
-    """The same as JSON has them: for files and REST, and to compare two drafts by."""
+    """The same as JSON values, for files, REST and comparisons."""
     return {name: json_value(value) for name, value in field_values(draft).items()}

@@ -1,4 +1,4 @@
-"""How a field of a webhook is declared; command line, form, REST, files and storage derive from it."""
+"""Declares the fields of a webhook; command line, form, REST, files and storage derive from them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal["text", "integer", "boolean", "list", "objects", "mapping"]
 """A text, a number, a switch, a list of texts, a list of JSON objects, or an object of texts."""
 
 Choices = Callable[[], Mapping[Any, str]]
-"""Gives allowed value -> label. A function, so that declaring a field imports neither presets nor schemes."""
+"""Returns allowed value -> label; a function, so that declarations import neither presets nor schemes."""
 
 SECTIONS = {
     "details": "Details",
@@ -28,10 +28,10 @@ SECTIONS = {
 WEBHOOK_NAME_CHARS = 200
 DAG_ID_CHARS = 250
 MAX_LIMIT = 1_000_000
-"""Far above what one webhook can take, and far below what the columns hold."""
+"""Far more than one webhook can handle, and far less than the columns can store."""
 
 REQUIRED = object()
-"""Stands for the default of a field that every webhook has to be given."""
+"""Marks a field without a default."""
 
 _DECLARED = "webhook_field"
 
@@ -40,16 +40,16 @@ _DECLARED = "webhook_field"
 class WebhookField:
     """One field of a webhook.
 
-    Everywhere: ``label`` names it beside its box, ``help`` says in one sentence what it does.
-    Command line: ``flag`` is its option of ``create``, or a bare name where it is positional, and of a switch
-    turns its default over; ``flag_help`` takes the place of ``help``; ``from_file`` lets the value be
-    ``@FILE``. ``listed``: listings show it.
-    Form: ``section`` is a key of :data:`SECTIONS`; ``hint`` takes the place of ``help`` where a box needs
-    other words; ``rows`` makes a text a box of several lines; ``wide`` gives it a row of its own; ``folded``
-    shows it on demand only; ``is_code`` sets it in monospace; ``completes`` offers fields of past requests.
+    Everywhere: ``label`` is its name in the form, ``help`` describes it in one sentence.
+    Command line: ``flag`` is its option of ``create``, or a bare name if it is positional; the flag of a
+    boolean inverts its default. ``flag_help`` replaces ``help``; ``from_file`` accepts ``@FILE`` as a value.
+    ``listed`` fields are in listings.
+    Form: ``section`` is a key of :data:`SECTIONS`; ``hint`` replaces ``help``; ``rows`` is the height of a
+    text area; ``wide`` fields fill a row; ``folded`` ones are collapsed at first; ``is_code`` uses a
+    monospace font; ``completes`` suggests fields of past requests.
     Limits: ``choices``, or ``minimum`` and ``maximum``, or ``max_chars`` and ``one_line``.
-    ``filled_by_preset``: a preset has a value under the same name.
-    ``name``, ``kind``, ``nullable`` and ``default`` (REQUIRED where there is none) come from the dataclass.
+    ``filled_by_preset``: presets have a field with the same name.
+    ``name``, ``kind``, ``nullable`` and ``default`` (or REQUIRED) come from the dataclass.
     """
 
     label: str
@@ -80,21 +80,21 @@ class WebhookField:
 
     @property
     def required(self) -> bool:
-        """Whether every webhook has to be given one."""
+        """Whether there is no default."""
         return self.default is REQUIRED
 
     @property
     def is_json(self) -> bool:
-        """Whether its column holds JSON text."""
+        """Whether its column stores JSON text."""
         return self.kind in ("list", "objects", "mapping")
 
     def problem(self, value: Any) -> str | None:
-        """Why a value of the right type is outside the limits, None where it is not."""
+        """The message for a value outside the limits, None for a valid one; the type is right already."""
         if value is None:
             return None
         if self.choices is not None:
             allowed = [str(choice) for choice in self.choices() if choice is not None]
-            return None if str(value) in allowed else f"{value!r} is none of {', '.join(allowed)}"
+            return None if str(value) in allowed else f"{value!r} is not one of {', '.join(allowed)}"
         if self.kind == "integer":
             return self._number_problem(value)
         return self._text_problem(value) if self.kind == "text" else None
@@ -108,20 +108,20 @@ class WebhookField:
         if self.required and not value.strip():
             return "it is empty"
         if self.one_line and not value.isprintable():
-            return "it has characters that cannot be printed"
+            return "it contains characters that cannot be printed"
         if self.max_chars is not None and len(value) > self.max_chars:
             return f"it is longer than {self.max_chars} characters"
         return None
 
 
 def declared(**declaration: Any) -> Mapping[str, WebhookField]:
-    """The metadata of a dataclass's field that is a field of a webhook; see :class:`WebhookField`."""
+    """The metadata that declares a dataclass field as a :class:`WebhookField`."""
     return {_DECLARED: WebhookField(**declaration)}
 
 
-def fields_of(made_of: type[Any]) -> dict[str, WebhookField]:
-    """The declared fields of a dataclass by name, in their order."""
-    hints = get_type_hints(made_of)
+def fields_of(record_type: type[Any]) -> dict[str, WebhookField]:
+    """The declared fields of a dataclass by name, in order of declaration."""
+    hints = get_type_hints(record_type)
     return {
         field.name: dataclasses.replace(
             field.metadata[_DECLARED],
@@ -130,7 +130,7 @@ def fields_of(made_of: type[Any]) -> dict[str, WebhookField]:
             nullable=NoneType in get_args(hints[field.name]),
             default=_default(field),
         )
-        for field in dataclasses.fields(made_of)
+        for field in dataclasses.fields(record_type)
     }
 
 
@@ -155,7 +155,7 @@ _KINDS: Mapping[type, Kind] = {str: "text", int: "integer", bool: "boolean"}
 
 
 def json_value(value: Any) -> Any:
-    """A field's value as JSON has it: objects as dict, sequences as list."""
+    """A field's value as a JSON value: mappings become dicts, sequences lists."""
     if isinstance(value, Mapping):
         return {name: json_value(item) for name, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

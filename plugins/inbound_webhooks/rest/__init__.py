@@ -1,1 +1,1 @@
-"""The REST API below ``/webhooks/api/v1``, in the style of Airflow's own."""
+"""The REST API below ``/webhooks/api/v1``, in the style of Airflow's REST API."""

@@ -1,4 +1,4 @@
-"""The plugin's FastAPI application: its lifespan runs the dispatcher in each api-server worker process."""
+"""The plugin's FastAPI application; its lifespan runs a dispatcher in each api-server worker."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Run what needs a thread between the server's start and its end."""
+    """Run the background threads while the server runs."""
     app.state.health = Health(read_figures)
     metrics.start(in_api_server=True)
     receiver: Receiver | None = None
@@ -38,7 +38,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         try:
             receiver = _start(running)
         except ConfigurationError as error:
-            # Airflow's own pages must come up all the same; the door answers 503 until this is mended.
+            # Airflow's own pages must still start; the endpoint returns 503 until the setting is fixed.
             log.critical("inbound webhooks are off action=misconfigured: %s", error.message)
         yield
         await anyio.to_thread.run_sync(running.close)
@@ -56,13 +56,13 @@ def _start(running: ExitStack) -> Receiver:
     receiver.inbox.on_accepted(service.wake)
     thread = threading.Thread(target=service.run, name="inbound-webhooks-dispatcher", daemon=True)
     thread.start()
-    # It ends after the batch at hand, which waits for a lock no longer than LOCK_TIMEOUT_SECONDS.
+    # It stops after the current batch, which waits for a lock at most LOCK_TIMEOUT_SECONDS.
     running.callback(thread.join, 2 * LOCK_TIMEOUT_SECONDS)
     running.callback(service.stop)
     return receiver
 
 
-# Its description is served below, guarded: Airflow does not guard the routes of plugins.
+# The OpenAPI document is served below, with authorization: Airflow does not protect plugins' routes.
 app = FastAPI(
     title="Inbound webhooks",
     lifespan=lifespan,
@@ -79,13 +79,13 @@ install_error_handlers(app)
 
 @app.get("/v1/openapi.json", include_in_schema=False)
 def openapi(_may: AccessDep, request: Request) -> JSONResponse:
-    """The description of the interface, for those who may see webhooks."""
+    """The OpenAPI document, for users with permission to see webhooks."""
     servers = [{"url": request.scope.get("root_path") or "/"}]
     return JSONResponse(app.openapi() | {"servers": servers})
 
 
-@app.get("/health", responses={503: {"description": "The same, where something is wrong."}})
+@app.get("/health", responses={503: {"description": "The same report, if something is wrong."}})
 async def health(request: Request) -> JSONResponse:
-    """For monitors: 200, or 503 where no dispatcher is at work or the database is away; no login."""
+    """Unauthenticated health report: 200, or 503 if no dispatcher runs or the database is unavailable."""
     report = await request.app.state.health.report()
     return JSONResponse(report.document, report.status, headers={"Cache-Control": "no-store"})

@@ -36,7 +36,7 @@ Cursor = Annotated[
     Query(
         max_length=32,
         pattern=r"^[0-9a-f]*$",
-        description=f"Look at the next {MAX_COUNTED} deliveries, behind this `next_cursor`.",
+        description=f"Continue with the {MAX_COUNTED} deliveries after this `next_cursor`.",
     ),
 ]
 
@@ -51,9 +51,9 @@ def get_deliveries(
     offset: Offset = 0,
     limit: Limit = DEFAULT_LIMIT,
 ) -> DeliveryCollection:
-    """Deliveries of DAGs that the user may read, among the newest (or, upwards, oldest) 10,000."""
+    """Deliveries of DAGs that the user may read, out of the newest 10,000 (oldest, if ascending)."""
     if state and state not in State.ALL:
-        raise HTTPException(400, f"state is one of {', '.join(State.ALL)}")
+        raise HTTPException(400, f"state must be one of {', '.join(State.ALL)}")
     _, down = descending(order_by, {"id": "id", "received_at": "id"})
     window = DeliveryPages(webhook_id, state, cursor, ascending=not down)
     with transaction() as connection:
@@ -62,7 +62,7 @@ def get_deliveries(
     with transaction() as connection:
         rows = window.page(connection, readable, offset, min(limit, MAX_LIMIT))
     return DeliveryCollection(
-        deliveries=[_shown(row) for row in rows],
+        deliveries=[_response_of(row) for row in rows],
         total_entries=sum(counts[dag_id] for dag_id in readable),
         next_cursor=next_cursor,
     )
@@ -70,18 +70,18 @@ def get_deliveries(
 
 @router.get("/{delivery_id}", responses=documented(404))
 def get_delivery(delivery_id: str, may: AccessDep) -> DeliveryDetails:
-    """One delivery in full."""
+    """The details of one delivery."""
     delivery = _visible(may, delivery_id)
-    story = delivery_details(delivery_id)
+    details = delivery_details(delivery_id)
     if not may.may_read_runs(delivery.dag_id):
-        story |= {"request": None, "conf": None, "mails": None}
-        story["run"]["failed_tasks"] = []
-    return DeliveryDetails(**story)
+        details |= {"request": None, "conf": None, "mails": None}
+        details["run"]["failed_tasks"] = []
+    return DeliveryDetails(**details)
 
 
 @router.post("/{delivery_id}/replay", status_code=201, responses=documented(400, 404, 409))
 def replay_delivery(delivery_id: str, may: AccessDep, body: Replay | None = None) -> DeliveryResponse:
-    """Accept a stored delivery once more, as a new one."""
+    """Accept a stored delivery again, as a new delivery."""
     delivery = _visible(may, delivery_id)
     with transaction() as connection:
         webhook = webhook_by_id(connection, delivery.webhook_id)
@@ -89,22 +89,22 @@ def replay_delivery(delivery_id: str, may: AccessDep, body: Replay | None = None
         webhook.dag_id if webhook else delivery.dag_id
     )
     if not allowed:
-        raise NotPermitted("A replay needs the rights to read the DAG's runs and to trigger it.")
+        raise NotPermitted("A replay requires permission to read the DAG's runs and to trigger it.")
     remap = body.remap if body else False
-    return _shown(replay(get_receiver(), delivery_id, actor=may.name, remap=remap))
+    return _response_of(replay(get_receiver(), delivery_id, actor=may.name, remap=remap))
 
 
 def _visible(may: Access, delivery_id: str) -> Delivery:
     delivery = None
-    if delivery_id.isascii() and delivery_id.isprintable():  # PostgreSQL takes no NUL
+    if delivery_id.isascii() and delivery_id.isprintable():  # PostgreSQL rejects NUL
         with transaction() as connection:
             delivery = find_delivery(connection, delivery_id)
     if delivery is None or not may.may_see(delivery.dag_id):
-        raise DeliveryNotFound("There is no such delivery, or you may not see its DAG.")
+        raise DeliveryNotFound("The delivery does not exist, or you may not see its DAG.")
     return delivery
 
 
-def _shown(row: Any) -> DeliveryResponse:
+def _response_of(row: Any) -> DeliveryResponse:
     return DeliveryResponse(
         webhook=row.webhook_name,
         **{name: getattr(row, name) for name in DeliveryResponse.model_fields if name != "webhook"},

@@ -1,4 +1,4 @@
-"""Who asks and what they may see, how lists are asked for: as in Airflow's own API."""
+"""Shared parameters of the routes: the user's access, paging and order, as in Airflow's REST API."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_OFFSET = 2**31 - 1
 
 
 def access(user: GetUserDep) -> Access:
-    """What the user may do; 401 for a stranger, 403 for somebody who may not see webhooks at all."""
+    """The user's access; 401 without a login, 403 without permission to see webhooks."""
     found = Access(user)
     if not found.may_view("GET"):
         raise HTTPException(403, "Forbidden")
@@ -29,39 +29,39 @@ def access(user: GetUserDep) -> Access:
 
 AccessDep = Annotated[Access, Depends(access)]
 Text = Annotated[str, Query(max_length=250, pattern=r"^[^\x00]*$")]
-"""A text that PostgreSQL can compare with."""
+"""A text that PostgreSQL can compare."""
 
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
-Limit = Annotated[int, Query(ge=0, description=f"At most {MAX_LIMIT}; more is taken for that.")]
+Limit = Annotated[int, Query(ge=0, description=f"At most {MAX_LIMIT}; larger values are reduced to it.")]
 
 
 def visible(may: Access, webhook_id: str) -> Webhook:
     """A webhook that the user may see, by id.
 
-    :raises WebhookNotFound: there is none, or it is none of theirs; nobody can tell which
+    :raises WebhookNotFound: it does not exist, or the user may not see it; the message is the same
     """
     webhook = None
-    if webhook_id.isascii() and webhook_id.isprintable():  # PostgreSQL takes no NUL
+    if webhook_id.isascii() and webhook_id.isprintable():  # PostgreSQL rejects NUL
         with transaction() as connection:
             webhook = webhook_by_id(connection, webhook_id)
     if webhook is None or not may.may_see(webhook.dag_id):
-        raise WebhookNotFound("There is no such webhook, or you may not see its DAG.")
+        raise WebhookNotFound("The webhook does not exist, or you may not see its DAG.")
     return webhook
 
 
 def changeable(may: Access, webhook_id: str, method: Method = "PUT") -> Webhook:
-    """A webhook that the user may change, or with ``DELETE`` delete.
+    """A webhook that the user may change, or delete if ``method`` is DELETE.
 
-    :raises NotPermitted: they may see it, but not change it
+    :raises NotPermitted: the user may see it, but not change it
     """
     webhook = visible(may, webhook_id)
     if not may.may_change(webhook.dag_id, method):
-        raise NotPermitted(f"Changing it needs the right to trigger the DAG {webhook.dag_id}.")
+        raise NotPermitted(f"Changing it requires permission to trigger the DAG {webhook.dag_id}.")
     return webhook
 
 
 def descending(order_by: str, allowed: dict[str, str]) -> tuple[str, bool]:
-    """``-name`` -> what the name stands for, and whether the order goes down."""
+    """``-name`` -> the value that ``allowed`` has for the name, and whether the order is descending."""
     name = order_by.removeprefix("-")
     if name not in allowed:
         raise HTTPException(400, f"Ordering with '{name}' is disallowed or the attribute does not exist")

@@ -1,4 +1,4 @@
-"""The kinds of senders."""
+"""Presets: list, read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ router = APIRouter(prefix="/presets", tags=["Preset"])
 
 @router.get("", responses=documented())
 def get_presets(_may: AccessDep, offset: Offset = 0, limit: Limit = DEFAULT_LIMIT) -> dict[str, Any]:
-    """All presets by name."""
+    """All presets, by name."""
     page = list(PRESETS.values())[offset : offset + min(limit, MAX_LIMIT)]
     return {"presets": [as_data(preset) for preset in page], "total_entries": len(PRESETS)}
 
 
 @router.get("/{name}", responses=documented(404))
 def get_preset(name: str, _may: AccessDep) -> dict[str, Any]:
-    """All about one."""
+    """One preset."""
     if name not in PRESETS:
         raise HTTPException(404, f"The preset `{name}` was not found")
     return as_data(PRESETS[name])

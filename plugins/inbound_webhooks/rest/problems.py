@@ -1,4 +1,4 @@
-"""How what goes wrong is told: as Airflow's own API does it, without what was sent."""
+"""Error responses in the format of Airflow's REST API, without the request's input."""
 
 from __future__ import annotations
 
@@ -39,38 +39,38 @@ STATUS: dict[type[WebhookError], int] = {
     ConfigurationError: 503,
     Unavailable: 503,
 }
-"""The status of an error, by the first of its classes that is here."""
+"""Error class -> HTTP status; the most specific class counts."""
 
 _DESCRIPTIONS = {
-    400: "The request cannot be read.",
-    401: "Nobody is logged in.",
-    403: "The user may not do this.",
-    404: "There is none, or the user may not see its DAG.",
-    409: "It clashes with what is there.",
-    503: "The database or a setting stands in the way; try again.",
+    400: "The request is malformed.",
+    401: "No user is logged in.",
+    403: "The user does not have permission.",
+    404: "It does not exist, or the user may not see its DAG.",
+    409: "It conflicts with the current state.",
+    503: "The database is unavailable, or a setting is invalid. Try again later.",
 }
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route: what else than its own answer it may give, beside what every route may."""
+    """The error responses of a route: those of every route, and the given statuses."""
     every = (401, 403, 503, *statuses)
-    told: dict[int | str, dict[str, Any]] = {
+    documents: dict[int | str, dict[str, Any]] = {
         status: {"model": ErrorResponse, "description": _DESCRIPTIONS[status]} for status in every
     }
-    return told | {422: {"model": InvalidRequest, "description": "Something in the request cannot be used."}}
+    return documents | {422: {"model": InvalidRequest, "description": "A part of the request is invalid."}}
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Let an application answer our errors, and those of its own checks, in these words."""
-    app.add_exception_handler(WebhookError, _told)
-    app.add_exception_handler(RequestValidationError, _mistaken)
-    app.add_exception_handler(405, _not_allowed)
+    """Handle the package's errors, and FastAPI's validation errors, in an application."""
+    app.add_exception_handler(WebhookError, _handle_webhook_error)
+    app.add_exception_handler(RequestValidationError, _handle_validation_error)
+    app.add_exception_handler(405, _handle_method_not_allowed)
 
 
-def _told(_request: Request, error: Exception) -> Response:
+def _handle_webhook_error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, WebhookError):
         raise error
-    status = next((STATUS[made] for made in type(error).__mro__ if made in STATUS), 500)
+    status = next((STATUS[cls] for cls in type(error).__mro__ if cls in STATUS), 500)
     headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else None
     detail: Any = error.message
     if isinstance(error, InvalidDefinition):
@@ -79,13 +79,13 @@ def _told(_request: Request, error: Exception) -> Response:
 
 
 def invalid_part(problem: Problem) -> dict[str, Any]:
-    """A problem of one field in the shape of FastAPI's own."""
+    """A problem of one field in the format of FastAPI's validation errors."""
     steps = [step for step in ("body", problem.field, problem.part) if step]
     return {"type": "value_error", "loc": steps, "msg": problem.message}
 
 
-def _mistaken(_request: Request, error: Exception) -> Response:
-    """Where something is wrong and why; FastAPI's own answer repeats the input, secrets included."""
+def _handle_validation_error(_request: Request, error: Exception) -> Response:
+    """Unlike FastAPI's own handler, do not echo the input: it may contain secrets."""
     if not isinstance(error, RequestValidationError):
         raise error
     return _reply(422, [_problem(**found) for found in error.errors()])
@@ -99,8 +99,8 @@ def _problem(*, type: str, loc: Sequence[str | int], msg: str, **_: Any) -> dict
     }
 
 
-def _not_allowed(request: Request, _error: Exception) -> Response:
-    """With all methods of the path; Starlette names those of the first route that has it."""
+def _handle_method_not_allowed(request: Request, _error: Exception) -> Response:
+    """Allow all methods of the path; Starlette lists only those of the first matching route."""
     routes = [route for route in request.app.routes if isinstance(route, Route)]
     found = [route.methods or set() for route in routes if route.matches(request.scope)[0] != Match.NONE]
     allowed = sorted(set().union(*found) - {"HEAD"})
@@ -108,6 +108,6 @@ def _not_allowed(request: Request, _error: Exception) -> Response:
 
 
 def _reply(status: int, detail: Any, headers: Mapping[str, str] | None = None) -> Response:
-    # Half of a surrogate pair in a key has no bytes of UTF-8: in ASCII it is an escape.
+    # ASCII, because a lone surrogate in a key cannot be encoded as UTF-8, but can be escaped.
     content = json.dumps({"detail": detail}).encode("ascii")
     return Response(content, status, headers, media_type="application/json")

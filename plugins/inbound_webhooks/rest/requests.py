@@ -1,4 +1,4 @@
-"""What the REST API takes, as JSON."""
+"""The request bodies of the REST API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
 
 
 class _Body(BaseModel):
-    """No field that nobody knows, no type for another, no text that a database could not hold."""
+    """Refuses unknown fields, wrong types, and texts that the database cannot store."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -41,7 +41,7 @@ class _Body(BaseModel):
 
 
 def fields(*, required: Collection[str]) -> dict[str, Any]:
-    """The fields of a webhook for a model; those that are not required may be left out."""
+    """A webhook's fields for a Pydantic model; those that are not required are optional."""
     found: dict[str, Any] = {}
     for name, field in FIELDS.items():
         default = ... if name in required else None
@@ -51,7 +51,7 @@ def fields(*, required: Collection[str]) -> dict[str, Any]:
 
 
 def _described(field: WebhookField, schema: dict[str, Any]) -> None:
-    """Add the limits of a field; it has no default here, for a preset may fill it."""
+    """Add a field's limits; it has no default in the schema, since a preset may fill it."""
     schema.pop("default", None)
     schema.update(limits(field))
 
@@ -62,7 +62,7 @@ def _with_example(example: dict[str, Any]) -> ConfigDict:
 
 _SECRETS: Any = (
     dict[str, str],
-    Field(default_factory=dict, description="Purpose -> secret; written and never shown again."),
+    Field(default_factory=dict, description="Purpose -> secret; write-only."),
 )
 
 
@@ -85,35 +85,38 @@ class _Change(_Body):
 WebhookBody = create_model(
     "WebhookBody", __base__=_New, **fields(required=("name", "dag_id")), secrets=_SECRETS
 )
-"""A new webhook; what is not given its preset fills, or the defaults."""
+"""A new webhook; its preset, or the default, fills in fields that are not given."""
 
 WebhookPatch = create_model(
     "WebhookPatch",
     __base__=_Change,
     **fields(required=()),
     secrets=_SECRETS,
-    version=(int | None, Field(None, description="Of the webhook that was read; 409 where it has changed.")),
+    version=(
+        int | None,
+        Field(None, description="The version that was read; 409 if it is outdated."),
+    ),
 )
-"""A change: what is not given stays as it is."""
+"""A change; fields that are not given keep their values."""
 
 
 class Rotation(_Body):
-    """Another URL, or with purpose and secret another secret."""
+    """Rotates the URL, or with purpose and secret a secret."""
 
     model_config = _with_example({"grace_hours": 24})
-    grace_hours: float = Field(0, ge=0, le=MAX_GRACE_HOURS, description="How long the old one still counts.")
-    purpose: str | None = Field(None, description="What the secret is for, such as signing.")
+    grace_hours: float = Field(0, ge=0, le=MAX_GRACE_HOURS, description="How long the old one stays valid.")
+    purpose: str | None = Field(None, description="The secret's purpose, such as signing.")
     secret: str | None = None
 
     @model_validator(mode="after")
     def _is_whole(self) -> Rotation:
         if (self.purpose is None) != (self.secret is None):
-            raise ValueError("purpose and secret go together")
+            raise ValueError("purpose and secret must be given together")
         return self
 
 
 class TryBody(_Body):
-    """A request to try; ``draft`` is a change to try it with."""
+    """A request to preview; ``draft`` is a change to apply first."""
 
     model_config = _with_example(
         {
@@ -122,7 +125,7 @@ class TryBody(_Body):
         }
     )
     method: str = Field("POST", pattern="^(POST|GET|HEAD)$")
-    query: str = Field("", description="What stands behind the question mark.")
+    query: str = Field("", description="The query string, without the question mark.")
     headers: list[Pair] = Field(
         default_factory=list,
         description="Name and value of each header. Without Content-Type the body counts as bytes.",
@@ -132,15 +135,15 @@ class TryBody(_Body):
 
 
 class BackTestBody(_Body):
-    """A change to judge by the last deliveries."""
+    """A change to test against the newest deliveries."""
 
     model_config = _with_example({"last": 50, "draft": {"filter": "body.ref"}})
-    last: int = Field(50, ge=1, le=MAX_DELIVERIES, description="How many deliveries, the newest first.")
+    last: int = Field(50, ge=1, le=MAX_DELIVERIES, description="The number of deliveries.")
     draft: WebhookPatch  # type: ignore[valid-type]
 
 
 class Replay(_Body):
-    """How a delivery is accepted once more."""
+    """Options of a replay."""
 
     model_config = _with_example({"remap": True})
-    remap: bool = Field(False, description="With the mapping of today, not the conf of then.")
+    remap: bool = Field(False, description="Use the current mapping instead of the original conf.")

@@ -1,4 +1,4 @@
-"""What the REST API gives, as JSON."""
+"""The response bodies of the REST API."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inbound_webhooks.storage.delivery_pages import MAX_COUNTED
 
 
 class ReasonResponse(BaseModel):
-    """Why a webhook may start nothing."""
+    """A problem that may keep a webhook from starting runs."""
 
     code: str
     severity: str = Field(description="stops, delays or hint")
@@ -22,20 +22,23 @@ class ReasonResponse(BaseModel):
 
 
 def reason_of(problem: Problem) -> ReasonResponse:
-    """A problem of a webhook as REST gives it."""
+    """Convert a problem of a webhook."""
     return ReasonResponse(code=problem.code, severity=problem.severity, sentence=problem.message)
 
 
-_URL: Any = Field(description="With its token; null for somebody who may not change the webhook.")
+_URL: Any = Field(description="Includes the token; null if the user may not change the webhook.")
 
 WebhookResponse = create_model(
     "WebhookResponse",
     **fields(required=FIELDS),
     id=(str, ...),
-    version=(int, Field(description="Raised by each change.")),
+    version=(int, Field(description="Increases with each change.")),
     created_at=(datetime, ...),
     updated_at=(datetime, ...),
-    confirm_url=(str | None, Field(description="A link that the sender wants opened.")),
+    confirm_url=(
+        str | None,
+        Field(description="A link of the sender's that a user has to open."),
+    ),
     url=(str | None, _URL),
     reasons=(list[ReasonResponse], ...),
 )
@@ -49,7 +52,7 @@ class WebhookCollection(BaseModel):
 
 
 class DeliveryResponse(BaseModel):
-    """A delivery without what came in."""
+    """A delivery without its request."""
 
     id: str
     webhook_id: str
@@ -67,14 +70,12 @@ class DeliveryCollection(BaseModel):
     """One page of deliveries."""
 
     deliveries: list[DeliveryResponse]
-    total_entries: int = Field(description=f"Of the {MAX_COUNTED} deliveries that were looked at.")
-    next_cursor: str | None = Field(
-        description="Where to look on, as `cursor`; null where there is nothing more."
-    )
+    total_entries: int = Field(description=f"Among the {MAX_COUNTED} deliveries that were searched.")
+    next_cursor: str | None = Field(description="The `cursor` of the next part; null if there is none.")
 
 
 class DeliveryDetails(BaseModel):
-    """One delivery in full; request, conf and mails are null for who may not read the DAG's runs."""
+    """A delivery's details; request, conf and mails are null if the user may not read the DAG's runs."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -100,14 +101,14 @@ class DeliveryDetails(BaseModel):
     error: str | None
     page: str
     replay_of: str | None
-    request: dict[str, Any] | None = Field(description="What came in, credentials masked.")
+    request: dict[str, Any] | None = Field(description="The request, with credentials masked.")
     conf: Any
     run: dict[str, Any]
-    mails: list[dict[str, Any]] | None = Field(description="Who was told of it.")
+    mails: list[dict[str, Any]] | None = Field(description="The notifications.")
 
 
 class RejectionResponse(BaseModel):
-    """A request that was refused before its sender was proved; its body is not kept."""
+    """A request that was refused before its sender was verified; its body is not stored."""
 
     id: int
     rejected_at: datetime
@@ -125,7 +126,7 @@ class RejectionCollection(BaseModel):
 
 
 class PreviewResponse(BaseModel):
-    """What a request would become."""
+    """The outcome that a request would have."""
 
     state: str
     conf: Any
@@ -138,7 +139,7 @@ class PreviewResponse(BaseModel):
 
 
 class Move(BaseModel):
-    """How many deliveries would end in another state."""
+    """The number of deliveries whose state would change."""
 
     before: str
     after: str
@@ -146,18 +147,20 @@ class Move(BaseModel):
 
 
 class JudgedDelivery(BaseModel):
-    """One delivery before and after the change; both are null where it could not be judged."""
+    """A delivery's outcome before and after the change; both are null if it could not be judged."""
 
     delivery_id: str
     received_at: datetime
     note: str | None
     before: dict[str, Any] | None
     after: dict[str, Any] | None
-    changes: list[dict[str, Any]] = Field(description="field, before and after; a side without it has none.")
+    changes: list[dict[str, Any]] = Field(
+        description="field, before and after; a side without it is omitted."
+    )
 
 
 class BackTestResponse(BaseModel):
-    """What a change would make of the last deliveries, newest first."""
+    """The effect of a change on the newest deliveries, newest first."""
 
     judged: int
     changed: int
@@ -167,13 +170,13 @@ class BackTestResponse(BaseModel):
 
 
 class ErrorResponse(BaseModel):
-    """What is wrong, in one sentence."""
+    """An error message."""
 
     detail: str
 
 
 class InvalidPart(BaseModel):
-    """What is wrong with one part of a request."""
+    """A problem with one part of a request."""
 
     type: str
     loc: list[str | int]
@@ -181,6 +184,6 @@ class InvalidPart(BaseModel):
 
 
 class InvalidRequest(BaseModel):
-    """Everything that is wrong with a request; what was sent is not repeated."""
+    """All problems of a request, without its input."""
 
     detail: list[InvalidPart] | str

@@ -1,4 +1,4 @@
-"""Webhooks: list, create, read, change, delete, enable, disable, rotate, try, back-test, rejections."""
+"""Webhooks: list, create, read, change, delete, enable, disable, rotate, preview, back-test, rejections."""
 
 from __future__ import annotations
 
@@ -73,82 +73,84 @@ def get_webhooks(
     with transaction() as connection:
         webhooks, total = listing.webhooks_page(connection, wanted)
     seen = [webhook for webhook in webhooks if may.may_see(webhook.dag_id)]
-    return WebhookCollection(webhooks=_all_shown(may, seen), total_entries=total)
+    return WebhookCollection(webhooks=_responses_of(may, seen), total_entries=total)
 
 
 @router.post("", status_code=201, responses={**documented(400, 409), 200: {"model": WebhookResponse}})
 def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> WebhookResponse:  # type: ignore[valid-type]
-    """Create a webhook; 200 and nothing changed where there is the same one of this name already."""
+    """Create a webhook; 200, without a change, if an identical one of this name exists."""
     fields = body.model_dump(exclude_unset=True)  # type: ignore[attr-defined]
     secrets = fields.pop("secrets", {})
     if not may.may_change(fields["dag_id"], "POST"):
-        raise NotPermitted(f"Making a webhook needs the right to trigger the DAG {fields['dag_id']}.")
+        raise NotPermitted(f"Creating a webhook requires permission to trigger the DAG {fields['dag_id']}.")
     draft = service.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
     try:
-        made = service.create(draft, secrets=_new_secrets(secrets), actor=may.name)
+        created = service.create(draft, secrets=_new_secrets(secrets), actor=may.name)
     except WebhookExists:
-        made = _same(may, draft, _new_secrets(secrets))
+        created = _find_identical(may, draft, _new_secrets(secrets))
         response.status_code = 200
-    return _shown(may, made)
+    return _response_of(may, created)
 
 
-def _same(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> Webhook:
-    """The stored webhook of that name, where it is the user's to see and says the same, secrets too."""
+def _find_identical(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> Webhook:
+    """The stored webhook of this name, if the user may see it and definition and secrets are identical."""
     with transaction() as connection:
         stored = find_webhook(connection, draft.name)
         credentials = list_credentials(connection, stored.id) if stored else []
     held = held_secrets(credentials)
-    is_same = stored is not None and may.may_see(stored.dag_id) and json_fields(stored) == json_fields(draft)
-    if stored is None or not is_same or not all(is_held(secret, held) for secret in secrets):
-        raise WebhookExists(f"There is another webhook named {draft.name!r} already.")
+    is_identical = (
+        stored is not None and may.may_see(stored.dag_id) and json_fields(stored) == json_fields(draft)
+    )
+    if stored is None or not is_identical or not all(is_held(secret, held) for secret in secrets):
+        raise WebhookExists(f"Another webhook named {draft.name!r} already exists.")
     return stored
 
 
 @router.get("/{webhook_id}", responses=documented(404))
 def get_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
     """One webhook."""
-    return _shown(may, visible(may, webhook_id))
+    return _response_of(may, visible(may, webhook_id))
 
 
 @router.patch("/{webhook_id}", responses=documented(400, 404, 409))
 def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> WebhookResponse:  # type: ignore[valid-type]
-    """Change what is given; a secret takes the place of the one that was."""
+    """Change the given fields; a secret replaces the previous one for its purpose."""
     webhook = changeable(may, webhook_id)
     draft = _changed(may, webhook, body)
     version = body.version if body.version is not None else webhook.version  # type: ignore[attr-defined]
     secrets = _new_secrets(body.secrets)  # type: ignore[attr-defined]
     service.change(webhook.id, draft, version=version, secrets=secrets, actor=may.name)
-    return _shown(may, visible(may, webhook_id))
+    return _response_of(may, visible(may, webhook_id))
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=documented(404))
 def delete_webhook(webhook_id: str, may: AccessDep) -> None:
-    """Delete a webhook; what it accepted and did not start is cancelled."""
+    """Delete a webhook and cancel its waiting deliveries."""
     service.delete(ById(changeable(may, webhook_id, "DELETE").id), actor=may.name)
 
 
 @router.post("/{webhook_id}/enable", responses=documented(404))
 def enable_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
-    """Let it accept requests, and start what it held."""
+    """Enable a webhook: it accepts requests, and waiting deliveries start."""
     return _set_enabled(may, webhook_id, True)
 
 
 @router.post("/{webhook_id}/disable", responses=documented(404))
 def disable_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
-    """Let it accept and start nothing."""
+    """Disable a webhook: it accepts and starts nothing."""
     return _set_enabled(may, webhook_id, False)
 
 
 @router.post("/{webhook_id}/rotate", responses=documented(400, 404))
 def rotate_webhook(webhook_id: str, body: Rotation, may: AccessDep) -> WebhookResponse:
-    """Give it another URL, or another secret."""
+    """Rotate a webhook's URL, or one of its secrets."""
     found = ById(changeable(may, webhook_id).id)
     if body.purpose is None or body.secret is None:
         service.rotate(found, actor=may.name, grace_hours=body.grace_hours)
     else:
         secret = NewSecret(body.purpose, body.secret)
         service.rotate_secret(found, secret, actor=may.name, grace_hours=body.grace_hours)
-    return _shown(may, visible(may, webhook_id))
+    return _response_of(may, visible(may, webhook_id))
 
 
 @router.get("/{webhook_id}/rejections", responses=documented(400, 404))
@@ -159,7 +161,7 @@ def get_rejections(
     offset: Offset = 0,
     limit: Limit = DEFAULT_LIMIT,
 ) -> RejectionCollection:
-    """The last requests that were refused; a refused delivery is another thing, and can be replayed."""
+    """The latest rejections. A refused delivery is not a rejection, and can be replayed."""
     _, down = descending(order_by, {"id": "id", "rejected_at": "id"})
     found = _rejections(may, webhook_id)
     page = (found if down else found[::-1])[offset : offset + min(limit, MAX_LIMIT)]
@@ -170,11 +172,11 @@ def get_rejections(
 def get_rejection(
     webhook_id: str, rejection_id: Annotated[int, Path(ge=0)], may: AccessDep
 ) -> RejectionResponse:
-    """One of them."""
+    """One rejection."""
     for rejection in _rejections(may, webhook_id):
         if rejection.id == rejection_id:
             return rejection
-    raise HTTPException(404, "There is no such rejection; only the last ones are kept.")
+    raise HTTPException(404, "The rejection does not exist; only the latest ones are kept.")
 
 
 def _rejections(may: Access, webhook_id: str) -> list[RejectionResponse]:
@@ -187,11 +189,11 @@ def _rejections(may: Access, webhook_id: str) -> list[RejectionResponse]:
 
 @router.post("/{webhook_id}/try", responses=documented(400, 404))
 def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> PreviewResponse:
-    """What a request would become; nothing is stored and nothing runs."""
+    """Preview a request, without storing or running anything."""
     webhook = changeable(may, webhook_id)
     if body.draft is not None:
         webhook = _checked(webhook, _changed(may, webhook, body.draft))
-    tried = preview_request(
+    preview = preview_request(
         get_receiver(),
         webhook,
         method=body.method,
@@ -199,28 +201,28 @@ def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> PreviewRespon
         headers=[(name, value) for name, value in body.headers],
         body=body.body.encode(),
     )
-    return PreviewResponse(**tried)
+    return PreviewResponse(**preview)
 
 
 @router.post("/{webhook_id}/backTest", responses=documented(400, 404))
 def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> BackTestResponse:
-    """What a change would make of the last deliveries; nothing is stored and nothing runs."""
+    """Back-test a change against the newest deliveries, without storing or running anything."""
     webhook = changeable(may, webhook_id)
     if not may.may_read_runs(webhook.dag_id):
-        raise NotPermitted("A back-test needs the right to read the DAG's runs.")
+        raise NotPermitted("A back-test requires permission to read the DAG's runs.")
     changed = _checked(webhook, _changed(may, webhook, body.draft))
     test = back_test(get_receiver(), webhook, changed, limit=body.last)
-    # Deliveries from before its DAG was another one may be somebody else's.
+    # Older deliveries may belong to a previous DAG of the webhook, which the user may not read.
     readable = BackTest(tuple(one for one in test.judged if may.may_read_runs(one.dag_id)))
     return BackTestResponse(**as_data(readable))
 
 
 def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
-    """The draft of a change; another DAG needs the right to trigger that one too."""
+    """The draft of a change; a new DAG requires permission to trigger it too."""
     fields = body.model_dump(exclude_unset=True, exclude={"secrets", "version"})
     draft = Draft(**field_values(webhook) | fields)
     if not may.may_change(draft.dag_id):
-        raise NotPermitted(f"Changing it needs the right to trigger the DAG {draft.dag_id}.")
+        raise NotPermitted(f"Changing it requires permission to trigger the DAG {draft.dag_id}.")
     return draft
 
 
@@ -232,18 +234,18 @@ def _checked(webhook: Webhook, draft: Draft) -> Webhook:
 
 def _set_enabled(may: Access, webhook_id: str, on: bool) -> WebhookResponse:
     service.set_enabled(ById(changeable(may, webhook_id).id), on, actor=may.name)
-    return _shown(may, visible(may, webhook_id))
+    return _response_of(may, visible(may, webhook_id))
 
 
 def _new_secrets(given: dict[str, str]) -> list[NewSecret]:
     return [NewSecret(purpose, value.strip("\r\n")) for purpose, value in given.items()]
 
 
-def _shown(may: Access, webhook: Webhook) -> WebhookResponse:
-    return _all_shown(may, [webhook])[0]
+def _response_of(may: Access, webhook: Webhook) -> WebhookResponse:
+    return _responses_of(may, [webhook])[0]
 
 
-def _all_shown(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookResponse]:
+def _responses_of(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookResponse]:
     reasons = readiness.reasons_by_id(webhooks)
     return [
         WebhookResponse(

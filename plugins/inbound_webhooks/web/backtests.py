@@ -6,7 +6,8 @@ import json
 from collections import Counter
 from typing import Any
 
-from inbound_webhooks.deliveries.backtest import ABSENT, BackTest, Change, JudgedDelivery
+from inbound_webhooks.deliveries.backtest import BackTest, JudgedDelivery
+from inbound_webhooks.event.differences import ABSENT, Difference
 from inbound_webhooks.web.formatting import ago, exact, tone
 
 CHOICES = (10, 50, 200, 1000)
@@ -88,7 +89,7 @@ def _toned(states: tuple[str, str]) -> dict[str, Any]:
     return {"before": before, "after": after, "moves": states[0] != states[1]}
 
 
-def _line(change: Change) -> dict[str, Any]:
+def _line(change: Difference) -> dict[str, Any]:
     return {
         "label": LABELS.get(change.field, change.field),
         "before": _text(change.before),

@@ -25,6 +25,7 @@ TONES = {
     "filtered": "muted",
     "cancelled": "muted",
     "verified": "muted",
+    "handshake": "muted",
     "duplicate": "muted",
 }
 """State -> the colour of its badge."""
@@ -59,6 +60,7 @@ PREVIEW_HELP = {
     "refused": "It would be stored for a replay; nothing would run.",
     "rejected": "It would be rejected; nothing would be stored or run.",
     "verified": "The sender would get this response to its check; such a request never starts a run.",
+    "handshake": "It is the sender's handshake: the sender would get this response; nothing would run.",
 }
 """State of a preview -> explanation."""
 

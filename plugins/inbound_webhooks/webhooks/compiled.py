@@ -1,13 +1,13 @@
-"""A stored webhook with its rules compiled, and the cache of them.
+"""A stored webhook with its compiled rules, and their cache.
 
-A webhook is cached in six places, each with a limit and an invalidation of its own:
+A webhook is cached in six places, each with its own limit and invalidation:
 
 - ``deliveries.store.base.DeliveryStore``: 20,000 webhooks, for one second; the commit checks the version.
-- ``storage.postgres_bulk.WebhookCache``: 20,000 webhooks, until version or newest fetched key differ.
-- :class:`CompiledWebhookCache`: 1,024 webhooks, until the stored row differs.
-- ``airflow_bridge.dag_cache.DagCache``: 500 DAGs, until the hash differs; checked every two seconds.
-- ``receiver.limits.Limits``: one entry a webhook with a backlog limit, counted again after one second.
-- ``receiver.last_use.LastUse``: 100,000 credentials, written again after one minute.
+- ``storage.postgres_bulk.WebhookCache``: 20,000 webhooks, until the version or a fetched key changes.
+- :class:`CompiledWebhookCache`: 1,024 webhooks, until the stored row changes.
+- ``airflow_bridge.dag_cache.DagCache``: 500 DAGs, until the hash changes; checked every two seconds.
+- ``receiver.limits.Limits``: one entry per webhook with a backlog limit, for one second.
+- ``receiver.last_use.LastUse``: 100,000 credentials, for one minute.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class CompiledWebhook:
 def compile_webhook(webhook: Webhook) -> CompiledWebhook:
     """Compile a webhook.
 
-    :raises DefinitionError: something in it does not compile; names the field
+    :raises DefinitionError: it does not compile; names the field
     """
     return CompiledWebhook(webhook, compile_rules(webhook))
 
 
 class CompiledWebhookCache:
-    """Compiled webhooks by id; past its size the oldest goes."""
+    """Compiled webhooks by id; evicts the oldest one when full."""
 
     def __init__(self, size: int = MAX_COMPILED_WEBHOOKS) -> None:
         self._size = size
@@ -48,9 +48,9 @@ class CompiledWebhookCache:
         self._cached: OrderedDict[str, CompiledWebhook] = OrderedDict()
 
     def get(self, webhook: Webhook) -> CompiledWebhook:
-        """The compiled form of a webhook as the database has it.
+        """The compiled form of a stored webhook.
 
-        :raises DefinitionUnusable: it compiled in an older version and does not in this one
+        :raises DefinitionUnusable: an older version of the plugin stored it, and this one cannot compile it
         """
         with self._lock:
             cached = self._cached.get(webhook.id)
@@ -59,9 +59,7 @@ class CompiledWebhookCache:
             try:
                 cached = compile_webhook(webhook)
             except DefinitionError as error:
-                raise DefinitionUnusable(
-                    f"The webhook's definition cannot be used: {error.message}"
-                ) from None
+                raise DefinitionUnusable(f"The webhook's definition is invalid: {error.message}") from None
             with self._lock:
                 self._cached[webhook.id] = cached
                 while len(self._cached) > self._size:

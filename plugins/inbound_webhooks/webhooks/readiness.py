@@ -1,4 +1,4 @@
-"""Will a webhook start runs as things are now? The reasons why not, for pages and command line alike."""
+"""Whether a webhook can start runs right now: the problems that pages and commands show."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _dags = DagCache(recheck_seconds=0)
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What was found about one webhook."""
+    """The state of a webhook's environment, read once for all checks."""
 
     now: datetime
     credentials: Sequence[Credential]
@@ -39,12 +39,12 @@ class Facts:
 
 
 def reasons_of(webhook: Webhook) -> list[Problem]:
-    """The reasons for one webhook, the worst first."""
+    """The problems of one webhook, most severe first."""
     return reasons_by_id([webhook])[webhook.id]
 
 
 def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
-    """The reasons for each of some webhooks, by id."""
+    """The problems of several webhooks: webhook id -> problems, most severe first."""
     dag_ids = {webhook.dag_id for webhook in webhooks}
     with transaction() as connection:
         states = dag_states(connection, dag_ids)
@@ -72,40 +72,46 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
 
 
 def reasons(webhook: Webhook, facts: Facts) -> list[Problem]:
-    """What the facts say, each check on its own."""
-    return [reason for check in _CHECKS for reason in check(webhook, facts)]
+    """The problems that the checks find in the facts."""
+    return [problem for check in _CHECKS for problem in check(webhook, facts)]
 
 
 def _sorted(found: list[Problem]) -> list[Problem]:
-    return sorted(found, key=lambda reason: ("stops", "delays", "hint").index(reason.severity))
+    return sorted(found, key=lambda problem: ("stops", "delays", "hint").index(problem.severity))
 
 
 def _dispatcher(_webhook: Webhook, facts: Facts) -> list[Problem]:
     seen_at = facts.dispatcher_seen_at
     if seen_at is not None and facts.now - seen_at < DISPATCHER_SILENT:
         return []
-    return [_problem("no-dispatcher", "delays", "No dispatcher is running; deliveries wait until one does.")]
+    return [
+        _problem("no-dispatcher", "delays", "No dispatcher is running. Deliveries wait until one starts.")
+    ]
 
 
 def _disabled(webhook: Webhook, _facts: Facts) -> list[Problem]:
     if webhook.enabled:
         return []
-    return [_problem("disabled", "stops", f"It is disabled and answers {webhook.disabled_status}.")]
+    sentence = f"It is disabled; senders get status {webhook.disabled_status}. Enable it to accept requests."
+    return [_problem("disabled", "stops", sentence)]
 
 
 def _dag_state(webhook: Webhook, facts: Facts) -> list[Problem]:
     dag_id, state = webhook.dag_id, facts.state
     if state is None or (facts.dag is None and not state.is_stale and not state.has_import_errors):
-        sentence = f"Airflow knows no DAG {dag_id} yet; deliveries wait until it does."
+        sentence = f"Airflow has no DAG {dag_id} yet. Deliveries wait until it exists."
         return [_problem("dag-missing", "stops", sentence)]
     if state.has_import_errors:
-        return [_problem("dag-import-errors", "stops", f"DAG {dag_id} has import errors; deliveries wait.")]
+        sentence = f"DAG {dag_id} has import errors. Deliveries wait until they are fixed."
+        return [_problem("dag-import-errors", "stops", sentence)]
     if state.is_stale:
-        return [_problem("dag-missing", "stops", f"DAG {dag_id} is gone; deliveries wait until it is back.")]
+        sentence = f"Airflow no longer has the DAG {dag_id}. Deliveries wait until it is back."
+        return [_problem("dag-missing", "stops", sentence)]
     if state.allowed_run_types is not None and MANUAL_RUN not in state.allowed_run_types:
-        return [_problem("run-type", "stops", f"DAG {dag_id} does not allow manual runs.")]
+        sentence = f"DAG {dag_id} does not allow manual runs. Allow them, or choose another DAG."
+        return [_problem("run-type", "stops", sentence)]
     if state.is_paused:
-        sentence = f"DAG {dag_id} is paused; its runs stay queued until it is not."
+        sentence = f"DAG {dag_id} is paused. Its runs stay queued until you unpause it."
         return [_problem("dag-paused", "delays", sentence)]
     return []
 
@@ -113,9 +119,12 @@ def _dag_state(webhook: Webhook, facts: Facts) -> list[Problem]:
 def _url_token(_webhook: Webhook, facts: Facts) -> list[Problem]:
     tokens = [held for held in facts.credentials if not held.purpose and held.is_valid(facts.now)]
     if not tokens:
-        return [_problem("no-token", "stops", "Its URL has ended: rotate it to get another.")]
+        return [_problem("no-token", "stops", "Its URL has expired. Rotate it to get a new one.")]
     if not any(_is_readable(held) for held in tokens):
-        sentence = "Its token cannot be decrypted with [core] fernet_key; senders are answered 503."
+        sentence = (
+            "Its token cannot be decrypted with [core] fernet_key; senders get status 503. "
+            "Restore the key, or rotate the URL."
+        )
         return [_problem("token-unreadable", "stops", sentence)]
     return []
 
@@ -126,21 +135,24 @@ def _secrets(webhook: Webhook, facts: Facts) -> list[Problem]:
         missing = missing_secrets(webhook, {secret.purpose for secret in held})
         needed = needed_purposes(webhook)
     except DefinitionError as error:
-        return [_problem("definition-unusable", "stops", f"It cannot be used: {error.message}")]
-    found = [_problem("secret-missing", "stops", f"Of the secrets, {sentence}.") for sentence in missing]
+        return [_problem("definition-unusable", "stops", f"Its definition is invalid: {error.message}")]
+    found = [_problem("secret-missing", "stops", sentence) for sentence in missing]
     for purpose in sorted(needed):
         found += _secret(purpose, [secret for secret in held if secret.purpose == purpose], facts.now)
     return found
 
 
 def _secret(purpose: str, held: Sequence[Credential], now: datetime) -> list[Problem]:
-    """What is wrong with the secrets for one purpose; none is another check's matter."""
+    """Problems with the stored secrets for one purpose; a missing one is reported elsewhere."""
     valid = [secret for secret in held if secret.is_valid(now)]
     if held and not valid:
-        sentence = f"The secret for {purpose} has expired; senders are answered 401."
+        sentence = f"The {purpose} secret has expired; senders get status 401. Enter a new one."
         return [_problem("secret-expired", "stops", sentence)]
     if not all(_is_readable(secret) for secret in valid):
-        sentence = f"The secret for {purpose} cannot be decrypted with [core] fernet_key."
+        sentence = (
+            f"The {purpose} secret cannot be decrypted with [core] fernet_key. "
+            "Restore the key, or enter the secret again."
+        )
         return [_problem("secret-unreadable", "stops", sentence)]
     return []
 
@@ -150,10 +162,10 @@ def _params(webhook: Webhook, facts: Facts) -> list[Problem]:
 
 
 def _drift(webhook: Webhook, facts: Facts) -> list[Problem]:
-    """What a new version of the DAG would refuse of what came before; the dispatcher has looked."""
+    """Params of a new DAG version that would refuse recent deliveries; the dispatcher has stored them."""
     if facts.dag is None or facts.drift is None or facts.drift.dag_hash != facts.dag.dag_hash:
         return []
-    told = {problem.part for problem in mapping_problems(webhook.mapping, facts.dag.params)}
+    reported = {problem.part for problem in mapping_problems(webhook.mapping, facts.dag.params)}
     return [
         replace(
             problem,
@@ -161,22 +173,22 @@ def _drift(webhook: Webhook, facts: Facts) -> list[Problem]:
             message=f"DAG {webhook.dag_id} has changed: its param {problem.part} {problem.message}.",
         )
         for problem in facts.drift.problems
-        if problem.part not in told
+        if problem.part not in reported
     ]
 
 
 def mapping_reasons(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Problem]:
-    """What is wrong with a mapping beside a DAG's params, whatever a request brings."""
+    """Conflicts between a mapping and a DAG's params that do not depend on the request."""
     return [_mapping_reason(webhook, problem) for problem in mapping_problems(webhook.mapping, params)]
 
 
 def _mapping_reason(webhook: Webhook, problem: Problem) -> Problem:
     if not problem.stops:
-        sentence = f"DAG {webhook.dag_id} has no param {problem.part!r}; it only shows in conf."
+        sentence = f"DAG {webhook.dag_id} has no param {problem.part!r}; the value only appears in conf."
         return replace(problem, code="mapping-unknown", message=sentence)
-    told = f"The mapping breaks the DAG's params: {problem.part} {problem.message}"
-    message = f"{told}; senders are answered {webhook.invalid_status}."
-    return replace(problem, code="mapping-breaks", message=message)
+    conflict = f"The mapping violates the DAG's params: {problem.part} {problem.message}"
+    sentence = f"{conflict}; senders get status {webhook.invalid_status}."
+    return replace(problem, code="mapping-breaks", message=sentence)
 
 
 def _problem(code: str, severity: Severity, message: str) -> Problem:

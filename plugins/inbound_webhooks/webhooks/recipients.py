@@ -1,4 +1,4 @@
-"""Who is told by mail: addresses that can be written to."""
+"""Validates the addresses that notifications go to."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ MAX_RECIPIENTS = 50
 
 
 def check_recipients(field: str, addresses: Sequence[str]) -> None:
-    """Refuse a list of addresses that mail could not go to.
+    """Check that mail can be sent to each address.
 
-    Domains that only an organisation's own network knows are fine.
+    Domains need not be public: an organisation's internal ones are fine.
 
-    :raises InvalidDefinition: names the address and why
+    :raises InvalidDefinition: names the address and the reason
     """
     if len(addresses) > MAX_RECIPIENTS:
         raise InvalidDefinition(field, f"there are more than {MAX_RECIPIENTS} addresses")
     if len(set(addresses)) < len(addresses):
-        raise InvalidDefinition(field, "an address is there twice")
+        raise InvalidDefinition(field, "the same address is listed twice")
     for address in addresses:
         _check_address(field, address)
 
 
 def _check_address(field: str, address: str) -> None:
     if not address.isascii() or len(address) > EMAIL_ADDRESS_CHARS:
-        raise InvalidDefinition(field, f"{address!r} is longer than an address, or not ASCII")
+        raise InvalidDefinition(field, f"{address!r} is too long, or not ASCII")
     try:
         validate_email(address, check_deliverability=False, globally_deliverable=False, allow_smtputf8=False)
     except EmailNotValidError as error:
-        raise InvalidDefinition(field, f"{address!r} is no address: {error}") from None
+        raise InvalidDefinition(field, f"{address!r} is not an e-mail address: {error}") from None

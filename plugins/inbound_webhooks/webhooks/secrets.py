@@ -1,4 +1,4 @@
-"""What a preset fills in, and which secrets a webhook cannot do without."""
+"""The fields that a preset fills in, and the secrets that a webhook requires."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from inbound_webhooks.records.webhook import FIELDS, Webhook
 from inbound_webhooks.webhooks.compiled import compile_webhook
 
 FILLED_FIELDS = tuple(name for name, field in FIELDS.items() if field.filled_by_preset)
-"""Fields of a webhook that a preset has under the same name."""
+"""Fields that a preset and a webhook share."""
 
 
 @dataclass(frozen=True)
 class NewSecret:
-    """A secret in plain text, on its way into the database; a definition file says where it stands."""
+    """A secret in plain text, not yet stored; ``reference`` is its source in a definition file."""
 
     purpose: str
     value: str
@@ -32,33 +32,33 @@ class NewSecret:
 
 
 def with_refreshed_keys(verification: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The same proofs, with the public keys fetched of those whose vendor publishes them.
+    """Verification schemes that fetch the public keys of senders that publish them.
 
-    :raises InvalidDefinition: there is none such
+    :raises InvalidDefinition: no scheme can fetch keys
     """
     if not any(can_refresh_keys(scheme) for scheme in verification):
-        raise InvalidDefinition("refresh_keys", "this sender publishes no keys that could be fetched")
+        raise InvalidDefinition("refresh_keys", "this sender does not publish its public keys")
     return [
         dict(scheme) | ({"refresh_keys": True} if can_refresh_keys(scheme) else {}) for scheme in verification
     ]
 
 
 def event_filter(settings: Mapping[str, Any], events: Sequence[str]) -> str:
-    """The filter that lets only events of these types through, and of them what the filter so far lets.
+    """A filter that accepts only events of these types, combined with the filter in the settings.
 
-    :raises InvalidDefinition: nothing says what type an event has, or the filter so far is not bare
+    :raises InvalidDefinition: there is no expression for event types, or the filter is written in braces
     """
     if not settings.get("event_type"):
-        raise InvalidDefinition("events", "this sender has no event types; use a filter")
+        raise InvalidDefinition("events", "this sender has no event types. Use a filter instead.")
     listed = f"delivery.event_type in {json.dumps(list(events), ensure_ascii=False)}"
     given = settings.get("filter")
     if given and given.lstrip().startswith(("{{", "${")):
-        raise InvalidDefinition("events", "beside a filter in braces they cannot stand; use one without")
+        raise InvalidDefinition("events", "they need a filter without braces, not a filter in braces")
     return f"{listed} and ({given})" if given else listed
 
 
 def preset_fields(name: str | None, purposes: Collection[str]) -> dict[str, Any]:
-    """The fields of a webhook that a preset fills, with secrets for these purposes.
+    """The fields that a preset fills in, given secrets for these purposes.
 
     :raises InvalidDefinition: there is no such preset
     """
@@ -73,42 +73,42 @@ def preset_fields(name: str | None, purposes: Collection[str]) -> dict[str, Any]
 def find_preset(name: str) -> Preset:
     """A preset by name.
 
-    :raises InvalidDefinition: there is none
+    :raises InvalidDefinition: there is no such preset
     """
     if name not in PRESETS:
-        raise InvalidDefinition("preset", f"{name!r} is none of {', '.join(sorted(PRESETS))}")
+        raise InvalidDefinition("preset", f"{name!r} is not one of {', '.join(sorted(PRESETS))}")
     return PRESETS[name]
 
 
 def check_complete(webhook: Webhook, purposes: Collection[str]) -> None:
-    """Refuse an enabled webhook whose proofs could never be given; a disabled one may wait for its secrets.
+    """Refuse to enable a webhook before it has its secrets; a disabled one may wait for them.
 
-    :param purposes: what there are secrets for
-    :raises InvalidDefinition: names what is missing, and where it stands at the sender's
+    :param purposes: the purposes of its secrets
+    :raises InvalidDefinition: names each missing secret, and where the sender shows it
     """
     missing = missing_secrets(webhook, purposes)
     if webhook.enabled and missing:
-        raise InvalidDefinition("secrets", "; ".join(missing))
+        raise InvalidDefinition("secrets", " ".join(missing))
 
 
 def missing_secrets(webhook: Webhook, purposes: Collection[str]) -> list[str]:
-    """What a webhook with secrets for these purposes still lacks, each with where it stands."""
+    """A sentence for each missing secret; ``purposes`` are those of the existing ones."""
     return [_missing(webhook, purpose) for purpose in sorted(needed_purposes(webhook) - set(purposes))]
 
 
 def check_secret(webhook: Webhook, secret: NewSecret) -> None:
-    """Refuse a secret that no proof or handshake of the webhook asks for, or that it could not use.
+    """Refuse a secret that the webhook's verification and handshake do not use, or cannot use.
 
-    :raises InvalidDefinition: says why
+    :raises InvalidDefinition: gives the reason
     """
     verification = [
         required.scheme
         for required in compile_webhook(webhook).rules.verification
         if required.purpose == secret.purpose
     ]
-    # An optional secret of the preset's is none where the webhook was made without its proof.
+    # An optional secret of the preset counts only if the webhook was created with its scheme.
     if not verification and secret.purpose not in needed_purposes(webhook):
-        raise InvalidDefinition("secrets", f"nothing in this webhook uses one for {secret.purpose}")
+        raise InvalidDefinition("secrets", f"this webhook uses no {secret.purpose} secret")
     if reason := text_problem(secret.value):
         raise InvalidDefinition("secrets", reason)
     for scheme in verification:
@@ -118,7 +118,7 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
 
 
 def needed_purposes(webhook: Webhook) -> set[str]:
-    """What the webhook cannot do without a secret for; keys that are fetched need none."""
+    """The purposes that require a secret; fetched keys require none."""
     required = compile_webhook(webhook).rules.verification
     fetched = {entry.purpose for entry in required if refreshes_keys(entry.scheme)}
     optional = {secret.purpose for secret in _preset_secrets(webhook).values() if secret.optional}
@@ -134,7 +134,8 @@ def _preset_secrets(webhook: Webhook) -> dict[str, PresetSecret]:
 
 def _missing(webhook: Webhook, purpose: str) -> str:
     known = _preset_secrets(webhook).get(purpose)
+    missing = f"The {purpose} secret is missing."
     if known is None:
-        return f"the {purpose} secret is missing"
-    chosen = "; you choose it" if known.chosen_here else ""
-    return f"the {purpose} secret is missing ({known.label}: {known.help.rstrip('.')}{chosen})"
+        return missing
+    choose = "Choose one and enter it at the sender too, as" if known.chosen_here else "Enter"
+    return f'{missing} {choose} "{known.label}": {known.help}'

@@ -1,4 +1,4 @@
-"""Creating, changing and deleting webhooks: what command line, pages and API share."""
+"""Creates, changes and deletes webhooks, for command line, pages and API."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ from inbound_webhooks.webhooks.secrets import (
 )
 
 MAX_GRACE_HOURS = 24 * 90
-"""How long an old URL or secret may stay valid after a rotation."""
+"""The longest time that an old URL or secret stays valid after a rotation."""
 
 _LETTERS = string.ascii_letters + string.digits
 _URL_SAFE = _LETTERS + "-_"
@@ -66,12 +66,12 @@ def drafted(
     events: Sequence[str] = (),
     **fields: Any,
 ) -> Draft:
-    """A draft with a preset's settings wherever a field is not given.
+    """A draft in which a preset fills in every field that is not given.
 
-    :param purposes: what secrets will be given for; proofs with an optional secret count only with one
-    :param events: the types of events that count; they become a filter, beside the one that is given
-    :param refresh_keys: whether the vendor's public keys are fetched, so that nobody has to give them
-    :raises InvalidDefinition: there is no such preset, it publishes no keys, or it names no event types
+    :param purposes: the purposes of the secrets; a scheme whose secret is optional is left out without one
+    :param events: event types to accept; combined with the given filter
+    :param refresh_keys: fetch the sender's public keys instead of asking for them
+    :raises InvalidDefinition: the preset does not exist, does not publish keys, or has no event types
     """
     given = {*purposes, DEFAULT_PURPOSE} if refresh_keys else purposes
     settings = preset_fields(preset, given) | fields
@@ -83,12 +83,12 @@ def drafted(
 
 
 def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> Webhook:
-    """Store a new webhook with a fresh token.
+    """Store a new webhook with a new token.
 
-    A disabled one may wait for its secrets: some senders make theirs only once they have the URL.
+    A disabled webhook may wait for its secrets: some senders generate theirs only once they have the URL.
 
-    :raises DefinitionError: a field cannot be used, a secret is missing, or the name is taken
-    :raises FernetKeyMissing: there is nothing to encrypt the token with
+    :raises DefinitionError: a field is invalid, a secret is missing, or the name is taken
+    :raises FernetKeyMissing: there is no key to encrypt the token with
     """
     now = _now()
     webhook = Webhook(id=_new_id(), created_at=now, updated_at=now, **vars(draft))
@@ -106,21 +106,24 @@ def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> We
                 insert_secret(connection, webhook.id, purpose, encrypted, now, reference=reference)
             _audit(connection, "webhook.create", webhook, actor, {"mapping": dict(webhook.mapping)})
     except IntegrityError:
-        raise WebhookExists(f"There is a webhook named {webhook.name!r} already.") from None
+        raise WebhookExists(f"A webhook named {webhook.name!r} already exists.") from None
     return webhook
 
 
 def check(webhook: Webhook) -> None:
-    """Refuse a definition that could not work.
+    """Validate a definition.
 
-    :raises DefinitionError: names the field and why
+    :raises DefinitionError: names the field and the reason
     """
     for name, field in FIELDS.items():
         value = getattr(webhook, name)
         if reason := text_problem(value) or field.problem(value):
             raise InvalidDefinition(name, reason)
     if webhook.response_status in (204, 205) and webhook.response_template is not None:
-        raise InvalidDefinition("response_status", f"{webhook.response_status} has no body for a template")
+        raise InvalidDefinition(
+            "response_status",
+            f"{webhook.response_status} cannot have a body, so leave out the template",
+        )
     check_recipients("notify_success", webhook.notify_success)
     check_recipients("notify_failure", webhook.notify_failure)
     compile_webhook(webhook)
@@ -129,7 +132,7 @@ def check(webhook: Webhook) -> None:
 def get(name_or_id: str) -> Webhook:
     """A webhook by name or id.
 
-    :raises WebhookNotFound: there is none
+    :raises WebhookNotFound: there is no such webhook
     """
     with transaction() as connection:
         return _find(connection, name_or_id)
@@ -143,12 +146,12 @@ def change(
     version: int,
     secrets: Sequence[NewSecret] = (),
 ) -> Webhook:
-    """Put a draft in the place of a webhook's definition, and new secrets in the place of old ones.
+    """Replace a webhook's definition by a draft, and secrets by new ones for the same purpose.
 
-    :param version: of the definition that the draft was made from
-    :raises WebhookChanged: it is another one by now; nothing is written
-    :raises DefinitionError: a field cannot be used, a secret is missing, or the name is taken
-    :raises FernetKeyMissing: there is nothing to encrypt a secret with
+    :param version: the version that the draft is based on
+    :raises WebhookChanged: the webhook has another version by now; nothing is written
+    :raises DefinitionError: a field is invalid, a secret is missing, or the name is taken
+    :raises FernetKeyMissing: there is no key to encrypt a secret with
     """
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     now = _now()
@@ -169,7 +172,7 @@ def change(
             details = {"changed": _changed(held, webhook), "secrets": [secret.purpose for secret in secrets]}
             _audit(connection, "webhook.change", webhook, actor, details)
     except IntegrityError:
-        raise WebhookExists(f"There is a webhook named {draft.name!r} already.") from None
+        raise WebhookExists(f"A webhook named {draft.name!r} already exists.") from None
     return webhook
 
 
@@ -186,14 +189,14 @@ def _valid_purposes(connection: Connection, webhook_id: str, now: datetime) -> s
 
 
 def _changed(before: Webhook, after: Webhook) -> list[str]:
-    """The names of the fields that differ; never what they hold."""
+    """The names of the fields that differ, without their values."""
     return [name for name, value in vars(after).items() if getattr(before, name) != value]
 
 
 def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
-    """Enable or disable a webhook; when this returns, a disabled one accepts and starts nothing more.
+    """Enable or disable a webhook; once this returns, a disabled one accepts and starts nothing.
 
-    :raises InvalidDefinition: it cannot be enabled before it has its secrets
+    :raises InvalidDefinition: a secret is missing, so it cannot be enabled
     """
     with transaction() as connection:
         begin_writing(connection)
@@ -205,11 +208,11 @@ def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
 
 
 def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0) -> Webhook:
-    """Give a webhook a fresh token; the old ones open nothing when the hours are over.
+    """Give a webhook a new token; old ones expire after the grace period.
 
-    Without hours that is when this returns.
+    Without a grace period they are invalid once this returns.
 
-    :raises FernetKeyMissing: there is nothing to encrypt the token with
+    :raises FernetKeyMissing: there is no key to encrypt the token with
     """
     encrypted, now = encrypt(_new_token()), _now()
     with transaction() as connection:
@@ -226,10 +229,10 @@ def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0) -> Webhook:
 
 
 def rotate_secret(name_or_id: str, secret: NewSecret, *, actor: str, grace_hours: float = 0) -> Webhook:
-    """Give a webhook another secret for one purpose; the old ones count until the hours are over.
+    """Give a webhook a new secret for one purpose; old ones expire after the grace period.
 
-    :raises DefinitionError: the secret cannot be used
-    :raises FernetKeyMissing: there is nothing to encrypt it with
+    :raises DefinitionError: the secret is invalid
+    :raises FernetKeyMissing: there is no key to encrypt it with
     """
     encrypted, now = encrypt(secret.value), _now()
     with transaction() as connection:
@@ -248,7 +251,7 @@ def rotate_secret(name_or_id: str, secret: NewSecret, *, actor: str, grace_hours
 
 
 def delete(name_or_id: str, *, actor: str) -> int:
-    """Delete a webhook and cancel what it accepted and did not start; return how many that were."""
+    """Delete a webhook and cancel its waiting deliveries; return how many were cancelled."""
     with transaction() as connection:
         begin_writing(connection)
         webhook = _find(connection, name_or_id, locked=True)
@@ -261,7 +264,7 @@ def delete(name_or_id: str, *, actor: str) -> int:
 def reencrypt_all(*, actor: str) -> dict[str, int]:
     """Encrypt every stored token, secret and credential with the newest Fernet key; return the counts.
 
-    :raises TokenUnreadable: one cannot be decrypted with any of the keys; nothing is changed
+    :raises TokenUnreadable: one of them cannot be decrypted with any key; nothing is changed
     """
     with transaction() as connection:
         begin_writing(connection)
@@ -273,7 +276,7 @@ def reencrypt_all(*, actor: str) -> dict[str, int]:
 
 
 def url(webhook: Webhook) -> str:
-    """The URL for the sender, with the newest token.
+    """The URL for the sender, with the webhook's newest token.
 
     :raises TokenUnreadable: the token cannot be decrypted
     """
@@ -302,7 +305,7 @@ def _audit(connection: Connection, event: str, webhook: Webhook, actor: str, det
 
 
 def _new_id() -> str:
-    # The first character is none that a command line takes for an option.
+    # An id must not begin with a hyphen: commands would take it for an option.
     return secrets.choice(_LETTERS) + "".join(secrets.choice(_URL_SAFE) for _ in range(WEBHOOK_ID_CHARS - 1))
 
 

@@ -329,7 +329,7 @@ def test_a_mail_that_somebody_is_sending_is_left_to_him_until_his_claim_ends(
     from inbound_webhooks.notifications.sender import CLAIM
 
     store_mail("a@example.com")
-    mailer._claimed()
+    mailer._claim()
     assert not make_mailer(clock).send_due()
     clock.at += CLAIM
     assert make_mailer(clock).send_due()
@@ -340,7 +340,7 @@ def test_whoever_lost_his_claim_records_nothing(sqlite_database, mailer, mail_se
 
     store_mail("a@example.com")
     slow = make_mailer(clock)
-    mail = slow._claimed()
+    mail = slow._claim()
     clock.at += CLAIM
     mail_server.stop()
     mailer.send_due()

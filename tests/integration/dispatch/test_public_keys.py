@@ -190,5 +190,5 @@ def test_a_key_set_that_cannot_be_fetched_leaves_the_one_that_is_held(database, 
 def test_a_sender_without_published_keys_cannot_have_them_fetched(sqlite_database):
     from inbound_webhooks.errors import InvalidDefinition
 
-    with pytest.raises(InvalidDefinition, match="publishes no keys"):
+    with pytest.raises(InvalidDefinition, match="does not publish its public keys"):
         store_webhook(preset="github", refresh_keys=True)

@@ -204,7 +204,7 @@ def test_two_followers_record_an_outcome_once(dispatcher, hook, clock):
     (stored,) = dispatched(dispatcher, hook)
     end_run(stored, "failed")
     late, early = make_tracker(clock), make_tracker(clock)
-    changes = late._ended()
+    changes = late._check_unfinished()
     early.follow()
     assert (late._settle(changes), len(rows("mail"))) == (0, 1)
     assert outcomes.load_tasks(delivery(stored).failed_tasks) == ()

@@ -44,16 +44,16 @@ def test_a_mapping_that_fits_its_dag_is_fine(webhooks, repository):
 @pytest.mark.parametrize(
     ("fields", "told"),
     [
-        ({"mapping": {"note": "b"}}, "mapping: The mapping breaks the DAG's params: number has no default"),
-        ({"mapping": {"number": "twelve"}}, "mapping: The mapping breaks the DAG's params: number"),
-        ({"mapping": {"number": "1", "note": "c"}}, "mapping: The mapping breaks the DAG's params: note"),
-        ({"dag_id": "gone"}, "hooks.yaml:3: orders: dag_id: no DAG file makes a DAG 'gone'"),
+        ({"mapping": {"note": "b"}}, "mapping: The mapping violates the DAG's params: number has no default"),
+        ({"mapping": {"number": "twelve"}}, "mapping: The mapping violates the DAG's params: number"),
+        ({"mapping": {"number": "1", "note": "c"}}, "mapping: The mapping violates the DAG's params: note"),
+        ({"dag_id": "gone"}, "hooks.yaml:3: orders: dag_id: no DAG file defines the DAG 'gone'"),
         ({"preset": "nobody"}, "orders: preset: 'nobody' is not one of"),
-        ({"preset": "github"}, "orders: secrets: the signing secret is missing"),
+        ({"preset": "github"}, "orders: secrets: The signing secret is missing"),
         ({"filter": "body.("}, "hooks.yaml:6: orders: filter: line 1"),
         (
             {"preset": "github", "secrets": {"signing": "plain:secret"}},
-            "the secret itself stands in the file",
+            "the file contains the secret itself",
         ),
     ],
     ids=str,
@@ -126,7 +126,7 @@ def test_stored_webhooks_whose_dag_has_changed_are_wrong(webhooks, database):
     store_dag("orders", params={"number": Param(type="integer")})
     done = webhooks("check")
     assert done.status == 1
-    assert "error  orders of the shop: The mapping breaks the DAG's params: number" in done.out
+    assert "error  orders of the shop: The mapping violates the DAG's params: number" in done.out
 
 
 def test_a_disabled_webhook_is_no_problem(webhooks, sqlite_database):

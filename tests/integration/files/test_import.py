@@ -124,7 +124,7 @@ def test_json_has_the_differences_and_no_secret(webhooks, sqlite_database, file)
     (step,) = done.json
     found = {one["field"]: one.get("after") for one in step["differences"]}
     assert (step["action"], step["name"], step["dag_id"]) == ("create", "pushes", "build")
-    assert (found["mapping"], found["secrets.signing"]) == (PUSHES["mapping"], "another secret")
+    assert (found["mapping"], found["secrets.signing"]) == (PUSHES["mapping"], "a new secret")
     assert SECRET not in done.out
 
 
@@ -139,7 +139,7 @@ def test_a_secret_that_is_another_by_now_is_taken_over(webhooks, sqlite_database
     webhooks("import", path)
     monkeypatch.setenv("PUSHES_SECRET", f"{SECRET} of today")
     done = webhooks("import", path)
-    assert '    secrets.signing: "a secret" → "another secret"' in done.out
+    assert '    secrets.signing: "a secret" → "a new secret"' in done.out
     assert secret_of("pushes") == f"{SECRET} of today"
     assert SECRET not in done.out + repr(audit_rows())
 
@@ -159,11 +159,11 @@ def test_a_stored_secret_stays_where_the_file_names_none(webhooks, sqlite_databa
         ({"dag_id": " "}, "pushes: dag_id: it is empty"),
         ({"notify_failure": ["nobody"]}, "pushes: notify_failure: 'nobody'"),
         ({"verification": [{"kind": "hmac"}]}, "pushes: verification.hmac: it needs the setting header"),
-        ({"secrets": {}}, "pushes: secrets: the signing secret is missing"),
+        ({"secrets": {}}, "pushes: secrets: The signing secret is missing"),
         ({"secrets": {"signing": "env:NO_SUCH"}}, "secrets.signing: there is no variable 'NO_SUCH'"),
         ({"secrets": {"signing": "variable:none"}}, "secrets.signing: there is no Airflow variable"),
         ({"secrets": {"signing": "connection:none"}}, "secrets.signing: there is no Airflow connection"),
-        ({"secrets": PUSHES["secrets"] | {"other": "env:PUSHES_SECRET"}}, "uses one for other"),
+        ({"secrets": PUSHES["secrets"] | {"other": "env:PUSHES_SECRET"}}, "uses no other secret"),
     ],
     ids=str,
 )

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import yaml
 
-from inbound_webhooks.deliveries.backtest import ABSENT
+from inbound_webhooks.event.differences import ABSENT
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.loop import new_receiver
 from tests.infrastructure.webhooks_builder import audit_rows, now, rows, store_delivery, store_webhook

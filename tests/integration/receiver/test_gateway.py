@@ -158,7 +158,8 @@ def test_a_refused_body_is_judged_by_the_webhook_as_it_is(gateways, postgres_dat
     assert gateway.request("POST", path_of(hook), ORDER)[0] == 202
     service.rotate(hook.id, actor=ACTOR)
     chunked = b"65\r\n" + b"x" * 101 + b"\r\n0\r\n\r\n"
-    response = gateway.say(head(hook, "Transfer-Encoding: chunked"), chunked)
+    # In one piece: before it reads a body that arrives after the headers, the guard looks the webhook up.
+    response = gateway.say(head(hook, "Transfer-Encoding: chunked") + chunked)
     assert status(response) == 404
 
 

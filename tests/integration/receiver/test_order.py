@@ -265,10 +265,9 @@ def test_every_secret_is_compared_whichever_fits(sqlite_database):
     )
     for value in ("second", "third"):
         service.rotate_secret(hook.id, NewSecret("signing", value), actor="a tester", grace_hours=1)
-    made = {}
-    for key in ("to fill the cache", "first", "third", "no"):
+    made = []
+    for key in ("first", "third", "no", "first"):
         with comparisons() as compared:
             asyncio.run(_alone(asgi, hook.path, ("x-key", key)))
-        made[key] = len(compared)
-    # A request that a cached webhook refuses is judged once more with the current one.
-    assert made["first"] == made["third"] == made["no"] / 2
+        made.append(len(compared))
+    assert len(set(made)) == 1

@@ -110,7 +110,7 @@ def test_a_request_without_its_signature_is_judged_and_the_note_says_so(sqlite_d
     headers = [pair for pair in case.request.headers if "signature" not in pair[0].lower()]
     shown = previewed(sender, headers=headers)
     assert (shown["state"], shown["status"]) == ("accepted", 202)
-    assert shown["note"] == "The signature was not checked: the request carries none."
+    assert shown["note"] == "The request has no signature, so none was checked."
 
 
 def test_a_wrong_signature_is_rejected_as_the_endpoint_does(sqlite_database):

@@ -45,7 +45,7 @@ def test_a_rejection_names_what_was_refused_and_why(asgi, sqlite_orders):
     assert (noted.webhook_id, noted.method, noted.status) == (sqlite_orders.id, "PUT", 405)
     assert (noted.source_ip, noted.reason) == (
         "192.0.2.7",
-        "Only GET, HEAD, OPTIONS and POST are answered here.",
+        "Only GET, HEAD, OPTIONS and POST are supported.",
     )
 
 

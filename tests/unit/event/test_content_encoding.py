@@ -106,7 +106,7 @@ def test_the_limit_counts_all_members_together():
 def test_a_bomb_is_too_large(compress):
     bomb = compress(bytes(64 * 1024 * 1024))
     assert len(bomb) < 100_000
-    with pytest.raises(BodyTooLarge, match=f"inflated body is larger than {LIMIT} bytes"):
+    with pytest.raises(BodyTooLarge, match=f"decompressed body is larger than {LIMIT} bytes"):
         inflate(bomb, "gzip" if compress is gzip.compress else "deflate", limit_bytes=LIMIT)
 
 

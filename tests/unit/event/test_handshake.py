@@ -34,7 +34,7 @@ def ask(
     secrets: dict[str, tuple[str, ...]] | None = None,
 ) -> HandshakeResponse | None:
     handshake = HANDSHAKES[name]
-    return handshake.response(
+    return handshake.respond(
         HandshakeRequest(
             method=method or handshake.methods[0],
             query=MultiDict(parse_qsl(query, keep_blank_values=True)),
@@ -83,7 +83,7 @@ def test_answers_or_refuses_whatever_comes_and_nothing_else(name: str, data: st.
     )
 
     with suppress(RequestError):
-        answered = HANDSHAKES[name].response(request)
+        answered = HANDSHAKES[name].respond(request)
         assert answered is None or answered.response.status in (200, 204)
 
 
@@ -265,7 +265,7 @@ def test_x_signs_only_bare_tokens(token: str) -> None:
     )
     bare = 0 < len(token) <= 128 and all(c.isascii() and (c.isalnum() or c in "_-+/=") for c in token)
     try:
-        answered = HANDSHAKES["twitter"].response(request)
+        answered = HANDSHAKES["twitter"].respond(request)
     except HandshakeMalformed:
         assert not bare
     else:

@@ -104,7 +104,7 @@ def test_any_filter_over_any_json_fails_properly_or_gives_conf(body, path, filte
 @given(value=json_values)
 def test_any_value_in_a_json_template_is_that_value(value):
     template = compile_response("application/json", '{"v": ${Webhook::Body.v}, "t": "${Webhook::Body.v}"}')
-    response = template.response(200, sources({"v": value}))
+    response = template.rendered(200, sources({"v": value}))
     document = json.loads(response.body)
     assert set(document) == {"v", "t"}
     if "\\ud" not in json.dumps(value).lower():
@@ -147,7 +147,7 @@ def test_any_text_as_a_response_compiles_or_is_refused(source, content_type):
     except DefinitionError:
         return
     try:
-        template.response(200, sources({"a": [1]}))
+        template.rendered(200, sources({"a": [1]}))
     except ContentRefused:
         return
 

@@ -38,7 +38,7 @@ def render(content_type, template, body=None, **kwargs):
 
 
 def rendered_json(template, body=None, **kwargs):
-    response = compile_response(JSON, template).response(200, sources(body or {}, **kwargs))
+    response = compile_response(JSON, template).rendered(200, sources(body or {}, **kwargs))
     assert response is not None
     return json.loads(response.body)
 
@@ -47,7 +47,7 @@ def rendered_json(template, body=None, **kwargs):
 
 
 def test_the_worked_example_as_json():
-    response = compile_response("application/json", TEMPLATE).response(200, reference_event())
+    response = compile_response("application/json", TEMPLATE).rendered(200, reference_event())
     assert json.loads(response.body) == {
         "validationToken": "4B54AF5D1CCD8A81632CDE01739",
         "authorization": "auth 30f9653d1d15460a9cc58d082b7981bf",
@@ -57,7 +57,7 @@ def test_the_worked_example_as_json():
 
 
 def test_the_worked_example_as_plain_text():
-    response = compile_response("text/plain", TEMPLATE).response(200, reference_event())
+    response = compile_response("text/plain", TEMPLATE).rendered(200, reference_event())
     assert response.body.decode().split("\n") == [
         "{",
         '"validationToken": 4B54AF5D1CCD8A81632CDE01739,',
@@ -187,8 +187,8 @@ def test_a_json_template_is_refused_with_line_and_column(template, line, column)
 
 def test_a_result_that_is_not_json_after_all_is_no_answer():
     template = compile_response(JSON, "{ {{ body.key }}: 1}")
-    assert template.response(200, sources({"key": "a"})) is not None
-    assert template.response(200, sources({"key": 5})) is None
+    assert template.rendered(200, sources({"key": "a"})) is not None
+    assert template.rendered(200, sources({"key": 5})) is None
 
 
 def test_a_value_cannot_break_out_of_its_string():
@@ -200,7 +200,7 @@ def test_a_value_cannot_break_out_of_its_string():
 
 
 def test_half_a_surrogate_pair_does_not_break_the_answer():
-    response = compile_response(JSON, '["${Webhook::Body.v}"]').response(200, sources(b'{"v": "\\ud800"}'))
+    response = compile_response(JSON, '["${Webhook::Body.v}"]').rendered(200, sources(b'{"v": "\\ud800"}'))
     assert json.loads(response.body) == ["?"]
 
 
@@ -254,7 +254,7 @@ def test_xml_is_escaped(content_type):
     ],
 )
 def test_an_answer_has_status_bytes_type_and_safety_headers(content_type, header):
-    response = compile_response(content_type, '"ü"').response(201, sources())
+    response = compile_response(content_type, '"ü"').rendered(201, sources())
     assert (response.status, response.body) == (201, '"ü"'.encode())
     assert response.all_headers == (
         ("Content-Type", header),
@@ -278,15 +278,15 @@ def test_other_content_types_are_refused_by_name(content_type):
 
 def test_a_result_that_is_too_long_is_no_answer():
     template = compile_response("text/plain", "${Webhook::Body.v}")
-    assert template.response(200, sources({"v": "a" * MAX_RESPONSE_CHARS})) is not None
-    assert template.response(200, sources({"v": "a" * (MAX_RESPONSE_CHARS + 1)})) is None
+    assert template.rendered(200, sources({"v": "a" * MAX_RESPONSE_CHARS})) is not None
+    assert template.rendered(200, sources({"v": "a" * (MAX_RESPONSE_CHARS + 1)})) is None
 
 
 def test_a_template_over_a_body_that_is_not_json_says_so():
     with pytest.raises(BodyMalformed):
-        compile_response(JSON, '{"id": ${Webhook::Body.id}}').response(200, sources(b"{"))
+        compile_response(JSON, '{"id": ${Webhook::Body.id}}').rendered(200, sources(b"{"))
 
 
 def test_an_expression_that_does_not_fit_the_data_says_so():
     with pytest.raises(ExpressionFailed):
-        compile_response("text/plain", "{{ body.a + 1 }}").response(200, sources({"a": "x"}))
+        compile_response("text/plain", "{{ body.a + 1 }}").rendered(200, sources({"a": "x"}))

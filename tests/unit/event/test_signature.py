@@ -186,9 +186,9 @@ HMAC = {"kind": "hmac", "header": "X-Sig"}
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({}, "None is none of"),
-        ({"kind": "md5"}, "is none of"),
-        ({"kind": ["hmac"]}, "is none of"),
+        ({}, "None is not one of"),
+        ({"kind": "md5"}, "is not one of"),
+        ({"kind": ["hmac"]}, "is not one of"),
         ({"kind": "hmac"}, "it needs the setting header"),
         ({"kind": "hmac", "header": ""}, "header is empty"),
         ({"kind": "hmac", "header": "X Y"}, "header is not the name of a header"),

@@ -69,25 +69,25 @@ def test_a_text_that_no_database_holds_is_told_beside_its_field(tmp_path, escape
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("- name: a\n", "hooks.yaml:1: it wants a list of webhooks below webhooks:"),
-        ("", "hooks.yaml:1: it wants a list of webhooks below webhooks:"),
-        ("webhooks: 3\n", "hooks.yaml:1: webhooks: it is not a list"),
-        ("webhooks:\n  - 3\n", "hooks.yaml:2: webhooks: an item has no fields"),
-        (f"{ONE}webhook: 3\n", "hooks.yaml:4: webhook: only webhooks: stands at the top"),
+        ("- name: a\n", "hooks.yaml:1: expected a list of webhooks below webhooks:"),
+        ("", "hooks.yaml:1: expected a list of webhooks below webhooks:"),
+        ("webhooks: 3\n", "hooks.yaml:1: webhooks: it must be a list"),
+        ("webhooks:\n  - 3\n", "hooks.yaml:2: webhooks: an item is not a mapping of fields"),
+        (f"{ONE}webhook: 3\n", "hooks.yaml:4: webhook: only webhooks: may be at the top level"),
         ("webhooks:\n  - dag_id: a\n", "hooks.yaml:2: a webhook without a name: name: it is missing"),
         ("webhooks:\n  - name: a\n", "hooks.yaml:2: a: dag_id: it is missing"),
-        (f"{ONE}    filtr: x\n", "hooks.yaml:4: pushes: filtr: there is no such field"),
+        (f"{ONE}    filtr: x\n", "hooks.yaml:4: pushes: filtr: unknown field"),
         (f"{ONE}    proofs: []\n", "hooks.yaml:4: pushes: proofs is now `verification`"),
         (f"{ONE}    filter: 3\n", "hooks.yaml:4: pushes: filter: 3 is not of type 'string', 'null'"),
         (
             f"{ONE}    mapping:\n      a: x\n      b: 3\n",
             "hooks.yaml:4: pushes: mapping: b: 3 is not of type 'string'",
         ),
-        (f"{ONE}    name: b\n", "hooks.yaml:4: name is there twice"),
-        (f"{ONE}    mapping: {{a: x, a: y}}\n", "hooks.yaml:4: a is there twice"),
+        (f"{ONE}    name: b\n", "hooks.yaml:4: duplicate key name"),
+        (f"{ONE}    mapping: {{a: x, a: y}}\n", "hooks.yaml:4: duplicate key a"),
         (f"{ONE}    filter: [\n", "hooks.yaml:5: "),
         (f"{ONE}    filter: !!python/name:os.system\n", "hooks.yaml:4: could not determine a constructor"),
-        (f"{ONE}    secrets: 3\n", "hooks.yaml:4: pushes: secrets: it wants purposes"),
+        (f"{ONE}    secrets: 3\n", "hooks.yaml:4: pushes: secrets: it must map purposes to references"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path, text, told):
@@ -99,7 +99,7 @@ def test_a_secret_that_stands_in_a_file_is_refused_and_not_repeated(tmp_path):
     (problem,) = problems(tmp_path, f"{ONE}    secrets:\n      signing: canary-of-the-secret\n")
     assert problem == (
         "hooks.yaml:5: pushes: secrets.signing: "
-        "it wants connection:ID, variable:NAME or env:NAME, never the secret itself"
+        "it must be connection:ID, variable:NAME or env:NAME, not the secret itself"
     )
 
 
@@ -107,11 +107,11 @@ def test_a_name_that_two_files_have_is_told_with_both(tmp_path):
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(ONE)
     (problem,) = read_files([tmp_path]).problems
-    assert str(problem) == f"{tmp_path}/b.yaml:2: pushes: name: it stands in {tmp_path}/a.yaml:2 already"
+    assert str(problem) == f"{tmp_path}/b.yaml:2: pushes: name: {tmp_path}/a.yaml:2 already defines this name"
 
 
 def test_a_file_that_is_not_there_or_not_text_is_named(tmp_path):
     (tmp_path / "latin.yaml").write_bytes(b"webhooks: \xe4")
     missing, latin = read_files([tmp_path / "no.yaml", tmp_path / "latin.yaml"]).problems
     assert str(missing) == f"{tmp_path}/no.yaml: No such file or directory"
-    assert str(latin) == f"{tmp_path}/latin.yaml: it is not UTF-8 text"
+    assert str(latin) == f"{tmp_path}/latin.yaml: the file is not UTF-8 text"

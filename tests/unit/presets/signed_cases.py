@@ -73,7 +73,7 @@ class Case:
         handshake = HANDSHAKES[self.preset.handshake or ""]
         if self.request.method not in handshake.methods:
             return None
-        return handshake.response(
+        return handshake.respond(
             HandshakeRequest(
                 method=self.request.method,
                 query=MultiDict(parse_qsl(self.request.query_string, keep_blank_values=True)),

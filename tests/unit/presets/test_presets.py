@@ -239,7 +239,7 @@ def test_a_slash_command_is_answered_to_who_gave_it() -> None:
     preset = PRESETS["slack-command"]
     template = compile_response(preset.response_content_type, preset.response_template or "")
 
-    response = template.response(200, sources_of(payload("slack/slash_command__weather")))
+    response = template.rendered(200, sources_of(payload("slack/slash_command__weather")))
 
     assert response is not None
     assert json.loads(response.body) == {"response_type": "ephemeral", "text": "Started: /weather 94070"}
@@ -249,7 +249,7 @@ def test_twilio_is_answered_with_twiml_that_sends_nothing() -> None:
     preset = PRESETS["twilio"]
     template = compile_response(preset.response_content_type, preset.response_template or "")
 
-    response = template.response(200, sources_of(payload("twilio/incoming_sms__text")))
+    response = template.rendered(200, sources_of(payload("twilio/incoming_sms__text")))
 
     assert response is not None
     assert response.body == b'<?xml version="1.0" encoding="UTF-8"?><Response></Response>'

@@ -1,4 +1,4 @@
-"""What the endpoint reads and writes, in batches: concurrent requests share statements and commits."""
+"""The endpoint's reads and writes, in batches: concurrent requests share statements and commits."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from inbound_webhooks.records.webhook import Webhook
 Result = TypeVar("Result")
 WebhookAndCredentials = tuple[Webhook, Sequence[Credential]]
 VersionedDelivery = tuple[Delivery, int]
-"""A delivery, and the version that its webhook has to have."""
+"""A delivery, and the version that its webhook must have."""
 
 MAX_READS_PER_BATCH = 256
 MAX_INSERTS_PER_BATCH = 64
-"""Items of one statement or transaction."""
+"""Items per statement or transaction."""
 
 CONCURRENT_BATCHES = 1
-"""Batches of a kind that run at the same time: one is written while the next one is collected."""
+"""Concurrent batches of a kind: while one is written, the next one is collected."""
 
 CACHE_SECONDS = 1.0
-"""For how long a cached webhook admits requests. Within this time a sender whose token was revoked can still
-have a body read; its delivery is not stored."""
+"""How long a cached webhook admits requests. During this time the endpoint may still read a body sent with a
+revoked token, but does not store its delivery."""
 
 MAX_CACHED_WEBHOOKS = 20_000
 
@@ -33,16 +33,16 @@ _NOT_CACHED: tuple[WebhookAndCredentials | None, float] = (None, float("-inf"))
 
 
 class Backend(Protocol):
-    """A database that takes many reads or deliveries at once."""
+    """A database that reads webhooks and inserts deliveries in batches."""
 
     async def find(
         self, webhook_ids: Sequence[str]
     ) -> Sequence[WebhookAndCredentials | BaseException | None]:
-        """Each webhook as the database has it, None for one that does not exist."""
+        """Each stored webhook, or None if it does not exist."""
         ...
 
     async def insert(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
-        """For each delivery what :func:`inbound_webhooks.storage.deliveries.insert_delivery` returns."""
+        """The result of :func:`inbound_webhooks.storage.deliveries.insert_delivery` for each delivery."""
         ...
 
     async def close(self) -> None:
@@ -57,7 +57,7 @@ class DeliveryStore:
         self._backend = backend
         self._clock = clock
         self._cached: dict[str, tuple[WebhookAndCredentials | None, float]] = {}
-        # A sender whose webhook was read sends its delivery next, not another read: halves gain nothing here.
+        # After a read the sender's next step is an insert, not a read, so splitting batches gains nothing.
         self._find = Batcher[str, "WebhookAndCredentials | None"](
             backend.find, most=MAX_READS_PER_BATCH, batches=CONCURRENT_BATCHES, least=MAX_READS_PER_BATCH
         )
@@ -67,7 +67,7 @@ class DeliveryStore:
         """Commits a delivery; see :func:`inbound_webhooks.storage.deliveries.insert_delivery`."""
 
     async def find(self, webhook_id: str) -> WebhookAndCredentials | None:
-        """A webhook as the database has it, its credentials newest first."""
+        """A stored webhook, with its credentials newest first."""
         found = await self._find(webhook_id)
         if found is None:
             self._cached.pop(webhook_id, None)
@@ -78,15 +78,15 @@ class DeliveryStore:
         return found
 
     def cached(self, webhook_id: str) -> WebhookAndCredentials | None:
-        """A webhook as it was within the last second, None where that is not known.
+        """A webhook as it was within the last second; None if it is not cached.
 
-        Enough to continue with a request whose commit checks the version, never enough to refuse one.
+        Sufficient to continue with a request, since the commit checks the version, but not to refuse one.
         """
         found, seen_at = self._cached.get(webhook_id, _NOT_CACHED)
         return found if self._clock() - seen_at < CACHE_SECONDS else None
 
     async def close(self) -> None:
-        """Close the connections once no call is under way; a later call opens new ones."""
+        """Close the connections when no call is running; a later call opens new ones."""
         await self._backend.close()
 
 
@@ -94,5 +94,5 @@ def result_or_error(call: Callable[[], Result]) -> Result | BaseException:
     """The result of a call or its exception, so that one item cannot fail the others of its batch."""
     try:
         return call()
-    except Exception as error:  # noqa: BLE001 - the caller of that item gets it
+    except Exception as error:  # noqa: BLE001 - raised to the caller of that item
         return error

@@ -11,7 +11,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MIN_BATCH_ITEMS = 4
-"""Items that a batch takes, unless told otherwise, before it leaves some for the next one."""
+"""The default minimum that a batch takes before it leaves items for the next one."""
 
 
 class Batcher(Generic[Item, Result]):
@@ -19,10 +19,10 @@ class Batcher(Generic[Item, Result]):
 
     An exception of ``work`` reaches every caller of its batch.
 
-    Senders that send again once they are answered form two groups: one is worked on while the other one is
-    collected. Each batch takes half of the waiting items and of those that were answered last, so that both
-    groups become equally large. Otherwise a large and a small group alternate, and nothing is left to collect
-    for most of the time that the large one takes.
+    Senders that send again after each response form two groups: one is processed while the other one is
+    collected. Each batch takes half of the items that wait or were just processed, so that both groups become
+    equally large. Otherwise a large and a small group alternate, and while the large one is processed, there
+    is nothing to collect most of the time.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Batcher(Generic[Item, Result]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: Item) -> Result:
-        """The result of one item, once its batch is done."""
+        """Wait for the item's batch and return the item's result."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         if self._running < self._batches:
@@ -57,7 +57,7 @@ class Batcher(Generic[Item, Result]):
         batch: list[tuple[Item, asyncio.Future[Result]]] = []
         try:
             while self._waiting:
-                # Requests that are read already ask in this round of the loop. Without the pause batches are
+                # Lets requests that have been read already join this batch. Without the pause batches are
                 # small, and few items share the fixed cost of a batch.
                 await asyncio.sleep(0)
                 wanted = max(half or (len(self._waiting) + 1) // 2, self._least)
@@ -66,18 +66,18 @@ class Batcher(Generic[Item, Result]):
                 results: Sequence[Result | BaseException]
                 try:
                     results = await self._work([item for item, _ in batch])
-                except Exception as error:  # noqa: BLE001 - every caller of the batch gets it
+                except Exception as error:  # noqa: BLE001 - raised to every caller of the batch
                     results = [error] * size
                 half = (len(self._waiting) + size + 1) // 2
                 _settle(batch, results)
         except BaseException as error:
-            # Nothing works on the waiting items until the next call.
+            # Nothing would process the waiting items until the next call.
             left = [*batch, *self._waiting]
             self._waiting.clear()
             _settle(left, [error] * len(left))
             raise
         finally:
-            # Not when the task is over: a call between the last look and that moment would not be seen.
+            # Not in a done callback: a call between the last check and the callback would be missed.
             self._running -= 1
 
 

@@ -1,4 +1,4 @@
-"""The store of the database that Airflow uses."""
+"""Opens the delivery store for Airflow's database."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def open_store() -> DeliveryStore:
 def backend_for(dialect_name: str) -> Backend:
     """The backend of a SQLAlchemy dialect; raises DatabaseUnsupported."""
     if dialect_name == "postgresql":
-        # Imported here because an Airflow on SQLite has no asyncpg.
+        # Imported here because asyncpg may be missing where Airflow uses SQLite.
         from inbound_webhooks.deliveries.store.postgres import PostgresBackend
 
         return PostgresBackend()

@@ -1,4 +1,4 @@
-"""The durable write: a delivery is committed here, or it was never accepted."""
+"""The durable write: only a delivery that is committed here is accepted."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ class Inbox:
         self._listeners.append(listener)
 
     async def commit(self, delivery: Delivery, version: int) -> str | None:
-        """Write a delivery if its webhook still has this version; else write nothing.
+        """Write a delivery if its webhook still has this version; otherwise write nothing.
 
-        Returns the id under which the event is stored: the delivery's own, or that of an earlier one which
-        holds its deduplication key; None where the webhook has changed.
+        Returns the id under which the event is stored: the delivery's own, or that of an earlier one with the
+        same deduplication key; None if the webhook has changed.
 
-        A transaction that disables, deletes or changes the webhook waits for this one once it has its lock;
-        an earlier one is seen here.
+        Once this transaction has its lock, a transaction that disables, deletes or changes the webhook waits
+        for it; the effect of an earlier one is visible here.
 
-        :raises DatabaseUnavailable: nothing was written, as far as we know
+        :raises DatabaseUnavailable: probably nothing was written
         """
         if not self._store_bodies:
             delivery = _without_body(delivery)
@@ -48,7 +48,7 @@ class Inbox:
         return stored_id
 
     def commit_as(self, actor: str, delivery: Delivery, version: int) -> str | None:
-        """The same for a user, whom the audit log names; blocks."""
+        """Commit a user's replay and write it to the audit log; blocks."""
         if not self._store_bodies:
             delivery = _without_body(delivery)
         stored_id = _store_with_audit(delivery, version, actor)
@@ -60,7 +60,7 @@ class Inbox:
         for listener in self._listeners:
             try:
                 listener()
-            except Exception as error:  # noqa: BLE001 - the delivery is committed, and its response must say so
+            except Exception as error:  # noqa: BLE001 - the delivery is committed, so the response must be 2xx
                 log.error("inbox listener failed action=listener_failed kind=%s", type(error).__name__)
 
 

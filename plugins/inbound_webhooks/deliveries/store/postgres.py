@@ -1,4 +1,4 @@
-"""Batches on PostgreSQL: each is one statement, on an asyncpg connection."""
+"""Batches on PostgreSQL: one statement each, on an asyncpg connection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PostgresBackend:
     async def find(
         self, webhook_ids: Sequence[str]
     ) -> Sequence[WebhookAndCredentials | BaseException | None]:
-        """One statement; a second one where webhooks have changed."""
+        """One statement, and a second one if webhooks have changed."""
         try:
             found = await self._connections.use(partial(self._webhooks.find, webhook_ids=webhook_ids))
         except StatementRefused:
@@ -38,11 +38,11 @@ class PostgresBackend:
         return list(map(found.get, webhook_ids))
 
     async def insert(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
-        """One statement; each delivery that it left out is inserted alone, which tells why."""
+        """One statement; deliveries that it skipped are inserted one by one, to get each one's result."""
         try:
             stored = await self._connections.use(partial(insert_deliveries, deliveries=deliveries))
         except StatementRefused:
-            stored = set()  # one of the values: inserting each alone shows which
+            stored = set()  # because of some value: inserting one by one shows which delivery has it
         results: list[str | BaseException | None] = []
         for delivery, version in deliveries:
             is_stored = delivery.id in stored

@@ -1,6 +1,6 @@
-"""Batches on SQLite: each is one transaction, in a thread.
+"""Batches on SQLite: one transaction each, in a thread.
 
-SQLite has one writer, and its commits are what takes time.
+SQLite has a single writer, and most of its time goes into commits.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class SqliteBackend:
     async def find(
         self, webhook_ids: Sequence[str]
     ) -> Sequence[WebhookAndCredentials | BaseException | None]:
-        """A query for each webhook."""
+        """One query per webhook."""
         return await run_in_thread(partial(_find_each, webhook_ids))
 
     async def insert(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
-        """A statement for each delivery; where the transaction fails, each one is tried alone."""
+        """One statement per delivery; if the transaction fails, deliveries are inserted one by one."""
         async with self._writing:
             try:
                 return await run_in_thread(partial(_insert_each, deliveries))
@@ -69,8 +69,8 @@ def _insert(connection: Connection, delivery: Delivery, version: int) -> str | B
     try:
         return insert_delivery(connection, delivery, version)
     except SQLAlchemyError:
-        raise  # SQLite may have rolled back the whole transaction: a full disk does that
-    except Exception as error:  # noqa: BLE001 - a value that SQLite cannot take fails this delivery alone
+        raise  # SQLite may have rolled back the whole transaction, as on a full disk
+    except Exception as error:  # noqa: BLE001 - a value that SQLite rejects fails this delivery only
         return error
 
 

@@ -55,7 +55,7 @@ def read_scheme(settings: Mapping[str, Any]) -> RequiredScheme:
     values = dict(settings)
     kind, purpose = values.pop("kind", None), values.pop("purpose", DEFAULT_PURPOSE)
     if not isinstance(kind, str) or kind not in SCHEMES:
-        raise InvalidDefinition("verification", f"{kind!r} is none of {', '.join(SCHEMES)}")
+        raise InvalidDefinition("verification", f"{kind!r} is not one of {', '.join(SCHEMES)}")
     scheme_class = SCHEMES[kind]
     if not isinstance(purpose, str) or not _PURPOSE.fullmatch(purpose):
         raise InvalidDefinition("verification", "its purpose is not a short word in lower case", kind)
