@@ -151,17 +151,17 @@ def presets_command(args: Namespace) -> None:
     from inbound_webhooks.webhooks.secrets import find_preset
 
     if args.name is None:
-        print_data([_row(preset) for preset in PRESETS.values()], args.output)
+        rows = [
+            {"name": preset.name, "sender": preset.title, "documentation": preset.documentation_url}
+            for preset in PRESETS.values()
+        ]
+        print_data(rows, args.output)
         return
     preset = find_preset(args.name)
     if args.output in ("json", "yaml"):
         print_data(as_data(preset), args.output)
     else:
         print_sections(f"{preset.title} ({preset.name})\n{preset.documentation_url}", _sections(preset))
-
-
-def _row(preset: Preset) -> dict[str, Any]:
-    return {"name": preset.name, "sender": preset.title, "documentation": preset.documentation_url}
 
 
 def _sections(preset: Preset) -> dict[str, list[str]]:

@@ -185,17 +185,13 @@ def _http_failed(error: HTTPException) -> Response:
 
 def _failed(error: Exception) -> Response:
     if not isinstance(error, WebhookError):
-        # The error's text could quote a request, so only the traceback is logged.
-        log.error(
-            "page failed action=page_failed kind=%s", type(error).__name__, exc_info=_without_text(error)
-        )
+        # The error's text could quote a request, so only its class and traceback are logged.
+        kind = type(error).__name__
+        without_text = (Exception, Exception(kind), error.__traceback__)
+        log.error("page failed action=page_failed kind=%s", kind, exc_info=without_text)
         return _message(500, "Internal error", "See the log of Airflow's api-server.")
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
     return _message(status, _TITLES.get(status, "The request failed"), error.message)
-
-
-def _without_text(error: Exception) -> tuple[type[Exception], Exception, Any]:
-    return (Exception, Exception(type(error).__name__), error.__traceback__)
 
 
 _TITLES = {

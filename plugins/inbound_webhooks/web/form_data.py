@@ -57,13 +57,11 @@ def by_place(problems: Sequence[Problem]) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     for problem in problems:
+        is_line = problem.field == "mapping" and problem.part
+        place = f"mapping:{problem.part}" if is_line else problem.field
         message = problem.message[:1].upper() + problem.message[1:]
-        found.setdefault(_place(problem), []).append(message)
+        found.setdefault(place, []).append(message)
     return found
-
-
-def _place(problem: Problem) -> str:
-    return f"mapping:{problem.part}" if problem.field == "mapping" and problem.part else problem.field
 
 
 def lines(params: Mapping[str, Parameter], mapping: Mapping[str, str]) -> list[Line]:

@@ -65,9 +65,8 @@ def _readable(content: bytes, content_type: str) -> tuple[str, str]:
         try:
             return json.dumps(body.value, indent=2, ensure_ascii=False), ""
         except BodyMalformed:
-            return content.decode(
-                "utf-8", "replace"
-            ), "The body is not JSON, although its content type says so."
+            text = content.decode("utf-8", "replace")
+            return text, "The body is not JSON, despite its content type."
     try:
         return content.decode("utf-8"), ""
     except UnicodeDecodeError:

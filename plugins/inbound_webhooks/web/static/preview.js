@@ -71,7 +71,6 @@ function show(outcome) {
   const parts = [
     make("p", { class: "preview-response" }, make("span", { class: `badge ${outcome.tone}` }, outcome.state), " ", outcome.state_help),
   ];
-  if (outcome.note) parts.push(make("p", { class: "note warn" }, outcome.note));
   if (outcome.error) parts.push(make("p", { class: "note bad" }, outcome.error));
   if (outcome.note) parts.push(make("p", { class: "note warn" }, outcome.note));
   if (outcome.conf !== null) parts.push(make("h3", {}, "Conf"), make("pre", { tabindex: "0" }, outcome.conf_text));
