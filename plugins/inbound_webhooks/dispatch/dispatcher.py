@@ -83,7 +83,6 @@ class Dispatcher:
         self._reschedule_future_attempts()
         if not metrics.are_on():
             return  # counting the backlog is not free
-            return
         try:
             with transaction() as connection:
                 backlog, _ = read_backlog(connection)
