@@ -22,7 +22,7 @@ import requests
 
 from tests.acceptance.database import ask, everything, execute
 from tests.acceptance.program import Program
-from tests.acceptance.webhooks import Webhook, post
+from tests.acceptance.webhooks import Webhook, post, read_webhook
 from tests.infrastructure.airflow_processes import AirflowProcesses
 from tests.infrastructure.mail_server import MailServer
 from tests.infrastructure.postgres import free_port
@@ -107,7 +107,7 @@ def story(
     story = Stage({}, tokens=[], mails=[])
     for name, arguments in definitions_in(folder).items():
         printed = command("create", name, *arguments, "-o", "json")
-        story.webhooks[name] = Webhook(**json.loads(printed[printed.index("{") : printed.rindex("}") + 1]))
+        story.webhooks[name] = read_webhook(printed[printed.index("{") : printed.rindex("}") + 1])
     story.tokens = [webhook.token for webhook in story.webhooks.values()]
     send_all(story, list(story.webhooks.values()))
     change_and_look(airflow, command, story)

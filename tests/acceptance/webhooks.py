@@ -65,8 +65,13 @@ def create(airflow: AirflowProcesses, name: str, *arguments: str) -> Webhook:
     """`airflow webhooks create`, which prints one JSON object and nothing else."""
     done = airflow.airflow("webhooks", "create", name, *arguments, "-o", "json")
     assert done.returncode == 0, done.stderr
-    printed = json.loads(done.stdout)
-    return Webhook(**{field: printed[field] for field in Webhook.__dataclass_fields__})
+    return read_webhook(done.stdout)
+
+
+def read_webhook(printed: str) -> Webhook:
+    """What a story needs of the JSON object that `create` printed."""
+    fields = json.loads(printed)
+    return Webhook(**{name: fields[name] for name in Webhook.__dataclass_fields__})
 
 
 def create_all(airflow: AirflowProcesses, arguments: Mapping[str, tuple[str, ...]]) -> dict[str, Webhook]:
