@@ -100,7 +100,7 @@ def test_a_topic_that_is_not_named_confirms_nothing(sqlite_database):
 def test_a_handshake_that_trusts_its_sender_needs_a_scheme(sqlite_database, handshake):
     from inbound_webhooks.errors import InvalidDefinition
 
-    with pytest.raises(InvalidDefinition, match=f"{handshake} needs a verification"):
+    with pytest.raises(InvalidDefinition, match=f"{handshake} requires verification of the sender"):
         store_webhook(handshake=handshake)
 
 
