@@ -118,6 +118,9 @@ SENTENCES: list[tuple[str, str]] = [
     (" without ce- headers is no CloudEvent.", " without ce- headers is not a CloudEvent."),
     # Dispatch
     ("The run could not be made (", "The run could not be created ("),
+    # Definitions: an error names the field as the model does.
+    ("definition is invalid: mapping of ", "definition is invalid: mapping "),
+    ("definition is invalid: proof: ", "definition is invalid: verification: "),
 ]
 """Recorded text -> text now, wherever it stands: responses, errors, reasons, notes."""
 
@@ -135,7 +138,14 @@ class Exception_:
         return bool(re.fullmatch(self.scenario, scenario) and re.fullmatch(self.path, path))
 
 
-EXCEPTIONS: list[Exception_] = []
+EXCEPTIONS: list[Exception_] = [
+    Exception_(
+        scenario="address: not allowed, HEAD",
+        path=r"responses\.0\.0\.header content-length",
+        now="83",
+        why="the sentence of the body that HEAD leaves out is longer",
+    ),
+]
 """What no rule above can say; ``now=ABSENT`` for what is not there any more."""
 
 ABSENT = "(absent)"

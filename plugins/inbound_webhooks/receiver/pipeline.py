@@ -49,7 +49,7 @@ from inbound_webhooks.receiver.client_address import trusted_proxies
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
-from inbound_webhooks.records.credential import plain_secrets
+from inbound_webhooks.records.credential import Credential, plain_secrets
 from inbound_webhooks.records.delivery import Rejection, new_delivery_id
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, public_url
@@ -173,14 +173,18 @@ class Receiver:
 
         :raises RequestError: it is rejected
         """
-        compiled, secrets = admission.compiled, _NO_SECRETS
-        if admission.secrets:
+        compiled, secrets, is_post = admission.compiled, _NO_SECRETS, request.method == "POST"
+        if admission.secrets and (is_post or compiled.rules.handshake is not None):
             secrets = plain_secrets(admission.secrets, decrypt)
+        if not is_post:
+            await self._note_use(admission.token)
         verdict: Verified | Verdict = self._authenticate(admission, request, secrets)
-        used = [admission.token, *(admission.secret(*place) for place in verdict.used.items())]
+        used = [admission.secret(*place) for place in verdict.used.items()]
         if isinstance(verdict, Verified):
-            if request.method == "POST" and compiled.webhook.max_per_second is not None:
-                await self._limit_webhook(compiled.webhook)
+            if is_post:
+                used.append(admission.token)
+                if compiled.webhook.max_per_second is not None:
+                    await self._limit_webhook(compiled.webhook)
             verdict = await self._decide(compiled, request, secrets)
         if verdict.outcome == Outcome.REJECTED and verdict.error is not None:
             raise verdict.error
@@ -191,9 +195,12 @@ class Receiver:
             response = await self._commit(compiled, request, verdict)
         if response is not None:
             for credential in used:
-                if self._last_use.is_due(credential):
-                    await self._last_use.write(credential)
+                await self._note_use(credential)
         return response
+
+    async def _note_use(self, credential: Credential) -> None:
+        if self._last_use.is_due(credential):
+            await self._last_use.write(credential)
 
     def _authenticate(
         self, admission: Admission, request: InboundRequest, secrets: Secrets

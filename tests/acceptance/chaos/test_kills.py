@@ -88,7 +88,7 @@ def test_what_was_taken_runs_once_while_processes_and_postgresql_are_killed(on_p
     assert problems_of(on_postgres, victims, round) == []
 
 
-@rounds(short=Round(500, 25, 3), long=long_round(1_000, 25, 15))
+@rounds(short=Round(750, 25, 3), long=long_round(1_000, 25, 15))
 def test_what_was_taken_runs_once_while_processes_on_sqlite_are_killed(on_sqlite, round):
     assert problems_of(on_sqlite, on_sqlite.victims(), round) == []
 
