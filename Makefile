@@ -35,7 +35,7 @@ check-run:
 	@python=$$(sh dev/python.sh) && exec "$$python" dev/run.py --check
 
 test: $(STAMP) system ## Test every promise in minutes (ARGS="-k name" for some tests, WORKERS=0 for one process)
-	@exec $(PYTEST) -m 'not long' $(ARGS)
+	@RECORDING=part exec $(PYTEST) -m 'not long' $(ARGS)
 
 test-all: $(STAMP) system ## Run all tests, with many examples: every input, all chaos, Celery, the whole documentation
 	@exec $(PYTEST) --hypothesis-profile thorough $(ARGS)

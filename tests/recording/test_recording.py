@@ -32,6 +32,10 @@ from tests.recording.recorder import (
 from tests.recording.scenario import load
 
 IS_QUICK = os.environ.get("RECORDING") == "quick"
+IS_PART = os.environ.get("RECORDING") == "part"
+PART_EVERY = 4
+"""What `make test` plays at each of its combinations; `make test-all` plays every scenario at all four."""
+
 QUICK_EVERY = 9
 """Without a common divisor with the sizes of most groups of scenarios, so that it has something of each."""
 
@@ -53,7 +57,7 @@ def observed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             home = folder / name_of(endpoint, backend)
             home.mkdir()
             url = _database(request, backend, home)
-            every = QUICK_EVERY if IS_QUICK else 1
+            every = QUICK_EVERY if IS_QUICK else PART_EVERY if IS_PART else 1
             jobs[name_of(endpoint, backend)] = pool.submit(observe, url, endpoint, home, every=every)
         yield jobs
 
