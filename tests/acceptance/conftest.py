@@ -10,6 +10,7 @@ import pytest
 from tests.acceptance.environments import Distribution, build
 from tests.acceptance.webhooks import ARGUMENTS, Webhook, create_all
 from tests.infrastructure.airflow_processes import AirflowProcesses
+from tests.infrastructure.mail_server import MailServer
 from tests.infrastructure.statsd import StatsdServer
 
 AUTH_OF_BACKEND = {"sqlite": "simple", "postgresql": "fab"}
@@ -29,6 +30,14 @@ def statsd() -> Iterator[StatsdServer]:
     server = StatsdServer()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="module")
+def mail_server() -> Iterator[MailServer]:
+    server = MailServer()
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

@@ -61,14 +61,6 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def mail_server() -> Iterator[MailServer]:
-    server = MailServer()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
 def command(airflow: AirflowProcesses) -> Iterator[Callable[..., str]]:
     """Run `airflow webhooks …` on that Airflow's database, in this process: a new one takes seconds."""
     from airflow.cli import cli_parser

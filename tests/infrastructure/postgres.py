@@ -24,6 +24,7 @@ from dev.services import end
 
 START_SECONDS = 30
 STOP_SECONDS = 20
+LOCK_SECONDS = 10
 BIN_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 SUPERUSER = "airflow"
 
@@ -121,6 +122,19 @@ class PostgresCluster:
         )
         connection.autocommit = True
         return connection
+
+    def wait_until_blocked(self, count: int = 1) -> None:
+        """Wait until that many connections wait for a lock, for ten seconds at most."""
+        give_up_at = time.monotonic() + LOCK_SECONDS
+        with contextlib.closing(self.connect()) as connection:
+            cursor = connection.cursor()
+            while True:
+                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+                waiting = cursor.fetchone()[0]
+                if waiting >= count:
+                    return
+                assert time.monotonic() < give_up_at, f"{waiting} connections wait for a lock, not {count}"
+                time.sleep(0.01)
 
     def _initialise(self) -> None:
         if self._copy_of:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 
 import pytest
 
@@ -177,7 +176,7 @@ def test_a_rotation_leaves_a_disabled_webhook_disabled_that_was_enabled_when_it_
     )
     rotating = threading.Thread(target=service.rotate, args=(hook.id,), kwargs={"actor": ACTOR})
     rotating.start()
-    wait_until_blocked(postgres_cluster)
+    postgres_cluster.wait_until_blocked()
     other.commit()
     rotating.join(10)
     assert not service.get(hook.id).enabled
@@ -200,7 +199,7 @@ def test_a_webhook_that_is_deleted_meanwhile_is_not_found(postgres_cluster, post
 
     rotating = threading.Thread(target=rotate)
     rotating.start()
-    wait_until_blocked(postgres_cluster)
+    postgres_cluster.wait_until_blocked()
     other.commit()
     rotating.join(10)
     assert outcome == [WebhookNotFound]
@@ -214,18 +213,6 @@ def test_deleting_says_how_many_deliveries_were_cancelled(database):
         store_delivery(hook, state=state)
     assert service.delete(hook.id, actor=ACTOR) == 2
     assert rows("webhook") == rows("token") == []
-
-
-def wait_until_blocked(cluster) -> None:
-    connection = cluster.connect("airflow")
-    cursor = connection.cursor()
-    for _ in range(300):
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        if cursor.fetchone()[0]:
-            connection.close()
-            return
-        time.sleep(0.02)
-    raise AssertionError("nobody waits for a lock")
 
 
 # --- the audit log --------------------------------------------------------------------------

@@ -77,10 +77,10 @@ def test_a_request_that_waits_for_a_change_is_judged_by_what_comes_of_it(
     holder = hold_row(postgres_cluster)
     changing = threading.Thread(target=change, args=(hook,))
     changing.start()
-    wait_until_blocked(postgres_cluster, 1)
+    postgres_cluster.wait_until_blocked()
     request = threading.Thread(target=lambda: answered.append(finish()))
     request.start()
-    wait_until_blocked(postgres_cluster, 2)
+    postgres_cluster.wait_until_blocked(2)
     holder.rollback()
     for thread in (changing, request):
         thread.join(10)
@@ -215,18 +215,6 @@ def hold_row(cluster):
     holder.autocommit = False
     holder.cursor().execute("SELECT 1 FROM inbound_webhook FOR UPDATE")
     return holder
-
-
-def wait_until_blocked(cluster, count: int) -> None:
-    connection = cluster.connect("airflow")
-    cursor = connection.cursor()
-
-    def blocked() -> bool:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        return bool(cursor.fetchone()[0] >= count)
-
-    _wait_until(blocked)
-    connection.close()
 
 
 def _wait_until(happened: Callable[[], bool]) -> None:

@@ -83,7 +83,7 @@ def test_a_server_that_goes_between_insert_and_commit_costs_no_2xx(asgi, postgre
     holder.autocommit = False
     holder.cursor().execute("SELECT 1 FROM inbound_webhook FOR UPDATE")
     request.start()
-    _wait_until_blocked(postgres_cluster)
+    postgres_cluster.wait_until_blocked()
     with stopped(postgres_cluster):
         request.join(20)
     assert [reply.status for reply in replies] == [503]
@@ -143,17 +143,3 @@ def test_a_definition_that_does_not_compile_any_more_is_our_problem(asgi, sqlite
 
     change_webhook(sqlite_orders.id, mapping={"number": "${Webhook::"})
     assert asgi.post(sqlite_orders.path, ORDER).status == 503
-
-
-def _wait_until_blocked(cluster) -> None:
-    import time
-
-    connection = cluster.connect("airflow")
-    cursor = connection.cursor()
-    for _ in range(200):
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        if cursor.fetchone()[0]:
-            connection.close()
-            return
-        time.sleep(0.02)
-    raise AssertionError("nobody waits for a lock")

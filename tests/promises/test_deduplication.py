@@ -25,7 +25,6 @@ from tests.infrastructure.webhooks_builder import (
     store_webhook,
     token_of,
 )
-from tests.promises.test_changes_between import wait_until_blocked
 
 DEDUP = "${Webhook::Body.id}"
 EVENT = b'{"id": "evt_1", "number": 1}'
@@ -230,7 +229,7 @@ def test_who_comes_second_waits_for_what_becomes_of_the_first(
     answered: list[Any] = []
     second = threading.Thread(target=lambda: answered.append(asgi.post(hook.path, EVENT)))
     second.start()
-    wait_until_blocked(postgres_cluster, 1)
+    postgres_cluster.wait_until_blocked()
     other.cursor().execute(end)
     second.join(10)
     other.close()

@@ -86,7 +86,7 @@ def test_a_second_dispatcher_goes_on_where_a_first_one_is_at_work_unless_runs_ar
     first = threading.Thread(target=dispatcher(dispatcher_batch_size=2).dispatch_due)
     with uncommitted_run(f"webhook__{ids[1]}"):
         first.start()
-        wait_until_blocked(postgres_cluster)
+        postgres_cluster.wait_until_blocked()
         assert dispatcher(dispatcher_batch_size=2).dispatch_due() == taken
     first.join(SECONDS)
     assert len(runs()) == 2 + taken
@@ -278,7 +278,7 @@ def test_what_a_killed_dispatcher_had_claimed_gets_its_run_from_another(postgres
     with uncommitted_run(f"webhook__{ids[-1]}"):
         victim = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.DEVNULL)
         try:
-            wait_until_blocked(postgres_cluster)
+            postgres_cluster.wait_until_blocked()
             assert dispatcher().dispatch_due() == 0, "the victim holds all of them"
         finally:
             victim.send_signal(signal.SIGKILL)
@@ -308,16 +308,3 @@ def uncommitted_run(run_id: str) -> Iterator[None]:
             yield
         finally:
             connection.rollback()
-
-
-def wait_until_blocked(cluster) -> None:
-    """Until somebody waits for a lock."""
-    connection = cluster.connect("airflow")
-    cursor = connection.cursor()
-
-    def blocked() -> bool:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
-        return bool(cursor.fetchone()[0])
-
-    wait_until(blocked)
-    connection.close()

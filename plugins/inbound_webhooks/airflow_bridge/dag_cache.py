@@ -60,7 +60,7 @@ class DagCache:
     def peek(self, dag_id: str) -> tuple[CachedDag | None, bool]:
         """The version that was read last, and whether the caller has to refresh it.
 
-        While a version is cached, one caller is told so and the others continue with that version.
+        While a version is cached, one caller has to refresh it and the others continue with that version.
         """
         now = self._clock()
         with self._lock:

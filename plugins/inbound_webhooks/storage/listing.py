@@ -18,7 +18,7 @@ from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.webhooks import read_webhook
 
 FAILED_STATES = (State.REFUSED, State.UNDELIVERABLE, State.FAILED)
-"""States of deliveries that need somebody's attention."""
+"""States of deliveries that a user has to look at."""
 
 OPEN_STATES = (State.ACCEPTED, State.DISPATCHED)
 """States that will still change."""

@@ -22,7 +22,6 @@ from tests.infrastructure.webhooks_builder import (
     store_webhook,
 )
 from tests.integration.dispatch.conftest import AT
-from tests.promises.test_many_dispatchers import wait_until_blocked
 
 BEGUN, ENDED = AT - timedelta(minutes=2), AT - timedelta(minutes=1)
 FAR = AT + timedelta(days=1000)
@@ -384,7 +383,7 @@ def test_two_who_write_about_a_webhook_at_once_collect_in_one_mail(postgres_clus
         with transaction() as connection:
             tell(connection, hook, "1" * 32)
             second = pool.submit(tell_alone, hook, "2" * 32)
-            wait_until_blocked(postgres_cluster)
+            postgres_cluster.wait_until_blocked()
         second.result(10)
     (mail,) = rows("mail")
     assert listed(mail.id) == ["1" * 32, "2" * 32]

@@ -6,7 +6,7 @@ import threading
 
 from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.webhooks_builder import change_webhook, rows, store_webhook
-from tests.promises.test_changes_between import hold_row, wait_until_blocked
+from tests.promises.test_changes_between import hold_row
 
 BODIES = [b'{"order": %d}' % number for number in range(6)]
 
@@ -30,7 +30,7 @@ def test_what_arrives_while_a_commit_is_under_way_is_in_the_next_one(asgi, proxy
 
     sending = threading.Thread(target=send_all)
     sending.start()
-    wait_until_blocked(postgres_cluster, 1)
+    postgres_cluster.wait_until_blocked()
     # The first commit waits for the row; as many as the endpoint works on at once collect behind it.
     sending.join(0.5)
     assert statuses == []

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.webhooks_builder import ACTOR, now, store_deliveries, store_delivery, store_webhook
-from tests.promises.test_changes_between import wait_until_blocked
 
 
 def claim(webhook_id: str) -> list[str]:
@@ -206,7 +205,7 @@ def test_a_change_that_waits_keeps_further_dispatchers_off(postgres_cluster, pos
         with transaction() as second:
             assert claims.lock_enabled(second, [hook.id]) == {hook.id: None}
         change.start()
-        wait_until_blocked(postgres_cluster, 1)
+        postgres_cluster.wait_until_blocked()
         with transaction() as third:
             assert claims.lock_enabled(third, [hook.id]) == {}
     change.join(10)

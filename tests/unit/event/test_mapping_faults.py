@@ -1,4 +1,4 @@
-"""What is wrong with a mapping is told without a request, and from the confs of before."""
+"""Faults of a mapping are found without a request, and from the confs of earlier deliveries."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from inbound_webhooks.receiver.gateway.http_protocol import BoundedProtocol, Bou
 from inbound_webhooks.settings import Settings
 
 GRACEFUL_SECONDS = 30
-"""How long running requests may take once the gateway is told to stop."""
+"""How long running requests may take after the signal that stops the gateway."""
 
 START_SECONDS = 120
 """How long a worker may be silent before it is restarted; it imports Airflow first."""

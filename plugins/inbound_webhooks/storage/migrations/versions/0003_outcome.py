@@ -1,4 +1,4 @@
-"""How runs ended, who is told by mail, which dispatchers there are.
+"""How runs ended, who gets a mail about it, which dispatchers there are.
 
 Revision: 0003
 """

@@ -26,7 +26,7 @@ def upgrade() -> None:
     op.add_column("inbound_webhook", sa.Column("max_active_runs", sa.Integer, nullable=True))
     _index(BY_WEBHOOK, ["webhook_id", "next_attempt_at", "id"], IS_ACCEPTED)
     _index(ACTIVE, ["webhook_id"], IS_DISPATCHED)
-    # Nobody goes along the deliveries of all webhooks by age any more.
+    # No query goes along the deliveries of all webhooks by age any more.
     op.drop_index(BY_TIME, TABLE)
 
 
