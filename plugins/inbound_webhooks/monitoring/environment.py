@@ -1,0 +1,51 @@
+"""What is wrong with this process's environment, for the log, the health report, ``check`` and the pages.
+
+Whatever finds such a problem reports it here, at startup or when a request meets it, and resolves it when it
+is over. A problem's ``code`` identifies it, its message says what is wrong and how to fix it, without
+secrets; with the severity ``stops`` the endpoint cannot accept requests.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from inbound_webhooks.errors import Problem
+
+log = logging.getLogger(__name__)
+
+
+class Environment:
+    """The current problems of one process; safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._problems: dict[str, Problem] = {}
+
+    def report(self, problem: Problem) -> None:
+        """Add a problem, or replace the one with its code; logged unless it is known already."""
+        with self._lock:
+            is_known = self._problems.get(problem.code) == problem
+            self._problems[problem.code] = problem
+        if not is_known:
+            write = log.error if problem.stops else log.warning
+            write("environment problem action=environment_problem code=%s: %s", problem.code, problem.message)
+
+    def resolve(self, code: str) -> None:
+        """Remove a problem, which is over; nothing happens where there is none."""
+        if code not in self._problems:  # the usual case, without the lock
+            return
+        with self._lock:
+            solved = self._problems.pop(code, None)
+        if solved is not None:
+            log.info("environment problem solved action=environment_solved code=%s", code)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """The current problems, those that stop the endpoint first."""
+        with self._lock:
+            found = tuple(self._problems.values())
+        return tuple(sorted(found, key=lambda problem: not problem.stops))
+
+
+ENVIRONMENT = Environment()
+"""The problems of this process."""
