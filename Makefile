@@ -71,7 +71,7 @@ clean: ## Remove the environments, the local Airflow and all caches
 
 # The servers, the browser and the checks of docker/ that tests run.
 system:
-	@sh dev/install_system.sh postgresql redis-server chromium nginx-light docker-compose
+	@sh dev/install_system.sh postgresql pgbouncer redis-server chromium nginx-light docker-compose
 
 $(STAMP): constraints.txt setup.cfg pyproject.toml
 	@sh dev/install.sh $(VENV)

@@ -37,6 +37,10 @@ class DatabaseProxy:
         self._listener = socket.create_server(("127.0.0.1", self.port))
         threading.Thread(target=self._accept, args=(self._listener,), daemon=True).start()
 
+    def lead_to(self, server_port: int) -> None:
+        """Pass new connections on to another server."""
+        self._server_port = server_port
+
     def stop(self) -> None:
         """Refuse new connections and lose those that there are."""
         if self._listener is not None:
@@ -81,7 +85,11 @@ class DatabaseProxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listener.accept()
-                server = socket.create_connection(("127.0.0.1", self._server_port))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._server_port))
+                except ConnectionError:
+                    client.close()
+                    continue
                 link = _Link(client, server)
                 with self._lock:
                     self._links.add(link)

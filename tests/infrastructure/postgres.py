@@ -39,15 +39,25 @@ class PostgresCluster:
 
     With ``fsync`` a commit is on the disk when it returns, as in production; tests do without.
     ``copy_of`` is the data folder of another server, a stopped one: this one begins with its databases.
+    ``standby_of`` is a running server: this one follows it until :meth:`promote`.
+    ``hba`` are the lines of pg_hba.conf: which clients may connect, and how they log in.
     """
 
     def __init__(
-        self, *, fsync: bool = False, options: tuple[str, ...] = (), copy_of: Path | None = None
+        self,
+        *,
+        fsync: bool = False,
+        options: tuple[str, ...] = (),
+        copy_of: Path | None = None,
+        standby_of: PostgresCluster | None = None,
+        hba: tuple[str, ...] = (),
     ) -> None:
         self.port = free_port()
         self._copy_of = copy_of
+        self._standby_of = standby_of
+        self._hba = hba
         self.folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-        self._account = _server_account()
+        self._account = server_account()
         if self._account:
             os.chown(self.folder, self._account.pw_uid, self._account.pw_gid)
         durability = () if fsync else ("fsync=off", "synchronous_commit=off", "full_page_writes=off")
@@ -73,6 +83,8 @@ class PostgresCluster:
         """Returns when the server lets clients in."""
         if not self.data.exists():
             self._initialise()
+            if self._hba:
+                (self.data / "pg_hba.conf").write_text("\n".join((*self._hba, "local all all trust", "")))
         settings = ("listen_addresses=127.0.0.1", f"unix_socket_directories={self.folder}", *self._options)
         options = [argument for setting in settings for argument in ("-c", setting)]
         with self.log.open("ab") as log:
@@ -101,6 +113,40 @@ class PostgresCluster:
         self.stop()
         self.start()
 
+    def configure(self, *options: str) -> None:
+        """Add options, ``name=value``; they count from the next start."""
+        self._options = (*self._options, *options)
+
+    def promote(self) -> None:
+        """Make a standby the primary; returns when it accepts writes."""
+        with contextlib.closing(self.connect()) as connection:
+            connection.cursor().execute("SELECT pg_promote(true, 30)")
+
+    def wait_until_applied(self, primary: PostgresCluster) -> None:
+        """Wait until this standby has all that its primary has committed, for ten seconds at most."""
+        with contextlib.closing(primary.connect()) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT pg_current_wal_lsn()")
+            written = cursor.fetchone()[0]
+        give_up_at = time.monotonic() + LOCK_SECONDS
+        with contextlib.closing(self.connect()) as connection:
+            cursor = connection.cursor()
+            while True:
+                cursor.execute("SELECT pg_last_wal_replay_lsn() >= %s", (written,))
+                if cursor.fetchone()[0]:
+                    return
+                assert time.monotonic() < give_up_at, "the standby does not follow"
+                time.sleep(0.01)
+
+    def add_file(self, name: str, content: bytes) -> Path:
+        """Put a file beside the data that only the server may read, such as a key."""
+        path = self.folder / name
+        path.touch(mode=0o600)
+        path.write_bytes(content)
+        if self._account:
+            os.chown(path, self._account.pw_uid, self._account.pw_gid)
+        return path
+
     def remove(self) -> None:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -117,8 +163,9 @@ class PostgresCluster:
 
     def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
         """A connection for looking from outside; each statement commits."""
+        # By the socket, where no password is asked for.
         connection = psycopg2.connect(
-            host="127.0.0.1", port=self.port, user=SUPERUSER, dbname=database, connect_timeout=5
+            host=str(self.folder), port=self.port, user=SUPERUSER, dbname=database, connect_timeout=5
         )
         connection.autocommit = True
         return connection
@@ -137,6 +184,20 @@ class PostgresCluster:
                 time.sleep(0.01)
 
     def _initialise(self) -> None:
+        if self._standby_of:
+            source = ("-h", "127.0.0.1", "-p", str(self._standby_of.port), "-U", SUPERUSER)
+            backup = (
+                _binary("pg_basebackup"),
+                "-D",
+                str(self.data),
+                "-R",
+                "-X",
+                "stream",
+                "--no-sync",
+                *source,
+            )
+            subprocess.run([*backup, "--checkpoint=fast"], check=True, **self._as_server_account())
+            return
         if self._copy_of:
             subprocess.run(["cp", "-a", str(self._copy_of), str(self.data)], check=True)
             return
@@ -192,7 +253,7 @@ def free_port() -> int:
     raise RuntimeError("every port is in use")
 
 
-def _server_account() -> pwd.struct_passwd | None:
+def server_account() -> pwd.struct_passwd | None:
     """Whom to run as: PostgreSQL refuses root. None is ourselves."""
     if os.geteuid() != 0:
         return None

@@ -33,10 +33,10 @@ def get(clients: int = 1) -> list:
 
     from inbound_webhooks.monitoring.health import Health
     from inbound_webhooks.rest import app
-    from inbound_webhooks.storage.health import read_figures
+    from tests.infrastructure.database_status import database_status
 
     async def ask() -> list:
-        app.app.state.health = Health(read_figures)
+        app.app.state.health = Health(database_status)
         transport = httpx.ASGITransport(app=app.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
             return await asyncio.gather(*[client.get("/health") for _ in range(clients)])
@@ -78,28 +78,31 @@ def test_a_database_that_is_away_is_503(postgres_cluster, postgres_database):
         (response,) = get()
     finally:
         postgres_cluster.start()
-    assert (response.status_code, response.json()) == (503, {"status": "database_unavailable"})
+    assert (response.status_code, response.json()["status"]) == (503, "database_unavailable")
+    assert response.json()["problems"] == [
+        {"code": "database-unavailable", "message": "The database cannot be reached."}
+    ]
 
 
 def test_many_who_ask_at_once_cost_one_look(sqlite_database):
     from airflow import settings
     from sqlalchemy import event
 
-    begun = []
-    event.listen(settings.engine, "begin", begun.append)
+    statements = []
+    event.listen(settings.engine, "before_cursor_execute", lambda *given: statements.append(given[2]))
     responses = get(clients=50)
     assert {response.status_code for response in responses} == {503}
-    assert len(begun) == 1
+    assert len([statement for statement in statements if "inbound_webhook_dispatcher" in statement]) == 1
 
 
 def test_a_report_is_as_old_as_a_second_at_most(sqlite_database):
     from inbound_webhooks.monitoring.health import Health
-    from inbound_webhooks.storage.health import read_figures
+    from tests.infrastructure.database_status import database_status
 
     clock = Clock()
 
     async def ask() -> list:
-        health = Health(read_figures, clock=clock)
+        health = Health(database_status, clock=clock)
         before = await health.report()
         see_dispatcher(now())
         clock.seconds = 0.9

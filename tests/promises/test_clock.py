@@ -176,10 +176,10 @@ def test_a_dispatcher_shows_life_again_soon_after_a_jump(sqlite_database, jump):
     import asyncio
 
     from inbound_webhooks.monitoring.health import Health
-    from inbound_webhooks.storage.health import read_figures
+    from tests.infrastructure.database_status import database_status
 
     with running(dispatcher(dispatcher_poll_seconds=0.05)), clock_set_to(now() + jump):
-        wait_until(lambda: asyncio.run(Health(read_figures).report()).status == 200)
+        wait_until(lambda: asyncio.run(Health(database_status).report()).status == 200)
 
 
 def test_a_day_ends_between_request_commit_and_run(asgi, hook):

@@ -15,6 +15,7 @@ from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import retention
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.dispatchers import forget_dispatchers_before
+from inbound_webhooks.storage.endpoints import forget_endpoints_before
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ ROUND_SECONDS = 600
 KEYS_REMEMBERED = timedelta(days=7)
 """Deduplication keys are kept at least this long, whatever the retention: senders repeat for days."""
 
-DISPATCHERS_REMEMBERED = timedelta(days=1)
+PROCESSES_REMEMBERED = timedelta(days=1)
+"""Rows of dispatchers and endpoints that ended without removing theirs."""
 
 Batch = Callable[[Connection], int]
 
@@ -77,7 +79,8 @@ class RetentionJob:
         done = sum(self._repeat(name, batch) for name, batch in batches)
         with transaction() as connection:
             begin_writing(connection)
-            forget_dispatchers_before(connection, self._now() - DISPATCHERS_REMEMBERED)
+            forget_dispatchers_before(connection, self._now() - PROCESSES_REMEMBERED)
+            forget_endpoints_before(connection, self._now() - PROCESSES_REMEMBERED)
         return done
 
     def _repeat(self, name: str, batch: Batch) -> int:

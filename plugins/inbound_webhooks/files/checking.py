@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inbound_webhooks.deliveries.store.factory import open_store
 from inbound_webhooks.errors import Problem
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.files.dag_files import parse_dags
@@ -78,13 +80,28 @@ def _mapping(entry: Entry, dags: Mapping[str, Mapping[str, Parameter]]) -> list[
 
 
 def check_stored() -> Checked:
-    """Check whether each stored webhook can start runs."""
+    """Check whether the endpoint works, and whether each stored webhook can start runs.
+
+    :raises DatabaseUnavailable: the endpoint cannot use the database; its message says why
+    """
+    asyncio.run(_look_at_environment())
     with transaction() as connection:
         webhooks = list_webhooks(connection)
+        environment = readiness.environment_problems(connection)
     reasons = readiness.reasons_by_id(webhooks)
     findings = [
         replace(reason, field="", part="", webhook=webhook.name)
         for webhook in webhooks
         for reason in reasons[webhook.id]
+        if reason not in environment
     ]
-    return Checked(len(webhooks), None, tuple(findings))
+    return Checked(len(webhooks), None, (*environment, *findings))
+
+
+async def _look_at_environment() -> None:
+    """Ask the database the way the endpoint does; what is wrong ends up in the environment's problems."""
+    store = open_store()
+    try:
+        await store.status()
+    finally:
+        await store.close()

@@ -1,20 +1,22 @@
-"""Unauthenticated health report for monitors: three figures, no names."""
+"""Unauthenticated health report for monitors: figures and problems, no names of webhooks or DAGs."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-import anyio.to_thread
-
-from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.errors import DatabaseUnavailable, Problem
+from inbound_webhooks.monitoring.environment import ENVIRONMENT, Environment
 
 HEARTBEAT_TIMEOUT_SECONDS = 60
 """A dispatcher without a heartbeat for this long counts as stopped."""
+
+DATABASE_UNAVAILABLE = "database-unavailable"
+"""The code of that problem."""
 
 FRESH_SECONDS = 1.0
 CACHE_FACTOR = 10
@@ -41,16 +43,22 @@ class DatabaseStatus:
 
 
 class Health:
-    """One for each process and event loop; concurrent callers share one read."""
+    """One for each process and event loop; concurrent callers share one read.
+
+    ``read_status`` raises DatabaseUnavailable. A problem of the database is also one of the environment, so
+    the first report tells the log what is wrong from the start.
+    """
 
     def __init__(
         self,
-        read_figures: Callable[[], DatabaseStatus],
+        read_status: Callable[[], Awaitable[DatabaseStatus]],
         *,
+        environment: Environment = ENVIRONMENT,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
-        self._read_figures = read_figures
+        self._read_status = read_status
+        self._environment = environment
         self._clock = clock
         self._now = now
         self._reading = asyncio.Lock()
@@ -58,36 +66,53 @@ class Health:
         self._fresh_until = float("-inf")
 
     async def report(self) -> Report:
-        """The newest report, read again when it has expired; waiting callers occupy no thread."""
+        """The newest report, read again when it has expired."""
         async with self._reading:
             if self._cached is None or self._clock() >= self._fresh_until:
                 started = self._clock()
-                # A thread, since the database call blocks; those that wait for the lock need none.
-                self._cached = await anyio.to_thread.run_sync(self._read)
+                self._cached = await self._read()
                 # From its end on, so that a slow report is not expired before it is sent.
                 ended = self._clock()
                 self._fresh_until = ended + max(FRESH_SECONDS, CACHE_FACTOR * (ended - started))
             return self._cached
 
-    def _read(self) -> Report:
+    async def _read(self) -> Report:
+        figures: dict[str, Any] = {}
+        alive = False
         try:
-            database = self._read_figures()
-        except DatabaseUnavailable:
-            return Report(503, {"status": "database_unavailable"})
-        seen_at, oldest = database.dispatcher_seen_at, database.oldest_received_at
-        now = self._now()
-        silent = None if seen_at is None else _seconds(now, seen_at)
-        alive = silent is not None and silent < HEARTBEAT_TIMEOUT_SECONDS
-        return Report(
-            200 if alive else 503,
-            {
-                "status": "ok" if alive else "no_dispatcher",
-                "backlog": database.backlog,
-                "oldest_undispatched_seconds": None if oldest is None else _seconds(now, oldest),
-                "dispatcher_seen_at": None if seen_at is None else seen_at.isoformat(),
-                "dispatcher_silent_seconds": silent,
-            },
-        )
+            database = await self._read_status()
+        except DatabaseUnavailable as error:
+            self._environment.report(Problem(error.message, code=DATABASE_UNAVAILABLE))
+        else:
+            self._environment.resolve(DATABASE_UNAVAILABLE)
+            figures = self._figures(database)
+            silent = figures["dispatcher_silent_seconds"]
+            alive = silent is not None and silent < HEARTBEAT_TIMEOUT_SECONDS
+        problems = self._environment.problems()
+        status = _status(problems, alive)
+        document = {"status": status} | figures
+        if problems:
+            document["problems"] = [{"code": found.code, "message": found.message} for found in problems]
+        return Report(200 if status == "ok" else 503, document)
+
+    def _figures(self, database: DatabaseStatus) -> dict[str, Any]:
+        seen_at, oldest, now = database.dispatcher_seen_at, database.oldest_received_at, self._now()
+        return {
+            "backlog": database.backlog,
+            "oldest_undispatched_seconds": None if oldest is None else _seconds(now, oldest),
+            "dispatcher_seen_at": None if seen_at is None else seen_at.isoformat(),
+            "dispatcher_silent_seconds": None if seen_at is None else _seconds(now, seen_at),
+        }
+
+
+def _status(problems: Sequence[Problem], alive: bool) -> str:
+    """``ok``, or the most severe thing that is wrong."""
+    stopping = [problem.code for problem in problems if problem.stops]
+    if DATABASE_UNAVAILABLE in stopping:
+        return "database_unavailable"
+    if stopping:
+        return "misconfigured"
+    return "ok" if alive else "no_dispatcher"
 
 
 def _seconds(now: datetime, then: datetime) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
@@ -12,38 +11,45 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from inbound_webhooks.dispatch.service import DispatchService
-from inbound_webhooks.errors import ConfigurationError
+from inbound_webhooks.errors import ConfigurationError, Problem
 from inbound_webhooks.monitoring import metrics
-from inbound_webhooks.monitoring.health import Health
+from inbound_webhooks.monitoring.environment import ENVIRONMENT
+from inbound_webhooks.monitoring.health import DatabaseStatus, Health
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver
+from inbound_webhooks.receiver.self_report import reporting
 from inbound_webhooks.rest.deliveries import router as deliveries_router
 from inbound_webhooks.rest.dependencies import AccessDep
 from inbound_webhooks.rest.presets import router as presets_router
 from inbound_webhooks.rest.problems import install_error_handlers
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
-from inbound_webhooks.storage.health import read_figures
-
-log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run the background threads while the server runs."""
-    app.state.health = Health(read_figures)
     metrics.start(in_api_server=True)
-    receiver: Receiver | None = None
     with ExitStack() as running:
         try:
             receiver = _start(running)
         except ConfigurationError as error:
             # Airflow's own pages must still start; the endpoint returns 503 until the setting is fixed.
-            log.critical("inbound webhooks are off action=misconfigured: %s", error.message)
-        yield
+            ENVIRONMENT.report(Problem(error.message, code="misconfigured"))
+            app.state.health = Health(_no_status)
+            async with reporting(app.state.health):
+                yield
+            return
+        app.state.health = Health(receiver.store.status)
+        async with reporting(app.state.health):
+            yield
         await anyio.to_thread.run_sync(running.close)
-    if receiver is not None:
-        await receiver.store.close()
+    await receiver.store.close()
+
+
+async def _no_status() -> DatabaseStatus:
+    """In place of the endpoint's own connection, which a wrong setting keeps from being opened."""
+    return DatabaseStatus(0, None, None)
 
 
 def _start(running: ExitStack) -> Receiver:

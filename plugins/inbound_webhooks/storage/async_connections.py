@@ -1,6 +1,7 @@
-"""Connections to PostgreSQL for an event loop: plain asyncpg, created the way Airflow creates its own.
+"""The endpoint's own connections to PostgreSQL, for one event loop.
 
-SQLAlchemy's asynchronous execution is bypassed, since it costs a multiple for each row.
+They are opened as Airflow's synchronous engine would. Where that fails although the engine itself connects,
+statements run on the engine in a thread, which is slower, and the environment's problems say why.
 """
 
 from __future__ import annotations
@@ -8,47 +9,38 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar
 
-import asyncpg
 from airflow import settings
-from sqlalchemy.exc import SQLAlchemyError
+from airflow.configuration import conf
+from sqlalchemy import Connection as SynchronousConnection
+from sqlalchemy.exc import DBAPIError
 
-from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.errors import DatabaseUnavailable, Problem
+from inbound_webhooks.monitoring.environment import ENVIRONMENT
+from inbound_webhooks.storage.database import autocommit
+from inbound_webhooks.storage.statement import (
+    CannotConnect,
+    ConnectionLost,
+    Executor,
+    Row,
+    Statement,
+    StatementFailed,
+    StatementRefused,
+)
+from inbound_webhooks.storage.threads import run_in_thread
 
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+Execution = Callable[[Executor], Awaitable[Result]]
 
-CONNECT_SECONDS = 10.0
+THREADS_SECONDS = 30.0
+"""For how long statements run in threads until a connection is tried again."""
 
-_DATABASE_ERRORS = (
-    OSError,
-    asyncio.TimeoutError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
-    SQLAlchemyError,
-)
-_CONNECTION_ERRORS = (
-    OSError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-)
-# A server that shuts down sends these first and closes the connection a moment later, so the connection may
-# not look closed yet.
-_SHUTDOWN_ERRORS = (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError, asyncpg.CannotConnectNowError)
-# PostgreSQL's error classes 08, 53, 57 and 58: the server is at fault, not the statement.
-_SERVER_ERRORS = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.PostgresSystemError,
-)
-
-
-class StatementRefused(Exception):
-    """PostgreSQL or asyncpg rejected this statement because of its values."""
+SLOW_CONNECTIONS = "slow-connections"
+ASYNC_URL_UNUSABLE = "async-url-unusable"
 
 
 class AsyncConnections:
@@ -59,8 +51,13 @@ class AsyncConnections:
         self._free: asyncio.LifoQueue[Any] = asyncio.LifoQueue()
         for _ in range(size):
             self._free.put_nowait(None)
+        self._threads = ThreadedExecutor()
+        self._in_threads_until = float("-inf")
+        self._prepares = True
+        # As old as those of Airflow's own pool, which an operator sets where a firewall ends older ones.
+        self._max_age_seconds = conf.getint("database", "sql_alchemy_pool_recycle", fallback=1800)
 
-    async def use(self, work: Callable[[Any], Awaitable[Result]]) -> Result:
+    async def use(self, work: Execution[Result]) -> Result:
         """Run ``work`` on a connection that commits each statement; ``work`` must be idempotent.
 
         A dead connection (all are dead after a restart of the server) is replaced, and ``work`` runs once
@@ -69,27 +66,39 @@ class AsyncConnections:
         :raises DatabaseUnavailable: the database is unreachable, or a statement timed out
         :raises StatementRefused: a value cannot be stored, or a lock was not granted in time
         """
+        if asyncio.get_running_loop().time() < self._in_threads_until:
+            return await work(self._threads)
         connection = await self._free.get()
         try:
-            if connection is None or connection.is_closed():
-                connection = await _connect()
-                return await work(connection)
+            if connection is None or self._is_over(connection):
+                _terminate(connection)
+                connection = None
+                connection = await self._open()
+                return await self._work(work, connection)
             try:
                 return await work(connection)
-            except _CONNECTION_ERRORS as error:
-                if not (connection.is_closed() or isinstance(error, _SHUTDOWN_ERRORS)):
+            except ConnectionLost:
+                pass
+            except StatementFailed as error:
+                if not (error.ends_connection or self._loses_prepared(error)):
                     raise
             _terminate(connection)
-            connection = await _connect()
-            return await work(connection)
-        except _DATABASE_ERRORS as error:
-            if _is_caused_by_values(error):
-                log.warning("statement refused action=statement_refused kind=%s", _kind(error))
+            connection = None
+            connection = await self._open()
+            return await self._work(work, connection)
+        except CannotConnect as error:
+            if not error.in_time:  # a thread would wait for minutes
+                raise _unavailable(error) from None
+            return await self._in_threads(work, error)
+        except StatementFailed as error:
+            if error.is_caused_by_values:
+                log.warning("statement refused action=statement_refused kind=%s", error.sqlstate)
                 raise StatementRefused from None
-            # Only the kind is logged: the text of these errors quotes values, which may be secrets.
-            log.error("database error action=database_error kind=%s", _kind(error))
             _terminate(connection)
-            raise DatabaseUnavailable from None
+            raise _unavailable(error) from None
+        except (ConnectionLost, TimeoutError, asyncio.TimeoutError) as error:
+            _terminate(connection)
+            raise _unavailable(error) from None
         except StatementRefused:
             raise  # nothing was sent, so the connection is still usable
         except BaseException:
@@ -103,38 +112,114 @@ class AsyncConnections:
     async def close(self) -> None:
         """Close all idle connections; callers have finished by then."""
         for connection in [self._free.get_nowait() for _ in range(self._free.qsize())]:
-            if connection is not None:
-                await connection.close(timeout=CONNECT_SECONDS)
+            _terminate(connection)
             self._free.put_nowait(None)
 
+    async def _work(self, work: Execution[Result], connection: Any) -> Result:
+        """Run ``work`` on a new connection, and again unprepared if a pooler loses prepared statements."""
+        try:
+            return await work(connection)
+        except StatementFailed as error:
+            if not self._loses_prepared(error):
+                raise
+        connection.prepares = False
+        return await work(connection)
 
-async def _connect() -> Any:
-    """Open a connection outside the pool of Airflow's asynchronous engine, which knows URL and arguments."""
-    engine = settings.async_engine
-    if engine is None:
-        raise DatabaseUnavailable
+    def _loses_prepared(self, error: StatementFailed) -> bool:
+        if error.loses_prepared:
+            self._prepares = False
+        return error.loses_prepared
+
+    def _is_over(self, connection: Any) -> bool:
+        age = asyncio.get_running_loop().time() - connection.opened_at
+        return connection.is_closed or (0 < self._max_age_seconds <= age)
+
+    async def _open(self) -> Any:
+        """Open a connection; raises CannotConnect."""
+        try:
+            # Imported here because psycopg may be missing, or find no libpq.
+            from inbound_webhooks.storage import connect_arguments, postgres_connection
+        except ImportError as error:
+            raise CannotConnect(f"psycopg cannot be imported ({error.name or 'libpq is missing'})") from None
+        conninfo = await run_in_thread(partial(_conninfo, connect_arguments))
+        connection = await postgres_connection.connect(conninfo)
+        connection.prepares &= self._prepares
+        ENVIRONMENT.resolve(SLOW_CONNECTIONS)
+        return connection
+
+    async def _in_threads(self, work: Execution[Result], reason: CannotConnect) -> Result:
+        """Run ``work`` on Airflow's engine; a problem only if that works, unlike a connection of our own."""
+        result = await work(self._threads)
+        self._in_threads_until = asyncio.get_running_loop().time() + THREADS_SECONDS
+        ENVIRONMENT.report(
+            Problem(
+                "The endpoint cannot open connections of its own to PostgreSQL and uses those of Airflow's "
+                f"engine, which is slower: {reason}. See the troubleshooting page.",
+                code=SLOW_CONNECTIONS,
+                severity="hint",
+            )
+        )
+        return result
+
+
+class ThreadedExecutor:
+    """Executes statements on Airflow's synchronous engine, in a thread."""
+
+    async def fetch(self, statement: Statement, given: Any) -> list[Row]:
+        """The rows of a statement.
+
+        :raises DatabaseUnavailable: the database is unreachable
+        :raises StatementRefused: a value cannot be stored, or a lock was not granted in time
+        """
+        return await run_in_thread(partial(autocommit, partial(_execute, statement, given)))
+
+
+def _execute(statement: Statement, given: Any, connection: SynchronousConnection) -> list[Row]:
     try:
-        pooled = await asyncio.wait_for(engine.raw_connection(), CONNECT_SECONDS)
-    except engine.dialect.loaded_dbapi.Error as error:
-        # The server refuses connections: it is starting or full. SQLAlchemy does not translate this error.
-        log.error("database error action=database_error kind=%s", _kind(error))
-        raise DatabaseUnavailable from None
-    connection = pooled.driver_connection
-    pooled.detach()
-    return connection
+        return [tuple(row) for row in connection.execute(statement.construct, given)]
+    except DBAPIError as error:
+        # psycopg2 calls it pgcode.
+        sqlstate = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+        if StatementFailed(sqlstate or "").is_caused_by_values:
+            raise StatementRefused from None
+        raise
+
+
+def _conninfo(connect_arguments: Any) -> str:
+    """What to connect with; blocks. Raises CannotConnect."""
+    try:
+        explicit = connect_arguments.conninfo_of_async_url()
+        ENVIRONMENT.resolve(ASYNC_URL_UNUSABLE)
+        if explicit is not None:
+            return str(explicit)
+    except connect_arguments.ArgumentsUnusable as error:
+        ENVIRONMENT.report(
+            Problem(
+                f"[database] sql_alchemy_conn_async is not used: {error}. The endpoint connects as "
+                "sql_alchemy_conn says.",
+                code=ASYNC_URL_UNUSABLE,
+                severity="hint",
+            )
+        )
+    try:
+        return str(connect_arguments.conninfo_of(settings.engine))
+    except connect_arguments.ArgumentsUnusable as error:
+        raise CannotConnect(f"in [database] sql_alchemy_conn, {error}") from None
+    except Exception as error:  # noqa: BLE001 - listeners raise the exceptions of any cloud's library
+        raise CannotConnect(f"a do_connect listener raised {type(error).__name__}") from None
+
+
+def _unavailable(error: Exception) -> DatabaseUnavailable:
+    # Only the kind is logged: the text of these errors quotes values, which may be secrets.
+    log.error("database error action=database_error kind=%s", _kind(error))
+    return DatabaseUnavailable()
+
+
+def _kind(error: Exception) -> str:
+    return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()
 
 
 def _terminate(connection: Any) -> None:
-    # Not close(): that says goodbye to the server and would wait for one that no longer answers.
+    # At once: a server that no longer answers would not hear a goodbye.
     if connection is not None:
         connection.terminate()
-
-
-def _is_caused_by_values(error: BaseException) -> bool:
-    if isinstance(error, asyncpg.InterfaceError):
-        return isinstance(error, ValueError)  # asyncpg itself could not encode a value
-    return isinstance(error, asyncpg.PostgresError) and not isinstance(error, _SERVER_ERRORS)
-
-
-def _kind(error: BaseException) -> str:
-    return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     Connection,
+    Subquery,
     bindparam,
     cast,
     func,
@@ -97,11 +98,16 @@ def count_accepted(connection: Connection, limit: int, *, webhook_id: str | None
 
 def read_backlog(connection: Connection) -> tuple[int, datetime | None]:
     """Number of deliveries that wait for their run, up to MAX_COUNTED, and arrival of the oldest of them."""
-    # On the states that count only, so that the partial index answers it.
-    waiting = select(tables.delivery.c.received_at).where(text(tables.ACCEPTED))
-    counted = waiting.limit(MAX_COUNTED).subquery()
+    counted = counted_backlog()
     count, oldest = connection.execute(select(func.count(), func.min(counted.c.received_at))).one()
     return count, oldest
+
+
+def counted_backlog() -> Subquery:
+    """The arrivals of the deliveries that wait for their run, MAX_COUNTED at most."""
+    # On the states that count only, so that the partial index answers it.
+    waiting = select(tables.delivery.c.received_at).where(text(tables.ACCEPTED))
+    return waiting.limit(MAX_COUNTED).subquery()
 
 
 def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:

@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
 from inbound_webhooks.monitoring.health import DatabaseStatus
-from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.deliveries import read_backlog
-from inbound_webhooks.storage.dispatchers import dispatchers_seen
+from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.deliveries import counted_backlog
+from inbound_webhooks.storage.statement import Executor, Statement
 
 
-def read_figures() -> DatabaseStatus:
-    """Read the backlog and the latest heartbeat in one transaction; raises DatabaseUnavailable."""
-    with transaction() as connection:
-        backlog, oldest = read_backlog(connection)
-        return DatabaseStatus(backlog, oldest, dispatchers_seen(connection))
+def read_status(connection: Connection) -> DatabaseStatus:
+    """Read the backlog and the latest heartbeat in one statement."""
+    return DatabaseStatus(*connection.execute(_STATUS.construct).one())
+
+
+async def fetch_status(executor: Executor) -> DatabaseStatus:
+    """The same on the endpoint's own connection."""
+    [row] = await executor.fetch(_STATUS, {})
+    return DatabaseStatus(*row)
+
+
+def _status() -> Any:
+    waiting = counted_backlog()
+    last_seen = select(func.max(tables.dispatcher.c.seen_at)).scalar_subquery()
+    return select(
+        func.count().label("backlog"),
+        func.min(waiting.c.received_at).label("oldest_received_at"),
+        last_seen.label("dispatcher_seen_at"),
+    ).select_from(waiting)
+
+
+_STATUS = Statement(_status())

@@ -1,6 +1,6 @@
 """Statements for a batch of concurrent requests, one statement for all of them; PostgreSQL only.
 
-They are compiled from the tables and executed by asyncpg: SQLAlchemy's execution costs a multiple per row.
+They are compiled once from the tables: SQLAlchemy's own execution costs a multiple per row.
 """
 
 from __future__ import annotations
@@ -26,40 +26,21 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.async_connections import StatementRefused
 from inbound_webhooks.storage.credentials import webhook_with_credentials, with_credentials
 from inbound_webhooks.storage.database import waiting_is_limited
+from inbound_webhooks.storage.statement import Executor, Statement, StatementRefused
 
 WebhookAndCredentials = tuple[Webhook, Sequence[Credential]]
 Stamp = tuple[int, int]
 """A webhook's version and the id of its newest fetched key; every change raises one of the two."""
 
-STATEMENT_SECONDS = 10.0
-"""Longest time of a statement; PostgreSQL's lock timeout ends earlier."""
-
 MAX_CACHED_WEBHOOKS = 20_000
 """Upper limit of cached webhooks."""
-
-
-class _Statement:
-    """A statement compiled for asyncpg; called with its values by name."""
-
-    def __init__(self, statement: Any) -> None:
-        compiled = statement.compile(dialect=asyncpg_dialect())
-        self._text = str(compiled)
-        self._names = tuple(compiled.positiontup)
-        self._constants = compiled.params
-
-    async def __call__(self, connection: Any, values: Mapping[str, Any]) -> list[Any]:
-        given = [values.get(name, self._constants[name]) for name in self._names]
-        rows: list[Any] = await connection.fetch(self._text, *given, timeout=STATEMENT_SECONDS)
-        return rows
 
 
 class WebhookCache:
@@ -69,11 +50,11 @@ class WebhookCache:
         self._held: dict[str, tuple[Stamp, WebhookAndCredentials]] = {}
 
     async def find(
-        self, connection: Any, webhook_ids: Sequence[str]
+        self, connection: Executor, webhook_ids: Sequence[str]
     ) -> dict[str, WebhookAndCredentials | Exception]:
         """The current webhooks by id, without unknown ids; an unreadable webhook maps to its error."""
         wanted = list(set(webhook_ids))
-        rows = await _STAMPS(connection, {"ids": wanted})
+        rows = await connection.fetch(_STAMPS, {"ids": wanted})
         stamps: dict[str, Stamp] = {row[0]: (row[1], row[2]) for row in rows}
         changed = [
             webhook_id
@@ -85,12 +66,13 @@ class WebhookCache:
         return {**found, **problems}
 
     async def _read(
-        self, connection: Any, webhook_ids: list[str], stamps: Mapping[str, Stamp]
+        self, connection: Executor, webhook_ids: list[str], stamps: Mapping[str, Stamp]
     ) -> dict[str, Exception]:
         problems: dict[str, Exception] = {}
-        rows: dict[str, list[Any]] = {}
-        for row in await _WITH_CREDENTIALS(connection, {"ids": webhook_ids}):
-            rows.setdefault(row["id"], []).append(row)
+        rows: dict[str, list[Mapping[str, Any]]] = {}
+        for row in await connection.fetch(_WITH_CREDENTIALS, {"ids": webhook_ids}):
+            named = dict(zip(_WITH_CREDENTIALS.columns, row, strict=True))
+            rows.setdefault(named["id"], []).append(named)
         for webhook_id in webhook_ids:
             # A webhook that was deleted or damaged must not be answered from the cache.
             self._held.pop(webhook_id, None)
@@ -109,7 +91,7 @@ class WebhookCache:
         return problems
 
 
-async def insert_deliveries(connection: Any, deliveries: Sequence[tuple[Delivery, int]]) -> set[str]:
+async def insert_deliveries(connection: Executor, deliveries: Sequence[tuple[Delivery, int]]) -> set[str]:
     """Insert deliveries whose webhooks still have the given versions; return the inserted ids.
 
     Webhooks are locked FOR SHARE in the order of their ids. Missing from the result are deliveries whose
@@ -117,8 +99,7 @@ async def insert_deliveries(connection: Any, deliveries: Sequence[tuple[Delivery
     these one by one with :func:`inbound_webhooks.storage.deliveries.insert_delivery`, which waits for locks
     and finds the earlier event.
 
-    Everything but the bodies is sent as one JSON text: asyncpg encodes arrays item by item, several passes
-    each.
+    Everything but the bodies is sent as one JSON text: the driver encodes arrays item by item.
 
     :raises StatementRefused: a text cannot be stored
     """
@@ -135,7 +116,7 @@ async def insert_deliveries(connection: Any, deliveries: Sequence[tuple[Delivery
         "bodies": [delivery.body for delivery, _ in deliveries],
         "webhook_ids": list({delivery.webhook_id for delivery, _ in deliveries}),
     }
-    return {row[0] for row in await _STORE(connection, values)}
+    return {row[0] for row in await connection.fetch(_STORE, values)}
 
 
 # --- statements -----------------------------------------------------------------------------
@@ -202,8 +183,8 @@ _NEWEST_FETCHED_KEY = (
     .where(tables.secret.c.webhook_id == tables.webhook.c.id, tables.secret.c.source_url.is_not(None))
     .scalar_subquery()
 )
-_STAMPS = _Statement(
+_STAMPS = Statement(
     select(tables.webhook.c.id, tables.webhook.c.version, _NEWEST_FETCHED_KEY).where(_among("ids"))
 )
-_WITH_CREDENTIALS = _Statement(with_credentials(_among("ids")))
-_STORE = _Statement(_store())
+_WITH_CREDENTIALS = Statement(with_credentials(_among("ids")))
+_STORE = Statement(_store())

@@ -285,6 +285,18 @@ dispatcher = Table(
     Column("seen_at", UtcDateTime, nullable=False),
 )
 
+# A process that serves the endpoint and reports a problem; without a problem there is no row.
+endpoint = Table(
+    "inbound_webhook_endpoint",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("host", String(250), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False),
+    # JSON list of {"code", "message", "severity"}.
+    Column("problems", Text, nullable=False),
+)
+
 # Result of the last check of a webhook's mapping against its DAG.
 drift = Table(
     "inbound_webhook_drift",

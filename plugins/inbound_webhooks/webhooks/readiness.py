@@ -6,10 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 
+from sqlalchemy import Connection
+
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states
 from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnreadable
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.conf.problems import mapping_problems
+from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
@@ -18,10 +21,13 @@ from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
 from inbound_webhooks.storage.drifts import Drift, found_drifts
 from inbound_webhooks.storage.encryption import decrypt
+from inbound_webhooks.storage.endpoints import reported_problems
 from inbound_webhooks.webhooks.secrets import missing_secrets, needed_purposes
 
 MANUAL_RUN = "manual"
 DISPATCHER_SILENT = timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
+ENDPOINT_SILENT = timedelta(seconds=30)
+"""A report of an endpoint that is older is outdated."""
 
 _dags = DagCache(recheck_seconds=0)
 
@@ -36,6 +42,7 @@ class Facts:
     dag: CachedDag | None
     dispatcher_seen_at: datetime | None
     drift: Drift | None = None
+    environment: Sequence[Problem] = ()
 
 
 def reasons_of(webhook: Webhook) -> list[Problem]:
@@ -51,6 +58,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
         credentials = listing.credentials_of(connection, [webhook.id for webhook in webhooks])
         seen_at = dispatchers_seen(connection)
         found = found_drifts(connection, [webhook.id for webhook in webhooks])
+        environment = environment_problems(connection)
     dags = {dag_id: _dags.get(dag_id, in_transaction) for dag_id in states}
     now = datetime.now(timezone.utc)
     return {
@@ -64,11 +72,18 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
                     dag=dags.get(webhook.dag_id),
                     dispatcher_seen_at=seen_at,
                     drift=found.get(webhook.id),
+                    environment=environment,
                 ),
             )
         )
         for webhook in webhooks
     }
+
+
+def environment_problems(connection: Connection) -> list[Problem]:
+    """Problems of this process and those that processes of the endpoint reported, each sentence once."""
+    since = datetime.now(timezone.utc) - ENDPOINT_SILENT
+    return list(dict.fromkeys((*ENVIRONMENT.problems(), *reported_problems(connection, since=since))))
 
 
 def reasons(webhook: Webhook, facts: Facts) -> list[Problem]:
@@ -87,6 +102,10 @@ def _dispatcher(_webhook: Webhook, facts: Facts) -> list[Problem]:
     return [
         _problem("no-dispatcher", "delays", "No dispatcher is running. Deliveries wait until one starts.")
     ]
+
+
+def _environment(_webhook: Webhook, facts: Facts) -> list[Problem]:
+    return list(facts.environment)
 
 
 def _disabled(webhook: Webhook, _facts: Facts) -> list[Problem]:
@@ -211,4 +230,5 @@ _CHECKS: Collection[Callable[[Webhook, Facts], list[Problem]]] = (
     _params,
     _drift,
     _dispatcher,
+    _environment,
 )

@@ -43,9 +43,9 @@ def anyone(pages) -> Callable[..., Ask]:
 
     from inbound_webhooks.monitoring.health import Health
     from inbound_webhooks.rest.app import app
-    from inbound_webhooks.storage.health import read_figures
+    from tests.infrastructure.database_status import database_status
 
-    app.state.health = Health(read_figures)  # as the lifespan does, without the dispatcher
+    app.state.health = Health(database_status)  # as the lifespan does, without the dispatcher
 
     def login(name: str | None = None, role: str = "Admin") -> Ask:
         headers = {}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 from inbound_webhooks.deliveries.store.batcher import Batcher
+from inbound_webhooks.monitoring.health import DatabaseStatus
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.webhook import Webhook
@@ -43,6 +44,10 @@ class Backend(Protocol):
 
     async def insert(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
         """The result of :func:`inbound_webhooks.storage.deliveries.insert_delivery` for each delivery."""
+        ...
+
+    async def status(self) -> DatabaseStatus:
+        """What the health report says of the database; raises DatabaseUnavailable."""
         ...
 
     async def close(self) -> None:
@@ -84,6 +89,10 @@ class DeliveryStore:
         """
         found, seen_at = self._cached.get(webhook_id, _NOT_CACHED)
         return found if self._clock() - seen_at < CACHE_SECONDS else None
+
+    async def status(self) -> DatabaseStatus:
+        """What the health report says of the database, read as the endpoint reads its webhooks."""
+        return await self._backend.status()
 
     async def close(self) -> None:
         """Close the connections when no call is running; a later call opens new ones."""

@@ -1,4 +1,4 @@
-"""Batches on PostgreSQL: one statement each, on an asyncpg connection."""
+"""Batches on PostgreSQL: one statement each, on a connection of the event loop."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from inbound_webhooks.deliveries.store.base import (
     result_or_error,
 )
 from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.monitoring.health import DatabaseStatus
 from inbound_webhooks.records.delivery import Delivery
-from inbound_webhooks.storage.async_connections import AsyncConnections, StatementRefused
+from inbound_webhooks.storage.async_connections import AsyncConnections
 from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.storage.deliveries import insert_delivery
+from inbound_webhooks.storage.health import fetch_status
 from inbound_webhooks.storage.postgres_bulk import WebhookCache, insert_deliveries
+from inbound_webhooks.storage.statement import StatementRefused
 from inbound_webhooks.storage.threads import run_in_thread
 
 
@@ -48,6 +51,13 @@ class PostgresBackend:
             is_stored = delivery.id in stored
             results.append(delivery.id if is_stored else await _insert_alone(delivery, version))
         return results
+
+    async def status(self) -> DatabaseStatus:
+        """On one of the same connections."""
+        try:
+            return await self._connections.use(fetch_status)
+        except StatementRefused:
+            raise DatabaseUnavailable from None
 
     async def close(self) -> None:
         """Close the connections."""

@@ -14,10 +14,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from inbound_webhooks.deliveries.store.base import VersionedDelivery, WebhookAndCredentials, result_or_error
 from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.monitoring.health import DatabaseStatus
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.storage.credentials import find_with_credentials
 from inbound_webhooks.storage.database import autocommit, begin_writing, transaction
 from inbound_webhooks.storage.deliveries import insert_delivery
+from inbound_webhooks.storage.health import read_status
 from inbound_webhooks.storage.threads import run_in_thread
 
 
@@ -45,6 +47,10 @@ class SqliteBackend:
                 await run_in_thread(partial(result_or_error, partial(_insert_alone, *row)))
                 for row in deliveries
             ]
+
+    async def status(self) -> DatabaseStatus:
+        """One query, in a thread."""
+        return await run_in_thread(partial(autocommit, read_status))
 
     async def close(self) -> None:
         """Nothing to close: each transaction returns its connection to the pool."""

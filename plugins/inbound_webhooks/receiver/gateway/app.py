@@ -23,8 +23,8 @@ from inbound_webhooks.receiver.asgi.guard import WebhookGuard
 from inbound_webhooks.receiver.asgi.messages import ASGIApp, Receive, Scope, Send, send_response
 from inbound_webhooks.receiver.gateway.prometheus import WorkerFigures
 from inbound_webhooks.receiver.pipeline import Receiver
+from inbound_webhooks.receiver.self_report import reporting
 from inbound_webhooks.settings import Settings
-from inbound_webhooks.storage.health import read_figures
 from inbound_webhooks.storage.threads import run_in_thread
 
 FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
@@ -37,7 +37,7 @@ class Gateway:
     def __init__(self, receiver: Receiver, figures: WorkerFigures | None) -> None:
         self._receiver = receiver
         self._figures = figures
-        self._health = Health(read_figures)
+        self._health = Health(receiver.store.status)
         self._routes = {"/health": self._tell_health}
 
     @property
@@ -81,7 +81,8 @@ class Gateway:
         gc.collect()
         gc.freeze()
         try:
-            yield
+            async with reporting(self._health):
+                yield
         finally:
             if self._figures is not None:
                 await run_in_thread(self._figures.stop)
