@@ -46,12 +46,14 @@ class AirflowProcesses:
         auth: str = "simple",
         dags_folder: Path = DAGS_FOLDER,
         env: dict[str, str] | None = None,
+        api_server: tuple[str, ...] = ("--workers", "1"),
         warm_commands: bool = False,
     ) -> None:
         self.home = home
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.auth = auth
+        self._api_server = api_server
         self.environment = process_environment(
             home, database_url, **{**self._variables(dags_folder), **(env or {})}
         )
@@ -190,7 +192,7 @@ class AirflowProcesses:
 
     def _arguments(self, name: str) -> tuple[str, ...]:
         return {
-            "api-server": ("api-server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"),
+            "api-server": ("api-server", "--host", "127.0.0.1", "--port", str(self.port), *self._api_server),
             "scheduler": ("scheduler", "--skip-serve-logs"),
             "triggerer": ("triggerer", "--skip-serve-logs"),
         }.get(name, (name,))

@@ -1,0 +1,243 @@
+"""Deployments as operators have them: each accepts a request, makes its run, and reports that all is well."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from dev.services import end
+from tests.acceptance import helm_chart
+from tests.infrastructure.airflow_processes import AirflowProcesses
+from tests.infrastructure.environment import DAGS_FOLDER, FERNET_KEY
+from tests.infrastructure.gateway_process import GatewayProcess
+from tests.infrastructure.pgbouncer import PgBouncer
+from tests.infrastructure.postgres import free_port
+
+DAG_ID = "event_log"
+SECONDS = 120
+
+
+class Site:
+    """An api-server of one deployment, its gateways, and a webhook."""
+
+    def __init__(self, airflow: AirflowProcesses, url: str) -> None:
+        self.airflow = airflow
+        self.database_url = url
+        self.gateways: list[GatewayProcess] = []
+
+    def prepare(self) -> None:
+        """Store the DAG as its processor does, and create the webhook."""
+        self._must("dags", "reserialize")
+        self.hook = self._must("webhooks", "create", "orders", "--dag-id", DAG_ID, "-o", "json")
+
+    def post(self, base: str) -> requests.Response:
+        path = json.loads(self.hook)["url"].partition("/pluginsv2")[2]
+        return requests.post(base + path, json={"number": 1}, timeout=SECONDS)
+
+    def bases(self) -> list[str]:
+        """Where senders call: the api-server, and each gateway."""
+        ports = [gateway.port for gateway in self.gateways]
+        return [f"{self.airflow.url}/pluginsv2", *(f"http://127.0.0.1:{port}" for port in ports)]
+
+    def assert_all_is_well(self) -> None:
+        """A request at each endpoint becomes a run; health and check find nothing wrong."""
+        deliveries = [self.post(base) for base in self.bases()]
+        assert [response.status_code for response in deliveries] == [202] * len(deliveries)
+        for response in deliveries:
+            run_id = f"webhook__{response.json()['delivery_id']}"
+            self.airflow.wait_for(
+                lambda run_id=run_id: self.airflow.dag_run(DAG_ID, run_id), what=run_id, seconds=SECONDS
+            )
+        assert self.health() == [{"status": "ok"}] * len(deliveries)
+        checked = self.airflow.airflow("webhooks", "check", "-o", "json")
+        assert (json.loads(checked.stdout), checked.returncode) == ([], 0)
+
+    def health(self) -> list[dict[str, object]]:
+        """Status and problems of each endpoint."""
+        reports = [requests.get(f"{self.airflow.url}/webhooks/api/health", timeout=SECONDS)]
+        reports += [requests.get(f"{base}/health", timeout=SECONDS) for base in self.bases()[1:]]
+        kept = ("status", "problems")
+        return [{name: it for name, it in report.json().items() if name in kept} for report in reports]
+
+    def _must(self, *arguments: str) -> str:
+        done = self.airflow.airflow(*arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def deploy(tmp_path: Path):
+    """A function that starts a deployment: deploy(url, gateways=1, env={…}, api_server=(…))."""
+    with ExitStack() as stack:
+
+        def deploy(url: str, *, gateways: int = 0, env=None, **options) -> Site:
+            airflow = AirflowProcesses(tmp_path / "airflow", url, env=env, **options)
+            stack.callback(airflow.stop)
+            site = Site(airflow, url)
+            site.prepare()
+            airflow.start("api-server")
+            for _ in range(gateways):
+                gateway = GatewayProcess(tmp_path, url, variables=env)
+                stack.callback(gateway.stop)
+                site.gateways.append(gateway.wait())
+            return site
+
+        yield deploy
+
+
+@pytest.fixture
+def database_url(postgres_template, tmp_path: Path) -> str:
+    """A database of its own, on PostgreSQL without TLS."""
+    return postgres_template.for_airflow(tmp_path)
+
+
+@pytest.fixture
+def pgbouncer(postgres_cluster):
+    pooler = PgBouncer(postgres_cluster)
+    try:
+        pooler.start()
+        yield pooler
+    finally:
+        pooler.remove()
+
+
+def test_pgbouncer_in_transaction_mode_with_two_gateways(deploy, database_url, pgbouncer):
+    site = deploy(pgbouncer.url(database_url), gateways=2)
+    for _ in range(5):
+        site.assert_all_is_well()
+    pgbouncer.stop()
+    pgbouncer.start()
+    assert [site.post(base).status_code for base in site.bases() * 3] == [202] * 9
+    assert "Traceback" not in site.gateways[0].log.read_text()
+
+
+@pytest.mark.long
+def test_two_workers_of_uvicorn(deploy, database_url):
+    deploy(f"{database_url}?sslmode=prefer", api_server=("--workers", "2")).assert_all_is_well()
+
+
+@pytest.mark.long
+def test_the_execution_api_apart(deploy, database_url, tmp_path):
+    """The core application serves the endpoint; the execution application does not have it."""
+    site = deploy(database_url, api_server=("--workers", "1", "--apps", "core"))
+    port = free_port()
+    site.airflow.launch("execution", "api-server", "--apps", "execution", "--port", str(port))
+    health = f"http://127.0.0.1:{port}/execution/health"
+    site.airflow.wait_for(lambda: _status(health), what=health, seconds=SECONDS)
+    site.assert_all_is_well()
+    assert site.post(f"http://127.0.0.1:{port}/pluginsv2").status_code == 404
+
+
+# --- the Helm chart -------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_the_containers_of_the_helm_chart(postgres_cluster, pgbouncer, database_url, tmp_path):
+    """Each command has the chart's environment and its user, who can write to its home only."""
+    environment, gateway_port, port = _chart_environment(pgbouncer, database_url, tmp_path)
+    with ExitStack() as stack:
+        assert _run(environment, helm_chart.COMMANDS["run-airflow-migrations"]) == 0
+        assert _run(environment, helm_chart.COMMANDS["wait-for-airflow-migrations"]) == 0
+        assert _run(environment, "exec airflow dags reserialize") == 0
+        made = _output(environment, f"exec airflow webhooks create orders --dag-id {DAG_ID} -o json")
+        path = json.loads(made)["url"].partition("/pluginsv2")[2]
+        for command in (helm_chart.COMMANDS["api-server"], *helm_chart.OUR_COMMANDS.values()):
+            filled = command.format(gateway_port=gateway_port)
+            stack.callback(end, _spawn(environment, filled, tmp_path / "container.log"))
+        for base in (f"http://127.0.0.1:{port}/pluginsv2", f"http://127.0.0.1:{gateway_port}"):
+            assert _accepted(base + path, tmp_path / "container.log")["status"] == "accepted"
+        deliveries = "exec airflow webhooks deliveries -o json"
+        give_up_at = time.monotonic() + SECONDS
+        while [one["state"] for one in json.loads(_output(environment, deliveries))] != ["dispatched"] * 2:
+            assert time.monotonic() < give_up_at, (tmp_path / "container.log").read_text()
+        assert json.loads(_output(environment, "exec airflow webhooks check -o json")) == []
+
+
+def _chart_environment(pgbouncer, database_url: str, folder: Path) -> tuple[dict[str, str], int, int]:
+    home = folder / "home"
+    (home / "logs").mkdir(parents=True)
+    for path in (home, home / "logs"):
+        os.chown(path, helm_chart.USER_ID, helm_chart.GROUP_ID)
+    gateway_port, port = free_port(), free_port()
+    places = {
+        "user": "airflow",
+        "password": "p%40ss%2Fword",
+        "host": "127.0.0.1",
+        "port": pgbouncer.port,
+        "database": database_url.rpartition("/")[2],
+        "fernet_key": FERNET_KEY,
+        "airflow_home": home,
+        "api_secret_key": "a secret key for tests",
+        "jwt_secret": "a secret for tests, long enough for each algorithm of tokens....",
+        "redis_password": "secret",
+        "base_url": f"http://127.0.0.1:{port}",
+        "dags_folder": DAGS_FOLDER,
+    }
+    (home / "airflow.cfg").write_text(helm_chart.CONFIGURATION.format(**places))
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    filled = {name: text.format(**places) for name, text in helm_chart.ENVIRONMENT.items()}
+    path = f"{Path(sys.executable).parent}:{kept['PATH']}"
+    # A pod has a port 8080 of its own.
+    own = {"PATH": path, "HOME": str(home), "NO_PROXY": "*", "AIRFLOW__API__PORT": str(port)}
+    return kept | filled | own, gateway_port, port
+
+
+def _container(command: str) -> list[str]:
+    """The command as the chart's user, who may read this machine's Python and write nothing but its home."""
+    if os.geteuid() != 0:
+        return ["bash", "-c", command]
+    ids = (f"--reuid={helm_chart.USER_ID}", f"--regid={helm_chart.GROUP_ID}", "--clear-groups")
+    reads = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+    return ["setpriv", *ids, *reads, "bash", "-c", command]
+
+
+def _run(environment: dict[str, str], command: str) -> int:
+    return subprocess.run(_container(command), env=environment, timeout=SECONDS, check=False).returncode
+
+
+def _output(environment: dict[str, str], command: str) -> str:
+    done = subprocess.run(
+        _container(command), env=environment, timeout=SECONDS, check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def _spawn(environment: dict[str, str], command: str, log: Path) -> subprocess.Popen[bytes]:
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            _container(command),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def _accepted(url: str, log: Path) -> dict[str, str]:
+    """The response to a request, once the endpoint has started."""
+    give_up_at = time.monotonic() + SECONDS
+    while True:
+        try:
+            response = requests.post(url, json={"number": 1}, timeout=SECONDS)
+            assert response.status_code == 202, log.read_text()
+            return dict(response.json())
+        except requests.ConnectionError:
+            assert time.monotonic() < give_up_at, log.read_text()
+            time.sleep(0.5)
+
+
+def _status(url: str) -> int:
+    try:
+        return requests.get(url, timeout=SECONDS).status_code
+    except requests.ConnectionError:
+        return 0
