@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal
 
-from inbound_webhooks.errors import DefinitionError, FilesRefused, Problem, TokenUnreadable
+from inbound_webhooks.errors import (
+    DefinitionError,
+    FilesRefused,
+    InvalidDefinition,
+    Problem,
+    TokenUnreadable,
+)
 from inbound_webhooks.event.differences import ABSENT, Difference, differences
 from inbound_webhooks.event.verification.scheme import to_bytes
 from inbound_webhooks.files.entry import Entry
@@ -52,10 +58,13 @@ def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
         stored = {webhook.name: webhook for webhook in list_webhooks(connection)}
         credentials = {webhook.name: list_credentials(connection, webhook.id) for webhook in stored.values()}
         references = {webhook.name: secret_references(connection, webhook.id) for webhook in stored.values()}
+    ids = {webhook.id for webhook in stored.values()}
     steps, problems = [], []
     for entry in entries:
         try:
             name = entry.name
+            if name in ids and name not in stored:
+                raise InvalidDefinition("name", service.NAME_IS_AN_ID)
             held = credentials.get(name, ())
             steps.append(_step(entry, stored.get(name), held, references.get(name, {})))
         except DefinitionError as error:
