@@ -14,6 +14,7 @@ from inbound_webhooks.files.plan import problems_of, webhook_of
 from inbound_webhooks.files.reading import read_files
 from inbound_webhooks.files.references import EXPECTED, PLAIN
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.encryption import check_key
 from inbound_webhooks.storage.webhooks import list_webhooks
 from inbound_webhooks.webhooks import readiness
 
@@ -78,7 +79,11 @@ def _mapping(entry: Entry, dags: Mapping[str, Mapping[str, Parameter]]) -> list[
 
 
 def check_stored() -> Checked:
-    """Check whether each stored webhook can start runs."""
+    """Check whether each stored webhook can start runs.
+
+    :raises FernetKeyMalformed: no token can be decrypted
+    """
+    check_key()
     with transaction() as connection:
         webhooks = list_webhooks(connection)
     reasons = readiness.reasons_by_id(webhooks)

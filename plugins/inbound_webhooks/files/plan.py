@@ -23,7 +23,7 @@ from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Draft, Webhook, json_fields
 from inbound_webhooks.storage.credentials import list_credentials, secret_references
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.encryption import decrypt
+from inbound_webhooks.storage.encryption import check_key, decrypt
 from inbound_webhooks.storage.webhooks import ById, list_webhooks
 from inbound_webhooks.webhooks import service
 from inbound_webhooks.webhooks.secrets import NewSecret, check_complete, check_secret
@@ -53,7 +53,9 @@ def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
 
     :param prune: delete stored webhooks that have no entry
     :raises FilesRefused: an entry is invalid; lists all problems
+    :raises FernetKeyMalformed: secrets can be neither compared nor stored
     """
+    check_key()
     with transaction() as connection:
         stored = {webhook.name: webhook for webhook in list_webhooks(connection)}
         credentials = {webhook.name: list_credentials(connection, webhook.id) for webhook in stored.values()}

@@ -12,8 +12,9 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from inbound_webhooks.dispatch.service import DispatchService
-from inbound_webhooks.errors import ConfigurationError
+from inbound_webhooks.errors import ConfigurationError, Problem
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.health import Health
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver
@@ -23,6 +24,7 @@ from inbound_webhooks.rest.presets import router as presets_router
 from inbound_webhooks.rest.problems import install_error_handlers
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
+from inbound_webhooks.storage.encryption import check_key
 from inbound_webhooks.storage.health import read_figures
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         except ConfigurationError as error:
             # Airflow's own pages must still start; the endpoint returns 503 until the setting is fixed.
             log.critical("inbound webhooks are off action=misconfigured: %s", error.message)
+            ENVIRONMENT.report(Problem(error.message, code="misconfigured"))
         yield
         await anyio.to_thread.run_sync(running.close)
     if receiver is not None:
@@ -47,6 +50,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _start(running: ExitStack) -> Receiver:
+    check_key()
     receiver = get_receiver()
     receiver.rejections.start()
     running.callback(receiver.rejections.stop)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.infrastructure.dags_builder import store_dag
+from tests.infrastructure.outdated_tables import RUN_MIGRATE, outdated_tables
 from tests.infrastructure.webhooks_builder import (
     change_webhook,
     store_delivery,
@@ -33,6 +34,13 @@ def test_a_webhook_is_created_once_and_its_secret_is_never_shown(admin):
     assert (made.json()["preset"], made.json()["mapping"]) == ("github", body["mapping"])
     assert made.json()["url"].count(made.json()["id"]) == 1
     assert SECRET not in made.text + again.text + other.text
+
+
+def test_outdated_tables_are_reported_with_the_fix(admin):
+    with outdated_tables():
+        response = admin("GET", "/webhooks")
+    assert (response.status_code, response.json()) == (503, {"detail": RUN_MIGRATE})
+    assert "Retry-After" in response.headers
 
 
 def test_the_id_of_another_webhook_is_refused_as_a_name(admin):

@@ -10,6 +10,7 @@ import pytest
 
 from inbound_webhooks.presets import PRESETS
 from tests.infrastructure.dags_builder import store_dag
+from tests.infrastructure.outdated_tables import RUN_MIGRATE, outdated_tables
 from tests.infrastructure.webhooks_builder import audit_rows, change_webhook, rows, store_webhook, token_of
 
 SECRET = "a secret that nobody may read"
@@ -174,6 +175,14 @@ def test_a_change_keeps_a_secret_that_was_not_typed_again(ada):
 def test_a_name_that_is_taken_is_refused_beside_the_name(ada):
     store_webhook("taken", dag_id="events")
     assert list(ada.post("/new", form(name="taken"), script=True).json["problems"]) == ["name"]
+
+
+@pytest.mark.parametrize("path", ["/", "/hook/0123456789"])
+def test_a_page_reports_outdated_tables_with_the_fix(ada, path):
+    with outdated_tables():
+        page = ada.get(path)
+    assert page.status_code == 503
+    assert html.escape(RUN_MIGRATE) in page.text
 
 
 def test_a_name_that_is_another_webhooks_id_is_refused_beside_the_name(ada):
