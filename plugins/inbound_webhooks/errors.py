@@ -81,12 +81,23 @@ class FernetKeyMissing(ConfigurationError):
     """[core] fernet_key is empty, so tokens cannot be encrypted. Set it and try again."""
 
 
+class FernetKeyMalformed(ConfigurationError):
+    """[core] fernet_key is malformed: each of its keys must be 32 bytes in URL-safe Base64. Correct it."""
+
+
 class DatabaseUnsupported(ConfigurationError):
     """Inbound webhooks need PostgreSQL or SQLite."""
 
     def __init__(self, dialect_name: str) -> None:
         self.dialect_name = dialect_name
-        super().__init__(f"Inbound webhooks need PostgreSQL or SQLite, not {dialect_name}.")
+        super().__init__(
+            f"Inbound webhooks need PostgreSQL or SQLite, not {dialect_name}. "
+            "Change [database] sql_alchemy_conn, or uninstall airflow-inbound-webhooks."
+        )
+
+
+class TablesUnknown(ConfigurationError):
+    """The tables of inbound webhooks match no version of the plugin."""
 
 
 # --- an invalid definition, or a change that is refused -------------------------------------
@@ -273,6 +284,12 @@ class Unavailable(RequestError):
 
 class DatabaseUnavailable(Unavailable):
     """The database cannot be reached."""
+
+    def __init__(self, message: str | None = None, *, code: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        """Identifies a cause that an operator has to remove, such as ``tables-missing``; empty if none is
+        known. Senders never learn the cause."""
 
 
 class TokenUnreadable(Unavailable):

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.infrastructure.environment import process_environment, sqlite_url
+from tests.infrastructure.airflow_command import airflow
+from tests.infrastructure.environment import sqlite_url
 from tests.infrastructure.postgres import PostgresCluster
 
-MIGRATE_SECONDS = 400
 TEMPLATE = "airflow_template"
 URL_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
 
@@ -103,14 +101,7 @@ def make_migrated_cluster(data: Path) -> None:
 
 def migrate(url: str, home: Path) -> None:
     """Run `airflow db migrate` as a person would."""
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "airflow"), "db", "migrate"],
-        env=process_environment(home, url),
-        capture_output=True,
-        text=True,
-        timeout=MIGRATE_SECONDS,
-        check=False,
-    )
+    done = airflow(home, url, "db", "migrate")
     if done.returncode != 0:
         raise RuntimeError(f"airflow db migrate failed on {url}:\n{done.stdout}\n{done.stderr}")
 

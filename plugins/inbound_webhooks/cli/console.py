@@ -12,7 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from inbound_webhooks.errors import ConfigurationError, DefinitionError, InvalidDefinition, WebhookError
+from inbound_webhooks.errors import (
+    ConfigurationError,
+    DefinitionError,
+    FernetKeyMalformed,
+    InvalidDefinition,
+    WebhookError,
+)
 from inbound_webhooks.records.webhook import FIELDS, json_fields
 
 if TYPE_CHECKING:
@@ -49,10 +55,15 @@ def handler(function: Handler) -> Handler:
         try:
             suppress_logs_and_warning(providers_configuration_loaded(function))(args)
         except WebhookError as error:
-            wrong = isinstance(error, (DefinitionError, ConfigurationError))
-            exit_with(WRONG_CALL if wrong else FAILED, _explain(error, args))
+            exit_with(exit_status(error), _explain(error, args))
 
     return handle
+
+
+def exit_status(error: WebhookError) -> int:
+    """The exit status for an error."""
+    is_wrong_call = isinstance(error, (DefinitionError, ConfigurationError))
+    return WRONG_CALL if is_wrong_call and not isinstance(error, FernetKeyMalformed) else FAILED
 
 
 def _explain(error: WebhookError, args: Namespace) -> str:

@@ -11,6 +11,7 @@ from inbound_webhooks.cli.console import (
     WRONG_CALL,
     actor,
     confirm,
+    exit_status,
     exit_with,
     handler,
     parse_header,
@@ -99,12 +100,13 @@ def disable_command(args: Namespace) -> None:
 @handler
 def delete_command(args: Namespace) -> None:
     """Delete a webhook after a confirmation."""
+    from inbound_webhooks.storage.webhooks import ById
     from inbound_webhooks.webhooks import service
 
     webhook = service.get(args.name)
     if not args.yes and not confirm(f"Delete the webhook {webhook.name!r}, its URL and its secrets?"):
         exit_with(FAILED, "Nothing was deleted.")
-    cancelled = service.delete(args.name, actor=actor())
+    cancelled = service.delete(ById(webhook.id), actor=actor())
     waiting = f" Deliveries cancelled before they started: {cancelled}." if cancelled else ""
     print(f"Deleted {webhook.name}.{waiting}")
 
@@ -216,14 +218,16 @@ def _run_dispatcher() -> None:
     from inbound_webhooks.dispatch.service import DispatchService
     from inbound_webhooks.monitoring import metrics
     from inbound_webhooks.settings import Settings
+    from inbound_webhooks.storage.encryption import check_key
 
     # Airflow lets only its servers read connections from the database, where the mail server's may be.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     ProvidersManager().initialize_providers_configuration()
     try:
+        check_key()
         service = DispatchService(Settings.load())
     except ConfigurationError as error:
-        exit_with(WRONG_CALL, error.message)
+        exit_with(exit_status(error), error.message)
     metrics.start(in_api_server=False)
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, lambda *_: service.stop())
@@ -236,13 +240,15 @@ def gateway_command(args: Namespace) -> None:
 
     from inbound_webhooks.receiver.gateway.server import serve
     from inbound_webhooks.settings import Settings
+    from inbound_webhooks.storage.encryption import check_key
 
     ProvidersManager().initialize_providers_configuration()
     metrics = (args.metrics_host, args.metrics_port) if args.metrics_port else None
     try:
+        check_key()
         serve(Settings.load(), host=args.host, port=args.port, workers=args.workers, metrics=metrics)
     except ConfigurationError as error:
-        exit_with(WRONG_CALL, error.message)
+        exit_with(exit_status(error), error.message)
 
 
 def _set_enabled(name: str, enabled: bool) -> None:

@@ -18,7 +18,7 @@ from inbound_webhooks.storage.credentials import list_credentials, save_fetched_
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.encryption import encrypt
 from inbound_webhooks.storage.rejections import wanted_key_urls
-from inbound_webhooks.storage.webhooks import find_webhook, webhooks_with_refreshed_keys
+from inbound_webhooks.storage.webhooks import ById, find_webhook, webhooks_with_refreshed_keys
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class KeyRefresher:
         with transaction() as connection:
             begin_writing(connection)
             # The fetch took a while: the webhook may have been deleted. The lock keeps it until the commit.
-            if find_webhook(connection, webhook.id, locked=True) is None:
+            if find_webhook(connection, ById(webhook.id), locked=True) is None:
                 return 0
             save_fetched_key(
                 connection,

@@ -64,6 +64,9 @@ STATUS: dict[type[RequestError], int] = {
     TooBusy: 503,
 }
 
+_FOR_OPERATORS = (DatabaseUnavailable, TokenUnreadable)
+"""Errors whose messages may name settings and their fixes; the sender gets the class's own sentence."""
+
 ALLOWED_METHODS = "GET, HEAD, OPTIONS, POST"
 WITHOUT_BODY = (204, 205)
 DISABLED_RETRY_AFTER_SECONDS = 60
@@ -87,6 +90,8 @@ def rejected(error: RequestError) -> Response:
         headers = (("Allow", ALLOWED_METHODS),)
     # An unverified caller must not learn which check failed.
     message = "Unauthorized." if isinstance(error, VerificationFailed) else error.message
+    if isinstance(error, _FOR_OPERATORS):
+        message = type(error)().message
     return json_response(status, {"status": "rejected", "error": message}, headers)
 
 

@@ -16,6 +16,7 @@ from inbound_webhooks.files.plan import problems_of, webhook_of
 from inbound_webhooks.files.reading import read_files
 from inbound_webhooks.files.references import EXPECTED, PLAIN
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.encryption import check_key
 from inbound_webhooks.storage.webhooks import list_webhooks
 from inbound_webhooks.webhooks import readiness
 
@@ -83,7 +84,9 @@ def check_stored() -> Checked:
     """Check whether the endpoint works, and whether each stored webhook can start runs.
 
     :raises DatabaseUnavailable: the endpoint cannot use the database; its message says why
+    :raises FernetKeyMalformed: no token can be decrypted
     """
+    check_key()
     asyncio.run(_look_at_environment())
     with transaction() as connection:
         webhooks = list_webhooks(connection)

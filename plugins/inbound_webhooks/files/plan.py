@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Literal
 
-from inbound_webhooks.errors import DefinitionError, FilesRefused, Problem, TokenUnreadable
+from inbound_webhooks.errors import (
+    DefinitionError,
+    FilesRefused,
+    InvalidDefinition,
+    Problem,
+    TokenUnreadable,
+)
 from inbound_webhooks.event.differences import ABSENT, Difference, differences
 from inbound_webhooks.event.verification.scheme import to_bytes
 from inbound_webhooks.files.entry import Entry
@@ -17,7 +23,7 @@ from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Draft, Webhook, json_fields
 from inbound_webhooks.storage.credentials import list_credentials, secret_references
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.encryption import decrypt
+from inbound_webhooks.storage.encryption import check_key, decrypt
 from inbound_webhooks.storage.webhooks import ById, list_webhooks
 from inbound_webhooks.webhooks import service
 from inbound_webhooks.webhooks.secrets import NewSecret, check_complete, check_secret
@@ -47,15 +53,20 @@ def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
 
     :param prune: delete stored webhooks that have no entry
     :raises FilesRefused: an entry is invalid; lists all problems
+    :raises FernetKeyMalformed: secrets can be neither compared nor stored
     """
+    check_key()
     with transaction() as connection:
         stored = {webhook.name: webhook for webhook in list_webhooks(connection)}
         credentials = {webhook.name: list_credentials(connection, webhook.id) for webhook in stored.values()}
         references = {webhook.name: secret_references(connection, webhook.id) for webhook in stored.values()}
+    ids = {webhook.id for webhook in stored.values()}
     steps, problems = [], []
     for entry in entries:
         try:
             name = entry.name
+            if name in ids and name not in stored:
+                raise InvalidDefinition("name", service.NAME_IS_AN_ID)
             held = credentials.get(name, ())
             steps.append(_step(entry, stored.get(name), held, references.get(name, {})))
         except DefinitionError as error:

@@ -82,7 +82,9 @@ class Health:
         try:
             database = await self._read_status()
         except DatabaseUnavailable as error:
-            self._environment.report(Problem(error.message, code=DATABASE_UNAVAILABLE))
+            # An error with a code has been reported where it was raised.
+            if not error.code:
+                self._environment.report(Problem(error.message, code=DATABASE_UNAVAILABLE))
         else:
             self._environment.resolve(DATABASE_UNAVAILABLE)
             figures = self._figures(database)
@@ -108,7 +110,7 @@ class Health:
 def _status(problems: Sequence[Problem], alive: bool) -> str:
     """``ok``, or the most severe thing that is wrong."""
     stopping = [problem.code for problem in problems if problem.stops]
-    if DATABASE_UNAVAILABLE in stopping:
+    if any(code.startswith(("database-", "tables-")) for code in stopping):
         return "database_unavailable"
     if stopping:
         return "misconfigured"

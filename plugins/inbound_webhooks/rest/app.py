@@ -24,6 +24,7 @@ from inbound_webhooks.rest.presets import router as presets_router
 from inbound_webhooks.rest.problems import install_error_handlers
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
+from inbound_webhooks.storage.encryption import check_key
 
 
 @asynccontextmanager
@@ -53,6 +54,7 @@ async def _no_status() -> DatabaseStatus:
 
 
 def _start(running: ExitStack) -> Receiver:
+    check_key()
     receiver = get_receiver()
     receiver.rejections.start()
     running.callback(receiver.rejections.stop)

@@ -39,7 +39,7 @@ from inbound_webhooks.rest.responses import (
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.webhooks import ById, find_webhook
+from inbound_webhooks.storage.webhooks import ById, webhook_by_name
 from inbound_webhooks.webhooks import readiness, service
 from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.secrets import NewSecret
@@ -95,7 +95,7 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
 def _find_identical(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> Webhook:
     """The stored webhook of this name, if the user may see it and definition and secrets are identical."""
     with transaction() as connection:
-        stored = find_webhook(connection, draft.name)
+        stored = webhook_by_name(connection, draft.name)
         credentials = list_credentials(connection, stored.id) if stored else []
     held = held_secrets(credentials)
     is_identical = (

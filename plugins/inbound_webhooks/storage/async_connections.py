@@ -17,9 +17,9 @@ from airflow.configuration import conf
 from sqlalchemy import Connection as SynchronousConnection
 from sqlalchemy.exc import DBAPIError
 
-from inbound_webhooks.errors import DatabaseUnavailable, Problem
+from inbound_webhooks.errors import Problem
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
-from inbound_webhooks.storage.database import autocommit
+from inbound_webhooks.storage.database import autocommit, unavailable
 from inbound_webhooks.storage.statement import (
     CannotConnect,
     ConnectionLost,
@@ -88,17 +88,17 @@ class AsyncConnections:
             return await self._work(work, connection)
         except CannotConnect as error:
             if not error.in_time:  # a thread would wait for minutes
-                raise _unavailable(error) from None
+                raise unavailable(error) from None
             return await self._in_threads(work, error)
         except StatementFailed as error:
             if error.is_caused_by_values:
                 log.warning("statement refused action=statement_refused kind=%s", error.sqlstate)
                 raise StatementRefused from None
             _terminate(connection)
-            raise _unavailable(error) from None
+            raise unavailable(error) from None
         except (ConnectionLost, TimeoutError, asyncio.TimeoutError) as error:
             _terminate(connection)
-            raise _unavailable(error) from None
+            raise unavailable(error) from None
         except StatementRefused:
             raise  # nothing was sent, so the connection is still usable
         except BaseException:
@@ -207,16 +207,6 @@ def _conninfo(connect_arguments: Any) -> str:
         raise CannotConnect(f"in [database] sql_alchemy_conn, {error}") from None
     except Exception as error:  # noqa: BLE001 - listeners raise the exceptions of any cloud's library
         raise CannotConnect(f"a do_connect listener raised {type(error).__name__}") from None
-
-
-def _unavailable(error: Exception) -> DatabaseUnavailable:
-    # Only the kind is logged: the text of these errors quotes values, which may be secrets.
-    log.error("database error action=database_error kind=%s", _kind(error))
-    return DatabaseUnavailable()
-
-
-def _kind(error: Exception) -> str:
-    return f"{type(error).__name__} {getattr(error, 'sqlstate', None) or ''}".strip()
 
 
 def _terminate(connection: Any) -> None:

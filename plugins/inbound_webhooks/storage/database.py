@@ -1,4 +1,4 @@
-"""Transactions on Airflow's database; its errors become DatabaseUnavailable."""
+"""Transactions on Airflow's database; its errors become DatabaseUnavailable, with the cause."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from airflow import settings
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, func, text, true
+from sqlalchemy import ColumnElement, Connection, Engine, create_engine, func, text, true, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS, cause_of
 
 log = logging.getLogger(__name__)
 
@@ -146,17 +148,30 @@ def translated_errors() -> Iterator[None]:
     except IntegrityError:
         raise
     except SQLAlchemyError as error:
-        # Only the kind is logged: the text of these errors quotes statements with their values, with tokens.
-        log.error("database error action=database_error kind=%s", _kind(error))
-        raise DatabaseUnavailable from None
+        original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        raise unavailable(original) from None
+    else:
+        DATABASE_PROBLEMS.succeeded()
 
 
-def _kind(error: SQLAlchemyError) -> str:
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None)
-        return f"{type(error.orig).__name__} {code or ''}".strip()
-    return type(error).__name__
+def unavailable(error: BaseException) -> DatabaseUnavailable:
+    """Log a driver's error; return the error to raise, whose message says what to do.
+
+    A cause that an operator has to remove becomes a problem of this process's environment.
+    """
+    # psycopg2 has another name for it.
+    sqlstate = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    code = sqlstate or getattr(error, "sqlite_errorname", None) or ""
+    cause = cause_of(sqlstate, str(error))
+    found = DatabaseUnavailable(cause.message, code=cause.code) if cause else DatabaseUnavailable()
+    # Of the driver's error only the kind is logged: its text may quote values, with tokens.
+    kind = f"{type(error).__name__} {code}".strip()
+    log.error("database error action=database_error kind=%s: %s", kind, found.message)
+    DATABASE_PROBLEMS.failed(found)
+    return found
 
 
 _LOCK_TIMEOUT = text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
-_NO_OP_UPDATE = text("UPDATE inbound_webhook SET version = version WHERE id = ''")
+_NO_OP_UPDATE = (
+    update(tables.webhook).where(tables.webhook.c.id == "").values(version=tables.webhook.c.version)
+)

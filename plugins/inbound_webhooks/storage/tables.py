@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow.configuration import conf
 from airflow.utils.sqlalchemy import UtcDateTime
 from sqlalchemy import (
     BigInteger,
@@ -23,7 +24,17 @@ from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.records.webhook_fields import DAG_ID_CHARS, WEBHOOK_NAME_CHARS
 from inbound_webhooks.urls import WEBHOOK_ID_CHARS
 
-metadata = MetaData()
+
+def _schema() -> str | None:
+    """The schema of Airflow's tables, which are in the connection's default schema where it is blank.
+
+    Read at import like Airflow's own, because statements are compiled once for the whole process.
+    """
+    schema: str = conf.get("database", "sql_alchemy_schema", fallback="") or ""
+    return None if schema.isspace() else schema or None
+
+
+metadata = MetaData(schema=_schema())
 
 EMAIL_ADDRESS_CHARS = 254
 

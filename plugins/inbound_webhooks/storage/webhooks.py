@@ -7,8 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     delete,
+    exists,
     func,
     insert,
     literal,
@@ -54,23 +56,38 @@ class ById(str):
 
 
 def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = False) -> Webhook | None:
-    """Find a webhook by name, else by id.
+    """Find a webhook by id, else by name.
 
     :param locked: lock its row until the transaction ends, after transactions that hold it FOR SHARE
     """
     columns = tables.webhook.c
     condition = columns.id == name_or_id
     if not isinstance(name_or_id, ById):
-        condition |= columns.name == name_or_id
+        condition |= (columns.name == name_or_id) & ~_has_id(name_or_id)
     if locked and connection.dialect.name == "postgresql":
         # Dispatchers and requests that lock the row FOR SHARE in turn would starve this exclusive lock: they
         # skip webhooks whose advisory lock is held.
         connection.execute(select(func.pg_advisory_xact_lock(change_lock_key(columns.id))).where(condition))
     query = select(tables.webhook).where(condition)
-    rows = connection.execute(query.with_for_update() if locked else query).all()
-    # A name wins over an id, for names are what users choose.
-    by_name = sorted(rows, key=lambda row: row.name != name_or_id)
-    return read_webhook(by_name[0]) if by_name else None
+    row = connection.execute(query.with_for_update() if locked else query).first()
+    return read_webhook(row) if row else None
+
+
+def _has_id(text: str) -> ColumnElement[bool]:
+    """Condition that a text is some webhook's id: an id is unique, so it wins over a name equal to it."""
+    same_id = tables.webhook.alias("same_id")
+    return exists().where(same_id.c.id == text)
+
+
+def is_webhook_id(connection: Connection, text: str) -> bool:
+    """Whether a text is a webhook's id, and so cannot name another webhook."""
+    return bool(connection.scalar(select(_has_id(text))))
+
+
+def webhook_by_name(connection: Connection, name: str) -> Webhook | None:
+    """Find a webhook by name alone."""
+    row = connection.execute(select(tables.webhook).where(tables.webhook.c.name == name)).first()
+    return read_webhook(row) if row else None
 
 
 def webhook_by_id(connection: Connection, webhook_id: str) -> Webhook | None:

@@ -37,6 +37,7 @@ from inbound_webhooks.storage.webhooks import (
     delete_webhook,
     find_webhook,
     insert_webhook,
+    is_webhook_id,
     update_webhook,
 )
 from inbound_webhooks.urls import TOKEN_BYTES, WEBHOOK_ID_CHARS, endpoint_url
@@ -53,6 +54,8 @@ from inbound_webhooks.webhooks.secrets import (
 
 MAX_GRACE_HOURS = 24 * 90
 """The longest time that an old URL or secret stays valid after a rotation."""
+
+NAME_IS_AN_ID = "it is the id of another webhook; choose another name"
 
 _LETTERS = string.ascii_letters + string.digits
 _URL_SAFE = _LETTERS + "-_"
@@ -101,6 +104,7 @@ def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> We
     try:
         with transaction() as connection:
             insert_webhook(connection, webhook)
+            _check_name(connection, webhook)
             insert_token(connection, webhook.id, token, now)
             for purpose, encrypted, reference in sealed:
                 insert_secret(connection, webhook.id, purpose, encrypted, now, reference=reference)
@@ -130,7 +134,7 @@ def check(webhook: Webhook) -> None:
 
 
 def get(name_or_id: str) -> Webhook:
-    """A webhook by name or id.
+    """A webhook by id or name.
 
     :raises WebhookNotFound: there is no such webhook
     """
@@ -161,6 +165,9 @@ def change(
             held = _find_version(connection, webhook_id, version)
             webhook = replace(held, **vars(draft))
             check(webhook)
+            # A name from before this rule stays until the webhook is renamed.
+            if webhook.name != held.name:
+                _check_name(connection, webhook)
             for secret in secrets:
                 check_secret(webhook, secret)
             held_for = _valid_purposes(connection, webhook_id, now)
@@ -174,6 +181,11 @@ def change(
     except IntegrityError:
         raise WebhookExists(f"A webhook named {draft.name!r} already exists.") from None
     return webhook
+
+
+def _check_name(connection: Connection, webhook: Webhook) -> None:
+    if webhook.name != webhook.id and is_webhook_id(connection, webhook.name):
+        raise InvalidDefinition("name", NAME_IS_AN_ID)
 
 
 def _find_version(connection: Connection, webhook_id: str, version: int) -> Webhook:

@@ -7,7 +7,13 @@ import json
 import pytest
 
 from tests.infrastructure.dags_builder import store_dag
-from tests.infrastructure.webhooks_builder import store_delivery, store_rejection, store_webhook
+from tests.infrastructure.outdated_tables import RUN_MIGRATE, outdated_tables
+from tests.infrastructure.webhooks_builder import (
+    change_webhook,
+    store_delivery,
+    store_rejection,
+    store_webhook,
+)
 from tests.integration.rest.conftest import new_name
 
 SECRET = "canary-of-the-secret-0123456789abcdef"
@@ -28,6 +34,30 @@ def test_a_webhook_is_created_once_and_its_secret_is_never_shown(admin):
     assert (made.json()["preset"], made.json()["mapping"]) == ("github", body["mapping"])
     assert made.json()["url"].count(made.json()["id"]) == 1
     assert SECRET not in made.text + again.text + other.text
+
+
+def test_outdated_tables_are_reported_with_the_fix(admin):
+    with outdated_tables():
+        response = admin("GET", "/webhooks")
+    assert (response.status_code, response.json()) == (503, {"detail": RUN_MIGRATE})
+    assert "Retry-After" in response.headers
+
+
+def test_the_id_of_another_webhook_is_refused_as_a_name(admin):
+    hook, other = store_webhook(new_name()), store_webhook(new_name())
+    made = admin("POST", "/webhooks", {"name": hook.id, "dag_id": "orders"})
+    renamed = admin("PATCH", f"/webhooks/{other.id}", {"name": hook.id})
+    for response in (made, renamed):
+        (detail,) = response.json()["detail"]
+        assert (response.status_code, detail["loc"]) == (422, ["body", "name"])
+        assert detail["msg"] == "it is the id of another webhook; choose another name"
+
+
+def test_a_webhook_that_has_such_a_name_already_is_found_again_by_it(admin):
+    hook, other = store_webhook(new_name()), store_webhook(new_name())
+    change_webhook(other.id, name=hook.id)
+    again = admin("POST", "/webhooks", {"name": hook.id, "dag_id": "orders"})
+    assert (again.status_code, again.json()["id"]) == (200, other.id)
 
 
 def test_a_patch_changes_what_it_says_and_nothing_else(admin):

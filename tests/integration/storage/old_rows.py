@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import DateTime, Integer, LargeBinary, MetaData, Table, func, select, text
+from sqlalchemy import Connection, DateTime, Integer, LargeBinary, MetaData, Table, func, select
 
 Rows = list[dict[str, Any]]
 
@@ -37,13 +37,15 @@ def write_rows(written: Mapping[str, Rows]) -> None:
 
     with settings.engine.begin() as connection:
         for name, found in written.items():
-            table = Table(name, MetaData(), autoload_with=connection)
+            table = _reflected(name, connection)
             connection.execute(table.insert(), [_converted(table, row, _to_database) for row in found])
             has_sequence = "id" in table.c and isinstance(table.c.id.type, Integer)
             if connection.dialect.name == "postgresql" and has_sequence:
                 # The ids were given, so the sequence has not counted them.
                 last = connection.scalar(select(func.max(table.c.id)))
-                connection.execute(text(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {last})"))
+                quoted = connection.dialect.identifier_preparer.format_table(table)
+                sequence = func.pg_get_serial_sequence(quoted, "id")
+                connection.execute(select(func.setval(sequence, last)))
 
 
 def read_rows(name: str) -> Rows:
@@ -51,9 +53,16 @@ def read_rows(name: str) -> Rows:
     from airflow import settings
 
     with settings.engine.connect() as connection:
-        table = Table(name, MetaData(), autoload_with=connection)
+        table = _reflected(name, connection)
         found = connection.execute(table.select().order_by(*table.primary_key.columns)).mappings().all()
     return [_converted(table, dict(row), _from_database) for row in found]
+
+
+def _reflected(name: str, connection: Connection) -> Table:
+    """A table as the database has it, in the schema of ours."""
+    from inbound_webhooks.storage.tables import metadata
+
+    return Table(name, MetaData(schema=metadata.schema), autoload_with=connection)
 
 
 def _converted(table: Table, row: dict[str, Any], convert: Callable[..., Any]) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.infrastructure.webhooks_builder import (
+    change_webhook,
     made_delivery,
     now,
     rows,
@@ -57,14 +60,15 @@ def test_a_deleted_webhook_takes_its_tokens_along_and_leaves_its_deliveries(data
     assert len(rows("delivery")) == 1
 
 
-def test_a_name_wins_over_an_id(database):
+@pytest.mark.parametrize("locked", [False, True])
+def test_an_id_wins_over_a_name(database, locked):
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.webhooks import find_webhook
 
-    by_id = store_webhook("first")
-    by_name = store_webhook(by_id.id)
+    by_id, by_name = store_webhook("first"), store_webhook("second")
+    change_webhook(by_name.id, name=by_id.id)
     with transaction() as connection:
-        assert find_webhook(connection, by_id.id).id == by_name.id
+        assert find_webhook(connection, by_id.id, locked=locked).id == by_id.id
 
 
 def test_a_mapping_keeps_the_order_of_its_lines(database):

@@ -5,31 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import Inspector
 
 FRESH, MIGRATED = {}, {"use_migration_files": True}
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def empty_database(request: pytest.FixtureRequest, tmp_path):
-    """A function that connects Airflow to another database without any table."""
-    from tests.infrastructure.databases import connect_airflow, disconnect_airflow
-    from tests.infrastructure.environment import sqlite_url
-
-    made: list[str] = []
-
-    def connect(name: str) -> None:
-        if request.param == "sqlite":
-            connect_airflow(sqlite_url(tmp_path / f"{name}.db"))
-            return
-        cluster = request.getfixturevalue("postgres_cluster")
-        cluster.drop_database(name)
-        connect_airflow(cluster.create_database(name))
-        made.append(name)
-
-    yield connect
-    disconnect_airflow()
-    for name in made:
-        request.getfixturevalue("postgres_cluster").drop_database(name)
 
 
 def install(**how: Any) -> None:
@@ -50,19 +28,20 @@ def reflected_schema() -> dict[str, Any]:
     from inbound_webhooks.storage.tables import metadata
 
     looking = inspect(settings.engine)
+    return {table.name: _described(looking, table.name, table.schema) for table in metadata.tables.values()}
+
+
+def _described(looking: Inspector, *table: str | None) -> dict[str, Any]:
     return {
-        table: {
-            "columns": [
-                (column["name"], str(column["type"]), column["nullable"], column["default"])
-                for column in looking.get_columns(table)
-            ],
-            "primary key": looking.get_pk_constraint(table)["constrained_columns"],
-            "indexes": sorted(map(_index, looking.get_indexes(table))),
-            "foreign keys": sorted(map(_foreign_key, looking.get_foreign_keys(table))),
-            "checks": looking.get_check_constraints(table),
-            "uniques": looking.get_unique_constraints(table),
-        }
-        for table in metadata.tables
+        "columns": [
+            (column["name"], str(column["type"]), column["nullable"], column["default"])
+            for column in looking.get_columns(*table)
+        ],
+        "primary key": looking.get_pk_constraint(*table)["constrained_columns"],
+        "indexes": sorted(map(_index, looking.get_indexes(*table))),
+        "foreign keys": sorted(map(_foreign_key, looking.get_foreign_keys(*table))),
+        "checks": looking.get_check_constraints(*table),
+        "uniques": looking.get_unique_constraints(*table),
     }
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from inbound_webhooks.presets import PRESETS
 from tests.infrastructure.dags_builder import store_dag
-from tests.infrastructure.webhooks_builder import audit_rows, rows, store_webhook, token_of
+from tests.infrastructure.outdated_tables import RUN_MIGRATE, outdated_tables
+from tests.infrastructure.webhooks_builder import audit_rows, change_webhook, rows, store_webhook, token_of
 
 SECRET = "a secret that nobody may read"
 MARKUP = "<script>alert('{{ 7 }}')</script>\"><img src=x onerror=alert(1)>"
@@ -176,6 +177,21 @@ def test_a_name_that_is_taken_is_refused_beside_the_name(ada):
     assert list(ada.post("/new", form(name="taken"), script=True).json["problems"]) == ["name"]
 
 
+@pytest.mark.parametrize("path", ["/", "/hook/0123456789"])
+def test_a_page_reports_outdated_tables_with_the_fix(ada, path):
+    with outdated_tables():
+        page = ada.get(path)
+    assert page.status_code == 503
+    assert html.escape(RUN_MIGRATE) in page.text
+
+
+def test_a_name_that_is_another_webhooks_id_is_refused_beside_the_name(ada):
+    other = store_webhook("with an id", dag_id="events")
+    problems = ada.post("/new", form(name=other.id), script=True).json["problems"]
+    assert list(problems) == ["name"]
+    assert "it is the id of another webhook" in str(problems)
+
+
 def test_the_dags_params_stand_in_the_form_with_type_and_description(ada):
     page = ada.get("/new?dag=orders").text
     assert 'value="number"' in page
@@ -261,7 +277,8 @@ def test_the_session_has_a_name_and_a_path_of_its_own(pages):
 @pytest.mark.parametrize("path", ["enabled", "rotate", "delete"])
 def test_a_webhook_that_is_named_like_anothers_id_is_left_alone(ada, path):
     hook = store_webhook(f"meant {path}", dag_id="events")
-    decoy = store_webhook(hook.id, dag_id="events")
+    decoy = store_webhook(f"decoy {path}", dag_id="events")
+    change_webhook(decoy.id, name=hook.id)
     ada.post(f"/hook/{hook.id}/{path}", {"enabled": "0", "grace_hours": "0", "confirmed": "1"})
     left = stored(hook.id)
-    assert (left.enabled, left.version, token_of(decoy.id)) == (True, 1, decoy.token)
+    assert (left.enabled, left.version, token_of(decoy.id)) == (True, 2, decoy.token)

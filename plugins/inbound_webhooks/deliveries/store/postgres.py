@@ -16,6 +16,7 @@ from inbound_webhooks.monitoring.health import DatabaseStatus
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.storage.async_connections import AsyncConnections
 from inbound_webhooks.storage.database import autocommit
+from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS
 from inbound_webhooks.storage.deliveries import insert_delivery
 from inbound_webhooks.storage.health import fetch_status
 from inbound_webhooks.storage.postgres_bulk import WebhookCache, insert_deliveries
@@ -55,9 +56,11 @@ class PostgresBackend:
     async def status(self) -> DatabaseStatus:
         """On one of the same connections."""
         try:
-            return await self._connections.use(fetch_status)
+            status = await self._connections.use(fetch_status)
         except StatementRefused:
             raise DatabaseUnavailable from None
+        DATABASE_PROBLEMS.succeeded()
+        return status
 
     async def close(self) -> None:
         """Close the connections."""
