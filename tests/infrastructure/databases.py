@@ -132,9 +132,11 @@ def disconnect_airflow() -> None:
     """Close its connections; until the next `connect_airflow` it has no database."""
     from airflow import settings
 
+    from inbound_webhooks.storage.database import close_connections
     from tests.infrastructure.loop import close_receivers
 
     close_receivers()
+    close_connections()
     settings.dispose_orm()
 
 

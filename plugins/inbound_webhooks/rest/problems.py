@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
@@ -27,6 +28,7 @@ from inbound_webhooks.errors import (
 )
 from inbound_webhooks.records.renamed import renamed
 from inbound_webhooks.rest.responses import ErrorResponse, InvalidRequest
+from inbound_webhooks.storage.database import translated
 
 STATUS: dict[type[WebhookError], int] = {
     WebhookNotFound: 404,
@@ -63,6 +65,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def install_error_handlers(app: FastAPI) -> None:
     """Handle the package's errors, and FastAPI's validation errors, in an application."""
     app.add_exception_handler(WebhookError, _handle_webhook_error)
+    app.add_exception_handler(SQLAlchemyError, _handle_database_error)
     app.add_exception_handler(RequestValidationError, _handle_validation_error)
     app.add_exception_handler(405, _handle_method_not_allowed)
 
@@ -76,6 +79,13 @@ def _handle_webhook_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidDefinition):
         detail = [invalid_part(error.problem)]
     return _reply(status, detail, headers)
+
+
+def _handle_database_error(request: Request, error: Exception) -> Response:
+    """Of Airflow's own queries; ours are translated where they run."""
+    if not isinstance(error, SQLAlchemyError):
+        raise error
+    return _handle_webhook_error(request, translated(error))
 
 
 def invalid_part(problem: Problem) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inbound_webhooks.errors import Problem
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
-from inbound_webhooks.storage.database import autocommit, unavailable
+from inbound_webhooks.storage.database import autocommit, sqlstate_of, unavailable
 from inbound_webhooks.storage.statement import (
     CannotConnect,
     ConnectionLost,
@@ -178,9 +178,7 @@ def _execute(statement: Statement, given: Any, connection: SynchronousConnection
     try:
         return [tuple(row) for row in connection.execute(statement.construct, given)]
     except DBAPIError as error:
-        # psycopg2 calls it pgcode.
-        sqlstate = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-        if StatementFailed(sqlstate or "").is_caused_by_values:
+        if StatementFailed(sqlstate_of(error.orig) or "").is_caused_by_values:
             raise StatementRefused from None
         raise
 

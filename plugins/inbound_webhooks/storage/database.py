@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from airflow import settings
+from airflow.configuration import conf
 from sqlalchemy import ColumnElement, Connection, Engine, create_engine, func, text, true, update
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
@@ -20,6 +21,9 @@ from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS, cause_of
 log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+
+READ_ONLY_TRANSACTION = "25006"
+"""SQLSTATE of a write on a standby."""
 
 LOCK_TIMEOUT_SECONDS = 5
 """Longest wait for a lock, equal to pysqlite's default."""
@@ -34,7 +38,7 @@ def transaction() -> Iterator[Connection]:
     :raises DatabaseUnavailable: the database is unreachable, locked, full or not migrated
     :raises sqlalchemy.exc.IntegrityError: a constraint is violated
     """
-    with translated_errors(), settings.engine.begin() as connection:
+    with translated_errors(), connected(settings.engine) as connection, connection.begin():
         _set_lock_timeout(connection)
         yield connection
 
@@ -69,14 +73,43 @@ def autocommit(work: Callable[[Connection], Result]) -> Result:
         try:
             return _run(work)
         except DBAPIError as error:
-            if not error.connection_invalidated:
+            if not (error.connection_invalidated or sqlstate_of(error.orig) == READ_ONLY_TRANSACTION):
                 raise
             return _run(work)
 
 
 def _run(work: Callable[[Connection], Result]) -> Result:
-    with _autocommit_engine(settings.engine).connect() as connection:
+    with connected(_autocommit_engine(settings.engine)) as connection:
         return work(connection)
+
+
+@contextmanager
+def connected(engine: Engine) -> Iterator[Connection]:
+    """A connection of an engine; closed instead of returned to the pool where it is of no more use.
+
+    :raises DatabaseUnavailable: a ``do_connect`` listener fails, with the exception of some cloud's library
+    """
+    try:
+        connection = engine.connect()
+    except SQLAlchemyError:
+        raise
+    except Exception as error:  # noqa: BLE001 - of any library
+        raise unavailable(error) from None
+    with connection:
+        try:
+            yield connection
+        except DBAPIError as error:
+            # A connection that was made to a standby stays read-only when that becomes the primary.
+            if sqlstate_of(error.orig) == READ_ONLY_TRANSACTION:
+                connection.invalidate()
+            raise
+
+
+def close_connections() -> None:
+    """Close the idle connections that commit each statement; later calls open new ones."""
+    if _autocommit_engine.cache_info().currsize:
+        _autocommit_engine(settings.engine).dispose()
+        _autocommit_engine.cache_clear()
 
 
 @lru_cache(maxsize=1)
@@ -100,6 +133,7 @@ def _autocommit_engine(airflow_engine: Engine) -> Engine:
         airflow_engine.url,
         creator=connect,
         isolation_level="AUTOCOMMIT",
+        pool_recycle=conf.getint("database", "sql_alchemy_pool_recycle", fallback=1800),
         pool_use_lifo=True,
         pool_timeout=LOCK_TIMEOUT_SECONDS,
     )
@@ -148,10 +182,20 @@ def translated_errors() -> Iterator[None]:
     except IntegrityError:
         raise
     except SQLAlchemyError as error:
-        original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-        raise unavailable(original) from None
+        raise translated(error) from None
     else:
         DATABASE_PROBLEMS.succeeded()
+
+
+def sqlstate_of(error: BaseException | None) -> str | None:
+    """The SQLSTATE of a driver's error, if it has one."""
+    # psycopg2 has another name for it.
+    return getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+
+
+def translated(error: SQLAlchemyError) -> DatabaseUnavailable:
+    """Log an error of SQLAlchemy's; return the error to raise. See :func:`unavailable`."""
+    return unavailable(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
 
 
 def unavailable(error: BaseException) -> DatabaseUnavailable:
@@ -159,8 +203,7 @@ def unavailable(error: BaseException) -> DatabaseUnavailable:
 
     A cause that an operator has to remove becomes a problem of this process's environment.
     """
-    # psycopg2 has another name for it.
-    sqlstate = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    sqlstate = sqlstate_of(error)
     code = sqlstate or getattr(error, "sqlite_errorname", None) or ""
     cause = cause_of(sqlstate, str(error))
     found = DatabaseUnavailable(cause.message, code=cause.code) if cause else DatabaseUnavailable()

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, false, func, select
 
 from inbound_webhooks.monitoring.health import DatabaseStatus
 from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.credentials import with_credentials
 from inbound_webhooks.storage.deliveries import counted_backlog
 from inbound_webhooks.storage.statement import Executor, Statement
 
 
 def read_status(connection: Connection) -> DatabaseStatus:
-    """Read the backlog and the latest heartbeat in one statement."""
+    """Read the backlog and the latest heartbeat; fails where a column that requests need is missing."""
+    for statement in _PROBES:
+        connection.execute(statement.construct)
     return DatabaseStatus(*connection.execute(_STATUS.construct).one())
 
 
 async def fetch_status(executor: Executor) -> DatabaseStatus:
     """The same on the endpoint's own connection."""
+    for statement in _PROBES:
+        await executor.fetch(statement, {})
     [row] = await executor.fetch(_STATUS, {})
     return DatabaseStatus(*row)
 
@@ -34,3 +39,8 @@ def _status() -> Any:
 
 
 _STATUS = Statement(_status())
+_PROBES = (
+    Statement(with_credentials(tables.webhook.c.id == "")),
+    Statement(select(tables.delivery).where(false())),
+)
+"""Name every column that requests read or write, and find nothing."""

@@ -11,6 +11,7 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from flask.blueprints import BlueprintSetupState
 from flask_appbuilder import BaseView
 from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.exceptions import HTTPException
 
 from inbound_webhooks import __version__
@@ -25,6 +26,7 @@ from inbound_webhooks.errors import (
     WebhookNotFound,
 )
 from inbound_webhooks.settings import BLUEPRINT_PREFIX
+from inbound_webhooks.storage.database import translated
 from inbound_webhooks.web import login
 from inbound_webhooks.web.formatting import FILTERS
 from inbound_webhooks.webhooks.access import ACTIONS, VIEW, Access, create_permissions
@@ -184,6 +186,8 @@ def _http_failed(error: HTTPException) -> Response:
 
 
 def _failed(error: Exception) -> Response:
+    if isinstance(error, SQLAlchemyError):  # of Airflow's own queries
+        error = translated(error)
     if not isinstance(error, WebhookError):
         # The error's text could quote a request, so only its class and traceback are logged.
         kind = type(error).__name__

@@ -15,7 +15,7 @@ from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.listing import Activity, WebhookQuery
 from inbound_webhooks.webhooks.access import Access
-from inbound_webhooks.webhooks.readiness import reasons_by_id
+from inbound_webhooks.webhooks.readiness import environment_problems, reasons_by_id
 
 PAGE_SIZE = 25
 COLUMNS = ("name", "dag_id", "enabled")
@@ -87,6 +87,8 @@ class WebhookPage:
     rows: Sequence[Row]
     total: int
     senders: Sequence[str]
+    environment: Sequence[Problem]
+    """What is wrong with the processes that serve the endpoint."""
 
     @property
     def below_the_name(self) -> list[WebhookField]:
@@ -112,6 +114,7 @@ def read(access: Access, list_request: ListRequest) -> WebhookPage:
         activities = listing.activity(connection, ids, now) if ids else {}
         newest = listing.newest(connection, ids) if ids else {}
         senders = listing.senders(connection, readable)
+        environment = environment_problems(connection)
     reasons = reasons_by_id(webhooks)
     rows = [
         Row(
@@ -124,7 +127,7 @@ def read(access: Access, list_request: ListRequest) -> WebhookPage:
         )
         for webhook in webhooks
     ]
-    return WebhookPage(list_request, rows, total, senders)
+    return WebhookPage(list_request, rows, total, senders, environment)
 
 
 def _webhook_query(list_request: ListRequest, readable: set[str]) -> WebhookQuery:
