@@ -5,6 +5,8 @@ from __future__ import annotations
 from airflow import settings as airflow_settings
 
 from inbound_webhooks.deliveries.store.base import Backend, DeliveryStore
+from inbound_webhooks.deliveries.store.postgres import PostgresBackend
+from inbound_webhooks.deliveries.store.sqlite import SqliteBackend
 from inbound_webhooks.errors import DatabaseUnsupported
 
 
@@ -19,12 +21,7 @@ def open_store() -> DeliveryStore:
 def backend_for(dialect_name: str) -> Backend:
     """The backend of a SQLAlchemy dialect; raises DatabaseUnsupported."""
     if dialect_name == "postgresql":
-        # Imported here because asyncpg may be missing where Airflow uses SQLite.
-        from inbound_webhooks.deliveries.store.postgres import PostgresBackend
-
         return PostgresBackend()
     if dialect_name == "sqlite":
-        from inbound_webhooks.deliveries.store.sqlite import SqliteBackend
-
         return SqliteBackend()
     raise DatabaseUnsupported(dialect_name)
