@@ -455,3 +455,21 @@ def wait_until(happened) -> None:
     while not happened():
         assert time.monotonic() < give_up_at, "it did not happen"
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("gateway_max_connections", "many"),
+        ("trusted_proxies", "10.0.0.0/33"),
+        ("rate_limit_storage_uri", "nowhere://host"),
+    ],
+)
+def test_a_gateway_with_a_wrong_setting_ends_with_2_and_one_line(
+    webhooks, monkeypatch, sqlite_database, name, value
+):
+    """Before its workers start: each would end with a traceback and be started again."""
+    monkeypatch.setenv(f"AIRFLOW__INBOUND_WEBHOOKS__{name.upper()}", value)
+    done = webhooks("gateway", "--port", "1")
+    assert (done.status, done.out, done.err.count("\n")) == (2, "", 1)
+    assert done.err.startswith(f"[inbound_webhooks] {name} = ")

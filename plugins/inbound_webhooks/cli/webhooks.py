@@ -238,7 +238,9 @@ def gateway_command(args: Namespace) -> None:
     """Serve only the endpoint until SIGINT or SIGTERM."""
     from airflow.providers_manager import ProvidersManager
 
+    from inbound_webhooks.deliveries.store.factory import open_store
     from inbound_webhooks.receiver.gateway.server import serve
+    from inbound_webhooks.receiver.pipeline import Receiver
     from inbound_webhooks.settings import Settings
     from inbound_webhooks.storage.encryption import check_key
 
@@ -246,7 +248,10 @@ def gateway_command(args: Namespace) -> None:
     metrics = (args.metrics_host, args.metrics_port) if args.metrics_port else None
     try:
         check_key()
-        serve(Settings.load(), host=args.host, port=args.port, workers=args.workers, metrics=metrics)
+        settings = Settings.load()
+        # Each worker makes one; what is wrong with a setting or the database is said once, here.
+        Receiver(settings, open_store())
+        serve(settings, host=args.host, port=args.port, workers=args.workers, metrics=metrics)
     except ConfigurationError as error:
         exit_with(exit_status(error), error.message)
 
