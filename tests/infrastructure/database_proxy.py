@@ -68,9 +68,9 @@ class DatabaseProxy:
         self.lose_when(lambda _: self.messages == at, heard=heard)
 
     def lose_when(
-        self, wanted: Callable[[bytes], bool], *, heard: bool, then: Callable[[], None] | None = None
+        self, wanted: Callable[[bytes], bool] | None, *, heard: bool, then: Callable[[], None] | None = None
     ) -> None:
-        """Lose a connection once: before the server gets the message, or, ``heard``, when it has answered it.
+        """Lose a connection once, None for never: before the server gets the message, or, ``heard``, when it has answered it.
 
         ``then`` is called before the client notices.
         """

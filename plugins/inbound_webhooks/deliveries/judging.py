@@ -35,9 +35,11 @@ class Judging:
         fetched_from: Collection[str] = (),
     ) -> Verified | Verdict:
         """See :func:`inbound_webhooks.event.judge.authenticate`."""
-        url = endpoint_url(self._public_url, compiled.webhook.id, token)
-        if request.query_string:
-            url = f"{url}?{request.query_string}"
+        url = ""
+        if compiled.rules.verification:  # some schemes sign the URL
+            url = endpoint_url(self._public_url, compiled.webhook.id, token)
+            if request.query_string:
+                url = f"{url}?{request.query_string}"
         return authenticate(compiled.rules, request, secrets, now, url=url, fetched_from=fetched_from)
 
     def decide(

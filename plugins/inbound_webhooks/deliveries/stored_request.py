@@ -24,7 +24,7 @@ def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> 
 
     :param credential_names: headers and query fields that the webhook's verification uses
     """
-    query_string = mask_query(request.query_string, credential_names)
+    query_string = mask_query(request.query_string, credential_names) if request.query_string else ""
     headers, secret = mask_headers(request.headers, credential_names)
     encrypted = None
     if secret or query_string != request.query_string:

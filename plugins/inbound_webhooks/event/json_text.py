@@ -55,24 +55,20 @@ def dump(value: Any, default: Callable[[Any], Any] | None = None) -> str:
     :param default: converts objects that JSON does not have
     :raises JsonRefused: a number is not finite or too long, or the value is nested too deeply
     """
-    if default is None and (written := _dump_fast(value)) is not None:
-        return written
+    if default is None:
+        try:
+            fast = msgspec.json.encode(value)
+        except (msgspec.MsgspecError, TypeError, UnicodeError, ValueError, RecursionError):
+            fast = b"null"
+        # null is written for None, but also for NaN and infinity, which JSON does not have.
+        if b"null" not in fast:
+            return fast.decode()
     try:
         return (_ENCODER if default is None else _new_encoder(default)).encode(value)
     except JsonRefused:
         raise
     except (ValueError, RecursionError):
         raise JsonRefused("a number in it is not finite or too long, or it is nested too deeply") from None
-
-
-def _dump_fast(value: Any) -> str | None:
-    """Write a value with msgspec; None if it refuses the value or writes null, which may stand for NaN."""
-    try:
-        written = msgspec.json.encode(value)
-    except (msgspec.MsgspecError, TypeError, UnicodeError, ValueError, RecursionError):
-        return None
-    # null is written for None, but also for NaN and infinity, which JSON does not have.
-    return None if b"null" in written else written.decode()
 
 
 def least_chars(value: Any, known: dict[int, int] | None = None) -> int:

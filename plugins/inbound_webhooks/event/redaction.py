@@ -47,17 +47,16 @@ def mask_headers(
     headers: Iterable[tuple[str, str]], also: Collection[str] = ()
 ) -> tuple[list[tuple[str, str]], list[tuple[int, str]]]:
     """Replace credentials in headers by ``***``; return the headers, and position and value of each mask."""
-    masked = list(headers)
-    found = [(position, pair) for position, pair in enumerate(masked) if is_credential(pair[0], also)]
-    for position, (name, _) in found:
-        masked[position] = (name, MASK)
-    return masked, [(position, value) for position, (_, value) in found]
+    masked, values = list(headers), []
+    for position, (name, value) in enumerate(masked):
+        if is_credential(name, also):
+            masked[position] = (name, MASK)
+            values.append((position, value))
+    return masked, values
 
 
 def mask_query(query_string: str, also: Collection[str] = ()) -> str:
     """Replace credentials in a query string by ``***``; the rest stays byte for byte."""
-    if not query_string:
-        return ""
     return "&".join(_mask_field(field, also) for field in query_string.split("&"))
 
 

@@ -40,6 +40,8 @@ class InboundRequest(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
     def combined_header(self, name: str) -> str:
         """Every value of a header with commas between them (RFC 9110, section 5.3)."""
-        wanted = name.lower()
-        values = [value for key, value in self.headers if key.lower() == wanted]
+        wanted, values = name.lower(), []
+        for key, value in self.headers:
+            if key.lower() == wanted:
+                values.append(value)
         return ", ".join(values) if values and values[0] else ""

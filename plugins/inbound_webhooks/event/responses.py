@@ -110,7 +110,8 @@ def accepted(rules: Rules, sources: DataSources, delivery_id: str) -> Response:
     status = rules.response_status or 202
     if status in WITHOUT_BODY:
         return Response(status)
-    return _rendered(rules, sources) or Response(status, _ACCEPTED % delivery_id.encode())
+    rendered = None if rules.response is None else _rendered(rules, sources)
+    return rendered or Response(status, _ACCEPTED % delivery_id.encode())
 
 
 _ACCEPTED = b'{"status": "accepted", "delivery_id": "%s"}'

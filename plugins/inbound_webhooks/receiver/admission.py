@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from secrets import token_hex
 
 import msgspec
@@ -27,6 +28,7 @@ MIN_COMPARISONS = 8
 """Comparisons for each request: an unknown id costs as many as a webhook with this many tokens, of which all
 but one are in their grace period."""
 
+_SOURCE_URL = attrgetter("source_url")
 _NO_TOKEN = token_hex(32).encode()
 
 
@@ -68,6 +70,11 @@ class Admission(msgspec.Struct, frozen=True):
             raise WebhookDisabled(webhook.disabled_status)
         if addresses is not None and not addresses.admits(self.head.source_ip):
             raise AddressNotAllowed
+
+    @property
+    def fetched_from(self) -> frozenset[str]:
+        """The URLs from which its public keys have been fetched."""
+        return frozenset(filter(None, map(_SOURCE_URL, self.secrets)))
 
     def secret(self, purpose: str, index: int) -> Credential:
         """The secret at a place among those for its purpose."""

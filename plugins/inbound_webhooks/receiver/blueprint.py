@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from flask import Blueprint, request
 from flask import Response as FlaskResponse
 from flask.blueprints import BlueprintSetupState
@@ -10,6 +12,7 @@ from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.event.response import SAFETY_HEADERS
 from inbound_webhooks.receiver.asgi.guard import ADMITTED
 
 blueprint = Blueprint("inbound_webhooks", __name__)
@@ -43,8 +46,9 @@ def webhook(webhook_id: str, token: str) -> FlaskResponse:
             source_ip=admitted.admission.head.source_ip,
             received_at=utc_now(),
         )
-        response = admitted.wait_for_response(inbound)
-    answered = FlaskResponse(response.body, response.status)
-    for name, value in response.all_headers:
+        receiving = admitted.receiver.receive(admitted.admission, inbound)
+        response = asyncio.run_coroutine_threadsafe(receiving, admitted.loop).result()
+    answered = FlaskResponse(response.body, response.status, content_type=response.content_type)
+    for name, value in (*SAFETY_HEADERS, *response.headers):
         answered.headers[name] = value
     return answered

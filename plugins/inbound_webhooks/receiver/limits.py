@@ -78,7 +78,7 @@ class Limits:
         :raises RateLimited: it sent too many this second
         """
         sender = _sender(source_ip)
-        cost = self._uncounted(sender)
+        cost = self._uncounted(sender) if self._few else 1
         if cost and not self._counted(self._addresses, self._per_address, "address", sender, cost=cost):
             raise RateLimited(self._per_address.amount)
 
@@ -148,8 +148,6 @@ class Limits:
         In memory the library starts a thread every 10 ms to expire old entries, which costs more than all
         other checks before the body.
         """
-        if not self._few:
-            return 1
         with self._lock:
             second = int(self._clock())
             if second != self._second:

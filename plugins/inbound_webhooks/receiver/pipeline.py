@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from itertools import starmap
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.deliveries.judging import Judging
@@ -49,7 +50,7 @@ from inbound_webhooks.receiver.client_address import trusted_proxies
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
-from inbound_webhooks.records.credential import Credential, plain_secrets
+from inbound_webhooks.records.credential import plain_secrets
 from inbound_webhooks.records.delivery import Rejection, new_delivery_id
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, public_url
@@ -176,10 +177,17 @@ class Receiver:
         compiled, secrets, is_post = admission.compiled, _NO_SECRETS, request.method == "POST"
         if admission.secrets and (is_post or compiled.rules.handshake is not None):
             secrets = plain_secrets(admission.secrets, decrypt)
-        if not is_post:
-            await self._note_use(admission.token)
-        verdict: Verified | Verdict = self._authenticate(admission, request, secrets)
-        used = [admission.secret(*place) for place in verdict.used.items()]
+        if not is_post and self._last_use.is_due(admission.token):
+            await self._last_use.write(admission.token)
+        verdict: Verified | Verdict = self.judging.authenticate(
+            compiled,
+            request,
+            secrets,
+            self._now(),
+            token=admission.head.token,
+            fetched_from=admission.fetched_from if secrets else (),
+        )
+        used = list(starmap(admission.secret, verdict.used.items()))
         if isinstance(verdict, Verified):
             if is_post:
                 used.append(admission.token)
@@ -195,25 +203,9 @@ class Receiver:
             response = await self._commit(compiled, request, verdict)
         if response is not None:
             for credential in used:
-                await self._note_use(credential)
+                if self._last_use.is_due(credential):
+                    await self._last_use.write(credential)
         return response
-
-    async def _note_use(self, credential: Credential) -> None:
-        if self._last_use.is_due(credential):
-            await self._last_use.write(credential)
-
-    def _authenticate(
-        self, admission: Admission, request: InboundRequest, secrets: Secrets
-    ) -> Verified | Verdict:
-        fetched_from = {held.source_url for held in admission.secrets if held.source_url}
-        return self.judging.authenticate(
-            admission.compiled,
-            request,
-            secrets,
-            self._now(),
-            token=admission.head.token,
-            fetched_from=fetched_from,
-        )
 
     async def _limit_webhook(self, webhook: Webhook) -> None:
         if self._limits.are_shared:

@@ -55,7 +55,8 @@ class AsyncConnections:
         self._in_threads_until = float("-inf")
         self._prepares = True
         # As old as those of Airflow's own pool, which an operator sets where a firewall ends older ones.
-        self._max_age_seconds = conf.getint("database", "sql_alchemy_pool_recycle", fallback=1800)
+        seconds = conf.getint("database", "sql_alchemy_pool_recycle", fallback=1800)
+        self._max_age_seconds = seconds if seconds > 0 else float("inf")
 
     async def use(self, work: Execution[Result]) -> Result:
         """Run ``work`` on a connection that commits each statement; ``work`` must be idempotent.
@@ -66,11 +67,16 @@ class AsyncConnections:
         :raises DatabaseUnavailable: the database is unreachable, or a statement timed out
         :raises StatementRefused: a value cannot be stored, or a lock was not granted in time
         """
-        if asyncio.get_running_loop().time() < self._in_threads_until:
+        now = asyncio.get_running_loop().time()
+        if now < self._in_threads_until:
             return await work(self._threads)
         connection = await self._free.get()
         try:
-            if connection is None or self._is_over(connection):
+            if (
+                connection is None
+                or connection.is_closed
+                or connection.opened_at < now - self._max_age_seconds
+            ):
                 _terminate(connection)
                 connection = None
                 connection = await self._open()
@@ -129,10 +135,6 @@ class AsyncConnections:
         if error.loses_prepared:
             self._prepares = False
         return error.loses_prepared
-
-    def _is_over(self, connection: Any) -> bool:
-        age = asyncio.get_running_loop().time() - connection.opened_at
-        return connection.is_closed or (0 < self._max_age_seconds <= age)
 
     async def _open(self) -> Any:
         """Open a connection; raises CannotConnect."""

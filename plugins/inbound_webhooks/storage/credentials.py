@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -151,6 +152,8 @@ def _credential_columns(table: Any, purpose: Any, source_url: Any) -> Any:
     return select(*own, *(table.c[name] for name in names))
 
 
+_ID = attrgetter("id")
+
 _CREDENTIALS = union_all(
     _credential_columns(tables.token, literal(""), null()),
     _credential_columns(tables.secret, tables.secret.c.purpose, tables.secret.c.source_url),
@@ -175,10 +178,16 @@ def find_with_credentials(connection: Connection, webhook_id: str) -> tuple[Webh
 
 def webhook_with_credentials(rows: Sequence[Any]) -> tuple[Webhook, list[Credential]]:
     """Read the joined rows of one webhook (mappings of column to value); credentials newest first."""
-    found = [_credential(row, "credential_") for row in rows if row["credential_id"] is not None]
+    found = []
+    for row in rows:
+        if row["credential_id"] is not None:
+            found.append(_credential(row, "credential_"))
     # By id instead of by time: two credentials created within one clock tick still have an order.
-    return webhook_of(rows[0]), sorted(found, key=lambda credential: credential.id, reverse=True)
+    return webhook_of(rows[0]), sorted(found, key=_ID, reverse=True)
 
 
 def _credential(row: Any, prefix: str = "") -> Credential:
-    return Credential(**{name: row[prefix + name] for name in Credential.__dataclass_fields__})
+    values = {}
+    for name in Credential.__dataclass_fields__:
+        values[name] = row[prefix + name]
+    return Credential(**values)

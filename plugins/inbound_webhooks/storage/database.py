@@ -39,7 +39,9 @@ def transaction() -> Iterator[Connection]:
     :raises sqlalchemy.exc.IntegrityError: a constraint is violated
     """
     with translated_errors(), connected(settings.engine) as connection, connection.begin():
-        _set_lock_timeout(connection)
+        # PostgreSQL waits for locks without limit by default; pysqlite gives up after its busy timeout.
+        if connection.dialect.name == "postgresql":
+            connection.execute(_LOCK_TIMEOUT)
         yield connection
 
 
@@ -71,16 +73,13 @@ def autocommit(work: Callable[[Connection], Result]) -> Result:
     """
     with translated_errors():
         try:
-            return _run(work)
+            with connected(_autocommit_engine(settings.engine)) as connection:
+                return work(connection)
         except DBAPIError as error:
             if not (error.connection_invalidated or sqlstate_of(error.orig) == READ_ONLY_TRANSACTION):
                 raise
-            return _run(work)
-
-
-def _run(work: Callable[[Connection], Result]) -> Result:
-    with connected(_autocommit_engine(settings.engine)) as connection:
-        return work(connection)
+            with connected(_autocommit_engine(settings.engine)) as connection:
+                return work(connection)
 
 
 @contextmanager
@@ -148,7 +147,8 @@ def session_transaction(kind: type[Session] = Session) -> Iterator[Session]:
     creating sessions.
     """
     with translated_errors(), _session(kind) as session, session.begin():
-        _set_lock_timeout(session.connection())
+        if session.connection().dialect.name == "postgresql":
+            session.execute(_LOCK_TIMEOUT)
         yield session
 
 
@@ -156,12 +156,6 @@ def _session(kind: type[Session]) -> Session:
     configured = settings.NonScopedSession
     session: Session = kind(**configured.kw) if isinstance(configured, sessionmaker) else configured()
     return session
-
-
-def _set_lock_timeout(connection: Connection) -> None:
-    # PostgreSQL waits for locks without limit by default; pysqlite gives up after its busy timeout.
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK_TIMEOUT)
 
 
 def begin_writing(connection: Connection) -> None:
@@ -184,7 +178,8 @@ def translated_errors() -> Iterator[None]:
     except SQLAlchemyError as error:
         raise translated(error) from None
     else:
-        DATABASE_PROBLEMS.succeeded()
+        if DATABASE_PROBLEMS.met_at:  # rarely
+            DATABASE_PROBLEMS.succeeded()
 
 
 def sqlstate_of(error: BaseException | None) -> str | None:

@@ -104,22 +104,22 @@ class DatabaseProblems:
     def __init__(self, environment: Environment, clock: Callable[[], float] = time.monotonic) -> None:
         self._environment = environment
         self._clock = clock
-        self._met_at: dict[str, float] = {}
+        self.met_at: dict[str, float] = {}
 
     def failed(self, error: DatabaseUnavailable) -> None:
         """Report the error's cause, if an operator has to remove it."""
         if error.code:
-            self._met_at[error.code] = self._clock()
+            self.met_at[error.code] = self._clock()
             self._environment.report(Problem(error.message, code=error.code))
 
     def succeeded(self) -> None:
         """Resolve the causes that no transaction has met for a while."""
-        if not self._met_at:  # the usual case
+        if not self.met_at:  # the usual case
             return
         oldest = self._clock() - RECOVERY_SECONDS
-        for code, met_at in tuple(self._met_at.items()):
+        for code, met_at in tuple(self.met_at.items()):
             if met_at < oldest:
-                self._met_at.pop(code, None)
+                self.met_at.pop(code, None)
                 self._environment.resolve(code)
 
 

@@ -6,7 +6,7 @@ They are compiled once from the tables: SQLAlchemy's own execution costs a multi
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -55,25 +55,26 @@ class WebhookCache:
         """The current webhooks by id, without unknown ids; an unreadable webhook maps to its error."""
         wanted = list(set(webhook_ids))
         rows = await connection.fetch(_STAMPS, {"ids": wanted})
-        stamps: dict[str, Stamp] = {row[0]: (row[1], row[2]) for row in rows}
-        changed = [
-            webhook_id
-            for webhook_id, stamp in stamps.items()
-            if webhook_id not in self._held or self._held[webhook_id][0] != stamp
-        ]
-        problems = await self._read(connection, changed, stamps) if changed else {}
-        found = {webhook_id: self._held[webhook_id][1] for webhook_id in stamps if webhook_id in self._held}
-        return {**found, **problems}
+        found: dict[str, WebhookAndCredentials | Exception] = {}
+        changed: dict[str, Stamp] = {}
+        for webhook_id, version, newest_key in rows:
+            held = self._held.get(webhook_id)
+            if held is not None and held[0] == (version, newest_key):
+                found[webhook_id] = held[1]
+            else:
+                changed[webhook_id] = (version, newest_key)
+        return found | await self._read(connection, changed) if changed else found
 
     async def _read(
-        self, connection: Executor, webhook_ids: list[str], stamps: Mapping[str, Stamp]
-    ) -> dict[str, Exception]:
-        problems: dict[str, Exception] = {}
+        self, connection: Executor, stamps: Mapping[str, Stamp]
+    ) -> dict[str, WebhookAndCredentials | Exception]:
+        """Read changed webhooks; those that are deleted by now are missing."""
+        read: dict[str, WebhookAndCredentials | Exception] = {}
         rows: dict[str, list[Mapping[str, Any]]] = {}
-        for row in await connection.fetch(_WITH_CREDENTIALS, {"ids": webhook_ids}):
+        for row in await connection.fetch(_WITH_CREDENTIALS, {"ids": list(stamps)}):
             named = dict(zip(_WITH_CREDENTIALS.columns, row, strict=True))
             rows.setdefault(named["id"], []).append(named)
-        for webhook_id in webhook_ids:
+        for webhook_id, stamp in stamps.items():
             # A webhook that was deleted or damaged must not be answered from the cache.
             self._held.pop(webhook_id, None)
             if webhook_id not in rows:
@@ -81,14 +82,15 @@ class WebhookCache:
             try:
                 found = webhook_with_credentials(rows[webhook_id])
             except Exception as error:  # noqa: BLE001 - an unreadable row must not fail the rest of the batch
-                problems[webhook_id] = error
+                read[webhook_id] = error
                 continue
+            read[webhook_id] = found
             # A change between the two statements leaves the older stamp: the webhook is read again next time.
-            self._held[webhook_id] = (stamps[webhook_id], found)
+            self._held[webhook_id] = (stamp, found)
         # The oldest entry first: dicts keep the order of insertion.
         while len(self._held) > MAX_CACHED_WEBHOOKS:
             self._held.pop(next(iter(self._held)))
-        return problems
+        return read
 
 
 async def insert_deliveries(connection: Executor, deliveries: Sequence[tuple[Delivery, int]]) -> set[str]:
@@ -103,20 +105,21 @@ async def insert_deliveries(connection: Executor, deliveries: Sequence[tuple[Del
 
     :raises StatementRefused: a text cannot be stored
     """
-    rows = [
-        dict(zip(_GIVEN, (*_VALUES(delivery), version, position), strict=True))
-        for position, (delivery, version) in enumerate(deliveries, 1)
-    ]
+    rows, bodies, webhook_ids = [], [], set()
+    for position, (delivery, version) in enumerate(deliveries, 1):
+        rows.append(dict(zip(_GIVEN, (*_VALUES(delivery), version, position), strict=True)))
+        bodies.append(delivery.body)
+        webhook_ids.add(delivery.webhook_id)
     try:
         written = msgspec.json.encode(rows).decode()
     except UnicodeError:  # a lone surrogate
         raise StatementRefused from None
     values = {
         "rows": written,
-        "bodies": [delivery.body for delivery, _ in deliveries],
-        "webhook_ids": list({delivery.webhook_id for delivery, _ in deliveries}),
+        "bodies": bodies,
+        "webhook_ids": list(webhook_ids),
     }
-    return {row[0] for row in await connection.fetch(_STORE, values)}
+    return set(map(_ID, await connection.fetch(_STORE, values)))
 
 
 # --- statements -----------------------------------------------------------------------------
@@ -128,6 +131,7 @@ _COLUMNS = [
     kept for kept in tables.delivery.c if kept.name in Delivery.__struct_fields__ and kept.name not in _LATER
 ]
 _BODY = tables.delivery.c.body.name
+_ID = itemgetter(0)
 _NAMES = tuple(column.name for column in _COLUMNS if column.name != _BODY)
 _VALUES = attrgetter(*_NAMES)
 _VERSION, _POSITION = "expected_version", "position"

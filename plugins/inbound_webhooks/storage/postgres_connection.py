@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -36,8 +37,11 @@ CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 10.0
 """Longest time of a statement; PostgreSQL's lock timeout ends earlier."""
 
-_TEXT, _BINARY = 0, 1
-"""libpq's format codes."""
+_BINARY = 1
+"""libpq's format code; text is 0, so False and True say it as well."""
+
+# As text, since the binary form of a number depends on its size; the statement's casts say the type.
+_FORMAT = (PyFormat.TEXT, PyFormat.BINARY).__getitem__
 
 _SUCCESS = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 _BACKEND_PID = Statement(select(func.pg_backend_pid()))
@@ -72,24 +76,20 @@ class Connection:
         :raises StatementRefused: a value cannot be sent
         :raises TimeoutError: it took too long; the connection cannot be used any more
         """
-        values = statement.values(given)
-        # As text, since the binary form of a number depends on its size; the statement's casts say the type.
-        are_binary = [isinstance(value, list) and isinstance(value[0], bytes) for value in values]
+        values = map(given.get, statement.parameters, statement.constants)
         try:
-            sent = self._transformer.dump_sequence(
-                values, [PyFormat.BINARY if binary else PyFormat.TEXT for binary in are_binary]
-            )
+            sent = self._transformer.dump_sequence(list(values), list(map(_FORMAT, statement.are_binary)))
         except (psycopg.Error, UnicodeError):
             raise StatementRefused from None
-        formats = [_BINARY if binary else _TEXT for binary in are_binary]
         pgconn, name, text = self._pgconn, statement.name, statement.text
         if self.prepares:
             if name not in self._prepared:
-                await self._execute(lambda: pgconn.send_prepare(name, text))
+                await self._execute(partial(pgconn.send_prepare, name, text))
                 self._prepared.add(name)
-            result = await self._execute(lambda: pgconn.send_query_prepared(name, sent, formats, _BINARY))
+            send = partial(pgconn.send_query_prepared, name, sent, statement.are_binary, _BINARY)
         else:
-            result = await self._execute(lambda: pgconn.send_query_params(text, sent, None, formats, _BINARY))
+            send = partial(pgconn.send_query_params, text, sent, None, statement.are_binary, _BINARY)
+        result = await self._execute(send)
         self._transformer.set_pgresult(result)
         return self._transformer.load_rows(0, result.ntuples, tuple)
 
@@ -156,7 +156,8 @@ class Connection:
             if waiter is not None and not waiter.done():
                 waiter.set_exception(error)
         else:
-            self._wake()
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from sqlalchemy import ARRAY, LargeBinary
 from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 
 Row = tuple[Any, ...]
@@ -23,11 +24,14 @@ class Statement:
         self.text = str(compiled).encode()
         self.name = f"inbound_webhooks_{next(self._numbers)}".encode()
         self.columns = tuple(column.key for column in construct.exported_columns)
-        self._parameters = tuple((name, compiled.params[name]) for name in compiled.positiontup)
-
-    def values(self, given: Mapping[str, Any]) -> list[Any]:
-        """All values in the order of the parameters, the statement's own constants included."""
-        return [given.get(name, constant) for name, constant in self._parameters]
+        self.parameters = tuple(compiled.positiontup)
+        self.constants = tuple(compiled.params[name] for name in self.parameters)
+        """The statement's own values; None for those that each call gives."""
+        types = (compiled.binds[name].type for name in self.parameters)
+        self.are_binary = tuple(
+            isinstance(of, ARRAY) and isinstance(of.item_type, LargeBinary) for of in types
+        )
+        """Which parameters are arrays of bytes."""
 
 
 class Executor(Protocol):

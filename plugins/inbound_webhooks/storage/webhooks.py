@@ -128,12 +128,16 @@ def read_webhook(row: Any) -> Webhook:
     return webhook_of(row._mapping)
 
 
+_FIELDS = tuple(Webhook.__dataclass_fields__)
+
+
 def webhook_of(row: Any) -> Webhook:
     """A mapping of column to value as a webhook."""
-    values = {name: row[name] for name in Webhook.__dataclass_fields__}
-    parsed = {name: json.loads(values[name]) for name in _JSON_COLUMNS}
-    lists = {name: tuple(value) for name, value in parsed.items() if isinstance(value, list)}
-    return Webhook(**values | parsed | lists)
+    values: dict[str, Any] = dict(zip(_FIELDS, map(row.__getitem__, _FIELDS), strict=True))
+    for name in _JSON_COLUMNS:
+        value = json.loads(values[name])
+        values[name] = tuple(value) if isinstance(value, list) else value
+    return Webhook(**values)
 
 
 def _webhook_row(webhook: Webhook) -> dict[str, Any]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import islice
+from operator import itemgetter
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_FIRST = itemgetter(0)
 
 MIN_BATCH_ITEMS = 4
 """The default minimum that a batch takes before it leaves items for the next one."""
@@ -62,10 +66,12 @@ class Batcher(Generic[Item, Result]):
                 await asyncio.sleep(0)
                 wanted = max(half or (len(self._waiting) + 1) // 2, self._least)
                 size = min(wanted, len(self._waiting), self._most)
-                batch = [self._waiting.popleft() for _ in range(size)]
+                batch = list(islice(self._waiting, size))
+                for _ in batch:
+                    self._waiting.popleft()
                 results: Sequence[Result | BaseException]
                 try:
-                    results = await self._work([item for item, _ in batch])
+                    results = await self._work(list(map(_FIRST, batch)))
                 except Exception as error:  # noqa: BLE001 - raised to every caller of the batch
                     results = [error] * size
                 half = (len(self._waiting) + size + 1) // 2

@@ -43,7 +43,7 @@ class Inbox:
         if not self._store_bodies:
             delivery = _without_body(delivery)
         stored_id = await self._store.insert((delivery, version))
-        if stored_id == delivery.id and delivery.state == State.ACCEPTED:
+        if self._listeners and stored_id == delivery.id and delivery.state == State.ACCEPTED:
             self._notify()
         return stored_id
 

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Sequence
 from functools import partial
 
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from inbound_webhooks.deliveries.store.base import VersionedDelivery, WebhookAndCredentials, result_or_error
@@ -57,27 +56,26 @@ class SqliteBackend:
 
 
 def _find_each(webhook_ids: Sequence[str]) -> list[WebhookAndCredentials | BaseException | None]:
-    found = {webhook_id: result_or_error(partial(_find, webhook_id)) for webhook_id in set(webhook_ids)}
-    return [found[webhook_id] for webhook_id in webhook_ids]
-
-
-def _find(webhook_id: str) -> WebhookAndCredentials | None:
-    return autocommit(lambda connection: find_with_credentials(connection, webhook_id))
+    found: dict[str, WebhookAndCredentials | BaseException | None] = {}
+    for webhook_id in webhook_ids:
+        if webhook_id not in found:
+            find = partial(find_with_credentials, webhook_id=webhook_id)
+            found[webhook_id] = result_or_error(partial(autocommit, find))
+    return list(map(found.__getitem__, webhook_ids))
 
 
 def _insert_each(deliveries: Sequence[VersionedDelivery]) -> list[str | BaseException | None]:
+    results: list[str | BaseException | None] = []
     with transaction() as connection:
         begin_writing(connection)
-        return [_insert(connection, *row) for row in deliveries]
-
-
-def _insert(connection: Connection, delivery: Delivery, version: int) -> str | BaseException | None:
-    try:
-        return insert_delivery(connection, delivery, version)
-    except SQLAlchemyError:
-        raise  # SQLite may have rolled back the whole transaction, as on a full disk
-    except Exception as error:  # noqa: BLE001 - a value that SQLite rejects fails this delivery only
-        return error
+        for delivery, version in deliveries:
+            try:
+                results.append(insert_delivery(connection, delivery, version))
+            except SQLAlchemyError:
+                raise  # SQLite may have rolled back the whole transaction, as on a full disk
+            except Exception as error:  # noqa: BLE001 - a value that SQLite rejects fails this delivery only
+                results.append(error)
+    return results
 
 
 def _insert_alone(delivery: Delivery, version: int) -> str | None:

@@ -29,18 +29,14 @@ class BodyReader:
         self._only: bytes | None = None
         self._buffer: BytesIO | None = None
         self._started: StartedReceive | None = None
-        self._deadline: float | None = None
         self.size = 0
         self.is_whole = False
 
-    async def read_first(self, receive: Receive, *, is_from_server: bool) -> None:
-        """Read the first part of the body; from the server itself only what is there already.
+    def read_first(self, receive: Receive) -> None:
+        """Read the first part of the body, if it is there already; ``receive`` is the server's own.
 
-        :raises RequestError: see :meth:`_take`; also where it does not arrive in time
+        :raises RequestError: see :meth:`_take`
         """
-        if not is_from_server:
-            await self._in_time(self._take_next(receive))
-            return
         started = StartedReceive(receive())
         if started.is_done:
             self._take(started.message)
@@ -48,11 +44,17 @@ class BodyReader:
             self._started = started
 
     async def read_rest(self, receive: Receive) -> None:
-        """Read until the body is whole.
+        """Read until the body is whole; one deadline counts for all of its parts.
 
-        :raises RequestError: see :meth:`_take`; also where it does not arrive in time
+        :raises RequestError: see :meth:`_take`; also BodyTimeout where it does not arrive in time
         """
-        await self._in_time(self._take_rest(receive))
+        deadline = anyio.current_time() + self._settings.body_timeout_seconds
+        with anyio.CancelScope(deadline=deadline) as scope:
+            while not self.is_whole:
+                started, self._started = self._started, None
+                self._take(await (receive() if started is None else started))
+        if scope.cancelled_caught:
+            raise BodyTimeout
 
     def body(self, scope: Scope, declared_length: int | None) -> bytes:
         """The whole body.
@@ -99,23 +101,6 @@ class BodyReader:
             if self._buffered.total > self._settings.max_buffered_bytes:
                 raise TooBusy
         self.is_whole = not message.get("more_body", False)
-
-    async def _take_next(self, receive: Receive) -> None:
-        started, self._started = self._started, None
-        self._take(await (receive() if started is None else started))
-
-    async def _take_rest(self, receive: Receive) -> None:
-        while not self.is_whole:
-            await self._take_next(receive)
-
-    async def _in_time(self, reading: Awaitable[None]) -> None:
-        """Read until the deadline, which is one for all parts of the body; raises BodyTimeout."""
-        if self._deadline is None:
-            self._deadline = anyio.current_time() + self._settings.body_timeout_seconds
-        with anyio.CancelScope(deadline=self._deadline) as scope:
-            await reading
-        if scope.cancelled_caught:
-            raise BodyTimeout
 
 
 class StartedReceive:

@@ -18,7 +18,6 @@ import anyio
 
 from inbound_webhooks.errors import InternalError, RequestError, TooBusy, UnknownWebhook
 from inbound_webhooks.event import responses
-from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.asgi.body import BodyReader, BufferedBytes
@@ -50,11 +49,6 @@ class Admitted:
     receiver: Receiver
     admission: Admission
     loop: asyncio.AbstractEventLoop
-
-    def wait_for_response(self, request: InboundRequest) -> Response:
-        """The receiver's response, for a thread."""
-        receiving = self.receiver.receive(self.admission, request)
-        return asyncio.run_coroutine_threadsafe(receiving, self.loop).result()
 
 
 ADMITTED: ContextVar[Admitted | None] = ContextVar("inbound_webhooks_admitted", default=None)
@@ -136,14 +130,16 @@ class WebhookGuard:
                 slots.release()
             body = b""
             if head.method == "POST":
-                await reader.read_first(receive, is_from_server=self._is_next_to_server)
+                if self._is_next_to_server:
+                    reader.read_first(receive)
                 if not reader.is_whole:
                     # Only the first part of a body is read on the word of a cached webhook.
                     if not admission.is_fresh:
                         admission = await receiver.confirm(head)
                     await reader.read_rest(receive)
                 body = reader.body(scope, head.declared_length)
-            quote_query(scope)
+            if scope["query_string"]:
+                quote_query(scope)
             slots = await self._slot(receiver)
             try:
                 if self._is_next_to_server:

@@ -102,8 +102,7 @@ def inbound_request(scope: Scope, body: bytes, source_ip: str) -> InboundRequest
 
 def quote_query(scope: Scope) -> None:
     """Percent-encode bytes of the query that are not ASCII, as WSGI servers do."""
-    if scope["query_string"]:
-        scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
+    scope["query_string"] = quote_from_bytes(scope["query_string"], safe=_ASCII).encode()
 
 
 def _name(name: bytes) -> str:
