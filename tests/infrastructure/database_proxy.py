@@ -70,7 +70,7 @@ class DatabaseProxy:
     def lose_when(
         self, wanted: Callable[[bytes], bool] | None, *, heard: bool, then: Callable[[], None] | None = None
     ) -> None:
-        """Lose a connection once, None for never: before the server gets the message, or, ``heard``, when it has answered it.
+        """Lose a connection once, None for never: before the server gets a message, or, ``heard``, after it.
 
         ``then`` is called before the client notices.
         """

@@ -87,6 +87,7 @@ def _row(one: JudgedDelivery) -> dict[str, Any]:
 
 def _lines(one: JudgedDelivery) -> list[str]:
     from inbound_webhooks.event.differences import ABSENT
+    from inbound_webhooks.event.truncation import truncate
 
     lines = []
     for change in one.changes:
@@ -96,13 +97,10 @@ def _lines(one: JudgedDelivery) -> list[str]:
             )
         elif change.field != "state":
             old, new = (
-                "nothing" if value is ABSENT or value is None else _short(value)
+                "nothing"
+                if value is ABSENT or value is None
+                else truncate(json.dumps(value, ensure_ascii=False), MAX_VALUE_CHARS - 1)
                 for value in (change.before, change.after)
             )
             lines.append(f"{change.field}: {old} → {new}")
     return lines
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= MAX_VALUE_CHARS else f"{text[: MAX_VALUE_CHARS - 1]}…"

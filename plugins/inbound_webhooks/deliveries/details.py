@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.deliveries.stored_request import text_of
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
-from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.settings import Settings, airflow_url
@@ -80,13 +80,11 @@ def _body(delivery: Delivery) -> str | None:
     """The beginning of the body; None if it is not text or was not stored."""
     if not delivery.body_stored:
         return None
-    encodings = [value for name, value in json.loads(delivery.headers) if name.lower() == "content-encoding"]
     try:
-        content = inflate(delivery.body, ", ".join(encodings), limit_bytes=Settings.load().max_body_bytes)
-        text = content.decode()
-    except (RequestError, UnicodeDecodeError):
+        text = text_of(delivery, Settings.load().max_body_bytes)
+    except RequestError:
         return None
-    return truncate(text, MAX_BODY_CHARS)
+    return None if text is None else truncate(text, MAX_BODY_CHARS)
 
 
 def _run(delivery: Delivery) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from inbound_webhooks.event import json_text
+from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.judge import Verdict
 from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.request import InboundRequest
@@ -60,12 +61,37 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
     )
 
 
+def headers_of(delivery: Delivery) -> list[tuple[str, str]]:
+    """The stored headers in order of arrival, with credentials masked."""
+    return [(name, value) for name, value in json.loads(delivery.headers)]
+
+
+def content_of(delivery: Delivery, limit_bytes: int) -> bytes:
+    """The stored body after decompression.
+
+    :raises RequestError: it is too large, or does not match its encoding
+    """
+    encoding = ", ".join(value for name, value in headers_of(delivery) if name.lower() == "content-encoding")
+    return inflate(delivery.body, encoding, limit_bytes=limit_bytes)
+
+
+def text_of(delivery: Delivery, limit_bytes: int) -> str | None:
+    """The stored body as text; None if it is not text.
+
+    :raises RequestError: it cannot be decompressed
+    """
+    try:
+        return content_of(delivery, limit_bytes).decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
 def restore(delivery: Delivery) -> InboundRequest:
     """The request of a stored delivery, with its credentials.
 
     :raises TokenUnreadable: the credentials cannot be decrypted
     """
-    headers = [(name, value) for name, value in json.loads(delivery.headers)]
+    headers = headers_of(delivery)
     query_string = delivery.query_string
     if delivery.credentials is not None:
         credentials = json.loads(decrypt(delivery.credentials))

@@ -15,6 +15,7 @@ from flask_appbuilder import expose
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX
 from inbound_webhooks.deliveries.details import waiting_reason
 from inbound_webhooks.deliveries.replay import replay
+from inbound_webhooks.deliveries.stored_request import text_of
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import Delivery, State
@@ -256,7 +257,7 @@ class DeliveriesView(WebhookBaseView):
             {
                 "headers": "\n".join(f"{name}: {value}" for name, value in headers),
                 "query": delivery.query_string,
-                "body": stored_requests.text_of(delivery, Settings.load().max_body_bytes),
+                "body": text_of(delivery, Settings.load().max_body_bytes),
             }
         )
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from inbound_webhooks.deliveries.stored_request import content_of, headers_of
 from inbound_webhooks.errors import BodyMalformed, RequestError
 from inbound_webhooks.event.body import Body
-from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.delivery import Delivery
@@ -28,20 +28,6 @@ class ShownBody:
     text: str
     note: str
     stored_bytes: int
-
-
-def headers_of(delivery: Delivery) -> list[tuple[str, str]]:
-    """The headers in order of arrival, with credentials masked."""
-    return [(name, value) for name, value in json.loads(delivery.headers)]
-
-
-def content_of(delivery: Delivery, limit_bytes: int) -> bytes:
-    """The body after decompression.
-
-    :raises RequestError: it is too large, or does not match its encoding
-    """
-    encoding = ", ".join(value for name, value in headers_of(delivery) if name.lower() == "content-encoding")
-    return inflate(delivery.body, encoding, limit_bytes=limit_bytes)
 
 
 def shown_body(delivery: Delivery, limit_bytes: int) -> ShownBody:
@@ -71,17 +57,6 @@ def _readable(content: bytes, content_type: str) -> tuple[str, str]:
         return content.decode("utf-8"), ""
     except UnicodeDecodeError:
         return body.text, "The body is not text; it is shown as Base64."
-
-
-def text_of(delivery: Delivery, limit_bytes: int) -> str | None:
-    """The body as text to edit; None if it is not text.
-
-    :raises RequestError: it cannot be decompressed
-    """
-    try:
-        return content_of(delivery, limit_bytes).decode("utf-8")
-    except UnicodeDecodeError:
-        return None
 
 
 def fields_of(delivery: Delivery, limit_bytes: int) -> list[dict[str, str]]:
