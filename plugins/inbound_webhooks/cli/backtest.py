@@ -86,9 +86,6 @@ def _row(one: JudgedDelivery) -> dict[str, Any]:
 
 
 def _lines(one: JudgedDelivery) -> list[str]:
-    from inbound_webhooks.event.differences import ABSENT
-    from inbound_webhooks.event.truncation import truncate
-
     lines = []
     for change in one.changes:
         if change.field in TERSE_FIELDS:
@@ -96,11 +93,15 @@ def _lines(one: JudgedDelivery) -> list[str]:
                 f"{change.field}: changed" if change.after is not None else f"{change.field}: removed"
             )
         elif change.field != "state":
-            old, new = (
-                "nothing"
-                if value is ABSENT or value is None
-                else truncate(json.dumps(value, ensure_ascii=False), MAX_VALUE_CHARS - 1)
-                for value in (change.before, change.after)
-            )
+            old, new = map(_written, (change.before, change.after))
             lines.append(f"{change.field}: {old} → {new}")
     return lines
+
+
+def _written(value: Any) -> str:
+    from inbound_webhooks.event.differences import ABSENT
+    from inbound_webhooks.event.truncation import truncate
+
+    if value is ABSENT or value is None:
+        return "nothing"
+    return truncate(json.dumps(value, ensure_ascii=False), MAX_VALUE_CHARS - 1)

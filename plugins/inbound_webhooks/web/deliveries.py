@@ -15,7 +15,7 @@ from flask_appbuilder import expose
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX
 from inbound_webhooks.deliveries.details import waiting_reason
 from inbound_webhooks.deliveries.replay import replay
-from inbound_webhooks.deliveries.stored_request import text_of
+from inbound_webhooks.deliveries.stored_request import headers_of, text_of
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import Delivery, State
@@ -204,7 +204,7 @@ class DeliveriesView(WebhookBaseView):
     def _contents(self, delivery: Delivery) -> dict[str, Any]:
         """The parts that require the permission to read the DAG's runs."""
         return {
-            "headers": stored_requests.headers_of(delivery),
+            "headers": headers_of(delivery),
             "query": delivery.query_string,
             "body": stored_requests.shown_body(delivery, Settings.load().max_body_bytes),
             "conf": json.loads(delivery.conf) if delivery.conf is not None else None,
@@ -252,7 +252,7 @@ class DeliveriesView(WebhookBaseView):
         if not self.access().may_read_runs(delivery.dag_id):
             raise NotPermitted("You may not read the runs of this Dag.")
         encoded = ("content-encoding", "content-length")
-        headers = [pair for pair in stored_requests.headers_of(delivery) if pair[0].lower() not in encoded]
+        headers = [pair for pair in headers_of(delivery) if pair[0].lower() not in encoded]
         return json_reply(
             {
                 "headers": "\n".join(f"{name}: {value}" for name, value in headers),
