@@ -95,6 +95,8 @@ def connected(engine: Engine) -> Iterator[Connection]:
     except Exception as error:  # noqa: BLE001 - of any library
         raise unavailable(error) from None
     with connection:
+        if connection.dialect.driver == "psycopg":
+            _keep_unprepared(connection)
         try:
             yield connection
         except DBAPIError as error:
@@ -102,6 +104,24 @@ def connected(engine: Engine) -> Iterator[Connection]:
             if sqlstate_of(error.orig) == READ_ONLY_TRANSACTION:
                 connection.invalidate()
             raise
+
+
+def _keep_unprepared(connection: Connection) -> None:
+    """Let psycopg prepare no statements on a connection through a pooler, which may lose them.
+
+    SQLAlchemy 2.1 uses psycopg for ``postgresql://``, and psycopg prepares a statement that it has executed
+    five times. A pooler gives its clients process ids of its own making.
+    """
+    if _IS_CHECKED in connection.info:
+        return
+    driver: Any = connection.connection.driver_connection
+    [backend_pid] = driver.execute("SELECT pg_backend_pid()").fetchone()
+    if backend_pid != driver.info.backend_pid:
+        driver.prepare_threshold = None
+    connection.info[_IS_CHECKED] = True
+
+
+_IS_CHECKED = "inbound_webhooks_is_checked"
 
 
 def close_connections() -> None:
@@ -147,8 +167,11 @@ def session_transaction(kind: type[Session] = Session) -> Iterator[Session]:
     creating sessions.
     """
     with translated_errors(), _session(kind) as session, session.begin():
-        if session.connection().dialect.name == "postgresql":
-            session.execute(_LOCK_TIMEOUT)
+        connection = session.connection()
+        if connection.dialect.driver == "psycopg":
+            _keep_unprepared(connection)
+        if connection.dialect.name == "postgresql":
+            connection.execute(_LOCK_TIMEOUT)
         yield session
 
 

@@ -114,6 +114,29 @@ def test_a_pooler_that_passes_for_a_server_is_found_out_by_its_errors(pgbouncer,
         assert post_at_all([first, second], hook, times=3) == [202] * 6
 
 
+def test_the_engine_itself_prepares_nothing_either(cluster, pgbouncer, hook):
+    """For transactions of ours on Airflow's engine, with the driver that prepares statements by itself."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from inbound_webhooks.storage.database import autocommit, in_transaction, session_transaction
+    from inbound_webhooks.storage.webhooks import list_webhooks
+    from tests.infrastructure.databases import TEMPLATE
+
+    def read_often(work):
+        for _ in range(30):
+            work()
+
+    def read_in_session():
+        with session_transaction() as session:
+            list_webhooks(session.connection())
+
+    url = pgbouncer.url(cluster.url(TEMPLATE)).replace("psycopg2", "psycopg")
+    kinds = (lambda: in_transaction(list_webhooks), lambda: autocommit(list_webhooks), read_in_session)
+    with connected(url), ThreadPoolExecutor(6) as pool:
+        for done in [pool.submit(read_often, kind) for kind in kinds * 2]:
+            done.result()
+
+
 def test_without_a_pooler_statements_are_prepared(cluster, hook):
     from airflow import settings
 
