@@ -140,9 +140,9 @@ def test_the_execution_api_apart(deploy, database_url, tmp_path):
 
 
 @pytest.mark.long
-def test_the_containers_of_the_helm_chart(postgres_cluster, pgbouncer, database_url, tmp_path):
+def test_the_containers_of_the_helm_chart(postgres_cluster, database_url, tmp_path):
     """Each command has the chart's environment and its user, who can write to its home only."""
-    environment, gateway_port, port = _chart_environment(pgbouncer, database_url, tmp_path)
+    environment, gateway_port, port = _chart_environment(postgres_cluster, database_url, tmp_path)
     with ExitStack() as stack:
         for command in ("run-airflow-migrations", "wait-for-airflow-migrations"):
             _output(environment, helm_chart.COMMANDS[command])
@@ -161,7 +161,7 @@ def test_the_containers_of_the_helm_chart(postgres_cluster, pgbouncer, database_
         assert json.loads(_output(environment, "exec airflow webhooks check -o json")) == []
 
 
-def _chart_environment(pgbouncer, database_url: str, folder: Path) -> tuple[dict[str, str], int, int]:
+def _chart_environment(cluster, database_url: str, folder: Path) -> tuple[dict[str, str], int, int]:
     home = folder / "home"
     (home / "logs").mkdir(parents=True)
     for path in (home, home / "logs"):
@@ -171,7 +171,7 @@ def _chart_environment(pgbouncer, database_url: str, folder: Path) -> tuple[dict
         "user": "airflow",
         "password": "p%40ss%2Fword",
         "host": "127.0.0.1",
-        "port": pgbouncer.port,
+        "port": cluster.port,
         "database": database_url.rpartition("/")[2],
         "fernet_key": FERNET_KEY,
         "airflow_home": home,
@@ -185,7 +185,7 @@ def _chart_environment(pgbouncer, database_url: str, folder: Path) -> tuple[dict
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     filled = {name: text.format(**places) for name, text in helm_chart.ENVIRONMENT.items()}
     path = f"{Path(sys.executable).parent}:{kept['PATH']}"
-    # The image's entry point names the user, without whom Airflow does not start; a pod has a port 8080 alone.
+    # The image's entry point names the user, without whom Airflow fails; a pod has a port 8080 alone.
     own = {
         "PATH": path,
         "HOME": str(home),

@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Connection, Engine, create_engine, func, t
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.errors import DatabaseUnavailable, Problem
+from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS, cause_of
 
@@ -116,12 +117,19 @@ def _keep_unprepared(connection: Connection) -> None:
         return
     driver: Any = connection.connection.driver_connection
     [backend_pid] = driver.execute("SELECT pg_backend_pid()").fetchone()
-    if backend_pid != driver.info.backend_pid:
+    if backend_pid != driver.info.backend_pid and driver.prepare_threshold is not None:
         driver.prepare_threshold = None
+        ENVIRONMENT.report(_POOLER_LOSES_STATEMENTS)
     connection.info[_IS_CHECKED] = True
 
 
 _IS_CHECKED = "inbound_webhooks_is_checked"
+_POOLER_LOSES_STATEMENTS = Problem(
+    "The pooler in front of PostgreSQL loses the statements that Airflow's driver, psycopg, prepares; webhooks "
+    "are not affected. Write postgresql+psycopg2:// in [database] sql_alchemy_conn.",
+    code="pooler-loses-statements",
+    severity="hint",
+)
 
 
 def close_connections() -> None:

@@ -135,6 +135,7 @@ def test_the_engine_itself_prepares_nothing_either(cluster, pgbouncer, hook):
     with connected(url), ThreadPoolExecutor(6) as pool:
         for done in [pool.submit(read_often, kind) for kind in kinds * 2]:
             done.result()
+    assert problems() == ["pooler-loses-statements"]
 
 
 def test_without_a_pooler_statements_are_prepared(cluster, hook):
