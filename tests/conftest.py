@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -106,6 +106,20 @@ def _fail_when_skipped(report):  # type: ignore[no-untyped-def]
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def environment_problems() -> Iterator[Callable[[], dict[str, str]]]:
+    """A function that returns what this process's environment has reported, code -> message; each test
+    begins without any."""
+    from inbound_webhooks.monitoring.environment import ENVIRONMENT
+
+    def reported() -> dict[str, str]:
+        return {problem.code: problem.message for problem in ENVIRONMENT.problems()}
+
+    yield reported
+    for code in reported():
+        ENVIRONMENT.resolve(code)
 
 
 @pytest.fixture(scope="session")

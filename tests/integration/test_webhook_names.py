@@ -116,7 +116,7 @@ def test_a_name_of_ten_letters_that_is_no_id_is_allowed(hook):
 def test_an_import_refuses_such_a_name_and_writes_nothing(webhooks, hook, tmp_path: Path, options):
     file = tmp_path / "hooks.yaml"
     entries = [{"name": name, "dag_id": "orders"} for name in ("a first one", hook.id)]
-    file.write_text(yaml.safe_dump({"webhooks": entries}))
+    file.write_text(yaml.safe_dump({"webhooks": entries}, sort_keys=False))
     done = webhooks("import", str(file), *options)
     assert (done.status, names()) == (2, {hook.name})
     assert done.err == f"{file}:4: {hook.id}: name: {REASON}\n"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
 
 from tests.infrastructure.asgi_endpoint import AsgiEndpoint
 from tests.infrastructure.outdated_tables import MISSING_COLUMN, MISSING_TABLE, RUN_MIGRATE, outdated_tables
@@ -18,16 +19,6 @@ from tests.infrastructure.webhooks_builder import store_webhook
 def outdated(request: pytest.FixtureRequest, database) -> Iterator[None]:
     with outdated_tables(request.param):
         yield
-
-
-@pytest.fixture(autouse=True)
-def reported() -> Iterator[Callable[[], dict[str, str]]]:
-    """The problems of this process's environment as code -> message; forgotten after the test."""
-    from inbound_webhooks.monitoring.environment import ENVIRONMENT
-
-    yield lambda: {problem.code: problem.message for problem in ENVIRONMENT.problems()}
-    for problem in ENVIRONMENT.problems():
-        ENVIRONMENT.resolve(problem.code)
 
 
 def read() -> None:
@@ -62,9 +53,9 @@ def test_a_command_says_to_migrate_in_one_line(webhooks, outdated, call):
 
 
 @pytest.mark.parametrize("work", [read, write], ids=["reading", "writing"])
-def test_error_log_and_environment_say_to_migrate(outdated, reported, caplog, work):
+def test_error_log_and_environment_say_to_migrate(outdated, environment_problems, caplog, work):
     assert message_of(work) == RUN_MIGRATE
-    assert reported() == {"tables-missing": RUN_MIGRATE}
+    assert environment_problems() == {"tables-missing": RUN_MIGRATE}
     assert any(
         "action=database_error" in record.getMessage() and RUN_MIGRATE in record.getMessage()
         for record in caplog.records
@@ -115,49 +106,51 @@ def administer(postgres_cluster) -> Iterator[Callable[[str, str], None]]:
         yield run
 
 
-def test_a_user_without_privileges_is_told_to_be_granted_them(administer, connect, reported):
+def test_a_user_without_privileges_is_told_to_be_granted_them(administer, connect, environment_problems):
     administer("CREATE ROLE stranger LOGIN", "DROP ROLE stranger")
     connect(username="stranger")
     assert "Grant the user" in message_of(read)
-    assert list(reported()) == ["database-not-permitted"]
-    connect()
+    assert list(environment_problems()) == ["database-not-permitted"]
 
 
-def test_a_read_only_server_is_named_and_can_still_be_read(administer, connect, reported):
+def test_a_read_only_server_is_named_and_can_still_be_read(administer, connect, environment_problems):
+    administer("CREATE ROLE reader LOGIN SUPERUSER", "DROP ROLE reader")
     administer(
-        "ALTER DATABASE airflow SET default_transaction_read_only = on",
-        "ALTER DATABASE airflow RESET default_transaction_read_only",
+        "ALTER ROLE reader SET default_transaction_read_only = on",
+        "ALTER ROLE reader RESET default_transaction_read_only",
     )
-    connect()
+    connect(username="reader")
     read()
     assert "read-only. Point [database] sql_alchemy_conn to the primary" in message_of(write)
-    assert list(reported()) == ["database-read-only"]
+    assert list(environment_problems()) == ["database-read-only"]
 
 
-def test_a_database_that_does_not_exist_is_named(connect, reported):
+def test_a_database_that_does_not_exist_is_named(connect, environment_problems):
     connect(database="nowhere")
     assert "no such database" in message_of(read)
-    assert list(reported()) == ["database-missing"]
+    assert list(environment_problems()) == ["database-missing"]
 
 
-def test_a_login_that_the_server_refuses_is_named(connect, reported):
+def test_a_login_that_the_server_refuses_is_named(connect, environment_problems):
     connect(username="nobody_here")
     assert "refuses the login" in message_of(read)
-    assert list(reported()) == ["database-login-refused"]
+    assert list(environment_problems()) == ["database-login-refused"]
 
 
-def test_a_server_without_a_free_connection_is_named(administer, connect, reported):
+def test_a_server_without_a_free_connection_is_named(administer, connect, environment_problems):
     administer("CREATE ROLE crowded LOGIN CONNECTION LIMIT 0", "DROP ROLE crowded")
     connect(username="crowded")
     assert "no more connections" in message_of(read)
-    assert list(reported()) == ["database-too-many-connections"]
+    assert list(environment_problems()) == ["database-too-many-connections"]
 
 
-def test_a_server_that_is_away_is_unreachable_and_no_problem_to_fix(postgres_cluster, connect, reported):
+def test_a_server_that_is_away_is_unreachable_and_no_problem_to_fix(
+    postgres_cluster, connect, environment_problems
+):
     postgres_cluster.stop()
     try:
         assert message_of(read) == "The database cannot be reached."
-        assert reported() == {}
+        assert environment_problems() == {}
     finally:
         postgres_cluster.start()
 
@@ -165,13 +158,20 @@ def test_a_server_that_is_away_is_unreachable_and_no_problem_to_fix(postgres_clu
 # --- other causes, on SQLite ----------------------------------------------------------------
 
 
-def test_a_file_that_is_read_only_is_named(sqlite_database, reported):
-    from tests.infrastructure.databases import connect_airflow
+def test_a_file_that_is_read_only_is_named(sqlite_database, environment_problems):
+    from airflow import settings
 
-    path = sqlite_database.url.removeprefix("sqlite:///")
-    connect_airflow(f"sqlite:///file:{path}?mode=ro&uri=true")
+    # Not by the file's mode, which does not bind a superuser.
+    settings.engine.dispose()
+    event.listen(settings.engine, "connect", refuse_writes)
     try:
+        read()
         assert "make the file writable" in message_of(write)
-        assert list(reported()) == ["database-read-only"]
+        assert list(environment_problems()) == ["database-read-only"]
     finally:
-        connect_airflow(sqlite_database.url)
+        event.remove(settings.engine, "connect", refuse_writes)
+        settings.engine.dispose()
+
+
+def refuse_writes(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA query_only = ON")
