@@ -125,7 +125,7 @@ class WebhookGuard:
         admission: Admission | None = None
         reader = BodyReader(self._buffered, receiver.settings)
         try:
-            head = request_head(scope, path, receiver.proxies)
+            head = request_head(scope, path, receiver.proxies, is_peer_known=self._is_next_to_server)
             if head is None:
                 raise UnknownWebhook
             slots = await self._slot(receiver)
