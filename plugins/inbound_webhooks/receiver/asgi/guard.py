@@ -16,11 +16,13 @@ from dataclasses import dataclass
 
 import anyio
 
+from inbound_webhooks.airflow_bridge.all_admins import appends_admin_token
 from inbound_webhooks.errors import InternalError, RequestError, TooBusy, UnknownWebhook
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.receiver.admission import Admission, RequestHead
+from inbound_webhooks.receiver.asgi.authorization import drop_last_authorization
 from inbound_webhooks.receiver.asgi.body import BodyReader, BufferedBytes
 from inbound_webhooks.receiver.asgi.masking import hide_token, mask_tokens
 from inbound_webhooks.receiver.asgi.messages import (
@@ -84,6 +86,8 @@ class WebhookGuard:
         self._receiver = receiver
         self._concurrent_requests = concurrent_requests
         self._is_next_to_server = is_next_to_server
+        # Found out by the first request, which knows the application with all of its middlewares.
+        self._drops_authorization = False if is_next_to_server else None
         self._slots: anyio.Semaphore | None = None
         self._buffered = BufferedBytes()
 
@@ -107,6 +111,10 @@ class WebhookGuard:
             await send(message)
 
         try:
+            if self._drops_authorization is None:
+                self._drops_authorization = appends_admin_token(scope.get("app"), inside=type(self))
+            if self._drops_authorization:
+                drop_last_authorization(scope)
             response = await self._guard(scope, receive, sending, path)
             if response is not None:
                 await send_response(response, scope["method"], sending)
