@@ -10,7 +10,7 @@ from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.request import InboundRequest
-from inbound_webhooks.receiver.asgi.guard import ADMITTED
+from inbound_webhooks.receiver.asgi.admitted import ADMITTED
 
 blueprint = Blueprint("inbound_webhooks", __name__)
 
