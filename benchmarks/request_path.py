@@ -169,7 +169,7 @@ def _airflow(cluster: PostgresCluster, database: str, home: Path) -> AirflowProc
     url = sqlite_url(home / "airflow.db") if database == "sqlite" else cluster.create_database("request_path")
     variables = {
         "AIRFLOW__INBOUND_WEBHOOKS__DISPATCHER_ENABLED": "False",
-        # Else Airflow gives each request the credentials of an admin, which are then sealed.
+        # Else Airflow adds the credentials of an admin to each request, and the guard drops them.
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
     }
     airflow = AirflowProcesses(home, url, dags_folder=DAGS_FOLDER, env=variables)

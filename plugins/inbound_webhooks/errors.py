@@ -300,6 +300,10 @@ class DefinitionUnusable(Unavailable):
     """The webhook's definition does not compile in this version."""
 
 
+class ClientAddressReplaced(Unavailable):
+    """The server took the address from X-Forwarded-For, so allowed addresses cannot be checked."""
+
+
 class KeyPending(Unavailable):
     """The sender's public key is being fetched."""
 

@@ -1,8 +1,8 @@
 """What Airflow's Helm chart gives to its containers, as data: environment, airflow.cfg, commands, user.
 
 From the templates of chart 1.22.0 (https://github.com/apache/airflow/tree/helm-chart/1.22.0/chart) with its
-default values, for a release named ``release``; ``{…}`` are the places that a cluster fills. The chart knows neither gateway nor dispatcher: they are Deployments with the same environment
-(docker/README.md).
+default values, for a release named ``release``; ``{…}`` are the places that a cluster fills. The chart knows
+neither gateway nor dispatcher: they are Deployments with the same environment (docker/README.md).
 """
 
 from __future__ import annotations

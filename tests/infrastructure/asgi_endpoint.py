@@ -74,7 +74,10 @@ class Sending:
 
 
 class AsgiEndpoint:
-    """Sends requests to it; ``root_path`` is the path of [api] base_url, ``receiver`` makes its own."""
+    """Sends requests to it; ``root_path`` is the path of [api] base_url, ``receiver`` makes its own.
+
+    ``in_front`` are middlewares between the guard and the server, as Airflow's auth managers register some.
+    """
 
     taken_with_the_head = 0
     """Parts of a body that are taken before the database says that the webhook is as it was a moment ago."""
@@ -85,6 +88,7 @@ class AsgiEndpoint:
         root_path: str = "",
         inner: Callable[..., Awaitable[None]] | None = None,
         receiver: Callable[[], Receiver] | None = None,
+        in_front: Sequence[Any] = (),
     ) -> None:
         from airflow.api_fastapi.common.http_access_log import HttpAccessLogMiddleware
         from fastapi import FastAPI
@@ -97,6 +101,8 @@ class AsgiEndpoint:
         self.app.add_middleware(
             WebhookGuard, prefix=PREFIX, receiver=lambda: in_use((receiver or get_receiver)())
         )
+        for middleware in in_front:
+            self.app.add_middleware(middleware)
         self.app.add_middleware(HttpAccessLogMiddleware)
 
     def post(self, path: str, body: bytes = b"{}", headers: Headers = JSON, **more: Any) -> Reply:
@@ -168,13 +174,22 @@ def scope_of(
     }
 
 
-def flask_below_asgi() -> Callable[..., Awaitable[None]]:
+def arrive() -> None:
+    """For what stands behind the guard instead of Flask: respond as the blueprint may."""
+    from inbound_webhooks.receiver.asgi.admitted import ADMITTED
+
+    admitted = ADMITTED.get()
+    if admitted is not None:
+        admitted.has_arrived = True
+
+
+def flask_below_asgi(app: Any = None) -> Callable[..., Awaitable[None]]:
     """A Flask app with the blueprint and CSRF protection, wrapped as Airflow wraps FAB's."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Starlette announces the end of its wrapper; Airflow uses it
         from starlette.middleware.wsgi import WSGIMiddleware
 
-    return WSGIMiddleware(flask_app())
+    return WSGIMiddleware(app or flask_app())
 
 
 def flask_app() -> Any:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import time
 
 import pytest
 
-from tests.infrastructure.asgi_endpoint import JSON
+from tests.infrastructure.asgi_endpoint import JSON, PEER, AsgiEndpoint, scope_of
 from tests.infrastructure.webhooks_builder import rows, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -122,10 +124,175 @@ def test_an_address_that_is_not_allowed_is_noted_and_has_nothing_read(asgi, sqli
 def test_a_wrong_setting_puts_requests_off_and_says_so_without_a_problem_of_the_senders(
     sqlite_database, configure, caplog
 ):
-    from tests.infrastructure.asgi_endpoint import AsgiEndpoint
-
     asgi = AsgiEndpoint()
     configure(trusted_proxies="nonsense")
     with caplog.at_level(logging.ERROR, logger="inbound_webhooks"):
         assert asgi.post(store_webhook().path, ORDER).status == 503
     assert "InvalidSetting" in caplog.text
+
+
+# --- behind a server that replaces the client ---------------------------------------------------
+
+EVERYONE, NOBODY = "*", ""
+FORGED = [
+    SENDER,
+    f" {SENDER} ",
+    f"{SENDER}:1234",
+    f"{SENDER}:40000",
+    f"{SENDER}:0",
+    f"{SENDER}:+40000",
+    f"{SENDER}:nonsense",
+    f"{SENDER}%eth0",
+    f"[{SENDER}]",
+    f"[{SENDER}]:40000",
+    f"[{SENDER}]x",
+    f"[{SENDER}",
+    f"{SENDER}, 198.51.100.1",
+    f"{SENDER}:40000,198.51.100.1",
+    "2001:db8::7",
+    "[2001:db8::7]",
+    "[2001:db8::7]:40000",
+    "unknown",
+    "nonsense",
+    "\x85" + SENDER + "\xa0",
+    "192.0.2.7",
+    "x" * 1000,
+]
+"""What a sender may write into X-Forwarded-For."""
+
+
+async def client_behind(trusted: str, *forwarded_for: str) -> tuple[str, int]:
+    """The client that an application sees behind uvicorn's middleware."""
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    async def application(scope, receive, send) -> None:
+        """It only has to be there."""
+
+    headers = [("x-forwarded-for", value) for value in forwarded_for]
+    scope = scope_of("POST", "/", b"", headers)
+    await ProxyHeadersMiddleware(application, trusted)(scope, None, None)  # type: ignore[arg-type]
+    return scope["client"]
+
+
+@pytest.mark.parametrize("value", FORGED)
+def test_a_client_that_the_server_took_from_the_header_is_known_as_such(value):
+    from inbound_webhooks.receiver.client_address import is_replaced
+
+    client = asyncio.run(client_behind(EVERYONE, value, PROXY))
+    assert client != (PEER, 40000) or value == f"{PEER}:40000"
+    assert is_replaced(client, [value, PROXY])
+
+
+@pytest.mark.parametrize("value", FORGED)
+def test_a_client_of_its_own_connection_is_known_as_such(value):
+    from inbound_webhooks.receiver.client_address import is_replaced
+
+    assert asyncio.run(client_behind(NOBODY, value)) == (PEER, 40000)
+    assert not is_replaced((PEER, 40000), [value])
+
+
+@pytest.mark.parametrize(
+    ("client", "forwarded_for"),
+    [
+        (("127.0.0.1", 40000), f"{SENDER}, 127.0.0.1"),
+        (("10.0.0.1", 40000), f"{SENDER}, 10.0.0.10, 110.0.0.1"),
+        (("::1", 40000), "::1:2, 2001:db8::1"),
+        (("", 0), SENDER),
+    ],
+    ids=["two proxies of one host", "an address within another one", "within IPv6", "no address"],
+)
+def test_an_entry_that_is_not_where_the_client_comes_from_replaces_nothing(client, forwarded_for):
+    from inbound_webhooks.receiver.client_address import is_replaced
+
+    assert not is_replaced(client, [forwarded_for])
+
+
+@pytest.fixture
+def replacing(environment) -> AsgiEndpoint:
+    """The api-server's endpoint with --proxy-headers and FORWARDED_ALLOW_IPS=*."""
+    from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+    endpoint = AsgiEndpoint()
+    endpoint.app = ProxyHeadersMiddleware(endpoint.app, EVERYONE)  # type: ignore[assignment]
+    return endpoint
+
+
+@pytest.fixture
+def environment():
+    """The problems of this process, forgotten afterwards."""
+    from inbound_webhooks.monitoring.environment import ENVIRONMENT
+    from inbound_webhooks.receiver.client_address import REPLACED
+
+    ENVIRONMENT.resolve(REPLACED.code)
+    yield ENVIRONMENT
+    ENVIRONMENT.resolve(REPLACED.code)
+
+
+def posted(endpoint: AsgiEndpoint, hook, forwarded_for: str, **more):
+    return endpoint.post(hook.path, ORDER, [*JSON, ("x-forwarded-for", forwarded_for)], **more)
+
+
+@pytest.mark.parametrize("trusted", ["", "10.0.0.0/8", "0.0.0.0/0"])
+@pytest.mark.parametrize("forged", [SENDER, f"{SENDER}:1234", f"{PROXY}, {SENDER}", f"{SENDER}, {PROXY}"])
+def test_a_forged_address_gets_in_nowhere(replacing, sqlite_database, configure, trusted, forged):
+    configure(trusted_proxies=trusted)
+    hook = store_webhook(allowed_addresses=["203.0.113.0/24", "10.0.0.0/8"])
+    reply = posted(replacing, hook, forged)
+    assert (reply.status, reply.header("retry-after"), rows("delivery")) == (503, "10", [])
+
+
+def test_the_owner_and_the_operator_see_that_the_server_replaced_it(replacing, environment, sqlite_database):
+    from inbound_webhooks.receiver.instance import get_receiver
+
+    hook = store_webhook(allowed_addresses=["203.0.113.0/24"])
+    headers = [("x-forwarded-for", SENDER)]
+    reply = replacing.request("POST", hook.path, headers=headers, chunks=[ORDER] * 3)
+    reason = "The server took the address from X-Forwarded-For, so allowed addresses cannot be checked."
+    assert (reply.status, reply.chunks_read) == (503, 0)
+    assert reply.json == {"status": "rejected", "error": reason}
+    get_receiver().rejections.flush()
+    (noted,) = rows("rejection")
+    assert (noted.status, noted.source_ip, noted.reason) == (503, "unknown", reason)
+    (problem,) = environment.problems()
+    assert problem.code == "client-address-replaced"
+    for option in ("--proxy-headers", "FORWARDED_ALLOW_IPS", "trusted_proxies", "webhooks gateway"):
+        assert option in problem.message
+
+
+def test_other_webhooks_accept_and_store_that_the_address_is_unknown(replacing, environment, sqlite_database):
+    reply = posted(replacing, store_webhook(mapping={"from": "${Webhook::Delivery.source_ip}"}), SENDER)
+    (stored,) = rows("delivery")
+    assert (reply.status, stored.source_ip, stored.conf) == (202, "unknown", '{"from":"unknown"}')
+    assert [problem.code for problem in environment.problems()] == ["client-address-replaced"]
+
+
+def test_forged_addresses_share_one_limit(replacing, sqlite_database, configure):
+    configure(max_requests_per_second_per_address=5)
+    hook = store_webhook()
+    while time.time() % 1 > 0.3:  # the limit counts by seconds of the clock
+        time.sleep(0.02)
+    statuses = [posted(replacing, hook, f"203.0.113.{number}").status for number in range(8)]
+    assert (statuses.count(202), statuses.count(429)) == (5, 3)
+
+
+def test_a_request_without_the_header_comes_from_its_peer(replacing, environment, sqlite_database):
+    hook = store_webhook(allowed_addresses=["192.0.2.0/24"])
+    assert replacing.post(hook.path, ORDER).status == 202
+    assert ([row.source_ip for row in rows("delivery")], environment.problems()) == ([PEER], ())
+
+
+def test_a_sender_that_names_itself_is_no_replaced_client(asgi, environment, sqlite_database):
+    hook = store_webhook(allowed_addresses=["192.0.2.0/24"])
+    assert posted(asgi, hook, PEER).status == 202
+    assert ([row.source_ip for row in rows("delivery")], environment.problems()) == ([PEER], ())
+
+
+@pytest.mark.parametrize("forwarded_for", [f"{SENDER}:40000", SENDER])
+def test_a_gateway_leaves_its_client_as_it_is(environment, sqlite_database, configure, forwarded_for):
+    """Its server replaces nothing, so a client that also is in the header is one that names itself."""
+    from tests.infrastructure.gateway_endpoint import GatewayEndpoint
+
+    configure(trusted_proxies="10.0.0.0/8")
+    hook = store_webhook(allowed_addresses=["203.0.113.0/24"])
+    assert posted(GatewayEndpoint(), hook, forwarded_for, peer=SENDER).status == 202
+    assert ([row.source_ip for row in rows("delivery")], environment.problems()) == ([SENDER], ())

@@ -12,11 +12,13 @@ import msgspec
 
 from inbound_webhooks.errors import (
     AddressNotAllowed,
+    ClientAddressReplaced,
     MethodNotAllowed,
     TokenUnreadable,
     UnknownWebhook,
     WebhookDisabled,
 )
+from inbound_webhooks.receiver.client_address import UNKNOWN
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.encryption import decrypt
@@ -61,6 +63,7 @@ class Admission(msgspec.Struct, frozen=True):
 
         :raises MethodNotAllowed: another method than the four
         :raises WebhookDisabled: it is disabled
+        :raises ClientAddressReplaced: it has a list of addresses, and the sender's is unknown
         :raises AddressNotAllowed: it has a list of addresses, and this one is not in it
         """
         if self.head.method not in METHODS:
@@ -69,7 +72,7 @@ class Admission(msgspec.Struct, frozen=True):
         if not webhook.enabled:
             raise WebhookDisabled(webhook.disabled_status)
         if addresses is not None and not addresses.admits(self.head.source_ip):
-            raise AddressNotAllowed
+            raise ClientAddressReplaced if self.head.source_ip == UNKNOWN else AddressNotAllowed
 
     @property
     def fetched_from(self) -> frozenset[str]:

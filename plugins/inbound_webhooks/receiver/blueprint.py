@@ -13,7 +13,7 @@ from inbound_webhooks.event import responses
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import SAFETY_HEADERS
-from inbound_webhooks.receiver.asgi.guard import ADMITTED
+from inbound_webhooks.receiver.asgi.admitted import ADMITTED
 
 blueprint = Blueprint("inbound_webhooks", __name__)
 
@@ -46,6 +46,7 @@ def webhook(webhook_id: str, token: str) -> FlaskResponse:
             source_ip=admitted.admission.head.source_ip,
             received_at=utc_now(),
         )
+        admitted.has_arrived = True
         receiving = admitted.receiver.receive(admitted.admission, inbound)
         response = asyncio.run_coroutine_threadsafe(receiving, admitted.loop).result()
     answered = FlaskResponse(response.body, response.status, content_type=response.content_type)

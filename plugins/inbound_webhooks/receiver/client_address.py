@@ -5,11 +5,25 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
-from inbound_webhooks.errors import InvalidDefinition, InvalidSetting
+from inbound_webhooks.errors import InvalidDefinition, InvalidSetting, Problem
 from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.settings import Settings
 
 MAX_HOPS = 20
+
+UNKNOWN = "unknown"
+"""Stored, shown and counted where the sender's address is not known (RFC 7239, section 6.2)."""
+
+REPLACED = Problem(
+    "The api-server takes senders' addresses from X-Forwarded-For before [inbound_webhooks] trusted_proxies "
+    "can decide, so they are unknown: webhooks with allowed addresses respond with 503, and all senders "
+    "share one limit. Start the api-server without --proxy-headers and with FORWARDED_ALLOW_IPS set to an "
+    "empty string, or let senders call a gateway (`airflow webhooks gateway`); then list the proxy in "
+    "trusted_proxies.",
+    code="client-address-replaced",
+    severity="delays",
+)
+"""What the operator has to change where :func:`is_replaced`."""
 
 
 def trusted_proxies(settings: Settings) -> IpAllowList:
@@ -45,6 +59,31 @@ def source_address(peer: str, forwarded_for: Iterable[str], proxies: IpAllowList
         if not proxies.admits(address):
             break
     return address
+
+
+def is_replaced(client: tuple[str, int], forwarded_for: Iterable[str]) -> bool:
+    """Whether the server has taken its client, address and port, from X-Forwarded-For.
+
+    uvicorn's ProxyHeadersMiddleware does, for any peer in FORWARDED_ALLOW_IPS, before an application sees the
+    request: the peer is lost, and with it what ``trusted_proxies`` is compared with. What it takes stands
+    literally in the header, and its port is 0 unless the header has one; a connection's own port never is 0.
+    So a sender, or one of two proxies on a host, may write its own address without being mistaken.
+    """
+    address, port = client
+    for value in forwarded_for:
+        if address and address in value:  # seldom so, and hops cost more
+            for hop in value.split(","):
+                if _could_be_taken(hop.strip(), address, port):
+                    return True
+    return False
+
+
+def _could_be_taken(hop: str, address: str, port: int) -> bool:
+    """Whether a server that reads an entry of X-Forwarded-For gets this address and port."""
+    if address not in (hop, _without_port(hop)):
+        return False
+    has_port = hop not in (address, f"[{address}]")
+    return has_port or not port
 
 
 def _is_address(text: str) -> bool:

@@ -23,6 +23,7 @@ from inbound_webhooks.deliveries.store.inbox import Inbox
 from inbound_webhooks.deliveries.stored_request import MAX_IP_CHARS, new_delivery
 from inbound_webhooks.errors import (
     BodyTooLarge,
+    ClientAddressReplaced,
     DatabaseUnavailable,
     InternalError,
     KeyPending,
@@ -45,8 +46,9 @@ from inbound_webhooks.event.judge import (
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.receiver.admission import Admission, RequestHead, admitted, matching_token
-from inbound_webhooks.receiver.client_address import trusted_proxies
+from inbound_webhooks.receiver.client_address import REPLACED, UNKNOWN, trusted_proxies
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
@@ -71,6 +73,7 @@ MAX_ATTEMPTS = 3
 """How often a request is judged because its webhook changed before the commit."""
 
 _STORED = frozenset({Outcome.ACCEPTED, Outcome.FILTERED, Outcome.REFUSED})
+_RECORDED = (LimitReached, KeyPending, ClientAddressReplaced)
 _NO_SECRETS: Secrets = {}
 
 
@@ -102,6 +105,9 @@ class Receiver:
         """
         if (head.declared_length or 0) > self.settings.max_body_bytes:
             raise BodyTooLarge(self.settings.max_body_bytes)
+        if head.source_ip == UNKNOWN:
+            # Only a restart with other options changes it, so nothing resolves the problem.
+            ENVIRONMENT.report(REPLACED)
         if self._limits.are_shared:
             await run_in_thread(partial(self._limits.admit_address, head.source_ip))
         else:
@@ -151,10 +157,11 @@ class Receiver:
     def reject(self, error: RequestError, head: RequestHead | None) -> Response:
         """Count, record and answer a rejection; it is recorded where the error names a webhook.
 
-        Failures on our side are not recorded, except where the sender has to wait for a limit or a key.
+        Failures on our side are not recorded, except where the sender has to wait for a limit, a key or a
+        change of the server's options.
         """
         metrics.count_rejection(error)
-        is_ours = isinstance(error, Unavailable) and not isinstance(error, LimitReached | KeyPending)
+        is_ours = isinstance(error, Unavailable) and not isinstance(error, _RECORDED)
         if error.webhook_id and head is not None and not is_ours:
             self.rejections.add(
                 Rejection(

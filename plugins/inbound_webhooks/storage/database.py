@@ -125,8 +125,8 @@ def _keep_unprepared(connection: Connection) -> None:
 
 _IS_CHECKED = "inbound_webhooks_is_checked"
 _POOLER_LOSES_STATEMENTS = Problem(
-    "The pooler in front of PostgreSQL loses the statements that Airflow's driver, psycopg, prepares; webhooks "
-    "are not affected. Write postgresql+psycopg2:// in [database] sql_alchemy_conn.",
+    "The pooler in front of PostgreSQL loses the statements that Airflow's driver, psycopg, prepares; "
+    "webhooks are not affected. Write postgresql+psycopg2:// in [database] sql_alchemy_conn.",
     code="pooler-loses-statements",
     severity="hint",
 )

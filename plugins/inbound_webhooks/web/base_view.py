@@ -27,7 +27,7 @@ from inbound_webhooks.errors import (
 )
 from inbound_webhooks.settings import BLUEPRINT_PREFIX
 from inbound_webhooks.storage.database import translated
-from inbound_webhooks.web import login
+from inbound_webhooks.web import csrf, login
 from inbound_webhooks.web.formatting import FILTERS
 from inbound_webhooks.webhooks.access import ACTIONS, VIEW, Access, create_permissions
 
@@ -173,11 +173,8 @@ def _csrf_failed(error: CSRFError) -> Response:
     g.setdefault("webhooks_access", None)
     if g.webhooks_access is None:
         login.log_in()
-    return _message(
-        400,
-        "This form is no longer valid",
-        f"Reload the page and submit the form again. ({error.description})",
-    )
+    title, text = csrf.explanation(error)
+    return _message(400, title, text)
 
 
 def _http_failed(error: HTTPException) -> Response:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,8 +35,15 @@ class Sender:
     receiver: Any
 
     @classmethod
-    def of(cls, case: Case, secrets: Mapping[str, str] | None = None, **fields: Any) -> Sender:
-        """``secrets`` are other ones than the case's, purpose -> secret."""
+    def of(
+        cls,
+        case: Case,
+        secrets: Mapping[str, str] | None = None,
+        *,
+        in_front: Sequence[Any] = (),
+        **fields: Any,
+    ) -> Sender:
+        """``secrets`` are other ones than the case's, purpose -> secret; ``in_front`` as of AsgiEndpoint."""
         from inbound_webhooks.settings import Settings
 
         given = {purpose: held[0] for purpose, held in case.secrets.items()} if secrets is None else secrets
@@ -45,7 +52,8 @@ class Sender:
         options = {"verification": case.verification} if case.verification else {}
         hook = store_webhook(preset=case.preset.name, secrets=filled, **options | fields)
         receiver = new_receiver(Settings(public_url=PUBLIC_URL), now=lambda: case.now)
-        sender = cls(case, _at_the_signed_url(hook, case), AsgiEndpoint(receiver=lambda: receiver), receiver)
+        endpoint = AsgiEndpoint(receiver=lambda: receiver, in_front=in_front)
+        sender = cls(case, _at_the_signed_url(hook, case), endpoint, receiver)
         for secret in () if secrets is not None else case.secrets.get("signing", ())[1:]:
             sender.rotate(secret, grace_hours=YEARS_HOURS)
         return sender

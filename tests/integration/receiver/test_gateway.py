@@ -14,6 +14,7 @@ from tests.infrastructure.webhooks_builder import PREFIX, change_webhook, rows, 
 
 ORDER = b'{"number": 1}'
 SOON_SECONDS = 0.5
+ALLOWS_ALL = (("FORWARDED_ALLOW_IPS", "*"),)
 TIMES = {"header_timeout_seconds": SOON_SECONDS, "body_timeout_seconds": SOON_SECONDS}
 
 
@@ -30,7 +31,8 @@ def gateways(gateway_home):
     def gateway(database, **how) -> GatewayProcess:
         key = (database.url, *sorted(how.items()))
         if key not in started:
-            started[key] = GatewayProcess(gateway_home, database.url, **how)
+            variables = dict(how.pop("variables", ()))
+            started[key] = GatewayProcess(gateway_home, database.url, variables=variables, **how)
         return started[key].wait()
 
     yield gateway
@@ -100,7 +102,28 @@ def test_the_path_of_the_public_url_is_part_of_the_address(gateways, postgres_da
     hook = store_webhook()
     gateway = gateways(postgres_database, public_url="https://hooks.example.com/in/here")
     assert gateway.request("POST", f"/in/here{path_of(hook)}", ORDER)[0] == 202
-    assert gateway.request("POST", path_of(hook), ORDER)[0] == 404
+    assert gateway.request("POST", f"/in/there{path_of(hook)}", ORDER)[0] == 404
+
+
+def test_the_path_of_the_public_url_may_be_stripped_by_a_proxy(gateways, postgres_database):
+    hook = store_webhook()
+    gateway = gateways(postgres_database, public_url="https://hooks.example.com/in/here")
+    assert gateway.request("POST", path_of(hook), ORDER)[0] == 202
+
+
+def test_without_a_public_url_the_path_of_airflows_own_address_may_be_kept(gateway, hook):
+    assert gateway.request("POST", hook.path, ORDER)[0] == 202
+
+
+def test_what_its_environment_trusts_changes_no_address(gateways, postgres_database):
+    """Other servers on a host may need FORWARDED_ALLOW_IPS; only trusted_proxies counts here."""
+    hook = store_webhook(allowed_addresses=["203.0.113.0/24"])
+    trusting = gateways(postgres_database, trusted_proxies="10.0.0.0/8", variables=ALLOWS_ALL)
+    forged = {"X_Forwarded_For": "203.0.113.7"}
+    assert trusting.request("POST", path_of(hook), ORDER, **forged)[0] == 403
+    listing = gateways(postgres_database, trusted_proxies="127.0.0.1/32", variables=ALLOWS_ALL)
+    assert listing.request("POST", path_of(hook), ORDER, **forged)[0] == 202
+    assert [row.source_ip for row in rows("delivery")] == ["203.0.113.7"]
 
 
 def test_a_server_does_not_say_what_it_is(gateway, hook):

@@ -9,7 +9,15 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.infrastructure.asgi_endpoint import JSON, AsgiEndpoint, Sending, scope_of
+from tests.infrastructure.asgi_endpoint import (
+    JSON,
+    AsgiEndpoint,
+    Sending,
+    arrive,
+    flask_app,
+    flask_below_asgi,
+    scope_of,
+)
 from tests.infrastructure.dags_builder import spoil_dag
 from tests.infrastructure.loop import on_the_loop
 from tests.infrastructure.webhooks_builder import PREFIX, rows, store_webhook
@@ -34,6 +42,7 @@ class Inside:
         self.paths: list[str] = []
 
     async def __call__(self, scope, receive, send) -> None:
+        arrive()
         self.now += 1
         self.most = max(self.most, self.now)
         self.paths.append(scope["path"])
@@ -232,6 +241,36 @@ def test_a_problem_is_logged_without_what_the_sender_sent(asgi, sqlite_orders, c
     assert sqlite_orders.token not in caplog.text
 
 
+def refusing(reason: str):
+    """Flask as an operator may have set it up, so that it does not route a request."""
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    app = flask_app()
+    if reason == "trusted hosts":
+        app.config["TRUSTED_HOSTS"] = ["airflow.example.com"]
+    elif reason == "forwarded host":
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_host=1)
+    else:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_proto=1)
+    return flask_below_asgi(app)
+
+
+@pytest.mark.parametrize("reason", ["trusted hosts", "forwarded host", "forwarded scheme"])
+def test_a_page_of_flasks_own_is_never_sent(sqlite_orders, reason, caplog):
+    headers = [
+        ("host", "10.0.0.1"),
+        ("x-forwarded-host", "a" * 64 + ".example.com"),
+        ("x-forwarded-proto", "wss"),
+    ]
+    endpoint = AsgiEndpoint(inner=refusing(reason))
+    for method in ("POST", "GET"):
+        reply = endpoint.request(method, sqlite_orders.path, headers=[*JSON, *headers], chunks=[ORDER])
+        assert (reply.status, reply.header("retry-after")) == (503, "10")
+        assert reply.json["status"] == "rejected"
+    assert rows("delivery") == []
+    assert "kind=NotRouted" in caplog.text
+
+
 # --- where it is mounted --------------------------------------------------------------------
 
 
@@ -239,6 +278,59 @@ def test_a_base_url_with_a_path_works(sqlite_orders):
     endpoint = AsgiEndpoint(root_path="/airflow")
     reply = endpoint.post(f"/airflow{sqlite_orders.path}", ORDER)
     assert (reply.status, len(rows("delivery"))) == (202, 1)
+
+
+def test_a_path_of_the_base_url_that_a_proxy_strips_may_be_missing(sqlite_orders):
+    endpoint = AsgiEndpoint(root_path="/airflow")
+    reply = endpoint.post(sqlite_orders.path, ORDER)
+    assert (reply.status, len(rows("delivery"))) == (202, 1)
+    assert endpoint.request("GET", sqlite_orders.path).json == {"status": "verified"}
+
+
+UNKNOWN_PREFIXES = {
+    "kept": "/hooks{prefix}/{id}/{token}",
+    "twice": "/airflow/airflow{prefix}/{id}/{token}",
+    "instead of pluginsv2": "/hooks/webhook/{id}/{token}",
+    "none": "/webhook/{id}/{token}",
+    "slashes": "//airflow//pluginsv2//webhook//{id}//{token}",
+    "a slash too many": "/airflow/{prefix}/{id}/{token}",
+    "dots": "/airflow/./pluginsv2/webhook/{id}/{token}",
+    "capitals": "/Airflow/PluginsV2/WebHook/{id}/{TOKEN}",
+    "slash behind": "/hooks{prefix}/{id}/{token}/",
+    "no id": "{prefix}",
+    "no token": "{prefix}/",
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT"])
+@pytest.mark.parametrize("case", UNKNOWN_PREFIXES)
+def test_any_other_path_of_a_webhook_is_our_own_404(sqlite_orders, case, method):
+    """Airflow has a page with status 200 for any path that it does not know, which a sender takes for yes."""
+    inside = Inside()
+    endpoint = AsgiEndpoint(root_path="/airflow", inner=inside)
+    endpoint.app.mount("/", inside)
+    token = sqlite_orders.token
+    path = UNKNOWN_PREFIXES[case].format(prefix=PREFIX, id=sqlite_orders.id, token=token, TOKEN=token.upper())
+    reply = endpoint.request(method, path, headers=JSON, chunks=[ORDER] * 3)
+    assert (reply.status, reply.json) == (404, {"status": "rejected", "error": "Not found."})
+    assert (reply.chunks_read, inside.paths) == (0, [])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/dags/webhook/runs/" + "ab" * 16,
+        "/dags/webhook/runs/" + "ab" * 32,
+        "/pluginsv2/webhooks/hook/AAAAAAAAAA",
+        "/pluginsv2/webhooks",
+        "/webhooks/api/v1/webhooks/AAAAAAAAAA",
+    ],
+)
+def test_what_only_looks_like_the_path_of_a_webhook_goes_on_to_airflow(sqlite_database, path):
+    inside = Inside(seconds=0)
+    endpoint = AsgiEndpoint(inner=inside)
+    endpoint.app.mount("/", inside)
+    assert endpoint.request("GET", path, headers=JSON).status == 202
 
 
 @pytest.mark.parametrize("token", ["0" * 64, "short"])

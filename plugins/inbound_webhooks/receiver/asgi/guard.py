@@ -9,19 +9,19 @@ passed on is complete and has no token in its path.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable
-from contextvars import ContextVar
-from dataclasses import dataclass
 
 import anyio
 
+from inbound_webhooks.airflow_bridge.all_admins import appends_admin_token
 from inbound_webhooks.errors import InternalError, RequestError, TooBusy, UnknownWebhook
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.receiver.admission import Admission, RequestHead
+from inbound_webhooks.receiver.asgi.admitted import ADMITTED, Admitted, not_routed
+from inbound_webhooks.receiver.asgi.authorization import drop_last_authorization
 from inbound_webhooks.receiver.asgi.body import BodyReader, BufferedBytes
-from inbound_webhooks.receiver.asgi.masking import hide_token, mask_tokens
+from inbound_webhooks.receiver.asgi.masking import mask_tokens
 from inbound_webhooks.receiver.asgi.messages import (
     ASGIApp,
     Message,
@@ -34,30 +34,17 @@ from inbound_webhooks.receiver.asgi.messages import (
     request_head,
     send_response,
 )
+from inbound_webhooks.receiver.asgi.paths import EndpointPaths
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver, log_unexpected_error
 
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
-_SLASHES = re.compile(r"/+")
-
-
-@dataclass(frozen=True)
-class Admitted:
-    """A request that was admitted, and the receiver that did, on the event loop that it belongs to."""
-
-    receiver: Receiver
-    admission: Admission
-    loop: asyncio.AbstractEventLoop
-
-
-ADMITTED: ContextVar[Admitted | None] = ContextVar("inbound_webhooks_admitted", default=None)
-"""Read by the blueprint, which sees a path without the token."""
-
 
 class WebhookGuard:
     """A root middleware; ``prefix`` is the endpoint's path below the application's root path.
 
+    ``public_prefix`` is another one, of the URLs that senders call, where a proxy may strip it.
     ``concurrent_requests`` are processed at the same time, as many as the setting says where it is None.
     With ``is_next_to_server`` no other middleware stands in front of it: ``receive`` is the server's own, and
     the guard itself calls the receiver. Otherwise the application does, by way of :data:`ADMITTED`.
@@ -69,15 +56,18 @@ class WebhookGuard:
         prefix: str,
         receiver: Receiver | Callable[[], Receiver] = get_receiver,
         *,
+        public_prefix: str = "",
         concurrent_requests: int | None = None,
         is_next_to_server: bool = False,
     ) -> None:
         self._app = app
-        self._prefix = prefix
+        self._paths = EndpointPaths(prefix, public_prefix or prefix)
         # A function in the api-server, which loads plugins before it has a database.
         self._receiver = receiver
         self._concurrent_requests = concurrent_requests
         self._is_next_to_server = is_next_to_server
+        # Found out by the first request, which knows the application with all of its middlewares.
+        self._drops_authorization = False if is_next_to_server else None
         self._slots: anyio.Semaphore | None = None
         self._buffered = BufferedBytes()
 
@@ -85,11 +75,10 @@ class WebhookGuard:
         """Guard the endpoint's paths, mask what looks like a token in any other, pass the rest on."""
         # A server may start a pipelined request in the context of the one before it.
         ADMITTED.set(None)
-        path = self._path_below_prefix(scope) if scope["type"] in ("http", "websocket") else None
+        path = self._paths.enter(scope) if scope["type"] in ("http", "websocket") else None
         if path is None:
             await self._pass_on(scope, receive, send)
             return
-        hide_token(scope, path)
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": POLICY_VIOLATION})
             return
@@ -97,10 +86,16 @@ class WebhookGuard:
 
         async def sending(message: Message) -> None:
             nonlocal has_started
-            has_started = True
-            await send(message)
+            admitted = ADMITTED.get()
+            if admitted is None or admitted.has_arrived:
+                has_started = True
+                await send(message)
 
         try:
+            if self._drops_authorization is None:
+                self._drops_authorization = appends_admin_token(scope.get("app"), inside=type(self))
+            if self._drops_authorization:
+                drop_last_authorization(scope)
             response = await self._guard(scope, receive, sending, path)
             if response is not None:
                 await send_response(response, scope["method"], sending)
@@ -119,7 +114,7 @@ class WebhookGuard:
         admission: Admission | None = None
         reader = BodyReader(self._buffered, receiver.settings)
         try:
-            head = request_head(scope, path, receiver.proxies)
+            head = request_head(scope, path, receiver.proxies, is_peer_known=self._is_next_to_server)
             if head is None:
                 raise UnknownWebhook
             slots = await self._slot(receiver)
@@ -145,9 +140,13 @@ class WebhookGuard:
                 if self._is_next_to_server:
                     request = inbound_request(scope, body, head.source_ip)
                     return await receiver.receive(admission, request)
-                ADMITTED.set(Admitted(receiver, admission, asyncio.get_running_loop()))
+                admitted = Admitted(receiver, admission, asyncio.get_running_loop())
+                ADMITTED.set(admitted)
                 await self._app(scope, replayed(body), send)
-                return None
+                if admitted.has_arrived:
+                    return None
+                ADMITTED.set(None)
+                raise not_routed()
             finally:
                 slots.release()
         except RequestError as error:
@@ -186,16 +185,6 @@ class WebhookGuard:
             await self._app(scope, receive, send_masked)
         finally:
             mask_tokens(scope)
-
-    def _path_below_prefix(self, scope: Scope) -> str | None:
-        """The path behind the prefix, however many slashes there are; None for any other path."""
-        path, root = scope["path"], scope.get("root_path", "")
-        if root and path.startswith(root + "/"):
-            path = path[len(root) :]
-        if path.startswith(self._prefix + "/"):
-            return path[len(self._prefix) + 1 :]
-        # Flask takes "//webhook" for "/webhook": nothing reaches it past this guard.
-        return "" if _SLASHES.sub("/", path).startswith(self._prefix + "/") else None
 
 
 async def _rejected(

@@ -8,24 +8,13 @@ from inbound_webhooks.receiver.asgi.messages import Scope
 
 TOKEN_MASK = "***"  # noqa: S105
 
-_TOKEN_LIKE = re.compile(r"[0-9a-fA-F]{32,}")
+TOKEN_LIKE = re.compile(r"[0-9a-fA-F]{32,}")
 _TOKEN = re.compile(r"[0-9a-fA-F]{64,}")
-
-
-def hide_token(scope: Scope, path: str) -> None:
-    """Replace the token in the path of a webhook; ``path`` is its end, behind the prefix."""
-    if not path:
-        mask_tokens(scope)
-        return
-    prefix = scope["path"][: len(scope["path"]) - len(path)]
-    webhook_id, _, _ = path.partition("/")
-    masked = f"{prefix}{_TOKEN_LIKE.sub(TOKEN_MASK, webhook_id)}/{TOKEN_MASK}"
-    scope["path"], scope["raw_path"] = masked, masked.encode("utf-8", "surrogateescape")
 
 
 def mask_tokens(scope: Scope) -> None:
     """Replace what looks like a token in the path and query of any other request."""
-    pattern = _TOKEN_LIKE if "webhook" in scope["path"].lower() else _TOKEN
+    pattern = TOKEN_LIKE if "webhook" in scope["path"].lower() else _TOKEN
     if pattern.search(scope["path"]):
         masked = pattern.sub(TOKEN_MASK, scope["path"])
         scope["path"], scope["raw_path"] = masked, masked.encode("utf-8", "surrogateescape")

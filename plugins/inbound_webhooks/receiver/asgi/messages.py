@@ -15,7 +15,7 @@ from inbound_webhooks.event.multidict import MAX_REMEMBERED_CHARS, title_case
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import SAFETY_HEADERS, Response
 from inbound_webhooks.receiver.admission import RequestHead
-from inbound_webhooks.receiver.client_address import source_address
+from inbound_webhooks.receiver.client_address import UNKNOWN, is_replaced, source_address
 from inbound_webhooks.urls import WEBHOOK_PATH
 
 Scope = MutableMapping[str, Any]
@@ -57,9 +57,10 @@ def replayed(body: bytes) -> Receive:
     return receive
 
 
-def request_head(scope: Scope, path: str, proxies: IpAllowList) -> RequestHead | None:
+def request_head(scope: Scope, path: str, proxies: IpAllowList, *, is_peer_known: bool) -> RequestHead | None:
     """What is known before the body; None where the path below the prefix is not ``id/token``.
 
+    :param is_peer_known: whether the server is known to leave the scope's client as it is
     :raises HostInvalid: the Host header has a label that no host name has
     """
     match = WEBHOOK_PATH.fullmatch(path)
@@ -74,13 +75,18 @@ def request_head(scope: Scope, path: str, proxies: IpAllowList) -> RequestHead |
             forwarded.append(value.decode("latin-1"))
         elif name == b"host" and len(value) > MAX_HOST_LABEL_BYTES and _has_long_label(value):
             raise HostInvalid
-    peer = scope["client"][0] if scope.get("client") else ""
+    client = scope.get("client")
+    source_ip = client[0] if client else ""
+    if client and forwarded and not is_peer_known and is_replaced(client, forwarded):
+        source_ip = UNKNOWN
+    elif forwarded and proxies.allowed:
+        source_ip = source_address(source_ip, forwarded, proxies)
     return RequestHead(
         method=scope["method"],
         webhook_id=match[1],
         token=match[2],
         declared_length=int(declared) if declared and _DECLARED_LENGTH.fullmatch(declared) else None,
-        source_ip=source_address(peer, forwarded, proxies) if proxies.allowed else peer,
+        source_ip=source_ip,
     )
 
 

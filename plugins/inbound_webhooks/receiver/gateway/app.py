@@ -24,7 +24,7 @@ from inbound_webhooks.receiver.asgi.messages import ASGIApp, Receive, Scope, Sen
 from inbound_webhooks.receiver.gateway.prometheus import WorkerFigures
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.self_report import reporting
-from inbound_webhooks.settings import Settings
+from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.threads import run_in_thread
 
 FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
@@ -104,7 +104,8 @@ def guarded(receiver: Receiver, figures: WorkerFigures | None = None) -> ASGIApp
     """The application behind its guard."""
     guard = WebhookGuard(
         Gateway(receiver, figures),
-        prefix=urlsplit(receiver.settings.public_url).path.rstrip("/") + "/webhook",
+        prefix="/webhook",
+        public_prefix=urlsplit(public_url(receiver.settings)).path + "/webhook",
         receiver=receiver,
         concurrent_requests=receiver.settings.gateway_max_concurrent_requests,
         is_next_to_server=True,
