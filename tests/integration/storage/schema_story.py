@@ -62,6 +62,7 @@ def deliver() -> dict[str, Any]:
     from tests.infrastructure.dags_builder import store_dag
     from tests.infrastructure.webhooks_builder import rows, runs, store_webhook
 
+    _store_log_template()
     store_dag("orders")
     hook = store_webhook(mapping={"number": "${Webhook::Body.number}"}, max_active_runs=3, max_backlog=9)
     reply = AsgiEndpoint().post(hook.path, b'{"number": 7}')
@@ -72,8 +73,20 @@ def deliver() -> dict[str, Any]:
         "status": reply.status,
         "backlog": backlog,
         "state": delivery.state,
+        "error": delivery.error,
         "conf": [run.conf for run in runs()],
     }
+
+
+def _store_log_template() -> None:
+    """What each run refers to; `airflow db migrate` looks for the table in the search path alone."""
+    from airflow import settings
+    from airflow.models.tasklog import LogTemplate
+    from sqlalchemy import select
+
+    with settings.NonScopedSession() as session, session.begin():
+        if session.scalar(select(LogTemplate)) is None:
+            session.add(LogTemplate(filename="a.log", elasticsearch_id="a"))
 
 
 def version() -> str | None:

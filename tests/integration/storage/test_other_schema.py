@@ -18,7 +18,7 @@ SCHEMA = "Meta data"
 
 VARIABLES = {"AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA": SCHEMA}
 HEAD = "0009"
-DELIVERED = {"status": 202, "backlog": 1, "state": "dispatched", "conf": [{"number": 7}]}
+DELIVERED = {"status": 202, "backlog": 1, "state": "dispatched", "error": None, "conf": [{"number": 7}]}
 TABLES_OF_OURS = """
 SELECT DISTINCT schemaname FROM pg_tables
 WHERE tablename LIKE 'inbound_webhook%' OR tablename = 'alembic_version_inbound_webhooks'
@@ -27,19 +27,33 @@ WHERE tablename LIKE 'inbound_webhook%' OR tablename = 'alembic_version_inbound_
 
 @pytest.fixture
 def url(postgres_cluster) -> Iterator[str]:
-    """A database with the empty schema."""
+    """A database."""
     postgres_cluster.drop_database("other_schema")
-    made = postgres_cluster.create_database("other_schema")
-    connection = postgres_cluster.connect("other_schema")
-    connection.cursor().execute(f'CREATE SCHEMA "{SCHEMA}"')
-    connection.close()
-    yield made
+    yield postgres_cluster.create_database("other_schema")
     postgres_cluster.drop_database("other_schema")
 
 
 @pytest.fixture
-def story(url, tmp_path) -> Callable[..., list[Any]]:
-    """A function that runs steps of `schema_story`; returns their results."""
+def execute(postgres_cluster, url) -> Callable[[str], list[Any]]:
+    """A function that runs a statement in the database; returns the first column of its rows."""
+
+    def run(statement: str) -> list[Any]:
+        connection = postgres_cluster.connect("other_schema")
+        try:
+            cursor = connection.cursor()
+            cursor.execute(statement)
+            return [row[0] for row in cursor.fetchall()] if cursor.description else []
+        finally:
+            connection.close()
+
+    return run
+
+
+@pytest.fixture
+def story(url, execute, tmp_path) -> Callable[..., list[Any]]:
+    """A function that runs steps of `schema_story`, in a database with the empty schema; returns their
+    results."""
+    execute(f'CREATE SCHEMA "{SCHEMA}"')
 
     def run(*steps: str) -> list[Any]:
         done = subprocess.run(
@@ -58,19 +72,9 @@ def story(url, tmp_path) -> Callable[..., list[Any]]:
 
 
 @pytest.fixture
-def schemas(postgres_cluster, url) -> Callable[[], list[str]]:
+def schemas(execute) -> Callable[[], list[str]]:
     """A function that returns the schemas in which tables of ours are."""
-
-    def find() -> list[str]:
-        connection = postgres_cluster.connect("other_schema")
-        try:
-            cursor = connection.cursor()
-            cursor.execute(TABLES_OF_OURS)
-            return [name for (name,) in cursor.fetchall()]
-        finally:
-            connection.close()
-
-    return find
+    return lambda: execute(TABLES_OF_OURS)
 
 
 def test_a_new_installation_delivers(story, schemas):
@@ -89,19 +93,21 @@ def test_the_migrations_make_the_same_tables_and_keep_every_row(story, schemas):
     assert schemas() == [SCHEMA]
 
 
-def test_dropping_the_tables_leaves_none_in_the_schema(story, schemas):
-    story("install", "drop")
+def test_printed_migrations_name_the_schema_and_dropped_tables_leave_it_empty(story, schemas):
+    printed = "\n".join(map(str, story("sql", "install", "drop")))
+    assert f'SET LOCAL search_path TO "{SCHEMA}";' in printed
+    assert f'CREATE TABLE "{SCHEMA}".alembic_version_inbound_webhooks' in printed
     assert schemas() == []
 
 
-def test_the_printed_migrations_name_the_schema(story):
-    printed = "\n".join(map(str, story("sql")))
-    assert f'SET LOCAL search_path TO "{SCHEMA}";' in printed
-    assert f'CREATE TABLE "{SCHEMA}".alembic_version_inbound_webhooks' in printed
-
-
 @pytest.mark.long
-def test_airflow_db_migrate_works_twice_and_a_delivery_starts_a_run(url, story, schemas, tmp_path):
+@pytest.mark.parametrize(
+    "search_path", ["public", f'"{SCHEMA}"'], ids=["outside", "first in the search path"]
+)
+def test_airflow_db_migrate_works_twice_and_a_delivery_starts_a_run(
+    url, story, schemas, execute, tmp_path, search_path
+):
+    execute(f"ALTER DATABASE other_schema SET search_path = {search_path}")
     for _ in range(2):
         done = airflow(tmp_path, url, "db", "migrate", **VARIABLES)
         assert done.returncode == 0, done.stderr

@@ -176,10 +176,12 @@ def test_an_index_and_a_copied_table_of_an_operator_do_not_matter(database_of):
 # --- with a version table that says something else ------------------------------------------
 
 
-@pytest.mark.parametrize(("revision", "claimed"), [("0005", HEAD), (HEAD, "0002"), ("0008", "0001")])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "revision", "claimed"),
+    [("upgradedb", "0005", HEAD), ("initdb", HEAD, "0002"), ("upgradedb", "0008", "0001")],
+)
 def test_tables_that_were_restored_beside_another_version_table_are_migrated(
-    database_of, revision, claimed, way
+    database_of, way, revision, claimed
 ):
     database_of(revision, "expected")
     migrate()
@@ -235,16 +237,15 @@ def test_a_column_of_an_operator_does_not_stop_tables_with_a_version(database_of
 
 
 @pytest.mark.parametrize(
-    "statement",
+    ("way", "statement"),
     [
-        "ALTER TABLE inbound_webhook ADD COLUMN of_tomorrow TEXT",
-        "ALTER TABLE inbound_webhook DROP COLUMN preset",
-        "DROP TABLE inbound_webhook_rejection",
-        "DROP INDEX idx_inbound_webhook_delivery_history",
+        ("initdb", "ALTER TABLE inbound_webhook ADD COLUMN of_tomorrow TEXT"),
+        ("upgradedb", "ALTER TABLE inbound_webhook DROP COLUMN preset"),
+        ("initdb", "DROP TABLE inbound_webhook_rejection"),
+        ("upgradedb", "DROP INDEX idx_inbound_webhook_delivery_history"),
     ],
 )
-@pytest.mark.parametrize("way", WAYS)
-def test_tables_of_no_revision_are_left_alone_and_one_sentence_says_what_to_do(database_of, statement, way):
+def test_tables_of_no_revision_are_left_alone_and_one_sentence_says_what_to_do(database_of, way, statement):
     database_of("0006")
     lose_version_table()
     execute(statement)

@@ -188,8 +188,7 @@ def test_a_page_reports_outdated_tables_with_the_fix(ada, path):
 def test_a_name_that_is_another_webhooks_id_is_refused_beside_the_name(ada):
     other = store_webhook("with an id", dag_id="events")
     problems = ada.post("/new", form(name=other.id), script=True).json["problems"]
-    assert list(problems) == ["name"]
-    assert "it is the id of another webhook" in str(problems)
+    assert problems == {"name": ["It is the id of another webhook; choose another name"]}
 
 
 def test_the_dags_params_stand_in_the_form_with_type_and_description(ada):
