@@ -51,12 +51,11 @@ def pem(made: x509.Certificate) -> bytes:
     return made.public_bytes(serialization.Encoding.PEM)
 
 
-@contextmanager
-def serving(host: str, folder: Path) -> Iterator[Site]:
-    """Serve https for a host name on 127.0.0.1; a client has to trust ``ca_file``."""
-    made, key = certificate(host)
-    ca_file, key_file = folder / f"{host}.pem", folder / f"{host}.key"
-    ca_file.write_bytes(pem(made))
+def certificate_files(name: str, folder: Path) -> tuple[Path, Path]:
+    """A self-signed certificate and its key as PEM files."""
+    made, key = certificate(name)
+    certificate_file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
+    certificate_file.write_bytes(pem(made))
     key_file.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -64,6 +63,13 @@ def serving(host: str, folder: Path) -> Iterator[Site]:
             serialization.NoEncryption(),
         )
     )
+    return certificate_file, key_file
+
+
+@contextmanager
+def serving(host: str, folder: Path) -> Iterator[Site]:
+    """Serve https for a host name on 127.0.0.1; a client has to trust ``ca_file``."""
+    ca_file, key_file = certificate_files(host, folder)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(ca_file, key_file)
     server = _Server(("127.0.0.1", 0), _handler())
