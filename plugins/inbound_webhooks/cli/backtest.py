@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inbound_webhooks.cli.console import WRONG_CALL, exit_with, print_data
+from inbound_webhooks.cli.console import WRONG_CALL, exit_with, print_data, print_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -36,7 +36,7 @@ def try_against_last(args: Namespace) -> None:
     rows = [_row(one) for one in test.judged if one.changes or one.note]
     if rows:
         print_data(rows, args.output)
-    print(summary(test))
+    print_text(summary(test))
 
 
 def _changed(webhook: Webhook, path: str) -> Webhook:

@@ -16,9 +16,11 @@ from inbound_webhooks.cli.console import (
     parse_header,
     print_data,
     print_hint,
+    print_text,
     read_bytes,
     summary,
 )
+from inbound_webhooks.cli.standard_output import STANDARD_OUTPUT
 from inbound_webhooks.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def url_command(args: Namespace) -> None:
     """Print only the URL."""
     from inbound_webhooks.webhooks import service
 
-    print(service.url(service.get(args.name)))
+    print_text(service.url(service.get(args.name)))
 
 
 @handler
@@ -106,7 +108,7 @@ def delete_command(args: Namespace) -> None:
         exit_with(FAILED, "Nothing was deleted.")
     cancelled = service.delete(args.name, actor=actor())
     waiting = f" Deliveries cancelled before they started: {cancelled}." if cancelled else ""
-    print(f"Deleted {webhook.name}.{waiting}")
+    print_text(f"Deleted {webhook.name}.{waiting}")
 
 
 @handler
@@ -178,7 +180,7 @@ def rotate_fernet_key_command(args: Namespace) -> None:
     from inbound_webhooks.webhooks import service
 
     counts = service.reencrypt_all(actor=actor())
-    print("Re-encrypted: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
+    print_text("Re-encrypted: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
 
 
 def dispatcher_command(args: Namespace) -> None:
@@ -206,7 +208,7 @@ def _check_dispatcher(args: Namespace) -> None:
             FAILED,
             f"No dispatcher on {host()} was active in the last {HEARTBEAT_TIMEOUT_SECONDS} seconds.",
         )
-    print(f"A dispatcher on {host()} was active at {seen_at.isoformat()}.")
+    print_text(f"A dispatcher on {host()} was active at {seen_at.isoformat()}.")
 
 
 def _run_dispatcher() -> None:
@@ -217,6 +219,7 @@ def _run_dispatcher() -> None:
     from inbound_webhooks.monitoring import metrics
     from inbound_webhooks.settings import Settings
 
+    STANDARD_OUTPUT.release()  # its log belongs there
     # Airflow lets only its servers read connections from the database, where the mail server's may be.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     ProvidersManager().initialize_providers_configuration()
@@ -237,6 +240,7 @@ def gateway_command(args: Namespace) -> None:
     from inbound_webhooks.receiver.gateway.server import serve
     from inbound_webhooks.settings import Settings
 
+    STANDARD_OUTPUT.release()  # its log belongs there
     ProvidersManager().initialize_providers_configuration()
     metrics = (args.metrics_host, args.metrics_port) if args.metrics_port else None
     try:
@@ -249,7 +253,7 @@ def _set_enabled(name: str, enabled: bool) -> None:
     from inbound_webhooks.webhooks import service
 
     webhook = service.set_enabled(name, enabled, actor=actor())
-    print(f"{'Enabled' if enabled else 'Disabled'} {webhook.name}.")
+    print_text(f"{'Enabled' if enabled else 'Disabled'} {webhook.name}.")
 
 
 def _credential(credential: Credential) -> dict[str, Any]:
