@@ -218,8 +218,12 @@ def _escape_markup(value: Any, output: str) -> Any:
         return value
     from rich.markup import escape
 
-    shown = _CONTROL_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", str(value))
+    shown = _strip_control_characters(str(value))
     return escape(shown) if output == "table" else shown
+
+
+def _strip_control_characters(text: str) -> str:
+    return _CONTROL_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _cell(value: Any) -> str:

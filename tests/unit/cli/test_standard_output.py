@@ -1,4 +1,4 @@
-"""Standard output is the command's alone, whatever else in its process writes there; in processes of their own."""
+"""Standard output is the command's alone, whatever else in its process writes there."""
 
 from __future__ import annotations
 
