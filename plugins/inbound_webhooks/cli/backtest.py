@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,8 @@ def _changed(webhook: Webhook, path: str) -> Webhook:
     if len(named) != 1:
         exit_with(WRONG_CALL, f"{path} has no webhook named {webhook.name!r}.")
     try:
-        changed = webhook_of(named[0].draft(), webhook)
+        draft = named[0].draft()
+        changed = replace(webhook_of(draft, webhook), team=service.team_of(draft))
         service.check(changed)
     except DefinitionError as error:
         raise FilesRefused([str(named[0].problem(error))]) from error

@@ -55,7 +55,7 @@ def create_command(args: Namespace) -> None:
         events=args.event,
         **fields,
     )
-    webhook = service.create(draft, secrets=secrets, actor=actor())
+    webhook = service.create(draft, secrets=secrets, actor=actor(), team=service.team_of(draft))
     url = service.url(webhook)
     print_data(summary(webhook) | {"url": url}, args.output)
     for reason in readiness.reasons_of(webhook):

@@ -60,6 +60,7 @@ def show_command(args: Namespace) -> None:
         **json_fields(webhook),
         "credentials": [_credential(credential) for credential in credentials],
         "confirm_url": webhook.confirm_url,
+        "team": webhook.team,
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,
@@ -250,9 +251,11 @@ def gateway_command(args: Namespace) -> None:
 
 
 def _set_enabled(name: str, enabled: bool) -> None:
+    from inbound_webhooks.storage.webhooks import ById
     from inbound_webhooks.webhooks import service
 
-    webhook = service.set_enabled(name, enabled, actor=actor())
+    webhook = service.get(name)
+    service.set_enabled(ById(webhook.id), enabled, actor=actor(), team=service.team_of(webhook))
     print_text(f"{'Enabled' if enabled else 'Disabled'} {webhook.name}.")
 
 

@@ -20,4 +20,4 @@ class WebhookDBManager(BaseDBManager):
     migration_dir = (_HERE / "migrations").as_posix()
     alembic_file = (_HERE / "alembic.ini").as_posix()
     supports_table_dropping = True
-    revision_heads_map = {"0.1.0": "0009"}
+    revision_heads_map = {"0.1.0": "0010"}
