@@ -11,6 +11,7 @@ from functools import partial
 from benchmarks import (
     against,
     checkouts,
+    commands,
     dispatchers,
     dispatching,
     door_times,
@@ -94,6 +95,7 @@ PARTS: dict[str, Callable[[Site, Scale], Measured]] = {
     "gateway, size and memory": gateway.measure_size,
     "retention": retention.measure,
     "pages": lambda site, scale: (pages.measure(site, scale), []),
+    "commands": lambda site, scale: (commands.measure(site, scale), []),
     "client": lambda site, scale: ([posts.client_limit(site.webhook(0), scale)], []),
 }
 

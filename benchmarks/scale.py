@@ -36,6 +36,8 @@ class Scale:
     """How long requests come at a steady rate."""
     memory_requests: int
     """Requests after which the memory of a gateway is looked at."""
+    command_runs: int
+    """Runs of a command in processes of their own."""
 
 
 FULL = Scale(
@@ -57,6 +59,7 @@ FULL = Scale(
     page_views=20,
     steady_seconds=20,
     memory_requests=1_000_000,
+    command_runs=20,
 )
 SHORT = replace(
     FULL,
@@ -71,6 +74,7 @@ SHORT = replace(
     wrong_posts=300,
     retained=100_000,
     memory_requests=200_000,
+    command_runs=10,
 )
 QUICK = Scale(
     rounds=1,
@@ -91,6 +95,7 @@ QUICK = Scale(
     page_views=3,
     steady_seconds=3,
     memory_requests=5_000,
+    command_runs=3,
 )
 AGAINST = replace(
     QUICK,

@@ -370,6 +370,18 @@ class DagBroken(DispatchError):
     """The DAG's file has import errors."""
 
 
+class TeamMismatch(DispatchError):
+    """The DAG does not belong to the webhook's team."""
+
+    def __init__(self, dag_id: str, webhook_team: str | None) -> None:
+        # The DAG's team is not named: the webhook's own users get to read this message.
+        of_webhook = "no team" if webhook_team is None else f"team {webhook_team}"
+        super().__init__(
+            f"DAG {dag_id} belongs to another team than the webhook, which was made for {of_webhook}. "
+            "A user who may trigger the DAG has to enable the webhook again."
+        )
+
+
 class RunRefused(DispatchError):
     """The DAG does not accept this run."""
 

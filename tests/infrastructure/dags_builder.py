@@ -8,7 +8,13 @@ from typing import Any
 BUNDLE = "tests"
 
 
-def store_dag(dag_id: str = "orders", *, params: Mapping[str, Any] | None = None, **options: Any) -> str:
+def store_dag(
+    dag_id: str = "orders",
+    *,
+    params: Mapping[str, Any] | None = None,
+    bundle: str = BUNDLE,
+    **options: Any,
+) -> str:
     """Store a DAG of one task, or its next version; returns its id."""
     from airflow import settings
     from airflow.dag_processing.collection import update_dag_parsing_results_in_db
@@ -21,18 +27,31 @@ def store_dag(dag_id: str = "orders", *, params: Mapping[str, Any] | None = None
     with DAG(dag_id, schedule=None, params=dict(params or {}), **options) as dag:
         EmptyOperator(task_id="work")
     with settings.NonScopedSession() as session, session.begin():
-        if session.get(DagBundleModel, BUNDLE) is None:
-            session.add(DagBundleModel(name=BUNDLE))
+        if session.get(DagBundleModel, bundle) is None:
+            session.add(DagBundleModel(name=bundle))
             session.flush()
         stored = LazyDeserializedDAG.from_dag(dag)
-        update_dag_parsing_results_in_db(BUNDLE, None, [stored], {}, None, set(), session)
+        update_dag_parsing_results_in_db(bundle, None, [stored], {}, None, set(), session)
         # The function above leaves a version alone that is younger than half a minute.
-        SerializedDagModel.write_dag(stored, BUNDLE, session=session)
+        SerializedDagModel.write_dag(stored, bundle, session=session)
     return dag_id
 
 
+def store_team(name: str) -> str:
+    """Store a team with a bundle of the same name, as `airflow teams create` and a bundle's setting do."""
+    from airflow import settings
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.team import Team
+
+    with settings.NonScopedSession() as session, session.begin():
+        bundle = DagBundleModel(name=name)
+        bundle.teams = [Team(name=name)]
+        session.add(bundle)
+    return name
+
+
 def change_dag(dag_id: str, **columns: Any) -> None:
-    """Write columns of the DAG's row: is_paused, is_stale, has_import_errors, allowed_run_types."""
+    """Write columns of the DAG's row: is_paused, is_stale, has_import_errors, bundle_name and so on."""
     from airflow.models.dag import DagModel
 
     _execute(DagModel.__table__.update().where(DagModel.dag_id == dag_id).values(columns))

@@ -35,15 +35,17 @@ def store_webhook(
     dag_id: str = "orders",
     preset: str | None = None,
     secrets: dict[str, str] | None = None,
+    team: str | None = None,
     **fields: Any,
 ) -> Hook:
-    """Create a webhook as a person would; ``secrets`` is purpose -> secret."""
+    """Create a webhook as a person would; ``secrets`` is purpose -> secret, ``team`` that of the DAG."""
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.secrets import NewSecret
 
     given = secrets or {}
     draft = service.drafted(preset=preset, purposes=set(given), name=name, dag_id=dag_id, **fields)
-    made = service.create(draft, secrets=[NewSecret(*pair) for pair in given.items()], actor=ACTOR)
+    new = [NewSecret(*pair) for pair in given.items()]
+    made = service.create(draft, secrets=new, actor=ACTOR, team=team)
     return Hook(made.id, token_of(made.id), name)
 
 

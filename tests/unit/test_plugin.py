@@ -42,6 +42,13 @@ def test_the_guard_stands_before_the_path_that_the_blueprint_has_below_airflows_
     ]
 
 
+def test_the_plugin_belongs_to_no_team():
+    """Airflow skips the root middlewares of a team's plugin, and this one's guards the endpoint."""
+    from inbound_webhooks.plugin import InboundWebhooksPlugin
+
+    assert getattr(InboundWebhooksPlugin(), "team_name", None) is None
+
+
 def test_the_applications_pages_are_only_its_own():
     """Documentation of an interface that Airflow does not guard would be open to everyone."""
     from inbound_webhooks.rest.app import app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 
@@ -17,7 +17,9 @@ from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.params import checked_params
+from inbound_webhooks.airflow_bridge.teams import EVERYONE, Owner, has_teams, owner_of, team_column
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
+from inbound_webhooks.records.webhook import Webhook
 
 MAX_CACHED_DAGS = 500
 
@@ -31,6 +33,7 @@ class DagState:
     is_paused: bool
     has_import_errors: bool
     allowed_run_types: tuple[str, ...] | None
+    owner: Owner = EVERYONE
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class CachedDag:
     dag_hash: str
     dag: Any
     params: Mapping[str, Parameter]
+    owner: Owner = EVERYONE
 
 
 RunQuery = Callable[[Callable[[Connection], "CachedDag | None"]], "CachedDag | None"]
@@ -97,13 +101,24 @@ class DagCache:
         dag_hash = connection.scalar(_latest(SerializedDagModel.dag_hash, dag_id))
         if dag_hash is None:
             return None
-        if held is not None and held.dag_hash == dag_hash:
-            return held
-        return _read(connection, dag_id)
+        found = held if held is not None and held.dag_hash == dag_hash else _read(connection, dag_id)
+        # Read each time: a DAG can get another team without getting another version.
+        owner = owner_of(connection, dag_id)
+        return found if found is None or found.owner == owner else replace(found, owner=owner)
+
+
+def startable(dag: CachedDag | None, webhook: Webhook) -> CachedDag | None:
+    """The DAG, or None where it is missing or belongs to another team than the webhook.
+
+    Responses, mails and pages name a DAG's params, which the senders and users of another team's webhook must
+    not learn.
+    """
+    return dag if dag is not None and dag.owner.admits(webhook.team) else None
 
 
 def dag_states(connection: Connection, dag_ids: set[str]) -> dict[str, DagState]:
     """The states of these DAGs by id, without DAGs that Airflow does not know."""
+    are_owned = has_teams()
     rows = connection.execute(
         select(
             DagModel.dag_id,
@@ -111,6 +126,7 @@ def dag_states(connection: Connection, dag_ids: set[str]) -> dict[str, DagState]
             DagModel.is_paused,
             DagModel.has_import_errors,
             DagModel.allowed_run_types,
+            team_column().label("team"),
         ).where(DagModel.dag_id.in_(dag_ids))
     )
     return {
@@ -120,6 +136,7 @@ def dag_states(connection: Connection, dag_ids: set[str]) -> dict[str, DagState]
             row.is_paused,
             bool(row.has_import_errors),
             None if row.allowed_run_types is None else tuple(row.allowed_run_types),
+            Owner(row.team, are_owned),
         )
         for row in rows
     }

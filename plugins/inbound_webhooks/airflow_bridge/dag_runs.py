@@ -19,7 +19,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, DagState, dag_states
-from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused
+from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused, TeamMismatch
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.storage.claims import ClaimedDelivery
@@ -77,7 +77,7 @@ class DagRuns:
         :raises DispatchError: the DAG cannot take the run, now or ever
         :raises Exception: anything else; the caller has to roll back the transaction or savepoint
         """
-        dag = self._runnable(session, delivery.dag_id, state)
+        dag = self._runnable(session, delivery, state)
         try:
             dag.create_dagrun(
                 run_id=run_id_of(delivery),
@@ -146,9 +146,12 @@ class DagRuns:
         ]
         session.execute(insert(DagRunNote), rows)
 
-    def _runnable(self, session: Session, dag_id: str, state: DagState | None) -> Any:
+    def _runnable(self, session: Session, delivery: ClaimedDelivery, state: DagState | None) -> Any:
+        dag_id = delivery.dag_id
         if state is None or state.is_stale:
             raise DagUnavailable(f"Airflow knows no active DAG {dag_id}.")
+        if not state.owner.admits(delivery.team):
+            raise TeamMismatch(dag_id, delivery.team)
         if state.has_import_errors:
             raise DagBroken(f"The file of DAG {dag_id} has import errors.")
         if state.allowed_run_types is not None and DagRunType.MANUAL not in state.allowed_run_types:

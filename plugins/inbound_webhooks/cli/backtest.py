@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inbound_webhooks.cli.console import WRONG_CALL, exit_with, print_data
+from inbound_webhooks.cli.console import WRONG_CALL, exit_with, print_data, print_text
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -36,7 +37,7 @@ def try_against_last(args: Namespace) -> None:
     rows = [_row(one) for one in test.judged if one.changes or one.note]
     if rows:
         print_data(rows, args.output)
-    print(summary(test))
+    print_text(summary(test))
 
 
 def _changed(webhook: Webhook, path: str) -> Webhook:
@@ -53,7 +54,8 @@ def _changed(webhook: Webhook, path: str) -> Webhook:
     if len(named) != 1:
         exit_with(WRONG_CALL, f"{path} has no webhook named {webhook.name!r}.")
     try:
-        changed = webhook_of(named[0].draft(), webhook)
+        draft = named[0].draft()
+        changed = replace(webhook_of(draft, webhook), team=service.team_of(draft))
         service.check(changed)
     except DefinitionError as error:
         raise FilesRefused([str(named[0].problem(error))]) from error

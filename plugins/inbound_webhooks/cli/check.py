@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inbound_webhooks.cli.console import FAILED, WRONG_CALL, exit_with, handler, print_data, print_hint
+from inbound_webhooks.cli.console import (
+    FAILED,
+    WRONG_CALL,
+    exit_with,
+    handler,
+    print_data,
+    print_hint,
+    print_text,
+)
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -39,10 +47,10 @@ def _print(checked: Checked, output: str) -> None:
     if output in ("json", "yaml"):
         print_data([_as_data(problem) for problem in checked.findings], output)
         return
-    for problem in checked.findings:
-        print(f"{_severity(problem):<5}  {problem}")
+    lines = [f"{_severity(problem):<5}  {problem}" for problem in checked.findings]
     against = "" if checked.dags is None else f" against {_count(checked.dags, 'DAG')}"
-    print(f"Checked {_count(checked.webhooks, 'webhook')}{against}: {_count(checked.wrong, 'error')}.")
+    lines.append(f"Checked {_count(checked.webhooks, 'webhook')}{against}: {_count(checked.wrong, 'error')}.")
+    print_text("\n".join(lines))
 
 
 def _count(number: int, noun: str) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import functools
 import getpass
+import io
 import json
 import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from inbound_webhooks.cli.standard_output import STANDARD_OUTPUT
 from inbound_webhooks.errors import (
     ConfigurationError,
     DefinitionError,
@@ -33,8 +36,9 @@ OTHER_FLAGS = {
 }
 """Arguments of a call that are no fields of a webhook: identifier in errors -> (argument, option)."""
 
-WRONG_CALL, FAILED = 2, 1
-"""Exit statuses: the call itself is wrong; a correct call failed."""
+WRONG_CALL, FAILED, BROKEN_PIPE = 2, 1, 141
+"""Exit statuses: the call itself is wrong; a correct call failed; the reader of the output is gone (128 and
+the number of SIGPIPE, as a shell reports programs that the signal ends)."""
 
 Handler = Callable[["Namespace"], None]
 
@@ -45,10 +49,11 @@ _SECRET = re.compile(r"(?:([a-z][a-z0-9_-]*)=)?(@.+|-|env:.+)")
 
 
 def handler(function: Handler) -> Handler:
-    """Keep Airflow's log lines out of the output; report our errors as one line and an exit status."""
+    """Keep the output free of everything else; report our errors as one line and an exit status."""
 
     @functools.wraps(function)
     def handle(args: Namespace) -> None:
+        STANDARD_OUTPUT.claim()
         from airflow.utils.cli import suppress_logs_and_warning
         from airflow.utils.providers_configuration_loader import providers_configuration_loaded
 
@@ -56,6 +61,8 @@ def handler(function: Handler) -> Handler:
             suppress_logs_and_warning(providers_configuration_loaded(function))(args)
         except WebhookError as error:
             exit_with(exit_status(error), _explain(error, args))
+        except BrokenPipeError:  # such as `| head -1`
+            raise SystemExit(BROKEN_PIPE) from None
 
     return handle
 
@@ -163,25 +170,57 @@ def read_text(text: str | None) -> str | None:
         exit_with(WRONG_CALL, f"{text[1:]} is not UTF-8 text.")
 
 
+def print_text(text: str, *, encoding: str | None = None) -> None:
+    """Print the output of a command, with a line end where it has none.
+
+    :param encoding: instead of the terminal's, for a file format that has one of its own
+    """
+    try:
+        STANDARD_OUTPUT.write(text if text.endswith("\n") else f"{text}\n", encoding=encoding)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        exit_with(FAILED, f"The output could not be written: {error.strerror}.")
+
+
 def print_data(data: dict[str, Any] | list[dict[str, Any]], output: str) -> None:
-    """Print an object or a list of objects; JSON and YAML keep types, tables show text."""
+    """Print an object or a list of objects; JSON and YAML keep types, tables show text.
+
+    JSON and YAML are ASCII, like Airflow's own, so that they are the same in every terminal.
+    """
     if output == "json":
-        print(
-            _strip_control_characters(
-                json.dumps(data, ensure_ascii=False), lambda found: f"\\u{ord(found[0]):04x}"
-            )
-        )
+        # DEL is the only control character that JSON does not escape in ASCII.
+        print_text(json.dumps(data).replace("\x7f", "\\u007f"))
     elif output == "yaml":
         import yaml
 
-        print(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), end="")
+        print_text(yaml.safe_dump(data, sort_keys=False))
     else:
-        from airflow.cli.simple_table import AirflowConsole
+        print_text(_table(data, output))
 
-        rows = data if isinstance(data, list) else [{"field": k, "value": _cell(v)} for k, v in data.items()]
+
+def _table(data: dict[str, Any] | list[dict[str, Any]], output: str) -> str:
+    from airflow.cli.simple_table import AirflowConsole
+
+    rows = data if isinstance(data, list) else [{"field": k, "value": _cell(v)} for k, v in data.items()]
+    page = _Page(is_terminal=STANDARD_OUTPUT.is_terminal)
+    # Airflow's console asks sys.stdout whether it is a terminal, and prints plain tables there.
+    with redirect_stdout(page):
         AirflowConsole().print_as(
             [{name: _escape_markup(value, output) for name, value in row.items()} for row in rows], output
         )
+    return page.getvalue()
+
+
+class _Page(io.StringIO):
+    """Collects a table with the width and colours of the terminal that will show it."""
+
+    def __init__(self, *, is_terminal: bool) -> None:
+        super().__init__()
+        self._is_terminal = is_terminal
+
+    def isatty(self) -> bool:
+        return self._is_terminal
 
 
 def _escape_markup(value: Any, output: str) -> Any:
@@ -190,12 +229,12 @@ def _escape_markup(value: Any, output: str) -> Any:
         return value
     from rich.markup import escape
 
-    shown = _strip_control_characters(str(value), lambda _: "\N{REPLACEMENT CHARACTER}")
+    shown = _strip_control_characters(str(value))
     return escape(shown) if output == "table" else shown
 
 
-def _strip_control_characters(text: str, instead: Callable[[re.Match[str]], str]) -> str:
-    return _CONTROL_CHARACTERS.sub(instead, text)
+def _strip_control_characters(text: str) -> str:
+    return _CONTROL_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _cell(value: Any) -> str:
@@ -213,10 +252,8 @@ def _item(item: Any) -> str:
 
 def print_sections(title: str, sections: Mapping[str, Sequence[str]]) -> None:
     """Print headings with their lines; a heading without lines is omitted."""
-    print(title)
-    for heading, lines in sections.items():
-        if lines:
-            print(f"\n{heading}", *lines, sep="\n  ")
+    parts = ["\n  ".join((heading, *lines)) for heading, lines in sections.items() if lines]
+    print_text("\n\n".join((title, *parts)))
 
 
 def print_hint(text: str) -> None:

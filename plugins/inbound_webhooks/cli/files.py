@@ -17,6 +17,7 @@ from inbound_webhooks.cli.console import (
     handler,
     print_data,
     print_hint,
+    print_text,
 )
 
 if TYPE_CHECKING:
@@ -70,13 +71,15 @@ def _print_steps(steps: Sequence[Step], output: str, *, dry_run: bool) -> None:
     if output in ("json", "yaml"):
         print_data([_as_data(step) for step in steps], output)
         return
+    lines: list[str] = []
     for step in steps:
         if step.action != "keep":
-            print(f"{SIGNS[step.action]} {step.name} (DAG {step.dag_id})")
-            print(*(f"    {_in_words(one)}\n" for one in step.differences), sep="", end="")
+            lines.append(f"{SIGNS[step.action]} {step.name} (DAG {step.dag_id})")
+            lines += [f"    {_in_words(one)}" for one in step.differences]
     counts: Counter[str] = Counter(step.action for step in steps)
     summary = ", ".join(f"{counts[action]} {word}" for action, word in COUNTED.items() if counts[action])
-    print(f"{summary or 'No webhooks'}.{' Nothing was written.' if dry_run else ''}")
+    lines.append(f"{summary or 'No webhooks'}.{' Nothing was written.' if dry_run else ''}")
+    print_text("\n".join(lines))
 
 
 def _in_words(one: Difference) -> str:
@@ -125,4 +128,5 @@ def export_command(args: Namespace) -> None:
     else:
         with transaction() as connection:
             webhooks = list_webhooks(connection)
-    print(file_text(exported(webhooks, with_secrets=args.with_secrets)), end="")
+    # Definition files are UTF-8, whatever the terminal's encoding.
+    print_text(file_text(exported(webhooks, with_secrets=args.with_secrets)), encoding="utf-8")

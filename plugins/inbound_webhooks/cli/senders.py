@@ -18,6 +18,7 @@ from inbound_webhooks.cli.console import (
     print_data,
     print_hint,
     print_sections,
+    print_text,
     read_secret,
     read_text,
     reads_standard_input,
@@ -54,7 +55,7 @@ def create_command(args: Namespace) -> None:
         events=args.event,
         **fields,
     )
-    webhook = service.create(draft, secrets=secrets, actor=actor())
+    webhook = service.create(draft, secrets=secrets, actor=actor(), team=service.team_of(draft))
     url = service.url(webhook)
     print_data(summary(webhook) | {"url": url}, args.output)
     for reason in readiness.reasons_of(webhook):
@@ -135,12 +136,12 @@ def rotate_command(args: Namespace) -> None:
     until = f" The old one stays valid for {args.grace_hours:g} hours." if args.grace_hours else ""
     if args.secret is None:
         webhook = service.rotate(args.name, actor=actor(), grace_hours=args.grace_hours)
-        print(service.url(webhook))
+        print_text(service.url(webhook))
         print_hint(f"{webhook.name} has a new URL.{until}")
     else:
         secret = _new_secret(args.secret)
         webhook = service.rotate_secret(args.name, secret, actor=actor(), grace_hours=args.grace_hours)
-        print(f"{webhook.name} has a new secret for {secret.purpose}.{until}")
+        print_text(f"{webhook.name} has a new secret for {secret.purpose}.{until}")
 
 
 @handler

@@ -17,9 +17,11 @@ from inbound_webhooks.cli.console import (
     parse_header,
     print_data,
     print_hint,
+    print_text,
     read_bytes,
     summary,
 )
+from inbound_webhooks.cli.standard_output import STANDARD_OUTPUT
 from inbound_webhooks.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -59,6 +61,7 @@ def show_command(args: Namespace) -> None:
         **json_fields(webhook),
         "credentials": [_credential(credential) for credential in credentials],
         "confirm_url": webhook.confirm_url,
+        "team": webhook.team,
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,
@@ -82,7 +85,7 @@ def url_command(args: Namespace) -> None:
     """Print only the URL."""
     from inbound_webhooks.webhooks import service
 
-    print(service.url(service.get(args.name)))
+    print_text(service.url(service.get(args.name)))
 
 
 @handler
@@ -108,7 +111,7 @@ def delete_command(args: Namespace) -> None:
         exit_with(FAILED, "Nothing was deleted.")
     cancelled = service.delete(ById(webhook.id), actor=actor())
     waiting = f" Deliveries cancelled before they started: {cancelled}." if cancelled else ""
-    print(f"Deleted {webhook.name}.{waiting}")
+    print_text(f"Deleted {webhook.name}.{waiting}")
 
 
 @handler
@@ -180,7 +183,7 @@ def rotate_fernet_key_command(args: Namespace) -> None:
     from inbound_webhooks.webhooks import service
 
     counts = service.reencrypt_all(actor=actor())
-    print("Re-encrypted: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
+    print_text("Re-encrypted: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
 
 
 def dispatcher_command(args: Namespace) -> None:
@@ -208,7 +211,7 @@ def _check_dispatcher(args: Namespace) -> None:
             FAILED,
             f"No dispatcher on {host()} was active in the last {HEARTBEAT_TIMEOUT_SECONDS} seconds.",
         )
-    print(f"A dispatcher on {host()} was active at {seen_at.isoformat()}.")
+    print_text(f"A dispatcher on {host()} was active at {seen_at.isoformat()}.")
 
 
 def _run_dispatcher() -> None:
@@ -220,6 +223,7 @@ def _run_dispatcher() -> None:
     from inbound_webhooks.settings import Settings
     from inbound_webhooks.storage.encryption import check_key
 
+    STANDARD_OUTPUT.release()  # its log belongs there
     # Airflow lets only its servers read connections from the database, where the mail server's may be.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
     ProvidersManager().initialize_providers_configuration()
@@ -244,6 +248,7 @@ def gateway_command(args: Namespace) -> None:
     from inbound_webhooks.settings import Settings
     from inbound_webhooks.storage.encryption import check_key
 
+    STANDARD_OUTPUT.release()  # its log belongs there
     ProvidersManager().initialize_providers_configuration()
     metrics = (args.metrics_host, args.metrics_port) if args.metrics_port else None
     try:
@@ -257,10 +262,12 @@ def gateway_command(args: Namespace) -> None:
 
 
 def _set_enabled(name: str, enabled: bool) -> None:
+    from inbound_webhooks.storage.webhooks import ById
     from inbound_webhooks.webhooks import service
 
-    webhook = service.set_enabled(name, enabled, actor=actor())
-    print(f"{'Enabled' if enabled else 'Disabled'} {webhook.name}.")
+    webhook = service.get(name)
+    service.set_enabled(ById(webhook.id), enabled, actor=actor(), team=service.team_of(webhook))
+    print_text(f"{'Enabled' if enabled else 'Disabled'} {webhook.name}.")
 
 
 def _credential(credential: Credential) -> dict[str, Any]:

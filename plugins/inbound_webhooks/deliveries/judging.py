@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Protocol
 
-from inbound_webhooks.airflow_bridge.dag_cache import DagCache
+from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, startable
 from inbound_webhooks.deliveries.store.inbox import Inbox
+from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.judge import Secrets, Verdict, Verified, authenticate, decide_as_received
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.records.delivery import new_delivery_id
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.urls import endpoint_url
 from inbound_webhooks.webhooks.compiled import CompiledWebhook
@@ -58,12 +60,18 @@ class Judging:
         return decide_as_received(
             compiled.rules,
             request,
-            None if dag is None else dag.params,
+            params_for(compiled.webhook, dag),
             delivery_id=delivery_id or new_delivery_id(),
             max_content_bytes=self._max_body_bytes,
             encoding=request.combined_header("Content-Encoding"),
             secrets=secrets or {},
         )
+
+
+def params_for(webhook: Webhook, dag: CachedDag | None) -> Mapping[str, Parameter] | None:
+    """The params that a webhook's conf is checked against; None where there is no DAG that it may start."""
+    found = startable(dag, webhook)
+    return None if found is None else found.params
 
 
 class Endpoint(Protocol):

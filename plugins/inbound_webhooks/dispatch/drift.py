@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 
-from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache
+from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, startable
 from inbound_webhooks.errors import DatabaseUnavailable, Problem
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.conf.problems import conf_problems, mapping_problems
@@ -65,7 +65,7 @@ class DriftWatcher:
         before = changed.before if changed.is_same_mapping else None
         since = before.since if before else webhook.updated_at
         dag = self._dag(changed)
-        # A DAG that is missing or unreadable neither breaks a mapping nor repairs it: keep what was known.
+        # A DAG that is missing, unreadable or another team's neither breaks a mapping nor repairs it.
         problems = self._problems(webhook, dag, since) if dag else before.problems if before else ()
         return Drift(
             webhook_id=webhook.id,
@@ -80,7 +80,8 @@ class DriftWatcher:
         if not changed.dag_hash:
             return None
         try:
-            return self._dags.get(changed.webhook.dag_id, in_transaction)
+            dag = self._dags.get(changed.webhook.dag_id, in_transaction)
+            return startable(dag, changed.webhook)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - one unreadable DAG must not stop the others' checks

@@ -87,10 +87,15 @@ def apply(steps: Sequence[Step], *, actor: str) -> None:
         if step.action == "delete" and step.stored is not None:
             service.delete(ById(step.stored.id), actor=actor)
         elif step.action == "create" and step.draft is not None:
-            service.create(step.draft, secrets=step.secrets, actor=actor)
+            service.create(step.draft, secrets=step.secrets, actor=actor, team=service.team_of(step.draft))
         elif step.action == "change" and step.draft is not None and step.stored is not None:
             service.change(
-                step.stored.id, step.draft, version=step.stored.version, secrets=step.secrets, actor=actor
+                step.stored.id,
+                step.draft,
+                version=step.stored.version,
+                secrets=step.secrets,
+                actor=actor,
+                team=service.team_of(step.draft),
             )
 
 

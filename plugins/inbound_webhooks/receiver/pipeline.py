@@ -17,7 +17,7 @@ from functools import partial
 from itertools import starmap
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
-from inbound_webhooks.deliveries.judging import Judging
+from inbound_webhooks.deliveries.judging import Judging, params_for
 from inbound_webhooks.deliveries.store.base import DeliveryStore
 from inbound_webhooks.deliveries.store.inbox import Inbox
 from inbound_webhooks.deliveries.stored_request import MAX_IP_CHARS, new_delivery
@@ -230,7 +230,7 @@ class Receiver:
             decide_as_received,
             compiled.rules,
             request,
-            None if dag is None else dag.params,
+            params_for(compiled.webhook, dag),
             delivery_id=new_delivery_id(),
             max_content_bytes=self.settings.max_body_bytes,
             secrets=secrets,

@@ -282,7 +282,7 @@ class Draft:
             help="Addresses that get a mail about each run that succeeds.",
             hint="E-mail addresses, one per line.",
             flag="--notify-success",
-            metavar="A@B,…",
+            metavar="A@B,...",
             section="notifications",
             rows=2,
         ),
@@ -294,7 +294,7 @@ class Draft:
             help="Addresses that get mails about runs that fail or cannot start.",
             hint="E-mail addresses, one per line.",
             flag="--notify-failure",
-            metavar="A@B,…",
+            metavar="A@B,...",
             section="notifications",
             rows=2,
         ),
@@ -357,13 +357,19 @@ class Draft:
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook(Draft):
-    """A stored definition. ``confirm_url`` is a link of the sender's that a user has to open."""
+    """A stored definition.
+
+    ``confirm_url`` is a link of the sender's that a user has to open. ``team`` is the team of its DAG when a
+    user with the right to trigger that DAG last saved or enabled the webhook; None where the DAG had none. It
+    is no field of the definition: users could give themselves another team's DAGs.
+    """
 
     id: str
     version: int = 1
     created_at: datetime
     updated_at: datetime
     confirm_url: str | None = None
+    team: str | None = None
 
 
 FIELDS = fields_of(Draft)

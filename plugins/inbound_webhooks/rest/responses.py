@@ -39,6 +39,10 @@ WebhookResponse = create_model(
         str | None,
         Field(description="A link of the sender's that a user has to open."),
     ),
+    team=(
+        str | None,
+        Field(description="In multi-team mode, the team whose DAG it may start; null for none."),
+    ),
     url=(str | None, _URL),
     reasons=(list[ReasonResponse], ...),
 )

@@ -85,7 +85,9 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
         raise NotPermitted(f"Creating a webhook requires permission to trigger the DAG {fields['dag_id']}.")
     draft = service.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
     try:
-        created = service.create(draft, secrets=_new_secrets(secrets), actor=may.name)
+        created = service.create(
+            draft, secrets=_new_secrets(secrets), actor=may.name, team=may.team_for(draft.dag_id)
+        )
     except WebhookExists:
         created = _find_identical(may, draft, _new_secrets(secrets))
         response.status_code = 200
@@ -119,7 +121,14 @@ def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> Webhoo
     draft = _changed(may, webhook, body)
     version = body.version if body.version is not None else webhook.version  # type: ignore[attr-defined]
     secrets = _new_secrets(body.secrets)  # type: ignore[attr-defined]
-    service.change(webhook.id, draft, version=version, secrets=secrets, actor=may.name)
+    service.change(
+        webhook.id,
+        draft,
+        version=version,
+        secrets=secrets,
+        actor=may.name,
+        team=may.team_for(draft.dag_id),
+    )
     return _response_of(may, visible(may, webhook_id))
 
 
@@ -192,7 +201,7 @@ def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> PreviewRespon
     """Preview a request, without storing or running anything."""
     webhook = changeable(may, webhook_id)
     if body.draft is not None:
-        webhook = _checked(webhook, _changed(may, webhook, body.draft))
+        webhook = _checked(may, webhook, _changed(may, webhook, body.draft))
     preview = preview_request(
         get_receiver(),
         webhook,
@@ -210,7 +219,7 @@ def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> Ba
     webhook = changeable(may, webhook_id)
     if not may.may_read_runs(webhook.dag_id):
         raise NotPermitted("A back-test requires permission to read the DAG's runs.")
-    changed = _checked(webhook, _changed(may, webhook, body.draft))
+    changed = _checked(may, webhook, _changed(may, webhook, body.draft))
     test = back_test(get_receiver(), webhook, changed, limit=body.last)
     # Older deliveries may belong to a previous DAG of the webhook, which the user may not read.
     readable = BackTest(tuple(one for one in test.judged if may.may_read_runs(one.dag_id)))
@@ -226,14 +235,15 @@ def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
     return draft
 
 
-def _checked(webhook: Webhook, draft: Draft) -> Webhook:
-    changed = replace(webhook, **vars(draft))
+def _checked(may: Access, webhook: Webhook, draft: Draft) -> Webhook:
+    changed = replace(webhook, team=may.team_for(draft.dag_id), **vars(draft))
     service.check(changed)
     return changed
 
 
 def _set_enabled(may: Access, webhook_id: str, on: bool) -> WebhookResponse:
-    service.set_enabled(ById(changeable(may, webhook_id).id), on, actor=may.name)
+    webhook = changeable(may, webhook_id)
+    service.set_enabled(ById(webhook.id), on, actor=may.name, team=may.team_for(webhook.dag_id))
     return _response_of(may, visible(may, webhook_id))
 
 
@@ -255,6 +265,7 @@ def _responses_of(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookRespo
             created_at=webhook.created_at,
             updated_at=webhook.updated_at,
             confirm_url=webhook.confirm_url,
+            team=webhook.team,
             url=_url(webhook) if may.may_change(webhook.dag_id) else None,
             reasons=[reason_of(problem) for problem in reasons[webhook.id]],
         )

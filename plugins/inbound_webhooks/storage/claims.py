@@ -31,7 +31,10 @@ class WaitingWebhook:
 
 @dataclass(frozen=True, kw_only=True)
 class ClaimedDelivery:
-    """What the dispatcher needs of a delivery; the body is left out because it may be large."""
+    """What the dispatcher needs of a delivery; the body is left out because it may be large.
+
+    ``team`` is the webhook's.
+    """
 
     id: str
     webhook_id: str
@@ -40,6 +43,7 @@ class ClaimedDelivery:
     conf: str | None
     attempts: int
     received_at: datetime
+    team: str | None = None
 
 
 def waiting_webhooks(
@@ -174,8 +178,12 @@ _DELIVERY = tables.delivery.c
 
 _WAITING = _waiting()
 _ACTIVE = _active(bindparam("webhook_id"))
+_TEAM = select(tables.webhook.c.team).where(tables.webhook.c.id == bindparam("webhook_id"))
 _CLAIM = (
-    select(*(_DELIVERY[name] for name in ClaimedDelivery.__dataclass_fields__))
+    select(
+        *(_DELIVERY[name] for name in ClaimedDelivery.__dataclass_fields__ if name in _DELIVERY),
+        _TEAM.scalar_subquery().label("team"),
+    )
     .where(
         _DELIVERY.state == _ACCEPTED,
         _DELIVERY.webhook_id == bindparam("webhook_id"),

@@ -37,6 +37,8 @@ def _schema() -> str | None:
 metadata = MetaData(schema=_schema())
 
 EMAIL_ADDRESS_CHARS = 254
+TEAM_NAME_CHARS = 50
+"""As in Airflow's own table of teams."""
 
 ACCEPTED = "state = 'accepted'"
 UNFINISHED = "state = 'dispatched'"
@@ -87,6 +89,8 @@ webhook = Table(
     Column("max_backlog", Integer, nullable=True),
     Column("max_active_runs", Integer, nullable=True),
     Column("description", Text, nullable=True),
+    # The team whose DAG it may start in Airflow's multi-team mode; null for a DAG without a team.
+    Column("team", String(TEAM_NAME_CHARS), nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
 )

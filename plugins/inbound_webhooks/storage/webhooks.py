@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -102,6 +103,18 @@ def list_webhooks(connection: Connection) -> list[Webhook]:
         read_webhook(row)
         for row in connection.execute(select(tables.webhook).order_by(tables.webhook.c.name))
     ]
+
+
+def teams_by_dag(connection: Connection, dag_ids: Collection[str]) -> dict[str, set[str | None]]:
+    """DAG id -> the teams of the webhooks that name it; None among them stands for no team."""
+    columns = tables.webhook.c
+    rows = connection.execute(
+        select(columns.dag_id, columns.team).where(columns.dag_id.in_(dag_ids)).distinct()
+    )
+    found: dict[str, set[str | None]] = {}
+    for dag_id, team in rows:
+        found.setdefault(dag_id, set()).add(team)
+    return found
 
 
 def webhooks_with_refreshed_keys(connection: Connection) -> list[Webhook]:

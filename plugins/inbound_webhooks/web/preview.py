@@ -97,7 +97,10 @@ class PreviewView(WebhookBaseView):
                 return None
             now = datetime.now(timezone.utc)
             named = vars(draft) | {"name": draft.name or "(not saved yet)"}
-            webhook = Webhook(id=stored.id if stored else "", created_at=now, updated_at=now, **named)
+            team = self.access().team_for(draft.dag_id)
+            webhook = Webhook(
+                id=stored.id if stored else "", created_at=now, updated_at=now, team=team, **named
+            )
             service.check(webhook)
         except DefinitionError as error:
             problems.append(error.problem)

@@ -125,11 +125,17 @@ class WebhooksView(WebhookBaseView):
             if not self.access().may_change(draft.dag_id, "PUT" if webhook else "POST"):
                 problems.append(Problem("You may not trigger this Dag.", "dag_id"))
                 return None
+            team = self.access().team_for(draft.dag_id)
             if webhook is None:
-                return service.create(draft, secrets=secrets, actor=self.access().name)
+                return service.create(draft, secrets=secrets, actor=self.access().name, team=team)
             version = int(form.version.data) if (form.version.data or "").isdecimal() else 0
             return service.change(
-                webhook.id, draft, version=version, secrets=secrets, actor=self.access().name
+                webhook.id,
+                draft,
+                version=version,
+                secrets=secrets,
+                actor=self.access().name,
+                team=team,
             )
         except DefinitionError as error:
             problems.append(error.problem)
@@ -246,9 +252,9 @@ class WebhooksView(WebhookBaseView):
     @expose("/hook/<webhook_id>/enabled", methods=["POST"])
     def enabled(self, webhook_id: str) -> Response:
         """Enable or disable a webhook."""
-        self.changeable(webhook_id)
+        webhook = self.changeable(webhook_id)
         on = request.form.get("enabled") == "1"
-        webhook = service.set_enabled(ById(webhook_id), on, actor=self.access().name)
+        self._set_enabled(webhook, on)
         return self._done(f"{'Enabled' if on else 'Disabled'} {webhook.name}.")
 
     @expose("/hook/<webhook_id>/delete", methods=["POST"])
@@ -295,10 +301,14 @@ class WebhooksView(WebhookBaseView):
         return self._done(f"{word} {len(changed)} webhook{'s' if len(changed) != 1 else ''}.")
 
     def _enable(self, webhook: Webhook) -> None:
-        service.set_enabled(ById(webhook.id), True, actor=self.access().name)
+        self._set_enabled(webhook, True)
 
     def _disable(self, webhook: Webhook) -> None:
-        service.set_enabled(ById(webhook.id), False, actor=self.access().name)
+        self._set_enabled(webhook, False)
+
+    def _set_enabled(self, webhook: Webhook, on: bool) -> None:
+        access = self.access()
+        service.set_enabled(ById(webhook.id), on, actor=access.name, team=access.team_for(webhook.dag_id))
 
     def _delete(self, webhook: Webhook) -> None:
         service.delete(ById(webhook.id), actor=self.access().name)

@@ -13,8 +13,15 @@ from typing import Any, Literal
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.models.dag import DagModel
 
+from inbound_webhooks.airflow_bridge.teams import has_teams, teams_of
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.webhooks import teams_by_dag
+
 VIEW = "Webhooks"
 """The view that FabAuthManager's permissions belong to."""
+
+Teams = frozenset[str | None]
+"""Teams whose permission is needed; None among them stands for no team."""
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 """Read, create, edit and delete, as auth managers name them."""
@@ -44,6 +51,8 @@ class Access:
         self.user = user
         self._manager = auth_manager()
         self._checked: dict[tuple[str, str, str | None], bool] = {}
+        self._teams: dict[str, Teams] = {}
+        self._known: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -79,6 +88,21 @@ class Access:
         """Whether to offer the form for a new webhook."""
         return self.may_view("GET") and self.may_view("POST") and self.may_trigger(None)
 
+    def team_for(self, dag_id: str) -> str | None:
+        """The team to record with a webhook that the user saves for a DAG; None outside of multi-team mode.
+
+        It is the team for which :meth:`may_change` was checked. A DAG that does not exist yet has none: then
+        it is the user's own team, if the user has one and may trigger the DAG in it.
+        """
+        if not has_teams():
+            return None
+        teams = self._teams_of(dag_id)
+        if dag_id in self._known:
+            return next(iter(teams))
+        own = self._manager.get_authorized_teams(user=self.user)
+        mine = [team for team in own if self._is_authorized("run", "POST", dag_id, team)]
+        return mine[0] if len(mine) == 1 else None
+
     def readable(self, dag_ids: Collection[str]) -> set[str]:
         """The subset of DAG ids whose webhooks the user may see; the DAGs need not exist."""
         if not dag_ids or not self.may_view("GET"):
@@ -86,10 +110,8 @@ class Access:
         known = set(dag_ids) & self._manager.get_authorized_dag_ids(user=self.user)
         # Airflow lists only DAGs that it knows, and a webhook may exist before its DAG.
         unknown = sorted(set(dag_ids) - known)
-        teams = DagModel.get_dag_id_to_team_name_mapping(unknown) if unknown else {}
-        return known | {
-            dag_id for dag_id in unknown if self._is_authorized("dag", "GET", dag_id, teams.get(dag_id))
-        }
+        self._load_teams(unknown)
+        return known | {dag_id for dag_id in unknown if self._check("dag", "GET", dag_id)}
 
     def triggerable(self, dag_ids: Collection[str]) -> list[str]:
         """The subset of DAG ids for which the user may create webhooks."""
@@ -106,9 +128,29 @@ class Access:
             return bool(
                 self._manager.is_authorized_custom_view(method=method, resource_name=VIEW, user=self.user)
             )
-        return self._is_authorized(
-            what, method, dag_id, None if dag_id is None else DagModel.get_team_name(dag_id)
-        )
+        if dag_id is None:
+            return self._is_authorized(what, method, None, None)
+        return all(self._is_authorized(what, method, dag_id, team) for team in self._teams_of(dag_id))
+
+    def _teams_of(self, dag_id: str) -> Teams:
+        """The teams whose permission an action on a DAG needs."""
+        if dag_id not in self._teams:
+            self._load_teams([dag_id])
+        return self._teams[dag_id]
+
+    def _load_teams(self, dag_ids: Collection[str]) -> None:
+        if not has_teams():
+            self._teams |= {dag_id: frozenset({team}) for dag_id, team in _cached_teams(dag_ids).items()}
+            return
+        with transaction() as connection:
+            known = teams_of(connection, dag_ids)
+            # A DAG that does not exist yet belongs to the teams of the webhooks that wait for it: users of
+            # another team could read their URLs, and call them once the DAG exists.
+            waiting = teams_by_dag(connection, set(dag_ids) - known.keys())
+        self._known |= known.keys()
+        for dag_id in dag_ids:
+            teams = {known[dag_id]} if dag_id in known else waiting.get(dag_id, {None})
+            self._teams[dag_id] = frozenset(teams)
 
     def _is_authorized(self, what: str, method: Method, dag_id: str | None, team: str | None) -> bool:
         details = None if dag_id is None else DagDetails(id=dag_id, team_name=team)
@@ -118,6 +160,14 @@ class Access:
                 method=method, access_entity=entity, details=details, user=self.user
             )
         )
+
+
+def _cached_teams(dag_ids: Collection[str]) -> dict[str, str | None]:
+    """The teams of DAGs as Airflow's own pages look them up, with its cache."""
+    if len(dag_ids) == 1:
+        return {dag_id: DagModel.get_team_name(dag_id) for dag_id in dag_ids}
+    found = DagModel.get_dag_id_to_team_name_mapping(list(dag_ids)) if dag_ids else {}
+    return {dag_id: found.get(dag_id) for dag_id in dag_ids}
 
 
 def create_permissions(security_manager: Any) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 from sqlalchemy import Connection
 
-from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states
+from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states, startable
 from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnreadable
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.conf.problems import mapping_problems
@@ -69,7 +69,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
                     now=now,
                     credentials=credentials[webhook.id],
                     state=states.get(webhook.dag_id),
-                    dag=dags.get(webhook.dag_id),
+                    dag=startable(dags.get(webhook.dag_id), webhook),
                     dispatcher_seen_at=seen_at,
                     drift=found.get(webhook.id),
                     environment=environment,
@@ -117,12 +117,15 @@ def _disabled(webhook: Webhook, _facts: Facts) -> list[Problem]:
 
 def _dag_state(webhook: Webhook, facts: Facts) -> list[Problem]:
     dag_id, state = webhook.dag_id, facts.state
-    if state is None or (facts.dag is None and not state.is_stale and not state.has_import_errors):
-        sentence = f"Airflow has no DAG {dag_id} yet. Deliveries wait until it exists."
-        return [_problem("dag-missing", "stops", sentence)]
+    if state is None:
+        return [_problem("dag-missing", "stops", _MISSING.format(dag_id))]
+    if not state.owner.admits(webhook.team):
+        return [_problem("dag-team", "stops", _team_sentence(dag_id, state.owner.team, webhook.team))]
     if state.has_import_errors:
         sentence = f"DAG {dag_id} has import errors. Deliveries wait until they are fixed."
         return [_problem("dag-import-errors", "stops", sentence)]
+    if facts.dag is None and not state.is_stale:
+        return [_problem("dag-missing", "stops", _MISSING.format(dag_id))]
     if state.is_stale:
         sentence = f"Airflow no longer has the DAG {dag_id}. Deliveries wait until it is back."
         return [_problem("dag-missing", "stops", sentence)]
@@ -133,6 +136,18 @@ def _dag_state(webhook: Webhook, facts: Facts) -> list[Problem]:
         sentence = f"DAG {dag_id} is paused. Its runs stay queued until you unpause it."
         return [_problem("dag-paused", "delays", sentence)]
     return []
+
+
+_MISSING = "Airflow has no DAG {} yet. Deliveries wait until it exists."
+
+
+def _team_sentence(dag_id: str, dag_team: str | None, webhook_team: str | None) -> str:
+    owner = "to no team" if dag_team is None else f"to team {dag_team}"
+    made_for = "for no team" if webhook_team is None else f"for team {webhook_team}"
+    return (
+        f"DAG {dag_id} belongs {owner}, and this webhook was made {made_for}. "
+        "Deliveries wait until a user who may trigger the DAG enables the webhook again."
+    )
 
 
 def _url_token(_webhook: Webhook, facts: Facts) -> list[Problem]:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from inbound_webhooks.airflow_bridge.teams import current_team
 from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookExists, WebhookNotFound
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
@@ -85,16 +86,19 @@ def drafted(
     return Draft(**settings, preset=preset)
 
 
-def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> Webhook:
+def create(
+    draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = (), team: str | None = None
+) -> Webhook:
     """Store a new webhook with a new token.
 
     A disabled webhook may wait for its secrets: some senders generate theirs only once they have the URL.
 
+    :param team: the team of the DAG, as it was when the actor's right to trigger it was checked
     :raises DefinitionError: a field is invalid, a secret is missing, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
     now = _now()
-    webhook = Webhook(id=_new_id(), created_at=now, updated_at=now, **vars(draft))
+    webhook = Webhook(id=_new_id(), created_at=now, updated_at=now, team=team, **vars(draft))
     check(webhook)
     for secret in secrets:
         check_secret(webhook, secret)
@@ -112,6 +116,11 @@ def create(draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = ()) -> We
     except IntegrityError:
         raise WebhookExists(f"A webhook named {webhook.name!r} already exists.") from None
     return webhook
+
+
+def team_of(draft: Draft) -> str | None:
+    """The current team of a draft's DAG, for callers who may trigger every DAG: operators with a shell."""
+    return None if text_problem(draft.dag_id) else current_team(draft.dag_id)
 
 
 def check(webhook: Webhook) -> None:
@@ -149,10 +158,12 @@ def change(
     actor: str,
     version: int,
     secrets: Sequence[NewSecret] = (),
+    team: str | None = None,
 ) -> Webhook:
     """Replace a webhook's definition by a draft, and secrets by new ones for the same purpose.
 
     :param version: the version that the draft is based on
+    :param team: the team of the draft's DAG, as in :func:`create`
     :raises WebhookChanged: the webhook has another version by now; nothing is written
     :raises DefinitionError: a field is invalid, a secret is missing, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt a secret with
@@ -163,7 +174,7 @@ def change(
         with transaction() as connection:
             begin_writing(connection)
             held = _find_version(connection, webhook_id, version)
-            webhook = replace(held, **vars(draft))
+            webhook = replace(held, team=team, **vars(draft))
             check(webhook)
             # A name from before this rule stays until the webhook is renamed.
             if webhook.name != held.name:
@@ -205,14 +216,16 @@ def _changed(before: Webhook, after: Webhook) -> list[str]:
     return [name for name, value in vars(after).items() if getattr(before, name) != value]
 
 
-def set_enabled(name_or_id: str, enabled: bool, *, actor: str) -> Webhook:
+def set_enabled(name_or_id: str, enabled: bool, *, actor: str, team: str | None = None) -> Webhook:
     """Enable or disable a webhook; once this returns, a disabled one accepts and starts nothing.
 
+    :param team: with ``enabled``, the team of its DAG, as in :func:`create`
     :raises InvalidDefinition: a secret is missing, so it cannot be enabled
     """
     with transaction() as connection:
         begin_writing(connection)
-        webhook = replace(_find(connection, name_or_id, locked=True), enabled=enabled)
+        held = _find(connection, name_or_id, locked=True)
+        webhook = replace(held, enabled=enabled, team=team if enabled else held.team)
         check_complete(webhook, _valid_purposes(connection, webhook.id, _now()))
         update_webhook(connection, webhook, _now())
         _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})

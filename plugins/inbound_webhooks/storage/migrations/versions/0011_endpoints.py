@@ -10,7 +10,7 @@ from airflow.utils.sqlalchemy import UtcDateTime
 from alembic import op
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
