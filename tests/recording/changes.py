@@ -29,7 +29,7 @@ COLUMNS: dict[str, dict[str, str]] = {
 """Table, as the recording calls it -> recorded name of a column -> its name now; rows are compared under
 the recorded names."""
 
-ADDED_COLUMNS: dict[str, set[str]] = {"webhook": {"description"}}
+ADDED_COLUMNS: dict[str, set[str]] = {"webhook": {"description", "team"}}
 """Table -> columns that came later; they are not compared."""
 
 VALUES: dict[tuple[str, str], dict[Any, Any]] = {}
