@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Execution = Callable[[Executor], Awaitable[Result]]
 
-THREADS_SECONDS = 30.0
+THREADS_SECONDS = 5.0
 """For how long statements run in threads until a connection is tried again."""
 
 SLOW_CONNECTIONS = "slow-connections"
@@ -188,10 +188,17 @@ def _execute(statement: Statement, given: Any, connection: SynchronousConnection
 def _conninfo(connect_arguments: Any) -> str:
     """What to connect with; blocks. Raises CannotConnect."""
     try:
-        explicit = connect_arguments.conninfo_of_async_url()
-        ENVIRONMENT.resolve(ASYNC_URL_UNUSABLE)
-        if explicit is not None:
-            return str(explicit)
+        return _explicit_conninfo(connect_arguments) or str(connect_arguments.conninfo_of(settings.engine))
+    except connect_arguments.ArgumentsUnusable as error:
+        raise CannotConnect(f"in [database] sql_alchemy_conn, {error}") from None
+    except Exception as error:  # noqa: BLE001 - listeners raise the exceptions of any cloud's library
+        raise CannotConnect(f"a do_connect listener raised {type(error).__name__}") from None
+
+
+def _explicit_conninfo(connect_arguments: Any) -> str | None:
+    """What sql_alchemy_conn_async says; None where it is not set, or cannot be used and is reported."""
+    try:
+        found: str | None = connect_arguments.conninfo_of_async_url()
     except connect_arguments.ArgumentsUnusable as error:
         ENVIRONMENT.report(
             Problem(
@@ -201,12 +208,9 @@ def _conninfo(connect_arguments: Any) -> str:
                 severity="hint",
             )
         )
-    try:
-        return str(connect_arguments.conninfo_of(settings.engine))
-    except connect_arguments.ArgumentsUnusable as error:
-        raise CannotConnect(f"in [database] sql_alchemy_conn, {error}") from None
-    except Exception as error:  # noqa: BLE001 - listeners raise the exceptions of any cloud's library
-        raise CannotConnect(f"a do_connect listener raised {type(error).__name__}") from None
+        return None
+    ENVIRONMENT.resolve(ASYNC_URL_UNUSABLE)
+    return found
 
 
 def _terminate(connection: Any) -> None:
