@@ -120,8 +120,12 @@ def test_pgbouncer_in_transaction_mode_with_two_gateways(deploy, database_url, p
 
 
 @pytest.mark.long
-def test_two_workers_of_uvicorn(deploy, database_url):
-    deploy(f"{database_url}?sslmode=prefer", api_server=("--workers", "2")).assert_all_is_well()
+@pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
+def test_two_workers_of_each_server(deploy, database_url, server):
+    env = {"AIRFLOW__API__SERVER_TYPE": server}
+    site = deploy(f"{database_url}?sslmode=prefer", env=env, api_server=("--workers", "2"))
+    for _ in range(5):
+        site.assert_all_is_well()
 
 
 @pytest.mark.long
