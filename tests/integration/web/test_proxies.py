@@ -69,6 +69,32 @@ def test_a_proxy_that_replaces_host_is_told_so(ada):
     assert "proxy_set_header Host $http_host" in text
 
 
+@pytest.fixture
+def proxy_fix(pages):
+    """[fab] enable_proxy_fix, as Airflow's Helm chart sets it."""
+    from werkzeug.middleware.proxy_fix import ProxyFix
+
+    plain = pages.app.wsgi_app
+    pages.app.wsgi_app = ProxyFix(plain, x_proto=1, x_host=1, x_port=1)
+    yield
+    pages.app.wsgi_app = plain
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"X_Forwarded_Host": "upstream.internal"}, "proxy_set_header X-Forwarded-Host $http_host"),
+        ({"X_Forwarded_Port": "8080"}, "proxy_set_header X-Forwarded-Port $server_port"),
+        ({}, "proxy_set_header Host $http_host"),
+    ],
+    ids=["host", "port", "neither"],
+)
+def test_a_header_that_proxy_fix_reads_is_named(ada, proxy_fix, headers, told):
+    opened = "localhost" if "X_Forwarded_Port" in headers else "airflow.example.com"
+    response = submit(ada, Referer=f"https://{opened}/pluginsv2/webhooks/new", **headers)
+    assert told in text_of(response)
+
+
 def test_a_proxy_that_says_https_for_http_is_told_so(ada):
     text = text_of(submit(ada, Referer="http://localhost/pluginsv2/webhooks/new"))
     assert "opened over http" in text
