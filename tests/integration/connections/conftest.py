@@ -65,6 +65,11 @@ def problems():
     return [problem.code for problem in ENVIRONMENT.problems()]
 
 
+def open_connections(receiver):
+    """The idle connections of an endpoint."""
+    return [held for held in receiver.store._backend._connections._free._queue if held is not None]
+
+
 @dataclass(frozen=True)
 class SecuredServer:
     """A server with TLS, and logins of several kinds; the files belong to the client."""

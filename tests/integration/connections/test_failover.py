@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.infrastructure.database_proxy import DatabaseProxy
-from tests.integration.connections.conftest import ORDER, connected
+from tests.integration.connections.conftest import ORDER, connected, open_connections
 
 
 @pytest.fixture
@@ -76,19 +74,24 @@ def test_a_new_primary_is_found_behind_the_old_address(hook, primary, standby, p
         assert [asgi.post(hook.path, ORDER).status for _ in range(2)] == [202, 202]
 
 
-def test_a_connection_is_replaced_when_it_is_old(postgres_database, asgi, monkeypatch):
+def test_a_connection_is_replaced_when_it_is_old(postgres_database, monkeypatch):
+    from tests.infrastructure.asgi_endpoint import AsgiEndpoint
     from tests.infrastructure.dags_builder import store_dag
+    from tests.infrastructure.loop import new_receiver
     from tests.infrastructure.webhooks_builder import store_webhook
 
     store_dag("orders")
     hook = store_webhook()
-    with connected(postgres_database.url, monkeypatch, sql_alchemy_pool_recycle="1"):
-        assert asgi.post(hook.path, ORDER).status == 202
+    with connected(postgres_database.url, monkeypatch, sql_alchemy_pool_recycle="600"):
+        receiver = new_receiver()
+        endpoint = AsgiEndpoint(receiver=lambda: receiver)
+        assert endpoint.post(hook.path, ORDER).status == 202
         before = backend_pids()
-        assert asgi.post(hook.path, ORDER).status == 202
+        assert endpoint.post(hook.path, ORDER).status == 202
         assert backend_pids() == before
-        time.sleep(1.1)
-        assert asgi.post(hook.path, ORDER).status == 202
+        for connection in open_connections(receiver):
+            connection.opened_at -= 601
+        assert endpoint.post(hook.path, ORDER).status == 202
         assert not backend_pids() & before
 
 

@@ -32,7 +32,11 @@ ADMITTED: ContextVar[Admitted | None] = ContextVar("inbound_webhooks_admitted", 
 
 
 def not_routed() -> InternalError:
-    """The error where Flask responds with a page of its own, to a host or scheme that it does not accept."""
+    """The error where Flask responds with a page of its own, to a host or scheme that it does not accept.
+
+    Nothing is admitted any more: the response to the error is no page of Flask's.
+    """
+    ADMITTED.set(None)
     log.error(
         "the request did not reach the endpoint action=endpoint_error kind=NotRouted: check TRUSTED_HOSTS in "
         "webserver_config.py, and what the proxy sends in Host and X-Forwarded-Proto, or in X-Forwarded-Host "

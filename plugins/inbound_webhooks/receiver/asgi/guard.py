@@ -141,18 +141,21 @@ class WebhookGuard:
                     request = inbound_request(scope, body, head.source_ip)
                     return await receiver.receive(admission, request)
                 admitted = Admitted(receiver, admission, asyncio.get_running_loop())
-                ADMITTED.set(admitted)
-                await self._app(scope, replayed(body), send)
-                if admitted.has_arrived:
-                    return None
-                ADMITTED.set(None)
-                raise not_routed()
+                await self._ask_blueprint(scope, body, send, admitted)
+                return None
             finally:
                 slots.release()
         except RequestError as error:
             return await _rejected(receiver, error, head, admission)
         finally:
             reader.close()
+
+    async def _ask_blueprint(self, scope: Scope, body: bytes, send: Send, admitted: Admitted) -> None:
+        """Let the application respond; raises InternalError where it does so without the blueprint."""
+        ADMITTED.set(admitted)
+        await self._app(scope, replayed(body), send)
+        if not admitted.has_arrived:
+            raise not_routed()
 
     async def _slot(self, receiver: Receiver) -> anyio.Semaphore:
         """Take one of the slots for requests that hold a thread and a database connection; to be released."""
