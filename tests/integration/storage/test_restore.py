@@ -104,12 +104,10 @@ def test_tables_of_each_revision_are_migrated_with_every_row(database_of, revisi
     database_of(revision, "expected")
     migrate()
     expected = all_rows()
-    for way in WAYS:
-        database_of(revision, way)
-        lose_version_table()
-        migrate(way)
-        assert recorded() == HEAD
-        assert all_rows() == expected
+    database_of(revision, "restored")
+    lose_version_table()
+    migrate(WAYS[int(revision) % 2])
+    assert (recorded(), all_rows()) == (HEAD, expected)
 
 
 @pytest.mark.parametrize("revision", ["0001", "0008", HEAD])
