@@ -16,14 +16,6 @@ ORDER = b'{"number": 1}'
 PASSWORD = "p@:/% '\"\\+ü"
 
 
-@pytest.fixture(autouse=True)
-def _no_problem_of_another_test():
-    from inbound_webhooks.monitoring.environment import ENVIRONMENT
-
-    for problem in ENVIRONMENT.problems():
-        ENVIRONMENT.resolve(problem.code)
-
-
 @pytest.fixture(scope="session")
 def stored_hook():
     """A function that stores DAG and webhook in a database once, and returns the webhook."""

@@ -21,15 +21,6 @@ def pages(template_of):
     yield from made("simple", template_of("postgresql"))
 
 
-@pytest.fixture(autouse=True)
-def _no_problem_of_another_test():
-    from inbound_webhooks.monitoring.environment import ENVIRONMENT
-
-    yield
-    for problem in ENVIRONMENT.problems():
-        ENVIRONMENT.resolve(problem.code)
-
-
 @contextmanager
 def stopped_server(context):
     context.cluster.stop()
