@@ -51,6 +51,15 @@ UNREACHABLE = {
 }
 
 
+@pytest.fixture(params=["blueprint", pytest.param("gateway", marks=pytest.mark.long)])
+def asgi(request):
+    """Both endpoints open their connections with the same code, so the other one has time."""
+    from tests.infrastructure.asgi_endpoint import AsgiEndpoint
+    from tests.infrastructure.gateway_endpoint import GatewayEndpoint
+
+    return AsgiEndpoint() if request.param == "blueprint" else GatewayEndpoint()
+
+
 @pytest.mark.parametrize("rest", URLS.values(), ids=URLS)
 def test_a_request_is_accepted_on_a_connection_of_the_endpoints_own(secured, asgi, rest):
     with connected(secured.url(rest)):

@@ -57,7 +57,8 @@ def deliver() -> dict[str, Any]:
     """A request through the api-server's endpoint and the dispatcher."""
     from inbound_webhooks.dispatch.dispatcher import Dispatcher
     from inbound_webhooks.settings import Settings
-    from inbound_webhooks.storage.health import read_figures
+    from inbound_webhooks.storage.database import autocommit
+    from inbound_webhooks.storage.health import read_status
     from tests.infrastructure.asgi_endpoint import AsgiEndpoint
     from tests.infrastructure.dags_builder import store_dag
     from tests.infrastructure.webhooks_builder import rows, runs, store_webhook
@@ -66,7 +67,7 @@ def deliver() -> dict[str, Any]:
     store_dag("orders")
     hook = store_webhook(mapping={"number": "${Webhook::Body.number}"}, max_active_runs=3, max_backlog=9)
     reply = AsgiEndpoint().post(hook.path, b'{"number": 7}')
-    backlog = read_figures().backlog
+    backlog = autocommit(read_status).backlog
     Dispatcher(Settings()).dispatch_due()
     (delivery,) = rows("delivery")
     return {

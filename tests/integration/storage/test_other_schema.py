@@ -17,7 +17,7 @@ SCHEMA = "Meta data"
 """A name that needs quotes."""
 
 VARIABLES = {"AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA": SCHEMA}
-HEAD = "0009"
+HEAD = "0011"
 DELIVERED = {"status": 202, "backlog": 1, "state": "dispatched", "error": None, "conf": [{"number": 7}]}
 TABLES_OF_OURS = """
 SELECT DISTINCT schemaname FROM pg_tables
@@ -93,6 +93,7 @@ def test_the_migrations_make_the_same_tables_and_keep_every_row(story, schemas):
     assert schemas() == [SCHEMA]
 
 
+@pytest.mark.long
 def test_printed_migrations_name_the_schema_and_dropped_tables_leave_it_empty(story, schemas):
     printed = "\n".join(map(str, story("sql", "install", "drop")))
     assert f'SET LOCAL search_path TO "{SCHEMA}";' in printed

@@ -28,7 +28,11 @@ def reflected_schema() -> dict[str, Any]:
     from inbound_webhooks.storage.tables import metadata
 
     looking = inspect(settings.engine)
-    return {table.name: _described(looking, table.name, table.schema) for table in metadata.tables.values()}
+    return {
+        table.name: _described(looking, table.name, table.schema)
+        for table in metadata.tables.values()
+        if looking.has_table(table.name, table.schema)  # an older revision lacks later tables
+    }
 
 
 def _described(looking: Inspector, *table: str | None) -> dict[str, Any]:
