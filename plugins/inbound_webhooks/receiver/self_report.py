@@ -54,8 +54,11 @@ class SelfReport:
         try:
             with transaction() as connection:
                 save_problems(connection, self._process, problems, self._now())
-        except DatabaseUnavailable:
-            return  # logged already; readers ignore old reports, and retention deletes them
+        except DatabaseUnavailable as error:
+            # Logged already; readers ignore old reports, and retention deletes them. A report that cannot be
+            # written, for want of a privilege on its table, does not stop the endpoint.
+            self._environment.resolve(error.code)
+            return
         self._is_stored = bool(problems)
 
 

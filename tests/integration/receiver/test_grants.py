@@ -73,3 +73,24 @@ def test_the_role_may_change_no_webhook(gateway, role, postgres_cluster):
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         connection.cursor().execute("UPDATE inbound_webhook SET dag_id = 'other' WHERE id = %s", (hook.id,))
     connection.close()
+
+
+@pytest.mark.parametrize(("privileges", "reports"), [("granted", 1), ("missing", 0)])
+def test_a_report_that_cannot_be_stored_stops_nothing(
+    role, postgres_cluster, postgres_database, environment_problems, privileges, reports
+):
+    from inbound_webhooks.errors import Problem
+    from inbound_webhooks.monitoring.environment import ENVIRONMENT
+    from inbound_webhooks.receiver.self_report import SelfReport
+    from tests.infrastructure.databases import connect_airflow
+
+    if privileges == "missing":
+        connection = postgres_cluster.connect("airflow")
+        connection.cursor().execute(f"REVOKE ALL ON inbound_webhook_endpoint FROM {role}")
+        connection.close()
+    connect_airflow(postgres_database.url.replace("//airflow@", f"//{role}@"))
+    ENVIRONMENT.report(Problem("It is misplaced. Place it.", code="misplaced", severity="hint"))
+    SelfReport().save()
+    connect_airflow(postgres_database.url)
+    assert len(rows("endpoint")) == reports
+    assert list(environment_problems()) == ["misplaced"]
