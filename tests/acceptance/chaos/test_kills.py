@@ -82,7 +82,7 @@ def started(site: Site) -> Iterator[Site]:
         site.stop()
 
 
-@rounds(short=Round(900, 30, 6), long=long_round(5_000, 60, 30))
+@rounds(short=Round(1_400, 30, 6), long=long_round(5_000, 60, 30))
 def test_what_was_taken_runs_once_while_processes_and_postgresql_are_killed(on_postgres, own_cluster, round):
     victims = {"PostgreSQL": crash(own_cluster, on_postgres), **on_postgres.victims()}
     assert problems_of(on_postgres, victims, round) == []
