@@ -54,9 +54,13 @@ def create(person: Person, dag_id: str, name: str) -> str:
     return str(frame.locator("#url").input_value())
 
 
-# What a button says next; it says so for a moment only, which a slow machine may miss.
-SAID_NEXT = """button => { button.said = new Promise(done =>
-    new MutationObserver(() => done(button.textContent)).observe(button, {childList: true})) }"""
+# What a button says next; it says so for a moment only, which a slow machine may miss. Playwright waits for a
+# promise without a limit of its own.
+SAID_NEXT = """button => { button.said = new Promise(done => {
+    new MutationObserver(() => done(button.textContent)).observe(button, {childList: true})
+    setTimeout(() => done("nothing within 30 s"), 30_000) }) }"""
+CLIPBOARD = """() => Promise.race([navigator.clipboard.readText(), new Promise(done =>
+    setTimeout(() => done("no answer within 30 s"), 30_000))])"""
 
 
 def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow):
@@ -65,7 +69,7 @@ def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow)
     button.evaluate(SAID_NEXT)
     button.click()
     assert button.evaluate("button => button.said") == "Copied"
-    assert person.page.evaluate("navigator.clipboard.readText()") == url
+    assert person.page.evaluate(CLIPBOARD) == url
 
     person.frame.get_by_role("link", name="Deliveries").click()
     person.frame.get_by_text("No deliveries yet").wait_for()
