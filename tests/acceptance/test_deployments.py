@@ -150,6 +150,7 @@ def test_the_containers_of_the_helm_chart(postgres_cluster, database_url, tmp_pa
         for command in ("run-airflow-migrations", "wait-for-airflow-migrations"):
             _output(environment, helm_chart.COMMANDS[command])
         _output(environment, "exec airflow dags reserialize")
+        _output(environment, f"exec airflow dags unpause --yes {DAG_ID}")
         made = _output(environment, f"exec airflow webhooks create orders --dag-id {DAG_ID} -o json")
         path = json.loads(made)["url"].partition("/pluginsv2")[2]
         for command in (helm_chart.COMMANDS["api-server"], *helm_chart.OUR_COMMANDS.values()):
