@@ -146,14 +146,10 @@ def migrated_cluster(shared_folder: Path) -> Path:
 @pytest.fixture(scope="session")
 def postgres_cluster(migrated_cluster: Path):
     """A running PostgreSQL server with a migrated database; a test that stops it starts it again."""
-    from tests.infrastructure.postgres import PostgresCluster
+    from tests.infrastructure.postgres import running_cluster
 
-    cluster = PostgresCluster(copy_of=migrated_cluster)
-    try:
-        cluster.start()
+    with running_cluster(copy_of=migrated_cluster) as cluster:
         yield cluster
-    finally:
-        cluster.remove()
 
 
 @pytest.fixture(scope="session")

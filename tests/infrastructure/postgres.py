@@ -14,6 +14,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,17 @@ class PostgresCluster:
             return common
         account: dict[str, Any] = {"user": self._account.pw_uid, "group": self._account.pw_gid}
         return common | account | {"extra_groups": ()}
+
+
+@contextlib.contextmanager
+def running_cluster(**options: Any) -> Iterator[PostgresCluster]:
+    """A server with the options of :class:`PostgresCluster`, gone at the end."""
+    cluster = PostgresCluster(**options)
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.remove()
 
 
 def free_port() -> int:

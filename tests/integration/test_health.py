@@ -124,3 +124,15 @@ def test_a_dispatcher_gives_signs_of_life_while_it_runs_and_leaves_none_behind(d
         (first,) = rows("dispatcher")
         wait_until(lambda: rows("dispatcher")[0].seen_at > first.seen_at)
     assert rows("dispatcher") == []
+
+
+def test_with_a_wrong_setting_it_is_503_and_shows_no_figures():
+    from inbound_webhooks.errors import Problem
+    from inbound_webhooks.monitoring.environment import Environment
+    from inbound_webhooks.monitoring.health import Health
+
+    environment = Environment()
+    environment.report(Problem("It is wrong. Correct it.", code="misconfigured"))
+    report = asyncio.run(Health(None, environment=environment).report())
+    problems = [{"code": "misconfigured", "message": "It is wrong. Correct it."}]
+    assert (report.status, report.document) == (503, {"status": "misconfigured", "problems": problems})

@@ -45,13 +45,14 @@ class DatabaseStatus:
 class Health:
     """One for each process and event loop; concurrent callers share one read.
 
-    ``read_status`` raises DatabaseUnavailable. A problem of the database is also one of the environment, so
-    the first report tells the log what is wrong from the start.
+    ``read_status`` raises DatabaseUnavailable; it is None where a wrong setting keeps the endpoint from
+    opening connections, and the report then has no figures. A problem of the database is also one of the
+    environment, so the first report tells the log what is wrong from the start.
     """
 
     def __init__(
         self,
-        read_status: Callable[[], Awaitable[DatabaseStatus]],
+        read_status: Callable[[], Awaitable[DatabaseStatus]] | None,
         *,
         environment: Environment = ENVIRONMENT,
         clock: Callable[[], float] = time.monotonic,
@@ -77,27 +78,27 @@ class Health:
             return self._cached
 
     async def _read(self) -> Report:
-        figures: dict[str, Any] = {}
-        alive = False
+        figures = await self._figures()
+        silent = figures.get("dispatcher_silent_seconds")
+        problems = self._environment.problems()
+        status = _status(problems, silent is not None and silent < HEARTBEAT_TIMEOUT_SECONDS)
+        document = {"status": status} | figures
+        if problems:
+            document["problems"] = [{"code": found.code, "message": found.message} for found in problems]
+        return Report(200 if status == "ok" else 503, document)
+
+    async def _figures(self) -> dict[str, Any]:
+        """What the database knows; empty, and a problem reported, where it cannot be read."""
+        if self._read_status is None:
+            return {}
         try:
             database = await self._read_status()
         except DatabaseUnavailable as error:
             # An error with a code has been reported where it was raised.
             if not error.code:
                 self._environment.report(Problem(error.message, code=DATABASE_UNAVAILABLE))
-        else:
-            self._environment.resolve(DATABASE_UNAVAILABLE)
-            figures = self._figures(database)
-            silent = figures["dispatcher_silent_seconds"]
-            alive = silent is not None and silent < HEARTBEAT_TIMEOUT_SECONDS
-        problems = self._environment.problems()
-        status = _status(problems, alive)
-        document = {"status": status} | figures
-        if problems:
-            document["problems"] = [{"code": found.code, "message": found.message} for found in problems]
-        return Report(200 if status == "ok" else 503, document)
-
-    def _figures(self, database: DatabaseStatus) -> dict[str, Any]:
+            return {}
+        self._environment.resolve(DATABASE_UNAVAILABLE)
         seen_at, oldest, now = database.dispatcher_seen_at, database.oldest_received_at, self._now()
         return {
             "backlog": database.backlog,

@@ -20,7 +20,8 @@ from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.monitoring.environment import ENVIRONMENT, Environment
 from inbound_webhooks.monitoring.health import DATABASE_UNAVAILABLE, Health
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.endpoints import HOST_CHARS, EndpointProcess, save_problems
+from inbound_webhooks.storage.dispatchers import HOST_CHARS
+from inbound_webhooks.storage.endpoints import EndpointProcess, save_problems
 from inbound_webhooks.storage.threads import run_in_thread
 
 REPORT_SECONDS = 10.0

@@ -14,7 +14,7 @@ from inbound_webhooks.dispatch.service import DispatchService
 from inbound_webhooks.errors import ConfigurationError, Problem
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
-from inbound_webhooks.monitoring.health import DatabaseStatus, Health
+from inbound_webhooks.monitoring.health import Health
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.self_report import reporting
@@ -37,7 +37,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         except ConfigurationError as error:
             # Airflow's own pages must still start; the endpoint returns 503 until the setting is fixed.
             ENVIRONMENT.report(Problem(error.message, code="misconfigured"))
-            app.state.health = Health(_no_status)
+            app.state.health = Health(None)
             async with reporting(app.state.health):
                 yield
             return
@@ -46,11 +46,6 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             yield
         await anyio.to_thread.run_sync(running.close)
     await receiver.store.close()
-
-
-async def _no_status() -> DatabaseStatus:
-    """In place of the endpoint's own connection, which a wrong setting keeps from being opened."""
-    return DatabaseStatus(0, None, None)
 
 
 def _start(running: ExitStack) -> Receiver:

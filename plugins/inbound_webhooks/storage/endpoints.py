@@ -12,8 +12,6 @@ from sqlalchemy import Connection, delete, insert, select, update
 from inbound_webhooks.errors import Problem
 from inbound_webhooks.storage import tables
 
-HOST_CHARS = 250
-
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointProcess:

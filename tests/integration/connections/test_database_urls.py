@@ -170,7 +170,7 @@ def test_without_a_connection_of_its_own_the_endpoint_uses_the_engine_in_threads
 
     from tests.infrastructure.databases import TEMPLATE
 
-    with connected(secured.url("nobody@{here}/{db}")):
+    with connected(secured.url("unknown@{here}/{db}")):
 
         def connect(*_arguments):
             return psycopg2.connect(host="127.0.0.1", port=secured.port, user="airflow", dbname=TEMPLATE)

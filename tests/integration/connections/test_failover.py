@@ -10,26 +10,20 @@ from tests.integration.connections.conftest import ORDER, connected, open_connec
 
 @pytest.fixture
 def primary(migrated_cluster):
-    from tests.infrastructure.postgres import PostgresCluster
+    from tests.infrastructure.postgres import running_cluster
 
-    cluster = PostgresCluster(copy_of=migrated_cluster, options=("wal_level=replica", "max_wal_senders=4"))
-    try:
-        cluster.start()
+    with running_cluster(
+        copy_of=migrated_cluster, options=("wal_level=replica", "max_wal_senders=4")
+    ) as cluster:
         yield cluster
-    finally:
-        cluster.remove()
 
 
 @pytest.fixture
 def standby(primary):
-    from tests.infrastructure.postgres import PostgresCluster
+    from tests.infrastructure.postgres import running_cluster
 
-    cluster = PostgresCluster(standby_of=primary)
-    try:
-        cluster.start()
+    with running_cluster(standby_of=primary) as cluster:
         yield cluster
-    finally:
-        cluster.remove()
 
 
 @pytest.fixture

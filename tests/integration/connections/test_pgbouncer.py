@@ -12,14 +12,10 @@ from tests.integration.connections.conftest import ORDER, connected, problems
 
 @pytest.fixture(scope="module")
 def cluster(migrated_cluster):
-    from tests.infrastructure.postgres import PostgresCluster
+    from tests.infrastructure.postgres import running_cluster
 
-    cluster = PostgresCluster(copy_of=migrated_cluster)
-    try:
-        cluster.start()
+    with running_cluster(copy_of=migrated_cluster) as cluster:
         yield cluster
-    finally:
-        cluster.remove()
 
 
 @pytest.fixture(scope="module")
