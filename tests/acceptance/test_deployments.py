@@ -8,6 +8,8 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,13 +18,16 @@ import requests
 from dev.services import end
 from tests.acceptance import helm_chart
 from tests.infrastructure.airflow_processes import AirflowProcesses
+from tests.infrastructure.database_proxy import DatabaseProxy
+from tests.infrastructure.databases import TEMPLATE
 from tests.infrastructure.environment import DAGS_FOLDER, FERNET_KEY
 from tests.infrastructure.gateway_process import GatewayProcess
 from tests.infrastructure.pgbouncer import PgBouncer
-from tests.infrastructure.postgres import free_port
+from tests.infrastructure.postgres import free_port, running_cluster
 
 DAG_ID = "event_log"
 SECONDS = 120
+OK = {"status": "ok"}
 
 
 class Site:
@@ -56,7 +61,7 @@ class Site:
             self.airflow.wait_for(
                 lambda run_id=run_id: self.airflow.dag_run(DAG_ID, run_id), what=run_id, seconds=SECONDS
             )
-        assert self.health() == [{"status": "ok"}] * len(deliveries)
+        assert self.health() == [OK] * len(deliveries)
         checked = self.airflow.airflow("webhooks", "check", "-o", "json")
         assert (json.loads(checked.stdout), checked.returncode) == ([], 0)
 
@@ -66,6 +71,12 @@ class Site:
         reports += [requests.get(f"{base}/health", timeout=SECONDS) for base in self.bases()[1:]]
         kept = ("status", "problems")
         return [{name: it for name, it in report.json().items() if name in kept} for report in reports]
+
+    def stop(self) -> None:
+        """End every process; again is no error."""
+        for gateway in self.gateways:
+            gateway.stop()
+        self.airflow.stop()
 
     def _must(self, *arguments: str) -> str:
         done = self.airflow.airflow(*arguments)
@@ -79,15 +90,14 @@ def deploy(tmp_path: Path):
     with ExitStack() as stack:
 
         def deploy(url: str, *, gateways: int = 0, env=None, **options) -> Site:
-            airflow = AirflowProcesses(tmp_path / "airflow", url, env=env, **options)
-            stack.callback(airflow.stop)
+            airflow = AirflowProcesses(tmp_path / "airflow", url, env=env, warm_commands=True, **options)
             site = Site(airflow, url)
+            stack.callback(site.stop)
             site.prepare()
             airflow.start("api-server")
             for _ in range(gateways):
-                gateway = GatewayProcess(tmp_path, url, variables=env)
-                stack.callback(gateway.stop)
-                site.gateways.append(gateway.wait())
+                site.gateways.append(GatewayProcess(tmp_path, url, variables=env))
+                site.gateways[-1].wait()
             return site
 
         yield deploy
@@ -139,13 +149,60 @@ def test_the_execution_api_apart(deploy, database_url, tmp_path):
     assert site.post(f"http://127.0.0.1:{port}/pluginsv2").status_code == 404
 
 
+@pytest.mark.long
+def test_a_standby_that_takes_the_place_of_its_primary(deploy, migrated_cluster):
+    """Every process goes on with the new primary, without a restart."""
+    replicated = ("wal_level=replica", "max_wal_senders=4")
+    with ExitStack() as stack:
+        primary = stack.enter_context(running_cluster(copy_of=migrated_cluster, options=replicated))
+        standby = stack.enter_context(running_cluster(standby_of=primary))
+        proxy = DatabaseProxy(primary.port)
+        proxy.start()
+        stack.callback(proxy.stop)
+        site = deploy(proxy.url(primary.url(TEMPLATE)), gateways=1)
+        stack.callback(site.stop)
+        site.assert_all_is_well()
+        standby.wait_until_applied(primary)
+        primary.crash()
+        assert [site.post(base).status_code for base in site.bases()] == [503, 503]
+        standby.promote()
+        proxy.lead_to(standby.port)
+        proxy.lose()
+        site.airflow.wait_for(
+            lambda: all(site.post(base).status_code == 202 for base in site.bases()),
+            what="the new primary",
+            seconds=SECONDS,
+        )
+        site.airflow.wait_for(lambda: site.health() == [OK, OK], what="health", seconds=SECONDS)
+        site.assert_all_is_well()
+
+
 # --- the Helm chart -------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class ContainerUser:
+    """The user and group of a container, and whether it may write outside of its home."""
+
+    user_id: int
+    group_id: int
+    read_only_root: bool = False
+
+
+CHARTS_USER = ContainerUser(helm_chart.USER_ID, helm_chart.GROUP_ID)
+# As OpenShift's restricted policy has it: https://docs.openshift.com/container-platform/latest/authentication/
+# managing-security-context-constraints.html
+RANDOM_USER = ContainerUser(1_000_650_000, 0, read_only_root=True)
+
+
 @pytest.mark.long
-def test_the_containers_of_the_helm_chart(postgres_cluster, database_url, tmp_path):
-    """Each command has the chart's environment and its user, who can write to its home only."""
-    environment, gateway_port, port = _chart_environment(postgres_cluster, database_url, tmp_path)
+@pytest.mark.parametrize(
+    "user", [pytest.param(CHARTS_USER, id="chart"), pytest.param(RANDOM_USER, id="random-read-only")]
+)
+def test_the_containers_of_the_helm_chart(postgres_cluster, database_url, tmp_path, user):
+    """Each command has the chart's environment and a user who can write to its home only."""
+    environment, gateway_port, port = _chart_environment(postgres_cluster, database_url, tmp_path, user)
+    _output, _spawn = partial(_output_as, user), partial(_spawn_as, user)
     with ExitStack() as stack:
         for command in ("run-airflow-migrations", "wait-for-airflow-migrations"):
             _output(environment, helm_chart.COMMANDS[command])
@@ -165,11 +222,13 @@ def test_the_containers_of_the_helm_chart(postgres_cluster, database_url, tmp_pa
         assert json.loads(_output(environment, "exec airflow webhooks check -o json")) == []
 
 
-def _chart_environment(cluster, database_url: str, folder: Path) -> tuple[dict[str, str], int, int]:
+def _chart_environment(
+    cluster, database_url: str, folder: Path, user: ContainerUser
+) -> tuple[dict[str, str], int, int]:
     home = folder / "home"
-    (home / "logs").mkdir(parents=True)
-    for path in (home, home / "logs"):
-        os.chown(path, helm_chart.USER_ID, helm_chart.GROUP_ID)
+    for path in (home, home / "logs", home / "tmp"):
+        path.mkdir(parents=True)
+        os.chown(path, user.user_id, user.group_id)
     gateway_port, port = free_port(), free_port()
     places = {
         "user": "airflow",
@@ -193,6 +252,7 @@ def _chart_environment(cluster, database_url: str, folder: Path) -> tuple[dict[s
     own = {
         "PATH": path,
         "HOME": str(home),
+        "TMPDIR": str(home / "tmp"),
         "USER": "airflow",
         "NO_PROXY": "*",
         "AIRFLOW__API__PORT": str(port),
@@ -200,27 +260,38 @@ def _chart_environment(cluster, database_url: str, folder: Path) -> tuple[dict[s
     return kept | filled | own, gateway_port, port
 
 
-def _container(command: str) -> list[str]:
-    """The command as the chart's user, who may read this machine's Python and write nothing but its home."""
+def _container(user: ContainerUser, command: str) -> list[str]:
+    """The command as a user who may read this machine's Python and write nothing but its home."""
     if os.geteuid() != 0:
         return ["bash", "-c", command]
-    ids = (f"--reuid={helm_chart.USER_ID}", f"--regid={helm_chart.GROUP_ID}", "--clear-groups")
+    ids = (f"--reuid={user.user_id}", f"--regid={user.group_id}", "--clear-groups")
     reads = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
-    return ["setpriv", *ids, *reads, "bash", "-c", command]
+    unprivileged = ["setpriv", *ids, *reads, "bash", "-c", command]
+    if not user.read_only_root:
+        return unprivileged
+    mount = 'mount --bind "$HOME" "$HOME" && mount -o remount,bind,ro / && exec "$@"'
+    return ["unshare", "--mount", "bash", "-c", mount, "bash", *unprivileged]
 
 
-def _output(environment: dict[str, str], command: str) -> str:
+def _output_as(user: ContainerUser, environment: dict[str, str], command: str) -> str:
     done = subprocess.run(
-        _container(command), env=environment, timeout=SECONDS, check=False, capture_output=True, text=True
+        _container(user, command),
+        env=environment,
+        timeout=SECONDS,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def _spawn(environment: dict[str, str], command: str, log: Path) -> subprocess.Popen[bytes]:
+def _spawn_as(
+    user: ContainerUser, environment: dict[str, str], command: str, log: Path
+) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
-            _container(command),
+            _container(user, command),
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,

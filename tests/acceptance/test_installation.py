@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import requests
@@ -129,11 +130,21 @@ def test_a_copy_brings_the_tables(copied):
     assert tables(copied) >= TABLES
 
 
-def test_a_copy_takes_a_request_for_a_webhook_that_its_own_command_made(copied):
+@pytest.fixture(params=["sqlite", "postgresql"])
+def copied_on(request, copied, tmp_path):
+    """The copy with a database of its own."""
+    if request.param == "sqlite":
+        return copied
+    template = request.getfixturevalue("postgres_template")
+    variables = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": template.for_airflow(tmp_path)}
+    return replace(copied, variables=copied.variables | variables)
+
+
+def test_a_copy_takes_a_request_for_a_webhook_that_its_own_command_made(copied_on):
     create = ("-m", "inbound_webhooks", "create", "hook", "--dag-id", "event_log", "-o", "json")
-    webhook = json.loads(copied.run("python", *create))
+    webhook = json.loads(copied_on.run("python", *create))
     path = "/pluginsv2/webhook/" + webhook["url"].partition("/webhook/")[2]
-    with copied.api_server() as url:
+    with copied_on.api_server() as url:
         response = requests.post(url + path, json={"a": 1}, timeout=60)
     assert (response.status_code, response.json()["status"]) == (202, "accepted")
-    assert "Traceback" not in (copied.home / "api-server.log").read_text()
+    assert "Traceback" not in (copied_on.home / "api-server.log").read_text()

@@ -116,6 +116,7 @@ def test_what_a_test_left_locked_does_not_hold_the_next_one_up(postgres_cluster,
 
 
 @pytest.mark.airflow_server
+@pytest.mark.long
 def test_an_airflow_is_healthy_answers_and_ends(start_airflow):
     airflow = start_airflow("postgresql", processes=("api-server", "scheduler"))
     pids = airflow.running().values()

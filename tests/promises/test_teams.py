@@ -159,6 +159,20 @@ def test_a_failed_batch_leaves_the_deliveries_of_its_own_team_alone():
     assert [delivery(one).state for one in stored] == ["dispatched", "accepted"]
 
 
+def test_the_list_finds_it_among_the_webhooks_whose_dag_cannot_start():
+    from inbound_webhooks.web.catalog import ListRequest, read
+
+    store_dag("orders", bundle="red")
+    store_webhook("of red", dag_id="orders", team="red")
+    store_webhook("of blue", dag_id="orders", team="blue")
+    store_webhook("of no team", dag_id="orders", team=None)
+    found = read(access("red"), ListRequest(state="broken"))
+    assert [(row.webhook.name, row.reasons[0].code) for row in found.rows] == [
+        ("of blue", "dag-team"),
+        ("of no team", "dag-team"),
+    ]
+
+
 # --- who decides ----------------------------------------------------------------------------
 
 

@@ -42,9 +42,13 @@ _HEAVY = {"body", "headers", "credentials", "conf", "query_string"}
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookQuery:
-    """Filters, order and page of a list of webhooks; ``dag_ids`` are those that the user may read."""
+    """Filters, order and page of a list of webhooks; ``dag_ids`` are those that the user may read.
+
+    ``dag_team`` is the column with the team of a webhook's DAG, where Airflow has teams.
+    """
 
     dag_ids: Collection[str]
+    dag_team: Any = None
     text: str = ""
     dag_id: str = ""
     sender: str = ""
@@ -148,7 +152,10 @@ def _conditions(wanted: WebhookQuery) -> list[Any]:
         found.append(columns.dag_id == wanted.dag_id)
     if wanted.sender:
         found.append(columns.preset.is_(None) if wanted.sender == "none" else columns.preset == wanted.sender)
-    if wanted.state in _STATES:
+    if wanted.state == "broken" and wanted.dag_team is not None:
+        of_another_team = wanted.dag_team.is_distinct_from(columns.team)
+        found.append(and_(columns.enabled.is_(True), or_(_DAG_IS_GONE, of_another_team)))
+    elif wanted.state in _STATES:
         found.append(_STATES[wanted.state])
     return found
 

@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
+from inbound_webhooks.airflow_bridge.teams import has_teams, team_column
 from inbound_webhooks.errors import Problem
 from inbound_webhooks.records.webhook import FIELDS, Webhook
 from inbound_webhooks.records.webhook_fields import WebhookField
@@ -133,6 +134,7 @@ def read(access: Access, list_request: ListRequest) -> WebhookPage:
 def _webhook_query(list_request: ListRequest, readable: set[str]) -> WebhookQuery:
     return WebhookQuery(
         dag_ids=readable,
+        dag_team=team_column() if has_teams() else None,
         text=list_request.text,
         dag_id=list_request.dag,
         sender=list_request.sender,
