@@ -87,11 +87,12 @@ class KeyFetch:
             raise KeyFetchFailed(f"{host} cannot be reached ({type(error).__name__}).") from None
 
     async def _fetch(self, host: str, path: str) -> str:
+        until = asyncio.get_running_loop().time() + self._seconds
         addresses = await self._addresses(host)
         # One private address among public ones is refused too: the server would choose which is used.
         if not addresses or not all(self._allows(address) for address in addresses):
             raise KeyFetchFailed(f"{host} has an address outside the public internet.")
-        return await self._get(host, path, addresses[0])
+        return await self._get(host, path, addresses[0], until=until)
 
     async def _addresses(self, host: str) -> list[str]:
         """Resolve a name in a thread, which is abandoned where it takes too long."""
@@ -113,12 +114,16 @@ class KeyFetch:
         with suppress(RuntimeError):  # the fetch has ended, and its loop is closed
             loop.call_soon_threadsafe(_settle, found, addresses)
 
-    async def _get(self, host: str, path: str, address: str) -> str:
+    async def _get(self, host: str, path: str, address: str, *, until: float) -> str:
         # Connects to the checked address, and verifies the certificate for the name.
         context = ssl.create_default_context(cafile=self._ca_file)
+        # Connection and TLS get a third each, and end by themselves: httpcore leaves a connection open whose
+        # handshake is cancelled.
+        connect_seconds = max(until - asyncio.get_running_loop().time(), 0.01) / 3
+        timeout = httpx.Timeout(self._seconds, connect=connect_seconds)
         place = f"[{address}]" if ":" in address else address
         async with (
-            httpx.AsyncClient(verify=context, trust_env=False, follow_redirects=False) as client,
+            httpx.AsyncClient(verify=context, trust_env=False, timeout=timeout) as client,
             client.stream(
                 "GET",
                 f"https://{place}:{self._port}{path}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import socket
 import ssl
@@ -312,7 +313,7 @@ SLOW = {
 def test_a_server_that_sends_byte_by_byte_gets_no_more_time_than_another(tmp_path, what):
     from inbound_webhooks.dispatch.key_fetch import KeyFetch
 
-    server = SlowServer(tmp_path, *[SLOW[what][0]], handshakes=SLOW[what][1])
+    server = SlowServer(tmp_path, SLOW[what][0], handshakes=SLOW[what][1])
     fetch = KeyFetch(
         resolve=lambda _: ["127.0.0.1"],
         allows=lambda _: True,
@@ -320,8 +321,9 @@ def test_a_server_that_sends_byte_by_byte_gets_no_more_time_than_another(tmp_pat
         ca_file=str(server.ca_file),
         seconds=0.4,
     )
-    with pytest.raises(KeyFetchFailed, match="took longer than"):
+    with pytest.raises(KeyFetchFailed, match=r"took longer than|ConnectTimeout"):
         fetch(REAL)
+    gc.collect()  # a connection that is left open is a warning, and so a failure
     server.close()
     # At most 8 pauses of 0.05 s fit, and what was on its way when the connection was closed.
     assert server.sent < len(HEAD) + 12 if what == "content" else server.sent < 14

@@ -1,4 +1,4 @@
-"""Permission is for the webhook as it is when it is changed, not for one that has got another DAG meanwhile."""
+"""Permission is for the webhook as it is when it is changed: not for one with another DAG meanwhile."""
 
 from __future__ import annotations
 
