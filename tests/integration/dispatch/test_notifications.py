@@ -125,7 +125,7 @@ def test_a_server_without_smtputf8_gets_no_mail_that_it_cannot_deliver(sqlite_da
     store_mail("jürgen@corp.local")
     send_all(mailer)
     (mail,) = rows("mail")
-    assert (mail.state, mail_server.messages) == ("failed", [])
+    assert (mail.state, mail_server.messages) == ("refused", [])
     assert "SMTPUTF8" in mail.error
 
 
