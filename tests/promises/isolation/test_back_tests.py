@@ -102,17 +102,3 @@ def test_one_that_exceeds_a_users_slots_is_429_and_holds_no_thread(api, pages, r
     assert "back-tests are running" in page.json["error"]
     assert ask("POST", f"/webhooks/{hook.id}/{of_api}", body).status_code == 200
     assert browser.post(path, form, script=True).status_code == 200
-
-
-@pytest.mark.parametrize("what", ROUTES)
-def test_while_one_runs_its_slot_is_held(api, receiver, hook, what, monkeypatch):  # noqa: F811
-    of_api, _, body = ROUTES[what]
-    slots, seen = getattr(receiver, what), []
-    decide, find = receiver.judging.authenticate, slots._held
-    monkeypatch.setattr(
-        type(receiver.judging),
-        "authenticate",
-        lambda self, *args, **more: (seen.append(dict(find)), decide(*args, **more))[1],
-    )
-    assert api("ada")("POST", f"/webhooks/{hook.id}/{of_api}", body).status_code == 200
-    assert what == "back_tests" or seen == [{"ada": 1}]
