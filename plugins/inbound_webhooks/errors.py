@@ -172,6 +172,12 @@ class NotReplayable(WebhookError):
     """This delivery cannot be replayed."""
 
 
+class TooManyTrials(WebhookError):
+    """Other previews or back-tests are running. Try again when they have ended."""
+
+    retry_after_seconds = 5
+
+
 # --- a request that is not accepted ---------------------------------------------------------
 
 

@@ -78,6 +78,18 @@ class Settings:
         "Behind a proxy that trusted_proxies does not list, all senders share one address.",
         minimum=1,
     )
+    max_concurrent_back_tests: int = _option(
+        2,
+        "Back-tests that one api-server worker process runs at the same time, at most one for each user; "
+        "above it the response is 429 with Retry-After.",
+        minimum=1,
+    )
+    max_concurrent_previews: int = _option(
+        4,
+        "Previews that one api-server worker process runs at the same time, at most half of them for each "
+        "user; above it the response is 429 with Retry-After.",
+        minimum=1,
+    )
     rate_limit_storage_uri: str = _option(
         "memory://",
         "Where requests are counted, as a URI of the limits library: memory:// counts in each process, "

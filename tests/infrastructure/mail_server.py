@@ -25,10 +25,13 @@ class MailServer:
     attempts: int = 0
     rcpt_reply: str | None = None
     data_reply: str | None = None
+    enable_smtputf8: bool = True
     _controller: Controller | None = None
 
     def start(self) -> None:
-        self._controller = Controller(self, hostname="127.0.0.1", port=self.port)
+        self._controller = Controller(
+            self, hostname="127.0.0.1", port=self.port, enable_SMTPUTF8=self.enable_smtputf8
+        )
         self._controller.start()
 
     def stop(self) -> None:

@@ -7,7 +7,7 @@ import pytest
 from tests.infrastructure.tls_server import serving
 
 HOST = "sns.eu-west-1.amazonaws.com"
-PATH = "/SimpleNotificationService-0123456789abcdef.pem"
+PATH = "/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
 URL = f"https://{HOST}{PATH}"
 
 

@@ -131,6 +131,38 @@ def test_a_key_is_masked_whatever_the_header_or_field_is_called(asgi, database, 
     assert restored(stored).query_string == query.decode()
 
 
+SPELLINGS = (
+    rb'"client\u0053tate": "canary-9"',
+    rb'"\u0063lientState" : "canary\u002d9"',
+    b'"clientState"\n:\n"canary-9"',
+    b'"clientState": ["canary-9", {"a": "canary-9"}], "clientState": "canary-9"',
+    rb'"a\"clientState": "b", "clientState": "canary-9"',
+)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_key_in_the_body_is_masked_however_its_name_is_written(asgi, database, spelling):
+    hook = store_webhook("graph", preset="microsoft-graph", secrets={"signing": "canary-9"})
+    body = b'{"value": [{"id": 1e2, %s, "note": "clientState: kept"}]}' % spelling
+    assert asgi.post(hook.path, body).status == 202
+    (stored,) = rows("delivery")
+    assert "canary" not in f"{stored.body.decode()}{stored.conf}"
+    (item,) = json.loads(stored.body)["value"]
+    assert (item["clientState"], item["id"], item["note"]) == ("***", 100.0, "clientState: kept")
+
+
+NAMES = ("access_token", "access%5Ftoken", "%61ccess_token", "ACCESS_TOKEN", "to%6Ben", "api%2Dkey")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_credential_in_the_query_is_masked_however_its_name_is_written(asgi, database, name):
+    hook = store_webhook()
+    asgi.post(hook.path, ORDER, query=f"user=john&{name}=canary-6".encode())
+    (stored,) = rows("delivery")
+    assert "canary" not in f"{stored.query_string}{stored.conf}"
+    assert stored.query_string == f"user=john&{name}=***"
+
+
 def test_a_key_in_the_body_is_masked_and_the_rest_is_kept_byte_for_byte(asgi, database):
     hook = store_webhook("graph", preset="microsoft-graph", secrets={"signing": "canary-9"})
     body = b'{"value": [{"clientState" : "%s", "id": 1e2}, {"id":"x","clientState":"%s"}]}'

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,10 +20,11 @@ from sqlalchemy.orm import Session
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, DagState, dag_states
 from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused, TeamMismatch
 from inbound_webhooks.event.truncation import truncate
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.storage.claims import ClaimedDelivery
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 DAG_RECHECK_SECONDS = 0.5
 MAX_REASON_CHARS = 1_000

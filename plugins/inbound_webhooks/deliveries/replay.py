@@ -16,14 +16,24 @@ from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.webhooks.compiled import compile_webhook
 
+CHANGED = "The webhook was changed at the same time. Try again."
 
-def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = False) -> Delivery:
+
+def replay(
+    endpoint: Endpoint,
+    delivery_id: str,
+    *,
+    actor: str,
+    remap: bool = False,
+    checked: Webhook | None = None,
+) -> Delivery:
     """Accept a stored delivery again, for the webhook's current DAG.
 
     The conf is the original one. With ``remap``, and for refused deliveries, the current mapping computes it
     from the stored request. A refused delivery has no deduplication key; its replay takes the key unless
     another delivery has it, so that a later retry by the sender is recognised as a duplicate.
 
+    :param checked: the webhook for which the actor's permission was checked; None for operators with a shell
     :raises DeliveryNotFound: there is no such delivery
     :raises NotReplayable: the webhook is deleted, disabled or being changed, the body is needed but was not
         stored, or the current mapping refuses the request
@@ -35,6 +45,9 @@ def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = Fa
         raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
     if webhook is None:
         raise NotReplayable("The webhook of this delivery was deleted.")
+    # The commit compares the version that is read here, so nothing changes after this either.
+    if checked is not None and (webhook.dag_id, webhook.team) != (checked.dag_id, checked.team):
+        raise NotReplayable(CHANGED)
     if not webhook.enabled:
         raise NotReplayable(f"The webhook {webhook.name!r} is disabled. Enable it first.")
     needs_body = remap or stored.conf is None
@@ -51,7 +64,7 @@ def replay(endpoint: Endpoint, delivery_id: str, *, actor: str, remap: bool = Fa
         again = replace(again, dedup_key=None)
         stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id is None:
-        raise NotReplayable("The webhook was changed at the same time. Try again.")
+        raise NotReplayable(CHANGED)
     return again
 
 

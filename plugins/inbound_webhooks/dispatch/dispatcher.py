@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.settings import Settings
@@ -31,7 +31,7 @@ from inbound_webhooks.storage.deliveries import read_backlog
 from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Dispatcher:

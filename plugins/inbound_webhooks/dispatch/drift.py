@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import datetime
 
@@ -13,6 +12,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, Problem
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.conf.problems import conf_problems, mapping_problems
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
@@ -21,7 +21,7 @@ from inbound_webhooks.storage.database import begin_writing, in_transaction, tra
 from inbound_webhooks.storage.drifts import Changed, Drift
 from inbound_webhooks.storage.mails import MailState, write_drift_mails
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LOOK_SECONDS = 30.0
 BATCH_SIZE = 100

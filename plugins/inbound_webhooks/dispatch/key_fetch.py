@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import socket
+import ssl
+import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import suppress
 from urllib.parse import urlsplit
 
-import urllib3
+import httpx
 
 from inbound_webhooks.errors import KeyFetchFailed
 
-TIMEOUT_SECONDS = 5.0
+FETCH_SECONDS = 5.0
+"""Time for a whole fetch, however slowly the server sends: look-up, connection, TLS, headers and content."""
+
 MAX_KEY_BYTES = 64 * 1024
+MAX_LOOKUPS = 4
+"""Look-ups of host names that may be under way: the system's own time-out is longer than a fetch's."""
+
 HTTPS_PORT = 443
 
 Resolve = Callable[[str], list[str]]
@@ -50,11 +58,14 @@ class KeyFetch:
         allows: Callable[[str], bool] = is_public,
         port: int = HTTPS_PORT,
         ca_file: str | None = None,
+        seconds: float = FETCH_SECONDS,
     ) -> None:
         self._resolve = resolve
         self._allows = allows
         self._port = port
         self._ca_file = ca_file
+        self._seconds = seconds
+        self._lookups = threading.BoundedSemaphore(MAX_LOOKUPS)
 
     def __call__(self, url: str) -> str:
         """Return the text at a URL.
@@ -67,34 +78,78 @@ class KeyFetch:
         if parts.scheme != "https" or parts.netloc != host:
             raise KeyFetchFailed("The address is not https with a plain host name.")
         try:
-            addresses = self._resolve(host)
-            # One private address among public ones is refused too: the server would choose which is used.
-            if not addresses or not all(self._allows(address) for address in addresses):
-                raise KeyFetchFailed(f"{host} has an address outside the public internet.")
-            return self._get(host, parts.path, addresses[0])
-        except (OSError, urllib3.exceptions.HTTPError) as error:
+            # An event loop, since its tasks can be cancelled at any point: a time-out of a socket begins
+            # anew with every byte.
+            return asyncio.run(asyncio.wait_for(self._fetch(host, parts.path), self._seconds))
+        except (TimeoutError, asyncio.TimeoutError):
+            raise KeyFetchFailed(f"{host} took longer than {self._seconds:g} seconds.") from None
+        except (OSError, UnicodeError, httpx.HTTPError) as error:
             raise KeyFetchFailed(f"{host} cannot be reached ({type(error).__name__}).") from None
 
-    def _get(self, host: str, path: str, address: str) -> str:
+    async def _fetch(self, host: str, path: str) -> str:
+        until = asyncio.get_running_loop().time() + self._seconds
+        addresses = await self._addresses(host)
+        # One private address among public ones is refused too: the server would choose which is used.
+        if not addresses or not all(self._allows(address) for address in addresses):
+            raise KeyFetchFailed(f"{host} has an address outside the public internet.")
+        return await self._get(host, path, addresses[0], until=until)
+
+    async def _addresses(self, host: str) -> list[str]:
+        """Resolve a name in a thread, which is abandoned where it takes too long."""
+        if not self._lookups.acquire(blocking=False):
+            raise KeyFetchFailed("Earlier look-ups of host names have not ended yet.")
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[list[str]] = loop.create_future()
+        # A daemon of its own: asyncio waits for the threads of its executor, which would be no time-out.
+        threading.Thread(target=self._look_up, args=(host, loop, found), daemon=True).start()
+        return await found
+
+    def _look_up(self, host: str, loop: asyncio.AbstractEventLoop, found: asyncio.Future[list[str]]) -> None:
+        try:
+            addresses: list[str] | Exception = self._resolve(host)
+        except (OSError, UnicodeError) as error:
+            addresses = error
+        finally:
+            self._lookups.release()
+        with suppress(RuntimeError):  # the fetch has ended, and its loop is closed
+            loop.call_soon_threadsafe(_settle, found, addresses)
+
+    async def _get(self, host: str, path: str, address: str, *, until: float) -> str:
         # Connects to the checked address, and verifies the certificate for the name.
-        with urllib3.HTTPSConnectionPool(
-            address,
-            self._port,
-            server_hostname=host,
-            cert_reqs="CERT_REQUIRED",
-            ca_certs=self._ca_file,
-            timeout=urllib3.Timeout(total=TIMEOUT_SECONDS),
-            retries=False,
-        ) as pool:
-            # The body is read below, up to a limit; preloading it would read all of it.
-            response = pool.request(
-                "GET", path, headers={"Host": host}, redirect=False, preload_content=False
-            )
-            with closing(response):
-                if response.status != 200:
-                    raise KeyFetchFailed(f"{host} answered {response.status}.")
-                # One byte more than allowed is read, to recognise content that is too long.
-                content = response.read(MAX_KEY_BYTES + 1)
+        context = ssl.create_default_context(cafile=self._ca_file)
+        # Connection and TLS get a third each, and end by themselves: httpcore leaves a connection open whose
+        # handshake is cancelled.
+        connect_seconds = max(until - asyncio.get_running_loop().time(), 0.01) / 3
+        timeout = httpx.Timeout(self._seconds, connect=connect_seconds)
+        place = f"[{address}]" if ":" in address else address
+        async with (
+            httpx.AsyncClient(verify=context, trust_env=False, timeout=timeout) as client,
+            client.stream(
+                "GET",
+                f"https://{place}:{self._port}{path}",
+                headers={"Host": host, "Accept-Encoding": "identity"},
+                extensions={"sni_hostname": host},
+            ) as response,
+        ):
+            if response.status_code != 200:
+                raise KeyFetchFailed(f"{host} answered {response.status_code}.")
+            return await _content(response, host)
+
+
+async def _content(response: httpx.Response, host: str) -> str:
+    content = bytearray()
+    # As sent: a compressed content could be any number of times as large.
+    async for part in response.aiter_raw():
+        content += part
         if len(content) > MAX_KEY_BYTES:
             raise KeyFetchFailed(f"{host} sent more than {MAX_KEY_BYTES} bytes.")
-        return str(content.decode("utf-8", "replace"))
+    return content.decode("utf-8", "replace")
+
+
+def _settle(found: asyncio.Future[list[str]], addresses: list[str] | Exception) -> None:
+    if found.done():
+        return
+    if isinstance(addresses, Exception):
+        found.set_exception(addresses)
+    else:
+        found.set_result(addresses)

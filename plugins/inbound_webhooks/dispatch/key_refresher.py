@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 
@@ -10,28 +10,39 @@ from cryptography import x509
 
 from inbound_webhooks.dispatch.key_fetch import KeyFetch
 from inbound_webhooks.errors import DefinitionError, KeyFetchFailed
-from inbound_webhooks.event.verification.public_keys import is_key_url, refreshes_keys, standing_key_url
+from inbound_webhooks.event.verification.public_keys import (
+    is_key_url,
+    key_group,
+    refreshes_keys,
+    standing_key_url,
+)
 from inbound_webhooks.event.verification.registry import RequiredScheme, check_secret, read_scheme
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
-from inbound_webhooks.storage.credentials import list_credentials, save_fetched_key
+from inbound_webhooks.storage.credentials import delete_fetched_keys, list_credentials, save_fetched_key
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.encryption import encrypt
 from inbound_webhooks.storage.rejections import wanted_key_urls
 from inbound_webhooks.storage.webhooks import ById, find_webhook, webhooks_with_refreshed_keys
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LOOK_SECONDS = 5.0
 REFRESH_AFTER = timedelta(hours=6)
 """Google allows caching its key set for that long (Cache-Control), and publishes new keys days ahead."""
 
-FAILED_AGAIN_AFTER = timedelta(minutes=10)
+AGAIN_AFTER = timedelta(minutes=10)
+"""A URL that a request named is not fetched again before, whether that failed or its key was pushed out."""
+
 NAMED_WITHIN = timedelta(days=3)
 """Age up to which refused requests count: SNS repeats for an hour at most."""
 
-MAX_KEYS = 5
+MAX_KEYS = 10
 """Fetched keys of a webhook. Anyone who knows its URL can name key URLs, so their number is limited."""
+
+MAX_KEYS_PER_GROUP = 3
+"""Fetched keys of one region of Amazon SNS, which signs with one, and with two around a change."""
 
 
 class KeyRefresher:
@@ -45,7 +56,8 @@ class KeyRefresher:
     ) -> None:
         self._fetch = fetch or KeyFetch()
         self._now = now
-        self._failed_at: dict[str, datetime] = {}
+        self._tried_at: dict[tuple[str, str], datetime] = {}
+        """Webhook's id and URL -> time. Two webhooks never wait for each other's failures."""
 
     def refresh_due(self) -> int:
         """Fetch missing and old keys; return how many were saved."""
@@ -59,29 +71,30 @@ class KeyRefresher:
             held = list_credentials(connection, webhook.id)
             named = wanted_key_urls(connection, webhook.id, now - NAMED_WITHIN)
         fetched = {key.source_url: key for key in held if key.source_url}
+        tried = self._tried(webhook.id, now)
+        in_turn = _in_turn(named, tried)
         saved = 0
         for required in _refreshing(webhook):
-            due = [url for url in _due_urls(required, fetched, named, now) if not self._has_failed(url, now)]
+            due = [url for url in _due_urls(required, fetched, in_turn, now) if url not in tried]
             # One key per round, since anyone who knows the webhook's URL can name key URLs.
             saved += sum(self._save(webhook, required, url) for url in due[:1])
         return saved
 
-    def _has_failed(self, url: str, now: datetime) -> bool:
+    def _tried(self, webhook_id: str, now: datetime) -> set[str]:
+        """The URLs that were tried for a webhook lately."""
         # Expired entries are dropped here, so the dict cannot grow without end.
-        self._failed_at = {
-            failed: at for failed, at in self._failed_at.items() if now - at < FAILED_AGAIN_AFTER
-        }
-        return url in self._failed_at
+        self._tried_at = {tried: at for tried, at in self._tried_at.items() if now - at < AGAIN_AFTER}
+        return {url for tried_for, url in self._tried_at if tried_for == webhook_id}
 
     def _save(self, webhook: Webhook, required: RequiredScheme, url: str) -> int:
-        """Fetch a key and store it; after a failure the URL is not tried for FAILED_AGAIN_AFTER."""
+        """Fetch a key and store it; until AGAIN_AFTER the URL is not tried again."""
         now = self._now()
+        self._tried_at[webhook.id, url] = now
         try:
             # Checked before it is stored: an error page must not replace a working key.
             text = self._fetch(url)
             check_secret(required.scheme, text)
         except (KeyFetchFailed, DefinitionError) as error:
-            self._failed_at[url] = now
             log.warning("key not fetched action=key_not_fetched url=%s reason=%s", url, error.message)
             return 0
         with transaction() as connection:
@@ -98,6 +111,8 @@ class KeyRefresher:
                 now=now,
                 expires_at=_end_of(text),
             )
+            keys = [key for key in list_credentials(connection, webhook.id) if key.source_url]
+            delete_fetched_keys(connection, _superfluous(keys, url, now))
         log.info("key fetched action=key_fetched webhook=%s url=%s", webhook.id, url)
         return 1
 
@@ -118,10 +133,42 @@ def _due_urls(
     if standing is not None:
         held = fetched.get(standing)
         return [] if held is not None and now - held.created_at < REFRESH_AFTER else [standing]
-    missing = [url for url in named if url not in fetched and is_key_url(required.scheme, url)]
-    # Signatures are checked against all stored keys, so more of them only cost time.
-    valid = sum(key.is_valid(now) for key in fetched.values())
-    return missing if valid < MAX_KEYS else []
+    return [url for url in named if url not in fetched and is_key_url(required.scheme, url)]
+
+
+def _in_turn(named: list[tuple[str, str]], tried: set[str]) -> list[str]:
+    """Named URLs in the order in which to fetch them: first of addresses with few attempts, then the newest.
+
+    Without turns, a sender of forged messages would have its URLs fetched first for as long as it sends.
+    """
+    attempts = Counter(address for url, address in named if url in tried)
+    return [url for url, _ in sorted(named, key=lambda each: attempts[each[1]])]
+
+
+def _superfluous(keys: list[Credential], newest_url: str, now: datetime) -> list[Credential]:
+    """The keys beyond the limits. Those that verify messages stay: forged ones never do.
+
+    Signatures are checked against all stored keys, so more of them would only cost time.
+    """
+    by_worth = sorted(
+        keys,
+        key=lambda key: (
+            key.source_url == newest_url,
+            key.is_valid(now),
+            key.last_used_at is not None,
+            key.last_used_at or key.created_at,
+        ),
+        reverse=True,
+    )
+    kept: Counter[str] = Counter()
+    superfluous = []
+    for key in by_worth:
+        group = key_group(key.source_url or "")
+        if kept[group] < MAX_KEYS_PER_GROUP and kept.total() < MAX_KEYS:
+            kept[group] += 1
+        else:
+            superfluous.append(key)
+    return superfluous
 
 
 def _end_of(text: str) -> datetime | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -11,13 +10,14 @@ from functools import partial
 from sqlalchemy import Connection
 
 from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import retention
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.dispatchers import forget_dispatchers_before
 from inbound_webhooks.storage.endpoints import forget_endpoints_before
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 BATCH_SIZE = 500
 """Rows of one transaction."""

@@ -6,7 +6,6 @@ in the last days: a run that is cleared or marked by hand ends again, or differe
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from inbound_webhooks.airflow_bridge.dag_runs import DagRuns, RunStatus
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.settings import Settings
@@ -25,7 +25,7 @@ from inbound_webhooks.storage.database import begin_writing, session_transaction
 from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome, TrackedDelivery
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 PAGE_SIZE = 500
 MAX_PAGES = 10

@@ -1,7 +1,8 @@
-"""Which headers and query fields are credentials, and their masks."""
+"""Which headers, query fields and fields of a JSON body are credentials, and their masks."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterable
 from functools import lru_cache
@@ -65,3 +66,42 @@ def _mask_field(encoded: str, also: Collection[str]) -> str:
     # Decoded by the parser of queries, so that to%6Ben counts as token here as it does there.
     decoded = next((key for key, _ in parse_qsl(f"{name}=", keep_blank_values=True)), "")
     return f"{name}={MASK}" if equals and is_credential(decoded, also) else encoded
+
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_COLON = re.compile(r"\s*:\s*")
+_ANY_VALUE = json.JSONDecoder()
+
+
+def mask_json_fields(text: str, names: Collection[str]) -> str:
+    """Replace the values of fields in JSON text by ``***``, at any depth; the rest stays byte for byte.
+
+    Names are compared as a parser reads them, so that ``client\\u0053tate`` counts as ``clientState``.
+    """
+    parts, done, position = [], 0, 0
+    # Every string is consumed as a whole, so a quotation mark inside of one begins no other.
+    while literal := _STRING.search(text, position):
+        position = literal.end()
+        colon = _COLON.match(text, position)
+        if colon is None or _name_of(literal[0]) not in names:
+            continue
+        position = _end_of_value(text, colon.end())
+        parts += [text[done : colon.end()], f'"{MASK}"']
+        done = position
+    return "".join((*parts, text[done:]))
+
+
+def _name_of(literal: str) -> str:
+    if "\\" not in literal:
+        return literal[1:-1]
+    try:
+        return str(json.loads(literal, strict=False))
+    except ValueError:
+        return ""  # no parser reads it as a name either
+
+
+def _end_of_value(text: str, start: int) -> int:
+    try:
+        return _ANY_VALUE.raw_decode(text, start)[1]
+    except (ValueError, RecursionError):
+        return len(text)  # no JSON: what follows could be anything, so none of it is kept

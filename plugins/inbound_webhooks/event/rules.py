@@ -23,6 +23,7 @@ from inbound_webhooks.event.verification.registry import (
     read_scheme,
     redact_keys,
 )
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE, VerificationScheme
 
 Compiled = TypeVar("Compiled")
 
@@ -128,7 +129,23 @@ def _handshake(name: str | None, verification: Sequence[RequiredScheme]) -> Hand
         raise InvalidDefinition("handshake", f"{name!r} is not one of {', '.join(HANDSHAKES)}")
     if HANDSHAKES[name].needs_verification and not verification:
         raise InvalidDefinition("handshake", f"{name} requires verification of the sender")
-    return HANDSHAKES[name]
+    handshake = HANDSHAKES[name]
+    if handshake.signs_for is not None:
+        _check_signing(name, handshake.signs_for, verification)
+    return handshake
+
+
+def _check_signing(
+    name: str, signs_for: Callable[[VerificationScheme], bool], verification: Sequence[RequiredScheme]
+) -> None:
+    """Refuse a handshake that would sign its responses with the secret of another sender."""
+    users = [required.scheme for required in verification if required.purpose == DEFAULT_PURPOSE]
+    if not users or not all(map(signs_for, users)):
+        raise InvalidDefinition(
+            "handshake",
+            f"{name} signs its responses with the {DEFAULT_PURPOSE} secret, so that secret may only belong "
+            f"to the verification of the preset {name}",
+        )
 
 
 def _compiled(field: str, compile_source: Callable[[str], Compiled], source: str | None) -> Compiled | None:

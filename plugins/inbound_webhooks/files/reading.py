@@ -16,6 +16,7 @@ from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.references import check_reference
 from inbound_webhooks.files.schema import webhook_schema
+from inbound_webhooks.files.yaml_loader import MAX_FILE_BYTES, BoundedLoader, refuse_duplicate_keys
 from inbound_webhooks.records.renamed import renamed
 
 SUFFIXES = (".yaml", ".yml")
@@ -25,7 +26,6 @@ MAX_MESSAGE_CHARS = 200
 _HAS_TOP = re.compile(rf"^[\"']?{TOP}[\"']?\s*:", re.MULTILINE)
 # The parser's messages quote the file, and that may be a secret that begins with * or !.
 _QUOTED = re.compile(r"'[^']{2,}'")
-_MERGE = "tag:yaml.org,2002:merge"
 
 
 @dataclass
@@ -57,10 +57,17 @@ def _read_folder(folder: Path, found: Found) -> None:
 
 def _read_file(path: Path, found: Found, *, named: bool) -> None:
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         found.problems.append(Problem(f"{error.strerror}", file=str(path)))
         return
+    if len(content) > MAX_FILE_BYTES:
+        problem = f"the file has more than {MAX_FILE_BYTES} bytes; split it"
+        found.problems.append(Problem(problem, file=str(path)))
+        return
+    try:
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         found.problems.append(Problem("the file is not UTF-8 text", file=str(path)))
         return
@@ -79,12 +86,12 @@ def _read_file(path: Path, found: Found, *, named: bool) -> None:
 
 
 def _read_text(file: str, text: str, found: Found) -> None:
-    loader = _Loader(text)
+    loader = BoundedLoader(text)
     root = loader.get_single_node()
     if not isinstance(root, yaml.MappingNode):
         found.problems.append(Problem(f"expected a list of webhooks below {TOP}:", file=file, line=1))
         return
-    _refuse_duplicate_keys(root)
+    refuse_duplicate_keys(root)
     for key, node in root.value:
         if key.value == TOP:
             _read_list(file, loader, node, found)
@@ -96,7 +103,7 @@ def _read_text(file: str, text: str, found: Found) -> None:
         found.problems.append(Problem(f"expected a list of webhooks below {TOP}:", file=file, line=1))
 
 
-def _read_list(file: str, loader: _Loader, node: Any, found: Found) -> None:
+def _read_list(file: str, loader: BoundedLoader, node: Any, found: Found) -> None:
     if not isinstance(node, yaml.SequenceNode):
         found.problems.append(Problem("it must be a list", TOP, file=file, line=_line(node)))
         return
@@ -168,22 +175,3 @@ def _lines(node: yaml.MappingNode) -> dict[str, int]:
 
 def _line(node: Any) -> int:
     return int(node.start_mark.line) + 1
-
-
-def _refuse_duplicate_keys(node: yaml.MappingNode) -> None:
-    """Refuse duplicate keys; YAML would silently use the last one."""
-    seen = set()
-    for key, _ in node.value:
-        if key.tag != _MERGE and isinstance(key, yaml.ScalarNode) and key.value in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key.value}", key.start_mark)
-        seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-
-
-class _Loader(yaml.SafeLoader):
-    """Accepts plain values only, and no duplicate keys."""
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-        if isinstance(node, yaml.MappingNode):
-            _refuse_duplicate_keys(node)
-        made: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        return made

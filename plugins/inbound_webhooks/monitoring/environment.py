@@ -7,12 +7,12 @@ secrets; with the severity ``stops`` the endpoint cannot accept requests.
 
 from __future__ import annotations
 
-import logging
 import threading
 
 from inbound_webhooks.errors import Problem
+from inbound_webhooks.monitoring.log_lines import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Environment:

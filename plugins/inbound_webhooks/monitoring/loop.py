@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import traceback
 from collections.abc import Callable
 
 from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.monitoring.log_lines import SourceLines, get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Loop:
@@ -52,4 +52,4 @@ def log_unexpected_error(what: str, error: BaseException) -> None:
     """Log where an unexpected error was raised, without its message, which may quote values."""
     places = "".join(traceback.format_tb(error.__traceback__))
     kind = type(error).__name__
-    log.error("unexpected error action=dispatch_fault what=%s kind=%s\n%s", what, kind, places)
+    log.error("unexpected error action=dispatch_fault what=%s kind=%s\n%s", what, kind, SourceLines(places))

@@ -7,13 +7,14 @@ The gateway also exposes its counters to Prometheus.
 from __future__ import annotations
 
 import inspect
-import logging
 import re
 from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 
-log = logging.getLogger(__name__)
+from inbound_webhooks.monitoring.log_lines import get_logger
+
+log = get_logger(__name__)
 
 PREFIX = "inbound_webhooks"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,12 +10,13 @@ from typing import Any
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.mails import Mail
 from inbound_webhooks.storage.outcomes import Outcome
 from inbound_webhooks.urls import delivery_url, log_url, run_url
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 MAX_SUBJECT_CHARS = 200
 MAX_LISTED = 50

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +10,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, MailError
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_mail_at
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.notifications.drift_rendering import drift_text
 from inbound_webhooks.notifications.rendering import MAX_LISTED, MailTemplates
@@ -20,7 +20,7 @@ from inbound_webhooks.storage import mails
 from inbound_webhooks.storage.database import autocommit, begin_writing, transaction
 from inbound_webhooks.storage.mails import MAX_ERROR_CHARS, Mail, MailKind, MailState
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 POLL_SECONDS = 1.0
 

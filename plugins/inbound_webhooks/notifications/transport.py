@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import smtplib
+from email.message import EmailMessage
+from email.policy import SMTPUTF8
 
 from airflow.configuration import conf
 from airflow.exceptions import AirflowException
+from email_validator import EmailNotValidError
 
 from inbound_webhooks.errors import MailError, MailRefused
 from inbound_webhooks.notifications.rendering import RenderedMail
+from inbound_webhooks.webhooks.recipients import envelope_address
 
 DEFAULT_BACKEND = "airflow.utils.email.send_email_smtp"
 """Airflow's default of [email] email_backend; with it, the SMTP provider is used."""
@@ -20,10 +24,16 @@ PERMANENT = range(500, 600)
 def send(recipient: str, mail: RenderedMail, *, message_id: str) -> None:
     """Send a mail to one recipient.
 
-    :raises MailRefused: the server answered 5xx to this mail, so another attempt is pointless
+    :raises MailRefused: the address is none, or the server answered 5xx to this mail or cannot take the
+        address, so another attempt is pointless
     :raises MailError: it failed this time
     :raises Exception: whatever a custom backend raises
     """
+    try:
+        # Checked again: addresses of the operators' setting were not, and no line break may reach a header.
+        recipient = envelope_address(recipient)
+    except EmailNotValidError as error:
+        raise MailRefused(f"{recipient!r} is not an e-mail address: {error}") from None
     try:
         if conf.get("email", "email_backend", fallback=DEFAULT_BACKEND) not in ("", DEFAULT_BACKEND):
             _send_by_backend(recipient, mail)
@@ -67,19 +77,40 @@ def _send_by_smtp(recipient: str, mail: RenderedMail, message_id: str) -> None:
         def smtp_retry_limit(self) -> int:
             return 0
 
+        def send(self, headers: dict[str, str], sender: str | None) -> None:
+            if recipient.isascii():
+                self.send_email_smtp(
+                    to=[recipient],
+                    subject=mail.subject,
+                    html_content=mail.html,
+                    from_email=sender,  # None makes the hook use the connection's own sender
+                    custom_headers=headers,
+                )
+            else:  # the hook writes addresses in ASCII only
+                assert isinstance(self._smtp_client, smtplib.SMTP)
+                _send_utf8(self._smtp_client, recipient, mail, headers, sender or self.from_email or "")
+
     try:
         with OneTryHook(conf.get("email", "email_conn_id", fallback="smtp_default")) as hook:
-            hook.send_email_smtp(
-                to=[recipient],
-                subject=mail.subject,
-                html_content=mail.html,
-                # None makes the hook use the connection's own sender.
-                from_email=conf.get("email", "from_email", fallback=None) or None,
-                # Auto-Submitted keeps vacation responders quiet (RFC 3834).
-                custom_headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
-            )
+            # Auto-Submitted keeps vacation responders quiet (RFC 3834).
+            headers = {"Message-ID": message_id, "Auto-Submitted": "auto-generated"}
+            hook.send(headers, conf.get("email", "from_email", fallback=None) or None)
     except AirflowException as error:
         raise MailError(f"The mail could not be sent: {error}") from None
+
+
+def _send_utf8(
+    client: smtplib.SMTP, recipient: str, mail: RenderedMail, headers: dict[str, str], sender: str
+) -> None:
+    """Send to an address whose local part is not ASCII (RFC 6531)."""
+    message = EmailMessage(policy=SMTPUTF8)
+    for name, value in (headers | {"From": sender, "To": recipient, "Subject": mail.subject}).items():
+        message[name] = value
+    message.set_content(mail.html, subtype="html")
+    try:
+        client.send_message(message, sender, [recipient])
+    except smtplib.SMTPNotSupportedError:
+        raise MailRefused(f"The mail server does not take {recipient!r}: it lacks SMTPUTF8.") from None
 
 
 def _refusal(code: int, reply: bytes | str) -> MailError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -17,12 +16,13 @@ from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
 from inbound_webhooks.errors import BacklogFull, InvalidSetting, RateLimited
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.storage.deliveries import count_accepted
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 BACKLOG_RECHECK_SECONDS = 1.0
 

@@ -9,7 +9,6 @@ It runs on an event loop, at both endpoints; blocking work goes to a thread.
 
 from __future__ import annotations
 
-import logging
 import traceback
 from collections.abc import Callable
 from datetime import datetime
@@ -47,11 +46,13 @@ from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
+from inbound_webhooks.monitoring.log_lines import SourceLines, get_logger
 from inbound_webhooks.receiver.admission import Admission, RequestHead, admitted, matching_token
 from inbound_webhooks.receiver.client_address import REPLACED, UNKNOWN, trusted_proxies
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.rejections import RejectionLog
+from inbound_webhooks.receiver.user_slots import UserSlots
 from inbound_webhooks.records.credential import plain_secrets
 from inbound_webhooks.records.delivery import Rejection, new_delivery_id
 from inbound_webhooks.records.webhook import Webhook
@@ -62,7 +63,7 @@ from inbound_webhooks.storage.threads import run_in_thread
 from inbound_webhooks.storage.webhooks import set_confirm_url
 from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookCache
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 DAG_RECHECK_SECONDS = 2.0
 
@@ -92,6 +93,9 @@ class Receiver:
         self.judging = Judging(
             self._dags, public_url=public_url(settings), max_body_bytes=settings.max_body_bytes
         )
+        self.back_tests = UserSlots(settings.max_concurrent_back_tests, per_user=1)
+        previews = settings.max_concurrent_previews
+        self.previews = UserSlots(previews, per_user=max(previews // 2, 1))
         self._limits = Limits(settings)
         self._compiled = CompiledWebhookCache()
         self._last_use = LastUse(now)
@@ -292,4 +296,5 @@ def _keep_confirm_url(webhook_id: str, url: str) -> None:
 def log_unexpected_error(error: Exception) -> None:
     """Log where an unforeseen error happened; its message may quote what the sender sent."""
     places = "".join(traceback.format_tb(error.__traceback__))
-    log.error("unexpected error action=endpoint_error kind=%s\n%s", type(error).__name__, places)
+    kind = type(error).__name__
+    log.error("unexpected error action=endpoint_error kind=%s\n%s", kind, SourceLines(places))

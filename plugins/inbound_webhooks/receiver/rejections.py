@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
 from inbound_webhooks.errors import DatabaseUnavailable
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.records.delivery import Rejection
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.rejections import insert_rejections
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 MAX_PER_SECOND = 10
 """Rejections of one webhook that are recorded per second."""

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
 import anyio.to_thread
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from inbound_webhooks.dispatch.service import DispatchService
@@ -22,6 +22,7 @@ from inbound_webhooks.rest.deliveries import router as deliveries_router
 from inbound_webhooks.rest.dependencies import AccessDep
 from inbound_webhooks.rest.presets import router as presets_router
 from inbound_webhooks.rest.problems import install_error_handlers
+from inbound_webhooks.rest.same_origin import require_same_origin
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 from inbound_webhooks.storage.encryption import check_key
@@ -69,6 +70,8 @@ def _start(running: ExitStack) -> Receiver:
 app = FastAPI(
     title="Inbound webhooks",
     lifespan=lifespan,
+    # Before the permissions of a route, and for every route that is added.
+    dependencies=[Depends(require_same_origin)],
     openapi_url=None,
     docs_url=None,
     redoc_url=None,

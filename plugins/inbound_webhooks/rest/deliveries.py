@@ -91,7 +91,8 @@ def replay_delivery(delivery_id: str, may: AccessDep, body: Replay | None = None
     if not allowed:
         raise NotPermitted("A replay requires permission to read the DAG's runs and to trigger it.")
     remap = body.remap if body else False
-    return _response_of(replay(get_receiver(), delivery_id, actor=may.name, remap=remap))
+    again = replay(get_receiver(), delivery_id, actor=may.name, remap=remap, checked=webhook)
+    return _response_of(again)
 
 
 def _visible(may: Access, delivery_id: str) -> Delivery:

@@ -20,6 +20,7 @@ from inbound_webhooks.errors import (
     NotPermitted,
     NotReplayable,
     Problem,
+    TooManyTrials,
     Unavailable,
     WebhookChanged,
     WebhookError,
@@ -37,6 +38,7 @@ STATUS: dict[type[WebhookError], int] = {
     WebhookExists: 409,
     WebhookChanged: 409,
     NotReplayable: 409,
+    TooManyTrials: 429,
     DefinitionError: 422,
     ConfigurationError: 503,
     Unavailable: 503,
@@ -49,6 +51,7 @@ _DESCRIPTIONS = {
     403: "The user does not have permission.",
     404: "It does not exist, or the user may not see its DAG.",
     409: "It conflicts with the current state.",
+    429: "Too many previews or back-tests are running. Try again later.",
     503: "The database is unavailable, or a setting is invalid. Try again later.",
 }
 
@@ -74,7 +77,9 @@ def _handle_webhook_error(_request: Request, error: Exception) -> Response:
     if not isinstance(error, WebhookError):
         raise error
     status = next((STATUS[cls] for cls in type(error).__mro__ if cls in STATUS), 500)
-    headers = {"Retry-After": str(error.retry_after_seconds)} if isinstance(error, Unavailable) else None
+    headers = None
+    if isinstance(error, Unavailable | TooManyTrials):
+        headers = {"Retry-After": str(error.retry_after_seconds)}
     detail: Any = error.message
     if isinstance(error, InvalidDefinition):
         detail = [invalid_part(error.problem)]

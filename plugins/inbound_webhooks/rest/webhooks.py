@@ -128,37 +128,40 @@ def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> Webhoo
         secrets=secrets,
         actor=may.name,
         team=may.team_for(draft.dag_id),
+        checked=webhook,
     )
     return _response_of(may, visible(may, webhook_id))
 
 
-@router.delete("/{webhook_id}", status_code=204, responses=documented(404))
+@router.delete("/{webhook_id}", status_code=204, responses=documented(404, 409))
 def delete_webhook(webhook_id: str, may: AccessDep) -> None:
     """Delete a webhook and cancel its waiting deliveries."""
-    service.delete(ById(changeable(may, webhook_id, "DELETE").id), actor=may.name)
+    webhook = changeable(may, webhook_id, "DELETE")
+    service.delete(ById(webhook.id), actor=may.name, checked=webhook)
 
 
-@router.post("/{webhook_id}/enable", responses=documented(404))
+@router.post("/{webhook_id}/enable", responses=documented(404, 409))
 def enable_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
     """Enable a webhook: it accepts requests, and waiting deliveries start."""
     return _set_enabled(may, webhook_id, True)
 
 
-@router.post("/{webhook_id}/disable", responses=documented(404))
+@router.post("/{webhook_id}/disable", responses=documented(404, 409))
 def disable_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
     """Disable a webhook: it accepts and starts nothing."""
     return _set_enabled(may, webhook_id, False)
 
 
-@router.post("/{webhook_id}/rotate", responses=documented(400, 404))
+@router.post("/{webhook_id}/rotate", responses=documented(400, 404, 409))
 def rotate_webhook(webhook_id: str, body: Rotation, may: AccessDep) -> WebhookResponse:
     """Rotate a webhook's URL, or one of its secrets."""
-    found = ById(changeable(may, webhook_id).id)
+    webhook = changeable(may, webhook_id)
+    found, hours = ById(webhook.id), body.grace_hours
     if body.purpose is None or body.secret is None:
-        service.rotate(found, actor=may.name, grace_hours=body.grace_hours)
+        service.rotate(found, actor=may.name, grace_hours=hours, checked=webhook)
     else:
         secret = NewSecret(body.purpose, body.secret)
-        service.rotate_secret(found, secret, actor=may.name, grace_hours=body.grace_hours)
+        service.rotate_secret(found, secret, actor=may.name, grace_hours=hours, checked=webhook)
     return _response_of(may, visible(may, webhook_id))
 
 
@@ -196,31 +199,35 @@ def _rejections(may: Access, webhook_id: str) -> list[RejectionResponse]:
     return [RejectionResponse(**{name: getattr(row, name) for name in names}) for row in rows]
 
 
-@router.post("/{webhook_id}/try", responses=documented(400, 404))
+@router.post("/{webhook_id}/try", responses=documented(400, 404, 429))
 def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> PreviewResponse:
     """Preview a request, without storing or running anything."""
     webhook = changeable(may, webhook_id)
     if body.draft is not None:
         webhook = _checked(may, webhook, _changed(may, webhook, body.draft))
-    preview = preview_request(
-        get_receiver(),
-        webhook,
-        method=body.method,
-        query_string=body.query,
-        headers=[(name, value) for name, value in body.headers],
-        body=body.body.encode(),
-    )
+    receiver = get_receiver()
+    with receiver.previews.held_by(may.name):
+        preview = preview_request(
+            receiver,
+            webhook,
+            method=body.method,
+            query_string=body.query,
+            headers=[(name, value) for name, value in body.headers],
+            body=body.body.encode(),
+        )
     return PreviewResponse(**preview)
 
 
-@router.post("/{webhook_id}/backTest", responses=documented(400, 404))
+@router.post("/{webhook_id}/backTest", responses=documented(400, 404, 429))
 def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> BackTestResponse:
     """Back-test a change against the newest deliveries, without storing or running anything."""
     webhook = changeable(may, webhook_id)
     if not may.may_read_runs(webhook.dag_id):
         raise NotPermitted("A back-test requires permission to read the DAG's runs.")
     changed = _checked(may, webhook, _changed(may, webhook, body.draft))
-    test = back_test(get_receiver(), webhook, changed, limit=body.last)
+    receiver = get_receiver()
+    with receiver.back_tests.held_by(may.name):
+        test = back_test(receiver, webhook, changed, limit=body.last)
     # Older deliveries may belong to a previous DAG of the webhook, which the user may not read.
     readable = BackTest(tuple(one for one in test.judged if may.may_read_runs(one.dag_id)))
     return BackTestResponse(**as_data(readable))
@@ -243,7 +250,8 @@ def _checked(may: Access, webhook: Webhook, draft: Draft) -> Webhook:
 
 def _set_enabled(may: Access, webhook_id: str, on: bool) -> WebhookResponse:
     webhook = changeable(may, webhook_id)
-    service.set_enabled(ById(webhook.id), on, actor=may.name, team=may.team_for(webhook.dag_id))
+    team = may.team_for(webhook.dag_id)
+    service.set_enabled(ById(webhook.id), on, actor=may.name, team=team, checked=webhook)
     return _response_of(may, visible(may, webhook_id))
 
 

@@ -7,7 +7,6 @@ statements run on the engine in a thread, which is slower, and the environment's
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inbound_webhooks.errors import Problem
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.storage.database import autocommit, sqlstate_of, unavailable
 from inbound_webhooks.storage.statement import (
     CannotConnect,
@@ -31,7 +31,7 @@ from inbound_webhooks.storage.statement import (
 )
 from inbound_webhooks.storage.threads import run_in_thread
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 Result = TypeVar("Result")
 Execution = Callable[[Executor], Awaitable[Result]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -79,6 +79,12 @@ def save_fetched_key(
         "source_url": source_url,
     }
     connection.execute(insert(tables.secret), row)
+
+
+def delete_fetched_keys(connection: Connection, keys: Collection[Credential]) -> None:
+    """Delete fetched public keys."""
+    ids = [key.id for key in keys]
+    connection.execute(delete(tables.secret).where(tables.secret.c.id.in_(ids)))
 
 
 def delete_tokens(connection: Connection, webhook_id: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,10 +15,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from inbound_webhooks.errors import DatabaseUnavailable, Problem
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS, cause_of
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 Result = TypeVar("Result")
 

@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, MetaData, Table, inspect
 
 from inbound_webhooks.errors import DatabaseUnsupported, TablesUnknown
+from inbound_webhooks.monitoring.log_lines import one_line
 from inbound_webhooks.storage.revisions import actual_revision
 from inbound_webhooks.storage.tables import metadata
 
@@ -91,8 +92,8 @@ class WebhookDBManager(BaseDBManager):
         if actual != recorded:
             self.log.warning(
                 "Tables of inbound webhooks are at revision %s, their version table says %s: correcting it",
-                actual or "none",
-                recorded or "none",
+                one_line(actual or "none"),
+                one_line(recorded or "none"),
             )
             command.stamp(self.get_alembic_config(), actual or "base", purge=True)
 

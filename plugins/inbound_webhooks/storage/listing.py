@@ -15,6 +15,7 @@ from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.rejections import KEPT_REJECTIONS
 from inbound_webhooks.storage.webhooks import read_webhook
 
 FAILED_STATES = (State.REFUSED, State.UNDELIVERABLE, State.FAILED)
@@ -328,10 +329,10 @@ def newest_ids(connection: Connection, webhook_id: str, limit: int) -> list[str]
 
 
 def rejection_rows(connection: Connection, webhook_id: str) -> list[Any]:
-    """All stored rejections of a webhook, with their ids, newest first."""
+    """The latest rejections of a webhook, with their ids, newest first."""
     columns = tables.rejection.c
     query = select(tables.rejection).where(columns.webhook_id == webhook_id).order_by(columns.id.desc())
-    return list(connection.execute(query))
+    return list(connection.execute(query.limit(KEPT_REJECTIONS)))
 
 
 def light() -> Any:

@@ -8,7 +8,6 @@ with a new reader of the event loop each time. https://www.psycopg.org/psycopg3/
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from functools import partial
@@ -20,6 +19,7 @@ from psycopg.adapt import PyFormat, Transformer
 from psycopg.types.datetime import TimestamptzBinaryLoader
 from sqlalchemy import func, select
 
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.storage.statement import (
     CannotConnect,
     ConnectionLost,
@@ -29,7 +29,7 @@ from inbound_webhooks.storage.statement import (
     StatementRefused,
 )
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 CONNECT_SECONDS = 10.0
 """Longest time until a connection is open; a shorter ``connect_timeout`` in the URL counts."""

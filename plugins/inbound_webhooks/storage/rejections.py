@@ -8,6 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import (
     Connection,
+    Select,
     delete,
     func,
     insert,
@@ -21,20 +22,27 @@ KEPT_REJECTIONS = 50
 """Newest rejections of a webhook that are kept: anyone who knows its URL can cause any number of them."""
 
 
-def wanted_key_urls(connection: Connection, webhook_id: str, since: datetime) -> list[str]:
-    """URLs of public keys that refused requests named since then, each once, newest first."""
+KEPT_KEY_URLS = 500
+"""Newest URLs of public keys of a webhook, whose rejections stay even when newer ones push out the others."""
+
+KEPT_KEY_URLS_PER_ADDRESS = 100
+"""The part of them that requests of one source address can take."""
+
+
+def wanted_key_urls(connection: Connection, webhook_id: str, since: datetime) -> list[tuple[str, str]]:
+    """URL of a public key, and source address, of refused requests since then, each once, newest first."""
     columns = tables.rejection.c
     rows = connection.execute(
-        select(columns.key_url)
+        select(columns.key_url, columns.source_ip)
         .where(columns.webhook_id == webhook_id, columns.key_url.is_not(None), columns.rejected_at >= since)
-        .group_by(columns.key_url)
+        .group_by(columns.key_url, columns.source_ip)
         .order_by(func.max(columns.id).desc())
     )
-    return [row.key_url for row in rows]
+    return [(row.key_url, row.source_ip) for row in rows]
 
 
 def insert_rejections(connection: Connection, rejections: Sequence[Rejection]) -> None:
-    """Insert rejections, and delete all but the newest of each webhook."""
+    """Insert rejections, and delete all but the newest of each webhook, and the newest that name a key."""
     connection.execute(insert(tables.rejection), [asdict(rejection) for rejection in rejections])
     columns = tables.rejection.c
     # In the same transaction as the insert, so the table stays small whatever happens afterwards.
@@ -47,8 +55,27 @@ def insert_rejections(connection: Connection, rejections: Sequence[Rejection]) -
             .limit(KEPT_REJECTIONS)
         )
         connection.execute(
-            delete(tables.rejection).where(columns.webhook_id == webhook_id, columns.id.not_in(newest))
+            delete(tables.rejection).where(
+                columns.webhook_id == webhook_id,
+                columns.id.not_in(newest),
+                columns.key_url.is_(None) | columns.id.not_in(_naming_keys(webhook_id)),
+            )
         )
+
+
+def _naming_keys(webhook_id: str) -> Select[tuple[int]]:
+    """Ids of the rejections that are kept for the keys they name: the newest of each URL and address."""
+    columns = tables.rejection.c
+    named = (
+        select(func.max(columns.id).label("id"), columns.source_ip)
+        .where(columns.webhook_id == webhook_id, columns.key_url.is_not(None))
+        .group_by(columns.key_url, columns.source_ip)
+        .subquery("named")
+    )
+    rank = func.row_number().over(partition_by=named.c.source_ip, order_by=named.c.id.desc())
+    ranked = select(named.c.id, rank.label("rank")).subquery("ranked")
+    fair = ranked.c.rank <= KEPT_KEY_URLS_PER_ADDRESS
+    return select(ranked.c.id).where(fair).order_by(ranked.c.id.desc()).limit(KEPT_KEY_URLS)
 
 
 def list_rejections(connection: Connection, webhook_id: str, limit: int) -> list[Rejection]:

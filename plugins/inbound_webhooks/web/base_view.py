@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import Any
 
 from airflow import settings as airflow_settings
@@ -21,17 +20,19 @@ from inbound_webhooks.errors import (
     DeliveryNotFound,
     NotPermitted,
     NotReplayable,
+    TooManyTrials,
     WebhookChanged,
     WebhookError,
     WebhookNotFound,
 )
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.settings import BLUEPRINT_PREFIX
 from inbound_webhooks.storage.database import translated
 from inbound_webhooks.web import csrf, login
 from inbound_webhooks.web.formatting import FILTERS
 from inbound_webhooks.webhooks.access import ACTIONS, VIEW, Access, create_permissions
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 ROOT = "/webhooks"
 """Path of the pages below Airflow's prefix for plugins."""
@@ -57,6 +58,7 @@ STATUS: dict[type[WebhookError], int] = {
     NotPermitted: 403,
     WebhookChanged: 409,
     NotReplayable: 409,
+    TooManyTrials: 429,
     DefinitionError: 422,
     DatabaseUnavailable: 503,
 }
@@ -192,13 +194,17 @@ def _failed(error: Exception) -> Response:
         log.error("page failed action=page_failed kind=%s", kind, exc_info=without_text)
         return _message(500, "Internal error", "See the log of Airflow's api-server.")
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-    return _message(status, _TITLES.get(status, "The request failed"), error.message)
+    response = _message(status, _TITLES.get(status, "The request failed"), error.message)
+    if isinstance(error, TooManyTrials):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    return response
 
 
 _TITLES = {
     403: "Permission denied",
     404: "Not found",
     409: "The change was rejected",
+    429: "Too many previews or back-tests are running",
     503: "The database is unavailable",
 }
 

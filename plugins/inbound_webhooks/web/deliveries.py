@@ -221,7 +221,11 @@ class DeliveriesView(WebhookBaseView):
         if not self.access().may_read_runs(delivery.dag_id):
             raise NotPermitted("A replay requires the permission to read the runs of the delivery's Dag.")
         replayed = replay(
-            get_receiver(), delivery.id, actor=self.access().name, remap=request.form.get("remap") == "1"
+            get_receiver(),
+            delivery.id,
+            actor=self.access().name,
+            remap=request.form.get("remap") == "1",
+            checked=webhook,
         )
         flash("Replayed. This is the new delivery.")
         return redirected(url_for("DeliveriesView.one", delivery_id=replayed.id))

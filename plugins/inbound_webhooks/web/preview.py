@@ -54,7 +54,9 @@ class PreviewView(WebhookBaseView):
             return json_reply({"problems": by_place(problems)}, 422)
         number = request.form.get("backtest_last", "")
         last = int(number) if number in map(str, CHOICES) else CHOICES[0]
-        test = back_test(get_receiver(), webhook, draft, limit=last)
+        receiver = get_receiver()
+        with receiver.back_tests.held_by(self.access().name):
+            test = back_test(receiver, webhook, draft, limit=last)
         # If the webhook had another DAG before, the user may not be allowed to read that DAG's runs.
         readable = tuple(one for one in test.judged if self.access().may_read_runs(one.dag_id))
         return json_reply(shown(BackTest(readable)))
@@ -64,14 +66,16 @@ class PreviewView(WebhookBaseView):
         if webhook is None:
             return json_reply({"problems": by_place(problems)}, 422)
         method = request.form.get("try_method", "POST")
-        preview = preview_request(
-            get_receiver(),
-            webhook,
-            method=method if method in METHODS else "POST",
-            query_string=request.form.get("try_query", "").lstrip("?"),
-            headers=list(parse_headers(request.form.get("try_headers", ""))),
-            body=request.form.get("try_body", "").replace("\r\n", "\n").encode(),
-        )
+        receiver = get_receiver()
+        with receiver.previews.held_by(self.access().name):
+            preview = preview_request(
+                receiver,
+                webhook,
+                method=method if method in METHODS else "POST",
+                query_string=request.form.get("try_query", "").lstrip("?"),
+                headers=list(parse_headers(request.form.get("try_headers", ""))),
+                body=request.form.get("try_body", "").replace("\r\n", "\n").encode(),
+            )
         state = preview["state"]
         return json_reply(
             preview

@@ -136,6 +136,7 @@ class WebhooksView(WebhookBaseView):
                 secrets=secrets,
                 actor=self.access().name,
                 team=team,
+                checked=webhook,
             )
         except DefinitionError as error:
             problems.append(error.problem)
@@ -263,7 +264,7 @@ class WebhooksView(WebhookBaseView):
         webhook = self.changeable(webhook_id, "DELETE")
         if not _is_confirmed():
             return self._confirm(f"Delete the webhook {webhook.name}, its URL and its secrets?")
-        cancelled = service.delete(ById(webhook_id), actor=self.access().name)
+        cancelled = service.delete(ById(webhook_id), actor=self.access().name, checked=webhook)
         waiting = f" Deliveries cancelled before they started: {cancelled}." if cancelled else ""
         return self._done(f"Deleted {webhook.name}.{waiting}", leave=True)
 
@@ -276,10 +277,12 @@ class WebhooksView(WebhookBaseView):
         if not purpose:
             if not hours and not _is_confirmed():
                 return self._confirm("Generate a new URL? The current one stops working immediately.")
-            service.rotate(ById(webhook.id), actor=self.access().name, grace_hours=hours)
+            service.rotate(ById(webhook.id), actor=self.access().name, grace_hours=hours, checked=webhook)
             return self._done("Generated a new URL. Give it to the sender.")
         secret = NewSecret(purpose, value.strip("\r\n"))
-        service.rotate_secret(ById(webhook.id), secret, actor=self.access().name, grace_hours=hours)
+        service.rotate_secret(
+            ById(webhook.id), secret, actor=self.access().name, grace_hours=hours, checked=webhook
+        )
         return self._done(f"Stored the new {purpose} secret.")
 
     @expose("/bulk", methods=["POST"])
@@ -308,10 +311,11 @@ class WebhooksView(WebhookBaseView):
 
     def _set_enabled(self, webhook: Webhook, on: bool) -> None:
         access = self.access()
-        service.set_enabled(ById(webhook.id), on, actor=access.name, team=access.team_for(webhook.dag_id))
+        team = access.team_for(webhook.dag_id)
+        service.set_enabled(ById(webhook.id), on, actor=access.name, team=team, checked=webhook)
 
     def _delete(self, webhook: Webhook) -> None:
-        service.delete(ById(webhook.id), actor=self.access().name)
+        service.delete(ById(webhook.id), actor=self.access().name, checked=webhook)
 
     def _confirm(self, question: str) -> Response:
         """A page that repeats the request with a confirmation; with scripts, a dialog asks instead."""

@@ -11,7 +11,7 @@ from inbound_webhooks.errors import InvalidDefinition
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.public_keys import can_refresh_keys, refreshes_keys
 from inbound_webhooks.event.verification.registry import check_secret as check_scheme_secret
-from inbound_webhooks.event.verification.scheme import check_text_secret
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE, check_text_secret
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.presets.preset import Secret as PresetSecret
@@ -115,6 +115,25 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
         check_scheme_secret(scheme, secret.value)
     if not verification:
         check_text_secret(secret.value)
+
+
+def check_signing(before: Webhook, after: Webhook, kept: Collection[str]) -> None:
+    """Refuse a handshake that begins to sign with a secret that its user need not know.
+
+    Otherwise a user who may edit a webhook could have any text of the handshake's format signed with the
+    secret of a sender, and learn that sender's signatures.
+
+    :param kept: the purposes of the stored secrets that the change does not replace
+    :raises InvalidDefinition: the secret has to be entered again
+    """
+    handshake = compile_webhook(after).rules.handshake
+    signs = handshake is not None and handshake.signs_for is not None
+    if signs and after.handshake != before.handshake and DEFAULT_PURPOSE in kept:
+        raise InvalidDefinition(
+            "secrets",
+            f"the handshake {after.handshake} signs its responses with the {DEFAULT_PURPOSE} secret; "
+            "enter that secret again",
+        )
 
 
 def needed_purposes(webhook: Webhook) -> set[str]:

@@ -48,6 +48,7 @@ from inbound_webhooks.webhooks.secrets import (
     NewSecret,
     check_complete,
     check_secret,
+    check_signing,
     event_filter,
     preset_fields,
     with_refreshed_keys,
@@ -159,11 +160,13 @@ def change(
     version: int,
     secrets: Sequence[NewSecret] = (),
     team: str | None = None,
+    checked: Webhook | None = None,
 ) -> Webhook:
     """Replace a webhook's definition by a draft, and secrets by new ones for the same purpose.
 
     :param version: the version that the draft is based on
     :param team: the team of the draft's DAG, as in :func:`create`
+    :param checked: the webhook for which the actor's permission was checked; None for operators with a shell
     :raises WebhookChanged: the webhook has another version by now; nothing is written
     :raises DefinitionError: a field is invalid, a secret is missing, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt a secret with
@@ -173,7 +176,9 @@ def change(
     try:
         with transaction() as connection:
             begin_writing(connection)
-            held = _find_version(connection, webhook_id, version)
+            held = _find_checked(connection, ById(webhook_id), checked)
+            if held.version != version:
+                raise WebhookChanged
             webhook = replace(held, team=team, **vars(draft))
             check(webhook)
             # A name from before this rule stays until the webhook is renamed.
@@ -182,6 +187,8 @@ def change(
             for secret in secrets:
                 check_secret(webhook, secret)
             held_for = _valid_purposes(connection, webhook_id, now)
+            if checked is not None:
+                check_signing(held, webhook, held_for - {secret.purpose for secret in secrets})
             check_complete(webhook, held_for | {secret.purpose for secret in secrets})
             update_webhook(connection, webhook, now)
             for purpose, encrypted, reference in sealed:
@@ -199,9 +206,20 @@ def _check_name(connection: Connection, webhook: Webhook) -> None:
         raise InvalidDefinition("name", NAME_IS_AN_ID)
 
 
-def _find_version(connection: Connection, webhook_id: str, version: int) -> Webhook:
-    held = _find(connection, ById(webhook_id), locked=True)
-    if held.version != version:
+def _find_checked(connection: Connection, name_or_id: str, checked: Webhook | None) -> Webhook:
+    """Lock a webhook and check that it still is the one for which the actor's permission was checked.
+
+    The permission itself is checked before: auth managers read with sessions of their own, which on SQLite
+    cannot follow a transaction that writes, and in which they could wait for its locks.
+
+    :raises WebhookChanged: its DAG or team has changed since, for which the actor may have no permission
+    """
+    held = _find(connection, name_or_id, locked=True)
+    if checked is not None and (held.id, held.dag_id, held.team) != (
+        checked.id,
+        checked.dag_id,
+        checked.team,
+    ):
         raise WebhookChanged
     return held
 
@@ -216,15 +234,24 @@ def _changed(before: Webhook, after: Webhook) -> list[str]:
     return [name for name, value in vars(after).items() if getattr(before, name) != value]
 
 
-def set_enabled(name_or_id: str, enabled: bool, *, actor: str, team: str | None = None) -> Webhook:
+def set_enabled(
+    name_or_id: str,
+    enabled: bool,
+    *,
+    actor: str,
+    team: str | None = None,
+    checked: Webhook | None = None,
+) -> Webhook:
     """Enable or disable a webhook; once this returns, a disabled one accepts and starts nothing.
 
     :param team: with ``enabled``, the team of its DAG, as in :func:`create`
+    :param checked: as in :func:`change`
+    :raises WebhookChanged: its DAG or team has changed since the permission was checked
     :raises InvalidDefinition: a secret is missing, so it cannot be enabled
     """
     with transaction() as connection:
         begin_writing(connection)
-        held = _find(connection, name_or_id, locked=True)
+        held = _find_checked(connection, name_or_id, checked)
         webhook = replace(held, enabled=enabled, team=team if enabled else held.team)
         check_complete(webhook, _valid_purposes(connection, webhook.id, _now()))
         update_webhook(connection, webhook, _now())
@@ -232,17 +259,19 @@ def set_enabled(name_or_id: str, enabled: bool, *, actor: str, team: str | None 
     return webhook
 
 
-def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0) -> Webhook:
+def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0, checked: Webhook | None = None) -> Webhook:
     """Give a webhook a new token; old ones expire after the grace period.
 
     Without a grace period they are invalid once this returns.
 
+    :param checked: as in :func:`change`
+    :raises WebhookChanged: its DAG or team has changed since the permission was checked
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
     encrypted, now = encrypt(_new_token()), _now()
     with transaction() as connection:
         begin_writing(connection)
-        webhook = _find(connection, name_or_id, locked=True)
+        webhook = _find_checked(connection, name_or_id, checked)
         update_webhook(connection, webhook, now)
         if grace_hours:
             end_tokens(connection, webhook.id, now + timedelta(hours=grace_hours))
@@ -253,16 +282,25 @@ def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0) -> Webhook:
     return webhook
 
 
-def rotate_secret(name_or_id: str, secret: NewSecret, *, actor: str, grace_hours: float = 0) -> Webhook:
+def rotate_secret(
+    name_or_id: str,
+    secret: NewSecret,
+    *,
+    actor: str,
+    grace_hours: float = 0,
+    checked: Webhook | None = None,
+) -> Webhook:
     """Give a webhook a new secret for one purpose; old ones expire after the grace period.
 
+    :param checked: as in :func:`change`
+    :raises WebhookChanged: its DAG or team has changed since the permission was checked
     :raises DefinitionError: the secret is invalid
     :raises FernetKeyMissing: there is no key to encrypt it with
     """
     encrypted, now = encrypt(secret.value), _now()
     with transaction() as connection:
         begin_writing(connection)
-        webhook = _find(connection, name_or_id, locked=True)
+        webhook = _find_checked(connection, name_or_id, checked)
         check_secret(webhook, secret)
         update_webhook(connection, webhook, now)
         if grace_hours:
@@ -275,11 +313,15 @@ def rotate_secret(name_or_id: str, secret: NewSecret, *, actor: str, grace_hours
     return webhook
 
 
-def delete(name_or_id: str, *, actor: str) -> int:
-    """Delete a webhook and cancel its waiting deliveries; return how many were cancelled."""
+def delete(name_or_id: str, *, actor: str, checked: Webhook | None = None) -> int:
+    """Delete a webhook and cancel its waiting deliveries; return how many were cancelled.
+
+    :param checked: as in :func:`change`
+    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    """
     with transaction() as connection:
         begin_writing(connection)
-        webhook = _find(connection, name_or_id, locked=True)
+        webhook = _find_checked(connection, name_or_id, checked)
         cancelled = cancel_accepted(connection, webhook.id)
         delete_webhook(connection, webhook.id)
         _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})

@@ -91,6 +91,79 @@ def test_a_mail_arrives_once_with_what_happened_and_links(database, mailer, mail
     assert (mail.state, mail.sent_at, mail.attempts, mail.next_attempt_at) == ("sent", AT, 1, None)
 
 
+ADDRESSES = {
+    "ops@corp.local": "ops@corp.local",
+    "x@localhost": "x@localhost",
+    "alerts@mail.test": "alerts@mail.test",
+    "ops@bücher.example": "ops@xn--bcher-kva.example",
+    "ops@mailhost": "ops@mailhost",
+    "o'brien+a@corp.internal": "o'brien+a@corp.internal",
+    "jürgen@bücher.test": "jürgen@xn--bcher-kva.test",
+    "管理@例え.local": "管理@xn--r8jz45g.local",
+}
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_an_address_of_an_internal_domain_or_in_unicode_gets_its_mail(
+    sqlite_database, mailer, mail_server, address
+):
+    store_mail(address)
+    send_all(mailer)
+    (message,) = mail_server.messages
+    expected = ADDRESSES[address]
+    assert (message["To"], mail_server.envelopes) == (expected, [(FROM, [expected])])
+    assert message["Subject"] == "[Airflow] orders of the shop: orders failed"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert "orders of the shop" in html_of(message)
+    assert rows("mail")[0].state == "sent"
+
+
+def test_a_server_without_smtputf8_gets_no_mail_that_it_cannot_deliver(sqlite_database, mailer, mail_server):
+    mail_server.stop()
+    mail_server.enable_smtputf8 = False
+    mail_server.start()
+    store_mail("jürgen@corp.local")
+    send_all(mailer)
+    (mail,) = rows("mail")
+    assert (mail.state, mail_server.messages) == ("refused", [])
+    assert "SMTPUTF8" in mail.error
+
+
+NO_ADDRESSES = (
+    "a@b.example\nBcc: c@d.example",
+    "a@b.example\r\nBcc: c@d.example",
+    "a\r\n@b.example",
+    "a\u2028b@c.example",
+    "a@b.example, c@d.example",
+    "a@b\u3002\nexample",
+    "<a@b.example>",
+    "A <a@b.example>",
+    "a@[127.0.0.1]",
+    "a@",
+    "a@.local",
+    "a@corp.local.",
+    "@corp.local",
+    "a b@corp.local",
+    '"a\nb"@corp.local',
+    "a@-corp.local",
+)
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
+def test_what_is_no_address_is_refused_when_it_is_entered_and_when_it_is_sent(
+    sqlite_database, mail_server, address
+):
+    from inbound_webhooks.errors import InvalidDefinition, MailRefused
+    from inbound_webhooks.notifications.rendering import RenderedMail
+    from inbound_webhooks.notifications.transport import send
+
+    with pytest.raises(InvalidDefinition):
+        store_webhook(notify_failure=[address])
+    with pytest.raises(MailRefused, match="is not an e-mail address"):
+        send(address, RenderedMail("subject", "html"), message_id="<a@b>")
+    assert mail_server.attempts == 0
+
+
 def test_a_digest_lists_its_deliveries_and_says_how_many_more(sqlite_database, mailer, mail_server):
     store_mail("a@example.com", count=53)
     send_all(mailer)

@@ -10,8 +10,8 @@ from tests.infrastructure.tls_server import certificate, pem
 from tests.infrastructure.webhooks_builder import change_webhook, rows, store_webhook
 
 HOST = "https://sns.eu-west-1.amazonaws.com"
-FIRST = f"{HOST}/SimpleNotificationService-0123456789abcdef.pem"
-SECOND = f"{HOST}/SimpleNotificationService-fedcba9876543210.pem"
+FIRST = f"{HOST}/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem"
+SECOND = f"{HOST}/SimpleNotificationService-fedcba9876543210fedcba9876543210.pem"
 GOOGLE = "https://www.googleapis.com/oauth2/v3/certs"
 # The example of RFC 7517, appendix A.1, without its elliptic key.
 KEY_SET = (
@@ -130,10 +130,10 @@ def test_a_disabled_webhook_has_nothing_fetched(sns, vendor, refresher):
 @pytest.mark.parametrize(
     "url",
     [
-        "https://example.com/SimpleNotificationService-0.pem",
-        "http://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0.pem",
-        "https://sns.eu-west-1.amazonaws.com.example.com/SimpleNotificationService-0.pem",
-        "https://sns.eu-west-1.amazonaws.com:8443/SimpleNotificationService-0.pem",
+        "https://example.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem",
+        "http://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem",
+        "https://sns.eu-west-1.amazonaws.com.example.com/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem",
+        "https://sns.eu-west-1.amazonaws.com:8443/SimpleNotificationService-0123456789abcdef0123456789abcdef.pem",
         "https://sns.eu-west-1.amazonaws.com/other.pem",
         "https://169.254.169.254/latest/meta-data",
     ],
@@ -160,10 +160,11 @@ def test_one_address_that_leads_nowhere_does_not_hide_the_next(sns, vendor, refr
 
 
 def test_a_webhook_gets_no_more_keys_than_a_vendor_has(sns, vendor, refresher):
-    urls = [f"{HOST}/SimpleNotificationService-{number}.pem" for number in range(8)]
+    urls = [f"{HOST}/SimpleNotificationService-{number:032x}.pem" for number in range(8)]
     vendor.pages = dict.fromkeys(urls, pem(certificate("sns.amazonaws.com")[0]).decode())
     name_keys(sns, *urls)
-    assert sum(refresher.refresh_due() for _ in urls) == 5
+    assert sum(refresher.refresh_due() for _ in urls) == 8
+    assert len(held()) == 3
 
 
 def test_the_key_set_of_an_issuer_is_fetched_before_any_request_and_again_when_it_is_old(

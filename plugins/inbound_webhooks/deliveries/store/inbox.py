@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from inbound_webhooks.deliveries.store.base import DeliveryStore
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.deliveries import insert_delivery
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Inbox:

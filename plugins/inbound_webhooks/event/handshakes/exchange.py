@@ -12,7 +12,7 @@ from inbound_webhooks.errors import HandshakeMalformed, VerificationFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.response import Response
-from inbound_webhooks.event.verification.scheme import to_bytes
+from inbound_webhooks.event.verification.scheme import VerificationScheme, to_bytes
 
 # Vendors' challenges are shorter. Only characters that can become neither markup nor another header are
 # echoed.
@@ -87,7 +87,8 @@ class Handshake:
     returns None for requests that are not handshakes, and raises VerificationFailed, HandshakeForged or
     HandshakeMalformed. ``needs_verification``: what it does for a sender must not be done for everyone who
     knows the URL. ``is_signing_oracle`` tells whether it would sign a text for them, with the secret that
-    signs events.
+    signs events. ``signs_for``, of a handshake that signs its responses, tells whether a verification scheme
+    is that of the same vendor: the secret of another sender must not sign what callers choose.
     """
 
     methods: tuple[str, ...]
@@ -95,6 +96,7 @@ class Handshake:
     respond: Callable[[HandshakeRequest], HandshakeResponse | None]
     needs_verification: bool = False
     is_signing_oracle: Callable[[bytes], bool] = lambda _: False
+    signs_for: Callable[[VerificationScheme], bool] | None = None
 
 
 def plain_text(text: str) -> HandshakeResponse:

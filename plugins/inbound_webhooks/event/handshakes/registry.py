@@ -16,7 +16,15 @@ HANDSHAKES: dict[str, Handshake] = {
     "sharepoint": Handshake(("POST",), True, echoes.microsoft),
     "slack": Handshake(("POST",), False, echoes.slack),
     "sns": Handshake(("POST",), False, events.sns, needs_verification=True),
-    "twitter": Handshake(("GET",), True, signed.twitter, is_signing_oracle=signed.is_crc_text),
-    "zoom": Handshake(("POST",), False, signed.zoom, needs_verification=True),
+    "twitter": Handshake(
+        ("GET",),
+        True,
+        signed.twitter,
+        is_signing_oracle=signed.is_crc_text,
+        signs_for=signed.is_twitter_scheme,
+    ),
+    "zoom": Handshake(
+        ("POST",), False, signed.zoom, needs_verification=True, signs_for=signed.is_zoom_scheme
+    ),
 }
 """Name in a webhook's definition -> handshake."""

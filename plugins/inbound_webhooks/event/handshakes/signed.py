@@ -1,7 +1,8 @@
 """Handshakes that sign their response with the secret that signs deliveries: Zoom and X.
 
 A caller who can choose the signed text could have a forged delivery signed. The text therefore has to be a
-bare token, without the characters that every signed delivery contains.
+bare token, without the characters that every signed delivery contains; and the secret has to be the one that
+the same vendor signs with, because the deliveries of other senders may be bare tokens.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from inbound_webhooks.event.handshakes.exchange import (
     json_document,
     sign,
 )
-from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE, VerificationScheme
+from inbound_webhooks.event.verification.symmetric import Hmac
 
 # No colon, which every text that Zoom signs contains: v0:{timestamp}:{body}.
 _ZOOM_TOKEN = re.compile(r"[A-Za-z0-9_\-]{1,128}")
@@ -53,3 +55,19 @@ def twitter(request: HandshakeRequest) -> HandshakeResponse | None:
         raise HandshakeMalformed("crc_token is not a token of at most 128 letters, digits and _-+/=")
     signature = base64.b64encode(sign(request.newest_secret(DEFAULT_PURPOSE), token)).decode()
     return replace(json_document({"response_token": f"sha256={signature}"}), used=(DEFAULT_PURPOSE, 0))
+
+
+def is_twitter_scheme(scheme: VerificationScheme) -> bool:
+    """Whether a scheme checks the signatures of X."""
+    return _is_hmac(scheme, "x-twitter-webhooks-signature", "base64", "sha256=", "{body}")
+
+
+def is_zoom_scheme(scheme: VerificationScheme) -> bool:
+    """Whether a scheme checks the signatures of Zoom."""
+    return _is_hmac(scheme, "x-zm-signature", "hex", "v0=", "v0:{timestamp}:{body}")
+
+
+def _is_hmac(scheme: VerificationScheme, *written: str) -> bool:
+    if not isinstance(scheme, Hmac) or scheme.algorithm != "sha256" or scheme.layout != "plain":
+        return False
+    return (scheme.header.lower(), scheme.encoding, scheme.prefix, scheme.signed) == written

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +11,7 @@ from typing import Any
 
 from inbound_webhooks.errors import VerificationFailed
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.redaction import MASK
+from inbound_webhooks.event.redaction import mask_json_fields
 from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
     check_header_secret,
@@ -110,12 +109,11 @@ class BodyKey:
         check_text_secret(secret)
 
     def redact(self, body: bytes) -> bytes:
-        """The body with ``***`` in place of each key."""
-        # Replaced in the bytes instead of written anew, so that the stored body stays the signed one
-        # otherwise.
-        name = json_text.dump(self.field).encode()
-        value = rb'(\s*:\s*)"(?:[^"\\]|\\.)*"'
-        return re.sub(re.escape(name) + value, lambda found: name + found[1] + f'"{MASK}"'.encode(), body)
+        """The body with ``***`` in place of each key; a body that is no JSON in UTF-8 stays the same."""
+        try:
+            return mask_json_fields(body.decode(), {self.field}).encode()
+        except UnicodeDecodeError:
+            return body  # verification refuses it
 
     def _items(self, body: bytes) -> list[Any]:
         try:

@@ -7,7 +7,12 @@ from typing import Any
 
 from inbound_webhooks.event.verification.jwt_tokens import KEY_SETS, Jwt
 from inbound_webhooks.event.verification.scheme import VerificationScheme
-from inbound_webhooks.event.verification.sns import Sns, is_certificate_url
+from inbound_webhooks.event.verification.sns import (
+    Sns,
+    is_certificate_url,
+    region_of_topic,
+    region_of_url,
+)
 
 
 def refreshes_keys(scheme: VerificationScheme) -> bool:
@@ -29,4 +34,12 @@ def standing_key_url(scheme: VerificationScheme) -> str | None:
 
 def is_key_url(scheme: VerificationScheme, url: str) -> bool:
     """Whether a message may name this URL for a scheme: one of the vendor's own, over https."""
-    return isinstance(scheme, Sns) and scheme.refresh_keys and is_certificate_url(url)
+    if not isinstance(scheme, Sns) or not scheme.refresh_keys or not is_certificate_url(url):
+        return False
+    regions = {region_of_topic(arn) for arn in scheme.topic_arns}
+    return not regions or region_of_url(url) in regions
+
+
+def key_group(url: str) -> str:
+    """What a vendor has few keys for at a time: a region of Amazon SNS, else the URL itself."""
+    return region_of_url(url) or url

@@ -39,8 +39,12 @@ class Sns:
         certificate_url = message.get("SigningCertURL", "")
         if not is_certificate_url(certificate_url):
             raise VerificationFailed("SigningCertURL is not the URL of an Amazon SNS certificate.")
-        if self.topic_arns and message.get("TopicArn") not in self.topic_arns:
+        topic = message.get("TopicArn", "")
+        if self.topic_arns and topic not in self.topic_arns:
             raise VerificationFailed("TopicArn is not one of this webhook's topics.")
+        # A topic is signed for in its own region. So the keys of others cannot be asked for in its name.
+        if region_of_topic(topic) != region_of_url(certificate_url):
+            raise VerificationFailed("SigningCertURL is not of the region in TopicArn.")
         sent = _sent_at(message.get("Timestamp", ""))
         if self.tolerance_seconds is not None:
             seconds = str(int(sent.timestamp()))
@@ -65,8 +69,10 @@ _DIGESTS: dict[str, hashes.HashAlgorithm] = {
     "1": hashes.SHA1(),  # noqa: S303 - SNS's default; version 2 is a setting of the topic
     "2": hashes.SHA256(),
 }
-_HOST = re.compile(r"sns\.[a-z0-9-]{3,40}\.amazonaws\.com(\.cn)?")
-_CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-zA-Z]{1,64}\.pem")
+# Exactly a region's: a name with a digit in front, such as s3-us-west-2, would be a bucket of anyone's.
+_HOST = re.compile(r"sns\.([a-z]{2,4}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2})\.amazonaws\.com(\.cn)?")
+_TOPIC = re.compile(r"arn:aws[a-z-]{0,20}:sns:([a-z0-9-]{1,40}):[0-9]{12}:[A-Za-z0-9_.-]{1,256}")
+_CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{32}\.pem")
 _URL = re.compile(r"https://[!-~]{1,2000}")
 _FIELDS = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
@@ -79,12 +85,27 @@ _FIELDS["UnsubscribeConfirmation"] = _FIELDS["SubscriptionConfirmation"]
 
 def is_sns_url(url: str) -> bool:
     """Whether a URL belongs to Amazon SNS, over https."""
+    return region_of_url(url) is not None
+
+
+def region_of_url(url: str) -> str | None:
+    """The region of a URL that belongs to Amazon SNS, over https; None for every other URL."""
     try:
-        parts = urlsplit(url)
+        netloc = urlsplit(url).netloc
     except ValueError:
-        return False
+        return None
     # All of netloc is compared, so that neither a port nor a user name gets through.
-    return bool(_URL.fullmatch(url)) and bool(_HOST.fullmatch(parts.netloc))
+    host = _HOST.fullmatch(netloc) if _URL.fullmatch(url) else None
+    # China's regions, and only those, have a domain of their own.
+    if host is None or host[1].startswith("cn-") != bool(host[2]):
+        return None
+    return host[1]
+
+
+def region_of_topic(arn: str) -> str | None:
+    """The region in a topic's ARN, None if it is not one."""
+    topic = _TOPIC.fullmatch(arn)
+    return topic[1] if topic else None
 
 
 def is_confirmation_url(url: str) -> bool:
@@ -112,7 +133,11 @@ def sns_message(body: bytes) -> dict[str, str]:
 def is_certificate_url(url: str) -> bool:
     """Whether a URL is that of a certificate that Amazon SNS signs with."""
     # Query and fragment excluded: the path of a certificate is all of its URL.
-    return is_sns_url(url) and bool(_CERTIFICATE.fullmatch(urlsplit(url).path)) and "?" not in url
+    return (
+        is_sns_url(url)
+        and url.endswith(urlsplit(url).path)
+        and bool(_CERTIFICATE.fullmatch(urlsplit(url).path))
+    )
 
 
 def _first_certificate(message: dict[str, str], pems: Sequence[str], sent: datetime, where: str) -> int:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextvars import ContextVar
 from dataclasses import dataclass
 
 from inbound_webhooks.errors import InternalError
+from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.receiver.admission import Admission
 from inbound_webhooks.receiver.pipeline import Receiver
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass
