@@ -181,6 +181,9 @@ class RequestError(WebhookError):
     webhook_id = ""
     """Set by the endpoint if the token was right; only then is the rejection recorded."""
 
+    challenges: tuple[str, ...] = ()
+    """Set by the judge: the values of WWW-Authenticate, should the status be 401."""
+
 
 class UnknownWebhook(RequestError):
     """Not found."""

@@ -102,9 +102,9 @@ def authenticate(
             raise VerificationFailed("The handshake would sign this body for any caller who knows the URL.")
         return Verified(used)
     except KeyUnknown as error:
-        return rejected(error if error.key_url in fetched_from else KeyPending(error.key_url))
+        return _rejected(rules, error if error.key_url in fetched_from else KeyPending(error.key_url))
     except RequestError as error:
-        return rejected(error)
+        return _rejected(rules, error)
 
 
 def decide(
@@ -147,7 +147,7 @@ def decide(
     except ContentRefused as error:
         return refused(rules, error, delivery_id, event_type)
     except RequestError as error:
-        return rejected(error)
+        return _rejected(rules, error)
     return Verdict(
         outcome=outcome,
         response=response,
@@ -208,6 +208,11 @@ def refused(rules: Rules, error: ContentRefused, delivery_id: str, event_type: s
         delivery_id=delivery_id,
         event_type=event_type or None,
     )
+
+
+def _rejected(rules: Rules, error: RequestError) -> Verdict:
+    error.challenges = rules.challenges
+    return rejected(error)
 
 
 def _verified_get(rules: Rules, request: InboundRequest) -> Verdict:

@@ -90,6 +90,8 @@ def rejected(error: RequestError) -> Response:
         headers = (("Retry-After", str(seconds)),)
     elif status == 405:
         headers = (("Allow", ALLOWED_METHODS),)
+    elif status == 401:
+        headers = tuple(("WWW-Authenticate", challenge) for challenge in error.challenges)
     # An unverified caller must not learn which check failed.
     message = "Unauthorized." if isinstance(error, VerificationFailed) else error.message
     if isinstance(error, _FOR_OPERATORS):
