@@ -267,6 +267,10 @@ class BodyMalformed(ContentRefused):
     """The body does not match its Content-Type."""
 
 
+class QueryMalformed(ContentRefused):
+    """The query is not percent-encoded UTF-8."""
+
+
 class ParameterRefused(ContentRefused):
     """A value violates the DAG's params."""
 

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -21,7 +20,7 @@ from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.handshakes.exchange import Handshake, HandshakeRequest
-from inbound_webhooks.event.multidict import MultiDict
+from inbound_webhooks.event.multidict import MultiDict, parse_query_later
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.rules import Rules
@@ -230,7 +229,7 @@ def _handshake_verdict(
         return None
     asked = HandshakeRequest(
         method=request.method,
-        query=MultiDict(parse_qsl(request.query_string, keep_blank_values=True)),
+        query=MultiDict(parse_query_later(request.query_string)),
         headers=MultiDict(request.headers, ignore_case=True),
         body=content,
         secrets=secrets,

@@ -8,7 +8,7 @@ from flask import Response, request
 from flask_appbuilder import expose
 
 from inbound_webhooks.deliveries.backtest import BackTest, back_test
-from inbound_webhooks.deliveries.preview import preview_request
+from inbound_webhooks.deliveries.preview import preview_request, typed_body
 from inbound_webhooks.errors import DefinitionError, NotPermitted, Problem
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.webhook import Draft, Webhook
@@ -64,13 +64,14 @@ class PreviewView(WebhookBaseView):
         if webhook is None:
             return json_reply({"problems": by_place(problems)}, 422)
         method = request.form.get("try_method", "POST")
+        headers = list(parse_headers(request.form.get("try_headers", "")))
         preview = preview_request(
             get_receiver(),
             webhook,
             method=method if method in METHODS else "POST",
             query_string=request.form.get("try_query", "").lstrip("?"),
-            headers=list(parse_headers(request.form.get("try_headers", ""))),
-            body=request.form.get("try_body", "").replace("\r\n", "\n").encode(),
+            headers=headers,
+            body=typed_body(request.form.get("try_body", "").replace("\r\n", "\n"), headers),
         )
         state = preview["state"]
         return json_reply(
