@@ -12,6 +12,7 @@ UTF8 = "utf-8-sig"
 """UTF-8; a byte order mark is no part of the text."""
 
 MAX_LABEL_CHARS = 40
+MIN_WIDE_BYTES = 4
 
 _DECLARATION_BYTES = 256
 _XML_DECLARATION = re.compile(rb"""\s*<\?xml\s[^>]*?\bencoding\s*=\s*["']([A-Za-z0-9._:-]+)["']""")
@@ -97,7 +98,7 @@ def codec(label: str, *, in_form: bool = False) -> str:
 
 def shown(label: str) -> str:
     """A charset's name for a message; the sender chose it."""
-    return ascii(label if len(label) <= MAX_LABEL_CHARS else label[:MAX_LABEL_CHARS] + "…")
+    return ascii(label[:MAX_LABEL_CHARS]) + ("…" if len(label) > MAX_LABEL_CHARS else "")
 
 
 def decode(content: bytes, codec_name: str, what: str = "The body") -> str:
@@ -120,9 +121,9 @@ def decode_json(content: bytes, label: str) -> str:
 
     :raises BodyMalformed: they are neither
     """
+    # Two ASCII characters, which any JSON begins with, have four bytes in UTF-16: "1" and NUL are none.
+    name = json.detect_encoding(content[:4]) if len(content) >= MIN_WIDE_BYTES else UTF8
     try:
-        # Python knows the byte order marks too, and "utf-8-sig" among them.
-        name = json.detect_encoding(content[:4])
         return decode(content, UTF8 if name == "utf-8" else name)
     except BodyMalformed:
         if not label or codec(label) == UTF8:

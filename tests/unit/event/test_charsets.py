@@ -80,10 +80,16 @@ def test_a_form_that_cannot_be_decoded_is_malformed(form, parameters, reason):
 @pytest.mark.parametrize(
     "codec", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"]
 )
-@pytest.mark.parametrize("value", [{"a": "ü"}, {"a": "plain"}, 1, "日本"])
+@pytest.mark.parametrize("value", [{"a": "ü"}, {"a": "plain"}, 10, "日本"])
 def test_json_is_decoded_by_its_first_bytes(codec, value):
     body = sources(json.dumps(value, ensure_ascii=False).encode(codec)).body
     assert body.value == value
+
+
+@pytest.mark.parametrize("content", [b"1\0", b"10\0\0", b"[1]\0", b"{}\0\0"])
+def test_a_nul_behind_json_is_no_sign_of_utf16(content):
+    with pytest.raises(BodyMalformed):
+        _ = sources(content).body.value
 
 
 @pytest.mark.parametrize("charset", ["windows-1252", "utf-8", "klingon", "utf-16"])
