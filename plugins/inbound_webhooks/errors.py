@@ -187,6 +187,9 @@ class RequestError(WebhookError):
     webhook_id = ""
     """Set by the endpoint if the token was right; only then is the rejection recorded."""
 
+    challenges: tuple[str, ...] = ()
+    """Set by the judge: the values of WWW-Authenticate, should the status be 401."""
+
 
 class UnknownWebhook(RequestError):
     """Not found."""
@@ -268,6 +271,10 @@ class ContentRefused(RequestError):
 
 class BodyMalformed(ContentRefused):
     """The body does not match its Content-Type."""
+
+
+class QueryMalformed(ContentRefused):
+    """The query is not percent-encoded UTF-8."""
 
 
 class ParameterRefused(ContentRefused):

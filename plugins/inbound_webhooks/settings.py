@@ -47,7 +47,15 @@ class Settings:
     )
     gateway_max_connections: int = _option(
         2_000,
-        "Connections that one gateway worker process keeps open; further ones are closed immediately.",
+        "Connections that one gateway worker process keeps open. For a further one, the oldest connection "
+        "without a request is closed; where every connection has one, the further one is closed.",
+        minimum=1,
+    )
+    gateway_address_connections_percent: int = _option(
+        25,
+        "Share of gateway_max_connections that one source address (IPv6: one /64 network) may hold, in "
+        "percent. Beyond it, the address loses its own oldest connection without a request. "
+        "Proxies in trusted_proxies may hold all.",
         minimum=1,
     )
     header_timeout_seconds: float = _option(
@@ -67,8 +75,27 @@ class Settings:
     )
     max_buffered_bytes: int = _option(
         64 * 1024 * 1024,
-        "Memory for the bodies of all waiting requests of one worker process, in bytes; "
-        "above it the response is 503 with Retry-After.",
+        "Memory for the long bodies of all waiting requests of one worker process, in bytes; "
+        "above it the response is 503 with Retry-After. Bodies up to 64 KiB are not counted.",
+        minimum=1,
+    )
+    webhook_buffer_percent: int = _option(
+        25,
+        "Share of max_buffered_bytes for the requests of one webhook, in percent, but always room for one "
+        "body; above it the response is 503 with Retry-After.",
+        minimum=1,
+    )
+    address_buffer_percent: int = _option(
+        25,
+        "Share of max_buffered_bytes for the requests of one source address (IPv6: one /64 network), in "
+        "percent, but always room for one body; above it the response is 503 with Retry-After. "
+        "Requests through a proxy in trusted_proxies count for their webhook only.",
+        minimum=1,
+    )
+    max_incomplete_requests: int = _option(
+        500,
+        "Requests of one webhook whose bodies one worker process waits for at the same time; above it the "
+        "response is 503 with Retry-After.",
         minimum=1,
     )
     max_requests_per_second_per_address: int = _option(

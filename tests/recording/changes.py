@@ -148,6 +148,53 @@ EXCEPTIONS: list[Exception_] = [
 ]
 """What no rule above can say; ``now=ABSENT`` for what is not there any more."""
 
+CHALLENGES: dict[str, str] = {
+    r"credential: basic.*": 'Basic realm="webhook", charset="UTF-8"',
+    r"(credential: bearer|cloudevents: .*Bearer token|google-pubsub: ).*": 'Bearer realm="webhook"',
+}
+"""Regular expression of scenarios -> WWW-Authenticate of their responses with 401, which had none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Scenarios whose last request has another outcome, and with it other rows: its status now.
+
+    Nothing else of them is compared; the tests of hostile requests say what is stored.
+    """
+
+    scenario: str
+    status: int
+    why: str
+
+
+OUTCOMES: list[Outcome] = [
+    Outcome(
+        scenario=r"hostile: text: charset '"
+        r"(no charset|x-unknown|idna|base64|zlib|unicode_escape|utf-7|\.\./.*|x{20})'",
+        status=400,
+        why="an unknown charset is not taken for UTF-8",
+    ),
+    Outcome(
+        scenario=r"hostile: (a form|query): (invalid UTF-8|a surrogate)",
+        status=400,
+        why="invalid bytes are not replaced",
+    ),
+    Outcome(
+        scenario="hostile: a form: letters beyond ASCII", status=202, why="a form may hold bytes as they are"
+    ),
+    Outcome(
+        scenario=r"hostile: JSON: UTF-(16|32).*|json suite: i_string_(utf16|UTF-16)[LB]E.*",
+        status=202,
+        why="JSON may be UTF-16 or UTF-32 (RFC 4627, section 3)",
+    ),
+]
+
+
+def outcome_of(scenario: str) -> Outcome | None:
+    """The outcome that a scenario has now, where it is declared."""
+    return next((one for one in OUTCOMES if re.fullmatch(one.scenario, scenario)), None)
+
+
 ABSENT = "(absent)"
 """Stands for a value that is not there."""
 
@@ -176,7 +223,15 @@ def expected(scenario: str, recorded: Mapping[str, Any]) -> dict[str, Any]:
         for exception in EXCEPTIONS:
             if exception.matches(scenario, path):
                 made[path] = exception.now
+    for pattern, challenge in CHALLENGES.items():
+        if re.fullmatch(pattern, scenario):
+            answered = [path.removesuffix("status") for path, value in made.items() if _is_401(path, value)]
+            made |= {f"{start}header www-authenticate": challenge for start in answered}
     return {path: value for path, value in made.items() if value != ABSENT}
+
+
+def _is_401(path: str, value: Any) -> bool:
+    return path.startswith("responses.") and path.endswith(".status") and value == 401
 
 
 TABLES_OF_PARTS = {

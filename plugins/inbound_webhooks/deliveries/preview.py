@@ -9,6 +9,7 @@ from typing import Any
 
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.errors import VerificationFailed
+from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.judge import Verdict, Verified
 from inbound_webhooks.event.request import InboundRequest
@@ -63,6 +64,18 @@ def preview_request(
         found if isinstance(found, Verdict) else endpoint.judging.decide(compiled, request, secrets=secrets)
     )
     return _shown(verdict, note, b"" if method == "HEAD" else verdict.response.body)
+
+
+def typed_body(text: str, headers: Sequence[tuple[str, str]]) -> bytes:
+    """The bytes of a body that a user typed: in the charset that its Content-Type declares.
+
+    UTF-8 where the charset is unknown, or lacks one of the characters.
+    """
+    content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
+    try:
+        return text.encode(of_typed_text(content_type))
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "surrogatepass")
 
 
 def _valid_credentials(webhook_id: str, now: datetime) -> list[Credential]:

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from inbound_webhooks.event import json_text
+from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.judge import Verdict
 from inbound_webhooks.event.redaction import mask_headers, mask_query
@@ -81,7 +82,10 @@ def text_of(delivery: Delivery, limit_bytes: int) -> str | None:
     :raises RequestError: it cannot be decompressed
     """
     try:
-        return content_of(delivery, limit_bytes).decode("utf-8")
+        content_type = next(
+            (value for name, value in headers_of(delivery) if name.lower() == "content-type"), ""
+        )
+        return content_of(delivery, limit_bytes).decode(of_typed_text(content_type))
     except UnicodeDecodeError:
         return None
 

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -21,7 +20,7 @@ from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.handshakes.exchange import Handshake, HandshakeRequest
-from inbound_webhooks.event.multidict import MultiDict
+from inbound_webhooks.event.multidict import MultiDict, parse_query_later
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.rules import Rules
@@ -102,9 +101,9 @@ def authenticate(
             raise VerificationFailed("The handshake would sign this body for any caller who knows the URL.")
         return Verified(used)
     except KeyUnknown as error:
-        return rejected(error if error.key_url in fetched_from else KeyPending(error.key_url))
+        return _rejected(rules, error if error.key_url in fetched_from else KeyPending(error.key_url))
     except RequestError as error:
-        return rejected(error)
+        return _rejected(rules, error)
 
 
 def decide(
@@ -147,7 +146,7 @@ def decide(
     except ContentRefused as error:
         return refused(rules, error, delivery_id, event_type)
     except RequestError as error:
-        return rejected(error)
+        return _rejected(rules, error)
     return Verdict(
         outcome=outcome,
         response=response,
@@ -210,6 +209,11 @@ def refused(rules: Rules, error: ContentRefused, delivery_id: str, event_type: s
     )
 
 
+def _rejected(rules: Rules, error: RequestError) -> Verdict:
+    error.challenges = rules.challenges
+    return rejected(error)
+
+
 def _verified_get(rules: Rules, request: InboundRequest) -> Verdict:
     if request.method == "OPTIONS":
         return Verdict(outcome=Outcome.VERIFIED, response=responses.options())
@@ -225,7 +229,7 @@ def _handshake_verdict(
         return None
     asked = HandshakeRequest(
         method=request.method,
-        query=MultiDict(parse_qsl(request.query_string, keep_blank_values=True)),
+        query=MultiDict(parse_query_later(request.query_string)),
         headers=MultiDict(request.headers, ignore_case=True),
         body=content,
         secrets=secrets,

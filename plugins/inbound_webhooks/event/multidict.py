@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
+from inbound_webhooks.errors import QueryMalformed
 from inbound_webhooks.event.cached_attribute import cached_attribute
 
 
@@ -47,8 +48,22 @@ class MultiDict:
 
 
 def parse_query(query_string: str) -> list[tuple[str, str]]:
-    """The names and values of a query, percent-decoded."""
-    return parse_qsl(query_string, keep_blank_values=True) if query_string else []
+    """The names and values of a query, percent-decoded.
+
+    :raises QueryMalformed: the bytes behind the percent signs are not UTF-8
+    """
+    if not query_string:
+        return []
+    try:
+        # Strictly: replaced bytes would be lost, and different values could become equal.
+        return parse_qsl(query_string, keep_blank_values=True, errors="strict")
+    except UnicodeDecodeError:
+        raise QueryMalformed from None
+
+
+def parse_query_later(query_string: str) -> Iterator[tuple[str, str]]:
+    """The same, once a field is looked up: for requests that may not need their query."""
+    yield from parse_query(query_string)
 
 
 def title_case(name: str) -> str:

@@ -24,6 +24,7 @@ from inbound_webhooks.errors import (
     MediaTypeUnsupported,
     MethodNotAllowed,
     ParameterRefused,
+    QueryMalformed,
     RateLimited,
     RequestError,
     TokenUnreadable,
@@ -56,6 +57,7 @@ STATUS: dict[type[RequestError], int] = {
     BodyTimeout: 408,
     EncodingUnsupported: 415,
     BodyMalformed: 400,
+    QueryMalformed: 400,
     ParameterRefused: 422,
     ExpressionFailed: 422,
     DatabaseUnavailable: 503,
@@ -90,6 +92,8 @@ def rejected(error: RequestError) -> Response:
         headers = (("Retry-After", str(seconds)),)
     elif status == 405:
         headers = (("Allow", ALLOWED_METHODS),)
+    elif status == 401:
+        headers = tuple(("WWW-Authenticate", challenge) for challenge in error.challenges)
     # An unverified caller must not learn which check failed.
     message = "Unauthorized." if isinstance(error, VerificationFailed) else error.message
     if isinstance(error, _FOR_OPERATORS):

@@ -17,6 +17,7 @@ from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
 from inbound_webhooks.event.verification.api_keys import BodyKey
+from inbound_webhooks.event.verification.challenges import challenges
 from inbound_webhooks.event.verification.registry import (
     RequiredScheme,
     credential_names,
@@ -62,7 +63,7 @@ class Rules:
     """What a request is judged by; None or empty where the definition has no rule.
 
     ``credential_names`` are the headers and query fields that hold credentials, in lower case; ``body_keys``
-    says whether the body holds keys too.
+    says whether the body holds keys too. ``challenges`` are the values of WWW-Authenticate for a 401.
     """
 
     webhook_name: str
@@ -78,6 +79,7 @@ class Rules:
     deduplication_key: Expression | None
     credential_names: frozenset[str]
     body_keys: bool
+    challenges: tuple[str, ...]
 
     def sources(self, request: InboundRequest, content: bytes, delivery_id: str) -> DataSources:
         """The data that expressions read; ``content`` is the body after decompression."""
@@ -119,6 +121,7 @@ def compile_rules(definition: Definition) -> Rules:
         deduplication_key=_compiled("dedup", compile_expression, definition.dedup),
         credential_names=credential_names(verification),
         body_keys=any(isinstance(required.scheme, BodyKey) for required in verification),
+        challenges=challenges(verification),
     )
 
 

@@ -51,5 +51,5 @@ def webhook(webhook_id: str, token: str) -> FlaskResponse:
         response = asyncio.run_coroutine_threadsafe(receiving, admitted.loop).result()
     answered = FlaskResponse(response.body, response.status, content_type=response.content_type)
     for name, value in (*SAFETY_HEADERS, *response.headers):
-        answered.headers[name] = value
+        answered.headers.add(name, value)  # a name may be there twice
     return answered

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 from inbound_webhooks.errors import InvalidDefinition, InvalidSetting, Problem
 from inbound_webhooks.event.ip_allow_list import IpAllowList
@@ -13,6 +14,9 @@ MAX_HOPS = 20
 
 UNKNOWN = "unknown"
 """Stored, shown and counted where the sender's address is not known (RFC 7239, section 6.2)."""
+
+IPV6_SENDER_BITS = 64
+"""A sender with one IPv6 address has all addresses that share these bits (RFC 6177)."""
 
 REPLACED = Problem(
     "The api-server takes senders' addresses from X-Forwarded-For before [inbound_webhooks] trusted_proxies "
@@ -59,6 +63,25 @@ def source_address(peer: str, forwarded_for: Iterable[str], proxies: IpAllowList
         if not proxies.admits(address):
             break
     return address
+
+
+@lru_cache(maxsize=4096)
+def sender_of(source_ip: str) -> str:
+    """The key under which an address is counted: itself, of IPv6 its network."""
+    try:
+        address = ipaddress.ip_address(source_ip.partition("%")[0])
+    except ValueError:
+        return source_ip
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, IPV6_SENDER_BITS), strict=False))
+
+
+def counted_address(peer: str, proxies: IpAllowList) -> str | None:
+    """The key under which a connection is counted; None for a trusted proxy, which has many senders."""
+    return None if not peer or proxies.admits(peer) else sender_of(peer)
 
 
 def is_replaced(client: tuple[str, int], forwarded_for: Iterable[str]) -> bool:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import limits
 from limits.errors import ConfigurationError as StorageRefused
@@ -17,6 +15,7 @@ from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindo
 
 from inbound_webhooks.errors import BacklogFull, InvalidSetting, RateLimited
 from inbound_webhooks.monitoring.log_lines import get_logger
+from inbound_webhooks.receiver.client_address import sender_of
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import autocommit
@@ -31,10 +30,6 @@ STORAGE_TIMEOUT_SECONDS = 0.5
 
 STORAGE_RECHECK_SECONDS = 5.0
 """For how long nothing is counted after the storage failed, so that not every request waits for it."""
-
-IPV6_SENDER_BITS = 64
-"""A sender with one IPv6 address has all addresses that share these bits (RFC 6177)."""
-
 
 SET_BACK_SECONDS = 0.5
 """Counters survive a clock that is set back by less."""
@@ -77,7 +72,7 @@ class Limits:
 
         :raises RateLimited: it sent too many this second
         """
-        sender = _sender(source_ip)
+        sender = sender_of(source_ip)
         cost = self._uncounted(sender) if self._few else 1
         if cost and not self._counted(self._addresses, self._per_address, "address", sender, cost=cost):
             raise RateLimited(self._per_address.amount)
@@ -209,17 +204,3 @@ def _storage(uri: str) -> Storage:
         # The rest of the URI may hold a password, and the message is logged.
         raise InvalidSetting("rate_limit_storage_uri", f"{scheme}:…", expected)
     return storage
-
-
-@lru_cache(maxsize=4096)
-def _sender(source_ip: str) -> str:
-    """The key under which an address is counted."""
-    try:
-        address = ipaddress.ip_address(source_ip.partition("%")[0])
-    except ValueError:
-        return source_ip
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((address, IPV6_SENDER_BITS), strict=False))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Path, Response
 
 from inbound_webhooks.deliveries.backtest import BackTest, as_data, back_test
-from inbound_webhooks.deliveries.preview import preview_request
+from inbound_webhooks.deliveries.preview import preview_request, typed_body
 from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
 from inbound_webhooks.files.plan import held_secrets, is_held
 from inbound_webhooks.receiver.instance import get_receiver
@@ -206,14 +206,15 @@ def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> PreviewRespon
     if body.draft is not None:
         webhook = _checked(may, webhook, _changed(may, webhook, body.draft))
     receiver = get_receiver()
+    headers = [(name, value) for name, value in body.headers]
     with receiver.previews.held_by(may.name):
         preview = preview_request(
             receiver,
             webhook,
             method=body.method,
             query_string=body.query,
-            headers=[(name, value) for name, value in body.headers],
-            body=body.body.encode(),
+            headers=headers,
+            body=typed_body(body.body, headers),
         )
     return PreviewResponse(**preview)
 

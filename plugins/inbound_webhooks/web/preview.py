@@ -8,7 +8,7 @@ from flask import Response, request
 from flask_appbuilder import expose
 
 from inbound_webhooks.deliveries.backtest import BackTest, back_test
-from inbound_webhooks.deliveries.preview import preview_request
+from inbound_webhooks.deliveries.preview import preview_request, typed_body
 from inbound_webhooks.errors import DefinitionError, NotPermitted, Problem
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.webhook import Draft, Webhook
@@ -67,14 +67,15 @@ class PreviewView(WebhookBaseView):
             return json_reply({"problems": by_place(problems)}, 422)
         method = request.form.get("try_method", "POST")
         receiver = get_receiver()
+        headers = list(parse_headers(request.form.get("try_headers", "")))
         with receiver.previews.held_by(self.access().name):
             preview = preview_request(
                 receiver,
                 webhook,
                 method=method if method in METHODS else "POST",
                 query_string=request.form.get("try_query", "").lstrip("?"),
-                headers=list(parse_headers(request.form.get("try_headers", ""))),
-                body=request.form.get("try_body", "").replace("\r\n", "\n").encode(),
+                headers=headers,
+                body=typed_body(request.form.get("try_body", "").replace("\r\n", "\n"), headers),
             )
         state = preview["state"]
         return json_reply(

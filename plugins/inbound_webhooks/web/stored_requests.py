@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -54,7 +55,9 @@ def _readable(content: bytes, content_type: str) -> tuple[str, str]:
             text = content.decode("utf-8", "replace")
             return text, "The body is not JSON, despite its content type."
     try:
-        return content.decode("utf-8"), ""
+        return body.text if body.is_text else content.decode("utf-8"), ""
+    except BodyMalformed as error:
+        return b64encode(content).decode(), f"{error.message} It is shown as Base64."
     except UnicodeDecodeError:
         return body.text, "The body is not text; it is shown as Base64."
 

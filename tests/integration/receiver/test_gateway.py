@@ -266,12 +266,16 @@ def test_a_sender_that_does_not_read_its_answer_is_left(gateways, postgres_datab
 
 
 def test_more_connections_than_allowed_are_closed_at_once(gateways, postgres_database, hook):
-    gateway = gateways(postgres_database, gateway_max_connections=5)
-    idle = [gateway.connect() for _ in range(5)]
+    settings = {"gateway_max_connections": 5, "gateway_address_connections_percent": 100}
+    gateway = gateways(postgres_database, **settings)
+    busy = [gateway.connect() for _ in range(5)]
     try:
-        assert gateway.say(head(hook, "Content-Length: 13")) == b""
+        for connection in busy:
+            connection.sendall(head(hook, "Content-Length: 13") + ORDER[:1])
+        # Once the gateway has read all of their heads, there is none to make room.
+        _wait_until(lambda: gateway.say(head(hook, "Content-Length: 13")) == b"")
     finally:
-        for connection in idle:
+        for connection in busy:
             connection.close()
     _wait_until(lambda: status(gateway.say(head(hook, "Content-Length: 13"), ORDER)) == 202)
 

@@ -111,9 +111,10 @@ def test_a_path_that_is_no_webhooks_waits_for_no_place(sqlite_orders, configure)
 
 
 def test_bodies_beyond_the_memory_for_all_of_them_are_put_off(sqlite_orders, configure):
-    configure(max_buffered_bytes=1000, body_timeout_seconds=0.3)
+    configure(max_buffered_bytes=100_000, body_timeout_seconds=0.3)
     endpoint = AsgiEndpoint(inner=Inside(seconds=0.01))
-    bodies = [endpoint.send("POST", sqlite_orders.path, chunks=[b"x" * 800], stalls=True) for _ in range(3)]
+    long = b"x" * 80_000
+    bodies = [endpoint.send("POST", sqlite_orders.path, chunks=[long], stalls=True) for _ in range(3)]
     replies = sorted(endpoint.together(*bodies), key=lambda reply: reply.status)
     assert [reply.status for reply in replies] == [408, 503, 503]
     assert replies[1].header("retry-after") == "2"
@@ -121,11 +122,11 @@ def test_bodies_beyond_the_memory_for_all_of_them_are_put_off(sqlite_orders, con
 
 @pytest.mark.parametrize("how", [{"stalls": True}, {"disconnects": True}, {}], ids=["408", "400", "202"])
 def test_the_memory_of_a_body_is_free_again_after_its_answer(sqlite_orders, configure, how):
-    configure(max_buffered_bytes=1000, body_timeout_seconds=0.1)
+    configure(max_buffered_bytes=100_000, body_timeout_seconds=0.1)
     endpoint = AsgiEndpoint(inner=Inside(seconds=0.01))
-    first = endpoint.request("POST", sqlite_orders.path, chunks=[b"x" * 800], **how).status
+    first = endpoint.request("POST", sqlite_orders.path, chunks=[b"x" * 80_000], **how).status
     assert first in (408, 400, 202)
-    assert endpoint.request("POST", sqlite_orders.path, chunks=[b"x" * 900]).status == 202
+    assert endpoint.request("POST", sqlite_orders.path, chunks=[b"x" * 90_000]).status == 202
 
 
 def test_what_goes_inside_is_the_whole_body_and_no_token(sqlite_orders):

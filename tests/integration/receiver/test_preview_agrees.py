@@ -15,6 +15,7 @@ from tests.integration.receiver.signed_posts import OF_OURS, Sender
 from tests.unit.presets.signed_cases import Case, read
 
 OURS = {"content-type", "x-content-type-options", "content-security-policy", "cache-control", "allow"}
+OURS |= {"www-authenticate"}
 """Headers that the judge decides about; a server adds others."""
 
 

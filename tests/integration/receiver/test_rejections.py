@@ -124,8 +124,8 @@ def test_the_thread_writes_without_being_asked(sqlite_database):
 def test_our_own_problems_are_no_rejections(asgi, sqlite_orders, configure):
     from inbound_webhooks.receiver.instance import get_receiver
 
-    configure(max_buffered_bytes=1)
-    assert asgi.post(sqlite_orders.path, b"{}").status == 503
+    configure(max_buffered_bytes=1, max_body_bytes=100_000)
+    assert asgi.post(sqlite_orders.path, b"x" * 90_000).status == 503
     get_receiver().rejections.flush()
     assert rows("rejection") == []
 

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from inbound_webhooks.errors import BodyMalformed
-from inbound_webhooks.event.body import MAX_FORM_FIELDS, Body
+from inbound_webhooks.event.body import Body
+from inbound_webhooks.event.forms import MAX_FORM_FIELDS
 from inbound_webhooks.event.multidict import MultiDict, SingleValue, title_case
 from inbound_webhooks.event.redaction import is_credential, mask_headers, mask_query, without_credentials
 from tests.unit.event.builders import FORM, JSON, request, sources
@@ -30,7 +31,6 @@ from tests.unit.event.builders import FORM, JSON, request, sources
         ("text/plain; charset=UTF-8", '{"a": "ü"}'),
         ('text/plain; charset="utf-8"', '{"a": "ü"}'),
         ("text/plain; charset=iso-8859-1", '{"a": "Ã¼"}'),
-        ("text/plain; charset=idna", '{"a": "ü"}'),
         ("application/octet-stream", "eyJhIjogIsO8In0="),
         ("application/x-www-form-urlencoded", "eyJhIjogIsO8In0="),
         ("text/csv", "eyJhIjogIsO8In0="),
@@ -128,11 +128,6 @@ def test_the_whole_event_always_has_a_body(content, content_type, shown):
 # --- forms, queries, headers ----------------------------------------------------------------
 
 
-def test_a_form_that_is_not_ascii_is_malformed():
-    with pytest.raises(BodyMalformed, match="percent-encoded"):
-        _ = sources(b"a=\xfc", FORM).body.properties
-
-
 def test_a_form_has_a_highest_number_of_fields():
     form = b"&".join([b"a=1"] * (MAX_FORM_FIELDS + 1))
     with pytest.raises(BodyMalformed, match=str(MAX_FORM_FIELDS)):
@@ -151,7 +146,6 @@ def test_a_form_has_a_highest_number_of_fields():
         ("a=b=c", {"a": ["b=c"]}),
         ("a+b=c+d%2B", {"a b": ["c d+"]}),
         ("a=%C3%BC", {"a": ["ü"]}),
-        ("a=%ff", {"a": ["\ufffd"]}),
         ("a=%", {"a": ["%"]}),
         ("a=1;b=2", {"a": ["1;b=2"]}),
         ("&&a=1&", {"a": ["1"]}),

@@ -9,6 +9,7 @@ import pytest
 from inbound_webhooks.errors import BodyMalformed, InvalidDefinition, ParameterRefused
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.mapping import MAX_CONF_CHARS, compile_mapping, dump_conf
+from inbound_webhooks.event.multidict import SingleValue
 from inbound_webhooks.event.values import Missing
 from tests.unit.event.builders import FORM, conf_of, parameter, sources
 
@@ -442,3 +443,40 @@ def test_a_conf_of_many_copies_is_refused_before_it_is_written():
     event = sources({"x": "a" * 1_000_000})
     with pytest.raises(ParameterRefused, match="longer than"):
         dump_conf(conf_of({"p": "{{ [" + "body.x, " * 200 + "] }}"}, event))
+
+
+# --- fields of forms --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("types", ["integer", "number", "boolean", "object", "array", "integer null"])
+def test_an_empty_field_counts_as_nothing_where_the_schema_has_no_text(types):
+    assert isinstance(convert(SingleValue(""), frozenset(types.split())), Missing)
+
+
+@pytest.mark.parametrize("types", ["string", "string integer", "string null", ""])
+def test_an_empty_field_is_empty_text_where_text_is_accepted(types):
+    assert convert(SingleValue(""), frozenset(types.split())) == ""
+
+
+def test_the_default_of_an_empty_field_applies():
+    made = sources(b"number=&text=&flag=1&price=19.90", FORM)
+    mapping = {name: f"${{Webhook::Body.{name}}}" for name in ("number", "text", "flag", "price")}
+    conf = conf_of(
+        mapping,
+        made,
+        number={"type": "integer", "default": 7},
+        text={"type": "string", "default": "none"},
+        flag={"type": "boolean"},
+        price={"type": "string"},
+    )
+    assert conf == {"text": "", "flag": True, "price": "19.90"}
+
+
+def test_an_empty_field_without_a_default_is_refused_by_name():
+    with pytest.raises(ParameterRefused, match="number: the request has no value for it"):
+        conf_of({"number": "{{ body.number }}"}, sources(b"number=", FORM), number={"type": "integer"})
+
+
+def test_a_number_of_json_becomes_its_shortest_text():
+    made = sources(b'{"price": 19.90}')
+    assert conf_of({"price": "${Webhook::Body.price}"}, made, price={"type": "string"}) == {"price": "19.9"}

@@ -10,6 +10,7 @@ from inbound_webhooks.event import json_text
 from inbound_webhooks.event.body import Body
 from inbound_webhooks.event.conf.parameter import TYPES_OF_CLASS, json_types
 from inbound_webhooks.event.expressions.budget import PARSED, charge
+from inbound_webhooks.event.multidict import SingleValue
 from inbound_webhooks.event.values import Missing, to_json_value, to_text
 
 _BOOLEANS = {
@@ -34,7 +35,8 @@ def convert(value: Any, types: frozenset[str]) -> Any:
 
     Text is converted to integer, number, boolean, object and array if it reads as one; everything is
     converted to string. What cannot be converted is returned unchanged, for the schema to refuse. Null
-    counts as missing for a parameter that does not accept null, so that its default applies.
+    counts as missing for a parameter that does not accept null, so that its default applies. So does an empty
+    value of a form, query or header for a parameter that does not accept text: it was not filled in.
     """
     # The common case first: the class alone shows that nothing has to be converted.
     known = TYPES_OF_CLASS.get(value.__class__)
@@ -42,6 +44,8 @@ def convert(value: Any, types: frozenset[str]) -> Any:
         return value
     if isinstance(value, Missing):
         return value
+    if isinstance(value, SingleValue) and not value and types and "string" not in types:
+        return Missing(name="empty")
     if isinstance(value, Body):
         # The body as received if text is accepted, else its JSON value.
         value = value.text if "string" in types or not value.is_json else value.value

@@ -8,24 +8,24 @@ from typing import Any
 
 import anyio
 
-from inbound_webhooks.errors import BodyIncomplete, BodyTimeout, BodyTooLarge, TooBusy
-from inbound_webhooks.receiver.asgi.messages import Message, Receive, Scope
-from inbound_webhooks.settings import Settings
-
-
-class BufferedBytes:
-    """Bytes of bodies that one process holds at the moment, over all requests."""
-
-    def __init__(self) -> None:
-        self.total = 0
+from inbound_webhooks.errors import BodyIncomplete, BodyTimeout, BodyTooLarge
+from inbound_webhooks.receiver.admission import RequestHead
+from inbound_webhooks.receiver.asgi.buffer import SMALL_BODY_BYTES, BodyBuffer, Share, shares
+from inbound_webhooks.receiver.asgi.messages import Message, Receive, Scope, counted_sender
+from inbound_webhooks.receiver.pipeline import Receiver
 
 
 class BodyReader:
-    """Reads one body; :meth:`close` gives its bytes back to the limit of the process."""
+    """Reads the body of an admitted request; :meth:`close` gives its bytes back to the buffer."""
 
-    def __init__(self, buffered: BufferedBytes, settings: Settings) -> None:
-        self._buffered = buffered
-        self._settings = settings
+    def __init__(self, buffer: BodyBuffer, receiver: Receiver, *, scope: Scope, head: RequestHead) -> None:
+        self._held_in = buffer
+        self._receiver = receiver
+        self._settings = receiver.settings
+        self._scope = scope
+        self._head = head
+        self._shares: tuple[Share, ...] = ()
+        self._counted_bytes = 0
         self._only: bytes | None = None
         self._buffer: BytesIO | None = None
         self._started: StartedReceive | None = None
@@ -47,16 +47,22 @@ class BodyReader:
         """Read until the body is whole; one deadline counts for all of its parts.
 
         :raises RequestError: see :meth:`_take`; also BodyTimeout where it does not arrive in time
+        :raises TooBusy: too many of the webhook's requests are incomplete
         """
-        deadline = anyio.current_time() + self._settings.body_timeout_seconds
-        with anyio.CancelScope(deadline=deadline) as scope:
-            while not self.is_whole:
-                started, self._started = self._started, None
-                self._take(await (receive() if started is None else started))
+        webhook_id = self._head.webhook_id
+        self._held_in.begin(webhook_id, self._settings.max_incomplete_requests)
+        try:
+            deadline = anyio.current_time() + self._settings.body_timeout_seconds
+            with anyio.CancelScope(deadline=deadline) as scope:
+                while not self.is_whole:
+                    started, self._started = self._started, None
+                    self._take(await (receive() if started is None else started))
+        finally:
+            self._held_in.end(webhook_id)
         if scope.cancelled_caught:
             raise BodyTimeout
 
-    def body(self, scope: Scope, declared_length: int | None) -> bytes:
+    def body(self) -> bytes:
         """The whole body.
 
         On an offer to upgrade, which Java's HttpClient makes on plain http, uvicorn with httptools drops
@@ -65,29 +71,32 @@ class BodyReader:
 
         :raises BodyIncomplete: fewer bytes than declared, or an upgrade that lost the body
         """
+        declared_length = self._head.declared_length
         if declared_length is not None and self.size != declared_length:
             raise BodyIncomplete
-        if not self.size and {b"upgrade", b"transfer-encoding"} <= {name for name, _ in scope["headers"]}:
+        if not self.size and {b"upgrade", b"transfer-encoding"} <= {
+            name for name, _ in self._scope["headers"]
+        }:
             raise BodyIncomplete
         # BytesIO.getvalue shares its memory until the next write.
         return self._buffer.getvalue() if self._buffer is not None else self._only or b""
 
     def close(self) -> None:
-        """Give the bytes back to the limit of the process."""
-        self._buffered.total -= self.size
+        """Give the bytes back to the shares that they count towards."""
+        self._held_in.release(self._shares, self._counted_bytes)
 
     def _take(self, message: Message) -> None:
         """Take one part of the body.
 
         :raises BodyIncomplete: the sender has disconnected
         :raises BodyTooLarge: it is larger than one body may be
-        :raises TooBusy: all bodies together are larger than this process may hold
+        :raises TooBusy: the bodies in progress are larger than the process may hold, in all or of this
+            webhook or address
         """
         if message["type"] == "http.disconnect":
             raise BodyIncomplete
         if chunk := message.get("body", b""):
             self.size += len(chunk)
-            self._buffered.total += len(chunk)
             if self._only is None and self._buffer is None:
                 self._only = chunk  # most bodies are one chunk, which needs no copy
             else:
@@ -98,9 +107,19 @@ class BodyReader:
                 self._buffer.write(chunk)
             if self.size > self._settings.max_body_bytes:
                 raise BodyTooLarge(self._settings.max_body_bytes)
-            if self._buffered.total > self._settings.max_buffered_bytes:
-                raise TooBusy
+            if self.size > SMALL_BODY_BYTES:
+                self._count()
         self.is_whole = not message.get("more_body", False)
+
+    def _count(self) -> None:
+        """Count a long body's bytes, from its first one."""
+        if not self._shares:
+            # Found out here: most bodies are small, and count for nobody.
+            sender = counted_sender(self._scope, self._head, self._receiver.proxies)
+            self._shares = shares(self._settings, self._head.webhook_id, sender)
+        added, self._counted_bytes = self.size - self._counted_bytes, self.size
+        self._held_in.hold(self._shares, added)
+        self._held_in.check(self._shares)
 
 
 class StartedReceive:

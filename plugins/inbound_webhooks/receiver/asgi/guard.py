@@ -20,7 +20,8 @@ from inbound_webhooks.event.response import Response
 from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.asgi.admitted import ADMITTED, Admitted, not_routed
 from inbound_webhooks.receiver.asgi.authorization import drop_last_authorization
-from inbound_webhooks.receiver.asgi.body import BodyReader, BufferedBytes
+from inbound_webhooks.receiver.asgi.body import BodyReader
+from inbound_webhooks.receiver.asgi.buffer import BodyBuffer
 from inbound_webhooks.receiver.asgi.masking import mask_tokens
 from inbound_webhooks.receiver.asgi.messages import (
     ASGIApp,
@@ -69,7 +70,7 @@ class WebhookGuard:
         # Found out by the first request, which knows the application with all of its middlewares.
         self._drops_authorization = False if is_next_to_server else None
         self._slots: anyio.Semaphore | None = None
-        self._buffered = BufferedBytes()
+        self.buffer = BodyBuffer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Guard the endpoint's paths, mask what looks like a token in any other, pass the rest on."""
@@ -112,7 +113,7 @@ class WebhookGuard:
         receiver = self._receiver if isinstance(self._receiver, Receiver) else self._receiver()
         head: RequestHead | None = None
         admission: Admission | None = None
-        reader = BodyReader(self._buffered, receiver.settings)
+        reader: BodyReader | None = None
         try:
             head = request_head(scope, path, receiver.proxies, is_peer_known=self._is_next_to_server)
             if head is None:
@@ -125,6 +126,7 @@ class WebhookGuard:
                 slots.release()
             body = b""
             if head.method == "POST":
+                reader = BodyReader(self.buffer, receiver, scope=scope, head=head)
                 if self._is_next_to_server:
                     reader.read_first(receive)
                 if not reader.is_whole:
@@ -132,7 +134,7 @@ class WebhookGuard:
                     if not admission.is_fresh:
                         admission = await receiver.confirm(head)
                     await reader.read_rest(receive)
-                body = reader.body(scope, head.declared_length)
+                body = reader.body()
             if scope["query_string"]:
                 quote_query(scope)
             slots = await self._slot(receiver)
@@ -148,7 +150,8 @@ class WebhookGuard:
         except RequestError as error:
             return await _rejected(receiver, error, head, admission)
         finally:
-            reader.close()
+            if reader is not None:
+                reader.close()
 
     async def _ask_blueprint(self, scope: Scope, body: bytes, send: Send, admitted: Admitted) -> None:
         """Let the application respond; raises InternalError where it does so without the blueprint."""

@@ -15,7 +15,12 @@ from inbound_webhooks.event.multidict import MAX_REMEMBERED_CHARS, title_case
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import SAFETY_HEADERS, Response
 from inbound_webhooks.receiver.admission import RequestHead
-from inbound_webhooks.receiver.client_address import UNKNOWN, is_replaced, source_address
+from inbound_webhooks.receiver.client_address import (
+    UNKNOWN,
+    counted_address,
+    is_replaced,
+    source_address,
+)
 from inbound_webhooks.urls import WEBHOOK_PATH
 
 Scope = MutableMapping[str, Any]
@@ -88,6 +93,14 @@ def request_head(scope: Scope, path: str, proxies: IpAllowList, *, is_peer_known
         declared_length=int(declared) if declared and _DECLARED_LENGTH.fullmatch(declared) else None,
         source_ip=source_ip,
     )
+
+
+def counted_sender(scope: Scope, head: RequestHead, proxies: IpAllowList) -> str | None:
+    """The address that a request counts for; None where it came through a proxy or has none."""
+    client = scope.get("client")
+    if client is None or head.source_ip == UNKNOWN:
+        return None
+    return counted_address(client[0], proxies)
 
 
 def _has_long_label(host: bytes) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from inbound_webhooks.receiver.gateway.connections import OpenConnections
+
 MAX_HEAD_BYTES = 64 * 1024
 """Request line and headers of a request; also later bytes that are not body, such as trailers."""
 
@@ -22,15 +24,15 @@ class Bounds:
 
     header_timeout_seconds: float
     write_timeout_seconds: float
-    max_connections: int
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """One connection."""
 
-    def __init__(self, *arguments: Any, bounds: Bounds, **more: Any) -> None:
+    def __init__(self, *arguments: Any, bounds: Bounds, open_ones: OpenConnections, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._bounds = bounds
+        self._open_ones = open_ones
         self._reading_head = True
         self._head_began = False
         self._bytes_besides_body = 0
@@ -38,15 +40,25 @@ class BoundedProtocol(HttpToolsProtocol):
         self._write_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Accept a connection, or close it where there are too many."""
+        """Accept a connection, or close it where there are too many that serve a request."""
         super().connection_made(transport)
-        if len(self.connections) > self._bounds.max_connections:
+        if self._open_ones.open(self, self.client[0] if self.client else ""):
+            self._start_head_timer()
+        else:
             transport.abort()
-            return
-        self._start_head_timer()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request needs the connection: it had none yet, or each one has its response."""
+        return self.cycle is None or bool(self.cycle.response_complete)
+
+    def make_room(self) -> None:
+        """Close the connection for another one's sake, whatever was not sent yet."""
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Cancel its timers."""
+        self._open_ones.close(self)
         for timer in (self._head_timer, self._write_timer):
             if timer is not None:
                 timer.cancel()
@@ -74,6 +86,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._reading_head = self._head_began = False
         self._bytes_besides_body = 0
         self._stop_head_timer()
+        if self.cycle is None:
+            self._open_ones.use(self)
         super().on_headers_complete()
         # Trailers are not headers: a proxy may not have checked them (RFC 9110, section 6.5.1). The
         # application keeps the list that exists so far.

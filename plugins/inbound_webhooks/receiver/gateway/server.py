@@ -11,8 +11,10 @@ from pathlib import Path
 
 import uvicorn
 
+from inbound_webhooks.receiver.client_address import trusted_proxies
 from inbound_webhooks.receiver.gateway import prometheus
 from inbound_webhooks.receiver.gateway.app import FIGURES_FOLDER
+from inbound_webhooks.receiver.gateway.connections import OpenConnections
 from inbound_webhooks.receiver.gateway.http_protocol import BoundedProtocol, Bounds
 from inbound_webhooks.settings import Settings
 
@@ -43,7 +45,9 @@ def serve(settings: Settings, *, host: str, port: int, workers: int, metrics: tu
             host=host,
             port=port,
             workers=workers,
-            http=partial(BoundedProtocol, bounds=_bounds(settings)),  # type: ignore[arg-type]
+            http=partial(  # type: ignore[arg-type]
+                BoundedProtocol, bounds=_bounds(settings), open_ones=_no_connections(settings)
+            ),
             ws="none",
             lifespan="on",
             interface="asgi3",
@@ -61,5 +65,12 @@ def _bounds(settings: Settings) -> Bounds:
     return Bounds(
         header_timeout_seconds=settings.header_timeout_seconds,
         write_timeout_seconds=settings.body_timeout_seconds,
-        max_connections=settings.gateway_max_connections,
+    )
+
+
+def _no_connections(settings: Settings) -> OpenConnections:
+    return OpenConnections(
+        settings.gateway_max_connections,
+        percent=settings.gateway_address_connections_percent,
+        proxies=trusted_proxies(settings),
     )
