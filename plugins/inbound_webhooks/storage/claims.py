@@ -139,7 +139,10 @@ def _next_webhook(after: Any) -> Any:
 
 def _active(webhook_id: Any) -> Any:
     columns = tables.delivery.alias().c
-    return select(func.count()).where(columns.state == _DISPATCHED, columns.webhook_id == webhook_id)
+    # A column that the index of all deliveries lacks: SQLite would read that one, with the whole history of
+    # the webhook, because it covers a count of rows.
+    number = func.count(columns.received_at)
+    return select(number).where(columns.state == _DISPATCHED, columns.webhook_id == webhook_id)
 
 
 def _due(walk: Any) -> Any:
