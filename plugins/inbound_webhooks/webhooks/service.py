@@ -317,7 +317,7 @@ def delete(name_or_id: str, *, actor: str, pause: Callable[[float], None] = time
 def reencrypt_all(*, actor: str) -> dict[str, int]:
     """Encrypt every stored token, secret and credential with the newest Fernet key; return the counts.
 
-    All values are decrypted first and written afterwards, in small transactions. What an interruption leaves
+    All values are tried first and written afterwards, in small transactions. What an interruption leaves
     is readable with the same keys as before.
 
     :raises TokenUnreadable: one of them cannot be decrypted with any key; nothing is changed
@@ -325,7 +325,7 @@ def reencrypt_all(*, actor: str) -> dict[str, int]:
     for name in ENCRYPTED_COLUMNS:
         for page in _encrypted_pages(name):
             for _, encrypted in page:
-                decrypt(encrypted)
+                reencrypt(encrypted)
     counts = {name: _reencrypt_table(name) for name in ENCRYPTED_COLUMNS}
     with transaction() as connection:
         write_audit_entry(
