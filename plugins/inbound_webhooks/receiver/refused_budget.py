@@ -31,6 +31,7 @@ class RefusedBudget:
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._max_bytes = settings.max_refused_bytes_per_minute
         self._max_without_body = settings.max_refused_without_body_per_minute
+        self._stores_bodies = settings.store_bodies
         self._clock = clock
         self._window_ends_at = float("-inf")
         self._stored: dict[str, _Stored] = {}
@@ -43,7 +44,7 @@ class RefusedBudget:
             # A new dict, so that it holds only webhooks of the current window.
             self._window_ends_at, self._stored = now + WINDOW_SECONDS, {}
         stored = self._stored.setdefault(delivery.webhook_id, _Stored())
-        size = stored_bytes(delivery)
+        size = row_bytes(delivery) + (len(delivery.body) if self._stores_bodies else 0)
         if stored.bytes + size <= self._max_bytes:
             stored.bytes += size
             return delivery
@@ -53,7 +54,7 @@ class RefusedBudget:
         return replace(delivery, body=b"", body_stored=False)
 
 
-def stored_bytes(delivery: Delivery) -> int:
-    """About how many bytes a delivery takes in the database."""
+def row_bytes(delivery: Delivery) -> int:
+    """About how many bytes a delivery takes in the database beside its body."""
     texts = (delivery.headers, delivery.query_string, delivery.credentials, delivery.conf, delivery.error)
-    return ROW_BYTES + len(delivery.body) + sum(len(text.encode()) for text in texts if text)
+    return ROW_BYTES + sum(len(text.encode()) for text in texts if text)
