@@ -352,6 +352,12 @@ class BacklogFull(LimitReached):
         super().__init__(None if of_webhook is None else named)
 
 
+class RefusedTooOften(LimitReached):
+    """Too many requests of this webhook were refused within a minute."""
+
+    retry_after_seconds = 60
+
+
 class InternalError(Unavailable):
     """An internal error occurred; the sender should try again."""
 

@@ -73,6 +73,13 @@ class Settings:
         "Retry-After.",
         minimum=0.1,
     )
+    max_waiting_requests: int = _option(
+        4,
+        "Requests of one webhook that wait in one worker process while the webhook is being changed for "
+        "longer than a moment; further ones get 503 with Retry-After, so that other webhooks' requests are "
+        "handled.",
+        minimum=1,
+    )
     max_buffered_bytes: int = _option(
         64 * 1024 * 1024,
         "Memory for the long bodies of all waiting requests of one worker process, in bytes; "
@@ -131,6 +138,19 @@ class Settings:
         100_000,
         "Limit on deliveries that wait for their run; above it the response is 429 with Retry-After.",
         minimum=1,
+    )
+    max_refused_bytes_per_minute: int = _option(
+        8 * 1024 * 1024,
+        "Bytes per minute that the refused and filtered deliveries of one webhook may store, counted in each "
+        "worker process; above it they are stored without their bodies. The response is the same.",
+        minimum=1,
+    )
+    max_refused_without_body_per_minute: int = _option(
+        60,
+        "Deliveries per minute that are stored without their bodies because of max_refused_bytes_per_minute; "
+        "further ones are only counted, as the metric not_stored. The response is the same, or 429 where it "
+        "would be 2xx for a refused delivery.",
+        minimum=0,
     )
     dispatcher_enabled: bool = _option(
         True,

@@ -52,7 +52,8 @@ def new_receiver(settings: Any = None, **options: Any) -> Receiver:
     from inbound_webhooks.receiver.pipeline import Receiver
     from inbound_webhooks.settings import Settings
 
-    return in_use(Receiver(settings or Settings.load(), open_store(), **options))
+    settings = settings or Settings.load()
+    return in_use(Receiver(settings, open_store(settings), **options))
 
 
 @cache

@@ -255,7 +255,7 @@ def gateway_command(args: Namespace) -> None:
         check_key()
         settings = Settings.load()
         # Each worker makes one; what is wrong with a setting or the database is said once, here.
-        Receiver(settings, open_store())
+        Receiver(settings, open_store(settings))
         serve(settings, host=args.host, port=args.port, workers=args.workers, metrics=metrics)
     except ConfigurationError as error:
         exit_with(exit_status(error), error.message)

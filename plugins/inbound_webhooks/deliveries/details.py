@@ -72,6 +72,7 @@ def _request(delivery: Delivery) -> dict[str, Any]:
         "headers": json.loads(delivery.headers),
         "body_bytes": len(delivery.body) if delivery.body_stored else None,
         "body": _body(delivery),
+        "body_omitted": not delivery.body_stored,
         "response_status": delivery.response_status,
     }
 

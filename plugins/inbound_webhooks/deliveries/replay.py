@@ -92,7 +92,10 @@ def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:
 
 def _without_body(stored: Delivery) -> str:
     if stored.conf is None:
-        return "Its body was not stored (see store_bodies and retention_days), and it has no conf to replay."
+        return (
+            "Its body was not stored (see store_bodies, retention_days and max_refused_bytes_per_minute), "
+            "and it has no conf to replay."
+        )
     return "Its body was not stored (see store_bodies). Replay it with its original conf instead."
 
 

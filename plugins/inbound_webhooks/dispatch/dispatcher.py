@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -20,13 +20,17 @@ from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.log_lines import get_logger
-from inbound_webhooks.monitoring.loop import log_unexpected_error
+from inbound_webhooks.monitoring.loop import Loop, log_unexpected_error
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.claims import ClaimedDelivery, WaitingWebhook
-from inbound_webhooks.storage.clock_skew import reschedule_future_attempts, reschedule_future_mails
-from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
+from inbound_webhooks.storage.clock_skew import (
+    is_scheduled_too_late,
+    reschedule_future_attempts,
+    reschedule_future_mails,
+)
+from inbound_webhooks.storage.database import autocommit, begin_writing, session_transaction, transaction
 from inbound_webhooks.storage.deliveries import read_backlog
 from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome
@@ -42,40 +46,41 @@ class Dispatcher:
         self._poll_seconds = settings.dispatcher_poll_seconds
         self._digest_window_seconds = settings.digest_window_seconds
         self._now = now
-        self._heartbeat = Heartbeat()
+        self._heartbeat = Heartbeat(now=now)
         self._webhooks = RoundRobin(settings.dispatcher_batch_size)
         self._dag_runs = DagRuns()
-        self._woken = threading.Event()
-        self._stopping = False
+        self._looks_again_at = float("-inf")
+        self.loop = Loop(
+            "dispatcher",
+            self._round,
+            seconds=min(self._poll_seconds, HEARTBEAT_SECONDS),
+            at_end=self._heartbeat.end,
+        )
 
     def wake(self) -> None:
         """Look for work immediately, since this process has accepted a delivery."""
-        self._woken.set()
+        self._looks_again_at = float("-inf")
+        self.loop.wake()
 
     def stop(self) -> None:
         """Let :meth:`run` return after the current batch."""
-        self._stopping = True
-        self._woken.set()
+        self.loop.stop()
 
     def run(self) -> None:
         """Dispatch until :meth:`stop`, through outages of the database."""
-        log.info("dispatcher started action=dispatcher_started")
-        while not self._stopping:
-            # Cleared before the work, so that a delivery accepted meanwhile sets it for another round.
-            self._woken.clear()
-            self._send_heartbeat()
-            if not self._dispatch_more():
-                self._wait_for_work()
-        self._heartbeat.end()
-        log.info("dispatcher stopped action=dispatcher_stopped")
+        self.loop.run()
 
-    def _wait_for_work(self) -> None:
-        """Wait until woken, at most until the next poll, with heartbeats meanwhile."""
-        until = time.monotonic() + self._poll_seconds
-        while (left := until - time.monotonic()) > 0:
-            if self._woken.wait(min(left, HEARTBEAT_SECONDS)):
-                return
-            self._send_heartbeat()
+    def _round(self) -> bool:
+        """Send the heartbeat, and process a batch if it is time; True while there may be more."""
+        self._send_heartbeat()
+        if time.monotonic() < self._looks_again_at:
+            return False
+        # Before the work, so that a delivery accepted meanwhile gets another look.
+        self._looks_again_at = time.monotonic() + self._poll_seconds
+        if not self.dispatch_due():
+            return False
+        self._looks_again_at = float("-inf")
+        return True
 
     def _send_heartbeat(self) -> None:
         if not self._heartbeat.note():
@@ -92,17 +97,20 @@ class Dispatcher:
 
     def _reschedule_future_attempts(self) -> None:
         """Make deliveries and mails due that were scheduled by a clock running ahead."""
+        now, window = self._now(), timedelta(seconds=self._digest_window_seconds)
         try:
+            # Mostly there is nothing, which must not take SQLite's write lock.
+            if not autocommit(partial(is_scheduled_too_late, now=now, digest_window=window)):
+                return
             with transaction() as connection:
                 begin_writing(connection)
-                deliveries = reschedule_future_attempts(connection, self._now())
-                window = timedelta(seconds=self._digest_window_seconds)
-                mails = reschedule_future_mails(connection, self._now(), window)
+                deliveries = reschedule_future_attempts(connection, now)
+                mails = reschedule_future_mails(connection, now, window)
         except DatabaseUnavailable:
             return  # logged already; the next heartbeat tries again
         if deliveries:
             log.warning("future deliveries rescheduled action=deliveries_rescheduled count=%d", deliveries)
-            self._woken.set()
+            self.wake()
         if mails:
             log.warning("future mails rescheduled action=mails_rescheduled count=%d", mails)
 
@@ -124,16 +132,6 @@ class Dispatcher:
             # Locked by another dispatcher or a pending change; try the next ones.
             skipped |= {each.webhook_id for each in chosen}
         return 0
-
-    def _dispatch_more(self) -> bool:
-        """Process a batch; True while there may be more."""
-        try:
-            return self.dispatch_due() > 0
-        except DatabaseUnavailable:
-            return False  # logged already; the next poll tries again
-        except Exception as error:  # noqa: BLE001 - one failed round must not end the only dispatcher
-            log_unexpected_error("round", error)
-            return False
 
     def _dispatch(
         self,

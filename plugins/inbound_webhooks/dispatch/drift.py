@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy.exc import IntegrityError
 
@@ -13,7 +14,7 @@ from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.conf.problems import conf_problems, mapping_problems
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.log_lines import get_logger
-from inbound_webhooks.monitoring.loop import log_unexpected_error
+from inbound_webhooks.monitoring.loop import attempt, log_unexpected_error
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import drifts
@@ -51,7 +52,8 @@ class DriftWatcher:
                 changed = drifts.changed_webhooks(connection, after=after, limit=BATCH_SIZE)
             if not changed:
                 return done
-            done += sum(self._check(one) for one in changed)
+            # One webhook that cannot be checked does not keep the others from it.
+            done += sum(attempt("drift", partial(self._check, one), False) for one in changed)
             after = changed[-1].webhook.id
 
     def _check(self, changed: Changed) -> bool:

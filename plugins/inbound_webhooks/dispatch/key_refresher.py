@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 from cryptography import x509
 
@@ -18,6 +19,7 @@ from inbound_webhooks.event.verification.public_keys import (
 )
 from inbound_webhooks.event.verification.registry import RequiredScheme, check_secret, read_scheme
 from inbound_webhooks.monitoring.log_lines import get_logger
+from inbound_webhooks.monitoring.loop import attempt
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.credentials import delete_fetched_keys, list_credentials, save_fetched_key
@@ -63,7 +65,8 @@ class KeyRefresher:
         """Fetch missing and old keys; return how many were saved."""
         with transaction() as connection:
             webhooks = webhooks_with_refreshed_keys(connection)
-        return sum(self._refresh(webhook) for webhook in webhooks)
+        # One webhook whose keys cannot be handled does not keep the others from theirs.
+        return sum(attempt("keys", partial(self._refresh, webhook), 0) for webhook in webhooks)
 
     def _refresh(self, webhook: Webhook) -> int:
         now = self._now()

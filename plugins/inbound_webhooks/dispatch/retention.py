@@ -7,12 +7,11 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
-from sqlalchemy import Connection
-
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import retention
+from inbound_webhooks.storage.batch_size import BatchSize
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.dispatchers import forget_dispatchers_before
 from inbound_webhooks.storage.endpoints import forget_endpoints_before
@@ -20,7 +19,7 @@ from inbound_webhooks.storage.endpoints import forget_endpoints_before
 log = get_logger(__name__)
 
 BATCH_SIZE = 500
-"""Rows of one transaction."""
+"""Rows of one transaction, if they are small."""
 
 PAUSE_SECONDS = 0.05
 """Pause between two batches: other transactions get the disk, and SQLite's single write lock."""
@@ -34,7 +33,7 @@ KEYS_REMEMBERED = timedelta(days=7)
 PROCESSES_REMEMBERED = timedelta(days=1)
 """Rows of dispatchers and endpoints that ended without removing theirs."""
 
-Batch = Callable[[Connection], int]
+Batch = Callable[..., int]
 
 
 class RetentionJob:
@@ -47,11 +46,13 @@ class RetentionJob:
         now: Callable[[], datetime] = utc_now,
         batch_size: int = BATCH_SIZE,
         pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kept = timedelta(days=settings.retention_days)
         self._now = now
         self._batch_size = batch_size
         self._pause = pause
+        self._clock = clock
         self._stopping = False
 
     def stop(self) -> None:
@@ -66,15 +67,11 @@ class RetentionJob:
         before = self._now() - self._kept
         # Earlier of the two: a long retention keeps the keys as long as their deliveries.
         keys_before = min(before, self._now() - KEYS_REMEMBERED)
-        limit = self._batch_size
         batches: tuple[tuple[str, Batch], ...] = (
-            (
-                "deliveries",
-                partial(retention.delete_deliveries, before=before, keys_before=keys_before, limit=limit),
-            ),
-            ("contents", partial(retention.empty_deliveries, since=keys_before, before=before, limit=limit)),
-            ("mails", partial(retention.delete_mails, before=before, limit=limit)),
-            ("rejections", partial(retention.delete_rejections, before=before, limit=limit)),
+            ("deliveries", partial(retention.delete_deliveries, before=before, keys_before=keys_before)),
+            ("contents", partial(retention.empty_deliveries, since=keys_before, before=before)),
+            ("mails", partial(retention.delete_mails, before=before)),
+            ("rejections", partial(retention.delete_rejections, before=before)),
         )
         done = sum(self._repeat(name, batch) for name, batch in batches)
         with transaction() as connection:
@@ -85,15 +82,17 @@ class RetentionJob:
 
     def _repeat(self, name: str, batch: Batch) -> int:
         """Run batches until one is not full."""
-        total = 0
+        total, size = 0, BatchSize(self._batch_size)
         while not self._stopping:
+            started, limit = self._clock(), size.rows
             with transaction() as connection:
                 begin_writing(connection)
-                done = batch(connection)
+                done = batch(connection, limit=limit)
             total += done
             # Short of a full batch, nothing more is old, or the rest is locked by another dispatcher.
-            if done < self._batch_size:
+            if done < limit:
                 break
+            size.adapt(self._clock() - started)
             self._pause(PAUSE_SECONDS)
         if total:
             log.info("old rows removed action=retention what=%s count=%d", name, total)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from datetime import datetime
 
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
 from inbound_webhooks.dispatch.drift import LOOK_SECONDS as DRIFT_SECONDS
@@ -10,6 +12,7 @@ from inbound_webhooks.dispatch.drift import DriftWatcher
 from inbound_webhooks.dispatch.key_refresher import LOOK_SECONDS, KeyRefresher
 from inbound_webhooks.dispatch.retention import ROUND_SECONDS, RetentionJob
 from inbound_webhooks.dispatch.run_tracker import RunTracker
+from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.monitoring.loop import Loop
 from inbound_webhooks.notifications.sender import POLL_SECONDS, NotificationSender
 from inbound_webhooks.settings import Settings
@@ -19,15 +22,16 @@ STOP_SECONDS = 3.0
 
 
 class DispatchService:
-    """Dispatches in the thread that calls :meth:`run`; the other jobs run in threads beside it."""
+    """All background jobs, each in a thread; with :meth:`run` the dispatcher uses the calling thread."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._dispatcher = Dispatcher(settings)
-        self._retention = RetentionJob(settings)
-        self._run_tracker = RunTracker(settings)
-        self._drift_watcher = DriftWatcher(settings)
-        sender, refresher = NotificationSender(settings), KeyRefresher()
-        self._loops = (
+    def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
+        self._dispatcher = Dispatcher(settings, now=now)
+        self._retention = RetentionJob(settings, now=now)
+        self._run_tracker = RunTracker(settings, now=now)
+        self._drift_watcher = DriftWatcher(settings, now=now)
+        sender, refresher = NotificationSender(settings, now=now), KeyRefresher(now=now)
+        self.loops = (
+            self._dispatcher.loop,
             Loop("outcomes", self._track_runs, seconds=settings.outcome_poll_seconds),
             Loop("retention", self._clean, seconds=ROUND_SECONDS),
             Loop("mails", sender.send_due, seconds=POLL_SECONDS),
@@ -40,21 +44,30 @@ class DispatchService:
         self._dispatcher.wake()
 
     def stop(self) -> None:
-        """Let :meth:`run` return after the current rounds."""
-        self._dispatcher.stop()
+        """Let the threads end after the current rounds."""
         self._retention.stop()
-        for loop in self._loops:
+        for loop in self.loops:
             loop.stop()
 
+    def start(self) -> None:
+        """Work in threads until :meth:`stop`, through outages of database and mail server."""
+        for loop in self.loops:
+            loop.start()
+
     def run(self) -> None:
-        """Work until :meth:`stop`, through outages of database and mail server."""
-        for loop in self._loops:
+        """Work until :meth:`stop`, with the dispatcher in this thread."""
+        for loop in self.loops[1:]:
             loop.start()
         self._dispatcher.run()
-        # One deadline for all loops together, not one for each.
+        self.stop()
+        self.join(STOP_SECONDS)
+
+    def join(self, dispatcher_seconds: float) -> None:
+        """Wait for the end of the threads, of the dispatcher's up to a limit of its own."""
+        self._dispatcher.loop.join(dispatcher_seconds)
+        # One deadline for all other loops together, not one for each.
         give_up_at = time.monotonic() + STOP_SECONDS
-        for loop in self._loops:
-            loop.stop()
+        for loop in self.loops[1:]:
             loop.join(max(0.0, give_up_at - time.monotonic()))
 
     def _track_runs(self) -> bool:

@@ -35,6 +35,7 @@ class NotificationSender:
     def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self._templates = MailTemplates(settings)
         self._now = now
+        self._last_webhook_id = ""
 
     def send_due(self) -> bool:
         """Send one mail; True if it is settled, so that the next one may follow immediately.
@@ -69,7 +70,10 @@ class NotificationSender:
             return None
         with transaction() as connection:
             begin_writing(connection)
-            return mails.claim_mail(connection, now, until=now + CLAIM)
+            mail = mails.claim_mail(connection, now, until=now + CLAIM, after=self._last_webhook_id)
+        if mail is not None:
+            self._last_webhook_id = mail.webhook_id
+        return mail
 
     def _send(self, mail: Mail) -> None:
         if mail.kind == MailKind.DRIFT:

@@ -25,4 +25,5 @@ def forget_receiver() -> None:
 
 @cache
 def _make() -> Receiver:
-    return Receiver(Settings.load(), open_store())
+    settings = Settings.load()
+    return Receiver(settings, open_store(settings))

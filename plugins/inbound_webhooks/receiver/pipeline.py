@@ -27,6 +27,7 @@ from inbound_webhooks.errors import (
     InternalError,
     KeyPending,
     LimitReached,
+    RefusedTooOften,
     RequestError,
     TooBusy,
     Unavailable,
@@ -51,10 +52,11 @@ from inbound_webhooks.receiver.admission import Admission, RequestHead, admitted
 from inbound_webhooks.receiver.client_address import REPLACED, UNKNOWN, trusted_proxies
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
+from inbound_webhooks.receiver.refused_budget import RefusedBudget
 from inbound_webhooks.receiver.rejections import RejectionLog
 from inbound_webhooks.receiver.user_slots import UserSlots
 from inbound_webhooks.records.credential import plain_secrets
-from inbound_webhooks.records.delivery import Rejection, new_delivery_id
+from inbound_webhooks.records.delivery import Delivery, Rejection, new_delivery_id
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.database import autocommit, transaction
@@ -97,6 +99,7 @@ class Receiver:
         previews = settings.max_concurrent_previews
         self.previews = UserSlots(previews, per_user=max(previews // 2, 1))
         self._limits = Limits(settings)
+        self._refused = RefusedBudget(settings)
         self._compiled = CompiledWebhookCache()
         self._last_use = LastUse(now)
         self._now = now
@@ -141,7 +144,7 @@ class Receiver:
             for _ in range(MAX_ATTEMPTS):
                 try:
                     response = await self._process(admission, request)
-                except DatabaseUnavailable:
+                except (DatabaseUnavailable, TooBusy):
                     raise
                 except RequestError:
                     if admission.is_fresh:
@@ -211,7 +214,7 @@ class Receiver:
             await run_in_thread(partial(_keep_confirm_url, compiled.webhook.id, verdict.confirm_url))
         response: Response | None = verdict.response
         if verdict.outcome in _STORED:
-            response = await self._commit(compiled, request, verdict)
+            response = await self._commit(compiled, request, verdict, is_fresh=admission.is_fresh)
         if response is not None:
             for credential in used:
                 if self._last_use.is_due(credential):
@@ -243,13 +246,19 @@ class Receiver:
         return await run_in_thread(decide) if encoding or len(request.body) > LONG_BODY_BYTES else decide()
 
     async def _commit(
-        self, compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict
+        self, compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict, *, is_fresh: bool
     ) -> Response | None:
         """Store the delivery; None where the webhook has changed meanwhile."""
         webhook = compiled.webhook
-        if verdict.outcome == Outcome.ACCEPTED and not self._limits.admits_backlog(webhook):
+        made = new_delivery(compiled, request, verdict)
+        delivery: Delivery | None = made
+        if verdict.outcome != Outcome.ACCEPTED:
+            delivery = self._refused.limited(made)
+        elif not self._limits.admits_backlog(webhook):
             await run_in_thread(partial(self._limits.count_backlog, webhook))
-        stored_id = await self.inbox.commit(new_delivery(compiled, request, verdict), webhook.version)
+        if delivery is None:
+            return self._not_stored(verdict, is_fresh=is_fresh)
+        stored_id = await self.inbox.commit(delivery, webhook.version)
         if stored_id is None:
             return None
         if stored_id == verdict.delivery_id:
@@ -268,6 +277,24 @@ class Receiver:
             max_content_bytes=self.settings.max_body_bytes,
         )
         return await run_in_thread(repeat) if request.header("Content-Encoding") else repeat()
+
+    def _not_stored(self, verdict: Verdict, *, is_fresh: bool) -> Response | None:
+        """The response to a refused or filtered request that is counted and leaves no row.
+
+        No commit checks the version here, so a cached webhook has to be read first.
+
+        :raises RefusedTooOften: the response would be 2xx although the event is lost
+        """
+        if not is_fresh:
+            return None
+        metrics.count("not_stored")
+        if verdict.error is not None:
+            if verdict.response.status < 300:
+                raise RefusedTooOften
+            metrics.count_rejection(verdict.error)
+        else:
+            metrics.count(verdict.outcome)
+        return verdict.response
 
     def _cached_admission(self, head: RequestHead) -> Admission | None:
         """The admission of a POST by a cached webhook; None where that would not admit it.

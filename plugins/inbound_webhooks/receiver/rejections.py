@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.monitoring.log_lines import get_logger
+from inbound_webhooks.monitoring.loop import Loop, attempt
 from inbound_webhooks.records.delivery import Rejection
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.rejections import insert_rejections
@@ -22,6 +24,7 @@ MAX_WAITING = 1_000
 """Rejections that wait for the next write; further ones are dropped."""
 
 FLUSH_SECONDS = 1.0
+THREAD = "rejections"
 
 
 class RejectionLog:
@@ -33,8 +36,7 @@ class RejectionLog:
         self._waiting: deque[Rejection] = deque()
         self._second = 0
         self._in_second: dict[str, int] = {}
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._loop: Loop | None = None
 
     def add(self, rejection: Rejection) -> None:
         """Record a rejection, unless there are too many."""
@@ -47,31 +49,41 @@ class RejectionLog:
                 self._in_second[rejection.webhook_id] = noted + 1
                 self._waiting.append(rejection)
 
-    def flush(self) -> None:
-        """Write the waiting rejections in one transaction; drop them where the database is unreachable."""
+    def flush(self) -> bool:
+        """Write the waiting rejections in one transaction; drop them where the database is unreachable.
+
+        Returns False: the next ones may wait.
+        """
         with self._lock:
             batch, self._waiting = list(self._waiting), deque()
         if not batch:
-            return
+            return False
         try:
-            with transaction() as connection:
-                insert_rejections(connection, batch)
+            _insert(batch)
         except DatabaseUnavailable:
             log.warning("rejections dropped action=rejections_dropped count=%d", len(batch))
+        except Exception:  # noqa: BLE001 - one of them cannot be written: the others can
+            for rejection in batch:
+                attempt(THREAD, partial(_insert, [rejection]), None)
+        return False
 
     def start(self) -> None:
         """Write once a second, in a thread."""
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="inbound-webhooks-rejections", daemon=True)
-        self._thread.start()
+        self._loop = Loop(THREAD, self.flush, seconds=FLUSH_SECONDS, at_end=self._write_rest)
+        self._loop.start()
 
     def stop(self) -> None:
         """Stop the thread and write the rest."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._loop is None:
+            self.flush()
+        else:
+            self._loop.stop()
+            self._loop.join()
+
+    def _write_rest(self) -> None:
         self.flush()
 
-    def _run(self) -> None:
-        while not self._stop.wait(FLUSH_SECONDS):
-            self.flush()
+
+def _insert(batch: Sequence[Rejection]) -> None:
+    with transaction() as connection:
+        insert_rejections(connection, batch)

@@ -6,8 +6,6 @@ the database.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import socket
 import uuid
@@ -19,6 +17,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, Problem
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.monitoring.environment import ENVIRONMENT, Environment
 from inbound_webhooks.monitoring.health import DATABASE_UNAVAILABLE, Health
+from inbound_webhooks.monitoring.loop import repeating
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.dispatchers import HOST_CHARS
 from inbound_webhooks.storage.endpoints import EndpointProcess, save_problems
@@ -67,19 +66,14 @@ class SelfReport:
 async def reporting(health: Health) -> AsyncIterator[None]:
     """Report from now on, until the endpoint stops."""
     report = SelfReport()
-    task = asyncio.create_task(_report(health, report))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await run_in_thread(report.end)
 
-
-async def _report(health: Health, report: SelfReport) -> None:
-    while True:
+    async def look() -> None:
         # The health report asks the database the way the endpoint does.
         await health.report()
         await run_in_thread(report.save)
-        await asyncio.sleep(REPORT_SECONDS)
+
+    try:
+        async with repeating("report", look, seconds=REPORT_SECONDS):
+            yield
+    finally:
+        await run_in_thread(report.end)

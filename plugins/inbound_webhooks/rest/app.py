@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -58,10 +57,9 @@ def _start(running: ExitStack) -> Receiver:
         return receiver
     service = DispatchService(receiver.settings)
     receiver.inbox.on_accepted(service.wake)
-    thread = threading.Thread(target=service.run, name="inbound-webhooks-dispatcher", daemon=True)
-    thread.start()
-    # It stops after the current batch, which waits for a lock at most LOCK_TIMEOUT_SECONDS.
-    running.callback(thread.join, 2 * LOCK_TIMEOUT_SECONDS)
+    service.start()
+    # The dispatcher stops after the current batch, which waits for a lock at most LOCK_TIMEOUT_SECONDS.
+    running.callback(service.join, 2 * LOCK_TIMEOUT_SECONDS)
     running.callback(service.stop)
     return receiver
 

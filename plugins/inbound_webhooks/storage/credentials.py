@@ -136,13 +136,26 @@ def note_use(connection: Connection, credential: Credential, used_at: datetime) 
     connection.execute(update(table).where(condition).values(last_used_at=used_at))
 
 
-def reencrypt_column(connection: Connection, table_name: str, reencrypted: Any) -> int:
-    """Replace each encrypted value of a table by ``reencrypted(value)``; return how many there were."""
+def encrypted_values(
+    connection: Connection, table_name: str, *, after: int | str | None, limit: int
+) -> list[tuple[Any, str]]:
+    """(id, encrypted value) of a table's rows that have one, by id, beginning behind ``after``."""
     table, column = ENCRYPTED_COLUMNS[table_name]
-    rows = connection.execute(select(table.c.id, table.c[column]).where(table.c[column].is_not(None))).all()
-    for row in rows:
-        connection.execute(update(table).where(table.c.id == row.id).values({column: reencrypted(row[1])}))
-    return len(rows)
+    rows = select(table.c.id, table.c[column]).where(table.c[column].is_not(None)).order_by(table.c.id)
+    if after is not None:
+        rows = rows.where(table.c.id > after)
+    return [(row[0], row[1]) for row in connection.execute(rows.limit(limit))]
+
+
+def replace_encrypted(
+    connection: Connection, table_name: str, values: Sequence[tuple[Any, str, str]]
+) -> None:
+    """Write new encrypted values (id, old, new) where the old ones are still stored."""
+    table, column = ENCRYPTED_COLUMNS[table_name]
+    # Retention may have deleted a value since it was read, and it must not come back.
+    is_unchanged = (table.c.id == bindparam("row_id")) & (table.c[column] == bindparam("old"))
+    rows = [{"row_id": row_id, "old": old, "new": new} for row_id, old, new in values]
+    connection.execute(update(table).where(is_unchanged).values({column: bindparam("new")}), rows)
 
 
 ENCRYPTED_COLUMNS = {

@@ -52,7 +52,7 @@ def in_transaction(work: Callable[[Connection], Result]) -> Result:
         return work(connection)
 
 
-def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
+def waiting_is_limited(dialect_name: str, seconds: float = LOCK_TIMEOUT_SECONDS) -> ColumnElement[bool]:
     """A condition that is always true; on PostgreSQL it also sets the transaction's lock timeout.
 
     In the WHERE of a locking SELECT it is evaluated before the lock is taken, and saves a round trip for a
@@ -60,7 +60,7 @@ def waiting_is_limited(dialect_name: str) -> ColumnElement[bool]:
     """
     if dialect_name != "postgresql":
         return true()
-    return func.set_config("lock_timeout", f"{LOCK_TIMEOUT_SECONDS}s", True).is_not(None)
+    return func.set_config("lock_timeout", f"{round(seconds * 1000)}ms", True).is_not(None)
 
 
 def autocommit(work: Callable[[Connection], Result]) -> Result:

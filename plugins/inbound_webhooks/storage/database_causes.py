@@ -93,6 +93,11 @@ def cause_of(sqlstate: str | None, words: str = "") -> Cause | None:
     return next((cause for pattern, cause in _BY_WORDS.items() if pattern.search(words)), None)
 
 
+def is_locked(error: DatabaseUnavailable) -> bool:
+    """Whether a lock was not granted in time."""
+    return error.message == LOCKED.message
+
+
 RECOVERY_SECONDS = 10.0
 """How long no transaction may meet a cause until it counts as removed. Until then a transaction that succeeds
 proves little: it may use other tables, or only read."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.database import waiting_is_limited
+
+WAITING_ORDER = (
+    tables.delivery.c.webhook_id,
+    tables.delivery.c.next_attempt_at,
+    tables.delivery.c.id,
+)
+"""The order of the index of waiting deliveries. In any other order, or in none, SQLite reads the index of all
+deliveries of a webhook."""
 
 MAX_COUNTED = 100_000
 """Upper limit when the whole backlog is counted: exact figures beyond it are not worth the scan."""
@@ -46,20 +55,40 @@ def insert_delivery(connection: Connection, delivery: Delivery, version: int) ->
     the same deduplication key; None if the webhook has changed. If another transaction is about to commit the
     same key, this waits for it. An earlier attempt of the same call whose response was lost is recognised.
     """
+    if try_insert_delivery(connection, delivery, version):
+        return delivery.id
+    [found] = find_stored(connection, [(delivery, version)])
+    return found
+
+
+def try_insert_delivery(connection: Connection, delivery: Delivery, version: int) -> bool:
+    """The insert alone: False, and nothing written, where :func:`find_stored` has to find out why."""
     values = msgspec.structs.asdict(delivery) | {"expected_version": version}
-    if connection.execute(_STORE[connection.dialect.name], values).rowcount == 1:
-        return delivery.id
-    columns = tables.delivery.c
-    # Checked first: an earlier attempt may have been committed although the webhook has changed since.
-    if connection.scalar(select(columns.id).where(columns.id == delivery.id)) is not None:
-        return delivery.id
-    current_version = connection.scalar(
-        select(tables.webhook.c.version).where(tables.webhook.c.id == delivery.webhook_id)
-    )
-    if current_version != version:
-        return None
-    holds_key = (columns.webhook_id == delivery.webhook_id) & (columns.dedup_key == delivery.dedup_key)
-    return connection.scalar(select(columns.id).where(holds_key))
+    return connection.execute(_STORE[connection.dialect.name], values).rowcount == 1
+
+
+def find_stored(connection: Connection, deliveries: Sequence[tuple[Delivery, int]]) -> list[str | None]:
+    """The results of :func:`insert_delivery` for deliveries that were not inserted, in three queries."""
+    columns, webhook = tables.delivery.c, tables.webhook.c
+    given = [delivery for delivery, _ in deliveries]
+    own = set(connection.scalars(select(columns.id).where(columns.id.in_([each.id for each in given]))))
+    webhook_ids = {each.webhook_id for each in given}
+    rows = connection.execute(select(webhook.id, webhook.version).where(webhook.id.in_(webhook_ids)))
+    versions = {row.id: row.version for row in rows}
+    keys = {each.dedup_key for each in given if each.dedup_key is not None}
+    has_key = columns.webhook_id.in_(webhook_ids) & columns.dedup_key.in_(keys)
+    rows = connection.execute(select(columns.webhook_id, columns.dedup_key, columns.id).where(has_key))
+    first = {(row.webhook_id, row.dedup_key): row.id for row in rows}
+
+    def result(delivery: Delivery, version: int) -> str | None:
+        # In this order: an earlier attempt may have been committed although the webhook has changed since.
+        if delivery.id in own:
+            return delivery.id
+        if versions.get(delivery.webhook_id) != version:
+            return None
+        return first.get((delivery.webhook_id, delivery.dedup_key))
+
+    return [result(*each) for each in deliveries]
 
 
 def _store(dialect_name: str, dialect_insert: Any) -> Any:
@@ -90,7 +119,7 @@ _STORE = {
 def count_accepted(connection: Connection, limit: int, *, webhook_id: str | None = None) -> int:
     """Count the deliveries, of one webhook or of all, that wait for their run, up to a limit."""
     columns = tables.delivery.c
-    waiting = select(columns.id).where(text(tables.ACCEPTED)).limit(limit)
+    waiting = select(columns.id).where(text(tables.ACCEPTED)).order_by(*WAITING_ORDER).limit(limit)
     if webhook_id is not None:
         waiting = waiting.where(columns.webhook_id == webhook_id)
     return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
@@ -130,12 +159,12 @@ def list_deliveries(
     return list(connection.execute(query.order_by(columns.id.desc()).limit(limit)))
 
 
-def cancel_accepted(connection: Connection, webhook_id: str) -> int:
-    """Cancel a webhook's deliveries that wait for their run; return how many."""
+def cancel_accepted(connection: Connection, webhook_id: str, limit: int) -> int:
+    """Cancel a webhook's deliveries that wait for their run, at most ``limit``; return how many."""
     columns = tables.delivery.c
-    done = connection.execute(
-        update(tables.delivery)
-        .where(columns.webhook_id == webhook_id, columns.state == State.ACCEPTED)
-        .values(state=State.CANCELLED, next_attempt_at=None, error="The webhook was deleted.")
-    )
-    return done.rowcount
+    waiting = select(columns.id).where(text(tables.ACCEPTED), columns.webhook_id == webhook_id)
+    ids = list(connection.scalars(waiting.order_by(*WAITING_ORDER).limit(limit)))
+    if ids:
+        values = {"state": State.CANCELLED, "next_attempt_at": None, "error": "The webhook was deleted."}
+        connection.execute(update(tables.delivery).where(columns.id.in_(ids)).values(values))
+    return len(ids)

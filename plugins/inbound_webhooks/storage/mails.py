@@ -13,7 +13,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import Connection, Text, cast, func, insert, select, text, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.failed_task import FailedTask
@@ -222,26 +234,50 @@ def is_mail_due(connection: Connection, now: datetime) -> bool:
     return connection.scalar(due.limit(1)) is not None
 
 
-def claim_mail(connection: Connection, now: datetime, *, until: datetime) -> Mail | None:
-    """Claim the mail that has waited longest until a time, and count the attempt; None if another sender won.
+def claim_mail(connection: Connection, now: datetime, *, until: datetime, after: str) -> Mail | None:
+    """Claim the next due mail until a time, and count the attempt; None if another sender won.
+
+    Mails about failures come before those about successes. Within a kind, webhooks take turns in the order of
+    their ids: ``after`` is the webhook of the last claim. The mail that has waited longest is a webhook's
+    next one.
 
     The claim is committed before the mail is sent, so that no transaction stays open while an SMTP server is
     slow. The number of attempts identifies the claim, see :func:`mark_mail`.
     """
-    columns = tables.mail.c
-    row = connection.execute(
-        select(*(columns[name] for name in Mail.__dataclass_fields__))
-        .where(text(tables.WAITING), columns.next_attempt_at <= now)
-        .order_by(columns.next_attempt_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    ).first()
-    if row is None:
-        return None
-    mail = Mail(**row._mapping)
+    for kind in _BY_URGENCY:
+        # From the last webhook on, then again from the first one.
+        for start in dict.fromkeys((after, "")):
+            row = connection.execute(_NEXT_MAIL[kind], {"now": now, "after": start}).first()
+            if row is not None:
+                return _claim(connection, Mail(**row._mapping), until)
+    return None
+
+
+def _claim(connection: Connection, mail: Mail, until: datetime) -> Mail | None:
     claimed = replace(mail, attempts=mail.attempts + 1, next_attempt_at=until)
     won = mark_mail(connection, mail, attempts=claimed.attempts, next_attempt_at=until)
     return claimed if won else None
+
+
+def _next_mail(kind: str) -> Select[Any]:
+    columns = tables.mail.c
+    # Literals and the index's own order, so that both databases probe the index of turns.
+    return (
+        select(*(columns[name] for name in Mail.__dataclass_fields__))
+        .where(
+            text(tables.WAITING),
+            columns.kind == literal_column(f"'{kind}'"),
+            columns.webhook_id > bindparam("after"),
+            columns.next_attempt_at <= bindparam("now"),
+        )
+        .order_by(columns.kind, columns.webhook_id, columns.next_attempt_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+
+
+_BY_URGENCY = (MailKind.FAILURE, MailKind.DRIFT, MailKind.SUCCESS)
+_NEXT_MAIL = {kind: _next_mail(kind) for kind in _BY_URGENCY}
 
 
 def listed_outcomes(connection: Connection, mail_id: str, limit: int) -> tuple[int, list[Outcome]]:

@@ -42,6 +42,10 @@ Stamp = tuple[int, int]
 MAX_CACHED_WEBHOOKS = 20_000
 """Upper limit of cached webhooks."""
 
+BATCH_LOCK_SECONDS = 0.5
+"""Longest wait of a batch for another transaction that is about to commit one of its events. Rows of webhooks
+are skipped while they are locked."""
+
 
 class WebhookCache:
     """Webhooks with their credentials: stamps are read for each batch, rows only for changed webhooks."""
@@ -97,13 +101,13 @@ async def insert_deliveries(connection: Executor, deliveries: Sequence[tuple[Del
     """Insert deliveries whose webhooks still have the given versions; return the inserted ids.
 
     Webhooks are locked FOR SHARE in the order of their ids. Missing from the result are deliveries whose
-    webhook has another version or is being changed, and events that are stored already: the caller inserts
-    these one by one with :func:`inbound_webhooks.storage.deliveries.insert_delivery`, which waits for locks
-    and finds the earlier event.
+    webhook has another version or is being changed, and events that are stored already: :func:`find_stored`
+    tells which.
 
     Everything but the bodies is sent as one JSON text: the driver encodes arrays item by item.
 
-    :raises StatementRefused: a text cannot be stored
+    :raises StatementRefused: a text cannot be stored, or another transaction has not committed the same
+        event within BATCH_LOCK_SECONDS; nothing was inserted
     """
     rows, bodies, webhook_ids = [], [], set()
     for position, (delivery, version) in enumerate(deliveries, 1):
@@ -122,6 +126,29 @@ async def insert_deliveries(connection: Executor, deliveries: Sequence[tuple[Del
     return set(map(_ID, await connection.fetch(_STORE, values)))
 
 
+async def find_stored(
+    connection: Executor, deliveries: Sequence[tuple[Delivery, int]]
+) -> dict[str, str | None]:
+    """By delivery that an insert skipped: the id under which its event is stored, or None if its webhook has
+    changed. A delivery whose webhook is being changed is missing.
+
+    :raises StatementRefused: a text cannot be compared
+    """
+    versions = {delivery.id: version for delivery, version in deliveries}
+    rows = [dict(zip(_KEYS, _KEY_VALUES(delivery), strict=True)) for delivery, _ in deliveries]
+    found: dict[str, str | None] = {}
+    values = {"rows": msgspec.json.encode(rows).decode()}
+    for delivery_id, own_id, version, first_id in await connection.fetch(_FIND_STORED, values):
+        # In this order: an earlier attempt may have been committed although the webhook has changed since.
+        if own_id is not None:
+            found[delivery_id] = delivery_id
+        elif version != versions[delivery_id]:
+            found[delivery_id] = None
+        elif first_id is not None:
+            found[delivery_id] = first_id
+    return found
+
+
 # --- statements -----------------------------------------------------------------------------
 
 _LATER = ("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks")
@@ -136,6 +163,8 @@ _NAMES = tuple(column.name for column in _COLUMNS if column.name != _BODY)
 _VALUES = attrgetter(*_NAMES)
 _VERSION, _POSITION = "expected_version", "position"
 _GIVEN = (*_NAMES, _VERSION, _POSITION)
+_KEYS = ("id", "webhook_id", "dedup_key")
+_KEY_VALUES = attrgetter(*_KEYS)
 
 
 def _given(of: Column[Any]) -> Any:
@@ -161,7 +190,7 @@ def _store() -> Any:
     )
     locked = (
         select(tables.webhook.c.id, tables.webhook.c.version)
-        .where(_among("webhook_ids"), waiting_is_limited("postgresql"))
+        .where(_among("webhook_ids"), waiting_is_limited("postgresql", BATCH_LOCK_SECONDS))
         .order_by(tables.webhook.c.id)
         .with_for_update(read=True, skip_locked=True)
         .cte("locked")
@@ -181,6 +210,23 @@ def _store() -> Any:
     return inserted.returning(tables.delivery.c.id)
 
 
+def _find_stored() -> Any:
+    columns, webhook = tables.delivery.c, tables.webhook.c
+    given = (
+        func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON))
+        .table_valued(*(column(name, Text()) for name in _KEYS), name="given")
+        .render_derived(with_types=True)
+    ).c
+    # Subqueries instead of joins: one probe of an index each, where a join may read the whole table.
+    has_key = (columns.webhook_id == given.webhook_id) & (columns.dedup_key == given.dedup_key)
+    return select(
+        given.id,
+        select(columns.id).where(columns.id == given.id).scalar_subquery().label("own_id"),
+        select(webhook.version).where(webhook.id == given.webhook_id).scalar_subquery().label("version"),
+        select(columns.id).where(has_key).scalar_subquery().label("first_id"),
+    )
+
+
 # A fetched key is no change of the definition, so it does not raise the version.
 _NEWEST_FETCHED_KEY = (
     select(func.coalesce(func.max(tables.secret.c.id), 0))
@@ -192,3 +238,4 @@ _STAMPS = Statement(
 )
 _WITH_CREDENTIALS = Statement(with_credentials(_among("ids")))
 _STORE = Statement(_store())
+_FIND_STORED = Statement(_find_stored())

@@ -267,6 +267,15 @@ mail = Table(
         postgresql_where=text(WAITING),
         sqlite_where=text(WAITING),
     ),
+    # The sender's path from webhook to webhook, kind by kind: storage/mails.py.
+    Index(
+        "idx_inbound_webhook_mail_turns",
+        "kind",
+        "webhook_id",
+        "next_attempt_at",
+        postgresql_where=text(WAITING),
+        sqlite_where=text(WAITING),
+    ),
     Index("idx_inbound_webhook_mail_webhook_id", "webhook_id", "kind", "due_at"),
     Index("idx_inbound_webhook_mail_created_at", "created_at"),
 )

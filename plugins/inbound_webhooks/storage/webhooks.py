@@ -22,6 +22,7 @@ from sqlalchemy import (
 from inbound_webhooks.records.webhook import FIELDS, Webhook
 from inbound_webhooks.records.webhook_fields import json_value
 from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.database import waiting_is_limited
 
 
 def insert_webhook(connection: Connection, webhook: Webhook) -> None:
@@ -72,6 +73,13 @@ def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = Fals
     query = select(tables.webhook).where(condition)
     row = connection.execute(query.with_for_update() if locked else query).first()
     return read_webhook(row) if row else None
+
+
+def wait_for_change(connection: Connection, webhook_id: str) -> None:
+    """Wait until no transaction changes a webhook, by locking its row as an insert of a delivery does."""
+    dialect = connection.dialect.name
+    row = select(tables.webhook.c.id).where(tables.webhook.c.id == webhook_id, waiting_is_limited(dialect))
+    connection.execute(row.with_for_update(read=True))
 
 
 def _has_id(text: str) -> ColumnElement[bool]:

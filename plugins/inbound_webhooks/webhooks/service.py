@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -19,16 +20,18 @@ from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.audit_log import write_audit_entry
+from inbound_webhooks.storage.batch_size import BatchSize
 from inbound_webhooks.storage.credentials import (
     ENCRYPTED_COLUMNS,
     delete_secrets,
     delete_tokens,
+    encrypted_values,
     end_secrets,
     end_tokens,
     insert_secret,
     insert_token,
     list_credentials,
-    reencrypt_column,
+    replace_encrypted,
 )
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.deliveries import cancel_accepted
@@ -56,6 +59,12 @@ from inbound_webhooks.webhooks.secrets import (
 
 MAX_GRACE_HOURS = 24 * 90
 """The longest time that an old URL or secret stays valid after a rotation."""
+
+MAX_CANCELLED = 500
+"""Deliveries that one transaction of a deletion cancels."""
+
+MAX_REENCRYPTED = 500
+"""Values that one transaction encrypts again."""
 
 NAME_IS_AN_ID = "it is the id of another webhook; choose another name"
 
@@ -313,33 +322,85 @@ def rotate_secret(
     return webhook
 
 
-def delete(name_or_id: str, *, actor: str, checked: Webhook | None = None) -> int:
+def delete(
+    name_or_id: str,
+    *,
+    actor: str,
+    checked: Webhook | None = None,
+    pause: Callable[[float], None] = time.sleep,
+) -> int:
     """Delete a webhook and cancel its waiting deliveries; return how many were cancelled.
+
+    Many deliveries are cancelled in small transactions, so that no other webhook waits. The first of them
+    disables the webhook; where a failure ends the deletion early, it stays disabled and can be deleted again.
 
     :param checked: as in :func:`change`
     :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises DatabaseUnavailable: the webhook was not deleted
     """
-    with transaction() as connection:
-        begin_writing(connection)
-        webhook = _find_checked(connection, name_or_id, checked)
-        cancelled = cancel_accepted(connection, webhook.id)
-        delete_webhook(connection, webhook.id)
-        _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})
-    return cancelled
+    found, cancelled, size = name_or_id, 0, BatchSize(MAX_CANCELLED)
+    while True:
+        started, limit = time.monotonic(), size.rows
+        with transaction() as connection:
+            begin_writing(connection)
+            webhook = _find_checked(connection, found, checked)
+            done = cancel_accepted(connection, webhook.id, limit)
+            cancelled += done
+            if done < limit:
+                delete_webhook(connection, webhook.id)
+                _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})
+                return cancelled
+            if webhook.enabled:
+                update_webhook(connection, replace(webhook, enabled=False), _now())
+                _audit(connection, "webhook.disable", webhook, actor, {"cancelled": cancelled})
+        found = ById(webhook.id)
+        seconds = time.monotonic() - started
+        size.adapt(seconds)
+        # As long as the transaction took: SQLite's other writers get at least half of the time.
+        pause(seconds)
 
 
 def reencrypt_all(*, actor: str) -> dict[str, int]:
     """Encrypt every stored token, secret and credential with the newest Fernet key; return the counts.
 
+    All values are tried first and written afterwards, in small transactions. What an interruption leaves
+    is readable with the same keys as before.
+
     :raises TokenUnreadable: one of them cannot be decrypted with any key; nothing is changed
     """
+    for name in ENCRYPTED_COLUMNS:
+        for page in _encrypted_pages(name):
+            for _, encrypted in page:
+                reencrypt(encrypted)
+    counts = {name: _reencrypt_table(name) for name in ENCRYPTED_COLUMNS}
     with transaction() as connection:
-        begin_writing(connection)
-        counts = {name: reencrypt_column(connection, name, reencrypt) for name in ENCRYPTED_COLUMNS}
         write_audit_entry(
             connection, event="webhook.rotate_fernet", dag_id=None, actor=actor, at=_now(), details=counts
         )
     return counts
+
+
+def _reencrypt_table(name: str) -> int:
+    count = 0
+    for page in _encrypted_pages(name):
+        # Encrypted before the transaction: on SQLite it holds the only write lock.
+        values = [(row_id, encrypted, reencrypt(encrypted)) for row_id, encrypted in page]
+        with transaction() as connection:
+            begin_writing(connection)
+            replace_encrypted(connection, name, values)
+        count += len(page)
+    return count
+
+
+def _encrypted_pages(name: str) -> Iterator[list[tuple[Any, str]]]:
+    after = None
+    while True:
+        with transaction() as connection:
+            page = encrypted_values(connection, name, after=after, limit=MAX_REENCRYPTED)
+        if not page:
+            return
+        yield page
+        after = page[-1][0]
 
 
 def url(webhook: Webhook) -> str:

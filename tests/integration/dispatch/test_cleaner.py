@@ -220,7 +220,48 @@ def due_deliveries(connection) -> None:
     claims.claim_due(connection, "A" * 10, AT, 10)
 
 
+def backlog(connection) -> None:
+    from inbound_webhooks.storage import deliveries
+
+    deliveries.count_accepted(connection, 10)
+
+
+def backlog_of_a_webhook(connection) -> None:
+    from inbound_webhooks.storage import deliveries
+
+    deliveries.count_accepted(connection, 10, webhook_id="A" * 10)
+
+
+def active_runs(connection) -> None:
+    from inbound_webhooks.storage import claims
+
+    claims.count_active(connection, "A" * 10)
+
+
+def deliveries_to_cancel(connection) -> None:
+    from inbound_webhooks.storage import deliveries
+
+    deliveries.cancel_accepted(connection, "A" * 10, 10)
+
+
+def deliveries_of_a_wrong_clock(connection) -> None:
+    from inbound_webhooks.storage import clock_skew
+
+    clock_skew.reschedule_future_attempts(connection, AT)
+
+
+def next_mail(connection) -> None:
+    from inbound_webhooks.storage import mails
+
+    mails.claim_mail(connection, AT, until=AT, after="A" * 10)
+
+
 INDEXED = {
+    backlog: "idx_inbound_webhook_delivery_waiting",
+    backlog_of_a_webhook: "idx_inbound_webhook_delivery_waiting",
+    deliveries_to_cancel: "idx_inbound_webhook_delivery_waiting",
+    deliveries_of_a_wrong_clock: "idx_inbound_webhook_delivery_waiting",
+    next_mail: "idx_inbound_webhook_mail_turns",
     due_deliveries: "idx_inbound_webhook_delivery_waiting",
     unfinished: "idx_inbound_webhook_delivery_unfinished",
     finished: "idx_inbound_webhook_delivery_finished",
@@ -234,6 +275,11 @@ INDEXED = {
 @pytest.mark.parametrize("query", INDEXED, ids=lambda query: query.__name__)
 def test_a_query_that_runs_all_the_time_uses_its_index(database, query):
     assert INDEXED[query] in plan_of(query, database.backend)
+
+
+def test_the_history_of_a_webhook_is_not_read_to_count_its_active_runs(sqlite_database):
+    """test_claims.py has the same for PostgreSQL, which needs rows and statistics for it."""
+    assert "idx_inbound_webhook_delivery_active" in plan_of(active_runs, "sqlite")
 
 
 def plan_of(query, backend: str) -> str:

@@ -422,5 +422,5 @@ def fail_and_send(tracker, delivery_id: str) -> None:
     end_run(delivery_id, "failed")
     tracker.follow()
     with transaction() as connection:
-        claimed = mails.claim_mail(connection, FAR, until=FAR + timedelta(days=1))
+        claimed = mails.claim_mail(connection, FAR, until=FAR + timedelta(days=1), after="")
         mails.mark_mail(connection, claimed, state="sent", next_attempt_at=None, sent_at=AT)

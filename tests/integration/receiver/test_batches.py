@@ -18,17 +18,21 @@ def hook(database):
 
 
 def stored(*given):
-    """What comes of storing these together."""
-    from airflow import settings
-
-    from inbound_webhooks.deliveries.store.factory import backend_for
+    """What comes of storing these together, as the inbox does."""
+    from inbound_webhooks.deliveries.store.backend import LeftOut
+    from inbound_webhooks.deliveries.store.factory import open_store
 
     async def store():
-        batches = backend_for(settings.engine.dialect.name)
+        opened = open_store()
+
+        async def one(item):
+            result = await opened.insert(item, item[0].webhook_id, len(item[0].body))
+            return await opened.insert_left_out(item, result) if isinstance(result, LeftOut) else result
+
         try:
-            return list(await batches.insert(given))
+            return await asyncio.gather(*map(one, given), return_exceptions=True)
         finally:
-            await batches.close()
+            await opened.close()
 
     return asyncio.run(store())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -159,6 +160,20 @@ def test_neither_a_flood_nor_history_is_read_to_find_whose_turn_it_is(postgres_d
     for hook in (flooded, quiet):
         store_deliveries(hook, 3_000, state="succeeded", next_attempt_at=None)
     assert rows_read(*executed(waiting)) < 200
+
+
+def test_only_the_active_runs_of_a_webhook_are_read_to_count_them(postgres_database):
+    from inbound_webhooks.storage import claims
+    from inbound_webhooks.storage.database import in_transaction
+
+    flooded, quiet = store_webhook("flooded"), store_webhook("quiet")
+    store_deliveries(flooded, 3_000, state="dispatched")
+    store_deliveries(quiet, 3_000, state="succeeded")
+    store_deliveries(quiet, 2, state="dispatched")
+    analyze()
+    count = partial(claims.count_active, webhook_id=quiet.id)
+    counting = executed(partial(in_transaction, count))
+    assert rows_read(*counting) < 10
 
 
 def analyze() -> None:

@@ -195,6 +195,7 @@ def test_each_reason_stands_there_with_the_status_that_it_has():
 SEVERAL = {
     "outcome.*": [f"outcome.{state}" for state in (State.SUCCEEDED, State.FAILED, State.UNDELIVERABLE)],
     "mails.*": [f"mails.{state}" for state in MAIL_STATES],
+    "thread_failures.*": ["thread_failures.<thread>"],
     "verdict.outcome": [State.ACCEPTED, State.FILTERED],
 }
 """What a module puts together -> the figures that come of it."""

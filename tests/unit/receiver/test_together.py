@@ -179,3 +179,40 @@ def test_who_does_not_wait_any_more_holds_nobody_up():
         return await stays
 
     assert asyncio.run(ask()) == 4
+
+
+def batches_made(*calls, **options) -> list[list[str]]:
+    """The batches that calls (item, line, weight) of one moment make."""
+    batches: list[list[str]] = []
+
+    async def work(items):
+        batches.append(list(items))
+        return items
+
+    async def ask():
+        together = Batcher(work, batches=1, **options)
+        await asyncio.gather(*(together(*call) for call in calls))
+
+    asyncio.run(ask())
+    return batches
+
+
+def test_a_flood_in_one_line_leaves_the_other_lines_their_places():
+    flood = [(f"flood {number}", "flood", 0) for number in range(200)]
+    first, *_ = batches_made(*flood, ("mine", "mine", 0), ("yours", "yours", 0), most=8, least=8)
+    assert first[:3] == ["flood 0", "mine", "yours"]
+    assert first[3:] == [f"flood {number}" for number in range(1, 6)]
+
+
+def test_a_line_keeps_its_order():
+    items = [(f"{line}{number}", line, 0) for line in "ab" for number in range(5)]
+    taken = [item for batch in batches_made(*items, most=4, least=4) for item in batch]
+    assert [item for item in taken if item[0] == "a"] == [f"a{number}" for number in range(5)]
+    assert sorted(taken) == sorted(item for item, _, _ in items)
+
+
+def test_a_batch_has_a_weight_and_what_is_heavier_has_its_own():
+    batches = batches_made(
+        ("small", "a", 1), ("huge", "b", 90), ("half", "c", 5), most=9, least=9, most_weight=9
+    )
+    assert batches == [["small"], ["huge"], ["half"]]

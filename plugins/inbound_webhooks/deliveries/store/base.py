@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import Callable
 
+from inbound_webhooks.deliveries.store.apart import Apart
+from inbound_webhooks.deliveries.store.backend import (
+    Backend,
+    LeftOut,
+    VersionedDelivery,
+    WebhookAndCredentials,
+)
 from inbound_webhooks.deliveries.store.batcher import Batcher
+from inbound_webhooks.errors import TooBusy
 from inbound_webhooks.monitoring.health import DatabaseStatus
-from inbound_webhooks.records.credential import Credential
-from inbound_webhooks.records.delivery import Delivery
-from inbound_webhooks.records.webhook import Webhook
-
-Result = TypeVar("Result")
-WebhookAndCredentials = tuple[Webhook, Sequence[Credential]]
-VersionedDelivery = tuple[Delivery, int]
-"""A delivery, and the version that its webhook must have."""
+from inbound_webhooks.settings import Settings
 
 MAX_READS_PER_BATCH = 256
 MAX_INSERTS_PER_BATCH = 64
 """Items per statement or transaction."""
+
+MAX_BYTES_PER_BATCH = 4 * 1024 * 1024
+"""Bodies per statement or transaction: a small delivery does not wait until 64 large ones are written."""
+
+MAX_CHANGES_AWAITED = 3
+"""Changes of its webhook that a delivery waits for."""
 
 CONCURRENT_BATCHES = 1
 """Concurrent batches of a kind: while one is written, the next one is collected."""
@@ -33,32 +39,16 @@ MAX_CACHED_WEBHOOKS = 20_000
 _NOT_CACHED: tuple[WebhookAndCredentials | None, float] = (None, float("-inf"))
 
 
-class Backend(Protocol):
-    """A database that reads webhooks and inserts deliveries in batches."""
-
-    async def find(
-        self, webhook_ids: Sequence[str]
-    ) -> Sequence[WebhookAndCredentials | BaseException | None]:
-        """Each stored webhook, or None if it does not exist."""
-        ...
-
-    async def insert(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
-        """The result of :func:`inbound_webhooks.storage.deliveries.insert_delivery` for each delivery."""
-        ...
-
-    async def status(self) -> DatabaseStatus:
-        """What the health report says of the database; raises DatabaseUnavailable."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
-
-
 class DeliveryStore:
     """Webhooks and deliveries of one endpoint, on one event loop; each call may raise DatabaseUnavailable."""
 
-    def __init__(self, backend: Backend, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        max_waiting_requests: int = Settings.max_waiting_requests,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._backend = backend
         self._clock = clock
         self._cached: dict[str, tuple[WebhookAndCredentials | None, float]] = {}
@@ -66,10 +56,17 @@ class DeliveryStore:
         self._find = Batcher[str, "WebhookAndCredentials | None"](
             backend.find, most=MAX_READS_PER_BATCH, batches=CONCURRENT_BATCHES, least=MAX_READS_PER_BATCH
         )
-        self.insert = Batcher[VersionedDelivery, "str | None"](
-            backend.insert, most=MAX_INSERTS_PER_BATCH, batches=CONCURRENT_BATCHES
+        self.insert = Batcher[VersionedDelivery, "str | LeftOut | None"](
+            backend.insert,
+            most=MAX_INSERTS_PER_BATCH,
+            batches=CONCURRENT_BATCHES,
+            most_weight=MAX_BYTES_PER_BATCH,
         )
-        """Commits a delivery; see :func:`inbound_webhooks.storage.deliveries.insert_delivery`."""
+        """Commits a delivery; see :func:`inbound_webhooks.storage.deliveries.insert_delivery`. The line is
+        its webhook, the weight the bytes of its body."""
+        self._apart = Apart(
+            backend.insert_alone, backend.wait_for_change, most_per_webhook=max_waiting_requests
+        )
 
     async def find(self, webhook_id: str) -> WebhookAndCredentials | None:
         """A stored webhook, with its credentials newest first."""
@@ -90,6 +87,24 @@ class DeliveryStore:
         found, seen_at = self._cached.get(webhook_id, _NOT_CACHED)
         return found if self._clock() - seen_at < CACHE_SECONDS else None
 
+    async def insert_left_out(self, given: VersionedDelivery, reason: LeftOut) -> str | None:
+        """Commit a delivery that a batch left out, while the batches go on.
+
+        :raises TooBusy: too many requests of its webhook wait already
+        """
+        webhook_id = given[0].webhook_id
+        result: str | LeftOut | None = reason
+        for _ in range(MAX_CHANGES_AWAITED):
+            if result is not LeftOut.LOCKED:
+                break
+            await self._apart.wait_for_change(webhook_id)
+            result = await self.insert(given, webhook_id, len(given[0].body))
+        if result is LeftOut.REFUSED:
+            result = await self._apart.insert(given)
+        if isinstance(result, LeftOut):
+            raise TooBusy("The webhook is being changed.")
+        return result
+
     async def status(self) -> DatabaseStatus:
         """What the health report says of the database, read as the endpoint reads its webhooks."""
         return await self._backend.status()
@@ -97,11 +112,3 @@ class DeliveryStore:
     async def close(self) -> None:
         """Close the connections when no call is running; a later call opens new ones."""
         await self._backend.close()
-
-
-def result_or_error(call: Callable[[], Result]) -> Result | BaseException:
-    """The result of a call or its exception, so that one item cannot fail the others of its batch."""
-    try:
-        return call()
-    except Exception as error:  # noqa: BLE001 - raised to the caller of that item
-        return error

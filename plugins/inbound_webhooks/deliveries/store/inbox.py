@@ -7,6 +7,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
+from inbound_webhooks.deliveries.store.backend import LeftOut
 from inbound_webhooks.deliveries.store.base import DeliveryStore
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.records.delivery import Delivery, State
@@ -39,10 +40,14 @@ class Inbox:
         for it; the effect of an earlier one is visible here.
 
         :raises DatabaseUnavailable: probably nothing was written
+        :raises TooBusy: too many requests of the webhook wait for a change of it
         """
         if not self._store_bodies:
             delivery = _without_body(delivery)
-        stored_id = await self._store.insert((delivery, version))
+        given = (delivery, version)
+        stored_id = await self._store.insert(given, delivery.webhook_id, len(delivery.body))
+        if isinstance(stored_id, LeftOut):
+            stored_id = await self._store.insert_left_out(given, stored_id)
         if self._listeners and stored_id == delivery.id and delivery.state == State.ACCEPTED:
             self._notify()
         return stored_id

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
-from inbound_webhooks.deliveries.store.base import (
-    CONCURRENT_BATCHES,
+from inbound_webhooks.deliveries.store.backend import (
+    InsertResult,
+    LeftOut,
     VersionedDelivery,
     WebhookAndCredentials,
-    result_or_error,
 )
+from inbound_webhooks.deliveries.store.base import CONCURRENT_BATCHES
+from inbound_webhooks.deliveries.store.one_by_one import insert_one_by_one
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.monitoring.health import DatabaseStatus
-from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.storage.async_connections import AsyncConnections
 from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS
-from inbound_webhooks.storage.deliveries import insert_delivery
 from inbound_webhooks.storage.health import fetch_status
-from inbound_webhooks.storage.postgres_bulk import WebhookCache, insert_deliveries
+from inbound_webhooks.storage.postgres_bulk import WebhookCache, find_stored, insert_deliveries
 from inbound_webhooks.storage.statement import StatementRefused
 from inbound_webhooks.storage.threads import run_in_thread
+from inbound_webhooks.storage.webhooks import wait_for_change
 
 
 class PostgresBackend:
@@ -41,17 +42,37 @@ class PostgresBackend:
             raise DatabaseUnavailable from None
         return list(map(found.get, webhook_ids))
 
-    async def insert(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[str | BaseException | None]:
-        """One statement; deliveries that it skipped are inserted one by one, to get each one's result."""
+    async def insert(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[InsertResult]:
+        """One statement, and a second one that finds out why the first one skipped some deliveries."""
         try:
             stored = await self._connections.use(partial(insert_deliveries, deliveries=deliveries))
         except StatementRefused:
-            stored = set()  # because of some value: inserting one by one shows which delivery has it
-        results: list[str | BaseException | None] = []
-        for delivery, version in deliveries:
-            is_stored = delivery.id in stored
-            results.append(delivery.id if is_stored else await _insert_alone(delivery, version))
-        return results
+            return [LeftOut.REFUSED] * len(deliveries)  # inserting one by one shows which one it was
+        if len(stored) == len(deliveries):
+            return [delivery.id for delivery, _ in deliveries]
+        skipped = [given for given in deliveries if given[0].id not in stored]
+        found = await self._look_up(skipped)
+        return [delivery.id if delivery.id in stored else found[delivery.id] for delivery, _ in deliveries]
+
+    async def _look_up(self, skipped: Sequence[VersionedDelivery]) -> Mapping[str, InsertResult]:
+        """The results of skipped deliveries; the others of the batch are committed, whatever happens here."""
+        results: dict[str, InsertResult] = dict.fromkeys(
+            (delivery.id for delivery, _ in skipped), LeftOut.LOCKED
+        )
+        try:
+            found = await self._connections.use(partial(find_stored, deliveries=skipped))
+        except (DatabaseUnavailable, StatementRefused):
+            return dict.fromkeys(results, DatabaseUnavailable())
+        return results | found
+
+    async def insert_alone(self, deliveries: Sequence[VersionedDelivery]) -> Sequence[InsertResult]:
+        """In a thread, on connections of Airflow's pool."""
+        return await run_in_thread(partial(insert_one_by_one, deliveries))
+
+    async def wait_for_change(self, webhook_id: str) -> None:
+        """In a thread, on a connection of Airflow's pool."""
+        wait = partial(wait_for_change, webhook_id=webhook_id)
+        await run_in_thread(partial(autocommit, wait))
 
     async def status(self) -> DatabaseStatus:
         """On one of the same connections."""
@@ -65,10 +86,3 @@ class PostgresBackend:
     async def close(self) -> None:
         """Close the connections."""
         await self._connections.close()
-
-
-async def _insert_alone(delivery: Delivery, version: int) -> str | BaseException | None:
-    def insert() -> str | None:
-        return autocommit(lambda connection: insert_delivery(connection, delivery, version))
-
-    return await run_in_thread(partial(result_or_error, insert))

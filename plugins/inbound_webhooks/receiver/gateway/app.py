@@ -95,7 +95,7 @@ def application() -> ASGIApp:
     ProvidersManager().initialize_providers_configuration()
     settings = Settings.load()
     metrics.start(in_api_server=False)
-    receiver = Receiver(settings, open_store())
+    receiver = Receiver(settings, open_store(settings))
     folder = os.environ.get(FIGURES_FOLDER)
     return guarded(receiver, WorkerFigures(Path(folder)) if folder else None)
 

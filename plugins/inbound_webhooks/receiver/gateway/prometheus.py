@@ -8,7 +8,6 @@ time of a request.
 from __future__ import annotations
 
 import json
-import threading
 import uuid
 from bisect import bisect_left
 from collections import Counter
@@ -19,6 +18,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from inbound_webhooks.monitoring.loop import Loop
 
 WRITE_SECONDS = 1.0
 
@@ -33,8 +34,7 @@ class WorkerFigures:
         self._outcomes: Counter[str] = Counter()
         self._buckets = [0] * (len(BUCKETS_SECONDS) + 1)
         self._seconds = 0.0
-        self._ended = threading.Event()
-        self._writer = threading.Thread(target=self._write_again, name="gateway-figures", daemon=True)
+        self._loop = Loop("figures", self._write, seconds=WRITE_SECONDS, at_end=self._write_last)
 
     def count(self, outcome: str, by: int) -> None:
         """Count an outcome; see :func:`inbound_webhooks.monitoring.metrics.count`."""
@@ -47,23 +47,22 @@ class WorkerFigures:
 
     def start(self) -> None:
         """Write once a second until :meth:`stop`."""
-        self._writer.start()
+        self._loop.start()
 
     def stop(self) -> None:
         """Write the last state."""
-        self._ended.set()
-        self._writer.join()
-        self._write()
+        self._loop.stop()
+        self._loop.join()
 
-    def _write_again(self) -> None:
-        while not self._ended.wait(WRITE_SECONDS):
-            self._write()
-
-    def _write(self) -> None:
+    def _write(self) -> bool:
         figures = {"outcomes": dict(self._outcomes), "buckets": self._buckets, "seconds": self._seconds}
         new = self._file.with_suffix(".new")
         new.write_text(json.dumps(figures))
         new.replace(self._file)
+        return False
+
+    def _write_last(self) -> None:
+        self._write()
 
 
 class SummedFigures(Collector):
