@@ -275,7 +275,7 @@ def test_a_conf_that_breaks_the_params_is_undeliverable_at_once(dispatcher, data
     dispatcher.dispatch_due()
     failed = delivery(stored)
     assert (failed.state, failed.attempts, failed.next_attempt_at) == ("undeliverable", 1, None)
-    assert "Invalid input for param number" in failed.error
+    assert failed.error == "The DAG refuses the run: parameter number: expected integer, not string"
     assert runs() == []
 
 

@@ -15,7 +15,14 @@ from airflow.sdk import Param
 from sqlalchemy import event
 
 from tests.infrastructure.dags_builder import store_dag
-from tests.infrastructure.webhooks_builder import delivery, rows, runs, store_delivery, store_webhook
+from tests.infrastructure.webhooks_builder import (
+    delivery,
+    rows,
+    runs,
+    store_deliveries,
+    store_delivery,
+    store_webhook,
+)
 
 BACKTRACKING = r"^(\w+\s?)*$"
 LOOKING_AHEAD = r"^(?=a)(\w+\s?)*$"
@@ -213,19 +220,26 @@ def test_no_transaction_is_open_while_a_conf_is_checked(database, dispatcher):
 
 
 def test_a_batch_has_so_many_bytes_and_the_next_one_goes_on_with_the_others(database, dispatcher):
-    """Otherwise large confs of one webhook make one long transaction, and no other webhook has a turn."""
-    large, small = hook_of({}, "large"), hook_of({}, "small")
-    for _ in range(4):
-        store_delivery(large, dag_id="large", conf=json.dumps({"value": "x" * 900}))
-    for _ in range(2):
-        store_delivery(small, dag_id="small", conf=json.dumps({"value": 1}))
+    """Otherwise large confs make one long transaction."""
+    hook = hook_of({})
+    store_deliveries(hook, 3, conf=json.dumps({"value": "x" * 400}), checked_dag_hash=hash_of("orders"))
+    store_delivery(hook, conf=json.dumps({"value": "x" * 4_000}), checked_dag_hash=hash_of("orders"))
     counts = []
     while dispatcher.dispatch_due():
-        counts.append(sorted(run.dag_id for run in runs()))
-    grown = [len(after) - len(before) for before, after in zip([[], *counts], counts, strict=False)]
-    assert max(grown) <= 3
-    assert counts[1].count("small") == 2
-    assert len(counts[-1]) == 6
+        counts.append(len(runs()))
+    assert counts == [2, 3, 4]
+
+
+def test_webhooks_for_which_a_batch_has_no_bytes_come_first_in_the_next_one(database, dispatcher):
+    hooks = [hook_of({}, name) for name in ("one", "two", "three")]
+    for hook in hooks:
+        large = json.dumps({"value": "x" * 1_000})
+        store_deliveries(hook, 2, dag_id=hook.name, conf=large, checked_dag_hash=hash_of(hook.name))
+    started = []
+    while dispatcher.dispatch_due():
+        started = [*started, *({run.run_id: run.dag_id for run in runs()}.items() - set(started))]
+    assert len(started) == 6
+    assert {dag_id for _, dag_id in started[:3]} == {"one", "two", "three"}
 
 
 def hash_of(dag_id: str) -> str | None:

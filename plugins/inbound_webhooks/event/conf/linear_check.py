@@ -108,11 +108,8 @@ class LinearCheck:
 
     def _sentence(self, error: ValidationError) -> str:
         keyword = getattr(error.kind, "keyword", error.kind.name)
-        limit = error.kind.value
-        if keyword == "pattern":
-            limit = self._patterns.get(limit, limit)
-        elif keyword == "multipleOf":
-            limit = _at(self._schema, error.schema_path)
+        # From the schema as its author has written it.
+        limit = _at(self._schema, [self._patterns.get(step, step) for step in error.schema_path])
         return sentence(keyword, limit, error.instance, path=error.instance_path, schema=self._schema)
 
     def _translated(self, schema: Any) -> Any:
