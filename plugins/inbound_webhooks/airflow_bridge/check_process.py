@@ -50,6 +50,11 @@ class CheckProcess:
         self._worker: subprocess.Popen[str] | None = None
         self._is_closed_at_exit = False
 
+    @property
+    def pid(self) -> int | None:
+        """The worker's process id, None while there is none."""
+        return None if self._worker is None else self._worker.pid
+
     def refusal(self, schema: Mapping[str, Any], value: Any) -> str | None:
         """Why a schema refuses a value, or None; a value whose check takes too long is refused.
 

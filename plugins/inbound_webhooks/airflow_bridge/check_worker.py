@@ -27,6 +27,9 @@ _MAX_CACHED_SCHEMAS = 64
 def main() -> None:
     """Check until the input ends."""
     os.nice(NICENESS)
+    # What a process ignores or blocks is inherited by those that it starts.
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
     print(flush=True)  # ready: an import of jsonschema takes a while
     for line in sys.stdin:
         schema, value = json.loads(line)

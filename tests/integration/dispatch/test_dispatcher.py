@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -172,10 +173,10 @@ def test_a_run_that_is_rolled_back_leaves_neither_run_nor_claim(hook):
     due(hook)
     with pytest.raises(ZeroDivisionError), session_transaction() as session:  # noqa: PT012
         begin_writing(session.connection())
-        (claimed,) = claims.claim_due(session.connection(), hook.id, AT, 1)
+        (claimed,) = claims.claim_due(session.connection(), hook.id, AT, limit=1, limit_bytes=100)
         dag_runs = DagRuns()
         state = dag_runs.states(session, {"orders"})["orders"]
-        dag_runs.create(session, claimed, state, AT)
+        dag_runs.create(session, replace(claimed, checked_dag_hash=state.dag_hash), state, AT)
         claims.mark(session.connection(), claimed.id, {"state": "dispatched"})
         session.flush()
         1 / 0  # noqa: B018

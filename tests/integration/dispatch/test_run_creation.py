@@ -57,7 +57,7 @@ def _with_deadline() -> dict[str, Any]:
     alert = DeadlineAlert(
         reference=DeadlineReference.DAGRUN_QUEUED_AT,
         interval=timedelta(hours=1),
-        callback=AsyncCallback("tests.infrastructure.dags_builder.store_dag"),
+        callback=AsyncCallback("asyncio.sleep"),
     )
     return {"deadline": alert}
 

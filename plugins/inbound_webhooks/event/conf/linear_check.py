@@ -109,7 +109,7 @@ class LinearCheck:
     def _sentence(self, error: ValidationError) -> str:
         keyword = getattr(error.kind, "keyword", error.kind.name)
         # From the schema as its author has written it.
-        limit = _at(self._schema, [self._patterns.get(step, step) for step in error.schema_path])
+        limit = _at(self._schema, [self._patterns.get(str(step), step) for step in error.schema_path])
         return sentence(keyword, limit, error.instance, path=error.instance_path, schema=self._schema)
 
     def _translated(self, schema: Any) -> Any:
