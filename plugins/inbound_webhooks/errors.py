@@ -385,6 +385,13 @@ class DagUnavailable(DispatchError):
     """The DAG does not exist yet, or no longer exists."""
 
 
+class DagChanged(DagUnavailable):
+    """The DAG is being changed."""
+
+    def __init__(self, dag_id: str) -> None:
+        super().__init__(f"DAG {dag_id} got a new version at the same time.")
+
+
 class DagBroken(DispatchError):
     """The DAG's file has import errors."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from inbound_webhooks.errors import InvalidSetting
+from inbound_webhooks.event.sizes import MAX_CONF_ITEMS
 
 SECTION = "inbound_webhooks"
 
@@ -31,6 +32,12 @@ class Settings:
     max_body_bytes: int = _option(
         2 * 1024 * 1024,
         "Largest accepted body in bytes, as sent and after decompression.",
+        minimum=1,
+    )
+    max_conf_items: int = _option(
+        MAX_CONF_ITEMS,
+        "Limit on values in a conf, those inside of lists and objects included; "
+        "above it the response is 422, and the delivery is refused.",
         minimum=1,
     )
     body_timeout_seconds: float = _option(
@@ -159,6 +166,12 @@ class Settings:
     )
     dispatcher_batch_size: int = _option(
         20, "Deliveries that the dispatcher turns into DAG runs in one transaction.", minimum=1
+    )
+    dispatcher_batch_bytes: int = _option(
+        2 * 1024 * 1024,
+        "Limit on the confs of these deliveries together, in bytes; "
+        "a delivery with a larger conf gets a transaction of its own.",
+        minimum=1,
     )
     dispatcher_poll_seconds: float = _option(
         1.0,

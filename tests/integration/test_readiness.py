@@ -94,6 +94,22 @@ def test_a_text_without_an_expression_is_checked_against_the_params(dag, text, e
     assert codes(store_webhook(mapping={"number": text})) == expected
 
 
+def test_a_param_that_cannot_be_checked_in_linear_time_is_named(dispatcher):
+    from airflow.sdk import Param
+
+    from inbound_webhooks.webhooks import readiness, service
+
+    params = {"code": Param("a", type="string", pattern="^(?=a)"), "fast": Param("a", pattern="^a")}
+    store_dag("slow", params=params)
+    hook = store_webhook(dag_id="slow", mapping={"code": "{{ body.code }}", "fast": "{{ body.fast }}"})
+    (reason,) = readiness.reasons_of(service.get(hook.id))
+    assert (reason.code, reason.severity, reason.part) == ("param-slow", "hint", "code")
+    assert reason.message == (
+        "The pattern of param code of DAG slow cannot be checked in linear time: it looks ahead or behind. "
+        "A value whose check takes longer than 100 milliseconds is refused."
+    )
+
+
 def test_a_parameter_that_the_dag_does_not_have_is_only_a_hint(dag):
     from inbound_webhooks.webhooks import readiness, service
 

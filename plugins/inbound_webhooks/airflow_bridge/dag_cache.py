@@ -16,7 +16,8 @@ from airflow.serialization.definitions.notset import is_arg_set
 from sqlalchemy import Connection, select
 from sqlalchemy.orm import Session
 
-from inbound_webhooks.airflow_bridge.params import checked_params
+from inbound_webhooks.airflow_bridge.check_process import CHECK_PROCESS
+from inbound_webhooks.airflow_bridge.params import UncheckedParams
 from inbound_webhooks.airflow_bridge.teams import EVERYONE, Owner, has_teams, owner_of, team_column
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 from inbound_webhooks.records.webhook import Webhook
@@ -26,7 +27,10 @@ MAX_CACHED_DAGS = 500
 
 @dataclass(frozen=True)
 class DagState:
-    """What decides whether a DAG can take a run now."""
+    """What decides whether a DAG can take a run now.
+
+    ``dag_hash`` and ``version_id`` are those of its latest version; None where Airflow has not serialized it.
+    """
 
     dag_id: str
     is_stale: bool
@@ -34,16 +38,22 @@ class DagState:
     has_import_errors: bool
     allowed_run_types: tuple[str, ...] | None
     owner: Owner = EVERYONE
+    dag_hash: str | None = None
+    version_id: Any = None
 
 
 @dataclass(frozen=True)
 class CachedDag:
-    """One version of a DAG, deserialised once; ``params`` by name."""
+    """One version of a DAG, deserialised once; ``params`` by name.
+
+    ``may_check_slowly``: some of them cannot be checked in linear time, so a check may block for a while.
+    """
 
     dag_hash: str
     dag: Any
     params: Mapping[str, Parameter]
     owner: Owner = EVERYONE
+    may_check_slowly: bool = False
 
 
 RunQuery = Callable[[Callable[[Connection], "CachedDag | None"]], "CachedDag | None"]
@@ -81,6 +91,14 @@ class DagCache:
         """
         held, is_due = self.peek(dag_id)
         return self.refresh(dag_id, run_query) if is_due else held
+
+    def version(self, dag_id: str, dag_hash: str, run_query: RunQuery) -> CachedDag | None:
+        """The version with this hash, None if it is no longer the latest one."""
+        with self._lock:
+            held = self._entries.get(dag_id, _UNKNOWN)[1]
+        if held is None or held.dag_hash != dag_hash:
+            held = self.refresh(dag_id, run_query)
+        return held if held is not None and held.dag_hash == dag_hash else None
 
     def refresh(self, dag_id: str, run_query: RunQuery) -> CachedDag | None:
         """Query the database for the latest version."""
@@ -127,6 +145,8 @@ def dag_states(connection: Connection, dag_ids: set[str]) -> dict[str, DagState]
             DagModel.has_import_errors,
             DagModel.allowed_run_types,
             team_column().label("team"),
+            _latest(SerializedDagModel.dag_hash, DagModel.dag_id).scalar_subquery().label("dag_hash"),
+            _latest(DagVersion.id, DagModel.dag_id).scalar_subquery().label("version_id"),
         ).where(DagModel.dag_id.in_(dag_ids))
     )
     return {
@@ -137,14 +157,17 @@ def dag_states(connection: Connection, dag_ids: set[str]) -> dict[str, DagState]
             bool(row.has_import_errors),
             None if row.allowed_run_types is None else tuple(row.allowed_run_types),
             Owner(row.team, are_owned),
+            row.dag_hash,
+            row.version_id,
         )
         for row in rows
     }
 
 
-def _latest(column: Any, dag_id: str) -> Any:
+def _latest(column: Any, dag_id: Any) -> Any:
     return (
         select(column)
+        .select_from(SerializedDagModel)
         .join(DagVersion, SerializedDagModel.dag_version_id == DagVersion.id)
         .where(SerializedDagModel.dag_id == dag_id)
         .order_by(DagVersion.version_number.desc())
@@ -159,9 +182,17 @@ def _read(connection: Connection, dag_id: str) -> CachedDag | None:
         if row is None:
             return None
         dag = row.dag
-        # Each run validates its conf against the params; Airflow's own would build validators each time.
-        dag.params = checked_params(dag.params)
-        return CachedDag(row.dag_hash, dag, params_of(dag))
+        params = params_of(dag)
+        # The dispatcher checks confs by the params above, within limits.
+        dag.params = UncheckedParams(dict(dag.params.items()))
+        return CachedDag(row.dag_hash, dag, params, may_check_slowly=_may_check_slowly(params))
+
+
+def _may_check_slowly(params: Mapping[str, Parameter]) -> bool:
+    # All of them, not only the first slow one: their schemas are compiled here, in the thread that has read
+    # the DAG.
+    reasons = [param.not_linear for param in params.values()]
+    return any(reason is not None for reason in reasons)
 
 
 def params_of(dag: Any) -> dict[str, Parameter]:
@@ -172,6 +203,7 @@ def params_of(dag: Any) -> dict[str, Parameter]:
             schema=param.schema or {},
             default=param.value if is_arg_set(param.value) else NO_DEFAULT,
             description=str(getattr(param, "description", None) or ""),
+            check_slowly=CHECK_PROCESS.refusal,
         )
         for name, param in dag.params.items()
     }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from airflow.exceptions import AirflowException
 from airflow.models.dagrun import DagRun, DagRunNote
@@ -18,15 +18,26 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, DagState, dag_states
-from inbound_webhooks.errors import DagBroken, DagUnavailable, RunRefused, TeamMismatch
+from inbound_webhooks.errors import (
+    DagBroken,
+    DagChanged,
+    DagUnavailable,
+    DispatchError,
+    ParameterRefused,
+    RunRefused,
+    TeamMismatch,
+    TooBusy,
+)
+from inbound_webhooks.event.conf.parameter import check_conf
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.monitoring.log_lines import get_logger
+from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.storage.claims import ClaimedDelivery
+from inbound_webhooks.storage.database import in_transaction
 
 log = get_logger(__name__)
 
-DAG_RECHECK_SECONDS = 0.5
 MAX_REASON_CHARS = 1_000
 MAX_FAILED_TASKS = 50
 
@@ -35,6 +46,9 @@ RUN_PREFIX = "webhook__"
 
 RunKey = tuple[str, str]
 """DAG id and run id."""
+
+Unchecked = tuple[ClaimedDelivery, DagState]
+"""A delivery whose conf has to be checked, and the DAG that it is checked against."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +74,8 @@ class DagRuns:
     """Creates runs; each DAG is deserialised once per version instead of once per run."""
 
     def __init__(self) -> None:
-        self._dags = DagCache(recheck_seconds=DAG_RECHECK_SECONDS)
+        # Each batch reads the hashes of its DAGs.
+        self._dags = DagCache(recheck_seconds=0)
 
     def states(self, session: Session, dag_ids: set[str]) -> dict[str, DagState]:
         """The current states of these DAGs, as Airflow knows them."""
@@ -73,13 +88,18 @@ class DagRuns:
 
         The run id is derived from the delivery's id, so a second run of the same delivery cannot exist.
         Airflow's ``trigger_dag`` is not used, because it commits and closes the thread's scoped session.
+        Nor is its check of params, which is :class:`UncheckedParams`'s matter: the caller passes deliveries
+        whose conf the DAG's current version has accepted, see :meth:`unchecked`.
 
         :raises DispatchError: the DAG cannot take the run, now or ever
         :raises Exception: anything else; the caller has to roll back the transaction or savepoint
         """
-        dag = self._runnable(session, delivery, state)
+        current = _runnable(delivery, state)
+        cached = self._dags.version(delivery.dag_id, current.hash, lambda work: work(session.connection()))
+        if cached is None or delivery.checked_dag_hash != current.hash:
+            raise DagChanged(delivery.dag_id)
         try:
-            dag.create_dagrun(
+            run = cached.dag.create_dagrun(
                 run_id=run_id_of(delivery),
                 run_after=run_after,
                 conf=json.loads(delivery.conf or "{}"),
@@ -91,11 +111,38 @@ class DagRuns:
                 session=session,
             )
         except ValueError as error:
-            # Mostly its params, which refuse the conf.
-            raise RunRefused(f"The DAG refuses the run: {_short(error)}") from None
+            # Without Airflow's message, which may quote the conf: deliveries' errors are shown and mailed.
+            log_unexpected_error(f"delivery {delivery.id}", error)
+            raise RunRefused(f"Airflow refuses the run ({type(error).__name__}).") from None
         except AirflowException as error:
             # Its versions were deleted meanwhile; Airflow restores them when it parses the file again.
             raise DagUnavailable(f"The DAG cannot take a run now: {_short(error)}") from None
+        if run.created_dag_version_id != current.version_id:
+            raise DagChanged(delivery.dag_id)
+
+    def unchecked(self, batch: Sequence[ClaimedDelivery], states: Mapping[str, DagState]) -> list[Unchecked]:
+        """The deliveries whose conf has to be checked: another version of their DAG accepted it, or none."""
+        return [
+            (delivery, states[delivery.dag_id])
+            for delivery in batch
+            if _is_unchecked(delivery, states.get(delivery.dag_id))
+        ]
+
+    def check(self, delivery: ClaimedDelivery, state: DagState) -> None:
+        """Check a conf against the DAG's params; may take a while, so the caller has no transaction open.
+
+        :raises RunRefused: the params refuse it
+        :raises DispatchError: it cannot be checked now
+        """
+        cached = self._dags.version(delivery.dag_id, _runnable(delivery, state).hash, in_transaction)
+        if cached is None:
+            raise DagChanged(delivery.dag_id)
+        try:
+            check_conf(json.loads(delivery.conf or "{}"), cached.params)
+        except ParameterRefused as error:
+            raise RunRefused(f"The DAG refuses the run: {error.message}") from None
+        except TooBusy as error:
+            raise DagUnavailable(error.message) from None
 
     def exists(self, session: Session, delivery: ClaimedDelivery) -> bool:
         """Whether a run with the delivery's run id exists already."""
@@ -146,20 +193,35 @@ class DagRuns:
         ]
         session.execute(insert(DagRunNote), rows)
 
-    def _runnable(self, session: Session, delivery: ClaimedDelivery, state: DagState | None) -> Any:
-        dag_id = delivery.dag_id
-        if state is None or state.is_stale:
-            raise DagUnavailable(f"Airflow knows no active DAG {dag_id}.")
-        if not state.owner.admits(delivery.team):
-            raise TeamMismatch(dag_id, delivery.team)
-        if state.has_import_errors:
-            raise DagBroken(f"The file of DAG {dag_id} has import errors.")
-        if state.allowed_run_types is not None and DagRunType.MANUAL not in state.allowed_run_types:
-            raise RunRefused(f"DAG {dag_id} does not allow manual runs.")
-        cached = self._dags.get(dag_id, lambda work: work(session.connection()))
-        if cached is None:
-            raise DagUnavailable(f"DAG {dag_id} is not serialized yet.")
-        return cached.dag
+
+class _Current(NamedTuple):
+    """The latest version of a DAG that may take a run."""
+
+    hash: str
+    version_id: Any
+
+
+def _runnable(delivery: ClaimedDelivery, state: DagState | None) -> _Current:
+    """Raises DispatchError where the delivery's DAG cannot take a run."""
+    dag_id = delivery.dag_id
+    if state is None or state.is_stale:
+        raise DagUnavailable(f"Airflow knows no active DAG {dag_id}.")
+    if not state.owner.admits(delivery.team):
+        raise TeamMismatch(dag_id, delivery.team)
+    if state.has_import_errors:
+        raise DagBroken(f"The file of DAG {dag_id} has import errors.")
+    if state.allowed_run_types is not None and DagRunType.MANUAL not in state.allowed_run_types:
+        raise RunRefused(f"DAG {dag_id} does not allow manual runs.")
+    if state.dag_hash is None:
+        raise DagUnavailable(f"DAG {dag_id} is not serialized yet.")
+    return _Current(state.dag_hash, state.version_id)
+
+
+def _is_unchecked(delivery: ClaimedDelivery, state: DagState | None) -> bool:
+    try:
+        return _runnable(delivery, state).hash != delivery.checked_dag_hash
+    except DispatchError:
+        return False  # create() says why
 
 
 def run_id_of(delivery: ClaimedDelivery) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 from typing import Protocol
 
-from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, startable
+from inbound_webhooks.airflow_bridge.dag_cache import DagCache, startable
 from inbound_webhooks.deliveries.store.inbox import Inbox
-from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.judge import Secrets, Verdict, Verified, authenticate, decide_as_received
 from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.event.sizes import MAX_CONF_ITEMS
 from inbound_webhooks.records.delivery import new_delivery_id
-from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.urls import endpoint_url
 from inbound_webhooks.webhooks.compiled import CompiledWebhook
@@ -21,10 +20,18 @@ from inbound_webhooks.webhooks.compiled import CompiledWebhook
 class Judging:
     """Judges requests by a webhook and its DAG's current params; writes nothing."""
 
-    def __init__(self, dags: DagCache, *, public_url: str, max_body_bytes: int) -> None:
+    def __init__(
+        self,
+        dags: DagCache,
+        *,
+        public_url: str,
+        max_body_bytes: int,
+        max_conf_items: int = MAX_CONF_ITEMS,
+    ) -> None:
         self.dags = dags
         self._public_url = public_url
         self._max_body_bytes = max_body_bytes
+        self._max_conf_items = max_conf_items
 
     def authenticate(
         self,
@@ -56,22 +63,18 @@ class Judging:
 
         :param delivery_id: the id of a stored delivery to judge again; by default a new id
         """
-        dag = self.dags.get(compiled.webhook.dag_id, autocommit)
+        dag = startable(self.dags.get(compiled.webhook.dag_id, autocommit), compiled.webhook)
         return decide_as_received(
             compiled.rules,
             request,
-            params_for(compiled.webhook, dag),
+            None if dag is None else dag.params,
             delivery_id=delivery_id or new_delivery_id(),
             max_content_bytes=self._max_body_bytes,
             encoding=request.combined_header("Content-Encoding"),
             secrets=secrets or {},
+            params_version=None if dag is None else dag.dag_hash,
+            max_conf_items=self._max_conf_items,
         )
-
-
-def params_for(webhook: Webhook, dag: CachedDag | None) -> Mapping[str, Parameter] | None:
-    """The params that a webhook's conf is checked against; None where there is no DAG that it may start."""
-    found = startable(dag, webhook)
-    return None if found is None else found.params
 
 
 class Endpoint(Protocol):

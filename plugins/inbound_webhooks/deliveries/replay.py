@@ -87,6 +87,7 @@ def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:
         run_started_at=None,
         finished_at=None,
         failed_tasks=None,
+        checked_dag_hash=None,
     )
 
 

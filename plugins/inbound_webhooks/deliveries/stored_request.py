@@ -54,6 +54,7 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
         state=verdict.outcome,
         response_status=verdict.response.status,
         conf=verdict.conf,
+        checked_dag_hash=verdict.params_version,
         error=None if verdict.error is None else verdict.error.message,
         event_type=verdict.event_type,
         dedup_key=verdict.deduplication_key,

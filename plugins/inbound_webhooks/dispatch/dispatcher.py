@@ -7,11 +7,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagState
-from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX, DagRuns
+from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX, DagRuns, Unchecked
 from inbound_webhooks.airflow_bridge.sessions import BatchSession
 from inbound_webhooks.dispatch.fair_queue import RoundRobin, claim
 from inbound_webhooks.dispatch.heartbeat import HEARTBEAT_SECONDS, Heartbeat
@@ -43,6 +44,7 @@ class Dispatcher:
 
     def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self._batch_size = settings.dispatcher_batch_size
+        self._batch_bytes = settings.dispatcher_batch_bytes
         self._poll_seconds = settings.dispatcher_poll_seconds
         self._digest_window_seconds = settings.digest_window_seconds
         self._now = now
@@ -122,38 +124,75 @@ class Dispatcher:
         now = self._now()
         skipped: set[str] = set()
         while chosen := [each for each in self._webhooks.next(now) if each.webhook_id not in skipped]:
-            try:
-                done = self._dispatch(chosen, now, self._create_runs)
-            except Exception as error:  # noqa: BLE001 - whatever it was, the second pass finds the delivery
-                log.info("batch failed action=batch_failed kind=%s", type(error).__name__)
-                done = self._dispatch(chosen, now, self._create_runs_one_by_one)
+            done, unchecked = self._dispatch_batch(chosen, now)
+            if unchecked:
+                for delivery, state in unchecked:
+                    self._check(delivery, state)
+                # What their DAGs accept is dispatched at once; they are still the first ones that are due.
+                self._dispatch_batch(chosen, now)
             if done:
                 return done
             # Locked by another dispatcher or a pending change; try the next ones.
             skipped |= {each.webhook_id for each in chosen}
         return 0
 
+    def _dispatch_batch(self, webhooks: list[WaitingWebhook], now: datetime) -> tuple[int, list[Unchecked]]:
+        try:
+            return self._dispatch(webhooks, now, self._create_runs)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the second pass finds the delivery
+            log.info("batch failed action=batch_failed kind=%s", type(error).__name__)
+            return self._dispatch(webhooks, now, self._create_runs_one_by_one)
+
     def _dispatch(
         self,
         webhooks: list[WaitingWebhook],
         now: datetime,
         create_runs: Callable[..., list[ClaimedDelivery]],
-    ) -> int:
+    ) -> tuple[int, list[Unchecked]]:
+        """Claim a batch and create its runs; return how many were claimed, and which are left unchecked."""
         with session_transaction(BatchSession) as session:
             connection = session.connection()
             begin_writing(connection)
-            batch = claim(connection, webhooks, now, self._batch_size)
+            claimed = claim(connection, webhooks, now, self._batch_size, limit_bytes=self._batch_bytes)
+            batch = claimed.deliveries
             if not batch:
-                return 0
+                return 0, []
             # Read once for the whole batch, instead of once for each run.
             states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
-            dispatched = create_runs(session, batch, states)
+            # Checks take time, for which this transaction would keep its locks: they follow after it.
+            unchecked = self._dag_runs.unchecked(batch, states)
+            left = {delivery.id for delivery, _ in unchecked}
+            ready = [delivery for delivery in batch if delivery.id not in left]
+            dispatched = create_runs(session, ready, states) if ready else []
+        if claimed.last_webhook_id is not None:
+            self._webhooks.go_on_after(claimed.last_webhook_id)
         # Counted after the commit: what is rolled back was not dispatched.
         for delivery in dispatched:
             metrics.count("dispatched")
             metrics.timing("dispatch_delay", self._now() - delivery.received_at)
             log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
-        return len(batch)
+        return len(batch), unchecked
+
+    def _check(self, delivery: ClaimedDelivery, state: DagState) -> None:
+        """Check a conf that the DAG's current version has not accepted yet, in no transaction."""
+        failure: DispatchError | None = None
+        try:
+            self._dag_runs.check(delivery, state)
+        except DatabaseUnavailable:
+            raise
+        except DispatchError as error:
+            failure = error
+        except Exception as error:  # noqa: BLE001 - one bad delivery must not stop the others
+            failure = _unexpected_failure(delivery, error)
+        with transaction() as connection:
+            begin_writing(connection)
+            # Meanwhile it may have been cancelled, or another dispatcher may be at work on it.
+            if not claims.lock_accepted(connection, delivery.id):
+                return
+            if failure is None:
+                claims.mark(connection, delivery.id, {"checked_dag_hash": state.dag_hash})
+            else:
+                self._record_failure(connection, delivery, failure)
 
     def _create_runs(
         self, session: Session, batch: list[ClaimedDelivery], states: dict[str, DagState]
@@ -188,26 +227,28 @@ class Dispatcher:
                 failure = _unexpected_failure(delivery, error)
             else:
                 continue
-            self._record_failure(session, delivery, failure)
+            self._record_failure(session.connection(), delivery, failure)
         return dispatched
 
     def _mark(self, session: Session, batch: list[ClaimedDelivery]) -> None:
         ids = [delivery.id for delivery in batch]
         claims.mark_dispatched(session.connection(), ids, run_prefix=RUN_PREFIX, at=self._now())
 
-    def _record_failure(self, session: Session, delivery: ClaimedDelivery, error: DispatchError) -> None:
+    def _record_failure(
+        self, connection: Connection, delivery: ClaimedDelivery, error: DispatchError
+    ) -> None:
         """Schedule the next attempt, or give the delivery up, which notifies like a failed run."""
         now, attempts = self._now(), delivery.attempts + 1
         again_at = next_attempt_at(now, attempts, error)
         values = {"attempts": attempts, "next_attempt_at": again_at, "error": error.message}
         if again_at is None:
             values |= {"state": State.UNDELIVERABLE, "finished_at": now}
-        claims.mark(session.connection(), delivery.id, values)
+        claims.mark(connection, delivery.id, values)
         if again_at is None:
             metrics.count(f"outcome.{State.UNDELIVERABLE}")
             # In the batch's transaction, so that state and mail are recorded together.
             written = write_mails(
-                session.connection(),
+                connection,
                 [_undeliverable(delivery, error, now)],
                 at=now,
                 digest_window_seconds=self._digest_window_seconds,

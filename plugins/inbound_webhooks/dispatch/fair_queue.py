@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -35,12 +37,30 @@ class RoundRobin:
         self._after = found[-1].webhook_id if len(found) == self._places else ""
         return found
 
+    def go_on_after(self, webhook_id: str) -> None:
+        """Begin the next batch behind this webhook."""
+        self._after = webhook_id
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Locked deliveries; ``last_webhook_id`` is set if the batch had no bytes for the webhooks after it."""
+
+    deliveries: list[ClaimedDelivery]
+    last_webhook_id: str | None = None
+
 
 def claim(
-    connection: Connection, webhooks: Sequence[WaitingWebhook], now: datetime, places: int
-) -> list[ClaimedDelivery]:
+    connection: Connection,
+    webhooks: Sequence[WaitingWebhook],
+    now: datetime,
+    places: int,
+    *,
+    limit_bytes: int,
+) -> Claim:
     """Lock webhooks and then their first due deliveries, a fair share of each, in the order of arrival.
 
+    The confs of a batch have ``limit_bytes`` together, unless the first delivery alone has more.
     Webhooks are locked before deliveries, the order in which a deletion locks them too, so that the two
     cannot deadlock.
     """
@@ -50,11 +70,17 @@ def claim(
         for webhook in webhooks
         if webhook.webhook_id in limits
     }
-    return [
-        claimed
-        for webhook_id, number in shared(places, wanted).items()
-        for claimed in claims.claim_due(connection, webhook_id, now, number)
-    ]
+    claimed: list[ClaimedDelivery] = []
+    shares = shared(places, wanted)
+    waiting, left_bytes, webhook_id = deque(shares), limit_bytes, ""
+    while waiting and (left_bytes > 0 or not claimed):
+        webhook_id = waiting.popleft()
+        # What a webhook does not use of its share goes to those after it.
+        share = left_bytes // (len(waiting) + 1)
+        found = claims.claim_due(connection, webhook_id, now, limit=shares[webhook_id], limit_bytes=share)
+        left_bytes -= sum(len(delivery.conf or "") for delivery in found)
+        claimed += found
+    return Claim(claimed, webhook_id if waiting else None)
 
 
 def _free_runs(connection: Connection, webhook: WaitingWebhook, max_active_runs: int | None) -> int:

@@ -97,6 +97,26 @@ def least_chars(value: Any, known: dict[int, int] | None = None) -> int:
     return known[id(value)]
 
 
+def count_values(value: Any, limit: int) -> int:
+    """Values in a value, itself and those inside of lists and objects included, up to a limit.
+
+    A part counts as often as it is referenced, and counting stops at the limit.
+    """
+    count, pending = 0, [iter((value,))]
+    while pending and count < limit:
+        for part in pending[-1]:
+            count += 1
+            if isinstance(part, (dict, list, tuple)):
+                # The rest of these siblings follows after the parts of this one.
+                pending.append(iter(part.values() if isinstance(part, dict) else part))
+                break
+            if count >= limit:
+                break
+        else:
+            pending.pop()
+    return count
+
+
 def unstorable_reason(value: Any, text: str) -> str | None:
     """Why PostgreSQL's jsonb would refuse a value, or None; ``text`` is the value's JSON.
 
@@ -124,6 +144,9 @@ def text_problem(value: Any) -> str | None:
 
 
 _ONE_CHAR = frozenset({int, float, bool, type(None)})
+
+SCALARS = _ONE_CHAR | {str}
+"""Classes of values without parts."""
 
 
 def _new_encoder(default: Callable[[Any], Any] | None) -> json.JSONEncoder:

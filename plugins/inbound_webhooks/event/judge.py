@@ -24,7 +24,7 @@ from inbound_webhooks.event.multidict import MultiDict, parse_query_later
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.rules import Rules
-from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
+from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, MAX_CONF_ITEMS
 from inbound_webhooks.event.values import to_text
 from inbound_webhooks.event.verification.registry import verify
 from inbound_webhooks.event.verification.scheme import SignedRequest, to_bytes
@@ -55,6 +55,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     ``error`` is set for rejected and refused requests. ``used`` and ``confirm_url`` are effects of a
     handshake: the secrets that it used, and a link of the sender's that a user has to open.
+    ``params_version`` is that of the params that have accepted ``conf``.
     """
 
     outcome: str
@@ -62,6 +63,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     error: RequestError | None = None
     delivery_id: str = ""
     conf: str | None = None
+    params_version: str | None = None
     deduplication_key: str | None = None
     event_type: str | None = None
     used: Mapping[str, int] = {}
@@ -114,12 +116,15 @@ def decide(
     *,
     delivery_id: str,
     secrets: Secrets,
+    params_version: str | None = None,
+    max_conf_items: int = MAX_CONF_ITEMS,
 ) -> Verdict:
     """Determine what the content of a verified request starts.
 
     :param content: the body after decompression
     :param params: the DAG's params; None if Airflow does not know the DAG yet
     :param delivery_id: the id for a new delivery, or that of the delivery that is judged again
+    :param params_version: identifies the params; part of the verdict on what they accept
     """
     if request.method != "POST":
         return _verified_get(rules, request)
@@ -140,7 +145,7 @@ def decide(
             outcome, conf = Outcome.FILTERED, None
             response = responses.filtered(rules, sources, delivery_id)
         else:
-            conf = rules.mapping.conf_text(sources, params)
+            conf = rules.mapping.conf_text(sources, params, max_items=max_conf_items)
             outcome = Outcome.ACCEPTED
             response = responses.accepted(rules, sources, delivery_id)
     except ContentRefused as error:
@@ -152,6 +157,7 @@ def decide(
         response=response,
         delivery_id=delivery_id,
         conf=conf,
+        params_version=None if conf is None else params_version,
         deduplication_key=key,
         event_type=event_type or None,
     )
@@ -166,6 +172,8 @@ def decide_as_received(
     max_content_bytes: int,
     encoding: str,
     secrets: Secrets,
+    params_version: str | None = None,
+    max_conf_items: int = MAX_CONF_ITEMS,
 ) -> Verdict:
     """Decompress the body, then :func:`decide`.
 
@@ -179,7 +187,16 @@ def decide_as_received(
             return refused(rules, error, delivery_id)
         except RequestError as error:
             return rejected(error)
-    return decide(rules, request, content, params, delivery_id=delivery_id, secrets=secrets)
+    return decide(
+        rules,
+        request,
+        content,
+        params,
+        delivery_id=delivery_id,
+        secrets=secrets,
+        params_version=params_version,
+        max_conf_items=max_conf_items,
+    )
 
 
 def duplicate(

@@ -1,3 +1,7 @@
 """Lengths that judge and tables share."""
 
 EVENT_TYPE_CHARS = 200
+
+MAX_CONF_ITEMS = 100_000
+"""Values in a conf, unless set: Airflow's scheduler reads confs in its loop, and the process of each task
+checks them again, at about 5 µs for a value."""

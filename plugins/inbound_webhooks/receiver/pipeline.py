@@ -15,8 +15,8 @@ from datetime import datetime
 from functools import partial
 from itertools import starmap
 
-from inbound_webhooks.airflow_bridge.dag_cache import DagCache
-from inbound_webhooks.deliveries.judging import Judging, params_for
+from inbound_webhooks.airflow_bridge.dag_cache import DagCache, startable
+from inbound_webhooks.deliveries.judging import Judging
 from inbound_webhooks.deliveries.store.base import DeliveryStore
 from inbound_webhooks.deliveries.store.inbox import Inbox
 from inbound_webhooks.deliveries.stored_request import MAX_IP_CHARS, new_delivery
@@ -70,7 +70,8 @@ log = get_logger(__name__)
 DAG_RECHECK_SECONDS = 2.0
 
 LONG_BODY_BYTES = 32 * 1024
-"""Longer and compressed bodies are judged in a thread: on the event loop all requests would wait."""
+"""Longer and compressed bodies are judged in a thread, and those for params that cannot be checked in linear
+time: on the event loop all requests would wait."""
 
 MAX_ATTEMPTS = 3
 """How often a request is judged because its webhook changed before the commit."""
@@ -93,7 +94,10 @@ class Receiver:
         self.proxies = trusted_proxies(settings)
         self._dags = DagCache(recheck_seconds=DAG_RECHECK_SECONDS)
         self.judging = Judging(
-            self._dags, public_url=public_url(settings), max_body_bytes=settings.max_body_bytes
+            self._dags,
+            public_url=public_url(settings),
+            max_body_bytes=settings.max_body_bytes,
+            max_conf_items=settings.max_conf_items,
         )
         self.back_tests = UserSlots(settings.max_concurrent_back_tests, per_user=1)
         previews = settings.max_concurrent_previews
@@ -232,18 +236,22 @@ class Receiver:
         dag, is_due = self._dags.peek(dag_id)
         if is_due:
             dag = await run_in_thread(partial(self._dags.refresh, dag_id, autocommit))
+        dag = startable(dag, compiled.webhook)
         encoding = request.combined_header("Content-Encoding")
         decide = partial(
             decide_as_received,
             compiled.rules,
             request,
-            params_for(compiled.webhook, dag),
+            None if dag is None else dag.params,
             delivery_id=new_delivery_id(),
             max_content_bytes=self.settings.max_body_bytes,
             secrets=secrets,
             encoding=encoding,
+            params_version=None if dag is None else dag.dag_hash,
+            max_conf_items=self.settings.max_conf_items,
         )
-        return await run_in_thread(decide) if encoding or len(request.body) > LONG_BODY_BYTES else decide()
+        takes_long = encoding or len(request.body) > LONG_BODY_BYTES or (dag and dag.may_check_slowly)
+        return await run_in_thread(decide) if takes_long else decide()
 
     async def _commit(
         self, compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict, *, is_fresh: bool

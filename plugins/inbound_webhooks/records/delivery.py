@@ -31,7 +31,10 @@ def new_delivery_id() -> str:
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """A stored request. ``conf``, ``headers`` and ``credentials`` are encoded as in the table."""
+    """A stored request. ``conf``, ``headers`` and ``credentials`` are encoded as in the table.
+
+    ``checked_dag_hash`` is that of the DAG's version whose params have accepted ``conf``.
+    """
 
     id: str
     webhook_id: str
@@ -58,6 +61,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: datetime | None = None
     failed_tasks: str | None = None
     body_stored: bool = True
+    checked_dag_hash: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

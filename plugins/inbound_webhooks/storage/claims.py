@@ -33,7 +33,7 @@ class WaitingWebhook:
 class ClaimedDelivery:
     """What the dispatcher needs of a delivery; the body is left out because it may be large.
 
-    ``team`` is the webhook's.
+    ``team`` is the webhook's, ``checked_dag_hash`` that of the DAG's version that has accepted the conf.
     """
 
     id: str
@@ -44,6 +44,7 @@ class ClaimedDelivery:
     attempts: int
     received_at: datetime
     team: str | None = None
+    checked_dag_hash: str | None = None
 
 
 def waiting_webhooks(
@@ -94,9 +95,15 @@ def count_active(connection: Connection, webhook_id: str) -> int:
     return connection.scalar(_ACTIVE[connection.dialect.name], {"webhook_id": webhook_id}) or 0
 
 
-def claim_due(connection: Connection, webhook_id: str, now: datetime, limit: int) -> list[ClaimedDelivery]:
-    """Lock a webhook's first due deliveries; those that another dispatcher has locked are skipped."""
-    rows = connection.execute(_CLAIM, {"webhook_id": webhook_id, "now": now, "limit": limit})
+def claim_due(
+    connection: Connection, webhook_id: str, now: datetime, *, limit: int, limit_bytes: int
+) -> list[ClaimedDelivery]:
+    """Lock a webhook's first due deliveries; those that another dispatcher has locked are skipped.
+
+    :param limit_bytes: for their confs together; the first delivery is claimed however large its conf is
+    """
+    values = {"webhook_id": webhook_id, "now": now, "limit": limit, "limit_bytes": limit_bytes}
+    rows = connection.execute(_CLAIM[connection.dialect.name], values)
     return [ClaimedDelivery(**row._mapping) for row in rows]
 
 
@@ -117,6 +124,13 @@ def mark_dispatched(
             error=None,
         )
     )
+
+
+def lock_accepted(connection: Connection, delivery_id: str) -> bool:
+    """Lock a delivery that waits for its run; False if it no longer does, or another transaction has it."""
+    columns = tables.delivery.c
+    waiting = select(columns.id).where(columns.id == delivery_id, columns.state == State.ACCEPTED)
+    return connection.scalar(waiting.with_for_update(skip_locked=True)) is not None
 
 
 def mark(connection: Connection, delivery_id: str, values: Mapping[str, Any]) -> None:
@@ -184,17 +198,35 @@ _DIALECTS = ("postgresql", "sqlite")
 _WAITING = {name: _waiting(name) for name in _DIALECTS}
 _ACTIVE = {name: _active(bindparam("webhook_id"), name) for name in _DIALECTS}
 _TEAM = select(tables.webhook.c.team).where(tables.webhook.c.id == bindparam("webhook_id"))
-_CLAIM = (
-    select(
-        *(_DELIVERY[name] for name in ClaimedDelivery.__dataclass_fields__ if name in _DELIVERY),
-        _TEAM.scalar_subquery().label("team"),
+
+
+def _claim(size: Any) -> Any:
+    """``size``: of a text, in bytes, without reading a long one where the database can do that."""
+    names = [name for name in ClaimedDelivery.__dataclass_fields__ if name in _DELIVERY]
+    locked = (
+        select(
+            *(_DELIVERY[name] for name in names),
+            _DELIVERY.next_attempt_at,
+            _TEAM.scalar_subquery().label("team"),
+            func.coalesce(size(_DELIVERY.conf), 0).label("size"),
+        )
+        .where(
+            _DELIVERY.state == _ACCEPTED,
+            _DELIVERY.webhook_id == bindparam("webhook_id"),
+            _DELIVERY.next_attempt_at <= bindparam("now"),
+        )
+        .order_by(_DELIVERY.next_attempt_at, _DELIVERY.id)
+        .limit(bindparam("limit"))
+        # In a query of its own, because PostgreSQL locks no rows where it computes sums.
+        .with_for_update(skip_locked=True)
+        .cte("locked")
     )
-    .where(
-        _DELIVERY.state == _ACCEPTED,
-        _DELIVERY.webhook_id == bindparam("webhook_id"),
-        _DELIVERY.next_attempt_at <= bindparam("now"),
-    )
-    .order_by(_DELIVERY.next_attempt_at, _DELIVERY.id)
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-)
+    order = (locked.c.next_attempt_at, locked.c.id)
+    summed = select(locked, func.sum(locked.c.size).over(order_by=order).label("total")).subquery("summed")
+    columns = summed.c
+    fits = or_(columns.total == columns.size, columns.total <= bindparam("limit_bytes"))
+    chosen = select(*(columns[name] for name in (*names, "team"))).where(fits)
+    return chosen.order_by(columns.next_attempt_at, columns.id)
+
+
+_CLAIM = {"postgresql": _claim(func.octet_length), "sqlite": _claim(func.length)}

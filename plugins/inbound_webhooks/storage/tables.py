@@ -170,6 +170,8 @@ delivery = Table(
     Column("failed_tasks", Text, nullable=True),
     # False where the body was not kept ("body" is empty then).
     Column("body_stored", Boolean, nullable=False, server_default="1"),
+    # Hash of the DAG's version whose params have accepted the conf; null where it was not checked.
+    Column("checked_dag_hash", String(64), nullable=True),
     # Queries repeat the predicates of these indexes word for word: storage/outcomes.py, storage/retention.py.
     Index(
         "idx_inbound_webhook_delivery_unfinished",

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.airflow_bridge.check_process import CHECK_MILLISECONDS
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states, startable
 from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnreadable
 from inbound_webhooks.event.conf.parameter import Parameter
@@ -212,8 +213,20 @@ def _drift(webhook: Webhook, facts: Facts) -> list[Problem]:
 
 
 def mapping_reasons(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Problem]:
-    """Conflicts between a mapping and a DAG's params that do not depend on the request."""
-    return [_mapping_reason(webhook, problem) for problem in mapping_problems(webhook.mapping, params)]
+    """Conflicts between a mapping and a DAG's params that do not depend on the request, and slow params."""
+    found = [_mapping_reason(webhook, problem) for problem in mapping_problems(webhook.mapping, params)]
+    return found + [problem for param in params.values() for problem in _slow_param(webhook, param)]
+
+
+def _slow_param(webhook: Webhook, param: Parameter) -> list[Problem]:
+    why = param.not_linear
+    if why is None:
+        return []
+    sentence = (
+        f"The {why.part} of param {param.name} of DAG {webhook.dag_id} cannot be checked in linear time: "
+        f"{why.reason}. A value whose check takes longer than {CHECK_MILLISECONDS} milliseconds is refused."
+    )
+    return [Problem(sentence, "mapping", param.name, code="param-slow", severity="hint")]
 
 
 def _mapping_reason(webhook: Webhook, problem: Problem) -> Problem:

@@ -13,12 +13,13 @@ import pytest
 from tests.infrastructure.webhooks_builder import ACTOR, now, store_deliveries, store_delivery, store_webhook
 
 
-def claim(webhook_id: str) -> list[str]:
+def claim(webhook_id: str, *, limit_bytes: int = 1_000) -> list[str]:
     from inbound_webhooks.storage import claims
     from inbound_webhooks.storage.database import transaction
 
     with transaction() as connection:
-        return [delivery.id for delivery in claims.claim_due(connection, webhook_id, now(), 10)]
+        found = claims.claim_due(connection, webhook_id, now(), limit=10, limit_bytes=limit_bytes)
+    return [delivery.id for delivery in found]
 
 
 def waiting(*, after: str = "", limit: int = 10) -> list[tuple[str, int]]:
@@ -92,6 +93,13 @@ def test_the_oldest_due_deliveries_are_claimed_first(database):
     assert claim(hook.id) == [early, late]
 
 
+@pytest.mark.parametrize(("limit_bytes", "claimed"), [(0, 1), (9, 1), (20, 2), (29, 2), (30, 3), (1_000, 4)])
+def test_confs_of_so_many_bytes_are_claimed_and_always_the_first(database, limit_bytes, claimed):
+    hook = store_webhook()
+    ids = sorted(store_deliveries(hook, 4, conf='{"a":"bcd"}'[:10], next_attempt_at=now()))
+    assert claim(hook.id, limit_bytes=limit_bytes) == ids[:claimed]
+
+
 def test_only_accepted_deliveries_are_claimed(database):
     hook = store_webhook()
     for state in ("refused", "cancelled", "dispatched", "undeliverable"):
@@ -106,7 +114,7 @@ def test_what_one_connection_has_claimed_another_one_skips(postgres_database):
     hook = store_webhook()
     first, second, third = sorted(store_deliveries(hook, 3, next_attempt_at=now()))
     with transaction() as connection:
-        claimed = claims.claim_due(connection, hook.id, now(), 2)
+        claimed = claims.claim_due(connection, hook.id, now(), limit=2, limit_bytes=1)
         assert [delivery.id for delivery in claimed] == [first, second]
         assert claim(hook.id) == [third]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.body import Body
-from inbound_webhooks.event.conf.parameter import TYPES_OF_CLASS, json_types
+from inbound_webhooks.event.conf.parameter import TYPES_OF_CLASS
+from inbound_webhooks.event.conf.violations import json_types
 from inbound_webhooks.event.expressions.budget import PARSED, charge
 from inbound_webhooks.event.multidict import SingleValue
 from inbound_webhooks.event.values import Missing, to_json_value, to_text

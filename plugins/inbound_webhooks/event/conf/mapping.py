@@ -10,19 +10,23 @@ from inbound_webhooks.errors import ExpressionFailed, InvalidDefinition, Paramet
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.conf.conversion import convert
-from inbound_webhooks.event.conf.parameter import NO_DEFAULT, NO_TYPES, Parameter
+from inbound_webhooks.event.conf.parameter import NO_TYPES, Parameter, check_conf
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.budget import CURRENT_BUDGET
 from inbound_webhooks.event.expressions.engine import Expression, compile_expression
 from inbound_webhooks.event.redaction import without_credentials
+from inbound_webhooks.event.sizes import MAX_CONF_ITEMS
 from inbound_webhooks.event.values import Missing
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
+
 
 # As \u0000, a character of the data takes six characters of JSON.
 MAX_CHARS_OF_ONE = 6
 # Headers and query together; servers limit them.
 MAX_HEAD_CHARS = 64 * 1024
+# A header takes four characters at least.
+MAX_HEAD_VALUES = MAX_HEAD_CHARS // 4
 
 
 @dataclass(frozen=True)
@@ -31,14 +35,22 @@ class ConfMapping:
 
     lines: Mapping[str, Expression] = field(default_factory=dict)
 
-    def conf_text(self, sources: DataSources, params: Mapping[str, Parameter] | None) -> str:
+    def conf_text(
+        self,
+        sources: DataSources,
+        params: Mapping[str, Parameter] | None,
+        *,
+        max_items: int = MAX_CONF_ITEMS,
+    ) -> str:
         """The conf as JSON text that PostgreSQL's jsonb accepts; see :meth:`conf`.
 
         :raises ParameterRefused: also where it is too large, or holds something that JSON or jsonb cannot
         """
-        conf = self.conf(sources, params)
-        # Paths only copy the data. Where that cannot exceed the limit, the conf is written at once.
-        most_chars = MAX_CHARS_OF_ONE * len(self.lines or "1") * (len(sources.body.content) + MAX_HEAD_CHARS)
+        # Paths only copy the data. Where that cannot exceed a limit, nothing is counted.
+        copies, body_bytes = len(self.lines or "1"), len(sources.body.content)
+        is_short = self._are_paths and copies * (body_bytes + MAX_HEAD_VALUES) <= max_items
+        conf = self.conf(sources, params, max_items=None if is_short else max_items)
+        most_chars = MAX_CHARS_OF_ONE * copies * (body_bytes + MAX_HEAD_CHARS)
         if self._are_paths and most_chars <= MAX_CONF_CHARS:
             try:
                 written = json_text.dump(conf)
@@ -52,10 +64,18 @@ class ConfMapping:
     def _are_paths(self) -> bool:
         return all(expression.is_path for expression in self.lines.values())
 
-    def conf(self, sources: DataSources, params: Mapping[str, Parameter] | None) -> dict[str, Any]:
+    def conf(
+        self,
+        sources: DataSources,
+        params: Mapping[str, Parameter] | None,
+        *,
+        max_items: int | None = MAX_CONF_ITEMS,
+    ) -> dict[str, Any]:
         """Compute and check the conf; ``params`` is None while the DAG is unknown.
 
-        :raises ParameterRefused: a value violates the DAG's params, or could not be stored
+        :param max_items: limit on values in it, those of lists and objects too; None if nothing is to be
+            counted
+        :raises ParameterRefused: a value violates the DAG's params, or there are too many
         :raises BodyMalformed: an expression needs a body that does not fit its media type
         """
         params = params or {}
@@ -69,12 +89,9 @@ class ConfMapping:
             conf: dict[str, Any] = {"webhook": event}
         else:
             conf = self._values(sources, params)
-        for name, parameter in params.items():
-            value = conf.get(name, parameter.default)
-            if value is NO_DEFAULT:
-                raise ParameterRefused(name, "the request has no value for it, and it has no default")
-            if reason := parameter.refusal(value):
-                raise ParameterRefused(name, reason)
+        if max_items is not None:
+            _limit_items(conf, max_items)
+        check_conf(conf, params)
         return conf
 
     def _values(self, sources: DataSources, params: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -128,6 +145,15 @@ def dump_conf(conf: dict[str, Any]) -> str:
             raise ParameterRefused(name, f"with it the conf is longer than {MAX_CONF_CHARS} characters")
         written.append(entry)
     return "{" + ",".join(written) + "}"
+
+
+def _limit_items(conf: dict[str, Any], max_items: int) -> None:
+    """Refuse a conf with more values, those inside of lists and objects included."""
+    left = max_items
+    for name, value in conf.items():
+        left -= 1 if value.__class__ in json_text.SCALARS else json_text.count_values(value, left + 1)
+        if left < 0:
+            raise ParameterRefused(name, f"with it the conf has more than {max_items} values")
 
 
 def _dump_entry(name: str, value: Any) -> str:

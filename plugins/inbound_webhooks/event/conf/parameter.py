@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from jsonschema import FormatChecker
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.validators import extend, validator_for
-from referencing import Registry
-from referencing.exceptions import Unresolvable
+from jsonschema import Draft4Validator, Draft202012Validator
 
+from inbound_webhooks.errors import ParameterRefused
 from inbound_webhooks.event.cached_attribute import cached_attribute
-
-MAX_COMPARED_ITEMS = 300
-"""Objects in a list with uniqueItems: jsonschema compares them pairwise, which takes 13 s for 4,000."""
-
-
-# Errors that jsonschema passes on: of re, of numbers beyond float, of references that cannot be resolved.
-_VALIDATOR_ERRORS = (
-    ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError,
-    re.error, Unresolvable,
-)  # fmt: skip
-
+from inbound_webhooks.event.conf.patterns import NotLinear
+from inbound_webhooks.event.conf.schema_check import SchemaCheck, SlowCheck
 
 NO_DEFAULT = object()
 """The default of a parameter that has none."""
@@ -45,14 +31,26 @@ TYPES_OF_CLASS: dict[type, frozenset[str]] = {
 NO_TYPES: frozenset[str] = frozenset()
 
 
+_RULES = frozenset(Draft202012Validator.VALIDATORS) | frozenset(Draft4Validator.VALIDATORS) | {"$schema"}
+
+
+def refuse_slow_check(_schema: Mapping[str, Any], _value: Any) -> str:
+    """The check of a process that has no place for slow ones."""
+    return "its schema cannot be checked in linear time"
+
+
 @dataclass(frozen=True)
 class Parameter:
-    """A param of a DAG: its JSON Schema and default (:data:`NO_DEFAULT` if it has none)."""
+    """A param of a DAG: its JSON Schema and default (:data:`NO_DEFAULT` if it has none).
+
+    ``check_slowly`` checks values that cannot be checked in linear time.
+    """
 
     name: str
     schema: Mapping[str, Any]
     default: Any = NO_DEFAULT
     description: str = ""
+    check_slowly: SlowCheck = field(default=refuse_slow_check, repr=False, compare=False)
 
     @cached_attribute
     def types(self) -> frozenset[str]:
@@ -60,58 +58,47 @@ class Parameter:
         return frozenset(_schema_types(self.schema))
 
     @cached_attribute
-    def _validator(self) -> Any:
-        # The same checks as in Airflow's SerializedParam.resolve.
-        schema = dict(self.schema)
-        validator_class = validator_for(schema)
-        validator_class.check_schema(schema)
-        # With an empty registry, a $ref that leads out of the schema is an error instead of a request of
-        # ours.
-        return _bounded_validator(validator_class)(
-            schema, format_checker=FormatChecker(), registry=Registry()
-        )
+    def check(self) -> SchemaCheck:
+        """The check of values against the schema."""
+        return SchemaCheck(self.schema)
+
+    @cached_attribute
+    def not_linear(self) -> NotLinear | None:
+        """Why values cannot be checked in linear time, or None."""
+        linear = self.check.linear if self.schema else None
+        return linear if isinstance(linear, NotLinear) else None
 
     @cached_attribute
     def _sufficient_types(self) -> frozenset[str]:
         """Types whose values always satisfy the schema; empty if it has rules beside the type."""
-        rules = self._validator.VALIDATORS.keys() & self.schema.keys()
+        rules = _RULES & self.schema.keys()
         return self.types if rules == {"type"} else NO_TYPES
 
     def refusal(self, value: Any) -> str | None:
-        """Why the schema refuses a value, or None."""
+        """Why the schema refuses a value, or None; takes linear time, or as much as ``check_slowly`` does.
+
+        :raises TooBusy: the check has to wait for too many others
+        """
         if not self.schema:
             return None
-        try:
-            # Most params have only a type, and checking that does not need jsonschema.
-            if not self._sufficient_types.isdisjoint(TYPES_OF_CLASS.get(value.__class__, NO_TYPES)):
-                return None
-            self._validator.validate(value)
-        except ValidationError as error:
-            return _reason(error)
-        except SchemaError:
-            return "the DAG's schema for it is not a JSON Schema"
-        except _VALIDATOR_ERRORS as error:
-            return f"it cannot be checked against the DAG's schema ({type(error).__name__})"
-        return None
+        # Most params have only a type, and checking that needs no validator.
+        if not self._sufficient_types.isdisjoint(TYPES_OF_CLASS.get(value.__class__, NO_TYPES)):
+            return None
+        return self.check.refusal(value, self.check_slowly)
 
 
-def json_types(value: Any) -> frozenset[str]:
-    """The JSON Schema types of a value; an integral float is an integer too."""
-    match value:
-        case bool():
-            return frozenset({"boolean"})
-        case int():
-            return frozenset({"integer", "number"})
-        case float():
-            return frozenset({"integer", "number"} if value.is_integer() else {"number"})
-        case str():
-            return frozenset({"string"})
-        case list() | tuple():
-            return frozenset({"array"})
-        case dict():
-            return frozenset({"object"})
-        case _:
-            return frozenset()
+def check_conf(conf: Mapping[str, Any], params: Mapping[str, Parameter]) -> None:
+    """Check the values of a conf, or the defaults of what it leaves out, against a DAG's params.
+
+    :raises ParameterRefused: a value violates the params
+    :raises TooBusy: a slow check has to wait for too many others
+    """
+    for name, parameter in params.items():
+        value = conf.get(name, parameter.default)
+        if value is NO_DEFAULT:
+            raise ParameterRefused(name, "the request has no value for it, and it has no default")
+        if reason := parameter.refusal(value):
+            raise ParameterRefused(name, reason)
 
 
 def _schema_types(schema: Mapping[str, Any]) -> set[str]:
@@ -125,39 +112,3 @@ def _schema_types(schema: Mapping[str, Any]) -> set[str]:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-@lru_cache
-def _bounded_validator(validator_class: Any) -> Any:
-    """The validator with a limit on its quadratic comparison of lists, which Airflow would repeat."""
-    check_unique = validator_class.VALIDATORS.get("uniqueItems")
-
-    def unique(validator: Any, wanted: Any, items: Any, schema: Any) -> Iterator[ValidationError]:
-        # Scalars are sorted before they are compared, which is fast; objects cannot be.
-        is_slow = (
-            wanted
-            and isinstance(items, list)
-            and len(items) > MAX_COMPARED_ITEMS
-            and any(isinstance(item, (dict, list)) for item in items)
-        )
-        if is_slow:
-            yield ValidationError(f"more than {MAX_COMPARED_ITEMS} objects to compare")
-        else:
-            yield from check_unique(validator, wanted, items, schema) or ()
-
-    return validator_class if check_unique is None else extend(validator_class, {"uniqueItems": unique})
-
-
-def _reason(error: ValidationError) -> str:
-    """Place and rule, without the value, which is the sender's and may be large or secret."""
-    place = "".join(f"[{step!r}]" for step in error.absolute_path)
-    at = f"at {place}: " if place else ""
-    if error.validator == "type":
-        # Integral numbers have two types; the first by name is "integer", the more precise one.
-        types = json_types(error.instance) or {type(error.instance).__name__}
-        found = "null" if error.instance is None else sorted(types)[0]
-        return f"{at}expected {error.validator_value}, not {found}"
-    if error.validator == "required":
-        missing = [name for name in error.validator_value if name not in error.instance]
-        return f"{at}{', '.join(missing)} is missing"
-    return f"{at}the value breaks {error.validator}: {error.validator_value!r}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from inbound_webhooks.errors import Problem
+from inbound_webhooks.errors import Problem, TooBusy
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 from inbound_webhooks.event.values import Missing
@@ -36,11 +36,11 @@ def _unconditional_problem(parameter: Parameter, mapping: Mapping[str, str]) -> 
         source = mapping[parameter.name]
         if "{" in source:
             return None  # its value depends on the request
-        reason = parameter.refusal(convert(source, parameter.types))
+        reason = _refusal(parameter, convert(source, parameter.types))
         return f"is always {source!r}, which its schema refuses ({reason})" if reason else None
     if parameter.default is NO_DEFAULT:
         return "has no default and no expression"
-    if reason := parameter.refusal(parameter.default):
+    if reason := _refusal(parameter, parameter.default):
         return f"has a default that its schema refuses ({reason})"
     return None
 
@@ -72,4 +72,12 @@ def _refuses(parameter: Parameter, conf: Mapping[str, Any]) -> bool:
     # The param's default takes effect, as it would for a run.
     if value is NO_DEFAULT or isinstance(value, Missing):
         value = parameter.default
-    return value is NO_DEFAULT or parameter.refusal(value) is not None
+    return value is NO_DEFAULT or _refusal(parameter, value) is not None
+
+
+def _refusal(parameter: Parameter, value: Any) -> str | None:
+    """Why the parameter refuses a value; None also where that cannot be found out now."""
+    try:
+        return parameter.refusal(value)
+    except TooBusy:
+        return None

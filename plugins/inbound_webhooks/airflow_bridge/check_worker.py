@@ -1,0 +1,52 @@
+"""The process that checks what takes longer than linear time; it imports neither Airflow nor a database.
+
+It reads lines of JSON from its standard input, ``[schema, value]``, and writes a line for each: null, or why
+the schema refuses the value. The kernel ends it when one check has taken :data:`CHECK_CPU_SECONDS`: no
+signal handler of Python's would run inside of a regular expression.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from functools import lru_cache
+
+from inbound_webhooks.event.conf.schema_check import SchemaCheck
+
+CHECK_CPU_SECONDS = 0.1
+"""Time of the processor for one check."""
+
+NICENESS = 10
+"""Checks of one sender get the processor after everything else."""
+
+_MAX_CACHED_SCHEMAS = 64
+
+
+def main() -> None:
+    """Check until the input ends."""
+    os.nice(NICENESS)
+    # What a process ignores or blocks is inherited by those that it starts.
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGPROF})
+    print(flush=True)  # ready: an import of jsonschema takes a while
+    for line in sys.stdin:
+        schema, value = json.loads(line)
+        print(json.dumps(_refusal(json.dumps(schema), value)), flush=True)
+
+
+def _refusal(schema: str, value: object) -> str | None:
+    check = _check(schema)
+    signal.setitimer(signal.ITIMER_PROF, CHECK_CPU_SECONDS)
+    try:
+        return check.unlimited_refusal(value)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+@lru_cache(_MAX_CACHED_SCHEMAS)
+def _check(schema: str) -> SchemaCheck:
+    check = SchemaCheck(json.loads(schema))
+    check.prepare()
+    return check
