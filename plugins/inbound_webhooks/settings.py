@@ -15,8 +15,21 @@ BLUEPRINT_PREFIX = "/pluginsv2"
 """Path of plugins' blueprints below [api] base_url, fixed by Airflow."""
 
 
-def _option(default: Any, help: str, *, minimum: float | None = None, sensitive: bool = False) -> Any:
-    return field(default=default, metadata={"help": help, "minimum": minimum, "sensitive": sensitive})
+def _option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    sensitive: bool = False,
+    unit: str = "",
+    beyond: str = "",
+) -> Any:
+    """An option; a limit also has the unit of its value and what happens ``beyond`` it.
+
+    The table of limits in SECURITY.md is generated from these two.
+    """
+    facts = {"help": help, "minimum": minimum, "sensitive": sensitive, "unit": unit, "beyond": beyond}
+    return field(default=default, metadata=facts)
 
 
 @dataclass(frozen=True)
@@ -32,44 +45,68 @@ class Settings:
         2 * 1024 * 1024,
         "Largest accepted body in bytes, as sent and after decompression.",
         minimum=1,
+        unit="bytes of a body",
+        beyond="413",
     )
     body_timeout_seconds: float = _option(
-        10.0, "Time in seconds for a request's whole body; when it is over the response is 408.", minimum=0.1
+        10.0,
+        "Time in seconds for a request's whole body; when it is over the response is 408.",
+        minimum=0.1,
+        unit="seconds for a body",
+        beyond="408",
     )
     max_concurrent_requests: int = _option(
         8,
         "Requests that one api-server worker process handles at the same time. "
         "Further requests wait, so that threads and database connections remain for Airflow's own pages.",
         minimum=1,
+        unit="requests in an api-server process",
+        beyond="the request waits",
     )
     gateway_max_concurrent_requests: int = _option(
-        256, "Requests that one gateway worker process handles at the same time.", minimum=1
+        256,
+        "Requests that one gateway worker process handles at the same time.",
+        minimum=1,
+        unit="requests in a gateway process",
+        beyond="the request waits",
     )
     gateway_max_connections: int = _option(
         2_000,
         "Connections that one gateway worker process keeps open; further ones are closed immediately.",
         minimum=1,
+        unit="connections of a gateway process",
+        beyond="the new connection is closed",
     )
     header_timeout_seconds: float = _option(
         10.0,
         "Time in seconds for the request line and headers at the gateway, counted from the opening of the "
         "connection or the first byte of the next request.",
         minimum=0.1,
+        unit="seconds for a head at a gateway",
+        beyond="408, or a closed connection where no byte came",
     )
     keep_alive_seconds: float = _option(
-        20.0, "How long the gateway keeps an idle connection open, in seconds.", minimum=0.1
+        20.0,
+        "How long the gateway keeps an idle connection open, in seconds.",
+        minimum=0.1,
+        unit="seconds without a request at a gateway",
+        beyond="the gateway closes the connection",
     )
     queue_timeout_seconds: float = _option(
         5.0,
         "Longest time in seconds that a request waits to be handled; after it the response is 503 with "
         "Retry-After.",
         minimum=0.1,
+        unit="seconds in the queue",
+        beyond="503 with `Retry-After`",
     )
     max_buffered_bytes: int = _option(
         64 * 1024 * 1024,
         "Memory for the bodies of all waiting requests of one worker process, in bytes; "
         "above it the response is 503 with Retry-After.",
         minimum=1,
+        unit="bytes of bodies in a process",
+        beyond="503 with `Retry-After`",
     )
     max_requests_per_second_per_address: int = _option(
         1_000,
@@ -77,6 +114,8 @@ class Settings:
         "above it the response is 429. "
         "Behind a proxy that trusted_proxies does not list, all senders share one address.",
         minimum=1,
+        unit="requests a second from one address",
+        beyond="429 with `Retry-After`",
     )
     rate_limit_storage_uri: str = _option(
         "memory://",
@@ -92,6 +131,8 @@ class Settings:
         100_000,
         "Limit on deliveries that wait for their run; above it the response is 429 with Retry-After.",
         minimum=1,
+        unit="waiting deliveries",
+        beyond="429 with `Retry-After`",
     )
     dispatcher_enabled: bool = _option(
         True,
