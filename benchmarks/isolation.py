@@ -38,7 +38,9 @@ def _at(endpoint: str, scene: Scene) -> tuple[list[Row], list[str]]:
     quiet = without_a([before, scene.quiet(endpoint)])
     rows = [row(f"{endpoint}, A {TITLES[name]}", taken, quiet) for name, taken in attacked.items()]
     notes = [
-        f"Isolation, {endpoint}, {name}: {taken.attack}" for name, taken in attacked.items() if taken.attack
+        f"Isolation, {endpoint}, {name}: A got {taken.attack}."
+        for name, taken in attacked.items()
+        if taken.attack
     ]
     return rows, notes
 

@@ -12,6 +12,10 @@ A_SECOND = 20
 """Of each target: enough for a p99 within seconds, and little work for two cores."""
 
 
+GIVE_UP_SECONDS = 10.0
+"""A request that takes longer counts as one without a response, and as long as that."""
+
+
 async def paced(targets: Sequence[Target], *, seconds: float) -> list[Round]:
     """Send to each target; latencies count from the time at which a request was due."""
     rounds = [Round(seconds=seconds) for _ in targets]
@@ -33,6 +37,11 @@ async def paced(targets: Sequence[Target], *, seconds: float) -> list[Round]:
 async def _one(target: Target, idle: list[Connection], taken: Round, due: float) -> None:
     # A connection more where all of them wait: an open loop has no limit.
     connection = idle.pop() if idle else Connection()
-    taken.statuses[await status_of(connection, target)] += 1
+    try:
+        status = await asyncio.wait_for(status_of(connection, target), GIVE_UP_SECONDS)
+    except (TimeoutError, asyncio.TimeoutError):
+        connection.close()
+        status = 0
+    taken.statuses[status] += 1
     taken.latencies.append(time.perf_counter() - due)
     idle.append(connection)

@@ -24,7 +24,7 @@ FROM generate_series(1, %(rows)s) AS n
 class Deletion(Attack):
     """Deletes webhooks with many waiting deliveries, one after the other."""
 
-    title = "deletes webhooks with 100,000 waiting deliveries each"
+    title = "deletes webhooks with many waiting deliveries"
     WEBHOOKS = 3
 
     async def prepare(self, stage: Stage) -> None:

@@ -19,7 +19,9 @@ EXAMPLES = 25
 """Inputs of one kind in a round."""
 
 QUICK_SEED = 0
-REDUCE_SECONDS = 20.0
+REDUCE_SECONDS = 30.0
+"""Of the clock, for making a finding smaller."""
+
 MAX_SHOWN_CHARS = 4_000
 
 

@@ -13,7 +13,7 @@ from tests.fuzz.template_inputs import LINES
 NAMES = st.sampled_from(
     ["name", "dag_id", "preset", "mapping", "filter", "dedup", "event_type", "response_template", "enabled",
      "response_content_type", "response_status", "verification", "handshake", "allowed_addresses", "version",
-     "max_per_second", "max_backlog", "notify_failure", "secrets", "description", "proofs", "unknown"]
+     "max_per_second", "max_backlog", "notify_failure", "secrets", "description", "unknown"]
 )  # fmt: skip
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.one_of(
