@@ -8,17 +8,14 @@ can be measured with it: run `python -m benchmarks --only isolation` here with t
 from __future__ import annotations
 
 import asyncio
-import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 from typing import Any
 
+from benchmarks.attacker_process import attacking
 from benchmarks.attacks import ATTACKS, MIXTURE
 from benchmarks.client import Round, Target, get, post
 from benchmarks.payload import event
@@ -32,14 +29,12 @@ from tests.infrastructure.mail_server import MailServer
 from tests.infrastructure.postgres import free_port
 
 DATABASE = "isolation"
-CHECKOUT = Path(__file__).resolve().parents[1]
 MAILS = 2_000
 SILENT = 2_000
 DISABLINGS = 3
 REST_SECONDS = 10
 """Of a call for B, the goal of which is two."""
 
-END_SECONDS = 30
 RECOVERY_SECONDS = 120
 RECOVERED_SECONDS = 0.25
 """B is answered within this again."""
@@ -89,8 +84,9 @@ class Scene:
 
     def attacked(self, endpoint: str, name: str) -> Taken:
         """The same load while A attacks."""
-        with self._attacker(endpoint, name) as (refused, ended):
-            names = list(ATTACKS) if name == MIXTURE else [name]
+        names = list(ATTACKS) if name == MIXTURE else [name]
+        log = self.site.folder / f"attacker-{endpoint}-{name}.log"
+        with attacking(names, self._stage(endpoint), log) as (refused, ended):
             if set(names) <= refused.keys():
                 return Taken(b=Round(), refused=" ".join(refused.values()))
             rounds = asyncio.run(paced(self._targets(endpoint), seconds=self.scale.attack_seconds))
@@ -105,42 +101,6 @@ class Scene:
             path = self.site.webhook_path.removeprefix("/pluginsv2")
             return [post(self.gateway.port, path, event())]
         return [self.site.webhook(self.airflow.port), get(self.airflow.port, "/api/v2/version")]
-
-    @contextmanager
-    def _attacker(self, endpoint: str, name: str) -> Iterator[tuple[dict[str, str], Any]]:
-        """What of the attack was refused when it was saved, and a function that ends it."""
-        order = {"attacks": list(ATTACKS) if name == MIXTURE else [name], "stage": self._stage(endpoint)}
-        with (self.site.folder / f"attacker-{endpoint}-{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "benchmarks.attacker"],
-                cwd=CHECKOUT,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        reading, writing = process.stdout, process.stdin
-        try:
-            print(json.dumps(order), file=writing, flush=True)
-            line = reading.readline()
-            if not line:
-                raise RuntimeError(f"the attack {name} could not be prepared: {Path(log.name).read_text()}")
-
-            def ended() -> str:
-                writing.close()
-                return _in_words(json.loads(reading.readline() or '{"statuses": {}, "errors": ["it died"]}'))
-
-            yield json.loads(line)["refused"], ended
-        finally:
-            writing.close()
-            try:
-                process.wait(END_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            reading.close()
 
     def _stage(self, endpoint: str) -> dict[str, Any]:
         at_gateway = endpoint == GATEWAY
@@ -209,12 +169,6 @@ class Scene:
                 raise TimeoutError(f"B gets no response {RECOVERY_SECONDS} s after an attack")
             self._change_b("enable")
         wait_until_quiet()
-
-
-def _in_words(report: dict[str, Any]) -> str:
-    """What an attacker says of itself."""
-    got = [f"{number:,} × {status}" for status, number in report["statuses"].items()]
-    return ", ".join([*got, *(f"**{error}**" for error in report["errors"])]) or "no response"
 
 
 def _is_well(taken: Round) -> bool:

@@ -11,10 +11,16 @@ MAX_CONNECTIONS = 100_000
 """Connections that one attack opens in all."""
 
 
-class SlowBodies(Attack):
-    """Connections that each hold almost a whole body in the endpoint's memory."""
+BUFFER_BYTES = 64 * 1024 * 1024
+"""The default of ``max_buffered_bytes``."""
 
-    title = "holds 46 bodies of 2 MiB that never end"
+HELD_SECONDS = 30.0
+
+
+class SlowBodies(Attack):
+    """Connections that together fill the memory for bodies to its last bytes, and send no more."""
+
+    title = "holds 46 bodies that never end"
     CONNECTIONS = 46
 
     async def prepare(self, stage: Stage) -> None:
@@ -29,23 +35,19 @@ class SlowBodies(Attack):
     async def _hold(self, stage: Stage, head: bytes) -> None:
         for _ in range(MAX_CONNECTIONS // self.CONNECTIONS):
             try:
-                await self._send_slowly(stage, head)
+                await self._send_a_part(stage, head)
             except OSError:
                 stage.statuses["closed"] += 1
             await asyncio.sleep(0.1)
 
-    async def _send_slowly(self, stage: Stage, head: bytes) -> None:
+    async def _send_a_part(self, stage: Stage, head: bytes) -> None:
         reader, writer = await asyncio.open_connection(
             "127.0.0.1", stage.endpoint_port, local_addr=(ADDRESS, 0)
         )
         response = asyncio.ensure_future(reader.read(12))
         try:
-            writer.write(head + b"x" * (BODY_BYTES - 1024))
-            for _ in range(1000):
-                await asyncio.wait({response}, timeout=0.25)
-                if response.done():
-                    break
-                writer.write(b"x")
+            writer.write(head + b"x" * (BUFFER_BYTES // self.CONNECTIONS))
+            await asyncio.wait({response}, timeout=HELD_SECONDS)
             if response.done():
                 stage.statuses[response.result()[9:12].decode() or "closed"] += 1
         finally:
@@ -72,6 +74,9 @@ class SilentConnections(Attack):
 
     async def _keep_open(self, stage: Stage, held: set[asyncio.Transport]) -> None:
         for number in range(MAX_CONNECTIONS):
+            # Before Python 3.12 a cancellation is lost where wait_for has its result at the same time.
+            if stage.over.is_set():
+                return
             if len(held) < stage.silent:
                 await self._open(stage, held)
             if len(held) >= stage.silent or number % 100 == 99:

@@ -111,6 +111,9 @@ class Stage:
 
     async def _send(self, channel: Connection, turns: Iterator[Target], requests: int) -> None:
         for _ in range(requests):
+            # Before Python 3.12 a cancellation is lost where wait_for has its result at the same time.
+            if self.over.is_set():
+                return
             status = await status_of(channel, next(turns))
             self.statuses[str(status)] += 1
             if status == 0:
@@ -124,7 +127,7 @@ class Stage:
         over.cancel()
         if not tasks.done():
             tasks.cancel()
-            await asyncio.wait({tasks})
+            await asyncio.gather(tasks, return_exceptions=True)
         else:
             tasks.result()
 
@@ -149,6 +152,8 @@ class Stage:
 
         async def in_turn() -> None:
             for _ in range(MAX_REQUESTS):
+                if self.over.is_set():
+                    return
                 await once()
 
         await self.until_over(in_turn())

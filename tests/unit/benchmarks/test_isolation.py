@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
+import socket
 from collections import Counter
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from benchmarks.attacker_process import attacking
 from benchmarks.attacks import ATTACKS
 from benchmarks.client import Round
 from benchmarks.comparison import figures
@@ -81,3 +87,36 @@ def test_another_commits_row_is_compared_in_milliseconds():
 
 def test_every_attack_has_a_title_of_its_own():
     assert len({*TITLES.values()}) == len(ATTACKS) + 1
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    """A server for which the system accepts connections, and that says nothing."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as made:
+        yield made
+
+
+def test_an_attack_runs_in_a_process_of_its_own_until_it_is_ended(server, tmp_path):
+    with attacking(["SilentConnections"], stage(server, silent=20), tmp_path / "log") as (refused, ended):
+        server.accept()[0].close()
+        report = ended()
+
+    assert refused == {}
+    assert re.fullmatch(r"\d+ × opened", report)
+
+
+def test_an_attack_ends_by_itself_when_its_time_is_over(server, tmp_path):
+    order = stage(server, silent=20, seconds=0.2)
+    with attacking(["SilentConnections"], order, tmp_path / "log") as (_, ended):
+        first = server.accept()[0]
+        # The other end closes it, and has said nothing.
+        with first, contextlib.suppress(ConnectionError):
+            assert first.recv(1) == b""
+        assert "opened" in ended()
+
+
+def stage(server: socket.socket, *, silent: int, seconds: float = 60.0) -> dict[str, Any]:
+    """A stage of an attack that needs no product."""
+    nothing = {"api_port": 0, "bearer": "", "database_url": "", "mail_port": 0, "waiting": 0, "mails": 0}
+    port = server.getsockname()[1]
+    return {"endpoint_port": port, "prefix": "", "silent": silent, "seconds": seconds, **nothing}
