@@ -21,7 +21,7 @@ ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
 .PHONY: $(STAMP)
 endif
 
-.PHONY: help run check-run test test-all matrix chaos soak lint bench dist lock system clean
+.PHONY: help run check-run test test-all matrix chaos soak fuzz lint bench dist lock system clean
 
 help: ## Show this list
 	@echo 'make TARGET, where TARGET is one of'
@@ -57,6 +57,9 @@ chaos: $(STAMP) system ## Kill all at random, see that nothing is lost (SEED=…
 
 soak: $(STAMP) system ## See that nothing grows in half an hour of work (SECONDS=… for another time)
 	@exec $(VENV)/bin/python -m benchmarks.soak $(if $(SECONDS),--seconds $(SECONDS)) $(ARGS)
+
+fuzz: $(STAMP) ## Try random templates, schemas, bodies and definitions (SEED=… repeats, SECONDS=… in all)
+	@exec $(VENV)/bin/python -m tests.fuzz $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 dist: $(STAMP) ## Build wheel and sdist in dist/
 	@sh dev/dist.sh $(VENV)

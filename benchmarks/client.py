@@ -19,11 +19,15 @@ VARYING = b"00000000-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True)
 class Target:
-    """A request as bytes, and where it goes on 127.0.0.1; see :data:`VARYING`."""
+    """A request as bytes, and where it goes on 127.0.0.1; see :data:`VARYING`.
+
+    ``source`` is the address that it comes from; empty for 127.0.0.1.
+    """
 
     port: int
     request: bytes
     varies: bool = False
+    source: str = ""
 
     def next_request(self) -> bytes:
         """The bytes to send now."""
@@ -61,7 +65,8 @@ class Connection(asyncio.Protocol):
         """Status and body; ConnectionError or TimeoutError where there is none."""
         loop = asyncio.get_running_loop()
         if self._transport is None:
-            await loop.create_connection(lambda: self, "127.0.0.1", target.port)
+            source = (target.source, 0) if target.source else None
+            await loop.create_connection(lambda: self, "127.0.0.1", target.port, local_addr=source)
         assert self._transport is not None
         self._respond = loop.create_future()
         self._transport.write(target.next_request())
@@ -112,6 +117,19 @@ def post(
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     request = "\r\n".join([*lines, "", ""]).encode() + body
     return Target(port, request, varies=VARYING in request)
+
+
+def get(port: int, path: str) -> Target:
+    """A GET."""
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        "User-Agent: benchmark",
+        "Accept: */*",
+        "",
+        "",
+    ]
+    return Target(port, "\r\n".join(lines).encode())
 
 
 @asynccontextmanager

@@ -38,6 +38,10 @@ class Scale:
     """Requests after which the memory of a gateway is looked at."""
     command_runs: int
     """Runs of a command in processes of their own."""
+    attack_seconds: float
+    """How long B's requests are measured while A attacks."""
+    deleted: int
+    """Waiting deliveries of each webhook that A deletes."""
 
 
 FULL = Scale(
@@ -60,6 +64,8 @@ FULL = Scale(
     steady_seconds=20,
     memory_requests=1_000_000,
     command_runs=20,
+    attack_seconds=10,
+    deleted=100_000,
 )
 SHORT = replace(
     FULL,
@@ -75,6 +81,7 @@ SHORT = replace(
     retained=100_000,
     memory_requests=200_000,
     command_runs=10,
+    attack_seconds=5,
 )
 QUICK = Scale(
     rounds=1,
@@ -96,6 +103,8 @@ QUICK = Scale(
     steady_seconds=3,
     memory_requests=5_000,
     command_runs=3,
+    attack_seconds=2.5,
+    deleted=20_000,
 )
 AGAINST = replace(
     QUICK,

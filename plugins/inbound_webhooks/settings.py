@@ -16,8 +16,21 @@ BLUEPRINT_PREFIX = "/pluginsv2"
 """Path of plugins' blueprints below [api] base_url, fixed by Airflow."""
 
 
-def _option(default: Any, help: str, *, minimum: float | None = None, sensitive: bool = False) -> Any:
-    return field(default=default, metadata={"help": help, "minimum": minimum, "sensitive": sensitive})
+def _option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    sensitive: bool = False,
+    unit: str = "",
+    beyond: str = "",
+) -> Any:
+    """An option; a limit also has the unit of its value and what happens ``beyond`` it.
+
+    The table of limits in SECURITY.md is generated from these two.
+    """
+    facts = {"help": help, "minimum": minimum, "sensitive": sensitive, "unit": unit, "beyond": beyond}
+    return field(default=default, metadata=facts)
 
 
 @dataclass(frozen=True)
@@ -33,30 +46,46 @@ class Settings:
         2 * 1024 * 1024,
         "Largest accepted body in bytes, as sent and after decompression.",
         minimum=1,
+        unit="bytes of a body",
+        beyond="413",
     )
     max_conf_items: int = _option(
         MAX_CONF_ITEMS,
         "Limit on values in a conf, those inside of lists and objects included; "
         "above it the response is 422, and the delivery is refused.",
         minimum=1,
+        unit="values in a conf",
+        beyond="422; the delivery is kept as refused",
     )
     body_timeout_seconds: float = _option(
-        10.0, "Time in seconds for a request's whole body; when it is over the response is 408.", minimum=0.1
+        10.0,
+        "Time in seconds for a request's whole body; when it is over the response is 408.",
+        minimum=0.1,
+        unit="seconds for a body",
+        beyond="408",
     )
     max_concurrent_requests: int = _option(
         8,
         "Requests that one api-server worker process handles at the same time. "
         "Further requests wait, so that threads and database connections remain for Airflow's own pages.",
         minimum=1,
+        unit="requests in an api-server process",
+        beyond="the request waits",
     )
     gateway_max_concurrent_requests: int = _option(
-        256, "Requests that one gateway worker process handles at the same time.", minimum=1
+        256,
+        "Requests that one gateway worker process handles at the same time.",
+        minimum=1,
+        unit="requests in a gateway process",
+        beyond="the request waits",
     )
     gateway_max_connections: int = _option(
         2_000,
         "Connections that one gateway worker process keeps open. For a further one, the oldest connection "
         "without a request is closed; where every connection has one, the further one is closed.",
         minimum=1,
+        unit="connections of a gateway process",
+        beyond="the oldest connection without a request is closed, else the new one",
     )
     gateway_address_connections_percent: int = _option(
         25,
@@ -64,21 +93,31 @@ class Settings:
         "percent. Beyond it, the address loses its own oldest connection without a request. "
         "Proxies in trusted_proxies may hold all.",
         minimum=1,
+        unit="percent of these connections for one address",
+        beyond="the address loses its own oldest connection without a request",
     )
     header_timeout_seconds: float = _option(
         10.0,
         "Time in seconds for the request line and headers at the gateway, counted from the opening of the "
         "connection or the first byte of the next request.",
         minimum=0.1,
+        unit="seconds for a head at a gateway",
+        beyond="408, or a closed connection where no byte came",
     )
     keep_alive_seconds: float = _option(
-        20.0, "How long the gateway keeps an idle connection open, in seconds.", minimum=0.1
+        20.0,
+        "How long the gateway keeps an idle connection open, in seconds.",
+        minimum=0.1,
+        unit="seconds without a request at a gateway",
+        beyond="the gateway closes the connection",
     )
     queue_timeout_seconds: float = _option(
         5.0,
         "Longest time in seconds that a request waits to be handled; after it the response is 503 with "
         "Retry-After.",
         minimum=0.1,
+        unit="seconds in the queue",
+        beyond="503 with `Retry-After`",
     )
     max_waiting_requests: int = _option(
         4,
@@ -86,18 +125,24 @@ class Settings:
         "longer than a moment; further ones get 503 with Retry-After, so that other webhooks' requests are "
         "handled.",
         minimum=1,
+        unit="requests of a webhook that is being changed, in a process",
+        beyond="503 with `Retry-After`",
     )
     max_buffered_bytes: int = _option(
         64 * 1024 * 1024,
         "Memory for the long bodies of all waiting requests of one worker process, in bytes; "
         "above it the response is 503 with Retry-After. Bodies up to 64 KiB are not counted.",
         minimum=1,
+        unit="bytes of bodies over 64 KiB in a process",
+        beyond="503 with `Retry-After`",
     )
     webhook_buffer_percent: int = _option(
         25,
         "Share of max_buffered_bytes for the requests of one webhook, in percent, but always room for one "
         "body; above it the response is 503 with Retry-After.",
         minimum=1,
+        unit="percent of these bytes for one webhook",
+        beyond="503 with `Retry-After` for this webhook",
     )
     address_buffer_percent: int = _option(
         25,
@@ -105,12 +150,16 @@ class Settings:
         "percent, but always room for one body; above it the response is 503 with Retry-After. "
         "Requests through a proxy in trusted_proxies count for their webhook only.",
         minimum=1,
+        unit="percent of these bytes for one address",
+        beyond="503 with `Retry-After` for this address",
     )
     max_incomplete_requests: int = _option(
         500,
         "Requests of one webhook whose bodies one worker process waits for at the same time; above it the "
         "response is 503 with Retry-After.",
         minimum=1,
+        unit="incomplete requests of a webhook in a process",
+        beyond="503 with `Retry-After`",
     )
     max_requests_per_second_per_address: int = _option(
         1_000,
@@ -118,18 +167,24 @@ class Settings:
         "above it the response is 429. "
         "Behind a proxy that trusted_proxies does not list, all senders share one address.",
         minimum=1,
+        unit="requests a second from one address",
+        beyond="429 with `Retry-After`",
     )
     max_concurrent_back_tests: int = _option(
         2,
         "Back-tests that one api-server worker process runs at the same time, at most one for each user; "
         "above it the response is 429 with Retry-After.",
         minimum=1,
+        unit="back-tests in an api-server process, one for each user",
+        beyond="429 with `Retry-After`",
     )
     max_concurrent_previews: int = _option(
         4,
         "Previews that one api-server worker process runs at the same time, at most half of them for each "
         "user; above it the response is 429 with Retry-After.",
         minimum=1,
+        unit="previews in an api-server process, half of them for each user",
+        beyond="429 with `Retry-After`",
     )
     rate_limit_storage_uri: str = _option(
         "memory://",
@@ -145,12 +200,16 @@ class Settings:
         100_000,
         "Limit on deliveries that wait for their run; above it the response is 429 with Retry-After.",
         minimum=1,
+        unit="waiting deliveries",
+        beyond="429 with `Retry-After`",
     )
     max_refused_bytes_per_minute: int = _option(
         8 * 1024 * 1024,
         "Bytes per minute that the refused and filtered deliveries of one webhook may store, counted in each "
         "worker process; above it they are stored without their bodies. The response is the same.",
         minimum=1,
+        unit="bytes of refused and filtered deliveries of a webhook a minute, in a process",
+        beyond="they are stored without their bodies",
     )
     max_refused_without_body_per_minute: int = _option(
         60,
@@ -158,6 +217,8 @@ class Settings:
         "further ones are only counted, as the metric not_stored. The response is the same, or 429 where it "
         "would be 2xx for a refused delivery.",
         minimum=0,
+        unit="deliveries without their bodies of a webhook a minute, in a process",
+        beyond="they are only counted",
     )
     dispatcher_enabled: bool = _option(
         True,
@@ -172,6 +233,8 @@ class Settings:
         "Limit on the confs of these deliveries together, in bytes; "
         "a delivery with a larger conf gets a transaction of its own.",
         minimum=1,
+        unit="bytes of confs in a transaction of the dispatcher",
+        beyond="the next transaction has the others",
     )
     dispatcher_poll_seconds: float = _option(
         1.0,

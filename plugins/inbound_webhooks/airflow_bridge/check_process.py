@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import logging
 import os
 import select
 import signal
@@ -18,8 +17,9 @@ from typing import Any
 from inbound_webhooks.airflow_bridge.check_worker import CHECK_CPU_SECONDS
 from inbound_webhooks.errors import TooBusy
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.log_lines import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 MAX_WAITING = 4
 """Checks that wait for the process or are in it; each holds a thread."""

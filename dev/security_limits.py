@@ -1,0 +1,114 @@
+"""Writes the table of limits in SECURITY.md: ``python dev/security_limits.py``.
+
+Options are limits where `settings.py` says what happens beyond them. The limits that no option changes are
+listed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES
+from inbound_webhooks.dispatch.key_fetch import FETCH_SECONDS, MAX_KEY_BYTES
+from inbound_webhooks.event.conf.mapping import MAX_CONF_CHARS
+from inbound_webhooks.event.conf.parameter import MAX_COMPARED_ITEMS
+from inbound_webhooks.event.content_encoding import MAX_GZIP_MEMBERS
+from inbound_webhooks.event.expressions.allow_list import MAX_NESTING, MAX_NODES
+from inbound_webhooks.event.expressions.budget import MAX_BUDGET
+from inbound_webhooks.event.expressions.engine import MAX_SOURCE_CHARS
+from inbound_webhooks.event.forms import MAX_FORM_FIELDS
+from inbound_webhooks.event.json_text import MAX_DEPTH, MAX_INTEGER_DIGITS
+from inbound_webhooks.event.response import MAX_RESPONSE_CHARS
+from inbound_webhooks.event.values import MAX_TEXT_CHARS
+from inbound_webhooks.files.yaml_loader import MAX_DEPTH as MAX_FILE_DEPTH
+from inbound_webhooks.files.yaml_loader import MAX_EXPANDED_CHARS, MAX_FILE_BYTES
+from inbound_webhooks.receiver.gateway.http_protocol import MAX_HEAD_BYTES
+from inbound_webhooks.receiver.rejections import MAX_PER_SECOND
+from inbound_webhooks.settings import Settings
+
+SECURITY = Path(__file__).resolve().parent.parent / "SECURITY.md"
+BEGIN, END = "<!-- limits: begin; written by dev/security_limits.py -->", "<!-- limits: end -->"
+HEAD = ("limit", "value", "beyond it")
+
+REFUSED = "422; the delivery is kept as refused"
+REFUSED_FILE = "the file is refused, with the line"
+NOT_SAVED = "the definition is not saved"
+UNSET = "none unless set"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A row of the table."""
+
+    name: str
+    value: object
+    unit: str
+    beyond: str
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The columns as text."""
+        number = f"{self.value:,g}" if isinstance(self.value, float) else self.value
+        number = f"{number:,}" if isinstance(number, int) else number
+        return self.name, f"{number} {self.unit}".strip(), self.beyond
+
+
+OF_A_WEBHOOK = (
+    Limit("`max_per_second`", UNSET, "", "429 with `Retry-After`"),
+    Limit("`max_backlog` of a webhook", UNSET, "", "429 with `Retry-After`"),
+    Limit("`max_active_runs`", UNSET, "", "the delivery waits"),
+)
+FIXED = (
+    Limit("request line and headers at a gateway", MAX_HEAD_BYTES, "bytes", "431"),
+    Limit("fields of a form", MAX_FORM_FIELDS, "", "400; the delivery is kept as refused"),
+    Limit("members of a gzip body", MAX_GZIP_MEMBERS, "", "400; the delivery is kept as refused"),
+    Limit("nesting of JSON", MAX_DEPTH, "levels", "400; the delivery is kept as refused"),
+    Limit("an integer in JSON", MAX_INTEGER_DIGITS, "digits", "400; the delivery is kept as refused"),
+    Limit("an expression", MAX_SOURCE_CHARS, "characters", NOT_SAVED),
+    Limit("syntax nodes of an expression", MAX_NODES, "", NOT_SAVED),
+    Limit("nesting of an expression", MAX_NESTING, "levels", NOT_SAVED),
+    Limit("work of a request's expressions", MAX_BUDGET, "weighted characters", REFUSED),
+    Limit("a text that an expression makes", MAX_TEXT_CHARS, "characters", REFUSED),
+    Limit("a response", MAX_RESPONSE_CHARS, "characters", REFUSED),
+    Limit("a conf", MAX_CONF_CHARS, "characters", REFUSED),
+    Limit("objects that `uniqueItems` compares", MAX_COMPARED_ITEMS, "", REFUSED),
+    Limit("recorded rejections of a webhook", MAX_PER_SECOND, "a second", "the rejection is not recorded"),
+    Limit("a definition file", MAX_FILE_BYTES, "bytes", REFUSED_FILE),
+    Limit("a definition file, its aliases written out", MAX_EXPANDED_CHARS, "characters", REFUSED_FILE),
+    Limit("nesting of a definition file", MAX_FILE_DEPTH, "levels", REFUSED_FILE),
+    Limit("the fetch of a public key, in all", FETCH_SECONDS, "seconds", "the key is not used"),
+    Limit("a public key", MAX_KEY_BYTES, "bytes", "the key is not used"),
+    Limit("deliveries of a back-test", MAX_DELIVERIES, "", "422 of the API"),
+)
+
+
+def limits() -> Iterator[Limit]:
+    """All limits, in the order of the table."""
+    for option in fields(Settings):
+        if option.metadata["beyond"]:
+            unit, beyond = option.metadata["unit"], option.metadata["beyond"]
+            yield Limit(f"`{option.name}`", option.default, unit, beyond)
+    yield from OF_A_WEBHOOK
+    yield from FIXED
+
+
+def table() -> str:
+    """The table in Markdown."""
+    rows = (HEAD, ["---"] * len(HEAD), *(limit.cells for limit in limits()))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def written(page: str) -> str:
+    """The page with the table of now between the markers.
+
+    :raises ValueError: a marker is missing
+    """
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}\n\n{table()}\n\n{END}{after}"
+
+
+if __name__ == "__main__":
+    SECURITY.write_text(written(SECURITY.read_text()))

@@ -1,0 +1,1 @@
+"""Random templates, schemas, bodies and definitions, each within limits of processor time and memory."""
