@@ -13,7 +13,7 @@ from pathlib import Path
 from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES
 from inbound_webhooks.dispatch.key_fetch import FETCH_SECONDS, MAX_KEY_BYTES
 from inbound_webhooks.event.conf.mapping import MAX_CONF_CHARS
-from inbound_webhooks.event.conf.parameter import MAX_COMPARED_ITEMS
+from inbound_webhooks.event.conf.violations import MAX_COMPARED_ITEMS
 from inbound_webhooks.event.content_encoding import MAX_GZIP_MEMBERS
 from inbound_webhooks.event.expressions.allow_list import MAX_NESTING, MAX_NODES
 from inbound_webhooks.event.expressions.budget import MAX_BUDGET

@@ -85,13 +85,17 @@ def test_each_run_of_a_batch_has_the_version_of_its_own_dag_and_costs_three_stat
     from airflow.models.dagrun import DagRun
     from sqlalchemy import select
 
+    from inbound_webhooks.airflow_bridge.dag_cache import dag_states
     from inbound_webhooks.dispatch.dispatcher import Dispatcher
     from inbound_webhooks.settings import Settings
-    from inbound_webhooks.storage.database import session_transaction
+    from inbound_webhooks.storage.database import session_transaction, transaction
 
     hook, dag_ids = store_webhook(), [store_dag("orders"), store_dag("customers")]
+    with transaction() as connection:
+        states = dag_states(connection, set(dag_ids))
     for dag_id in dag_ids * 10:
-        store_delivery(hook, dag_id=dag_id, next_attempt_at=now())
+        checked = states[dag_id].dag_hash
+        store_delivery(hook, dag_id=dag_id, next_attempt_at=now(), checked_dag_hash=checked)
     with counted_statements() as sent:
         assert Dispatcher(Settings(dispatcher_batch_size=20)).dispatch_due() == 20
     with session_transaction() as session:

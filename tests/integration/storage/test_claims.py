@@ -114,7 +114,7 @@ def test_what_one_connection_has_claimed_another_one_skips(postgres_database):
     hook = store_webhook()
     first, second, third = sorted(store_deliveries(hook, 3, next_attempt_at=now()))
     with transaction() as connection:
-        claimed = claims.claim_due(connection, hook.id, now(), limit=2, limit_bytes=1)
+        claimed = claims.claim_due(connection, hook.id, now(), limit=2, limit_bytes=1_000)
         assert [delivery.id for delivery in claimed] == [first, second]
         assert claim(hook.id) == [third]
 
