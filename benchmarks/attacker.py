@@ -12,10 +12,13 @@ import json
 import os
 import resource
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from benchmarks.attacks import ATTACKS
 from benchmarks.attacks.stage import Attack, Refused, Stage
+
+THREADS = 64
 
 GRACE_SECONDS = 3.0
 """How long attacks have to end by themselves."""
@@ -24,6 +27,8 @@ GRACE_SECONDS = 3.0
 async def main() -> None:
     """Read, prepare, attack, report."""
     loop = asyncio.get_running_loop()
+    # By default as few as six: calls of the API that hang would keep the other attacks from beginning.
+    loop.set_default_executor(ThreadPoolExecutor(THREADS))
     order = json.loads(await loop.run_in_executor(None, sys.stdin.readline))
     stage = Stage(**order["stage"])
     ready, refused = await _prepared(order["attacks"], stage)

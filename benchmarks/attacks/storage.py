@@ -56,8 +56,8 @@ class LockedRow(Attack):
         """Lock the row, and send on eight connections."""
         holder = await asyncio.to_thread(stage.connect)
         try:
-            with holder.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM inbound_webhook WHERE id = %s FOR UPDATE", (self.hook.id,))
+            query = "SELECT 1 FROM inbound_webhook WHERE id = %s FOR UPDATE"
+            await asyncio.to_thread(holder.cursor().execute, query, (self.hook.id,))
             await stage.flood([stage.target(self.hook, event())], connections=8)
         finally:
             holder.close()
