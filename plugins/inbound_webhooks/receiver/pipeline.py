@@ -47,7 +47,7 @@ from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
-from inbound_webhooks.receiver.admission import Admission, RequestHead, admitted, matching_token
+from inbound_webhooks.receiver.admission import Admission, RequestHead, credentials_of, matching_token
 from inbound_webhooks.receiver.client_address import REPLACED, UNKNOWN, trusted_proxies
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
@@ -65,9 +65,6 @@ from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookC
 log = logging.getLogger(__name__)
 
 DAG_RECHECK_SECONDS = 2.0
-
-LONG_BODY_BYTES = 32 * 1024
-"""Longer and compressed bodies are judged in a thread: on the event loop all requests would wait."""
 
 MAX_ATTEMPTS = 3
 """How often a request is judged because its webhook changed before the commit."""
@@ -120,8 +117,9 @@ class Receiver:
 
         :raises RequestError: the request is not admitted
         """
-        found = await self.store.find(head.webhook_id)
-        admission = admitted(head, found, self._compiled, self._now(), is_fresh=True)
+        known = credentials_of(head, await self.store.find(head.webhook_id), self._now())
+        compiled = await self._compiled.get(known.webhook)
+        admission = Admission(head, compiled, known.token, known.secrets, is_fresh=True)
         try:
             admission.check()
         except RequestError as error:
@@ -236,7 +234,9 @@ class Receiver:
             secrets=secrets,
             encoding=encoding,
         )
-        return await run_in_thread(decide) if encoding or len(request.body) > LONG_BODY_BYTES else decide()
+        # On the event loop all requests would wait for what takes long.
+        is_long = encoding or len(request.body) > compiled.rules.inline_bytes
+        return await run_in_thread(decide) if is_long else decide()
 
     async def _commit(
         self, compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict
@@ -263,7 +263,8 @@ class Receiver:
             stored_id,
             max_content_bytes=self.settings.max_body_bytes,
         )
-        return await run_in_thread(repeat) if request.header("Content-Encoding") else repeat()
+        is_long = request.header("Content-Encoding") or len(request.body) > compiled.rules.inline_bytes
+        return await run_in_thread(repeat) if is_long else repeat()
 
     def _cached_admission(self, head: RequestHead) -> Admission | None:
         """The admission of a POST by a cached webhook; None where that would not admit it.
@@ -277,7 +278,11 @@ class Receiver:
             matching_token((), head.token)  # keeps the time independent of which ids are cached
             return None
         try:
-            admission = admitted(head, found, self._compiled, self._now(), is_fresh=False)
+            known = credentials_of(head, found, self._now())
+            compiled = self._compiled.cached(known.webhook)
+            if compiled is None:
+                return None
+            admission = Admission(head, compiled, known.token, known.secrets, is_fresh=False)
             admission.check()
         except RequestError:
             return None
