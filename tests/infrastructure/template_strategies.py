@@ -86,9 +86,9 @@ def _calls(functions: dict[str, Any], arguments: st.SearchStrategy[str]) -> st.S
 
     def call(name: str) -> st.SearchStrategy[str]:
         _, *parameters = inspect.signature(functions[name]).parameters
-        named = st.lists(
-            st.tuples(st.booleans(), arguments), min_size=0, max_size=len(parameters) + 1
-        ).map(lambda chosen: _written(name, parameters, chosen))
+        named = st.lists(st.tuples(st.booleans(), arguments), min_size=0, max_size=len(parameters) + 1).map(
+            lambda chosen: _written(name, parameters, chosen)
+        )
         return named | st.just(name)
 
     return st.sampled_from(sorted(functions)).flatmap(call)
@@ -138,11 +138,11 @@ templates = st.one_of(
 """Expressions with and without text around them."""
 
 _FRAGMENTS = r"""
-{{ }} {% %} {# #} {%- -%} ${ $${ } Webhook:: ${Webhook::Body ${Webhook::Body.a} .a [0] ["a"] body query headers
-self . [ ] ( ) | : , ' " \ () {} \ud800 \0 ü default tojson if elif else endif and or not in is none range for
-endfor set raw endraw block filter call with * ** % + - ~ / // == < 1 1e999 0x1f 1_0
+{{ }} {% %} {# #} {%- -%} ${ $${ } Webhook:: ${Webhook::Body ${Webhook::Body.a} .a [0] ["a"] body query
+headers self . [ ] ( ) | : , ' " \ () {} \ud800 \0 ü default tojson if elif else endif and or not in is none
+range for endfor set raw endraw block filter call with * ** % + - ~ / // == < 1 1e999 0x1f 1_0
 """
-junk = st.lists(
-    st.sampled_from([*_FRAGMENTS.split(), " ", "\n", "\r\n", "\0", "\ud800"]), max_size=14
-).map("".join)
+junk = st.lists(st.sampled_from([*_FRAGMENTS.split(), " ", "\n", "\r\n", "\0", "\ud800"]), max_size=14).map(
+    "".join
+)
 """Texts of pieces that the lexer knows, mostly in no order that means anything."""

@@ -13,7 +13,7 @@ from jinja2 import nodes
 from inbound_webhooks.errors import InvalidDefinition
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.data_sources import DataSources
-from inbound_webhooks.event.expressions.budget import PARSED, CompileBudget, LocatedProblem, charge, charging
+from inbound_webhooks.event.expressions.budget import CompileBudget, LocatedProblem, charge_parsing, charging
 from inbound_webhooks.event.expressions.engine import Parsed, Writer, compile_output, parse
 from inbound_webhooks.event.values import to_json_output, to_json_string, to_plain_text, to_xml
 
@@ -63,7 +63,7 @@ class ResponseTemplate:
             return None
         if self.content_type == "application/json":
             with charging(sources.budget):
-                charge(PARSED * len(written))
+                charge_parsing(written)
             if _json_problem(written) is not None:
                 return None
         charset = "" if self.content_type == "application/json" else "; charset=utf-8"
@@ -77,9 +77,7 @@ def json_response(
     return Response(status, json.dumps(document).encode(), headers=headers)
 
 
-def compile_response(
-    content_type: str, source: str, budget: CompileBudget | None = None
-) -> ResponseTemplate:
+def compile_response(content_type: str, source: str, budget: CompileBudget | None = None) -> ResponseTemplate:
     """Compile a response template.
 
     :param budget: what all expressions of the webhook share

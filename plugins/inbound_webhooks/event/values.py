@@ -13,7 +13,15 @@ from jinja2 import ChainableUndefined
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.body import Body
-from inbound_webhooks.event.expressions.budget import CURRENT_BUDGET, ITEM, WRITTEN, charge
+from inbound_webhooks.event.expressions.budget import (
+    CONTAINER,
+    CURRENT_BUDGET,
+    ITEM,
+    SERIALIZED,
+    WRITTEN,
+    charge,
+    digits_cost,
+)
 from inbound_webhooks.event.multidict import MultiDict, SingleValue
 
 MAX_TEXT_CHARS = 16 * 1024 * 1024
@@ -167,10 +175,10 @@ _UNCHANGED = frozenset({str, int, float, bool, type(None)})
 def to_json_value_at_all_levels(value: Any) -> Any:
     """A value built by an expression, as JSON types at every level; Missing at the top stays Missing."""
     if isinstance(value, dict):
-        charge(ITEM * len(value))
+        charge(CONTAINER + ITEM * len(value))
         return {to_text(key): _item_as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        charge(ITEM * len(value))
+        charge(CONTAINER + ITEM * len(value))
         return [item if item.__class__ in _UNCHANGED else _item_as_json(item) for item in value]
     return value
 
@@ -189,6 +197,8 @@ def to_text(value: Any) -> str:
     value = to_json_value(value)
     if value is None:
         return ""
+    if value.__class__ is int and -_SMALL < value < _SMALL:
+        return str(value)
     return value if isinstance(value, str) else to_json(value)
 
 
@@ -201,6 +211,7 @@ def to_json(value: Any) -> str:
         return value
     value = to_json_value(value)
     # Charged and measured before it is written, so that a huge value costs nothing.
+    charge(SERIALIZED)
     least_chars = charge_reading(value)
     check_length(least_chars)
     charge(WRITTEN * least_chars)
@@ -256,36 +267,40 @@ def charge_reading(value: Any) -> int:
 
     :raises ExpressionFailed: the budget is exhausted
     """
-    # Iterative: a recursion would fail on values nested deeper than Python's stack.
+    # Iterative: a recursion would fail on values nested deeper than Python's stack. The commonest classes are
+    # compared first, because this loop is most of what an expression over large data costs.
     budget, total, pending = CURRENT_BUDGET.get(), 0, [value]
     while pending:
-        parts = pending.pop()
-        if isinstance(parts, (Body, MultiDict)):
-            parts = to_json_value(parts)
+        parts = unwrapped(pending.pop())
         if not isinstance(parts, (dict, list, tuple)):
             parts = (parts,)
         if budget is not None:
-            budget.charge(ITEM * len(parts))
-        chars = 0
+            # An object has a key beside each item; to visit a list costs as much as some of its items.
+            budget.charge(ITEM * ((2 if isinstance(parts, dict) else 1) * len(parts) + 3))
+        chars, digits = len(parts), 0
         if isinstance(parts, dict):
-            chars, parts = sum(map(len, parts)), parts.values()
+            chars, parts = chars + sum(map(len, parts)), parts.values()
         for part in parts:
             kind = part.__class__
-            if kind is int:
-                chars += 1 if -_SMALL < part < _SMALL else part.bit_length() // BITS_PER_DIGIT
-            elif kind is float or kind is bool or part is None:
-                chars += 1
+            if kind is str:
+                chars += len(part)
+            elif kind is int:
+                if not -_SMALL < part < _SMALL:
+                    chars += part.bit_length() // BITS_PER_DIGIT
+                    digits += digits_cost(part)
+            elif kind is list or kind is dict:
+                if part:
+                    pending.append(part)
             elif isinstance(part, str):
                 chars += len(part)
-            elif isinstance(part, _READ_INTO):
+            elif isinstance(part, (Body, MultiDict, tuple)):
                 pending.append(part)
         total += chars
         if budget is not None:
-            budget.charge(chars)
+            budget.charge(chars + digits)
     return total
 
 
-_READ_INTO = (dict, list, tuple, Body, MultiDict)
 _SMALL = 2**64
 BITS_PER_DIGIT = 4
 """More than a decimal digit has, so that the length of an integer is never overestimated."""

@@ -1,4 +1,4 @@
-"""Whatever template meets whatever request: it compiles or is refused, and gives a value or refuses the event."""
+"""Any template with any request: it is refused when it is saved, gives a value, or refuses the event."""
 
 from __future__ import annotations
 
@@ -46,17 +46,21 @@ def test_a_parameter_gets_a_value_or_the_event_is_refused(template, sent, parame
 def test_a_filter_is_true_or_false_or_the_event_is_refused(expression, sent):
     try:
         condition = compile_condition(expression)
-    except TemplateRefused as error:
-        assert (error.line, error.column) >= (1, 1)
+    except TemplateRefused:
         return
     try:
-        assert condition(sources_of(received(sent))) in (True, False)
+        value = condition(sources_of(received(sent)))
     except ContentRefused:
         return
+    assert value in (True, False)
 
 
 @given(
-    template=templates, key=templates, kind=templates, sent=requests, content_type=st.sampled_from(CONTENT_TYPES)
+    template=templates,
+    key=templates,
+    kind=templates,
+    sent=requests,
+    content_type=st.sampled_from(CONTENT_TYPES),
 )
 def test_a_webhook_of_any_templates_judges_any_request(template, key, kind, sent, content_type):
     """Never an error of ours: that would be a 503, which the sender repeats."""

@@ -214,7 +214,11 @@ def test_every_filter_takes_every_value_or_fails_properly(name, value):
     compiled = compile_expression(f"{{{{ [{value} | {name}{ARGUMENTS.get(name, '')}] }}}}")
     for content_type in (JSON, "text/plain", "image/png"):
         try:
-            made = compiled.evaluate(sources(b'{"n": 1, "null": null, "true": true, "half": 1.5}', content_type, query="a=1&a=2&b=3"))
+            made = compiled.evaluate(
+                sources(
+                    b'{"n": 1, "null": null, "true": true, "half": 1.5}', content_type, query="a=1&a=2&b=3"
+                )
+            )
         except ExpressionFailed:
             continue
         assert json.loads(json.dumps(made)) == made

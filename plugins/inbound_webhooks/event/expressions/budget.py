@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from inbound_webhooks.errors import ExpressionFailed
 
-MAX_PARTS = 20_000
-"""Parts (tokens) of all expressions of a webhook; to compile that many takes about 0.2 s."""
+MAX_PARTS = 10_000
+"""Parts (tokens) of all expressions of a webhook; to compile that many takes up to 0.2 s."""
 
 MAX_WORK = 64 * 1024 * 1024
 """Units that the expressions of a request may use. A unit is at most about 4 ns, all of them 0.25 s."""
@@ -31,17 +31,23 @@ WRITTEN = 4
 HASHED = 2
 """A byte of a hash."""
 
-PARSED = 24
-"""A parsed character of JSON: an object is created for every few of them, and visited for its depth."""
+PARSED = 12
+"""A parsed character of JSON, without the items and containers that it becomes part of."""
 
 REFERENCE = 8
 """An item of a list that is copied without what it contains."""
 
 ITEM = 64
-"""An item of a list or object that is visited, at any level."""
+"""An item of a list or object that is visited or created, at any level."""
+
+CONTAINER = 256
+"""A list or object that is created: Python's garbage collector visits it again and again."""
 
 TIME = 50_000
 """A time that is parsed, with a format or without."""
+
+SERIALIZED = 1_000
+"""A value that is written as JSON, whatever its size."""
 
 SOURCE_CHARS_PER_PART = 64
 """Characters of a source that count as much as a token."""
@@ -70,6 +76,11 @@ class CompileBudget:
     def __init__(self, parts: int = MAX_PARTS) -> None:
         self._parts = self._left = parts
         self.folding = Budget(MAX_FOLDED_WORK)
+
+    @property
+    def left(self) -> int:
+        """Parts that are left; negative once the budget is exhausted."""
+        return self._left
 
     def charge(self, parts: int, offset: int) -> None:
         """Take this much from the budget, before the work.
@@ -133,3 +144,17 @@ def charge(units: int) -> None:
     budget = CURRENT_BUDGET.get()
     if budget is not None:
         budget.charge(units)
+
+
+def digits_cost(number: int) -> int:
+    """Units for the digits of an integer: to write them takes quadratic time, and so does a division."""
+    return number.bit_length() ** 2 >> 10
+
+
+def charge_parsing(text: str) -> None:
+    """Charge for parsing JSON text, by the number of lists, objects and items that it can hold.
+
+    :raises ExpressionFailed: the budget is exhausted
+    """
+    containers = text.count("[") + text.count("{")
+    charge(PARSED * len(text) + CONTAINER * containers + ITEM * text.count(","))

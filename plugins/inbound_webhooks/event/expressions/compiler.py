@@ -113,11 +113,15 @@ def _path(node: Any, budget: CompileBudget) -> Code:
 def _filter(node: nodes.Filter, budget: CompileBudget) -> Code:
     if node.name == PATH_FILTER:
         return _path(node, budget)
-    return _called(node.name, filters.FILTERS[node.name], [node.node, *node.args], node.kwargs, node.lineno, budget)
+    return _called(
+        node.name, filters.FILTERS[node.name], [node.node, *node.args], node.kwargs, node.lineno, budget
+    )
 
 
 def _test(node: nodes.Test, budget: CompileBudget) -> Code:
-    return _called(node.name, value_tests.TESTS[node.name], [node.node, *node.args], node.kwargs, node.lineno, budget)
+    return _called(
+        node.name, value_tests.TESTS[node.name], [node.node, *node.args], node.kwargs, node.lineno, budget
+    )
 
 
 def _operator(
@@ -217,9 +221,7 @@ def _compiled(operands: Sequence[nodes.Expr], budget: CompileBudget) -> list[Cod
 # --- calls ----------------------------------------------------------------------------------
 
 
-def _applied(
-    function: Callable[..., Any], codes: Sequence[Code], offset: int, budget: CompileBudget
-) -> Code:
+def _applied(function: Callable[..., Any], codes: Sequence[Code], offset: int, budget: CompileBudget) -> Code:
     """A function of its operands, in their order."""
     evaluators = [code.evaluate for code in codes]
     return _folded(
@@ -231,7 +233,7 @@ def _called(
     name: str,
     function: Callable[..., Any],
     positional: Sequence[Any],
-    named: Sequence[nodes.Keyword],
+    named: Sequence[Any],
     offset: int,
     budget: CompileBudget,
 ) -> Code:
@@ -261,7 +263,11 @@ def _check_arguments(name: str, codes: dict[str, Code], offset: int) -> None:
             raise LocatedProblem(FAILS + error.message, offset) from None
 
 
-CHECKS: dict[str, Callable[..., None]] = {**filters.CHECKS, **value_tests.CHECKS, "slice": operators.check_slice}
+CHECKS: dict[str, Callable[..., None]] = {
+    **filters.CHECKS,
+    **value_tests.CHECKS,
+    "slice": operators.check_slice,
+}
 """Name -> check of the arguments behind the value."""
 
 

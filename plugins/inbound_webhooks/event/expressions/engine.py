@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, TemplateSyntaxError, nodes
 from jinja2.lexer import TokenStream
@@ -33,7 +33,6 @@ from inbound_webhooks.event.expressions.syntax import with_offsets, with_webhook
 from inbound_webhooks.event.values import (
     check_length,
     follow,
-    to_json_value,
     to_json_value_at_all_levels,
     to_text,
     unwrapped,
@@ -69,7 +68,8 @@ class Parsed:
     def is_text(self) -> bool:
         """Whether it contains no expression at all."""
         return all(
-            isinstance(node, nodes.Output) and all(isinstance(child, nodes.TemplateData) for child in node.nodes)
+            isinstance(node, nodes.Output)
+            and all(isinstance(child, nodes.TemplateData) for child in node.nodes)
             for node in self.tree.body
         )
 
@@ -184,7 +184,7 @@ def parse(source: str, budget: CompileBudget | None = None) -> Parsed:
 
 
 # Only its lexer and parser are used; the tree is compiled here, so nothing of Jinja runs with a request.
-_JINJA = Environment(autoescape=False, keep_trailing_newline=True, cache_size=0)
+_JINJA = Environment(autoescape=True, keep_trailing_newline=True, cache_size=0)
 
 
 def _parse(source: str, budget: CompileBudget) -> nodes.Template:
@@ -249,7 +249,10 @@ def _compile_body(
 
 def _compile_if(node: nodes.If, writer: Callable[[nodes.Expr], Writer], budget: CompileBudget) -> Emit:
     branches = [
-        (compile_node(branch.test, budget).evaluate, _compile_body(branch.body, writer, budget))
+        (
+            compile_node(cast("nodes.Expr", branch.test), budget).evaluate,
+            _compile_body(branch.body, writer, budget),
+        )
         for branch in (node, *node.elif_)
     ]
     otherwise = _compile_body(node.else_, writer, budget)
@@ -263,9 +266,7 @@ def _compile_if(node: nodes.If, writer: Callable[[nodes.Expr], Writer], budget: 
     return emit
 
 
-def _compile_printed(
-    node: nodes.Expr, writer: Callable[[nodes.Expr], Writer], budget: CompileBudget
-) -> Emit:
+def _compile_printed(node: nodes.Expr, writer: Callable[[nodes.Expr], Writer], budget: CompileBudget) -> Emit:
     if isinstance(node, nodes.TemplateData):
         data = node.data
         return lambda _, text: text.add(data)

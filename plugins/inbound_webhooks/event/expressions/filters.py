@@ -16,7 +16,16 @@ import pendulum
 
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event import json_text
-from inbound_webhooks.event.expressions.budget import CALL, HASHED, ITEM, PARSED, TIME, WRITTEN, charge
+from inbound_webhooks.event.expressions.budget import (
+    CALL,
+    HASHED,
+    ITEM,
+    TIME,
+    WRITTEN,
+    charge,
+    charge_parsing,
+    digits_cost,
+)
 from inbound_webhooks.event.expressions.operators import charge_search
 from inbound_webhooks.event.values import (
     NOTHING,
@@ -84,7 +93,7 @@ def _indented(value: Any, indent: int) -> str:
 
 def fromjson(value: str) -> Any:
     """The value of JSON text, such as the field ``payload`` of GitHub's form deliveries."""
-    charge(PARSED * len(value))
+    charge_parsing(value)
     try:
         return json_text.parse(value)
     except json_text.JsonRefused as error:
@@ -135,10 +144,7 @@ def to_datetime(value: str, format: str | None = None) -> str:
     if len(written) > MAX_TIME_CHARS:
         raise ExpressionFailed("to_datetime: this is too long for a time.")
     try:
-        if format is None:
-            moment = _parse_time(written)
-        else:
-            moment = pendulum.from_format(written, format)
+        moment = _parse_time(written) if format is None else pendulum.from_format(written, format)
     except (ValueError, OverflowError, TypeError, re.error):
         moment = None
     if not isinstance(moment, pendulum.DateTime):
@@ -249,6 +255,7 @@ def join(value: Any, d: str = "", attribute: str | None = None) -> str:
     items = held if isinstance(held, list) else [held]
     charge(ITEM * len(items))
     if attribute is not None:
+        charge(2 * CALL * len(items))
         items = [look_up(item, attribute) for item in items]
     parts = [item if item.__class__ is str else to_text(item) for item in items]
     total = sum(map(len, parts)) + len(d) * max(len(parts) - 1, 0)
@@ -302,7 +309,7 @@ def to_int(value: str, default: Any = None) -> Any:
     written = value.strip()
     # An own limit per number of digits: converting longer texts takes quadratic time.
     if re.fullmatch(r"[+-]?[0-9]{1,4300}", written):
-        charge(WRITTEN * len(written))
+        charge(len(written) ** 2 >> 8)
         return int(written)
     return _number_or(default, "int")
 
@@ -324,14 +331,14 @@ def _number_or(fallback: Any, name: str) -> Any:
 
 def absolute(value: float) -> Any:
     """The number without its sign."""
-    charge(value.bit_length() if isinstance(value, int) else CALL)
+    charge(CALL + (digits_cost(value) if isinstance(value, int) else 0))
     return abs(value)
 
 
 def rounded(value: float, precision: int = 0, method: str = "common") -> float:
     """The number rounded to so many decimals: ``common``, ``ceil`` or ``floor``."""
     check_rounding(precision, method)
-    charge(CALL + (value.bit_length() if isinstance(value, int) else 0))
+    charge(CALL + (digits_cost(value) if isinstance(value, int) else 0))
     if method == "common":
         return float(round(value, precision))
     shifted = value * 10.0**precision
@@ -355,7 +362,7 @@ def _bytes(value: str) -> bytes:
     return value.encode("utf-8", "replace")
 
 
-_CASED = 8
+_CASED = 16
 """Weight of a character whose case changes: Unicode has rules that look around it and make several of one."""
 
 _LEEWAY_CHARS = 5

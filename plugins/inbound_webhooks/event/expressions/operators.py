@@ -8,7 +8,7 @@ from typing import Any
 
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event.body import Body
-from inbound_webhooks.event.expressions.budget import CALL, REFERENCE, WRITTEN, charge
+from inbound_webhooks.event.expressions.budget import CALL, REFERENCE, WRITTEN, charge, digits_cost
 from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.values import (
     NOTHING,
@@ -74,7 +74,7 @@ def positive(value: Any) -> Any:
 
 
 def _charge_digits(*values: Any) -> None:
-    charge(CALL + sum(value.bit_length() for value in values if isinstance(value, int)))
+    charge(CALL + sum(digits_cost(value) for value in values if isinstance(value, int)))
 
 
 # --- comparison -----------------------------------------------------------------------------
@@ -150,7 +150,7 @@ def _charge_comparison(left: Any, right: Any) -> None:
 # --- constant operands ----------------------------------------------------------------------
 
 Refusal = Callable[[int, Any], str | None]
-"""Position of a constant operand and its value -> why the operator fails with it whatever is sent, or None."""
+"""Position of a constant operand and its value -> why the operator always fails with it, or None."""
 
 
 def not_refused(_: int, value: Any) -> str | None:
