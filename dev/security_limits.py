@@ -15,8 +15,7 @@ from inbound_webhooks.dispatch.key_fetch import FETCH_SECONDS, MAX_KEY_BYTES
 from inbound_webhooks.event.conf.mapping import MAX_CONF_CHARS
 from inbound_webhooks.event.conf.violations import MAX_COMPARED_ITEMS
 from inbound_webhooks.event.content_encoding import MAX_GZIP_MEMBERS
-from inbound_webhooks.event.expressions.allow_list import MAX_NESTING, MAX_NODES
-from inbound_webhooks.event.expressions.budget import MAX_BUDGET
+from inbound_webhooks.event.expressions.allow_list import MAX_NESTING
 from inbound_webhooks.event.expressions.engine import MAX_SOURCE_CHARS
 from inbound_webhooks.event.forms import MAX_FORM_FIELDS
 from inbound_webhooks.event.json_text import MAX_DEPTH, MAX_INTEGER_DIGITS
@@ -67,9 +66,7 @@ FIXED = (
     Limit("nesting of JSON", MAX_DEPTH, "levels", "400; the delivery is kept as refused"),
     Limit("an integer in JSON", MAX_INTEGER_DIGITS, "digits", "400; the delivery is kept as refused"),
     Limit("an expression", MAX_SOURCE_CHARS, "characters", NOT_SAVED),
-    Limit("syntax nodes of an expression", MAX_NODES, "", NOT_SAVED),
     Limit("nesting of an expression", MAX_NESTING, "levels", NOT_SAVED),
-    Limit("work of a request's expressions", MAX_BUDGET, "weighted characters", REFUSED),
     Limit("a text that an expression makes", MAX_TEXT_CHARS, "characters", REFUSED),
     Limit("a response", MAX_RESPONSE_CHARS, "characters", REFUSED),
     Limit("a conf", MAX_CONF_CHARS, "characters", REFUSED),

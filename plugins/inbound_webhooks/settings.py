@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from inbound_webhooks.errors import InvalidSetting
+from inbound_webhooks.event.expressions.budget import MAX_PARTS, MAX_WORK, ExpressionLimits
 from inbound_webhooks.event.sizes import MAX_CONF_ITEMS
 
 SECTION = "inbound_webhooks"
@@ -220,6 +221,23 @@ class Settings:
         unit="deliveries without their bodies of a webhook a minute, in a process",
         beyond="they are only counted",
     )
+    max_expression_parts: int = _option(
+        MAX_PARTS,
+        "Limit on the size of all expressions of a webhook together, in parts: names, operators, brackets, "
+        "texts and spaces between them. A larger webhook is refused when it is saved; the response of one "
+        "that was stored before is 503.",
+        minimum=1,
+        unit="parts of all expressions of a webhook",
+        beyond="the definition is not saved; a stored one responds with 503",
+    )
+    max_expression_work: int = _option(
+        MAX_WORK,
+        "Limit on the work of all expressions of a webhook on one request, in units of at most 4 ns; above "
+        "it the request is refused with 422.",
+        minimum=1,
+        unit="units of work of all expressions on one request, at most 4 ns each",
+        beyond="422; the delivery is kept as refused",
+    )
     dispatcher_enabled: bool = _option(
         True,
         "Whether each api-server worker process runs a dispatcher. "
@@ -289,6 +307,17 @@ def public_url(settings: Settings) -> str:
     if settings.public_url:
         return settings.public_url.rstrip("/")
     return airflow_url() + BLUEPRINT_PREFIX
+
+
+def expression_limits() -> ExpressionLimits:
+    """The limits on a webhook's expressions.
+
+    :raises InvalidSetting: one of the two options has the wrong type or is out of range
+    """
+    options = {option.name: option for option in fields(Settings)}
+    return ExpressionLimits(
+        parts=_read(options["max_expression_parts"]), work=_read(options["max_expression_work"])
+    )
 
 
 def airflow_url() -> str:

@@ -71,6 +71,17 @@ def create_webhook(name: str, definition: Mapping[str, Any]) -> str:
     return service.create(draft, secrets=new, actor=ACTOR).id
 
 
+def refusal_of(definition: Mapping[str, Any]) -> str | None:
+    """Why a webhook cannot be created from plain data; None where it can, which creates it."""
+    from inbound_webhooks.errors import DefinitionError
+
+    try:
+        create_webhook("refused", definition)
+    except DefinitionError as error:
+        return error.message
+    return None
+
+
 def rotate_secret(webhook_id: str, *, purpose: str, secret: str, grace_hours: float) -> None:
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.secrets import NewSecret

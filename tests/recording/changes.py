@@ -199,6 +199,19 @@ ABSENT = "(absent)"
 """Stands for a value that is not there."""
 
 
+REFUSED_DEFINITIONS: dict[str, str] = {
+    r"expression 40: .*": "this is not a time in a known format",
+    r"expression 49: .*": "the divisor is 0",
+    r"filter: body\.n / 0 of .*": "the divisor is 0",
+}
+"""Scenarios, as regular expressions -> why their webhook cannot be saved now; they are not played."""
+
+
+def refusal(scenario: str) -> str | None:
+    """Why a scenario's webhook cannot be saved now; None where it can."""
+    return next((why for name, why in REFUSED_DEFINITIONS.items() if re.fullmatch(name, scenario)), None)
+
+
 def renamed_fields(value: Any) -> Any:
     """A webhook's definition with the field names of now."""
     if isinstance(value, Mapping):

@@ -18,7 +18,7 @@ from typing import Any
 
 import time_machine
 
-from tests.recording import adapter, database
+from tests.recording import adapter, changes, database
 from tests.recording.observation import DISPATCHED_AT, RUN_COLUMNS, Normaliser, changed_columns
 from tests.recording.scenario import DAGS, DEFAULT_NOW, Scenario, Step, dump, every, load
 from tests.recording.wire import Reply, converse
@@ -85,6 +85,17 @@ def break_dags() -> None:
             database.unserialize_dag(dag_id)
         if values:
             database.change_dag(dag_id, **values)
+
+
+def check_refused(scenarios: Sequence[Scenario]) -> None:
+    """Check that the declared definitions cannot be saved any more, for the declared reason."""
+    for scenario in scenarios:
+        why = changes.refusal(scenario.name) or ""
+        refused = adapter.refusal_of(scenario.webhook)
+        if why not in (refused or "saved"):
+            raise AssertionError(
+                f"{scenario.name}: expected to be refused ({why}), but: {refused or 'saved'}"
+            )
 
 
 def store_webhooks(scenarios: Sequence[Scenario]) -> None:
@@ -210,7 +221,9 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--every", type=int, default=1, help="play each n-th scenario only")
     args = parser.parse_args()
-    observed = play(args.endpoint, list(every(load(), args.every)))
+    scenarios = list(every(load(), args.every))
+    check_refused([scenario for scenario in scenarios if changes.refusal(scenario.name)])
+    observed = play(args.endpoint, [one for one in scenarios if not changes.refusal(one.name)])
     columns = {name: database.columns(name) for name in adapter.TABLES}
     with args.output.open("w", encoding="utf-8") as file:
         file.write(dump({"columns": columns}) + "\n")

@@ -24,6 +24,7 @@ class DataSources:
         delivery_id: str,
         webhook: str,
         credential_names: frozenset[str] = frozenset(),
+        budget: Budget | None = None,
     ) -> None:
         self._request = request
         self._delivery_id = delivery_id
@@ -33,7 +34,7 @@ class DataSources:
         # Masked and left out of a whole event, whatever they are called.
         self.credential_names = credential_names
         self.body = Body(content, request.header("Content-Type"))
-        self.budget = Budget()
+        self.budget = budget or Budget()
         """Computing budget, shared by all expressions of the request."""
 
     @property

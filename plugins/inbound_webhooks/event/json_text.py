@@ -179,22 +179,19 @@ _DECODER = json.JSONDecoder(
 
 
 def _refuse_depth(value: Any) -> None:
-    # Level by level instead of recursively: deep values must not exhaust Python's stack here.
-    level = [value]
+    # Level by level instead of recursively: deep values must not exhaust Python's stack here. The parsers
+    # make no subclasses, and comparing classes takes a third of the time of calling a function.
+    level = [value] if isinstance(value, (dict, list)) else []
     for _ in range(MAX_DEPTH):
-        level = [child for parent in level for child in _children(parent)]
+        level = [
+            child
+            for parent in level
+            for child in (parent.values() if parent.__class__ is dict else parent)
+            if child.__class__ is dict or child.__class__ is list
+        ]
         if not level:
             return
     raise JsonRefused(f"it is nested deeper than {MAX_DEPTH} levels")
-
-
-def _children(value: Any) -> list[Any]:
-    """The lists and objects directly inside a value."""
-    if isinstance(value, dict):
-        return [child for child in value.values() if isinstance(child, (dict, list))]
-    if isinstance(value, list):
-        return [child for child in value if isinstance(child, (dict, list))]
-    return []
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -19,6 +19,7 @@ from inbound_webhooks.event import responses
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.data_sources import DataSources
+from inbound_webhooks.event.expressions.budget import charging
 from inbound_webhooks.event.handshakes.exchange import Handshake, HandshakeRequest
 from inbound_webhooks.event.multidict import MultiDict, parse_query_later
 from inbound_webhooks.event.request import InboundRequest
@@ -69,6 +70,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     used: Mapping[str, int] = {}
     confirm_url: str | None = None
 
+
+EXAMINED_TYPE_CHARS = 10 * EVENT_TYPE_CHARS
+"""Of an event type, as a sender may send a body of them."""
 
 NOTHING_TO_VERIFY = Verified()
 
@@ -276,10 +280,12 @@ def _event_type(rules: Rules, sources: DataSources) -> str:
     """The sender's name for this kind of event, or ""; a missing type is no reason to refuse the event."""
     expression: Any = rules.event_type
     try:
-        named = to_text(expression.evaluate(sources))
+        with charging(sources.budget):
+            named = to_text(expression.evaluate(sources))
     except ContentRefused:
         return ""
     # Some characters cannot be stored: NUL, lone surrogates.
+    named = named[:EXAMINED_TYPE_CHARS]
     if not named.isprintable():
         named = "".join(character for character in named if character.isprintable())
     return named[:EVENT_TYPE_CHARS]
@@ -288,5 +294,6 @@ def _event_type(rules: Rules, sources: DataSources) -> str:
 def _deduplication_key(rules: Rules, sources: DataSources) -> str | None:
     """SHA-256 of the expression's value; None if the event has no key."""
     expression: Any = rules.deduplication_key
-    named = to_text(expression.evaluate(sources))
+    with charging(sources.budget):
+        named = to_text(expression.evaluate(sources))
     return hashlib.sha256(to_bytes(named)).hexdigest() if named else None

@@ -41,7 +41,8 @@ class MultiDict:
     def __getitem__(self, name: str) -> SingleValue | list[str]:
         """The value, or a list of them if there are several."""
         values = self.lists[self._spelled(name)]
-        return SingleValue(values[0]) if len(values) == 1 else list(values)
+        # Not a copy: a look-up must cost the same however many values there are, and nothing changes them.
+        return SingleValue(values[0]) if len(values) == 1 else values
 
     def _spelled(self, name: str) -> str:
         return title_case(name) if self._ignore_case else name

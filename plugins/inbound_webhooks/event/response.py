@@ -13,12 +13,17 @@ from jinja2 import nodes
 from inbound_webhooks.errors import InvalidDefinition
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.data_sources import DataSources
-from inbound_webhooks.event.expressions.engine import Parsed, compile_output, parse
+from inbound_webhooks.event.expressions.budget import CompileBudget, LocatedProblem, charge_parsing, charging
+from inbound_webhooks.event.expressions.engine import Parsed, Writer, compile_output, parse
+from inbound_webhooks.event.values import to_json_output, to_json_string, to_plain_text, to_xml
 
 CONTENT_TYPES = ("application/json", "text/plain", "application/xml", "text/xml")
 
 MAX_RESPONSE_CHARS = 1024 * 1024
 MAX_CHECKED_BRANCHES = 64
+
+SKELETON_CHARS_PER_PART = 512
+"""Characters of a possible result that count as much as a token, in the limit on a webhook's expressions."""
 
 SAFETY_HEADERS = (
     # The api-server shares its origin with Airflow's pages: a response that echoes input must stay inert.
@@ -48,14 +53,19 @@ class ResponseTemplate:
 
     content_type: str
     render: Callable[[DataSources], str]
+    is_plain: bool = False
+    """Whether it is text without expressions."""
 
     def rendered(self, status: int, sources: DataSources) -> Response | None:
         """The rendered response; None if the result is too long or does not match its content type."""
         written = self.render(sources)
         if len(written) > MAX_RESPONSE_CHARS:
             return None
-        if self.content_type == "application/json" and not _is_json(written):
-            return None
+        if self.content_type == "application/json":
+            with charging(sources.budget):
+                charge_parsing(written)
+            if _json_problem(written) is not None:
+                return None
         charset = "" if self.content_type == "application/json" else "; charset=utf-8"
         return Response(status, written.encode("utf-8", "replace"), self.content_type + charset)
 
@@ -67,9 +77,10 @@ def json_response(
     return Response(status, json.dumps(document).encode(), headers=headers)
 
 
-def compile_response(content_type: str, source: str) -> ResponseTemplate:
+def compile_response(content_type: str, source: str, budget: CompileBudget | None = None) -> ResponseTemplate:
     """Compile a response template.
 
+    :param budget: what all expressions of the webhook share
     :raises InvalidDefinition: the content type is not one of :data:`CONTENT_TYPES`
     :raises TemplateRefused: it does not compile, or its result could not be JSON
     """
@@ -77,15 +88,13 @@ def compile_response(content_type: str, source: str) -> ResponseTemplate:
         raise InvalidDefinition(
             "response_content_type", f"{content_type!r} is not one of {', '.join(CONTENT_TYPES)}"
         )
-    parsed = parse(source)
+    parsed = parse(source, budget)
     if content_type == "application/json":
-        return ResponseTemplate(content_type, compile_output(parsed, _json_writer(parsed)))
-    writer = "webhook plain text" if content_type == "text/plain" else "webhook xml"
-    return ResponseTemplate(content_type, compile_output(parsed, lambda _: writer))
-
-
-def _is_json(text: str) -> bool:
-    return _json_problem(text) is None
+        writer = _json_writer(parsed)
+    else:
+        plain_writer = to_plain_text if content_type == "text/plain" else to_xml
+        writer = lambda _: plain_writer  # noqa: E731
+    return ResponseTemplate(content_type, compile_output(parsed, writer), is_plain=parsed.is_text)
 
 
 def _json_problem(text: str) -> str | None:
@@ -99,11 +108,11 @@ def _json_problem(text: str) -> str | None:
 # --- JSON templates: which expressions are inside a string, and can the result be JSON? -------
 
 
-def _json_writer(parsed: Parsed) -> Callable[[nodes.Expr], str]:
+def _json_writer(parsed: Parsed) -> Callable[[nodes.Expr], Writer]:
     inside: set[int] = set()
     _mark_strings(parsed, parsed.tree.body, False, inside)
     _check_json(parsed, inside)
-    return lambda expression: "webhook json string" if id(expression) in inside else "webhook json"
+    return lambda expression: to_json_string if id(expression) in inside else to_json_output
 
 
 def _mark_strings(parsed: Parsed, body: Iterable[nodes.Node], in_string: bool, inside: set[int]) -> bool:
@@ -141,6 +150,10 @@ def _branches(node: nodes.If) -> list[list[nodes.Node]]:
 
 def _check_json(parsed: Parsed, inside: set[int]) -> None:
     for skeleton in islice(_skeletons(parsed.tree.body, inside), MAX_CHECKED_BRANCHES):
+        try:
+            parsed.budget.charge(len(skeleton) // SKELETON_CHARS_PER_PART, 0)
+        except LocatedProblem as error:
+            raise parsed.refuse(error.reason, error.offset) from None
         if problem := _json_problem(skeleton):
             raise parsed.refuse(f"the result could not be JSON: {problem}", 0)
 

@@ -8,9 +8,16 @@ from functools import partial
 from typing import Any, Protocol, TypeVar
 
 from inbound_webhooks.errors import InvalidDefinition, TemplateRefused
+from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.conf.mapping import ConfMapping, compile_mapping
 from inbound_webhooks.event.data_sources import DataSources
-from inbound_webhooks.event.expressions.engine import Expression, compile_condition, compile_expression
+from inbound_webhooks.event.expressions.budget import Budget, CompileBudget, ExpressionLimits
+from inbound_webhooks.event.expressions.engine import (
+    Condition,
+    Expression,
+    compile_condition,
+    compile_expression,
+)
 from inbound_webhooks.event.handshakes.exchange import Handshake
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.ip_allow_list import IpAllowList
@@ -27,6 +34,14 @@ from inbound_webhooks.event.verification.registry import (
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE, VerificationScheme
 
 Compiled = TypeVar("Compiled")
+
+DEFAULT_LIMITS = ExpressionLimits()
+
+MAX_INLINE_BODY_BYTES = 32 * 1024
+MAX_INLINE_COPIED_BYTES = 512 * 1024
+"""Bytes that the lines of a mapping may copy on the event loop: some milliseconds."""
+
+MAX_INLINE_LINES = 100
 
 
 class Definition(Protocol):
@@ -75,11 +90,27 @@ class Rules:
     handshake: Handshake | None
     ip_allow_list: IpAllowList | None
     event_type: Expression | None
-    filter: Callable[[DataSources], bool] | None
+    filter: Condition | None
     deduplication_key: Expression | None
     credential_names: frozenset[str]
     body_keys: bool
     challenges: tuple[str, ...]
+    max_work: int
+
+    @cached_attribute
+    def inline_bytes(self) -> int:
+        """The longest body that is judged on the event loop, where all requests wait meanwhile; -1 for none.
+
+        Paths and constants only copy the data, so they cost as much as the copies are long. Everything else
+        runs in a thread, whatever its size.
+        """
+        computed = [self.event_type, self.deduplication_key, self.filter, self.response]
+        lines = self.mapping.lines.values()
+        if len(lines) > MAX_INLINE_LINES or not all(
+            part is None or part.is_plain for part in (*computed, *lines)
+        ):
+            return -1
+        return min(MAX_INLINE_BODY_BYTES, MAX_INLINE_COPIED_BYTES // max(len(lines), 1))
 
     def sources(self, request: InboundRequest, content: bytes, delivery_id: str) -> DataSources:
         """The data that expressions read; ``content`` is the body after decompression."""
@@ -89,6 +120,7 @@ class Rules:
             delivery_id=delivery_id,
             webhook=self.webhook_name,
             credential_names=self.credential_names,
+            budget=Budget(self.max_work),
         )
 
     def redacted(self, body: bytes) -> bytes:
@@ -96,19 +128,21 @@ class Rules:
         return redact_keys(self.verification, body)
 
 
-def compile_rules(definition: Definition) -> Rules:
+def compile_rules(definition: Definition, limits: ExpressionLimits = DEFAULT_LIMITS) -> Rules:
     """Compile a definition.
 
     :raises DefinitionError: an expression, setting or name is invalid; names the field
     """
     verification = tuple(read_scheme(settings) for settings in definition.verification)
     addresses = tuple(definition.allowed_addresses)
+    budget = CompileBudget(limits.parts)
+    compile_source = partial(compile_expression, budget=budget)
     return Rules(
         webhook_name=definition.name,
-        mapping=compile_mapping(definition.mapping),
+        mapping=compile_mapping(definition.mapping, budget),
         response=_compiled(
             "response_template",
-            partial(compile_response, definition.response_content_type),
+            partial(compile_response, definition.response_content_type, budget=budget),
             definition.response_template,
         ),
         response_status=definition.response_status,
@@ -116,12 +150,13 @@ def compile_rules(definition: Definition) -> Rules:
         verification=verification,
         handshake=_handshake(definition.handshake, verification),
         ip_allow_list=IpAllowList(allowed=addresses) if addresses else None,
-        event_type=_compiled("event_type", compile_expression, definition.event_type),
-        filter=_compiled("filter", compile_condition, definition.filter),
-        deduplication_key=_compiled("dedup", compile_expression, definition.dedup),
+        event_type=_compiled("event_type", compile_source, definition.event_type),
+        filter=_compiled("filter", partial(compile_condition, budget=budget), definition.filter),
+        deduplication_key=_compiled("dedup", compile_source, definition.dedup),
         credential_names=credential_names(verification),
         body_keys=any(isinstance(required.scheme, BodyKey) for required in verification),
         challenges=challenges(verification),
+        max_work=limits.work,
     )
 
 

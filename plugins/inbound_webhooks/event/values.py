@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -12,7 +13,15 @@ from jinja2 import ChainableUndefined
 from inbound_webhooks.errors import ExpressionFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.body import Body
-from inbound_webhooks.event.expressions.budget import ITEM, charge
+from inbound_webhooks.event.expressions.budget import (
+    CONTAINER,
+    CURRENT_BUDGET,
+    ITEM,
+    SERIALIZED,
+    WRITTEN,
+    charge,
+    digits_cost,
+)
 from inbound_webhooks.event.multidict import MultiDict, SingleValue
 
 MAX_TEXT_CHARS = 16 * 1024 * 1024
@@ -21,6 +30,9 @@ MAX_TEXT_CHARS = 16 * 1024 * 1024
 
 # https://www.w3.org/TR/xml/#charsets
 _NOT_XML = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+MAX_INDEX_DIGITS = 9
+"""Longer digits are no index of a list that fits into a body."""
+
 _XML_QUOTES = {'"': "&quot;", "'": "&apos;"}
 
 
@@ -30,50 +42,95 @@ class Missing(ChainableUndefined):
     __slots__ = ()
 
 
+NOTHING = Missing()
+"""The one missing value of look-ups: to name each by its key would cost a text of any length."""
+
+
 class JsonText(str):
     """Text that already is JSON, inserted into a JSON template without quotes."""
 
     __slots__ = ()
 
 
+Step = str | int | tuple[str]
+"""A dotted name, an index, or a quoted name."""
+
+
+@dataclass(frozen=True)
+class Path:
+    """The steps of a path, and what its dotted names may mean.
+
+    Payloads have keys with dots in them, such as ``"event.type"``, and the longest key that exists wins.
+    ``readings`` has for each position the keys that the names from there may form, with their ends, the
+    longest first; there are none at an index or a quoted name. They are made once, when the webhook is
+    compiled.
+    """
+
+    steps: tuple[Step, ...]
+    readings: tuple[tuple[tuple[str, int], ...], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "readings", tuple(map(self._readings_from, range(len(self.steps)))))
+
+    def _readings_from(self, start: int) -> tuple[tuple[str, int], ...]:
+        names = [str(name) for name in self.steps[start : self._end_of_names(start)]]
+        return tuple((".".join(names[:count]), start + count) for count in range(len(names), 0, -1))
+
+    def _end_of_names(self, start: int) -> int:
+        end = start
+        while end < len(self.steps) and isinstance(self.steps[end], str):
+            end += 1
+        return end
+
+
+def reading_chars(steps: Sequence[Step]) -> int:
+    """Characters of all readings of a path, which grow with the third power of its length."""
+    total, run = 0, []
+    for step in (*steps, 0):
+        if isinstance(step, str):
+            run.append(len(step) + 1)
+        elif run:
+            # A name is part of every reading that begins at it or before it and ends at it or behind it.
+            total += sum(chars * (index + 1) * (len(run) - index) for index, chars in enumerate(run))
+            run = []
+    return total
+
+
 def look_up(container: Any, key: Any) -> Any:
     """Take one step of a path: an item of an object, list or source, never a Python attribute.
 
-    :returns: the item, or an instance of :class:`Missing`
+    :returns: the item, or :data:`NOTHING`
     """
     if isinstance(container, Body):
         # Properties of a form, JSON of a JSON body; slices are taken of the whole value.
         container = container.value if isinstance(key, slice) else container.properties
     if isinstance(container, (dict, MultiDict)):
-        is_present = isinstance(key, str) and key in container
-        return container[key] if is_present else Missing(name=str(key))
+        return container[key] if isinstance(key, str) and key in container else NOTHING
     if isinstance(container, SingleValue) and isinstance(key, int):
-        return str(container) if key in (0, -1) else Missing(name=str(key))
+        return str(container) if key in (0, -1) else NOTHING
     if isinstance(container, (list, str)):
         return _look_up_index(container, key)
-    return Missing(name=str(key))
+    return NOTHING
 
 
 def _look_up_index(sequence: Any, key: Any) -> Any:
     if isinstance(key, slice):
         return sequence[key]
     # .0 is an index too, as in items.0.id.
-    if isinstance(key, str) and key.isascii() and key.isdigit() and isinstance(sequence, list):
-        key = int(key)
+    if isinstance(key, str) and len(key) <= MAX_INDEX_DIGITS and key.isascii() and key.isdigit():
+        key = int(key) if isinstance(sequence, list) else key
     # bool is an int in Python, but body[true] is no index.
     if isinstance(key, int) and not isinstance(key, bool) and -len(sequence) <= key < len(sequence):
         return sequence[key]
-    return Missing(name=str(key))
+    return NOTHING
 
 
-def follow(container: Any, path: tuple[Any, ...]) -> Any:
-    """Follow a path of dotted names (str), quoted names (a tuple of one str) and indices (int).
-
-    Payloads have keys with dots in them, such as ``"event.type"``: the longest key that exists wins.
-    """
-    if isinstance(container, Body) and path and isinstance(path[0], str):
+def follow(container: Any, path: Path) -> Any:
+    """Follow a path; :data:`NOTHING` where it leads nowhere."""
+    steps, readings = path.steps, path.readings
+    if isinstance(container, Body) and steps and isinstance(steps[0], str):
         container = container.properties
-    position, end, readings = 0, len(path), _readings(path)
+    position, end = 0, len(steps)
     while position < end:
         if readings[position] and isinstance(container, (dict, MultiDict)):
             for key, stop in readings[position]:
@@ -81,9 +138,9 @@ def follow(container: Any, path: tuple[Any, ...]) -> Any:
                     container, position = container[key], stop
                     break
             else:
-                return Missing(name=path[position])
+                return NOTHING
         else:
-            step = path[position]
+            step = steps[position]
             container = look_up(container, step[0] if isinstance(step, tuple) else step)
             if isinstance(container, Missing):
                 return container
@@ -91,28 +148,12 @@ def follow(container: Any, path: tuple[Any, ...]) -> Any:
     return container
 
 
-@lru_cache(maxsize=4096)
-def _readings(path: tuple[Any, ...]) -> tuple[tuple[tuple[str, int], ...], ...]:
-    """For each position of a path, the keys that the names from there may form, with their ends.
-
-    The longest comes first; there are none at an index or a quoted name. Cached, because the paths of a
-    webhook's expressions are the same for each request.
-    """
-    readings = []
-    for start in range(len(path)):
-        end = start
-        while end < len(path) and isinstance(path[end], str):
-            end += 1
-        readings.append(tuple((".".join(path[start:stop]), stop) for stop in range(end, start, -1)))
-    return tuple(readings)
-
-
 def to_json_value(value: Any) -> Any:
     """A value as JSON types: a whole source becomes an object or, for the body, its JSON or text."""
     if isinstance(value, Body):
         return value.value
     if isinstance(value, MultiDict):
-        return dict(value.lists)
+        return value.lists
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Missing):
@@ -120,15 +161,30 @@ def to_json_value(value: Any) -> Any:
     return value
 
 
+def unwrapped(value: Any) -> Any:
+    """The JSON value of a whole source, any other value itself; texts are not copied."""
+    if isinstance(value, Body):
+        return value.value
+    return value.lists if isinstance(value, MultiDict) else value
+
+
+_UNCHANGED = frozenset({str, int, float, bool, type(None)})
+"""Classes of values that are JSON as they are."""
+
+
 def to_json_value_at_all_levels(value: Any) -> Any:
     """A value built by an expression, as JSON types at every level; Missing at the top stays Missing."""
     if isinstance(value, dict):
-        charge(ITEM * len(value))
-        return {to_text(key): to_json_value(to_json_value_at_all_levels(item)) for key, item in value.items()}
+        charge(CONTAINER + ITEM * len(value))
+        return {to_text(key): _item_as_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        charge(ITEM * len(value))
-        return [to_json_value(to_json_value_at_all_levels(item)) for item in value]
+        charge(CONTAINER + ITEM * len(value))
+        return [item if item.__class__ in _UNCHANGED else _item_as_json(item) for item in value]
     return value
+
+
+def _item_as_json(item: Any) -> Any:
+    return to_json_value(to_json_value_at_all_levels(item))
 
 
 def to_text(value: Any) -> str:
@@ -141,6 +197,8 @@ def to_text(value: Any) -> str:
     value = to_json_value(value)
     if value is None:
         return ""
+    if value.__class__ is int and -_SMALL < value < _SMALL:
+        return str(value)
     return value if isinstance(value, str) else to_json(value)
 
 
@@ -153,13 +211,16 @@ def to_json(value: Any) -> str:
         return value
     value = to_json_value(value)
     # Charged and measured before it is written, so that a huge value costs nothing.
-    charge(ITEM * count_items(value))
-    check_length(json_text.least_chars(value))
+    charge(SERIALIZED)
+    least_chars = charge_reading(value)
+    check_length(least_chars)
+    charge(WRITTEN * least_chars)
     try:
         written = json_text.dump(value, default=_plain_source)
     except json_text.JsonRefused as error:
         raise ExpressionFailed(f"The value: {error.message}.") from None
     check_length(len(written))
+    charge(WRITTEN * max(len(written) - least_chars, 0))
     return written
 
 
@@ -174,7 +235,7 @@ def to_plain_text(value: Any) -> str:
     """Output of text/plain: primitives bare, the body as received, objects and lists dropped."""
     if isinstance(value, Body):
         return value.text
-    return "" if isinstance(to_json_value(value), (dict, list, tuple)) else to_text(value)
+    return "" if isinstance(unwrapped(value), (dict, list, tuple)) else to_text(value)
 
 
 def to_json_output(value: Any) -> str:
@@ -186,37 +247,66 @@ def to_json_string(value: Any) -> str:
     """Output inside a string of a JSON template: the escaped text without quotes."""
     written = to_text(value)
     check_length(len(written))
+    charge(WRITTEN * len(written))
     # Without the quotes of the JSON string: the template has its own.
     return json_text.dump(written)[1:-1]
 
 
 def to_xml(value: Any) -> str:
     """Output of XML: as plain text, escaped, without the characters that XML 1.0 forbids."""
-    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", to_plain_text(value)), _XML_QUOTES)
+    written = to_plain_text(value)
+    charge(_ESCAPED * len(written))
+    return escape(_NOT_XML.sub("\N{REPLACEMENT CHARACTER}", written), _XML_QUOTES)
 
 
-def cost(value: Any) -> int:
-    """Approximate work of reading a value once, in characters."""
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, Body):
-        return len(value.content)
-    if isinstance(value, MultiDict):
-        return ITEM * len(value.lists)
-    return ITEM * count_items(value)
+def charge_reading(value: Any) -> int:
+    """Charge for reading a value at all levels, while it is walked; return the least length of its JSON.
 
+    Parts are charged as often as they are referenced: an expression can build a value of gigabytes out of
+    references to one list.
 
-def count_items(value: Any) -> int:
-    """Number of items in a value, at all levels."""
-    # Iterative: a recursion would fail on values nested deeper than Python's stack.
-    total, pending = 0, [value]
+    :raises ExpressionFailed: the budget is exhausted
+    """
+    # Iterative: a recursion would fail on values nested deeper than Python's stack. The commonest classes are
+    # compared first, because this loop is most of what an expression over large data costs.
+    budget, total, pending = CURRENT_BUDGET.get(), 0, [value]
     while pending:
-        current = pending.pop()
-        if isinstance(current, (dict, list, tuple)):
-            total += len(current)
-            parts = current.values() if isinstance(current, dict) else current
-            pending += [part for part in parts if isinstance(part, (dict, list, tuple))]
+        parts = unwrapped(pending.pop())
+        if not isinstance(parts, (dict, list, tuple)):
+            parts = (parts,)
+        if budget is not None:
+            # An object has a key beside each item; to visit a list costs as much as some of its items.
+            budget.charge(ITEM * ((2 if isinstance(parts, dict) else 1) * len(parts) + 3))
+        chars, digits = len(parts), 0
+        if isinstance(parts, dict):
+            chars, parts = chars + sum(map(len, parts)), parts.values()
+        for part in parts:
+            kind = part.__class__
+            if kind is str:
+                chars += len(part)
+            elif kind is int:
+                if not -_SMALL < part < _SMALL:
+                    chars += part.bit_length() // BITS_PER_DIGIT
+                    digits += digits_cost(part)
+            elif kind is list or kind is dict:
+                if part:
+                    pending.append(part)
+            elif isinstance(part, str):
+                chars += len(part)
+            elif isinstance(part, (Body, MultiDict, tuple)):
+                pending.append(part)
+        total += chars
+        if budget is not None:
+            budget.charge(chars + digits)
     return total
+
+
+_SMALL = 2**64
+BITS_PER_DIGIT = 4
+"""More than a decimal digit has, so that the length of an integer is never overestimated."""
+
+_ESCAPED = 8
+"""Weight of a character in XML, which may become six."""
 
 
 def check_length(length: int) -> None:

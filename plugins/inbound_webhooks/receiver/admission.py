@@ -22,7 +22,7 @@ from inbound_webhooks.receiver.client_address import UNKNOWN
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookCache
+from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
 METHODS = frozenset({"GET", "HEAD", "OPTIONS", "POST"})
 
@@ -43,6 +43,14 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     token: str
     declared_length: int | None
     source_ip: str
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """A webhook whose token a request has, and its valid secrets, the newest first."""
+
+    webhook: Webhook
+    token: Credential
+    secrets: tuple[Credential, ...]
 
 
 class Admission(msgspec.Struct, frozen=True):
@@ -84,20 +92,14 @@ class Admission(msgspec.Struct, frozen=True):
         return [secret for secret in self.secrets if secret.purpose == purpose][index]
 
 
-def admitted(
-    head: RequestHead,
-    found: tuple[Webhook, Sequence[Credential]] | None,
-    compiled: CompiledWebhookCache,
-    now: datetime,
-    *,
-    is_fresh: bool,
-) -> Admission:
-    """The admission of a request by a webhook and its credentials, the newest first.
+def credentials_of(
+    head: RequestHead, found: tuple[Webhook, Sequence[Credential]] | None, now: datetime
+) -> Credentials:
+    """The webhook whose token the request has, and its secrets.
 
-    :param found: None where there is no such webhook
+    :param found: a webhook and its credentials, the newest first; None where there is no such webhook
     :raises UnknownWebhook: there is none, or the token is not one of its own
     :raises TokenUnreadable: its token cannot be decrypted
-    :raises DefinitionUnusable: it does not compile in this version
     """
     tokens: list[Credential] = []
     secrets: list[Credential] = []
@@ -107,7 +109,7 @@ def admitted(
     token = matching_token(tokens, head.token)
     if found is None or token is None:
         raise UnknownWebhook
-    return Admission(head, compiled.get(found[0]), token, tuple(secrets), is_fresh)
+    return Credentials(found[0], token, tuple(secrets))
 
 
 def matching_token(tokens: Sequence[Credential], presented: str) -> Credential | None:

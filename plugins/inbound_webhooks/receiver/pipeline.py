@@ -48,7 +48,12 @@ from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.log_lines import SourceLines, get_logger
-from inbound_webhooks.receiver.admission import Admission, RequestHead, admitted, matching_token
+from inbound_webhooks.receiver.admission import (
+    Admission,
+    RequestHead,
+    credentials_of,
+    matching_token,
+)
 from inbound_webhooks.receiver.client_address import REPLACED, UNKNOWN, trusted_proxies
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
@@ -68,10 +73,6 @@ from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookC
 log = get_logger(__name__)
 
 DAG_RECHECK_SECONDS = 2.0
-
-LONG_BODY_BYTES = 32 * 1024
-"""Longer and compressed bodies are judged in a thread, and those for params that cannot be checked in linear
-time: on the event loop all requests would wait."""
 
 MAX_ATTEMPTS = 3
 """How often a request is judged because its webhook changed before the commit."""
@@ -131,8 +132,9 @@ class Receiver:
 
         :raises RequestError: the request is not admitted
         """
-        found = await self.store.find(head.webhook_id)
-        admission = admitted(head, found, self._compiled, self._now(), is_fresh=True)
+        known = credentials_of(head, await self.store.find(head.webhook_id), self._now())
+        compiled = await self._compiled.get(known.webhook)
+        admission = Admission(head, compiled, known.token, known.secrets, is_fresh=True)
         try:
             admission.check()
         except RequestError as error:
@@ -250,7 +252,12 @@ class Receiver:
             params_version=None if dag is None else dag.dag_hash,
             max_conf_items=self.settings.max_conf_items,
         )
-        takes_long = encoding or len(request.body) > LONG_BODY_BYTES or (dag and dag.may_check_slowly)
+        # On the event loop all requests would wait for what takes long.
+        takes_long = (
+            encoding
+            or len(request.body) > compiled.rules.inline_bytes
+            or (dag is not None and dag.may_check_slowly)
+        )
         return await run_in_thread(decide) if takes_long else decide()
 
     async def _commit(
@@ -284,7 +291,8 @@ class Receiver:
             stored_id,
             max_content_bytes=self.settings.max_body_bytes,
         )
-        return await run_in_thread(repeat) if request.header("Content-Encoding") else repeat()
+        is_long = request.header("Content-Encoding") or len(request.body) > compiled.rules.inline_bytes
+        return await run_in_thread(repeat) if is_long else repeat()
 
     def _not_stored(self, verdict: Verdict, *, is_fresh: bool) -> Response | None:
         """The response to a refused or filtered request that is counted and leaves no row.
@@ -316,7 +324,11 @@ class Receiver:
             matching_token((), head.token)  # keeps the time independent of which ids are cached
             return None
         try:
-            admission = admitted(head, found, self._compiled, self._now(), is_fresh=False)
+            known = credentials_of(head, found, self._now())
+            compiled = self._compiled.cached(known.webhook)
+            if compiled is None:
+                return None
+            admission = Admission(head, compiled, known.token, known.secrets, is_fresh=False)
             admission.check()
         except RequestError:
             return None

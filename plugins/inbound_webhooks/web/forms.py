@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -19,12 +20,14 @@ from wtforms.validators import Optional, ValidationError
 from wtforms.widgets import html_params
 
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition, Problem
+from inbound_webhooks.event.expressions.budget import CompileBudget
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook, field_values
 from inbound_webhooks.records.webhook_fields import WebhookField
+from inbound_webhooks.settings import expression_limits
 from inbound_webhooks.web.form_data import box_value, compile_error, mapping_of, new_secrets, typed_value
 from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, with_refreshed_keys
 
@@ -82,11 +85,14 @@ class WebhookForm(FlaskForm):
 
     def _expression_problems(self, form_data: Any) -> Iterator[Problem]:
         content_type = self.response_content_type.data or CONTENT_TYPES[0]
+        # One budget for all of them, as when the webhook is saved.
+        budget = CompileBudget(expression_limits().parts)
+        compile_value = partial(compile_expression, budget=budget)
         for field, compile_source in (
-            (self.filter, compile_condition),
-            (self.dedup, compile_expression),
-            (self.event_type, compile_expression),
-            (self.response_template, lambda text: compile_response(content_type, text)),
+            (self.filter, partial(compile_condition, budget=budget)),
+            (self.dedup, compile_value),
+            (self.event_type, compile_value),
+            (self.response_template, partial(compile_response, content_type, budget=budget)),
         ):
             if field.data and (reason := compile_error(compile_source, field.data)):
                 yield Problem(reason, field.name)
@@ -96,7 +102,7 @@ class WebhookForm(FlaskForm):
             yield error.problem
             return
         for name, source in mapping.items():
-            if reason := compile_error(compile_expression, source):
+            if reason := compile_error(compile_value, source):
                 yield Problem(reason, "mapping", name)
 
     def draft(self, form_data: Any, purposes: Collection[str], stored: Draft | None = None) -> Draft:

@@ -12,13 +12,17 @@ A webhook is cached in six places, each with its own limit and invalidation:
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
-from threading import Lock
+from functools import partial
 
 from inbound_webhooks.errors import DefinitionError, DefinitionUnusable
 from inbound_webhooks.event.rules import Rules, compile_rules
 from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.settings import expression_limits
+from inbound_webhooks.storage.threads import run_in_thread
 
 MAX_COMPILED_WEBHOOKS = 1024
 
@@ -31,37 +35,80 @@ class CompiledWebhook:
     rules: Rules
 
 
+@dataclass(frozen=True)
+class Uncompilable:
+    """A webhook's row that does not compile, and why."""
+
+    webhook: Webhook
+    reason: str
+
+
 def compile_webhook(webhook: Webhook) -> CompiledWebhook:
-    """Compile a webhook.
+    """Compile a webhook; takes up to 0.2 s of the processor.
 
     :raises DefinitionError: it does not compile; names the field
     """
-    return CompiledWebhook(webhook, compile_rules(webhook))
+    return CompiledWebhook(webhook, compile_rules(webhook, expression_limits()))
 
 
 class CompiledWebhookCache:
-    """Compiled webhooks by id; evicts the oldest one when full."""
+    """Compiled webhooks by id; evicts the oldest one when full.
 
-    def __init__(self, size: int = MAX_COMPILED_WEBHOOKS) -> None:
+    Belongs to one event loop. A webhook that is missing is compiled in a thread, once for all requests that
+    wait for it. One that does not compile is cached too, or each of its requests would compile it again.
+    """
+
+    def __init__(
+        self,
+        size: int = MAX_COMPILED_WEBHOOKS,
+        *,
+        compile: Callable[[Webhook], CompiledWebhook] = compile_webhook,
+    ) -> None:
         self._size = size
-        self._lock = Lock()
-        self._cached: OrderedDict[str, CompiledWebhook] = OrderedDict()
+        self._compile = compile
+        self._cached: OrderedDict[str, CompiledWebhook | Uncompilable] = OrderedDict()
+        self._compiling: dict[tuple[str, int], asyncio.Task[None]] = {}
 
-    def get(self, webhook: Webhook) -> CompiledWebhook:
+    def cached(self, webhook: Webhook) -> CompiledWebhook | None:
+        """The compiled form of a stored webhook, if it is cached.
+
+        :raises DefinitionUnusable: it is known not to compile
+        """
+        found = self._cached.get(webhook.id)
+        # Identity first: comparing all fields costs more than the rest of a lookup.
+        if found is None or (found.webhook is not webhook and found.webhook != webhook):
+            return None
+        if isinstance(found, Uncompilable):
+            raise DefinitionUnusable(found.reason)
+        return found
+
+    async def get(self, webhook: Webhook) -> CompiledWebhook:
         """The compiled form of a stored webhook.
 
         :raises DefinitionUnusable: an older version of the plugin stored it, and this one cannot compile it
         """
-        with self._lock:
-            cached = self._cached.get(webhook.id)
-        # Identity first: comparing all fields costs more than the rest of a lookup.
-        if cached is None or (cached.webhook is not webhook and cached.webhook != webhook):
-            try:
-                cached = compile_webhook(webhook)
-            except DefinitionError as error:
-                raise DefinitionUnusable(f"The webhook's definition is invalid: {error.message}") from None
-            with self._lock:
-                self._cached[webhook.id] = cached
-                while len(self._cached) > self._size:
-                    self._cached.popitem(last=False)
-        return cached
+        while (found := self.cached(webhook)) is None:
+            key = webhook.id, webhook.version
+            if key not in self._compiling:
+                # A task of its own: the request that began it may be cancelled while others wait for it.
+                self._compiling[key] = asyncio.ensure_future(self._compile_in_thread(webhook))
+                self._compiling[key].add_done_callback(partial(self._end, key))
+            await asyncio.shield(self._compiling[key])
+        return found
+
+    def _end(self, key: tuple[str, int], task: asyncio.Task[None]) -> None:
+        del self._compiling[key]
+        if not task.cancelled():
+            task.exception()  # asyncio logs errors that no task has looked at; every request may be gone
+
+    async def _compile_in_thread(self, webhook: Webhook) -> None:
+        made: CompiledWebhook | Uncompilable
+        try:
+            made = await run_in_thread(partial(self._compile, webhook))
+        except DefinitionError as error:
+            made = Uncompilable(webhook, f"The webhook's definition is invalid: {error.message}")
+        self._cached[webhook.id] = made
+        # The newest stays: the requests that wait for it look it up.
+        self._cached.move_to_end(webhook.id)
+        while len(self._cached) > self._size:
+            self._cached.popitem(last=False)

@@ -138,7 +138,7 @@ def _documented() -> Iterator[Scenario]:
         for row in _rows(title, number):
             expression = code(row[-2])
             yield _over_the_page(f"documented: {expression}", {"mapping": {"it": expression}})
-    for row in _rows("Limits", 1):
+    for row in _rows("Limits", 2):
         yield _over_the_page(f"documented: {code(row[0])}, refused", {"mapping": {"it": code(row[0])}})
     for row in _rows("Webhook filters"):
         yield _over_the_page(f"documented: filter {code(row[0])}", {"filter": code(row[0])})

@@ -11,7 +11,9 @@ import pytest
 from inbound_webhooks.errors import ExpressionFailed, TemplateRefused
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.data_sources import DataSources
+from inbound_webhooks.event.expressions.arguments import arguments_in_words
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
+from inbound_webhooks.event.expressions.filters import FILTERS
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.values import Missing, to_json_value
 from tests.infrastructure.pages import blocks, code, page, section, tables
@@ -91,14 +93,19 @@ def test_every_content_type_has_an_example():
     assert {code(row[0]) for row in rows("Responses")} == set(CONTENT_TYPES)
 
 
-@pytest.mark.parametrize(("expression", "reason"), rows("Limits"))
+@pytest.mark.parametrize("row", rows("Filters"), ids=lambda row: code(row[0]))
+def test_a_filter_stands_there_with_its_arguments(row):
+    assert (code(row[1]) if row[1] else "") == arguments_in_words(FILTERS[code(row[0])])
+
+
+@pytest.mark.parametrize(("expression", "reason"), [*rows("Limits"), *rows("Limits", 1)])
 def test_what_is_not_there_is_refused_when_it_is_saved(expression, reason):
     with pytest.raises(TemplateRefused) as caught:
         compile_expression(code(expression))
     assert caught.value.reason == code(reason)
 
 
-@pytest.mark.parametrize(("expression", "reason"), rows("Limits", 1))
+@pytest.mark.parametrize(("expression", "reason"), rows("Limits", 2))
 def test_what_does_not_fit_is_refused_with_the_request(sources, expression, reason):
     expression = compile_expression(code(expression))
     with pytest.raises(ExpressionFailed) as caught:

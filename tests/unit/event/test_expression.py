@@ -355,12 +355,11 @@ def test_a_list_that_an_expression_writes_can_be_made_json():
         "{{ body.text | fromjson }}",
         "{{ body.text | int }}",
         "x{{ body.digits + body.digits }}",
-        "x{{ 1e308 + 1e308 }}",
-        "{{ 1 | default(class=1) }}",
+        "x{{ body.large + body.large }}",
     ],
 )
 def test_an_expression_that_does_not_fit_the_data_fails(source):
-    made = {"text": "a", "zero": 0, "list": [1]}
+    made = {"text": "a", "zero": 0, "list": [1], "large": 1e308}
     body = (str(made)[:-1] + ', "digits": ' + "9" * 4300 + "}").replace("'", '"').encode()
     with pytest.raises(ExpressionFailed):
         evaluate(source, body)
@@ -433,7 +432,7 @@ def test_an_expression_that_does_not_need_the_body_does_not_read_it():
         ("a\n {% raw %}{{ x }}{% endraw %}", 2, 2, "raw"),
         ("{% do body.x %}", 1, 4, "do"),
         ("{% debug %}", 1, 4, "debug"),
-        ('{{ body | map("upper") }}', 1, 11, "there is no filter 'map', only b64decode, "),
+        ('{{ body | map("upper") }}', 1, 11, "there is no filter 'map', only abs, b64decode, "),
         ('{{ body | attr("__class__") }}', 1, 11, "attr"),
         ('{{ "x" | format(1) }}', 1, 10, "format"),
         ('{{ body | selectattr("x") }}', 1, 11, "selectattr"),
@@ -476,7 +475,9 @@ def test_a_template_is_refused_with_line_and_column(source, line, column, reason
         '{{ "a }}',
         '{{ "\\x" }}',
         "{{ body # }}",
-        "{{ 1 | default(fallback=1, fallback=2) }}",
+        "{{ 1 | default(boolean=1, boolean=2) }}",
+        "{{ 1 | default(class=1) }}",
+        "x{{ 1e308 + 1e308 }}",
         "{{ " + "(" * 5000,
         "{{ " + "-" * 5000 + "1 }}",
         "{{ " + "not " * 5000 + "1 }}",
@@ -484,7 +485,7 @@ def test_a_template_is_refused_with_line_and_column(source, line, column, reason
         "{{ 1" + " + 1" * 50 + " }}",
         "{{ body" + ".a" * 41 + " }}",
         "{{ body" + "| upper" * 41 + " }}",
-        "{{ [" + "1, " * 2001 + "] }}",
+        "{{ [" + "1, " * 7001 + "] }}",
         "{{ 1" + " if 1 else 1" * 50 + " }}",
         "{% if 1 %}" * 41 + "{% endif %}" * 41,
         "{{ " + "9" * 5000 + " }}",

@@ -10,9 +10,11 @@ from inbound_webhooks.event.values import (
     MAX_TEXT_CHARS,
     JsonText,
     Missing,
+    Path,
     check_length,
     follow,
     look_up,
+    reading_chars,
     to_json_output,
     to_json_string,
     to_json_value,
@@ -156,17 +158,23 @@ def test_looking_up_what_is_not_an_item_finds_nothing(container, key):
 
 def test_the_longest_dotted_key_wins():
     container = {"a": {"b": {"c": 1}, "b.c": 2}, "a.b": {"c": 3}, "a.b.c": 4}
-    assert follow(container, ("a", "b", "c")) == 4
+    assert follow(container, Path(("a", "b", "c"))) == 4
     del container["a.b.c"]
-    assert follow(container, ("a", "b", "c")) == 3
+    assert follow(container, Path(("a", "b", "c"))) == 3
     del container["a.b"]
-    assert follow(container, ("a", "b", "c")) == 2
+    assert follow(container, Path(("a", "b", "c"))) == 2
 
 
 def test_a_quoted_step_is_never_joined():
     container = {"a.b": 1, "a": {"b": 2}}
-    assert follow(container, (("a",), ("b",))) == 2
-    assert follow(container, ("a", ("b",))) == 2
+    assert follow(container, Path((("a",), ("b",)))) == 2
+    assert follow(container, Path(("a", ("b",)))) == 2
+
+
+@pytest.mark.parametrize("steps", [(), ("a",), ("a", "bc", "d"), ("a", 0, "bc", "d"), (("a",), "b" * 9, "c")])
+def test_the_readings_of_a_path_are_as_long_as_is_charged_for_them(steps):
+    made = sum(len(key) + 1 for readings in Path(steps).readings for key, _ in readings)
+    assert reading_chars(steps) == made
 
 
 def test_the_longest_text_is_allowed_and_one_more_is_not():

@@ -10,7 +10,7 @@ from inbound_webhooks.event import json_text
 from inbound_webhooks.event.body import Body
 from inbound_webhooks.event.conf.parameter import TYPES_OF_CLASS
 from inbound_webhooks.event.conf.violations import json_types
-from inbound_webhooks.event.expressions.budget import PARSED, charge
+from inbound_webhooks.event.expressions.budget import charge_parsing
 from inbound_webhooks.event.multidict import SingleValue
 from inbound_webhooks.event.values import Missing, to_json_value, to_text
 
@@ -74,7 +74,7 @@ def _convert_text(written: str, types: frozenset[str]) -> Any:
 
 
 def _convert_json(written: str, types: frozenset[str]) -> Any:
-    charge(PARSED * len(written))
+    charge_parsing(written)
     try:
         value = json_text.parse(written)
     except json_text.JsonRefused:

@@ -12,11 +12,11 @@ from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.parameter import NO_TYPES, Parameter, check_conf
 from inbound_webhooks.event.data_sources import DataSources
-from inbound_webhooks.event.expressions.budget import CURRENT_BUDGET
+from inbound_webhooks.event.expressions.budget import CURRENT_BUDGET, CompileBudget, charging
 from inbound_webhooks.event.expressions.engine import Expression, compile_expression
 from inbound_webhooks.event.redaction import without_credentials
 from inbound_webhooks.event.sizes import MAX_CONF_ITEMS
-from inbound_webhooks.event.values import Missing
+from inbound_webhooks.event.values import Missing, charge_reading
 
 MAX_CONF_CHARS = 16 * 1024 * 1024
 
@@ -58,7 +58,8 @@ class ConfMapping:
                 return dump_conf(conf)
             if json_text.unstorable_reason(conf, written) is None:
                 return written
-        return dump_conf(conf)
+        with charging(sources.budget):
+            return dump_conf(conf)
 
     @cached_attribute
     def _are_paths(self) -> bool:
@@ -114,17 +115,19 @@ class ConfMapping:
         return conf
 
 
-def compile_mapping(mapping: Mapping[str, str]) -> ConfMapping:
+def compile_mapping(mapping: Mapping[str, str], budget: CompileBudget | None = None) -> ConfMapping:
     """Compile each line of a mapping.
 
+    :param budget: what all expressions of the webhook share
     :raises InvalidDefinition: an expression does not compile; names the parameter, line and column
     """
     lines: dict[str, Expression] = {}
+    budget = budget or CompileBudget()
     for name, source in mapping.items():
         if not name.strip():
             raise InvalidDefinition("mapping", "a parameter's name is empty")
         try:
-            lines[name] = compile_expression(source)
+            lines[name] = compile_expression(source, budget)
         except TemplateRefused as error:
             raise InvalidDefinition("mapping", error.message, name) from None
     return ConfMapping(lines)
@@ -139,7 +142,11 @@ def dump_conf(conf: dict[str, Any]) -> str:
     written: list[str] = []
     room = MAX_CONF_CHARS
     for name, value in conf.items():
-        entry = "" if json_text.least_chars(value) > room else _dump_entry(name, value)
+        try:
+            least_chars = charge_reading(value)
+        except ExpressionFailed as error:
+            raise ParameterRefused(name, error.message) from None
+        entry = "" if least_chars > room else _dump_entry(name, value)
         room -= len(entry)
         if not entry or room < 0:
             raise ParameterRefused(name, f"with it the conf is longer than {MAX_CONF_CHARS} characters")

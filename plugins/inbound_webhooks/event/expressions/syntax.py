@@ -9,20 +9,13 @@ from typing import Any
 from jinja2 import TemplateSyntaxError
 from jinja2.lexer import Token
 
+from inbound_webhooks.event.expressions.budget import CompileBudget, LocatedProblem
+
 SOURCES = {"Body": "body", "Headers": "headers", "Query": "query", "Delivery": "delivery"}
 """Name in ``${Webhook::Name…}`` -> name in Jinja."""
 
 # No template can name this filter: the space keeps it apart from names as the lexer reads them.
 PATH_FILTER = "webhook path"
-
-
-class LocatedProblem(Exception):
-    """A problem at an offset of the source."""
-
-    def __init__(self, reason: str, offset: int) -> None:
-        self.reason = reason
-        self.offset = offset
-        super().__init__(reason)
 
 
 # The grammar of ${Webhook::Source.dotted[0]["quoted"]}. Names may contain anything but the characters that
@@ -35,13 +28,16 @@ _QUOTED = re.compile(r"\[\s*(?:\"((?:[^\"\\\n]|\\.)*)\"|'((?:[^'\\\n]|\\.)*)')\s
 _TAIL = re.compile(r"\s*\}")
 
 
-def with_offsets(raw: Iterator[tuple[int, str, str]], source: str) -> Iterator[tuple[int, str, str]]:
-    """Replace the line of each token by its offset, so that errors can name the column."""
+def with_offsets(
+    raw: Iterator[tuple[int, str, str]], source: str, budget: CompileBudget
+) -> Iterator[tuple[int, str, str]]:
+    """Replace the line of each token by its offset, so that errors can name the column; each is charged."""
     position = 0
     try:
         for _, kind, value in raw:
             # Jinja reports only lines, so each token is searched for behind the last one.
             start = source.find(value, position)
+            budget.charge(1, start)
             if kind == "raw_begin":
                 raise LocatedProblem("raw blocks are not allowed here; $${ is a literal ${", start)
             yield start, kind, value
@@ -50,11 +46,13 @@ def with_offsets(raw: Iterator[tuple[int, str, str]], source: str) -> Iterator[t
         raise LocatedProblem(error.message or "it does not parse", position) from None
 
 
-def with_webhook_expressions(tokens: Iterator[Token]) -> Iterator[Token]:
+def with_webhook_expressions(tokens: Iterator[Token], budget: CompileBudget) -> Iterator[Token]:
     """Replace ``${Webhook::…}`` in the text between Jinja's own tokens by tokens of a filtered name."""
     for token in tokens:
         if token.type == "data":
-            yield from _split_data(token)
+            for part in _split_data(token):
+                budget.charge(1, part.lineno)
+                yield part
         else:
             yield token
 
