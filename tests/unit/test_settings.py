@@ -97,7 +97,10 @@ def test_airflow_is_told_every_option_with_type_default_and_help():
         assert option["description"].endswith(".")
 
 
-UNITS = ("_bytes", "_seconds", "_size", "_requests", "_per_address", "_backlog", "_connections", "_days")
+UNITS = (
+    *("_bytes", "_seconds", "_size", "_requests", "_per_address", "_backlog", "_connections", "_days"),
+    "_items",
+)
 WITHOUT_UNIT = (
     *("public_url", "dispatcher_enabled", "trusted_proxies", "rate_limit_storage_uri"),
     *("email_subject", "email_html", "operator_emails", "store_bodies"),
