@@ -18,7 +18,7 @@ from tests.infrastructure.webhooks_builder import delivery, runs, store_delivery
 
 CONF = {"number": 8, "unknown": [1, {"a": None}]}
 
-OWN = {"id", "dag_run_id", "dagrun_id", "run_id", "task_instance_id", "ti_id"}
+OWN = {"id", "dag_run_id", "dagrun_id", "callback_id", "run_id", "task_instance_id", "ti_id"}
 """Columns that name the run itself."""
 
 TIMES = ("_at", "_date", "run_after", "queued_dttm", "scheduled_dttm", "deadline_time", "context_carrier")
