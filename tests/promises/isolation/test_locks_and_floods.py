@@ -73,7 +73,9 @@ async def blocked_connections(cluster) -> int:
 # --- locks ----------------------------------------------------------------------------------
 
 
-def test_while_a_webhook_is_locked_another_one_stores_its_deliveries(postgres_cluster, postgres_database):
+def test_while_a_webhook_is_locked_another_one_stores_its_deliveries(
+    postgres_cluster, postgres_database, caplog
+):
     held, free = store_webhook("held"), store_webhook("free")
 
     async def send(holder) -> tuple[int, int, list]:
@@ -93,6 +95,8 @@ def test_while_a_webhook_is_locked_another_one_stores_its_deliveries(postgres_cl
     assert (done, blocked) == (0, 1)
     assert sorted(stored) == [f"{number:032}" for number in range(8)]
     assert len(rows("delivery")) == 14
+    # No batch waited for a lock and failed.
+    assert "statement_refused" not in caplog.text
 
 
 def test_only_a_few_requests_of_a_locked_webhook_keep_their_places(postgres_cluster, postgres_database):
