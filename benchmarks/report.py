@@ -13,6 +13,7 @@ from benchmarks.figures import Row
 
 README = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+BAR = "\\|"
 HEAD = ("Measured", "Ours", "Airflow's own", "Ratio", "Goal")
 PACKAGES = {
     "this package": "airflow-inbound-webhooks",
@@ -46,7 +47,8 @@ def line(row: Row) -> str:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    # A bar in a cell, such as a filter's, would begin another cell.
+    return f"| {' | '.join(cell.replace('|', BAR) for cell in cells)} |"
 
 
 def _machine() -> str:

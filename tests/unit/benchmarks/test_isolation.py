@@ -17,6 +17,7 @@ from benchmarks.client import Round
 from benchmarks.comparison import figures
 from benchmarks.isolation import TITLES, row, without_a
 from benchmarks.isolation_scene import Taken
+from benchmarks.report import line
 
 
 def round_of(seconds: float, *, others: int = 0) -> Round:
@@ -83,6 +84,12 @@ def test_another_commits_row_is_compared_in_milliseconds():
     found = row("gateway, A attacks", taken(0.02, 0.03), QUIET)
 
     assert {key.unit for key, _ in figures(found.measured, found.ours)} == {"ms"}
+
+
+def test_a_bar_in_a_title_begins_no_cell():
+    found = row(f"gateway, A {TITLES['QueryLength']}", taken(0.02), QUIET)
+
+    assert len(re.findall(r"(?<!\\)\|", line(found))) == len(found.cells) + 1
 
 
 def test_every_attack_has_a_title_of_its_own():
