@@ -68,7 +68,7 @@ FIXED = (
     Limit("an expression", MAX_SOURCE_CHARS, "characters", NOT_SAVED),
     Limit("nesting of an expression", MAX_NESTING, "levels", NOT_SAVED),
     Limit("a text that an expression makes", MAX_TEXT_CHARS, "characters", REFUSED),
-    Limit("a response", MAX_RESPONSE_CHARS, "characters", REFUSED),
+    Limit("a response of a template", MAX_RESPONSE_CHARS, "characters", "the default response"),
     Limit("a conf", MAX_CONF_CHARS, "characters", REFUSED),
     Limit("objects that `uniqueItems` compares", MAX_COMPARED_ITEMS, "", REFUSED),
     Limit("recorded rejections of a webhook", MAX_PER_SECOND, "a second", "the rejection is not recorded"),

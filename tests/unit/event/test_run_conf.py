@@ -248,8 +248,8 @@ def test_any_number_can_be_checked_against_any_rule_for_numbers(value):
 def test_a_number_past_pythons_digits_is_refused_by_name():
     event = sources({"v": int("9" * 4300)})
     schema = {"type": "integer", "maximum": 5}
-    with pytest.raises(ParameterRefused):
-        conf_of({"p": "{{ body.v + body.v }}"}, event, p=schema)
+    with pytest.raises(ParameterRefused, match="parameter p"):
+        dump_conf(conf_of({"p": "{{ body.v + body.v }}"}, event, p=schema))
 
 
 @pytest.mark.parametrize("written", ["a{99999999999999999999}", "(" * 10_000, "["], ids=lambda w: w[:5])
@@ -437,7 +437,7 @@ def test_many_different_texts_may_have_to_be_unique():
 
 def test_a_schema_that_leads_elsewhere_is_not_fetched():
     schema = {"$ref": "http://127.0.0.1:9/schema.json"}
-    with pytest.raises(ParameterRefused, match="_WrappedReferencingError"):
+    with pytest.raises(ParameterRefused, match="its schema cannot be checked in linear time"):
         conf_of({"p": "${Webhook::Body.v}"}, sources({"v": 1}), p=schema)
 
 
