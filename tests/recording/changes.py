@@ -187,6 +187,11 @@ OUTCOMES: list[Outcome] = [
         status=202,
         why="JSON may be UTF-16 or UTF-32 (RFC 4627, section 3)",
     ),
+    Outcome(
+        scenario=r"expression 67: \{\{ 1 if body\.missing \}\}",
+        status=202,
+        why="an if without else was 503; now the parameter is missing",
+    ),
 ]
 
 
