@@ -204,6 +204,14 @@ class Settings:
         unit="waiting deliveries",
         beyond="429 with `Retry-After`",
     )
+    webhook_backlog_percent: int = _option(
+        50,
+        "Share of max_backlog for the waiting deliveries of one webhook, in percent; above it the response "
+        "is 429 with Retry-After.",
+        minimum=1,
+        unit="percent of these deliveries for one webhook",
+        beyond="429 with `Retry-After` for this webhook",
+    )
     max_refused_bytes_per_minute: int = _option(
         8 * 1024 * 1024,
         "Bytes per minute that the refused and filtered deliveries of one webhook may store, counted in each "

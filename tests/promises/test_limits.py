@@ -217,6 +217,16 @@ def test_a_webhook_lets_no_more_wait_than_it_may_and_others_go_on(asgi, database
     }
 
 
+@pytest.mark.parametrize("own", [None, 100])
+def test_one_webhook_cannot_fill_the_backlog_of_all(asgi, database, configure, own):
+    configure(max_backlog=6, webhook_backlog_percent=50)
+    hook, other = store_webhook(max_backlog=own), store_webhook("another")
+    for _ in range(3):
+        store_delivery(hook)
+    assert [asgi.post(hook.path, ORDER).status, asgi.post(other.path, ORDER).status] == [429, 202]
+    assert noted_reasons() == ["3 deliveries of this webhook are waiting for their runs; that is its limit."]
+
+
 def test_only_what_waits_counts_for_a_webhooks_backlog(asgi, database):
     hook = store_webhook(max_backlog=2)
     for state in ("dispatched", "succeeded", "refused", "accepted"):

@@ -19,7 +19,7 @@ from inbound_webhooks.receiver.client_address import sender_of
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import autocommit
-from inbound_webhooks.storage.deliveries import count_accepted
+from inbound_webhooks.storage.deliveries import count_accepted, count_accepted_by_webhook
 
 log = get_logger(__name__)
 
@@ -58,6 +58,7 @@ class Limits:
         self._second = 0
         self._in_second: dict[str, int] = {}
         self._max_backlog = settings.max_backlog
+        self._webhook_backlog = max(settings.max_backlog * settings.webhook_backlog_percent // 100, 1)
         self._clock = clock
         self._lock = threading.Lock()
         self._storage = storage
@@ -65,6 +66,7 @@ class Limits:
         self._storage_asked_again_at = float("-inf")
         self._backlog_checked_at = float("-inf")
         self._backlog_is_full = False
+        self._full_webhooks: frozenset[str] = frozenset()
         self._rooms: dict[str, _Room] = {}
 
     def admit_address(self, source_ip: str) -> None:
@@ -98,8 +100,7 @@ class Limits:
         now = self._clock()
         if now - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS:
             return False
-        if self._backlog_is_full:
-            raise BacklogFull
+        self._refuse_full(webhook)
         if webhook.max_backlog is None:
             return True
         with self._lock:
@@ -119,23 +120,31 @@ class Limits:
 
         :raises BacklogFull: too many wait, in all or of this webhook
         """
+        # One webhook cannot fill the backlog of all, whatever its own limit is: it has a share of it.
         with self._lock:
             is_due = self._clock() - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS
             if is_due:
                 self._backlog_checked_at = self._clock()
         if is_due:
-            waiting = autocommit(lambda connection: count_accepted(connection, self._max_backlog))
-            self._backlog_is_full = waiting >= self._max_backlog
-        if self._backlog_is_full:
-            raise BacklogFull
+            counts = autocommit(lambda connection: count_accepted_by_webhook(connection, self._max_backlog))
+            self._backlog_is_full = sum(counts.values()) >= self._max_backlog
+            full = (webhook_id for webhook_id, count in counts.items() if count >= self._webhook_backlog)
+            self._full_webhooks = frozenset(full)
+        self._refuse_full(webhook)
         if webhook.max_backlog is None or self.admits_backlog(webhook):
             return
         limit = webhook.max_backlog
-        waiting = autocommit(lambda connection: count_accepted(connection, limit, webhook_id=webhook.id))
+        waiting = autocommit(lambda connection: count_accepted(connection, webhook.id, limit))
         with self._lock:
             self._rooms[webhook.id] = _Room(limit, self._clock(), left=limit - waiting - 1)
         if waiting >= limit:
             raise BacklogFull(limit)
+
+    def _refuse_full(self, webhook: Webhook) -> None:
+        if self._backlog_is_full:
+            raise BacklogFull
+        if webhook.id in self._full_webhooks:
+            raise BacklogFull(self._webhook_backlog)
 
     def _uncounted(self, sender: str) -> int:
         """How many requests to count in the library: none while a sender sent few in this second.

@@ -116,13 +116,23 @@ _STORE = {
 }
 
 
-def count_accepted(connection: Connection, limit: int, *, webhook_id: str | None = None) -> int:
-    """Count the deliveries, of one webhook or of all, that wait for their run, up to a limit."""
-    columns = tables.delivery.c
-    waiting = select(columns.id).where(text(tables.ACCEPTED)).order_by(*WAITING_ORDER).limit(limit)
-    if webhook_id is not None:
-        waiting = waiting.where(columns.webhook_id == webhook_id)
-    return connection.scalar(select(func.count()).select_from(waiting.subquery())) or 0
+def count_accepted(connection: Connection, webhook_id: str, limit: int) -> int:
+    """Count a webhook's deliveries that wait for their run, up to a limit."""
+    of_webhook = tables.delivery.c.webhook_id == webhook_id
+    counted = _waiting(limit, of_webhook).subquery()
+    return connection.scalar(select(func.count()).select_from(counted)) or 0
+
+
+def count_accepted_by_webhook(connection: Connection, limit: int) -> dict[str, int]:
+    """Webhook id -> number of deliveries that wait for their run; ``limit`` is for all webhooks together."""
+    counted = _waiting(limit).subquery()
+    rows = connection.execute(select(counted.c.webhook_id, func.count()).group_by(counted.c.webhook_id))
+    return {row[0]: row[1] for row in rows}
+
+
+def _waiting(limit: int, *conditions: Any) -> Any:
+    waiting = select(tables.delivery.c.webhook_id).where(text(tables.ACCEPTED), *conditions)
+    return waiting.order_by(*WAITING_ORDER).limit(limit)
 
 
 def read_backlog(connection: Connection) -> tuple[int, datetime | None]:

@@ -223,13 +223,13 @@ def due_deliveries(connection) -> None:
 def backlog(connection) -> None:
     from inbound_webhooks.storage import deliveries
 
-    deliveries.count_accepted(connection, 10)
+    deliveries.count_accepted_by_webhook(connection, 10)
 
 
 def backlog_of_a_webhook(connection) -> None:
     from inbound_webhooks.storage import deliveries
 
-    deliveries.count_accepted(connection, 10, webhook_id="A" * 10)
+    deliveries.count_accepted(connection, "A" * 10, 10)
 
 
 def active_runs(connection) -> None:

@@ -150,13 +150,16 @@ def test_every_column_of_a_delivery_is_stored_as_it_is(database):
 
 def test_what_is_counted_of_the_backlog_has_an_end(database):
     from inbound_webhooks.storage.database import transaction
-    from inbound_webhooks.storage.deliveries import count_accepted
+    from inbound_webhooks.storage.deliveries import count_accepted, count_accepted_by_webhook
 
-    hook = store_webhook()
+    hook, other = store_webhook(), store_webhook("another")
     store_deliveries(hook, 5)
     store_delivery(hook, state="dispatched")
+    store_delivery(other)
     with transaction() as connection:
-        assert [count_accepted(connection, limit) for limit in (3, 5, 9)] == [3, 5, 5]
+        assert [count_accepted(connection, hook.id, limit) for limit in (3, 5, 9)] == [3, 5, 5]
+        assert count_accepted_by_webhook(connection, 9) == {hook.id: 5, other.id: 1}
+        assert sum(count_accepted_by_webhook(connection, 3).values()) == 3
 
 
 def test_credentials_come_newest_first_with_what_they_are_for(database):
