@@ -207,9 +207,9 @@ def test_null_is_kept_where_the_schema_takes_it():
     [
         ({"type": "integer"}, "seven", "expected integer, not string"),
         ({"type": "integer", "maximum": 5}, 7, "must be at most 5"),
-        ({"type": "string", "enum": ["a", "b"]}, "c", r'must be one of \["a", "b"\]'),
+        ({"type": "string", "enum": ["a", "b"]}, "c", r"must be one of \['a', 'b'\]"),
         ({"type": "string", "maxLength": 3}, "long", "must have at most 3 characters"),
-        ({"type": "string", "format": "email"}, "nobody", 'must have the format "email"'),
+        ({"type": "string", "format": "email"}, "nobody", "must have the format 'email'"),
         (
             {"type": "array", "items": {"type": "integer"}},
             [1, "x"],
@@ -434,7 +434,7 @@ def test_many_different_texts_may_have_to_be_unique():
 
 def test_a_schema_that_leads_elsewhere_is_not_fetched():
     schema = {"$ref": "http://127.0.0.1:9/schema.json"}
-    with pytest.raises(ParameterRefused, match="_WrappedReferencingError"):
+    with pytest.raises(ParameterRefused, match="cannot be checked in linear time"):
         conf_of({"p": "${Webhook::Body.v}"}, sources({"v": 1}), p=schema)
 
 
