@@ -49,6 +49,7 @@ SENTENCES: list[tuple[str, str]] = [
     ("The body is not JSON as Content-Type says: ", "Content-Type is JSON, but the body is not: "),
     (" text: byte ", " text: invalid byte at position "),
     (" breaks it.", "."),
+    ("expected ['null', 'integer'], not ", "expected null or integer, not "),
     ("the value breaks enum: ", "must be one of "),
     ("the value breaks maxLength: 3", "must have at most 3 characters"),
     ("the value breaks maximum: ", "must be at most "),
