@@ -63,7 +63,7 @@ LINEAR: list[dict[str, Any]] = [
         "$schema": DRAFT.format(7),
         "definitions": {"a": {"type": "null"}},
         "$ref": "#/definitions/a",
-        "type": 1,
+        "type": "string",
     },
     {"$schema": DRAFT.format(7), "items": [{"type": "string"}], "additionalItems": False},
     {"$schema": DRAFT.format(7), "dependencies": {"id": ["name"], "a": {"maxProperties": 1}}},

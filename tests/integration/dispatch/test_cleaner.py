@@ -217,7 +217,7 @@ def told(connection) -> None:
 def due_deliveries(connection) -> None:
     from inbound_webhooks.storage import claims
 
-    claims.claim_due(connection, "A" * 10, AT, 10)
+    claims.claim_due(connection, "A" * 10, AT, limit=10, limit_bytes=1_000)
 
 
 def backlog(connection) -> None:

@@ -8,6 +8,7 @@ the two libraries see differently is either given to the Rust library as Airflow
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -25,6 +26,8 @@ MAX_MATCHED_CHARS = 32 * 1024
 
 MAX_PATTERN_BYTES = 2 * 1024 * 1024
 """Memory of a compiled pattern, and so its number of states."""
+
+MAX_INTEGER_BITS = int(json_text.MAX_INTEGER_DIGITS * math.log2(10))
 
 _DRAFTS = frozenset(
     {
@@ -97,6 +100,9 @@ class LinearCheck:
 
     def refusal(self, value: Any) -> str | None:
         """Why the schema refuses a value, or None."""
+        # jsonschema-rs misjudges longer numbers. Inside of a list or object they are refused when written.
+        if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
+            return f"it has more than {json_text.MAX_INTEGER_DIGITS} digits"
         # Without an error to describe, alternatives are not listed.
         if self._validator.is_valid(value):
             return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -52,7 +51,7 @@ _RULES = {
     "disallow": "must not match what the schema excludes",
     "falseSchema": "has a part that the schema does not allow",
 }
-"""JSON Schema keyword -> sentence; ``limit`` is the keyword's value in the schema, as JSON."""
+"""JSON Schema keyword -> sentence; ``limit`` is the keyword's value in the schema."""
 
 
 def sentence(
@@ -128,7 +127,7 @@ def _listed(limit: Any) -> Sequence[Any]:
 
 
 def _shown(limit: Any) -> str:
-    return truncate(json.dumps(limit, ensure_ascii=False, default=str), MAX_LIMIT_CHARS)
+    return truncate(repr(limit), MAX_LIMIT_CHARS)
 
 
 def _place(path: Iterable[str | int], schema: Mapping[str, Any]) -> str:
