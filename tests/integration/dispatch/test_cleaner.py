@@ -290,7 +290,7 @@ def plan_of(query, backend: str) -> str:
     asked: list = []
 
     def keep(_connection, _cursor, statement, parameters, *_) -> None:
-        if statement.lstrip().startswith("SELECT"):
+        if statement.lstrip().startswith(("SELECT", "WITH")):
             asked.append((statement, parameters))
 
     event.listen(settings.engine, "before_cursor_execute", keep)
