@@ -1,7 +1,8 @@
 """What `make test` leaves to `make test-all`, beside the tests that say so themselves with the mark `long`.
 
 A test of both endpoints on both databases is in `make test` only at the api-server's on SQLite and at the
-gateway's on PostgreSQL; the contract's own modules run at all four.
+gateway's on PostgreSQL; the contract's own modules run at all four. Modules in which nothing depends on the
+database run on SQLite only.
 """
 
 from __future__ import annotations
@@ -15,15 +16,18 @@ CONTRACT = (
     "promises/test_deduplication.py",
     "promises/test_unstorable_values.py",
 )
+ON_SQLITE = ("integration/test_metrics.py", "integration/dispatch/test_templates.py")
 PAIRS = {("blueprint", "sqlite"), ("gateway", "postgresql")}
 ENDPOINTS = ("blueprint", "gateway")
 DATABASES = ("sqlite", "postgresql")
 
 
 def mark_long(items: list[pytest.Item]) -> None:
-    """Mark what runs at the other endpoint on a database."""
+    """Mark what runs at the other endpoint on a database, or on another one where that makes no difference."""
     for item in items:
         endpoint, database = _one_of(ENDPOINTS, item), _one_of(DATABASES, item)
+        if database == "postgresql" and item.path.as_posix().endswith(ON_SQLITE):
+            item.add_marker(pytest.mark.long)
         is_contract = item.path.as_posix().endswith(CONTRACT)
         if endpoint and database and not is_contract and (endpoint, database) not in PAIRS:
             item.add_marker(pytest.mark.long)
