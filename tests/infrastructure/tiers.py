@@ -23,7 +23,7 @@ DATABASES = ("sqlite", "postgresql")
 
 
 def mark_long(items: list[pytest.Item]) -> None:
-    """Mark what runs at the other endpoint on a database, or on another one where that makes no difference."""
+    """Mark what runs at the other endpoint on a database, and what needs no second database."""
     for item in items:
         endpoint, database = _one_of(ENDPOINTS, item), _one_of(DATABASES, item)
         if database == "postgresql" and item.path.as_posix().endswith(ON_SQLITE):
