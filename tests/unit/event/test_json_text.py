@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 
 import pytest
 
 from inbound_webhooks.event.json_text import (
+    COLLECTED_CHARS,
     MAX_DEPTH,
     MAX_INTEGER_DIGITS,
     JsonRefused,
@@ -118,3 +120,39 @@ def test_what_postgresql_cannot_store_is_told(value, reason):
 def test_what_is_written_is_read_as_the_same():
     value = {"a": [1, 1.5, True, None, "\x01", "\u2028"], "": {}}
     assert parse(dump(value)) == value == json.loads(dump(value))
+
+
+def collections_during(text: str) -> int:
+    """Parse a text; how often the garbage collector ran meanwhile."""
+    phases: list[str] = []
+
+    def note(phase: str, _info: object) -> None:
+        phases.append(phase)
+
+    gc.callbacks.append(note)
+    try:
+        parse(text)
+    finally:
+        gc.callbacks.remove(note)
+    return phases.count("start")
+
+
+def test_many_values_are_read_without_walking_through_them_again():
+    # One may follow when the collector is on again; otherwise it is one for each 700 lists.
+    assert collections_during("[" + "[]," * COLLECTED_CHARS + "[]]") <= 1
+    assert gc.isenabled()
+
+
+def test_the_collector_runs_again_after_a_text_that_is_not_json():
+    with pytest.raises(JsonRefused):
+        parse("[" + "[]," * COLLECTED_CHARS)
+    assert gc.isenabled()
+
+
+def test_a_collector_that_is_off_stays_off():
+    gc.disable()
+    try:
+        parse("[" + "[]," * COLLECTED_CHARS + "[]]")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
