@@ -266,7 +266,8 @@ INDEXED = {
     unfinished: "idx_inbound_webhook_delivery_unfinished",
     finished: "idx_inbound_webhook_delivery_finished",
     old_deliveries: "idx_inbound_webhook_delivery_ended",
-    due_mail: "idx_inbound_webhook_mail_waiting",
+    # Both have just the mails that wait, which is all that is asked for.
+    due_mail: ("idx_inbound_webhook_mail_waiting", "idx_inbound_webhook_mail_turns"),
     old_mails: "idx_inbound_webhook_mail_created_at",
     told: "idx_inbound_webhook_mail_delivery_delivery_id",
 }
@@ -274,7 +275,9 @@ INDEXED = {
 
 @pytest.mark.parametrize("query", INDEXED, ids=lambda query: query.__name__)
 def test_a_query_that_runs_all_the_time_uses_its_index(database, query):
-    assert INDEXED[query] in plan_of(query, database.backend)
+    indexes = INDEXED[query] if isinstance(INDEXED[query], tuple) else (INDEXED[query],)
+    plan = plan_of(query, database.backend)
+    assert any(index in plan for index in indexes), plan
 
 
 def test_the_history_of_a_webhook_is_not_read_to_count_its_active_runs(sqlite_database):
