@@ -1,4 +1,8 @@
-"""Deployments as operators have them: each accepts a request, makes its run, and reports that all is well."""
+"""Deployments as operators have them: each accepts a request, makes its run, and reports that all is well.
+
+`make test` has their parts in one process: URLs, TLS, PgBouncer and a standby at both endpoints, in
+tests/integration/connections.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,8 @@ from tests.infrastructure.environment import DAGS_FOLDER, FERNET_KEY
 from tests.infrastructure.gateway_process import GatewayProcess
 from tests.infrastructure.pgbouncer import PgBouncer
 from tests.infrastructure.postgres import free_port, running_cluster
+
+pytestmark = pytest.mark.long
 
 DAG_ID = "event_log"
 SECONDS = 120
@@ -128,7 +134,6 @@ def test_pgbouncer_in_transaction_mode_with_two_gateways(deploy, database_url, p
     assert "Traceback" not in site.gateways[0].log.read_text()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
 def test_two_workers_of_each_server(deploy, database_url, server):
     env = {"AIRFLOW__API__SERVER_TYPE": server}
@@ -137,7 +142,6 @@ def test_two_workers_of_each_server(deploy, database_url, server):
         site.assert_all_is_well()
 
 
-@pytest.mark.long
 def test_the_execution_api_apart(deploy, database_url, tmp_path):
     """The core application serves the endpoint; the execution application does not have it."""
     site = deploy(database_url, api_server=("--workers", "1", "--apps", "core"))
@@ -149,7 +153,6 @@ def test_the_execution_api_apart(deploy, database_url, tmp_path):
     assert site.post(f"http://127.0.0.1:{port}/pluginsv2").status_code == 404
 
 
-@pytest.mark.long
 def test_a_standby_that_takes_the_place_of_its_primary(deploy, migrated_cluster):
     """Every process goes on with the new primary, without a restart."""
     replicated = ("wal_level=replica", "max_wal_senders=4")
@@ -195,7 +198,6 @@ CHARTS_USER = ContainerUser(helm_chart.USER_ID, helm_chart.GROUP_ID)
 RANDOM_USER = ContainerUser(1_000_650_000, 0, read_only_root=True)
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     "user", [pytest.param(CHARTS_USER, id="chart"), pytest.param(RANDOM_USER, id="random-read-only")]
 )

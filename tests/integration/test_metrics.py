@@ -125,6 +125,7 @@ def test_every_figure_reaches_a_real_socket(told_hook, statsd):
     assert (figures["backlog"], figures["mails.waiting"]) == (["2|g"], ["2|c"])
 
 
+@pytest.mark.long
 def test_nothing_is_sent_where_metrics_are_off(told_hook, statsd):
     tell_the_story(statsd, told_hook.path, AIRFLOW__METRICS__STATSD_ON="False")
     assert sent(statsd) == {}

@@ -34,7 +34,7 @@ from tests.recording.scenario import load
 
 IS_QUICK = os.environ.get("RECORDING") == "quick"
 IS_PART = os.environ.get("RECORDING") == "part"
-PART_EVERY = 7
+PART_EVERY = 11
 """What `make test` plays at each of its combinations; `make test-all` plays every scenario at all four.
 
 Without a common divisor with the sizes of most groups of scenarios, so that it has something of each.

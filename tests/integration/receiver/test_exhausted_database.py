@@ -181,7 +181,13 @@ def test_a_dispatcher_whose_database_is_locked_makes_no_run_and_later_each_one_o
     assert [run.run_id for run in runs()] == [f"webhook__{id_}" for id_ in ids]
 
 
-@pytest.mark.parametrize("kind", [EndpointProcess, GatewayProcess], ids=["blueprint", "gateway"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(EndpointProcess, marks=pytest.mark.long, id="blueprint"),
+        pytest.param(GatewayProcess, id="gateway"),
+    ],
+)
 def test_a_process_that_may_write_no_more_puts_off_and_later_takes_without_a_restart(
     sqlite_database, sqlite_orders, tmp_path, kind
 ):

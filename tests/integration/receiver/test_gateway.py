@@ -346,6 +346,7 @@ def test_an_upgrade_that_loses_the_body_is_no_empty_event(gateway, hook):
 # --- several workers, and the end -------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_figures_are_summed_over_the_workers(gateways, postgres_database, hook):
     gateway = gateways(postgres_database, workers=2, figures=True)
     for _ in range(40):
@@ -379,7 +380,7 @@ def test_what_was_accepted_is_finished_before_the_end(gateway_home, postgres_dat
     assert (status(response), len(rows("delivery"))) == (202, 1)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_it_leaves_nothing_behind(gateway_home, postgres_database, workers):
     options = {"workers": workers, "figures": True, "variables": {"TMPDIR": str(gateway_home)}}
     gateway = GatewayProcess(gateway_home, postgres_database.url, **options).wait()

@@ -83,6 +83,7 @@ def test_a_new_installation_delivers(story, schemas):
     assert schemas() == [SCHEMA]
 
 
+@pytest.mark.long
 def test_the_migrations_make_the_same_tables_and_keep_every_row(story, schemas):
     steps = ("install", "schema", "drop", "install_by_migrations", "schema", "upgrade_the_first_release")
     _, made, _, _, migrated, counts, after, version = story(*steps, "schema", "version")

@@ -7,6 +7,7 @@ which a loop of a million additions takes REFERENCE_SECONDS; on a slower one the
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -109,13 +110,33 @@ EXPRESSIONS = [
 ]
 
 
+ATTEMPTS = 6
+"""Other processes and the garbage collector make a measurement too long, never too short."""
+
+
 @cache
 def slowness() -> float:
-    """How much slower than the reference this machine is at the moment; at least 1."""
+    """How much slower than the reference this machine is; at least 1."""
+    return max(1.0, loop_seconds() / REFERENCE_SECONDS)
+
+
+def loop_seconds() -> float:
     started, total = time.thread_time(), 0
     for number in range(1_000_000):
         total += number
-    return max(1.0, (time.thread_time() - started) / REFERENCE_SECONDS)
+    return time.thread_time() - started
+
+
+def least_seconds(work: Callable[[], object], limit: float) -> float:
+    """Seconds of the processor that a call takes: the first of some attempts below the limit, else the least."""
+    least = float("inf")
+    for _ in range(ATTEMPTS):
+        started = time.thread_time()
+        work()
+        least = min(least, (time.thread_time() - started) / slowness())
+        if least < limit:
+            break
+    return least
 
 
 @cache
@@ -146,8 +167,7 @@ def cost(expression: Expression, made: DataSources) -> tuple[float, int]:
 def test_no_filter_test_or_operator_works_without_being_charged(kind):
     made, wrong = received(kind), []
     for source in EXPRESSIONS:
-        # Other processes and the garbage collector make a single measurement too long, never too short.
-        for _ in range(3):
+        for _ in range(ATTEMPTS):
             seconds, units = cost(compiled(source), made)
             nanoseconds = seconds * 1e9 / max(units, MEASURABLE_UNITS)
             if nanoseconds <= NANOSECONDS_PER_UNIT:
@@ -169,10 +189,13 @@ def test_every_filter_test_and_comparison_is_among_them():
 
 def conf_cost(mapping: dict[str, str], made: DataSources, reason: str = "computing budget") -> float:
     compiled = compile_mapping(mapping)
-    started = time.thread_time()
-    with pytest.raises(ContentRefused, match=reason):
-        compiled.conf_text(made, None)
-    return (time.thread_time() - started) / slowness()
+
+    def refused() -> None:
+        made.budget = Budget()
+        with pytest.raises(ContentRefused, match=reason):
+            compiled.conf_text(made, None)
+
+    return least_seconds(refused, 2 * REQUEST_SECONDS)
 
 
 def test_one_list_written_two_hundred_times_is_refused_while_it_is_walked():
@@ -214,12 +237,14 @@ def test_a_response_is_charged_for_what_it_writes(kind, content_type):
     for piece in ("{{ body.x }}", "${Webhook::Body}", "{{ body.y }}"):
         # The places inside and outside of a JSON string.
         for template in (f"[{', '.join([piece] * 500)}]", f'["{piece * 500}"]'):
-            made.budget = Budget()
             compiled = compile_response(content_type, template)
-            started = time.thread_time()
-            with suppress(ContentRefused):
-                compiled.rendered(200, made)
-            assert (time.thread_time() - started) / slowness() < REQUEST_SECONDS
+
+            def rendered(compiled: Any = compiled) -> None:
+                made.budget = Budget()
+                with suppress(ContentRefused):
+                    compiled.rendered(200, made)
+
+            assert least_seconds(rendered, REQUEST_SECONDS) < REQUEST_SECONDS
 
 
 # --- compiling ------------------------------------------------------------------------------
@@ -245,20 +270,24 @@ LARGE_SOURCES = {
 @pytest.mark.parametrize("name", LARGE_SOURCES)
 def test_many_large_expressions_are_refused_before_they_cost_more_than_one_webhook_may(name):
     draft = Draft(name="any", dag_id="any", mapping={f"p{n}": LARGE_SOURCES[name] for n in range(1_000)})
-    started = time.thread_time()
-    with pytest.raises(DefinitionError, match=r"mapping p\d+: line 1, column \d+: ") as caught:
-        compile_rules(draft)
-    assert (time.thread_time() - started) / slowness() < COMPILE_SECONDS
-    assert caught.value.problem.field == "mapping"
+
+    def refused() -> None:
+        with pytest.raises(DefinitionError, match=r"mapping p\d+: line 1, column \d+: ") as caught:
+            compile_rules(draft)
+        assert caught.value.problem.field == "mapping"
+
+    assert least_seconds(refused, COMPILE_SECONDS) < COMPILE_SECONDS
 
 
 def test_the_branches_of_a_json_template_are_checked_within_the_same_limit():
     template = '["' + "{% if body.a %}x{% else %}y{% endif %}" * 400 + "z" * 40_000 + '"]'
     draft = Draft(name="any", dag_id="any", response_template=template)
-    started = time.thread_time()
-    with pytest.raises(DefinitionError, match="too long"):
-        compile_rules(draft)
-    assert (time.thread_time() - started) / slowness() < COMPILE_SECONDS
+
+    def refused() -> None:
+        with pytest.raises(DefinitionError, match="too long"):
+            compile_rules(draft)
+
+    assert least_seconds(refused, COMPILE_SECONDS) < COMPILE_SECONDS
 
 
 def test_the_limits_are_those_of_the_webhook_not_of_one_expression():

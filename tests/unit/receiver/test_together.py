@@ -116,14 +116,14 @@ def test_senders_that_ask_again_come_to_be_in_two_groups_of_one_size():
     sizes: list[int] = []
 
     async def ask():
-        together = Batcher(doubling(sizes, 0.01), most=100, batches=1)
+        together = Batcher(doubling(sizes, 0.05), most=100, batches=1)
 
         async def sender(at: float):
             await asyncio.sleep(at)
             for number in range(10):
                 await together(number)
 
-        await asyncio.gather(*(sender(0.0) for _ in range(3)), *(sender(0.005) for _ in range(13)))
+        await asyncio.gather(*(sender(0.0) for _ in range(3)), *(sender(0.025) for _ in range(13)))
 
     asyncio.run(ask())
     assert sizes[:17] == [3] + [8] * 16
