@@ -128,7 +128,7 @@ def loop_seconds() -> float:
 
 
 def least_seconds(work: Callable[[], object], limit: float) -> float:
-    """Seconds of the processor that a call takes: the first of some attempts below the limit, else the least."""
+    """CPU seconds that a call takes: the first attempt below the limit, else the least of all."""
     least = float("inf")
     for _ in range(ATTEMPTS):
         started = time.thread_time()
