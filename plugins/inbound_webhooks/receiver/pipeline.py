@@ -60,6 +60,7 @@ from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.refused_budget import RefusedBudget
 from inbound_webhooks.receiver.rejections import RejectionLog
 from inbound_webhooks.receiver.user_slots import UserSlots
+from inbound_webhooks.receiver.webhook_slots import WebhookSlots
 from inbound_webhooks.records.credential import plain_secrets
 from inbound_webhooks.records.delivery import Delivery, Rejection, new_delivery_id
 from inbound_webhooks.records.webhook import Webhook
@@ -73,6 +74,9 @@ from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookC
 log = get_logger(__name__)
 
 DAG_RECHECK_SECONDS = 2.0
+
+CONCURRENT_DECISIONS = 2
+"""Long decisions of an event loop that run at the same time, one of each webhook."""
 
 MAX_ATTEMPTS = 3
 """How often a request is judged because its webhook changed before the commit."""
@@ -104,6 +108,9 @@ class Receiver:
         previews = settings.max_concurrent_previews
         self.previews = UserSlots(previews, per_user=max(previews // 2, 1))
         self._limits = Limits(settings)
+        self._deciding = WebhookSlots(
+            CONCURRENT_DECISIONS, share=1, queue_seconds=settings.queue_timeout_seconds
+        )
         self._refused = RefusedBudget(settings)
         self._compiled = CompiledWebhookCache()
         self._last_use = LastUse(now)
@@ -258,7 +265,15 @@ class Receiver:
             or len(request.body) > compiled.rules.inline_bytes
             or (dag is not None and dag.may_check_slowly)
         )
-        return await run_in_thread(decide) if takes_long else decide()
+        return await self._in_turn(compiled.webhook.id, decide) if takes_long else decide()
+
+    async def _in_turn(self, webhook_id: str, decide: Callable[[], Verdict]) -> Verdict:
+        """Decide in a thread; each that runs delays the event loop, which shares the interpreter with it."""
+        await self._deciding.take(webhook_id)
+        try:
+            return await run_in_thread(decide)
+        finally:
+            self._deciding.release(webhook_id)
 
     async def _commit(
         self, compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict, *, is_fresh: bool

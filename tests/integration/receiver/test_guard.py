@@ -53,16 +53,39 @@ class Inside:
         await send({"type": "http.response.body", "body": b""})
 
 
-@pytest.mark.parametrize("allowed", [1, 3])
+@pytest.mark.parametrize("allowed", [1, 4])
 def test_no_more_requests_are_inside_at_once_than_allowed(sqlite_orders, configure, allowed):
     configure(max_concurrent_requests=allowed)
     inside = Inside()
     endpoint = AsgiEndpoint(inner=inside)
+    paths = [sqlite_orders.path, store_webhook("second").path, store_webhook("third").path]
     replies = endpoint.together(
-        *[endpoint.send("POST", sqlite_orders.path, chunks=[ORDER]) for _ in range(10)]
+        *[endpoint.send("POST", path, chunks=[ORDER]) for path in paths for _ in range(4)]
     )
-    assert [reply.status for reply in replies] == [202] * 10
+    assert [reply.status for reply in replies] == [202] * 12
     assert inside.most == allowed
+
+
+def test_one_webhook_holds_half_of_the_places_and_no_other_one_waits_behind_it(sqlite_orders, configure):
+    configure(max_concurrent_requests=4)
+    inside = Inside()
+    endpoint = AsgiEndpoint(inner=inside)
+    other = store_webhook("another")
+    order: list[str] = []
+
+    async def noted(name: str, path: str) -> None:
+        await endpoint.send("POST", path, chunks=[ORDER])
+        order.append(name)
+
+    async def flooded() -> None:
+        flood = [noted("flood", sqlite_orders.path) for _ in range(10)]
+        await asyncio.gather(*flood, noted("other", other.path))
+
+    on_the_loop(flooded())
+    # Two of the flood are inside, and end just before it.
+    assert order.index("other") <= 4
+    endpoint.together(*[endpoint.send("POST", sqlite_orders.path, chunks=[ORDER]) for _ in range(10)])
+    assert inside.most <= 3
 
 
 def test_a_request_whose_turn_does_not_come_is_put_off(sqlite_orders, configure):

@@ -11,10 +11,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import anyio
-
 from inbound_webhooks.airflow_bridge.all_admins import appends_admin_token
-from inbound_webhooks.errors import InternalError, RequestError, TooBusy, UnknownWebhook
+from inbound_webhooks.errors import InternalError, RequestError, UnknownWebhook
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.receiver.admission import Admission, RequestHead
@@ -38,6 +36,10 @@ from inbound_webhooks.receiver.asgi.messages import (
 from inbound_webhooks.receiver.asgi.paths import EndpointPaths
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver, log_unexpected_error
+from inbound_webhooks.receiver.webhook_slots import WebhookSlots
+
+UNKNOWN_WEBHOOK = ""
+"""Whose slot a request holds while its token is looked up."""
 
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
@@ -69,7 +71,7 @@ class WebhookGuard:
         self._is_next_to_server = is_next_to_server
         # Found out by the first request, which knows the application with all of its middlewares.
         self._drops_authorization = False if is_next_to_server else None
-        self._slots: anyio.Semaphore | None = None
+        self._slots: WebhookSlots | None = None
         self.buffer = BodyBuffer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,12 +120,13 @@ class WebhookGuard:
             head = request_head(scope, path, receiver.proxies, is_peer_known=self._is_next_to_server)
             if head is None:
                 raise UnknownWebhook
-            slots = await self._slot(receiver)
+            slots = self._slots or self._open_slots(receiver)
+            await slots.take(UNKNOWN_WEBHOOK)
             try:
                 # The api-server reads no byte of a body on the word of a cached webhook.
                 admission = await receiver.admit(head, from_cache=self._is_next_to_server)
             finally:
-                slots.release()
+                slots.release(UNKNOWN_WEBHOOK)
             body = b""
             if head.method == "POST":
                 reader = BodyReader(self.buffer, receiver, scope=scope, head=head)
@@ -137,7 +140,7 @@ class WebhookGuard:
                 body = reader.body()
             if scope["query_string"]:
                 quote_query(scope)
-            slots = await self._slot(receiver)
+            await slots.take(head.webhook_id)
             try:
                 if self._is_next_to_server:
                     request = inbound_request(scope, body, head.source_ip)
@@ -146,7 +149,7 @@ class WebhookGuard:
                 await self._ask_blueprint(scope, body, send, admitted)
                 return None
             finally:
-                slots.release()
+                slots.release(head.webhook_id)
         except RequestError as error:
             return await _rejected(receiver, error, head, admission)
         finally:
@@ -160,21 +163,14 @@ class WebhookGuard:
         if not admitted.has_arrived:
             raise not_routed()
 
-    async def _slot(self, receiver: Receiver) -> anyio.Semaphore:
-        """Take one of the slots for requests that hold a thread and a database connection; to be released."""
-        slots = self._slots
-        if slots is None:
-            number = self._concurrent_requests or receiver.settings.max_concurrent_requests
-            slots = self._slots = anyio.Semaphore(number, fast_acquire=True)
-        try:
-            slots.acquire_nowait()
-        except anyio.WouldBlock:
-            try:
-                with anyio.fail_after(receiver.settings.queue_timeout_seconds):
-                    await slots.acquire()
-            except TimeoutError:
-                raise TooBusy from None
-        return slots
+    def _open_slots(self, receiver: Receiver) -> WebhookSlots:
+        """The slots for requests that hold a thread and a database connection; one webhook may hold half."""
+        settings = receiver.settings
+        number = self._concurrent_requests or settings.max_concurrent_requests
+        self._slots = WebhookSlots(
+            number, share=max(number // 2, 1), queue_seconds=settings.queue_timeout_seconds
+        )
+        return self._slots
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
