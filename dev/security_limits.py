@@ -24,6 +24,8 @@ from inbound_webhooks.event.values import MAX_TEXT_CHARS
 from inbound_webhooks.files.yaml_loader import MAX_DEPTH as MAX_FILE_DEPTH
 from inbound_webhooks.files.yaml_loader import MAX_EXPANDED_CHARS, MAX_FILE_BYTES
 from inbound_webhooks.receiver.gateway.http_protocol import MAX_HEAD_BYTES
+from inbound_webhooks.receiver.limits import RESERVED_PERCENT
+from inbound_webhooks.receiver.pipeline import CONCURRENT_DECISIONS
 from inbound_webhooks.receiver.rejections import MAX_PER_SECOND
 from inbound_webhooks.settings import Settings
 
@@ -60,6 +62,15 @@ OF_A_WEBHOOK = (
     Limit("`max_active_runs`", UNSET, "", "the delivery waits"),
 )
 FIXED = (
+    Limit("slots of an api-server or gateway process for one webhook", "half", "", "the request waits"),
+    Limit("long decisions at the same time in a process", CONCURRENT_DECISIONS, "", "the request waits"),
+    Limit("such decisions of one webhook", 1, "", "the request waits"),
+    Limit(
+        "waiting deliveries of one webhook while `max_backlog` is reached",
+        RESERVED_PERCENT,
+        "percent of it",
+        "429 with `Retry-After`",
+    ),
     Limit("request line and headers at a gateway", MAX_HEAD_BYTES, "bytes", "431"),
     Limit("fields of a form", MAX_FORM_FIELDS, "", "400; the delivery is kept as refused"),
     Limit("members of a gzip body", MAX_GZIP_MEMBERS, "", "400; the delivery is kept as refused"),

@@ -167,10 +167,10 @@ def test_addresses_that_are_gone_take_no_memory(counted):
 
 
 def test_a_full_backlog_puts_more_off(asgi, database, configure):
-    configure(max_backlog=2)
+    configure(max_backlog=2, webhook_backlog_percent=100)
     hook = store_webhook()
-    for _ in range(2):
-        store_delivery(hook)
+    store_delivery(hook)
+    store_delivery(store_webhook("another"))
     reply = asgi.post(hook.path, ORDER)
     assert (reply.status, reply.header("retry-after")) == (429, "30")
     assert (states(), noted_reasons()) == (
@@ -194,8 +194,9 @@ def test_the_backlog_is_looked_at_again_every_second(database):
     from tests.infrastructure.webhooks_builder import ACTOR
 
     clock, hook, other = Clock(), store_webhook(), stored_webhook(name="another")
-    store_delivery(hook)
-    limits = limits_of(clock, max_backlog=1)
+    for webhook_id in (hook, other):
+        store_delivery(webhook_id)
+    limits = limits_of(clock, max_backlog=2, webhook_backlog_percent=100)
     with pytest.raises(BacklogFull):
         admit_backlog(limits, other)
     service.delete(hook.id, actor=ACTOR)
@@ -215,6 +216,17 @@ def test_a_webhook_lets_no_more_wait_than_it_may_and_others_go_on(asgi, database
     assert set(noted_reasons()) == {
         "3 deliveries of this webhook are waiting for their runs; that is its limit."
     }
+
+
+def test_a_webhook_of_which_nothing_waits_is_not_put_off_for_others(asgi, database, configure):
+    """One of a hundred may wait of each webhook, which is one here."""
+    configure(max_backlog=4)
+    for name in ("one", "two"):
+        hook = store_webhook(name)
+        for _ in range(2):
+            store_delivery(hook)
+    quiet = store_webhook("quiet")
+    assert [asgi.post(quiet.path, ORDER).status for _ in range(2)] == [202, 429]
 
 
 @pytest.mark.parametrize("own", [None, 100])

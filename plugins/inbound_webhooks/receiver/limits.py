@@ -23,6 +23,9 @@ from inbound_webhooks.storage.deliveries import count_accepted, count_accepted_b
 
 log = get_logger(__name__)
 
+RESERVED_PERCENT = 1
+"""Share of the backlog that each webhook may have although the backlog of all is full."""
+
 BACKLOG_RECHECK_SECONDS = 1.0
 
 STORAGE_TIMEOUT_SECONDS = 0.5
@@ -59,6 +62,7 @@ class Limits:
         self._in_second: dict[str, int] = {}
         self._max_backlog = settings.max_backlog
         self._webhook_backlog = max(settings.max_backlog * settings.webhook_backlog_percent // 100, 1)
+        self._reserved = max(settings.max_backlog * RESERVED_PERCENT // 100, 1)
         self._clock = clock
         self._lock = threading.Lock()
         self._storage = storage
@@ -95,32 +99,31 @@ class Limits:
 
         False where :meth:`count_backlog` has to count first, which asks the database.
 
-        :raises BacklogFull: too many wait, in all or of this webhook
+        :raises BacklogFull: too many of this webhook wait, or too many in all and not few of this webhook
         """
         now = self._clock()
         if now - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS:
             return False
-        self._refuse_full(webhook)
-        if webhook.max_backlog is None:
+        limit = self._limit_of(webhook)
+        if limit is None:
             return True
         with self._lock:
             room = self._rooms.get(webhook.id)
-            if room is None or room.limit != webhook.max_backlog:
+            if room is None or room.limit != limit:
                 return False
             if now - room.counted_at >= BACKLOG_RECHECK_SECONDS:
                 return False
             # What this process admitted since the last count counts too.
             room.left -= 1
             if room.left < 0:
-                raise BacklogFull(webhook.max_backlog)
+                raise self._full(limit)
         return True
 
     def count_backlog(self, webhook: Webhook) -> None:
         """Count waiting deliveries in the database, in all once a second, and admit one more; blocks.
 
-        :raises BacklogFull: too many wait, in all or of this webhook
+        :raises BacklogFull: too many of this webhook wait, or too many in all and not few of this webhook
         """
-        # One webhook cannot fill the backlog of all, whatever its own limit is: it has a share of it.
         with self._lock:
             is_due = self._clock() - self._backlog_checked_at >= BACKLOG_RECHECK_SECONDS
             if is_due:
@@ -130,21 +133,30 @@ class Limits:
             self._backlog_is_full = sum(counts.values()) >= self._max_backlog
             full = (webhook_id for webhook_id, count in counts.items() if count >= self._webhook_backlog)
             self._full_webhooks = frozenset(full)
-        self._refuse_full(webhook)
-        if webhook.max_backlog is None or self.admits_backlog(webhook):
+        limit = self._limit_of(webhook)
+        if limit is None or self.admits_backlog(webhook):
             return
-        limit = webhook.max_backlog
         waiting = autocommit(lambda connection: count_accepted(connection, webhook.id, limit))
         with self._lock:
             self._rooms[webhook.id] = _Room(limit, self._clock(), left=limit - waiting - 1)
         if waiting >= limit:
-            raise BacklogFull(limit)
+            raise self._full(limit)
 
-    def _refuse_full(self, webhook: Webhook) -> None:
-        if self._backlog_is_full:
-            raise BacklogFull
+    def _limit_of(self, webhook: Webhook) -> int | None:
+        """How many deliveries of a webhook may wait; None for no limit but the one of all webhooks.
+
+        While the backlog of all is full, a few of each webhook may still wait: others have filled it.
+
+        :raises BacklogFull: the webhook has its whole share of the backlog
+        """
         if webhook.id in self._full_webhooks:
             raise BacklogFull(self._webhook_backlog)
+        if not self._backlog_is_full:
+            return webhook.max_backlog
+        return min(self._reserved, webhook.max_backlog or self._reserved)
+
+    def _full(self, limit: int) -> BacklogFull:
+        return BacklogFull() if self._backlog_is_full and limit == self._reserved else BacklogFull(limit)
 
     def _uncounted(self, sender: str) -> int:
         """How many requests to count in the library: none while a sender sent few in this second.
