@@ -64,7 +64,7 @@ OF_A_WEBHOOK = (
 FIXED = (
     Limit("slots of an api-server or gateway process for one webhook", "half", "", "the request waits"),
     Limit("long decisions at the same time in a process", CONCURRENT_DECISIONS, "", "the request waits"),
-    Limit("such decisions of one webhook", 1, "", "the request waits"),
+    Limit("such decisions of one webhook", CONCURRENT_DECISIONS // 2, "", "the request waits"),
     Limit(
         "waiting deliveries of one webhook while `max_backlog` is reached",
         RESERVED_PERCENT,

@@ -75,8 +75,8 @@ log = get_logger(__name__)
 
 DAG_RECHECK_SECONDS = 2.0
 
-CONCURRENT_DECISIONS = 2
-"""Long decisions of an event loop that run at the same time, one of each webhook."""
+CONCURRENT_DECISIONS = 4
+"""Long decisions of an event loop that run at the same time, half of them at most of one webhook."""
 
 MAX_ATTEMPTS = 3
 """How often a request is judged because its webhook changed before the commit."""
@@ -109,7 +109,9 @@ class Receiver:
         self.previews = UserSlots(previews, per_user=max(previews // 2, 1))
         self._limits = Limits(settings)
         self._deciding = WebhookSlots(
-            CONCURRENT_DECISIONS, share=1, queue_seconds=settings.queue_timeout_seconds
+            CONCURRENT_DECISIONS,
+            share=CONCURRENT_DECISIONS // 2,
+            queue_seconds=settings.queue_timeout_seconds,
         )
         self._refused = RefusedBudget(settings)
         self._compiled = CompiledWebhookCache()
