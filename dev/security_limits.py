@@ -25,7 +25,7 @@ from inbound_webhooks.files.yaml_loader import MAX_DEPTH as MAX_FILE_DEPTH
 from inbound_webhooks.files.yaml_loader import MAX_EXPANDED_CHARS, MAX_FILE_BYTES
 from inbound_webhooks.receiver.gateway.http_protocol import MAX_HEAD_BYTES
 from inbound_webhooks.receiver.limits import RESERVED_PERCENT
-from inbound_webhooks.receiver.pipeline import CONCURRENT_DECISIONS
+from inbound_webhooks.receiver.pipeline import CONCURRENT_DECISIONS, PAUSE_FACTOR
 from inbound_webhooks.receiver.rejections import MAX_PER_SECOND
 from inbound_webhooks.settings import Settings
 
@@ -65,6 +65,12 @@ FIXED = (
     Limit("slots of an api-server or gateway process for one webhook", "half", "", "the request waits"),
     Limit("long decisions at the same time in a process", CONCURRENT_DECISIONS, "", "the request waits"),
     Limit("such decisions of one webhook", CONCURRENT_DECISIONS // 2, "", "the request waits"),
+    Limit(
+        "processor time of such decisions of one webhook",
+        100 * (CONCURRENT_DECISIONS // 2) // (1 + PAUSE_FACTOR),
+        "percent of one processor",
+        "the request waits",
+    ),
     Limit(
         "waiting deliveries of one webhook while `max_backlog` is reached",
         RESERVED_PERCENT,

@@ -9,6 +9,8 @@ It runs on an event loop, at both endpoints; blocking work goes to a thread.
 
 from __future__ import annotations
 
+import asyncio
+import time
 import traceback
 from collections.abc import Callable
 from datetime import datetime
@@ -77,6 +79,11 @@ DAG_RECHECK_SECONDS = 2.0
 
 CONCURRENT_DECISIONS = 4
 """Long decisions of an event loop that run at the same time, half of them at most of one webhook."""
+
+COSTLY_SECONDS = 0.01
+PAUSE_FACTOR = 3
+"""After a decision of more processor time than COSTLY_SECONDS its slot has a pause, this many times as long:
+one webhook computes half of the time at most."""
 
 MAX_ATTEMPTS = 3
 """How often a request is judged because its webhook changed before the commit."""
@@ -272,10 +279,28 @@ class Receiver:
     async def _in_turn(self, webhook_id: str, decide: Callable[[], Verdict]) -> Verdict:
         """Decide in a thread; each that runs delays the event loop, which shares the interpreter with it."""
         await self._deciding.take(webhook_id)
+        seconds = 0.0
+
+        def timed() -> Verdict:
+            nonlocal seconds
+            started = time.thread_time()
+            try:
+                return decide()
+            finally:
+                seconds = time.thread_time() - started
+
         try:
-            return await run_in_thread(decide)
+            return await run_in_thread(timed)
         finally:
-            self._deciding.release(webhook_id)
+            if seconds > COSTLY_SECONDS:
+                pause = PAUSE_FACTOR * seconds
+                asyncio.get_running_loop().call_later(pause, self._deciding.release, webhook_id)
+            else:
+                self._deciding.release(webhook_id)
+
+    def slots_of_decisions(self, webhook_id: str) -> int:
+        """How many long decisions of a webhook run, wait, or have ended a moment ago."""
+        return self._deciding.requests_of(webhook_id)
 
     async def _commit(
         self, compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict, *, is_fresh: bool

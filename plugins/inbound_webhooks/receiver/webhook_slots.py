@@ -48,6 +48,11 @@ class WebhookSlots:
             self._leave(webhook_id, own)
             raise
 
+    def requests_of(self, webhook_id: str) -> int:
+        """How many requests of a webhook hold a slot or wait for one."""
+        own = self._own.get(webhook_id)
+        return 0 if own is None else own.requests
+
     def release(self, webhook_id: str) -> None:
         """Give back a slot."""
         own = self._own[webhook_id]

@@ -117,6 +117,22 @@ def test_another_webhook_is_answered_while_the_worst_template_runs(hooks):
     assert ended == [("plain", 202), ("costly", 422)]
 
 
+def test_a_webhook_computes_half_of_the_time_at_most(hooks):
+    """By its slots: each is held for three times as long as the decision has computed."""
+    costly, plain = hooks
+    receiver = new_receiver()
+
+    async def story() -> list[int]:
+        await answered(receiver, costly, BODY)
+        await answered(receiver, plain, b'{"x": 1}')
+        held = [receiver.slots_of_decisions(hook.id) for hook in hooks]
+        while receiver.slots_of_decisions(costly.id):
+            await asyncio.sleep(0.01)
+        return held
+
+    assert on_the_loop(story()) == [1, 0]
+
+
 def receiver_is_judging(task: asyncio.Task[None]) -> bool:
     """Whether the request waits for a thread."""
     return any(frame.f_code.co_name == "_decide" for frame in frames_of(task))

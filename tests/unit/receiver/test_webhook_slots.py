@@ -82,4 +82,4 @@ def test_nothing_is_kept_of_webhooks_without_requests():
         slots.release("a")
 
     asyncio.run(story())
-    assert slots._own == {}
+    assert [slots.requests_of(webhook_id) for webhook_id in ("a", "0", "99")] == [0, 0, 0]
