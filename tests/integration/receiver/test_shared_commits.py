@@ -20,7 +20,8 @@ def bodies_in(messages: list[bytes]) -> list[int]:
 def test_what_waits_for_a_change_of_its_webhook_is_committed_together(
     asgi, proxy, postgres_cluster, configure
 ):
-    configure(max_waiting_requests=len(BODIES))
+    # One webhook has half of the slots.
+    configure(max_waiting_requests=len(BODIES), max_concurrent_requests=2 * len(BODIES))
     hook = store_webhook()
     assert asgi.post(hook.path, b"{}").status == 202
     messages: list[bytes] = []
