@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 # make run PYTHON=python3.12
 PORT ?= 8080
 ARGS ?=
-WORKERS ?= 3
+WORKERS ?= 2
 PYTEST = $(VENV)/bin/pytest -n $(WORKERS)
 export PORT PYTHON
 
