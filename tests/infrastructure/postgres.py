@@ -25,7 +25,7 @@ from dev.services import end
 
 START_SECONDS = 30
 STOP_SECONDS = 20
-LOCK_SECONDS = 10
+LOCK_SECONDS = 30
 BIN_FOLDERS = ("/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql*/bin")
 SUPERUSER = "airflow"
 
@@ -124,7 +124,7 @@ class PostgresCluster:
             connection.cursor().execute("SELECT pg_promote(true, 30)")
 
     def wait_until_applied(self, primary: PostgresCluster) -> None:
-        """Wait until this standby has all that its primary has committed, for ten seconds at most."""
+        """Wait until this standby has all that its primary has committed, for LOCK_SECONDS at most."""
         with contextlib.closing(primary.connect()) as connection:
             cursor = connection.cursor()
             cursor.execute("SELECT pg_current_wal_lsn()")
@@ -172,7 +172,7 @@ class PostgresCluster:
         return connection
 
     def wait_until_blocked(self, count: int = 1) -> None:
-        """Wait until that many connections wait for a lock, for ten seconds at most."""
+        """Wait until that many connections wait for a lock, for LOCK_SECONDS at most."""
         give_up_at = time.monotonic() + LOCK_SECONDS
         with contextlib.closing(self.connect()) as connection:
             cursor = connection.cursor()
