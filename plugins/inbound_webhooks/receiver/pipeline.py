@@ -16,6 +16,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from itertools import starmap
+from typing import TypeVar
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, startable
 from inbound_webhooks.deliveries.judging import Judging
@@ -74,6 +75,8 @@ from inbound_webhooks.storage.webhooks import set_confirm_url
 from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookCache
 
 log = get_logger(__name__)
+
+Decided = TypeVar("Decided")
 
 DAG_RECHECK_SECONDS = 2.0
 
@@ -276,12 +279,12 @@ class Receiver:
         )
         return await self._in_turn(compiled.webhook.id, decide) if takes_long else decide()
 
-    async def _in_turn(self, webhook_id: str, decide: Callable[[], Verdict]) -> Verdict:
+    async def _in_turn(self, webhook_id: str, decide: Callable[[], Decided]) -> Decided:
         """Decide in a thread; each that runs delays the event loop, which shares the interpreter with it."""
         await self._deciding.take(webhook_id)
         seconds = 0.0
 
-        def timed() -> Verdict:
+        def timed() -> Decided:
             nonlocal seconds
             started = time.thread_time()
             try:
@@ -334,7 +337,7 @@ class Receiver:
             max_content_bytes=self.settings.max_body_bytes,
         )
         is_long = request.header("Content-Encoding") or len(request.body) > compiled.rules.inline_bytes
-        return await run_in_thread(repeat) if is_long else repeat()
+        return await self._in_turn(webhook.id, repeat) if is_long else repeat()
 
     def _not_stored(self, verdict: Verdict, *, is_fresh: bool) -> Response | None:
         """The response to a refused or filtered request that is counted and leaves no row.

@@ -1,4 +1,4 @@
-"""What a conf holds is in no error, mail, log record or response, whoever refuses it and why."""
+"""What a conf holds is in no error, mail, log record or response, whichever part refuses it."""
 
 from __future__ import annotations
 

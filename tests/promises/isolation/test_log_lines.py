@@ -68,7 +68,7 @@ def test_lines_of_our_own_source_stay_lines(lines):
 
 
 def test_no_module_has_a_logger_of_another_kind():
-    """So that every call of today and of tomorrow is covered by the tests above."""
+    """The tests above cover every call, later ones too."""
     found = []
     for path in PACKAGE.rglob("*.py"):
         if path.name == "log_lines.py":

@@ -1,4 +1,4 @@
-"""Nobody gets a text of their choice signed with the secret of a sender whose handshake does not do so."""
+"""No handshake signs a text of its caller with the secret of another sender."""
 
 from __future__ import annotations
 

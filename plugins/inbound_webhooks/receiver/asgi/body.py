@@ -114,7 +114,7 @@ class BodyReader:
     def _count(self) -> None:
         """Count a long body's bytes, from its first one."""
         if not self._shares:
-            # Found out here: most bodies are small, and count for nobody.
+            # Found out here: most bodies are small, and count towards no share.
             sender = counted_sender(self._scope, self._head, self._receiver.proxies)
             self._shares = shares(self._settings, self._head.webhook_id, sender)
         added, self._counted_bytes = self.size - self._counted_bytes, self.size
