@@ -126,6 +126,24 @@ def render_page(template: str, status: int = 200, **values: Any) -> Response:
     )
 
 
+def fragment(
+    template: str, *, toast: str = "", undo: dict[str, Any] | None = None, **values: Any
+) -> Response:
+    """Part of a page for htmx, with a message (see ``static/toasts.js``).
+
+    :param undo: ``url``, ``values`` and ``target`` of the request that reverts the change
+    """
+    response = render_page(template, **values)
+    if toast:
+        response.headers["HX-Trigger"] = _toast(toast, "good", undo)
+    return response
+
+
+def _toast(text: str, tone: str, undo: dict[str, Any] | None = None) -> str:
+    # A header is Latin-1 without line breaks; json.dumps escapes both.
+    return json.dumps({"toast": {"text": text, "tone": tone, "undo": undo}})
+
+
 def redirected(url: str) -> Response:
     """Redirect after a change, so that a reload of the page does not repeat it."""
     return make_response(redirect(url, 303))
@@ -139,6 +157,11 @@ def json_reply(document: Any, status: int = 200) -> Response:
 def wants_json() -> bool:
     """Whether a script of the pages sent the request, not a plain form."""
     return request.headers.get("X-Requested-With") == "fetch"
+
+
+def wants_fragment() -> bool:
+    """Whether htmx sent the request and replaces part of the page with the response."""
+    return request.headers.get("HX-Request") == "true"
 
 
 def airflow_url(path: str) -> str:
@@ -210,7 +233,9 @@ _TITLES = {
 
 
 def _message(status: int, title: str, text: str) -> Response:
-    if wants_json():
+    if wants_fragment():
+        response = Response(status=status, headers={"HX-Trigger": _toast(text or title, "bad")})
+    elif wants_json():
         response = json_reply({"error": text or title}, status)
     else:
         login_url = login.login_url() if status == 401 else None

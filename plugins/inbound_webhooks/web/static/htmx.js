@@ -1,0 +1,21 @@
+// The rules for htmx on all pages: hidden tabs do not poll, and a request that fails says so.
+import { toast } from "./toasts.js";
+
+export function htmxRules() {
+  document.body.addEventListener("htmx:beforeRequest", (event) => {
+    if (isPoll(event) && document.hidden) event.preventDefault();
+  });
+  document.body.addEventListener("htmx:responseError", (event) => {
+    // The server describes its own errors in an HX-Trigger header, see toasts.js.
+    if (isPoll(event) || event.detail.xhr.getResponseHeader("HX-Trigger")) return;
+    toast({ text: `The server responded with status ${event.detail.xhr.status}.`, tone: "bad" });
+  });
+  document.body.addEventListener("htmx:sendError", (event) => {
+    if (!isPoll(event)) toast({ text: "Airflow cannot be reached. Try again.", tone: "bad" });
+  });
+}
+
+// A poll that fails is repeated by itself: the server may be restarting.
+function isPoll(event) {
+  return /\bevery\b/.test(event.detail.elt?.getAttribute("hx-trigger") ?? "");
+}

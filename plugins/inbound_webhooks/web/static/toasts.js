@@ -1,0 +1,39 @@
+// Messages after an action. The server sends them with any response as an HX-Trigger event `toast`:
+// {"text": …, "tone": "good" | "bad", "undo": {"url": …, "values": {…}, "target": selector}}
+import { make } from "./elements.js";
+
+const SHOWN_MILLISECONDS = 8000;
+const MOST = 3;
+
+export function toasts() {
+  document.body.addEventListener("toast", (event) => toast(event.detail));
+  for (const shown of document.querySelectorAll(".toast")) prepare(shown);
+}
+
+export function toast({ text, tone = "good", undo = null }) {
+  const element = make("p", { class: `toast ${tone}` }, text);
+  if (undo) {
+    const button = make("button", { type: "button", class: "quiet" }, "Undo");
+    button.addEventListener("click", () => {
+      element.remove();
+      window.htmx.ajax("POST", undo.url, { values: undo.values, target: undo.target, swap: "morph:outerHTML" });
+    });
+    element.append(" ", button);
+  }
+  const region = document.getElementById("toasts");
+  region.append(element);
+  while (region.children.length > MOST) region.firstElementChild.remove();
+  prepare(element);
+}
+
+// It stays while the pointer or the focus is on it (WCAG 2.2.1).
+function prepare(element) {
+  const close = make("button", { type: "button", class: "quiet close", "aria-label": "Close this message" }, "×");
+  close.addEventListener("click", () => element.remove());
+  element.append(close);
+  const leave = () => {
+    if (element.matches(":hover, :focus-within")) setTimeout(leave, SHOWN_MILLISECONDS / 4);
+    else element.remove();
+  };
+  setTimeout(leave, SHOWN_MILLISECONDS);
+}
