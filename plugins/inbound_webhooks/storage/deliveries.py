@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     Connection,
+    FromClause,
     Subquery,
     bindparam,
     cast,
@@ -91,29 +92,35 @@ def find_stored(connection: Connection, deliveries: Sequence[tuple[Delivery, int
     return [result(*each) for each in deliveries]
 
 
-def _store(dialect_name: str, dialect_insert: Any) -> Any:
+def _insert_where(webhook: FromClause, insert: Any, values: Sequence[Any]) -> Any:
+    """Inserts a row where ``webhook`` has a row of the expected version."""
+    row = select(*values).select_from(webhook).where(webhook.c.version == bindparam("expected_version"))
+    names = [column.name for column in _COLUMNS]
+    # A conflict means that the event, or this delivery, is stored already; find out which.
+    return insert(tables.delivery).from_select(names, row).on_conflict_do_nothing()
+
+
+def _on_postgresql() -> Any:
     # One statement locks, checks and inserts, so that no transaction has to be begun and ended.
     locked = (
         select(tables.webhook.c.version)
-        .where(tables.webhook.c.id == bindparam("webhook_id"), waiting_is_limited(dialect_name))
+        .where(tables.webhook.c.id == bindparam("webhook_id"), waiting_is_limited("postgresql"))
         .with_for_update(read=True)
         .cte("locked")
     )
-    columns = [column for column in tables.delivery.c if column.name in Delivery.__struct_fields__]
-    values: list[Any] = [bindparam(column.name, type_=column.type) for column in columns]
-    if dialect_name == "postgresql":
-        # PostgreSQL does not infer the types of a SELECT from the table that it is inserted into.
-        values = [cast(value, column.type) for value, column in zip(values, columns, strict=True)]
-    row = select(*values).select_from(locked).where(locked.c.version == bindparam("expected_version"))
-    inserted = dialect_insert(tables.delivery).from_select([column.name for column in columns], row)
-    # A conflict means that the event, or this delivery, is stored already; find out which.
-    return inserted.on_conflict_do_nothing()
+    # PostgreSQL does not infer the types of a SELECT from the table that it is inserted into.
+    return _insert_where(locked, postgresql.insert, [cast(value, value.type) for value in _VALUES])
 
 
-_STORE = {
-    "postgresql": _store("postgresql", postgresql.insert),
-    "sqlite": _store("sqlite", sqlite.insert),
-}
+def _on_sqlite() -> Any:
+    # Without WITH: Python's sqlite3 counts the rows of statements that begin with INSERT only.
+    version = select(tables.webhook.c.version).where(tables.webhook.c.id == bindparam("webhook_id")).subquery()
+    return _insert_where(version, sqlite.insert, _VALUES)
+
+
+_COLUMNS = [column for column in tables.delivery.c if column.name in Delivery.__struct_fields__]
+_VALUES = [bindparam(column.name, type_=column.type) for column in _COLUMNS]
+_STORE = {"postgresql": _on_postgresql(), "sqlite": _on_sqlite()}
 
 
 def count_accepted(connection: Connection, webhook_id: str, limit: int) -> int:

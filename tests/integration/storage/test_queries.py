@@ -120,6 +120,18 @@ def test_a_delivery_for_another_version_of_its_webhook_is_not_stored(database):
     assert rows("delivery") == []
 
 
+def test_the_insert_alone_says_whether_it_stored_the_delivery(database):
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.deliveries import try_insert_delivery
+
+    hook = store_webhook()
+    stored, of_another_version = made_delivery(hook, 1), made_delivery(hook, 2)
+    with transaction() as connection:
+        assert try_insert_delivery(connection, stored, 1)
+        assert not try_insert_delivery(connection, stored, 1)
+        assert not try_insert_delivery(connection, of_another_version, 2)
+
+
 def test_a_delivery_that_is_stored_already_is_found_and_not_written_twice(database):
     """The answer to the first try may get lost behind its commit."""
     hook = store_webhook()
