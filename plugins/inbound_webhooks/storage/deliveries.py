@@ -114,8 +114,8 @@ def _on_postgresql() -> Any:
 
 def _on_sqlite() -> Any:
     # Without WITH: Python's sqlite3 counts the rows of statements that begin with INSERT only.
-    version = select(tables.webhook.c.version).where(tables.webhook.c.id == bindparam("webhook_id")).subquery()
-    return _insert_where(version, sqlite.insert, _VALUES)
+    webhook = select(tables.webhook.c.version).where(tables.webhook.c.id == bindparam("webhook_id"))
+    return _insert_where(webhook.subquery(), sqlite.insert, _VALUES)
 
 
 _COLUMNS = [column for column in tables.delivery.c if column.name in Delivery.__struct_fields__]

@@ -99,7 +99,7 @@ def test_what_is_closed_is_forgotten(connections):
         for line in opened(connections, "192.0.2.1", "2001:db8::1", PROXY):
             connections.close(line)
             connections.close(line)
-    assert (len(connections), connections._of_address, connections._addresses) == (0, {}, {})
+    assert (len(connections), connections._of_address, connections._groups) == (0, {}, {})
 
 
 def test_an_address_always_gets_one_connection():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from inbound_webhooks.event.ip_allow_list import IpAllowList
@@ -20,28 +20,15 @@ class Connection(Protocol):
         """Close it at once."""
 
 
+@dataclass
 class _Group:
-    """Connections with a common limit, the oldest first: those without any request yet, and the others."""
+    """Connections with a common limit, the oldest first."""
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.silent: dict[Connection, None] = {}
-        self.used: dict[Connection, None] = {}
-
-    def __len__(self) -> int:
-        return len(self.silent) + len(self.used)
-
-    def add(self, connection: Connection) -> None:
-        self.silent[connection] = None
-
-    def use(self, connection: Connection) -> None:
-        if connection in self.silent:
-            del self.silent[connection]
-            self.used[connection] = None
-
-    def remove(self, connection: Connection) -> None:
-        self.silent.pop(connection, None)
-        self.used.pop(connection, None)
+    limit: int
+    address: str | None = None
+    silent: dict[Connection, None] = field(default_factory=dict)
+    """Without any request yet."""
+    used: dict[Connection, None] = field(default_factory=dict)
 
     def without_request(self) -> Connection | None:
         """The oldest connection that no request needs; kept ones come after those that never had one."""
@@ -62,50 +49,48 @@ class OpenConnections:
         self._all = _Group(limit)
         self._per_address = max(limit * percent // 100, 1)
         self._of_address: dict[str, _Group] = {}
-        self._addresses: dict[Connection, str] = {}
+        self._groups: dict[Connection, tuple[_Group, ...]] = {}
         self._proxies = proxies
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len(self._groups)
 
     def open(self, connection: Connection, peer: str) -> bool:
         """Take a connection from a peer; False where each one that it could replace serves a request."""
         address = counted_address(peer, self._proxies)
-        if address is not None and not self._makes_room(self._of_address.get(address)):
-            return False
-        if not self._makes_room(self._all):
-            return False
+        if address is None:
+            groups: tuple[_Group, ...] = (self._all,)
+        else:
+            groups = (self._of_address.get(address) or _Group(self._per_address, address), self._all)
+        for group in groups:
+            if len(group.silent) + len(group.used) >= group.limit and not self._makes_room(group):
+                return False
         if address is not None:
-            self._addresses[connection] = address
-            self._of_address.setdefault(address, _Group(self._per_address))
-        for group in self._groups(connection):
-            group.add(connection)
+            self._of_address[address] = groups[0]
+        for group in groups:
+            group.silent[connection] = None
+        self._groups[connection] = groups
         return True
 
     def use(self, connection: Connection) -> None:
         """Note the first request of a connection."""
-        for group in self._groups(connection):
-            group.use(connection)
+        for group in self._groups.get(connection, ()):
+            if connection in group.silent:
+                del group.silent[connection]
+                group.used[connection] = None
 
     def close(self, connection: Connection) -> None:
         """Forget a connection."""
-        for group in self._groups(connection):
-            group.remove(connection)
-        address = self._addresses.pop(connection, None)
-        if address is not None and not self._of_address[address]:
-            del self._of_address[address]
+        for group in self._groups.pop(connection, ()):
+            group.silent.pop(connection, None)
+            group.used.pop(connection, None)
+            if group.address is not None and not group.silent and not group.used:
+                del self._of_address[group.address]
 
-    def _makes_room(self, group: _Group | None) -> bool:
-        if group is None or len(group) < group.limit:
-            return True
+    def _makes_room(self, group: _Group) -> bool:
         replaced = group.without_request()
         if replaced is None:
             return False
         self.close(replaced)
         replaced.make_room()
         return True
-
-    def _groups(self, connection: Connection) -> Iterator[_Group]:
-        yield self._all
-        if connection in self._addresses:
-            yield self._of_address[self._addresses[connection]]
