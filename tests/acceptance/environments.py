@@ -108,10 +108,11 @@ def build(folder: Path) -> Distribution:
 
 
 def declared_requirements() -> list[str]:
-    """What the package itself asks for."""
+    """What the package itself asks for, with what it takes on PostgreSQL."""
     config = configparser.ConfigParser()
     config.read(CHECKOUT / "setup.cfg")
-    return config["options"]["install_requires"].split()
+    declared = (config["options"]["install_requires"], config["options.extras_require"]["postgres"])
+    return " ".join(declared).split()
 
 
 def _install(venv: Path, requirements: Sequence[str]) -> None:
