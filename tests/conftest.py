@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.infrastructure import interruption
 from tests.infrastructure.environment import airflow_variables, sqlite_url
 from tests.infrastructure.groups import GroupScheduling, in_order_of_groups
 from tests.infrastructure.once import once
@@ -44,7 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
         del os.environ[name]
     os.environ.update(airflow_variables(home, sqlite_url(home / "airflow.db")))
-    signal.signal(signal.SIGTERM, _interrupt)
+    config.pluginmanager.register(interruption)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -81,11 +80,6 @@ def _named_by(item: pytest.Item) -> set[str]:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[HOME], ignore_errors=True)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """A SIGTERM ends the run as Ctrl-C does: with the ends of all fixtures, and so of all servers."""
-    raise KeyboardInterrupt
 
 
 @pytest.hookimpl(wrapper=True)
