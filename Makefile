@@ -30,7 +30,7 @@ help: ## Show this list
 run: check-run $(STAMP) ## Start Airflow with the plugin and send it an example webhook (PORT=8080)
 	@exec $(VENV)/bin/python dev/run.py
 
-# What would stop `run` is told before anything is installed.
+# What would stop `run` is reported before anything is installed.
 check-run:
 	@python=$$(sh dev/python.sh) && exec "$$python" dev/run.py --check
 

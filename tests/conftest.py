@@ -95,7 +95,7 @@ def pytest_make_collect_report() -> Iterator[None]:
 
 
 def _fail_when_skipped(report):  # type: ignore[no-untyped-def]
-    """In CI a test that cannot run is a failure: nobody reads the list of the skipped ones."""
+    """In CI a test that cannot run is a failure: the list of the skipped ones is never read."""
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"

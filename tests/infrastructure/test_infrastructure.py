@@ -63,7 +63,7 @@ def test_a_stopped_cluster_refuses_connections(cluster: PostgresCluster):
         cluster.connect()
 
 
-def test_a_database_is_dropped_although_somebody_is_connected(cluster: PostgresCluster):
+def test_a_database_is_dropped_although_a_client_is_connected(cluster: PostgresCluster):
     cluster.create_database("busy")
     connection = cluster.connect("busy")
     cluster.drop_database("busy")

@@ -267,3 +267,17 @@ def test_no_retired_module_is_there():
 @pytest.mark.parametrize("term", TERMS)
 def test_no_retired_term_is_written(term):
     assert lines_with(term) == []
+
+
+UNNAMED = re.compile(r"(^|_)(told|tells?|whoever|nobody|nobodys|somebody|anybody|everybody|neighbours?)(_|$)")
+
+
+def test_the_names_of_tests_name_their_actors():
+    found = [
+        f"{name}:{node.lineno}: {node.name}"
+        for name, text in FILES.items()
+        if name.startswith("tests/") and name.endswith(".py")
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and UNNAMED.search(node.name)
+    ]
+    assert found == []

@@ -38,7 +38,7 @@ class Killer:
     """At work in a thread of its own for the time of a block; ``deaths`` counts them by name.
 
     What is not up when its time comes is passed over, or it would never come up.
-    After ``most`` deaths only who has not died yet does, so that a stream ends on a slow machine too.
+    After ``most`` deaths only victims that have not died yet do, so that a stream ends on a slow machine too.
     ``revive`` starts again what has ended by itself, as Airflow's processes do that start without a database.
     """
 
@@ -74,5 +74,5 @@ class Killer:
                 if is_next and self._victims[name].is_up():
                     self._victims[name].kill()
                     self.deaths[name] += 1
-        except Exception as error:  # noqa: BLE001 - told to whoever waits for the thread
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for this one
             self._problem = error
