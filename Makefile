@@ -15,6 +15,8 @@ ARGS ?=
 WORKERS ?= 2
 PYTEST = $(VENV)/bin/pytest -n $(WORKERS)
 export PORT PYTHON
+# Images of Python often set it; compiling Airflow each time is half of the start of every process.
+unexport PYTHONDONTWRITEBYTECODE
 
 # An environment that was copied here from another folder would run that folder's code: make it again.
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))

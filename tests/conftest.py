@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,12 +39,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Airflow reads its settings when it is imported, so they are here before any test module is."""
+    _keep_bytecode()
     home = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
     config.stash[HOME] = home
     for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
         del os.environ[name]
     os.environ.update(airflow_variables(home, sqlite_url(home / "airflow.db")))
     config.pluginmanager.register(interruption)
+
+
+def _keep_bytecode() -> None:
+    """Compiling Airflow is half of the start of a process; images of Python often do it each time."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
