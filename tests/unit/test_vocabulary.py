@@ -8,6 +8,7 @@ import subprocess
 import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,9 @@ def tracked() -> Iterator[tuple[str, str]]:
                 continue  # a picture, or bytes that a sender sent
 
 
-FILES = dict(tracked())
+@cache
+def files() -> dict[str, str]:
+    return dict(tracked())
 
 
 def identifiers(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -190,19 +193,18 @@ def identifiers(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield from ((part, getattr(node, "lineno", 0)) for part in name.split("."))
 
 
-USED = [
-    (identifier, f"{name}:{line}")
-    for name, text in FILES.items()
-    if name.endswith(".py")
-    for identifier, line in identifiers(ast.parse(text))
-]
+def used() -> Iterator[tuple[str, str]]:
+    """Every name in the Python code of the repository, with its place."""
+    for name, text in files().items():
+        if name.endswith(".py"):
+            yield from ((found, f"{name}:{line}") for found, line in identifiers(ast.parse(text)))
 
 
 def lines_with(pattern: str) -> list[str]:
     found = re.compile(pattern, re.IGNORECASE)
     return [
         f"{name}:{number}: {line.strip()[:160]}"
-        for name, text in FILES.items()
+        for name, text in files().items()
         if found.search(text)
         for number, line in enumerate(text.splitlines(), 1)
         if found.search(line) and not REFUSED.search(line)
@@ -210,7 +212,7 @@ def lines_with(pattern: str) -> list[str]:
 
 
 def test_no_retired_identifier_is_used():
-    found = [f"{place}: {name} is now {IDENTIFIERS[name]}" for name, place in USED if name in IDENTIFIERS]
+    found = [f"{place}: {name} is now {IDENTIFIERS[name]}" for name, place in used() if name in IDENTIFIERS]
     assert found == []
 
 
@@ -229,7 +231,7 @@ def test_no_retired_module_is_named():
 
 def scripts() -> Iterator[tuple[str, ast.Module]]:
     """Programs in the texts of tests that run them in a process of their own."""
-    for name, text in FILES.items():
+    for name, text in files().items():
         # The layers' test has lines that are no programs.
         is_searched = name.endswith(".py") and name != "tests/unit/test_layers.py"
         for node in ast.walk(ast.parse(text)) if is_searched else ():
@@ -275,7 +277,7 @@ UNNAMED = re.compile(r"(^|_)(told|tells?|whoever|nobody|nobodys|somebody|anybody
 def test_the_names_of_tests_name_their_actors():
     found = [
         f"{name}:{node.lineno}: {node.name}"
-        for name, text in FILES.items()
+        for name, text in files().items()
         if name.startswith("tests/") and name.endswith(".py")
         for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and UNNAMED.search(node.name)
