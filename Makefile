@@ -15,6 +15,8 @@ ARGS ?=
 WORKERS ?= 2
 PYTEST = $(VENV)/bin/pytest -n $(WORKERS)
 export PORT PYTHON
+# Images of Python often set it; compiling Airflow each time is half of the start of every process.
+unexport PYTHONDONTWRITEBYTECODE
 
 # An environment that was copied here from another folder would run that folder's code: make it again.
 ifneq ($(shell cat $(STAMP) 2>/dev/null),$(CURDIR))
@@ -30,7 +32,7 @@ help: ## Show this list
 run: check-run $(STAMP) ## Start Airflow with the plugin and send it an example webhook (PORT=8080)
 	@exec $(VENV)/bin/python dev/run.py
 
-# What would stop `run` is told before anything is installed.
+# What would stop `run` is reported before anything is installed.
 check-run:
 	@python=$$(sh dev/python.sh) && exec "$$python" dev/run.py --check
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
+from tests.infrastructure import interruption
 from tests.infrastructure.environment import airflow_variables, sqlite_url
 from tests.infrastructure.groups import GroupScheduling, in_order_of_groups
 from tests.infrastructure.once import once
@@ -39,12 +39,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Airflow reads its settings when it is imported, so they are here before any test module is."""
+    _keep_bytecode()
     home = Path(tempfile.mkdtemp(prefix="airflow-tests-"))
     config.stash[HOME] = home
     for name in [name for name in os.environ if name.startswith("AIRFLOW")]:
         del os.environ[name]
     os.environ.update(airflow_variables(home, sqlite_url(home / "airflow.db")))
-    signal.signal(signal.SIGTERM, _interrupt)
+    config.pluginmanager.register(interruption)
+
+
+def _keep_bytecode() -> None:
+    """Compiling Airflow is half of the start of a process; images of Python often do it each time."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -83,11 +90,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[HOME], ignore_errors=True)
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """A SIGTERM ends the run as Ctrl-C does: with the ends of all fixtures, and so of all servers."""
-    raise KeyboardInterrupt
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Iterator[None]:
     report = yield
@@ -101,7 +103,7 @@ def pytest_make_collect_report() -> Iterator[None]:
 
 
 def _fail_when_skipped(report):  # type: ignore[no-untyped-def]
-    """In CI a test that cannot run is a failure: nobody reads the list of the skipped ones."""
+    """In CI a test that cannot run is a failure: the list of the skipped ones is never read."""
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"

@@ -18,7 +18,7 @@ WAIT_MILLISECONDS = 60_000
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """A browser process; no page of it is anybody's yet."""
+    """A browser process without a window."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -31,7 +31,7 @@ def chromium() -> Iterator[Any]:
 
 
 class Person:
-    """Somebody at a window of their own; ``faults`` is what the pages complained about."""
+    """A user at a window; ``problems`` is what the pages complained about."""
 
     def __init__(self, browser: Any, airflow: AirflowProcesses, *, width: int = 1280) -> None:
         self.airflow = airflow

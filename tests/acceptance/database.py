@@ -60,7 +60,7 @@ def everything(airflow: AirflowProcesses) -> str:
 
 @contextlib.contextmanager
 def locked_deliveries(airflow: AirflowProcesses) -> Iterator[None]:
-    """Nobody else can write deliveries; on SQLite, nobody can write anything."""
+    """No other connection can write deliveries; on SQLite, none can write anything."""
     lock = "BEGIN EXCLUSIVE" if is_sqlite(airflow) else LOCK_DELIVERIES
     with holding(airflow, lock):
         yield
@@ -68,7 +68,7 @@ def locked_deliveries(airflow: AirflowProcesses) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked_runs(airflow: AirflowProcesses) -> Iterator[None]:
-    """On PostgreSQL: nobody else can write DAG runs."""
+    """On PostgreSQL: no other connection can write DAG runs."""
     with holding(airflow, "BEGIN; LOCK TABLE dag_run IN SHARE ROW EXCLUSIVE MODE"):
         yield
 
@@ -85,7 +85,7 @@ def holding(airflow: AirflowProcesses, lock: str) -> Iterator[None]:
 
 
 def wait_until_a_run_waits_to_be_written(airflow: AirflowProcesses) -> None:
-    """On PostgreSQL: return when somebody's INSERT of a DAG run waits for a lock."""
+    """On PostgreSQL: return when an INSERT of a DAG run waits for a lock."""
     waiting = """
         SELECT 1 FROM pg_stat_activity
         WHERE wait_event_type = 'Lock' AND datname = current_database()
@@ -93,7 +93,7 @@ def wait_until_a_run_waits_to_be_written(airflow: AirflowProcesses) -> None:
     """
     give_up_at = time.monotonic() + LOCK_SECONDS
     while not ask(airflow, waiting):
-        assert time.monotonic() < give_up_at, "nobody waits to write a DAG run"
+        assert time.monotonic() < give_up_at, "no connection waits to write a DAG run"
         time.sleep(0.05)
 
 

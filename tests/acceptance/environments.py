@@ -26,7 +26,7 @@ HEALTHY_SECONDS = 120
 
 @dataclass(frozen=True)
 class Distribution:
-    """What somebody downloads."""
+    """What a user downloads."""
 
     wheel: Path
     sdist: Path

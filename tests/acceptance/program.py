@@ -8,7 +8,7 @@ import requests
 
 
 class Program:
-    """Somebody who calls the API with a token, or without one."""
+    """A caller of the API with a token, or without one."""
 
     def __init__(self, url: str, token: str | None) -> None:
         self._root = f"{url}/webhooks/api/v1"

@@ -25,7 +25,7 @@ def browser():
 
 @pytest.fixture
 def person(browser, airflow):
-    """Somebody who has just logged in."""
+    """A user who has just logged in."""
     found = Person(browser, airflow)
     found.log_in()
     yield found
@@ -88,7 +88,7 @@ def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow)
 
 
 @pytest.mark.long
-def test_airflows_own_pages_still_know_who_is_logged_in(person, airflow):
+def test_airflows_own_pages_still_know_the_user(person, airflow):
     create(person, "event_log", "one before the security page")
     if airflow.auth == "fab":
         response = person.page.goto(f"{airflow.url}/auth/users/list/")

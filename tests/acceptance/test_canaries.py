@@ -117,9 +117,9 @@ def definitions_in(folder: Path) -> dict[str, tuple[str, ...]]:
     """The arguments of `create`, with a file for each secret."""
     for name, secret in SECRETS.items():
         (folder / name).write_text(secret)
-    told = ("--notify-success", "canary@example.com")
+    recipient = ("--notify-success", "canary@example.com")
     preset = {
-        "github": ("--secret", f"@{folder}/signing", *told),
+        "github": ("--secret", f"@{folder}/signing", *recipient),
         "okta": ("--secret", f"@{folder}/authorization"),
         "microsoft-graph": ("--secret", f"@{folder}/body"),
         "meta": ("--secret", f"@{folder}/signing", "--secret", f"verify=@{folder}/verify"),

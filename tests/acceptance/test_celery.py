@@ -112,7 +112,7 @@ def test_what_is_posted_through_both_gateways_and_nginx_succeeds_on_celery(deplo
         "SELECT t.state, c.status FROM task_instance t"
         " LEFT JOIN celery_taskmeta c ON c.task_id = t.external_executor_id WHERE t.dag_id = 'event_log'"
     )
-    # Celery writes that a task has ended a moment after the task itself has told Airflow.
+    # Celery writes that a task has ended a moment after the task itself has reported it to Airflow.
     assert {state for state, _ in tasks} == {"success"}
     assert {status for _, status in tasks} <= {"STARTED", "SUCCESS"}
 

@@ -93,11 +93,11 @@ def ran(airflow: AirflowProcesses, deployed: Webhook) -> str:
 def test_ci_passes_a_pull_request_that_fits_and_stops_one_that_does_not(repository):
     """Without a server and without a database."""
     repository.pull(DEFINITION.replace("github_push_build", "github_push_biuld"))
-    told = repository.run("airflow webhooks check dags", status=1, **NO_DATABASE)
-    assert "dags/webhooks.yaml:4: from-git: dag_id: no DAG file defines the DAG 'github_push_biuld'" in told
+    output = repository.run("airflow webhooks check dags", status=1, **NO_DATABASE)
+    assert "dags/webhooks.yaml:4: from-git: dag_id: no DAG file defines the DAG 'github_push_biuld'" in output
     repository.pull(DEFINITION)
-    told = repository.run("airflow webhooks check dags", **NO_DATABASE)
-    assert told == "Checked 1 webhook against 1 DAG: no errors.\n"
+    output = repository.run("airflow webhooks check dags", **NO_DATABASE)
+    assert output == "Checked 1 webhook against 1 DAG: no errors.\n"
 
 
 def test_a_second_deployment_changes_nothing(repository, deployed):

@@ -98,7 +98,7 @@ def definition(number: int) -> str:
 
 
 def push(url: str, ref: str) -> None:
-    """What GitHub sends when somebody pushes."""
+    """What GitHub sends after a push."""
     event = json.loads((FOLDER / "github" / "push__new_branch.body").read_bytes()) | {"ref": ref}
     body = json.dumps(event).encode()
     signature = hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()

@@ -1,4 +1,4 @@
-"""Senders while the database is locked: they are told to come again, and nobody else notices."""
+"""Senders while the database is locked: their responses ask for a retry, and Airflow's own requests go on."""
 
 from __future__ import annotations
 

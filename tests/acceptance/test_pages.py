@@ -14,7 +14,7 @@ pytestmark = pytest.mark.parametrize("airflow", ["postgresql"], indirect=True)
 
 @pytest.fixture(scope="module")
 def browser(airflow):
-    """Somebody who has logged in on the login page."""
+    """A user who has logged in on the login page."""
     with requests.Session() as session:
         page = session.get(f"{airflow.url}/auth/login/", timeout=60)
         csrf_token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
@@ -36,7 +36,7 @@ def test_the_api_lists_the_dags(airflow, browser):
     assert {"event_log", "order_pipeline"} <= {dag["dag_id"] for dag in response.json()["dags"]}
 
 
-def test_the_api_still_asks_strangers_who_they_are(airflow):
+def test_the_api_still_asks_strangers_to_log_in(airflow):
     assert requests.get(f"{airflow.url}/api/v2/dags", timeout=60).status_code == 401
 
 
@@ -47,7 +47,7 @@ def test_the_receiver_sets_no_cookie(airflow, browser, webhooks, method):
         assert "Set-Cookie" not in response.headers
 
 
-def test_a_call_of_a_webhook_logs_nobody_out(airflow, browser, webhooks):
+def test_a_call_of_a_webhook_logs_no_user_out(airflow, browser, webhooks):
     browser.post(webhooks["events"].url, data=b"{}", timeout=60)
     assert browser.get(f"{airflow.url}/api/v2/dags", timeout=60).status_code == 200
     assert (

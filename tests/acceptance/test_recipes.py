@@ -41,9 +41,9 @@ def nightly(shell) -> None:
 
 def accepted(airflow: AirflowProcesses, response: str, dag_id: str = "event_log") -> dict:
     """The conf of the run that an answer promises."""
-    told = json.loads(response)
-    assert told["status"] == "accepted"
-    return dict(airflow.wait_for_run(dag_id, f"webhook__{told['delivery_id']}")["conf"])
+    accepted = json.loads(response)
+    assert accepted["status"] == "accepted"
+    return dict(airflow.wait_for_run(dag_id, f"webhook__{accepted['delivery_id']}")["conf"])
 
 
 def test_the_first_webhook_of_the_readme_starts_a_run(airflow, shell):
@@ -101,7 +101,7 @@ def test_an_answer_of_your_own_verifies_as_meta_asks(shell):
     assert shell(url) == "1158201444"
 
 
-def test_the_recipe_for_mail_names_who_is_told(shell):
+def test_the_recipe_for_mail_names_the_recipients(shell):
     _pip, _, create = commands(page("docs/mail.md"), "create shop-orders").partition("\n")
     shell(create)
     shown = json.loads(shell("airflow webhooks show shop-orders -o json"))

@@ -1,4 +1,4 @@
-"""Requests that only ask whether somebody is there, answered by a template."""
+"""Requests that only ask whether the endpoint is there, answered by a template."""
 
 from __future__ import annotations
 

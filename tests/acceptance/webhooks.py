@@ -44,7 +44,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Webhook:
-    """What `create -o json` tells."""
+    """What `create -o json` prints."""
 
     id: str
     name: str

@@ -71,7 +71,7 @@ class Tally:
 
 
 class _Found(Exception):
-    """Tells Hypothesis that an input is a finding."""
+    """Shows Hypothesis that an input is a finding."""
 
 
 @dataclass

@@ -94,7 +94,7 @@ def serve(path: str) -> None:
     """Take commands without end, several at once."""
     _import_all()
     with socket.socket(socket.AF_UNIX) as listener:
-        # Whoever finds the socket can connect to it.
+        # A client that finds the socket can connect to it.
         listener.bind(f"{path}.new")
         listener.listen()
         os.rename(f"{path}.new", path)

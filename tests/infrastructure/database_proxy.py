@@ -132,7 +132,7 @@ class _Link:
         self.answered = threading.Event()
 
     def response(self) -> None:
-        """Pass on what the server says, until nobody is to hear it."""
+        """Pass on what the server says, until no client is to hear it."""
         with contextlib.suppress(OSError):
             while message := self.server.recv(BUFFER_BYTES):
                 if self.muted.is_set():

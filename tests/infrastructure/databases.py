@@ -40,7 +40,7 @@ class SqliteTemplate:
         return Database(self.backend, sqlite_url(self._used))
 
     def copy_to(self, path: Path) -> str:
-        """Put a database where there is none, or in place of one that nobody has open; returns its URL."""
+        """Put a database where there is none, or in place of one that is not open; returns its URL."""
         for suffix in ("-wal", "-shm"):
             path.with_name(path.name + suffix).unlink(missing_ok=True)
         shutil.copyfile(self._template, path)

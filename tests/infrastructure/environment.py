@@ -1,4 +1,4 @@
-"""What Airflow is told in tests: everything by environment variables, nothing of the person's own Airflow."""
+"""Airflow's settings in tests: everything by environment variables, nothing of the person's own Airflow."""
 
 from __future__ import annotations
 

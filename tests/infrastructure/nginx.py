@@ -150,5 +150,5 @@ def _here(configuration: str, folder: Path, port: int, gateway_ports: Sequence[i
             raise ValueError(f"{CONFIGURATION} has no {old!r} any more")
         configuration = configuration.replace(old, new)
     if left := re.search(r"server gateway\S*", configuration):
-        raise ValueError(f"{left[0]} is nobody's port here")
+        raise ValueError(f"{left[0]} is no server's port here")
     return configuration

@@ -153,13 +153,13 @@ class PostgresCluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def create_database(self, name: str, *, template: str | None = None) -> str:
-        """Make a database and return its URL; nobody may be connected to the template."""
+        """Make a database and return its URL; no client may be connected to the template."""
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         self._administer(statement.format(sql.Identifier(name), sql.Identifier(template or "template0")))
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop it, whoever is connected."""
+        """Drop it, connected clients or not."""
         self._administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def connect(self, database: str = "postgres") -> psycopg2.extensions.connection:
@@ -257,7 +257,7 @@ def running_cluster(**options: Any) -> Iterator[PostgresCluster]:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody uses at the moment."""
+    """A port of 127.0.0.1 that is free at the moment."""
     for port in _PORTS:
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
@@ -266,7 +266,7 @@ def free_port() -> int:
 
 
 def server_account() -> pwd.struct_passwd | None:
-    """Whom to run as: PostgreSQL refuses root. None is ourselves."""
+    """The account to run as, since PostgreSQL refuses root; None is our own."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name: entry for entry in pwd.getpwall()}

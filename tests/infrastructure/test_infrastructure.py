@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import psycopg2
 import pytest
+from airflow.sdk import Param
 
+from tests.infrastructure.dags_builder import forget_dag, store_dag
 from tests.infrastructure.postgres import PostgresCluster
 
 
@@ -63,7 +67,7 @@ def test_a_stopped_cluster_refuses_connections(cluster: PostgresCluster):
         cluster.connect()
 
 
-def test_a_database_is_dropped_although_somebody_is_connected(cluster: PostgresCluster):
+def test_a_database_is_dropped_although_a_client_is_connected(cluster: PostgresCluster):
     cluster.create_database("busy")
     connection = cluster.connect("busy")
     cluster.drop_database("busy")
@@ -104,6 +108,49 @@ def test_what_one_test_writes_the_next_does_not_see(database, attempt):
     assert Variable.get("seen", None) is None
     assert Pool.get_default_pool() is not None
     Variable.set("seen", attempt)
+
+
+def rows_of_the_dag() -> dict[str, list[dict[str, object]]]:
+    """The rows that there are of DAGs, by table."""
+    from airflow import settings
+    from airflow.models.dag import DagModel
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.models.dagcode import DagCode
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    models = (DagBundleModel, DagModel, DagVersion, DagCode, SerializedDagModel)
+    with settings.engine.connect() as connection:
+        return {
+            model.__tablename__: [
+                dict(row) for row in connection.execute(model.__table__.select()).mappings()
+            ]
+            for model in models
+        }
+
+
+def without_what_varies(tables: dict[str, list[dict[str, object]]]) -> dict[str, list[dict[str, object]]]:
+    """Rows without ids and times."""
+    return {
+        name: [{key: it for key, it in row.items() if not isinstance(it, UUID | datetime)} for row in rows]
+        for name, rows in tables.items()
+    }
+
+
+def test_a_dag_is_stored_again_as_airflow_stores_it_with_other_ids(database):
+    params = {"number": Param(7, type="integer", description=str(uuid4()))}  # stored by no test before
+    store_dag("repeated", params=params)
+    by_airflow = rows_of_the_dag()
+    forget_dag("repeated")
+    store_dag("repeated", params=params)
+    repeated = rows_of_the_dag()
+    assert all(by_airflow.values())
+    assert without_what_varies(repeated) == without_what_varies(by_airflow)
+    (first,), (second,) = by_airflow["dag_version"], repeated["dag_version"]
+    assert (first["created_at"], first["id"] == second["id"]) == (second["created_at"], False)
+    assert {row["dag_version_id"] for row in (*repeated["dag_code"], *repeated["serialized_dag"])} == {
+        second["id"]
+    }
 
 
 def test_what_a_test_left_locked_does_not_hold_the_next_one_up(postgres_cluster, postgres_template):

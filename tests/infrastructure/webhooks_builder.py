@@ -200,7 +200,7 @@ def change_tasks(run_id: str, **columns: Any) -> None:
 
 
 def listed(mail_id: str) -> list[str]:
-    """The ids of the deliveries that a mail tells of, in its order."""
+    """The ids of the deliveries that a mail is about, in its order."""
     from airflow import settings
 
     from inbound_webhooks.storage import tables

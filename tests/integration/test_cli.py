@@ -51,7 +51,7 @@ def test_create_prints_a_json_object_with_the_url_and_nothing_else(webhooks, dat
     assert done.json["url"].endswith(f"/webhook/{done.json['id']}/{token_of('shop')}")
 
 
-def test_create_stores_all_that_it_is_told(webhooks, sqlite_database, tmp_path):
+def test_create_stores_all_of_its_options(webhooks, sqlite_database, tmp_path):
     from inbound_webhooks.webhooks import service
 
     template = tmp_path / "template"
@@ -224,7 +224,7 @@ def test_deliveries_are_listed_newest_first_by_state_and_number(webhooks, orders
     assert {found["state"] for found in done.json} == {"accepted"}
 
 
-def test_delivery_tells_what_came_in_what_ran_how_it_ended_and_who_was_told(webhooks, database):
+def test_delivery_shows_request_run_outcome_and_mails(webhooks, database):
     from inbound_webhooks.storage import outcomes
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.mails import write_mails
@@ -238,15 +238,15 @@ def test_delivery_tells_what_came_in_what_ran_how_it_ended_and_who_was_told(webh
         outcomes.record(connection, [ended])
         connection.exec_driver_sql(f"UPDATE inbound_webhook_delivery SET run_id = '{ended.run_id}'")
         write_mails(connection, [ended], at=now(), digest_window_seconds=60)
-    told = webhooks("delivery", stored, "-o", "json").json
-    assert (told["state"], told["conf"], told["request"]["query"]) == ("failed", {"n": 1}, "a=b")
-    assert (told["request"]["body"], told["request"]["headers"][0]) == (
+    shown = webhooks("delivery", stored, "-o", "json").json
+    assert (shown["state"], shown["conf"], shown["request"]["query"]) == ("failed", {"n": 1}, "a=b")
+    assert (shown["request"]["body"], shown["request"]["headers"][0]) == (
         '{"number": 1}',
         ["Authorization", "***"],
     )
-    assert told["run"]["page"].endswith(f"/dags/orders/runs/webhook__{stored}")
-    assert (told["run"]["duration_seconds"], told["run"]["failed_tasks"][0]["task_id"]) == (125, "work")
-    assert [(mail["recipient"], mail["state"]) for mail in told["mails"]] == [("ops@example.com", "waiting")]
+    assert shown["run"]["page"].endswith(f"/dags/orders/runs/webhook__{stored}")
+    assert (shown["run"]["duration_seconds"], shown["run"]["failed_tasks"][0]["task_id"]) == (125, "work")
+    assert [(mail["recipient"], mail["state"]) for mail in shown["mails"]] == [("ops@example.com", "waiting")]
 
 
 def test_delivery_says_that_it_waits_for_other_runs_to_end(webhooks, database):
@@ -255,8 +255,8 @@ def test_delivery_says_that_it_waits_for_other_runs_to_end(webhooks, database):
     stored = store_delivery(hook)
     assert webhooks("delivery", stored, "-o", "json").json["waits_for"] is None
     running = store_delivery(hook, state="dispatched")
-    told = webhooks("delivery", stored, "-o", "json").json["waits_for"]
-    assert told == "the end of one of the webhook's runs: 2 are active, and its limit is 2."
+    shown = webhooks("delivery", stored, "-o", "json").json["waits_for"]
+    assert shown == "the end of one of the webhook's runs: 2 are active, and its limit is 2."
     assert webhooks("delivery", running, "-o", "json").json["waits_for"] is None
 
 
@@ -269,8 +269,8 @@ def test_delivery_has_each_output(webhooks, orders, output):
 
 def test_delivery_without_its_body_says_so(webhooks, orders):
     stored = store_delivery(orders, body=b"", body_stored=False)
-    told = webhooks("delivery", stored, "-o", "json").json
-    assert (told["request"]["body"], told["request"]["body_bytes"]) == (None, None)
+    shown = webhooks("delivery", stored, "-o", "json").json
+    assert (shown["request"]["body"], shown["request"]["body_bytes"]) == (None, None)
 
 
 # --- changing -------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ def test_rotate_fernet_key_says_how_many(webhooks, orders):
     assert rows("token")[0].encrypted != before
 
 
-def test_the_audit_log_names_who_ran_a_command_and_no_token(webhooks, orders):
+def test_the_audit_log_names_the_user_of_a_command_and_no_token(webhooks, orders):
     webhooks("disable", orders.name)
     webhooks("rotate", orders.name)
     entries = [entry for entry in audit_rows() if entry.owner == "alice"]

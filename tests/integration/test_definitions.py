@@ -1,4 +1,4 @@
-"""Creating, changing and deleting webhooks, whoever asks for it."""
+"""Creating, changing and deleting webhooks, by command, page or API."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_deleting_says_how_many_deliveries_were_cancelled(database):
 # --- the audit log --------------------------------------------------------------------------
 
 
-def test_each_change_is_in_the_audit_log_with_who_did_it_and_without_a_token(database):
+def test_each_change_is_in_the_audit_log_with_its_user_and_without_a_token(database):
     from inbound_webhooks.webhooks import service
 
     hook = store_webhook()

@@ -1,4 +1,4 @@
-"""What a monitor is told, and that asking costs the database next to nothing."""
+"""What a monitor is shown, and that asking costs the database next to nothing."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def get(clients: int = 1) -> list:
     return asyncio.run(ask())
 
 
-def test_backlog_oldest_delivery_and_sign_of_life_are_told_without_a_login(database):
+def test_backlog_oldest_delivery_and_heartbeat_need_no_login(database):
     see_dispatcher(now())
     hook = store_webhook("a secret name")
     store_deliveries(hook, 3, received_at=now() - timedelta(minutes=5))
     store_deliveries(hook, 2)
     store_deliveries(hook, 1, state="dispatched", received_at=now() - timedelta(hours=5))
     (response,) = get()
-    told = response.json()
-    assert (response.status_code, told["status"], told["backlog"]) == (200, "ok", 5)
-    assert 300 <= told["oldest_undispatched_seconds"] < 330
-    assert told["dispatcher_silent_seconds"] < 30
+    report = response.json()
+    assert (response.status_code, report["status"], report["backlog"]) == (200, "ok", 5)
+    assert 300 <= report["oldest_undispatched_seconds"] < 330
+    assert report["dispatcher_silent_seconds"] < 30
     assert not [word for word in ("a secret name", hook.id, "somewhere", "orders") if word in response.text]
 
 
@@ -84,7 +84,7 @@ def test_a_database_that_is_away_is_503(postgres_cluster, postgres_database):
     ]
 
 
-def test_many_who_ask_at_once_cost_one_look(sqlite_database):
+def test_many_requests_at_once_cost_one_look(sqlite_database):
     from airflow import settings
     from sqlalchemy import event
 

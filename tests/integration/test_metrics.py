@@ -60,7 +60,7 @@ def sent(statsd: StatsdServer) -> dict[str, list[str]]:
     return found
 
 
-def tell_the_story(statsd: StatsdServer, path: str, **variables: str) -> None:
+def produce_every_metric(statsd: StatsdServer, path: str, **variables: str) -> None:
     metrics = {
         "AIRFLOW__METRICS__STATSD_ON": "True",
         "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
@@ -79,7 +79,7 @@ def tell_the_story(statsd: StatsdServer, path: str, **variables: str) -> None:
 
 
 @pytest.fixture
-def told_hook(database, monkeypatch):
+def mailing_hook(database, monkeypatch):
     from tests.infrastructure.dags_builder import store_dag
     from tests.infrastructure.mail_server import MailServer
 
@@ -97,8 +97,8 @@ def told_hook(database, monkeypatch):
     server.stop()
 
 
-def test_every_figure_reaches_a_real_socket(told_hook, statsd):
-    tell_the_story(statsd, told_hook.path)
+def test_every_figure_reaches_a_real_socket(mailing_hook, statsd):
+    produce_every_metric(statsd, mailing_hook.path)
     figures = {
         name.removeprefix("airflow.inbound_webhooks."): values
         for name, values in sent(statsd).items()
@@ -126,8 +126,8 @@ def test_every_figure_reaches_a_real_socket(told_hook, statsd):
 
 
 @pytest.mark.long
-def test_nothing_is_sent_where_metrics_are_off(told_hook, statsd):
-    tell_the_story(statsd, told_hook.path, AIRFLOW__METRICS__STATSD_ON="False")
+def test_nothing_is_sent_where_metrics_are_off(mailing_hook, statsd):
+    produce_every_metric(statsd, mailing_hook.path, AIRFLOW__METRICS__STATSD_ON="False")
     assert sent(statsd) == {}
 
 
@@ -140,6 +140,6 @@ def test_a_figure_costs_next_to_nothing_where_metrics_are_off():
     assert timeit.timeit(lambda: metrics.count("accepted"), number=10_000) < 0.5
 
 
-def test_names_hold_nothing_of_a_webhook(told_hook, statsd):
-    tell_the_story(statsd, told_hook.path)
-    assert told_hook.id not in json.dumps(sent(statsd))
+def test_names_hold_nothing_of_a_webhook(mailing_hook, statsd):
+    produce_every_metric(statsd, mailing_hook.path)
+    assert mailing_hook.id not in json.dumps(sent(statsd))

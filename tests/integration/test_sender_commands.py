@@ -74,7 +74,7 @@ def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (("--max-per-second", "0"), "--max-per-second: it is not between 1 and 1000000\n"),
         (("--notify-failure", "nobody"), "--notify-failure: 'nobody' is not an e-mail address"),
@@ -86,10 +86,10 @@ def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
-def test_an_option_that_cannot_be_used_is_named_as_the_call_has_it(webhooks, orders, options, told):
+def test_an_option_that_cannot_be_used_is_named_as_the_call_has_it(webhooks, orders, options, message):
     done = webhooks(*CREATE, *options)
     assert (done.status, rows("webhook")) == (2, [])
-    assert done.err.startswith(told)
+    assert done.err.startswith(message)
 
 
 def test_addresses_may_be_repeated_and_have_commas_between_them(webhooks, orders):
@@ -297,7 +297,7 @@ def test_show_lists_credentials_with_their_times_and_nothing_else(webhooks, orde
     assert not [held for held in shown if SECRET in str(held) or hook.token in str(held)]
 
 
-def test_show_has_all_that_create_was_told_about_the_sender(webhooks, orders, secret_file):
+def test_show_has_all_of_creates_options_about_the_sender(webhooks, orders, secret_file):
     given = ("--filter", "body.a", "--allow", "192.0.2.0/24", "--max-per-second", "7")
     limits = ("--max-backlog", "8", "--max-active-runs", "9")
     webhooks(*CREATE, "--preset", "stripe", "--secret", secret_file, *given, *limits)
@@ -407,10 +407,12 @@ def test_presets_lists_them_all_with_their_documentation(webhooks, sqlite_databa
 @presets
 def test_presets_shows_one_whole(webhooks, sqlite_database, preset):
     out = webhooks("presets", preset.name).out
-    told = [preset.title, preset.documentation_url, preset.event_type, *preset.notes]
-    told += preset.filled_steps(url="<the webhook's URL>", secret="<the secret>")
-    told += [text for secret in preset.secrets for text in (f"{secret.purpose}: {secret.label}", secret.help)]
-    assert not [text for text in told if text not in out]
+    texts = [preset.title, preset.documentation_url, preset.event_type, *preset.notes]
+    texts += preset.filled_steps(url="<the webhook's URL>", secret="<the secret>")
+    texts += [
+        text for secret in preset.secrets for text in (f"{secret.purpose}: {secret.label}", secret.help)
+    ]
+    assert not [text for text in texts if text not in out]
 
 
 @presets

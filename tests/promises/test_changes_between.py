@@ -106,7 +106,7 @@ def test_a_change_does_not_return_before_a_request_that_is_about_to_commit(postg
 
 
 def test_nothing_is_accepted_after_disable_returned_while_many_send(orders, asgi):
-    """Whoever sends without a pause: the row counts at the return and at the end are equal."""
+    """A sender without a pause: the row counts at the return and at the end are equal."""
     stop, statuses = threading.Event(), []
 
     def send() -> None:
@@ -151,7 +151,7 @@ def test_after_a_change_not_a_byte_is_read_of_what_was_right_a_moment_ago(asgi, 
 
 
 @pytest.mark.parametrize(("change", "status"), CHANGES, ids=CHANGE_IDS)
-def test_a_body_that_is_too_large_tells_nothing_of_what_was_right_a_moment_ago(
+def test_a_body_that_is_too_large_shows_nothing_of_what_was_right_a_moment_ago(
     asgi, sqlite_orders, configure, change, status
 ):
     configure(max_body_bytes=100)

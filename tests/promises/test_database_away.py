@@ -25,7 +25,7 @@ def stopped(cluster) -> Iterator[None]:
 
 @contextmanager
 def locked(database) -> Iterator[None]:
-    """Somebody else holds SQLite's only write lock."""
+    """Another connection holds SQLite's only write lock."""
     connection = sqlite3.connect(database.url.removeprefix("sqlite:///"))
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -54,7 +54,7 @@ def test_without_its_server_a_request_is_put_off_and_later_taken(
     assert asgi.request(method, postgres_orders.path, chunks=[ORDER]).status // 100 == 2
 
 
-def test_an_unknown_url_is_put_off_too_for_nobody_can_tell(asgi, postgres_cluster, postgres_orders):
+def test_an_unknown_url_is_put_off_too(asgi, postgres_cluster, postgres_orders):
     with stopped(postgres_cluster):
         reply = asgi.post(postgres_orders.path.replace(postgres_orders.id, "AAAAAAAAAA"), ORDER)
     assert reply.status == 503

@@ -90,7 +90,7 @@ def test_an_id_at_one_webhook_says_nothing_at_another(asgi, database):
 @pytest.mark.parametrize(
     "named", ['"\\u0000"', '"\\ud800"', '{"a": [1]}', "1e300", "true", json.dumps("x" * 1_000_000), '"🎉"']
 )
-def test_whatever_an_id_is_it_is_told_from_others(asgi, database, named):
+def test_whatever_an_id_is_it_differs_from_others(asgi, database, named):
     hook = deduplicating(mapping={"number": "${Webhook::Body.number}"})
     body = f'{{"id": {named}}}'.encode()
     assert [asgi.post(hook.path, body).json["status"] for _ in range(2)] == ["accepted", "duplicate"]
@@ -216,7 +216,7 @@ def from_github(delivery: str) -> tuple[bytes, list[tuple[str, str]]]:
 
 
 @pytest.mark.parametrize(("end", "status"), [("COMMIT", "duplicate"), ("ROLLBACK", "accepted")])
-def test_who_comes_second_waits_for_what_becomes_of_the_first(
+def test_the_second_request_waits_for_the_outcome_of_the_first(
     asgi, postgres_cluster, postgres_database, end, status
 ):
     hook = deduplicating()
@@ -303,7 +303,7 @@ def sent_to(ports: list[int], path: str, bodies: list[bytes], *, connections: in
 
     def send(number: int) -> list[tuple[int, Any]]:
         connection = HTTPConnection("127.0.0.1", ports[number % len(ports)], timeout=60)
-        _respond(connection, "GET", path)  # so that nobody waits for a first connection to the database
+        _respond(connection, "GET", path)  # so that no request waits for a first connection to the database
         answered = []
         for body in bodies:
             together.wait(60)

@@ -68,7 +68,7 @@ def test_a_certificate_for_another_name_is_refused(site, tmp_path):
     assert "cannot be reached" in refused(fetch, f"https://sns.us-east-1.amazonaws.com{PATH}")
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(site):
+def test_a_certificate_of_an_unknown_authority_is_refused(site):
     from inbound_webhooks.dispatch.key_fetch import KeyFetch
 
     fetch = KeyFetch(resolve=lambda host: ["127.0.0.1"], allows=lambda _: True, port=site.port)

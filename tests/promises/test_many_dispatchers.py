@@ -211,7 +211,7 @@ def test_what_other_processes_accepted_is_found_by_polling(database):
         wait_until(lambda: states() == ["dispatched"])
 
 
-def test_a_dispatcher_stops_when_it_is_told_to_while_it_waits(database):
+def test_a_dispatcher_stops_on_request_while_it_waits(database):
     started = time.monotonic()
     with running(dispatcher(dispatcher_poll_seconds=60)):
         time.sleep(0.1)
@@ -304,7 +304,7 @@ def test_what_a_killed_dispatcher_had_claimed_gets_its_run_from_another(postgres
 
 @contextmanager
 def uncommitted_run(run_id: str) -> Iterator[None]:
-    """A run of this id that is never committed: whoever makes the same one waits until this ends."""
+    """A run of this id that is never committed: another that makes it waits until this ends."""
     from airflow import settings
     from airflow.models.dagrun import DagRun
 

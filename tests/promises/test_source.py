@@ -23,7 +23,7 @@ def source_of(peer: str, *forwarded_for: str, trusted: str = "10.0.0.0/8") -> st
 
 
 @pytest.mark.parametrize("trusted", ["", "192.168.0.0/16"])
-def test_nobody_who_is_not_trusted_says_whom_it_speaks_for(trusted):
+def test_an_untrusted_peer_cannot_name_another_client(trusted):
     assert source_of(PROXY, SENDER, trusted=trusted) == PROXY
 
 
@@ -133,7 +133,7 @@ def test_a_wrong_setting_puts_requests_off_and_says_so_without_a_problem_of_the_
 
 # --- behind a server that replaces the client ---------------------------------------------------
 
-EVERYONE, NOBODY = "*", ""
+ALL_PROXIES, NO_PROXY = "*", ""
 FORGED = [
     SENDER,
     f" {SENDER} ",
@@ -178,7 +178,7 @@ async def client_behind(trusted: str, *forwarded_for: str) -> tuple[str, int]:
 def test_a_client_that_the_server_took_from_the_header_is_known_as_such(value):
     from inbound_webhooks.receiver.client_address import is_replaced
 
-    client = asyncio.run(client_behind(EVERYONE, value, PROXY))
+    client = asyncio.run(client_behind(ALL_PROXIES, value, PROXY))
     assert client != (PEER, 40000) or value == f"{PEER}:40000"
     assert is_replaced(client, [value, PROXY])
 
@@ -187,7 +187,7 @@ def test_a_client_that_the_server_took_from_the_header_is_known_as_such(value):
 def test_a_client_of_its_own_connection_is_known_as_such(value):
     from inbound_webhooks.receiver.client_address import is_replaced
 
-    assert asyncio.run(client_behind(NOBODY, value)) == (PEER, 40000)
+    assert asyncio.run(client_behind(NO_PROXY, value)) == (PEER, 40000)
     assert not is_replaced((PEER, 40000), [value])
 
 
@@ -213,7 +213,7 @@ def replacing(environment) -> AsgiEndpoint:
     from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
     endpoint = AsgiEndpoint()
-    endpoint.app = ProxyHeadersMiddleware(endpoint.app, EVERYONE)  # type: ignore[assignment]
+    endpoint.app = ProxyHeadersMiddleware(endpoint.app, ALL_PROXIES)  # type: ignore[assignment]
     return endpoint
 
 

@@ -289,7 +289,7 @@ def test_a_replay_waits_like_the_delivery(foreign):
     assert (delivery(again.id).state, runs()) == ("accepted", [])
 
 
-def test_no_mail_tells_another_team_what_a_dag_asks_for(foreign):
+def test_no_mail_shows_another_team_the_params_of_a_dag(foreign):
     from airflow.sdk import Param
 
     from inbound_webhooks.dispatch.drift import DriftWatcher

@@ -129,5 +129,5 @@ def test_no_known_escape_is_taken_or_finds_anything(dag, asgi, place):
     found = [json.loads(row.conf or "{}").get("value") for row in rows("delivery")]
     assert not any(found), found
     assert not [row.event_type for row in rows("delivery") if row.event_type]
-    # These are paths to fields of a request that nobody sends; all else does not even compile.
+    # These are paths to fields of a request that no sender sends; all else does not even compile.
     assert all(not any(sign in template for sign in ("()", "%", "|", "*")) for template in taken), taken

@@ -1,4 +1,4 @@
-"""Every failure is told in a sentence, and each kind of caller can tell its own apart."""
+"""Every failure has a message, and each kind of caller can recognise its own."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_an_error_with_facts_says_them_and_keeps_them(error, message, facts):
     assert {name: getattr(error, name) for name in facts} == facts
 
 
-def test_whom_an_error_concerns_is_told_by_exactly_one_family():
+def test_each_error_belongs_to_exactly_one_family():
     families = (ConfigurationError, DefinitionError, RequestError, DispatchError)
     for error in ALL:
         assert sum(issubclass(error, family) for family in families) <= 1

@@ -88,7 +88,7 @@ def test_a_time_has_an_end(configure, value):
         Settings.load()
 
 
-def test_airflow_is_told_every_option_with_type_default_and_help():
+def test_airflow_gets_every_option_with_type_default_and_help():
     described = option_descriptions()
     assert list(described) == NAMES
     for name, option in described.items():

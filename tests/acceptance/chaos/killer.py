@@ -38,7 +38,7 @@ class Killer:
     """At work in a thread of its own for the time of a block; ``deaths`` counts them by name.
 
     What is not up when its time comes is passed over, or it would never come up.
-    After ``most`` deaths only who has not died yet does, so that a stream ends on a slow machine too.
+    After ``most`` deaths only victims that have not died yet do; with 0 each dies once.
     ``revive`` starts again what has ended by itself, as Airflow's processes do that start without a database.
     """
 
@@ -54,6 +54,10 @@ class Killer:
         self._problem: Exception | None = None
         self._thread = threading.Thread(target=self._run)
 
+    def has_killed_all(self) -> bool:
+        """Whether each victim has died; also where that cannot be any more."""
+        return self.deaths.keys() == self._victims.keys() or self._problem is not None
+
     def __enter__(self) -> Killer:
         self._thread.start()
         return self
@@ -67,6 +71,8 @@ class Killer:
     def _run(self) -> None:
         try:
             for pause, name in self._order:
+                if self.deaths.total() >= self._most and name in self.deaths:
+                    pause = LONGEST_PAUSE_SECONDS if self.has_killed_all() else 0
                 if self._stopping.wait(pause):
                     return
                 self._revive()
@@ -74,5 +80,5 @@ class Killer:
                 if is_next and self._victims[name].is_up():
                     self._victims[name].kill()
                     self.deaths[name] += 1
-        except Exception as error:  # noqa: BLE001 - told to whoever waits for the thread
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for this one
             self._problem = error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 
@@ -14,6 +14,8 @@ FIRST_WAIT_SECONDS = 0.1
 # Retry-After says 10 s: these senders are more impatient than asked, so that a run of the tests ends.
 LONGEST_WAIT_SECONDS = 1.0
 GIVE_UP_SECONDS = 300
+LONGEST_SECONDS = 600
+"""For how long a stream waits for what may end it."""
 REPEATED = 10
 """Each so-manieth event is sent once more after its 2xx, as by a vendor who has not noticed the answer."""
 
@@ -64,7 +66,7 @@ class Sent:
 
 
 class Stream:
-    """Sends the numbers 0 to ``count`` - 1, at most so many a second, over so many connections.
+    """Sends ``count`` numbers from 0 on, or more, at most so many a second, over so many connections.
 
     ``endpoints`` are what a load balancer has: an attempt that fails goes on to the next one.
     """
@@ -78,19 +80,19 @@ class Stream:
         a_second: float,
         connections: int,
     ) -> None:
-        self.sent = [self._event(number, targets) for number in range(count)]
+        self.sent: list[Sent] = []
+        self._count = count
         self._endpoints = endpoints
         self._targets = targets
         self._seconds_each = 1 / a_second
         self._connections = connections
-        self._numbers: Iterator[int] = iter(range(count))
         self._lock = threading.Lock()
 
-    def run(self) -> None:
-        """Send them all; returns when each one was taken or given up."""
+    def run(self, may_end: Callable[[], bool] = lambda: True) -> None:
+        """Send them all, and more until ``may_end``; returns when each one was taken or given up."""
         started = time.monotonic()
         senders = [
-            threading.Thread(target=self._send, args=(started,), daemon=True)
+            threading.Thread(target=self._send, args=(started, may_end), daemon=True)
             for _ in range(self._connections)
         ]
         for sender in senders:
@@ -98,13 +100,9 @@ class Stream:
         for sender in senders:
             sender.join()
 
-    @staticmethod
-    def _event(number: int, targets: Sequence[Target]) -> Sent:
-        return Sent(number, targets[number % len(targets)].knows_events)
-
-    def _send(self, started: float) -> None:
+    def _send(self, started: float, may_end: Callable[[], bool]) -> None:
         connections = [Connection(endpoint) for endpoint in self._endpoints]
-        while (number := self._next()) is not None:
+        while (number := self._next(started, may_end)) is not None:
             time.sleep(max(0.0, started + number * self._seconds_each - time.monotonic()))
             self._deliver(number, connections)
             if self.sent[number].knows_events and number % REPEATED == 0:
@@ -112,9 +110,14 @@ class Stream:
         for connection in connections:
             connection.close()
 
-    def _next(self) -> int | None:
+    def _next(self, started: float, may_end: Callable[[], bool]) -> int | None:
         with self._lock:
-            return next(self._numbers, None)
+            number = len(self.sent)
+            is_late = time.monotonic() > started + LONGEST_SECONDS
+            if number >= self._count and (may_end() or is_late):
+                return None
+            self.sent.append(Sent(number, self._targets[number % len(self._targets)].knows_events))
+            return number
 
     def _deliver(self, number: int, connections: Sequence[Connection]) -> None:
         """Send one number until it is taken."""

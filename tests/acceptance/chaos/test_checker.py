@@ -54,7 +54,7 @@ def test_two_runs_of_a_delivery_are_one_too_many_whatever_their_ids():
     assert len(verdict(TAKEN, runs=(RUN, replace(RUN, run_id="another"))).duplicated) == 1
 
 
-def test_a_number_that_nobody_ever_took_is_undelivered():
+def test_a_number_that_was_never_taken_is_undelivered():
     assert len(verdict(BROKEN, PUT_OFF, rows=(), runs=()).undelivered) == 1
 
 
@@ -93,7 +93,7 @@ def test_a_run_without_all_that_goes_with_it_is_in_a_half_state(change):
     assert len(verdict(TAKEN, runs=(replace(RUN, **change),)).half) == 1
 
 
-def test_a_seed_decides_who_dies_and_in_each_round_everyone_does():
+def test_a_seed_decides_the_order_of_deaths_and_each_round_has_all_of_them():
     victims = {name: Victim(lambda: True, lambda: None, share) for name, share in {"a": 1, "b": 3}.items()}
 
     def first(count: int, seed: int) -> list[tuple[float, str]]:

@@ -146,7 +146,7 @@ def test_other_drivers_and_an_empty_asynchronous_url_will_do(secured, asgi, monk
 
 
 def test_the_host_of_an_asynchronous_url_is_used(secured, asgi, monkeypatch):
-    """The engine's own connections are named otherwise, so the rows tell which one was used."""
+    """The engine's own connections are named otherwise, so the rows show which one was used."""
     explicit = secured.filled("postgresql+psycopg_async://airflow@{here}/{db}?application_name=explicit")
     with connected(secured.url("airflow@{here}/{db}"), monkeypatch, sql_alchemy_conn_async=explicit):
         assert asgi.post(secured.hook.path, ORDER).status == 202

@@ -1,4 +1,4 @@
-"""What is old goes, in small batches; what is not finished stays, and nobody waits for it."""
+"""What is old goes, in small batches; what is not finished stays, and no writer waits for it."""
 
 from __future__ import annotations
 
@@ -117,8 +117,8 @@ def test_a_cleaner_that_is_stopped_ends_after_the_batch_at_hand(sqlite_database,
     assert len(rows("delivery")) == 15
 
 
-def test_nobody_who_writes_deliveries_waits_for_a_batch(postgres_database, clock):
-    """A batch whose transaction has not ended, and somebody who gives up on any lock at once."""
+def test_a_delivery_is_written_without_waiting_for_a_batch(postgres_database, clock):
+    """A batch whose transaction has not ended, and a connection that gives up on any lock at once."""
     from airflow import settings
 
     from inbound_webhooks.storage import retention, tables
@@ -208,7 +208,7 @@ def old_mails(connection) -> None:
     retention.delete_mails(connection, before=OLD, limit=10)
 
 
-def told(connection) -> None:
+def mails_of_a_delivery(connection) -> None:
     from inbound_webhooks.storage import mails
 
     mails.mails_of_delivery(connection, "1" * 32)
@@ -269,7 +269,7 @@ INDEXED = {
     # Both have just the mails that wait, which is all that is asked for.
     due_mail: ("idx_inbound_webhook_mail_waiting", "idx_inbound_webhook_mail_turns"),
     old_mails: "idx_inbound_webhook_mail_created_at",
-    told: "idx_inbound_webhook_mail_delivery_delivery_id",
+    mails_of_a_delivery: "idx_inbound_webhook_mail_delivery_delivery_id",
 }
 
 

@@ -54,7 +54,7 @@ def dispatcher(clock):
 
 
 @JUMPS
-def test_a_run_that_ends_after_a_jump_is_recorded_and_told_once(dispatcher, hook, clock, jump):
+def test_a_run_that_ends_after_a_jump_is_recorded_and_mailed_once(dispatcher, hook, clock, jump):
     tracker = make_tracker(clock)
     (stored,) = dispatched(dispatcher, hook)
     clock.at = AT + jump
@@ -82,7 +82,7 @@ def test_a_run_that_is_cleared_after_a_jump_is_followed_to_its_new_end(dispatche
 
 
 @pytest.mark.parametrize("ahead", [HOUR, YEAR], ids=["an hour", "a year"])
-def test_failures_after_one_of_a_clock_that_was_ahead_are_told_as_if_it_had_not_been(
+def test_failures_after_one_of_a_clock_that_was_ahead_are_mailed_as_if_it_had_not_been(
     dispatcher, hook, clock, ahead
 ):
     tracker = make_tracker(clock, digest_window_seconds=WINDOW.total_seconds())

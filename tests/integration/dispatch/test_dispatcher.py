@@ -294,11 +294,11 @@ def test_a_dag_that_allows_manual_runs_gets_one(dispatcher, hook):
     assert delivery(stored).state == "dispatched"
 
 
-# --- neighbours -----------------------------------------------------------------------------
+# --- the rest of a batch --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("poison", ["params", "conf", "list", "no dag", "spoilt dag"])
-def test_a_delivery_that_breaks_does_not_stop_its_neighbours(dispatcher, database, poison):
+def test_a_delivery_that_breaks_does_not_stop_the_rest_of_its_batch(dispatcher, database, poison):
     from airflow.sdk import Param
 
     store_dag("orders")

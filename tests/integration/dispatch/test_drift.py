@@ -1,4 +1,4 @@
-"""A new version of a DAG that breaks a mapping is noticed, shown, and told once."""
+"""A new version of a DAG that breaks a mapping is noticed, shown, and mailed once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def hook(watcher):
     return made
 
 
-def told() -> list[tuple[str, list[str]]]:
+def mailed() -> list[tuple[str, list[str]]]:
     """To whom mails were written, and of which parameters."""
     facts = [(row.recipient, json.loads(row.facts)["problems"]) for row in rows("mail")]
     return sorted(
@@ -57,68 +57,68 @@ def codes(hook) -> list[str]:
     return [reason.code for reason in found if reason.code != "no-dispatcher"]
 
 
-def test_a_new_required_param_is_told_to_each_who_is_told_of_failures(watcher, hook):
+def test_a_new_required_param_is_mailed_to_each_recipient_of_failures(watcher, hook):
     store_dag("orders", params=params("number", "customer"))
     watcher.look()
-    assert told() == [("a@example.com", ["customer"]), ("b@example.com", ["customer"])]
+    assert mailed() == [("a@example.com", ["customer"]), ("b@example.com", ["customer"])]
     assert codes(hook) == ["mapping-breaks"]
 
 
-def test_it_is_told_once_however_many_versions_and_dispatchers_follow(watcher, hook):
+def test_it_is_mailed_once_however_many_versions_and_dispatchers_follow(watcher, hook):
     store_dag("orders", params=params("number", "customer"))
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda _: make_watcher().look(), range(4)))
     store_dag("orders", params=params("number", "customer"), description="another version")
     assert watcher.look() == 1
-    assert len(told()) == 2
+    assert len(mailed()) == 2
 
 
 def test_nothing_is_looked_at_twice(watcher, hook):
     assert watcher.look() == 0
     store_dag("orders", params=params("number"), description="another version")
-    assert [watcher.look(), watcher.look(), len(told())] == [1, 0, 0]
+    assert [watcher.look(), watcher.look(), len(mailed())] == [1, 0, 0]
 
 
-def test_a_mended_mapping_is_told_anew_when_it_breaks_again(watcher, hook):
+def test_a_mended_mapping_is_mailed_again_when_it_breaks_again(watcher, hook):
     store_dag("orders", params=params("number", "customer"))
     watcher.look()
     change_webhook(hook.id, mapping=MAPPING | {"customer": "1"})
     watcher.look()
-    assert (len(told()), codes(hook)) == (2, [])
+    assert (len(mailed()), codes(hook)) == (2, [])
     store_dag("orders", params=params("number", "customer", "city"))
     watcher.look()
-    assert sorted(found for _, found in told()) == [["city"], ["city"], ["customer"], ["customer"]]
+    assert sorted(found for _, found in mailed()) == [["city"], ["city"], ["customer"], ["customer"]]
 
 
 def test_a_dag_that_is_mended_resets_it_too(watcher, hook):
     for names in (("number", "customer"), ("number",), ("number", "customer")):
         store_dag("orders", params=params(*names))
         watcher.look()
-    assert len(told()) == 4
+    assert len(mailed()) == 4
 
 
-def test_what_a_person_saves_is_told_to_nobody(watcher, hook):
+def test_what_a_user_saves_is_not_mailed(watcher, hook):
     change_webhook(hook.id, mapping={})
     watcher.look()
     store_webhook("another", mapping={"misspelt": "1"}, notify_failure=["c@example.com"])
     watcher.look()
-    assert (told(), codes(hook)) == ([], ["mapping-breaks"])
+    assert (mailed(), codes(hook)) == ([], ["mapping-breaks"])
 
 
-def test_a_dag_that_comes_after_its_webhook_is_told(watcher):
+def test_a_dag_that_comes_after_its_webhook_is_mailed(watcher):
     store_webhook(dag_id="later", mapping=MAPPING, notify_failure=["a@example.com"])
     watcher.look()
     store_dag("later", params=params("other"))
     watcher.look()
-    assert told() == [("a@example.com", ["other", "number"])]
+    assert mailed() == [("a@example.com", ["other", "number"])]
 
 
-def test_a_break_while_no_dispatcher_ran_is_told_when_one_does(watcher):
+def test_a_break_while_no_dispatcher_ran_is_mailed_when_one_does(watcher):
     store_dag("orders", params=params("number"))
     store_webhook(mapping=MAPPING, notify_failure=["a@example.com"])
     store_dag("orders", params=params("other"))
     watcher.look()
-    assert told() == [("a@example.com", ["other", "number"])]
+    assert mailed() == [("a@example.com", ["other", "number"])]
 
 
 def test_another_type_is_noticed_by_what_came_before(watcher, hook):
@@ -134,28 +134,28 @@ def test_another_type_is_noticed_by_what_came_before(watcher, hook):
     assert codes(hook) == []
 
 
-def test_a_param_of_another_name_is_told_though_deliveries_still_start_runs(watcher, hook):
+def test_a_param_of_another_name_is_mailed_though_deliveries_still_start_runs(watcher, hook):
     store_dag("orders", params={"amount": 5})
     watcher.look()
-    assert told()[0] == ("a@example.com", ["number"])
+    assert mailed()[0] == ("a@example.com", ["number"])
     assert codes(hook) == ["mapping-unknown"]
 
 
-def test_without_anybody_for_failures_the_operators_are_told(database):
+def test_without_recipients_for_failures_the_operators_get_the_mail(database):
     watcher = make_watcher(operator_emails="ops@example.com, on-call@example.com")
     store_dag("orders", params=params("number"))
     store_webhook(mapping=MAPPING)
     watcher.look()
     store_dag("orders", params=params("number", "customer"))
     watcher.look()
-    assert [recipient for recipient, _ in told()] == ["on-call@example.com", "ops@example.com"]
+    assert [recipient for recipient, _ in mailed()] == ["on-call@example.com", "ops@example.com"]
 
 
-def test_a_disabled_webhook_tells_nobody(watcher, hook):
+def test_a_disabled_webhook_sends_no_mail(watcher, hook):
     change_webhook(hook.id, enabled=False)
     store_dag("orders", params=params("number", "customer"))
     watcher.look()
-    assert told() == []
+    assert mailed() == []
 
 
 @pytest.mark.parametrize("gone", [forget_dag, spoil_dag])
@@ -167,7 +167,7 @@ def test_a_dag_that_is_gone_or_unreadable_breaks_nothing_and_mends_nothing(watch
     watcher.look()
     store_dag("orders", params=params("number", "customer"))
     watcher.look()
-    assert len(told()) == 2
+    assert len(mailed()) == 2
 
 
 def test_the_mail_says_what_does_not_fit_and_leads_to_the_webhook(
@@ -207,4 +207,4 @@ def test_a_paused_dag_is_looked_at_as_any_other(watcher, hook):
     store_dag("orders", params=params("number", "customer"))
     change_dag("orders", is_paused=True)
     watcher.look()
-    assert len(told()) == 2
+    assert len(mailed()) == 2

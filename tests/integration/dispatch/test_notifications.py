@@ -38,8 +38,8 @@ def store_mail(*recipients: str, hook: Hook | None = None, count: int = 1, at=AT
 
     hook = hook or store_webhook(notify_failure=recipients, notify_success=recipients)
     with transaction() as connection:
-        told = [outcome(hook, number, **fields) for number in range(count)]
-        write_mails(connection, told, at=at, digest_window_seconds=60)
+        outcomes = [outcome(hook, number, **fields) for number in range(count)]
+        write_mails(connection, outcomes, at=at, digest_window_seconds=60)
 
 
 def outcome(hook: Hook, number: int = 0, **fields):
@@ -396,7 +396,7 @@ def test_two_mailers_send_a_mail_once(database, mail_server, clock):
     )
 
 
-def test_a_mail_that_somebody_is_sending_is_left_to_him_until_his_claim_ends(
+def test_a_mail_that_another_process_is_sending_waits_until_its_claim_ends(
     database, mailer, mail_server, clock
 ):
     from inbound_webhooks.notifications.sender import CLAIM
@@ -408,7 +408,7 @@ def test_a_mail_that_somebody_is_sending_is_left_to_him_until_his_claim_ends(
     assert make_mailer(clock).send_due()
 
 
-def test_whoever_lost_his_claim_records_nothing(sqlite_database, mailer, mail_server, clock):
+def test_a_sender_that_lost_its_claim_records_nothing(sqlite_database, mailer, mail_server, clock):
     from inbound_webhooks.notifications.sender import CLAIM
 
     store_mail("a@example.com")

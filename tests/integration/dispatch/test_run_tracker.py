@@ -1,4 +1,4 @@
-"""How runs ended, recorded on their deliveries with the mails that tell it, and true afterwards."""
+"""How runs ended, recorded on their deliveries with their mails, and true afterwards."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_run_that_fails_is_recorded_with_the_tasks_that_did(dispatcher, tracke
 
 
 def test_a_run_that_fails_without_a_failed_task_says_so(dispatcher, tracker, hook):
-    """It timed out, or somebody marked it."""
+    """It timed out, or a user marked it."""
     (stored,) = dispatched(dispatcher, hook)
     end_run(stored, "failed")
     tracker.follow()
@@ -254,14 +254,14 @@ def test_an_outcome_that_cannot_be_recorded_does_not_hold_up_the_others(dispatch
     assert (delivery(stored).state, delivery(fine).state) == ("dispatched", "failed")
 
 
-# --- who is told ----------------------------------------------------------------------------
+# --- mails ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("state", "expected"),
     [("success", [("success", "good@example.com")]), ("failed", [("failure", "bad@example.com")])],
 )
-def test_who_asked_for_an_outcome_is_told(dispatcher, tracker, hook, state, expected):
+def test_the_recipients_of_an_outcome_get_a_mail(dispatcher, tracker, hook, state, expected):
     (stored,) = dispatched(dispatcher, hook)
     end_run(stored, state)
     tracker.follow()
@@ -270,7 +270,7 @@ def test_who_asked_for_an_outcome_is_told(dispatcher, tracker, hook, state, expe
     assert (mail.state, mail.attempts, mail.next_attempt_at) == ("waiting", 0, AT)
 
 
-def test_a_webhook_that_asks_for_nothing_tells_nobody(dispatcher, tracker, database):
+def test_a_webhook_without_recipients_sends_no_mail(dispatcher, tracker, database):
     store_dag("orders")
     (stored,) = dispatched(dispatcher, store_webhook())
     end_run(stored, "failed")
@@ -278,7 +278,7 @@ def test_a_webhook_that_asks_for_nothing_tells_nobody(dispatcher, tracker, datab
     assert (states(), rows("mail")) == (["failed"], [])
 
 
-def test_a_webhook_that_is_deleted_meanwhile_tells_nobody(dispatcher, tracker, hook):
+def test_a_webhook_that_is_deleted_meanwhile_sends_no_mail(dispatcher, tracker, hook):
     from inbound_webhooks.webhooks import service
     from tests.infrastructure.webhooks_builder import ACTOR
 
@@ -297,7 +297,7 @@ def test_each_address_gets_a_mail_of_its_own(dispatcher, tracker, hook):
     assert mails() == [("success", "a@example.com"), ("success", "b@example.com")]
 
 
-def test_what_cannot_be_delivered_is_told_like_a_failure(dispatcher, hook):
+def test_what_cannot_be_delivered_is_mailed_like_a_failure(dispatcher, hook):
     from tests.infrastructure.dags_builder import change_dag
 
     change_dag("orders", allowed_run_types=["scheduled"])
@@ -309,7 +309,7 @@ def test_what_cannot_be_delivered_is_told_like_a_failure(dispatcher, hook):
     assert listed(mail.id) == [stored]
 
 
-def test_what_is_tried_again_is_not_told_yet(dispatcher, database):
+def test_what_is_tried_again_is_not_mailed_yet(dispatcher, database):
     store_delivery(store_webhook(**BOTH), next_attempt_at=AT)
     dispatcher.dispatch_due()
     assert (states(), rows("mail")) == (["accepted"], [])
@@ -372,7 +372,7 @@ def test_each_success_has_a_mail(dispatcher, tracker, hook):
     assert len(rows("mail")) == 3
 
 
-def test_two_who_write_about_a_webhook_at_once_collect_in_one_mail(postgres_cluster, postgres_database):
+def test_two_transactions_about_a_webhook_at_once_collect_in_one_mail(postgres_cluster, postgres_database):
     """The second one waits for the first one's mail instead of writing another."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -381,22 +381,22 @@ def test_two_who_write_about_a_webhook_at_once_collect_in_one_mail(postgres_clus
     hook = store_webhook(**BOTH)
     with ThreadPoolExecutor(1) as pool:
         with transaction() as connection:
-            tell(connection, hook, "1" * 32)
-            second = pool.submit(tell_alone, hook, "2" * 32)
+            write_a_mail(connection, hook, "1" * 32)
+            second = pool.submit(write_a_mail_alone, hook, "2" * 32)
             postgres_cluster.wait_until_blocked()
         second.result(10)
     (mail,) = rows("mail")
     assert listed(mail.id) == ["1" * 32, "2" * 32]
 
 
-def tell_alone(hook, delivery_id: str) -> None:
+def write_a_mail_alone(hook, delivery_id: str) -> None:
     from inbound_webhooks.storage.database import transaction
 
     with transaction() as connection:
-        tell(connection, hook, delivery_id)
+        write_a_mail(connection, hook, delivery_id)
 
 
-def tell(connection, hook, delivery_id: str) -> None:
+def write_a_mail(connection, hook, delivery_id: str) -> None:
     from inbound_webhooks.storage.mails import write_mails
     from inbound_webhooks.storage.outcomes import Outcome
 

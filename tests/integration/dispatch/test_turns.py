@@ -96,7 +96,7 @@ def test_floods_of_several_webhooks_get_equal_shares(dispatcher):
     assert [len(dispatched(hook)) for hook in hooks] == pytest.approx([BATCH] * 3, abs=3)
 
 
-def test_everybody_has_a_turn_before_anybody_has_a_second(make_dispatcher, dispatcher):
+def test_every_webhook_has_a_turn_before_any_has_a_second(make_dispatcher, dispatcher):
     """With more webhooks than places in a batch, in the order of no clock."""
     hooks = [store_webhook(f"webhook {number}") for number in range(7)]
     for hook in hooks:
@@ -130,7 +130,7 @@ def test_deliveries_of_a_webhook_become_runs_in_the_order_in_which_they_came(dis
     assert (dispatched(first), dispatched(second)) == (of_first, of_second)
 
 
-def test_a_delivery_that_is_tried_again_later_holds_nobody_up(dispatcher, clock):
+def test_a_delivery_that_is_tried_again_later_delays_no_other(dispatcher, clock):
     hook = store_webhook()
     (failing,) = due(hook)
     forget_dag("orders")

@@ -24,8 +24,8 @@ class Gateway(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        told = {"port": self.server.server_port, "path": self.path, "size": len(body), **self.headers}
-        response = json.dumps(told).encode()
+        seen = {"port": self.server.server_port, "path": self.path, "size": len(body), **self.headers}
+        response = json.dumps(seen).encode()
         self.send_response(202)
         self.send_header("Content-Length", str(len(response)))
         self.send_header("Connection", "close")  # or its thread would answer on after the server's end
@@ -81,9 +81,9 @@ def test_a_gateway_that_is_gone_is_left_out(nginx, gateways):
 
 
 def test_a_gateway_sees_the_path_the_host_and_the_true_address(nginx):
-    told = post(nginx, **{"X-Forwarded-For": "192.0.2.1", "X-Signature": "as sent"}).json()
-    assert (told["path"], told["X-Forwarded-For"]) == (PATH, "127.0.0.1")
-    assert (told["Host"], told["X-Signature"]) == (nginx.url.removeprefix("http://"), "as sent")
+    seen = post(nginx, **{"X-Forwarded-For": "192.0.2.1", "X-Signature": "as sent"}).json()
+    assert (seen["path"], seen["X-Forwarded-For"]) == (PATH, "127.0.0.1")
+    assert (seen["Host"], seen["X-Signature"]) == (nginx.url.removeprefix("http://"), "as sent")
 
 
 def test_a_large_body_is_for_the_gateway_to_refuse(nginx):

@@ -42,7 +42,7 @@ def test_a_mapping_that_fits_its_dag_is_fine(webhooks, repository):
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"mapping": {"note": "b"}}, "mapping: The mapping violates the DAG's params: number has no default"),
         ({"mapping": {"number": "twelve"}}, "mapping: The mapping violates the DAG's params: number"),
@@ -58,11 +58,11 @@ def test_a_mapping_that_fits_its_dag_is_fine(webhooks, repository):
     ],
     ids=str,
 )
-def test_what_is_wrong_ends_with_1_and_its_place(webhooks, repository, fields, told):
+def test_what_is_wrong_ends_with_1_and_its_place(webhooks, repository, fields, message):
     done = webhooks("check", repository(FITS | fields))
     assert done.status == 1
     assert done.out.startswith("error  ")
-    assert told in done.out
+    assert message in done.out
     assert done.out.splitlines()[-1].endswith(": 1 error.")
 
 

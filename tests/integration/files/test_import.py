@@ -152,7 +152,7 @@ def test_a_stored_secret_stays_where_the_file_names_none(webhooks, sqlite_databa
 
 
 @pytest.mark.parametrize(
-    ("fields", "told"),
+    ("fields", "message"),
     [
         ({"filter": "body.("}, "pushes: filter: line 1"),
         ({"mapping": {"a": "x", "b": "${Webhook::No}"}}, "pushes: mapping.b: "),
@@ -167,15 +167,17 @@ def test_a_stored_secret_stays_where_the_file_names_none(webhooks, sqlite_databa
     ],
     ids=str,
 )
-def test_what_cannot_be_used_is_named_and_nothing_is_written(webhooks, sqlite_database, file, fields, told):
+def test_what_cannot_be_used_is_named_and_nothing_is_written(
+    webhooks, sqlite_database, file, fields, message
+):
     done = webhooks("import", file({"name": "fine", "dag_id": "build"}, PUSHES | fields))
     assert (done.status, done.out, rows("webhook")) == (2, "", [])
     assert "hooks.yaml:" in done.err
-    assert told in done.err
+    assert message in done.err
     assert SECRET not in done.err
 
 
-def test_all_that_is_wrong_is_told_at_once(webhooks, sqlite_database, file):
+def test_all_that_is_wrong_is_reported_at_once(webhooks, sqlite_database, file):
     done = webhooks("import", file(PUSHES | {"filter": "("}, {"name": "b", "dag_id": "c", "dedup": "{{"}))
     assert [line.split(": ")[1:3] for line in done.err.splitlines()] == [["pushes", "filter"], ["b", "dedup"]]
 

@@ -208,7 +208,7 @@ def test_a_wrong_call_ends_with_2(webhooks, sqlite_database, call):
     assert (done.status, done.out) == (2, "")
 
 
-def test_a_draft_that_does_not_compile_is_told_with_its_place(webhooks, sqlite_database, draft):
+def test_a_draft_that_does_not_compile_is_reported_with_its_place(webhooks, sqlite_database, draft):
     store_webhook()
     done = against(webhooks, draft(filter="body.("))
     assert done.status == 2

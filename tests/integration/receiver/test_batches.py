@@ -58,7 +58,7 @@ def test_each_goes_in_whose_webhook_is_as_it_was(hook):
     assert sorted(row.id for row in rows("delivery")) == sorted([first.id, second.id])
 
 
-def test_one_whose_webhook_has_changed_stays_out_and_its_neighbour_goes_in(hook):
+def test_one_whose_webhook_has_changed_stays_out_and_the_other_goes_in(hook):
     other = store_webhook(name="another one")
     change_webhook(other.id, mapping={})
     mine, theirs = made_delivery(hook, 1), made_delivery(other, 2)
@@ -67,7 +67,7 @@ def test_one_whose_webhook_has_changed_stays_out_and_its_neighbour_goes_in(hook)
 
 
 @pytest.mark.parametrize("bad", ["half of a pair \ud800", "NUL \0"], ids=["surrogate", "NUL"])
-def test_one_that_the_database_does_not_take_stays_out_and_its_neighbours_go_in(postgres_database, bad):
+def test_one_that_the_database_does_not_take_stays_out_and_the_rest_goes_in(postgres_database, bad):
     from msgspec.structs import replace
 
     store_dag("orders")
@@ -89,7 +89,7 @@ def test_of_two_with_the_same_key_in_one_batch_one_is_stored_and_the_other_hears
     assert came == [rows("delivery")[0].id] * 2
 
 
-def test_one_whose_webhook_is_just_being_changed_waits_and_its_neighbour_does_not(
+def test_one_whose_webhook_is_just_being_changed_waits_and_the_other_does_not(
     postgres_cluster, postgres_database
 ):
     store_dag("orders")

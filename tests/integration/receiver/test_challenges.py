@@ -54,7 +54,7 @@ def test_a_401_has_the_challenges_of_its_webhook(asgi, sqlite_database, verifica
     assert [(reply.status, challenges(reply)) for reply in (missing, wrong)] == [(401, expected)] * 2
 
 
-def test_a_challenge_tells_neither_user_nor_name_nor_secret(asgi, sqlite_database):
+def test_a_challenge_has_neither_user_nor_name_nor_secret(asgi, sqlite_database):
     hook = hook_with({"kind": "basic", "username": "canary"}, name="canary", secret="canary-secret")
     reply = asgi.post(hook.path, b"{}")
     assert "canary" not in str(reply.headers) + reply.body.decode()

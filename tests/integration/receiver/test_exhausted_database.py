@@ -95,7 +95,7 @@ def test_a_webhook_whose_row_is_locked_for_long_puts_off_and_later_takes(asgi, p
     assert states() == ["accepted"]
 
 
-def test_a_note_of_the_last_use_waits_for_nobody(asgi, postgres_cluster, hook):
+def test_a_note_of_the_last_use_never_waits(asgi, postgres_cluster, hook):
     from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 
     holder = postgres_cluster.connect("airflow")

@@ -80,7 +80,7 @@ def test_sqlite_will_do_on_one_machine(gateways, sqlite_database):
     assert (responses, len(rows("delivery"))) == ([202] * 5, 5)
 
 
-def test_health_says_whether_somebody_dispatches(gateway, hook):
+def test_health_says_whether_a_dispatcher_runs(gateway, hook):
     code, headers, body = gateway.request("GET", "/health")
     assert (code, headers["content-type"]) == (503, "application/json")
     assert b"no_dispatcher" in body

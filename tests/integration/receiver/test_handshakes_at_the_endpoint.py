@@ -205,7 +205,7 @@ def test_a_token_that_microsoft_would_not_send_is_refused(asgi, sqlite_database,
     assert (reply.status, rows("delivery")) == (400, [])
 
 
-def test_metas_challenge_is_for_who_knows_the_verify_token(asgi, sqlite_database):
+def test_metas_challenge_needs_the_verify_token(asgi, sqlite_database):
     hook = store_webhook(preset="meta", secrets={"signing": "the app's secret", "verify": "known to both"})
     asked = "hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token={token}"
     right = asgi.request("GET", hook.path, query=asked.format(token="known+to+both").encode())

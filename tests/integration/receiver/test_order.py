@@ -123,7 +123,7 @@ def status_of(asgi, sending: dict[str, Any], request: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize("path", [STRANGER, "/pluginsv2/webhook/short/token"], ids=["unknown", "malformed"])
-def test_a_huge_body_for_nobody_is_not_read(asgi, sqlite_orders, path):
+def test_a_huge_body_without_a_webhook_is_not_read(asgi, sqlite_orders, path):
     chunks = [b"x" * 65536] * 31
     headers = [*JSON, ("content-length", str(31 * 65536))]
     reply = asgi.request("POST", path, headers=headers, chunks=chunks)

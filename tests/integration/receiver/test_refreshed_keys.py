@@ -1,4 +1,4 @@
-"""A sender whose public key is not known yet: told to come again, and let in once the key is fetched."""
+"""A sender whose public key is not known yet: asked to retry, and accepted once the key is fetched."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ def test_a_replay_of_a_compressed_body_is_read_as_it_was_sent(asgi, database):
     assert replay(rows("delivery")[0].id, remap=True).conf == '{"number":4}'
 
 
-def test_a_replay_is_in_the_audit_log_with_who_did_it(orders, asgi):
+def test_a_replay_is_in_the_audit_log_with_its_user(orders, asgi):
     asgi.post(orders.path, b'{"number": 1}')
     again = replay(rows("delivery")[0].id)
     entry = audit_rows()[-1]

@@ -42,7 +42,7 @@ def expected_status(case: Case) -> int:
     return case.preset.response_status or 202
 
 
-def told(sender: Sender) -> str:
+def text_of_rejections(sender: Sender) -> str:
     """Everything that a rejection says, in one text."""
     return " ".join(str(value) for rejection in sender.rejections() for value in rejection)
 
@@ -97,16 +97,20 @@ def test_a_changed_body_is_401(sqlite_database, case):
         reply = sender.send(body=body)
         assert (reply.status, reply.json) == (401, UNAUTHORIZED)
     assert rows("delivery") == []
-    assert [value for value in values_sent(case) if value in told(sender)] == []
+    assert [value for value in values_sent(case) if value in text_of_rejections(sender)] == []
 
 
 @named(PROVED)
-def test_another_secret_is_401_and_the_rejection_tells_no_secret(sqlite_database, case):
+def test_another_secret_is_401_and_the_rejection_has_no_secret(sqlite_database, case):
     sender = Sender.of(case, {"signing": OTHER_SECRETS[case.kind]})
     reply = sender.send()
     assert (reply.status, reply.json) == (401, UNAUTHORIZED)
     assert (len(sender.rejections()), rows("delivery")) == (1, [])
-    assert [value for value in (*values_sent(case), OTHER_SECRETS[case.kind]) if value in told(sender)] == []
+    assert [
+        value
+        for value in (*values_sent(case), OTHER_SECRETS[case.kind])
+        if value in text_of_rejections(sender)
+    ] == []
 
 
 @named([case for case in PROVED if headers_read(case)])

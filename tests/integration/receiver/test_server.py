@@ -75,7 +75,7 @@ def test_a_sender_that_goes_half_way_leaves_no_delivery(server, sqlite_orders, s
     assert (rows("delivery"), [row.status for row in rows("rejection")]) == ([], [400])
 
 
-def test_a_slow_sender_is_told_so_in_time(server, sqlite_orders):
+def test_a_slow_sender_gets_its_response_in_time(server, sqlite_orders):
     started = time.monotonic()
     response = server.say(head(sqlite_orders.path, "Content-Length: 13"), b"{")
     assert (status(response), rows("delivery")) == (408, [])

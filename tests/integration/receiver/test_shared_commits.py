@@ -50,7 +50,7 @@ def test_what_waits_for_a_change_of_its_webhook_is_committed_together(
     assert len(counts) <= 3
 
 
-def test_a_neighbour_whose_webhook_changed_is_judged_alone(asgi, proxy, postgres_cluster):
+def test_a_request_whose_webhook_changed_is_judged_alone(asgi, proxy, postgres_cluster):
     """Two webhooks in one batch: what happened to one is no matter to the other."""
     kept, changed = store_webhook(name="kept"), store_webhook(name="changed")
     for hook in (kept, changed):

@@ -65,17 +65,17 @@ def there(name: str) -> list[Any]:
     return [store_delivery(hook, body=b'{"a": 1}', headers=HEADERS, state="succeeded", next_attempt_at=None)]
 
 
-def problems(told: Any) -> Iterator[str]:
+def problems(event: Any) -> Iterator[str]:
     """What an event of the engine says is wrong."""
-    if isinstance(told, events.NonFatalError | events.FatalError):
-        yield str(getattr(told, "value", None) or told.exception)
-    if isinstance(told, events.ScenarioFinished):
-        for case_id, checks in told.recorder.checks.items():
+    if isinstance(event, events.NonFatalError | events.FatalError):
+        yield str(getattr(event, "value", None) or event.exception)
+    if isinstance(event, events.ScenarioFinished):
+        for case_id, checks in event.recorder.checks.items():
             for check in checks:
                 if check.failure_info is not None:
-                    asked = told.recorder.cases[case_id].value
+                    asked = event.recorder.cases[case_id].value
                     curl = asked.as_curl_command()
-                    yield f"{told.phase} {told.label}: {check.failure_info.failure}\n{curl}"
+                    yield f"{event.phase} {event.label}: {check.failure_info.failure}\n{curl}"
 
 
 def operations(described: Any) -> set[str]:
@@ -88,6 +88,6 @@ def operations(described: Any) -> set[str]:
 def test_every_answer_is_as_described(described):
     seen = list(engine.from_schema(described).execute())
     asked = {one.label for one in seen if isinstance(one, events.ScenarioFinished)}
-    told = sorted({problem for one in seen for problem in problems(one)})
-    assert not told, "\n\n".join(told)
+    found = sorted({problem for one in seen for problem in problems(one)})
+    assert not found, "\n\n".join(found)
     assert asked >= operations(described)

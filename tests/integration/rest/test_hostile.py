@@ -1,4 +1,4 @@
-"""What nobody means well with: it is told as a mistake, never a fault of ours, and repeats no secret."""
+"""Hostile input: it is reported as the caller's problem, never as ours, and repeats no secret."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_nul_is_refused_before_a_database_sees_it(admin):
         '"notify_failure": ["{}@example.com"]',
     ],
 )
-def test_a_text_that_no_database_holds_is_told_as_a_mistake(admin, field, character):
+def test_a_text_that_no_database_holds_is_reported_as_a_problem(admin, field, character):
     base = f'"name": "{new_name()}", "dag_id": "orders"'
     body = f"{{{base}, {field.format(character)}}}"
     response = admin("POST", "/webhooks", content=body, headers={"Content-Type": "application/json"})
@@ -52,7 +52,7 @@ def test_a_text_that_no_database_holds_is_told_as_a_mistake(admin, field, charac
         pytest.param(b'{"verification": [{"a": ' + b"[" * 900 + b"]" * 900 + b"}]}", id="deep verification"),
     ],
 )
-def test_what_is_no_json_of_ours_is_told_as_a_mistake(admin, body):
+def test_what_is_no_json_of_ours_is_reported_as_a_problem(admin, body):
     hook = store_webhook(new_name())
     for method, path in (("POST", "/webhooks"), ("PATCH", f"/webhooks/{hook.id}")):
         response = admin(method, path, content=body, headers={"Content-Type": "application/json"})

@@ -1,4 +1,4 @@
-"""Every route of the API, asked by everybody: what each of them hears stands in a table."""
+"""Every route of the API, asked by users of every kind: the statuses stand in a table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEADERS = json.dumps([["Content-Type", "application/json"]])
 
 
 class Heard(NamedTuple):
-    """The statuses for a stranger, a viewer, somebody who may edit another DAG, and an administrator."""
+    """The statuses for a stranger, a viewer, a user who may edit another DAG, and an administrator."""
 
     stranger: int
     viewer: int
@@ -36,7 +36,7 @@ class Heard(NamedTuple):
 
 # In the order in which an administrator goes through them.
 TABLE = {
-    # No dispatcher runs here, and everybody may know.
+    # No dispatcher runs here, which is public.
     ("GET", "/health"): Heard(503, 503, 503, 503),
     ("GET", "/v1/openapi.json"): Heard(401, 200, 200, 200),
     ("GET", "/v1/presets"): Heard(401, 200, 200, 200),
@@ -87,7 +87,7 @@ def hidden(pages):
 
 
 def walk(user, hidden) -> dict[tuple[str, str], Any]:
-    """What somebody hears on each route of the table."""
+    """The response to a user on each route of the table."""
     heard = {}
     for method, path in TABLE:
         body = BODIES.get(path) if method in ("POST", "PATCH") else None
@@ -129,20 +129,20 @@ def test_a_viewer_changes_nothing_and_sees_no_token(anyone, hidden):
 
 
 def test_the_editor_of_another_dag_learns_nothing(anyone, pages, hidden):
-    role, told = "", dict.fromkeys(TABLE, 403)
+    role, expected_statuses = "", dict.fromkeys(TABLE, 403)
     if pages.auth == "fab":
-        role, told = "of others", expected("other")
+        role, expected_statuses = "of others", expected("other")
         pages.role(role, *OTHER_DAGS_EDITOR)
-    told["GET", "/health"] = 503
+    expected_statuses["GET", "/health"] = 503
     before, heard = what_is_there(), walk(anyone("otto", role), hidden)
     # SimpleAuthManager's roles are for all DAGs; one without any may see none.
-    assert statuses(heard) == told
+    assert statuses(heard) == expected_statuses
     words = (HIDDEN, hidden["webhook_id"], "canary")
     assert [route for route, response in heard.items() if any(word in response.text for word in words)] == []
     assert what_is_there() == before
 
 
-def test_a_user_who_may_not_read_runs_gets_neither_request_nor_conf(anyone, pages, hidden):
+def test_a_user_without_access_to_runs_gets_neither_request_nor_conf(anyone, pages, hidden):
     if pages.auth != "fab":
         # Under SimpleAuthManager users who read a DAG read its runs.
         return
@@ -152,7 +152,7 @@ def test_a_user_who_may_not_read_runs_gets_neither_request_nor_conf(anyone, page
     assert [shown.json()[name] for name in ("request", "conf", "mails")] == [None, None, None]
 
 
-def test_somebody_without_a_right_gets_nothing(anyone, pages, hidden):
+def test_a_user_without_a_permission_gets_nothing(anyone, pages, hidden):
     role = ""
     if pages.auth == "fab":
         role = "nothing at all"

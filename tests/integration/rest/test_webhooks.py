@@ -1,4 +1,4 @@
-"""What the API makes of webhooks and deliveries, and how it tells what is wrong."""
+"""What the API makes of webhooks and deliveries, and how it reports what is wrong."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_patch_of_a_webhook_that_has_changed_is_refused(admin):
     ],
     ids=str,
 )
-def test_a_field_that_cannot_be_used_is_told_as_airflow_tells_it(admin, fields, place):
+def test_a_field_that_cannot_be_used_is_reported_as_airflow_does(admin, fields, place):
     response = admin("POST", "/webhooks", {"name": new_name(), "dag_id": "orders"} | fields)
     (detail,) = response.json()["detail"]
     assert (response.status_code, detail["loc"]) == (422, place)
@@ -96,7 +96,7 @@ def test_a_field_that_cannot_be_used_is_told_as_airflow_tells_it(admin, fields, 
         ("/{id}/backTest", {"draft": {"proofs": []}}, ["body", "draft", "proofs"]),
     ],
 )
-def test_a_field_with_its_old_name_is_told_the_new_one(admin, path, body, place):
+def test_a_field_with_its_old_name_is_answered_with_the_new_one(admin, path, body, place):
     hook = store_webhook(new_name())
     response = admin("POST", f"/webhooks{path}".format(id=hook.id), body)
     (detail,) = response.json()["detail"]
@@ -104,7 +104,7 @@ def test_a_field_with_its_old_name_is_told_the_new_one(admin, path, body, place)
     assert detail["msg"] == "proofs is now `verification`"
 
 
-def test_a_patch_with_an_old_name_is_told_the_new_one(admin):
+def test_a_patch_with_an_old_name_is_answered_with_the_new_one(admin):
     response = admin("PATCH", f"/webhooks/{store_webhook(new_name()).id}", {"proofs": []})
     assert response.status_code == 422
     assert "proofs is now `verification`" in response.text

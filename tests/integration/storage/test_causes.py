@@ -106,7 +106,7 @@ def administer(postgres_cluster) -> Iterator[Callable[[str, str], None]]:
         yield run
 
 
-def test_a_user_without_privileges_is_told_to_be_granted_them(administer, connect, environment_problems):
+def test_a_user_without_privileges_is_to_be_granted_them(administer, connect, environment_problems):
     administer("CREATE ROLE stranger LOGIN", "DROP ROLE stranger")
     connect(username="stranger")
     assert "Grant the user" in message_of(read)

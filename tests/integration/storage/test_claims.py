@@ -119,7 +119,7 @@ def test_what_one_connection_has_claimed_another_one_skips(postgres_database):
         assert claim(hook.id) == [third]
 
 
-def test_only_enabled_webhooks_that_nobody_is_changing_are_locked(postgres_cluster, postgres_database):
+def test_only_enabled_webhooks_without_a_pending_change_are_locked(postgres_cluster, postgres_database):
     """What was enabled when its deliveries were looked for may not be any more."""
     from inbound_webhooks.storage import claims
     from inbound_webhooks.storage.database import transaction
@@ -160,7 +160,7 @@ def test_one_dispatcher_at_a_time_is_alone_with_a_webhook_and_the_endpoint_goes_
 
 
 def test_neither_a_flood_nor_history_is_read_to_find_whose_turn_it_is(postgres_database):
-    """PostgreSQL itself tells how many rows it reads: a few for each webhook, whatever its statistics say."""
+    """PostgreSQL itself counts the rows it reads: a few for each webhook, whatever its statistics say."""
     flooded, quiet = store_webhook("flooded"), store_webhook("quiet")
     store_deliveries(flooded, 3_000)
     store_delivery(quiet)

@@ -19,7 +19,7 @@ def rename(connection, name: str) -> None:
 
 
 def move(dag_id: str) -> None:
-    """Somebody else's transaction."""
+    """Another connection's transaction."""
     from inbound_webhooks.storage.database import transaction
 
     with transaction() as connection:

@@ -126,7 +126,7 @@ def test_restored_tables_get_the_schema_of_new_ones(empty_database, database_of,
     assert reflected_schema() == fresh
 
 
-def test_each_revision_can_be_told_from_all_others():
+def test_each_revision_differs_from_all_others():
     from inbound_webhooks.storage.database_manager import WebhookDBManager
     from inbound_webhooks.storage.revisions import shapes
 

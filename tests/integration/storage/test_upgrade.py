@@ -72,7 +72,7 @@ def test_no_row_of_the_first_release_is_lost_or_changed(upgraded, table):
     assert upgraded[table] == sorted(WRITTEN[table], key=lambda row: str(row["id"]))
 
 
-def test_a_webhook_of_then_proves_filters_and_tells_nobody_until_it_is_told_to(upgraded):
+def test_a_webhook_of_the_first_release_has_no_verification_filter_or_recipients(upgraded):
     from inbound_webhooks.storage.credentials import find_with_credentials
     from inbound_webhooks.storage.database import transaction
 

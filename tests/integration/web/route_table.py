@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Row:
-    """Statuses for a stranger, somebody without a role, a viewer, and an editor of another DAG."""
+    """Statuses for a stranger, a user without a role, a viewer, and an editor of another DAG."""
 
     stranger: int
-    nobody: int
+    without_role: int
     viewer: int
     other: int
 
 
-EVERYBODY = Row(200, 200, 200, 200)
-NOBODY = Row(404, 404, 404, 404)
+PUBLIC = Row(200, 200, 200, 200)
+UNKNOWN = Row(404, 404, 404, 404)
 READERS = Row(401, 403, 200, 200)
 READERS_OF_THE_WEBHOOK = Row(401, 403, 200, 404)
 READERS_OF_THE_DAG = Row(401, 403, 200, 403)
@@ -54,9 +54,9 @@ PAGES: dict[tuple[str, str], Row] = {
     ("POST", f"{HOOK}/backtest"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{DELIVERY}/replay"): EDITORS_OF_THE_WEBHOOK,
     # Style sheets and scripts.
-    ("GET", "/webhooks/static/<path:filename>"): EVERYBODY,
-    # The endpoint: Flask alone lets nobody in, only what comes through the guard with its token.
-    ("GET", "/webhook/<webhook_id>/<token>"): NOBODY,
-    ("POST", "/webhook/<webhook_id>/<token>"): NOBODY,
+    ("GET", "/webhooks/static/<path:filename>"): PUBLIC,
+    # The endpoint: Flask alone admits no request, only what comes through the guard with its token.
+    ("GET", "/webhook/<webhook_id>/<token>"): UNKNOWN,
+    ("POST", "/webhook/<webhook_id>/<token>"): UNKNOWN,
 }
 """In the Flask application below /pluginsv2; each takes HEAD and OPTIONS as well."""

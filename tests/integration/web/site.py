@@ -15,7 +15,7 @@ BASE = "http://localhost/pluginsv2"
 
 
 class Site:
-    """The pages under one auth manager; ``client(name)`` is the browser of somebody who is logged in."""
+    """The pages under one auth manager; ``client(name)`` is the browser of a user who is logged in."""
 
     def __init__(self, auth: str) -> None:
         from airflow import plugins_manager
@@ -86,7 +86,7 @@ class Client:
         return self.browser.post(f"{ROOT}{path}", data=fields, base_url=BASE, headers=headers, **more)
 
     def csrf_token(self) -> str:
-        """The one that stands in a page; "" for somebody who gets no page of ours."""
+        """The one that stands in a page; "" for a user who gets no page of ours."""
         if self._csrf_token is None:
             found = re.search(r'name="csrf-token" content="([^"]+)"', self.get("/").text)
             self._csrf_token = found[1] if found else ""

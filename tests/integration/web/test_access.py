@@ -37,7 +37,7 @@ def test_what_an_administrator_takes_from_a_role_stays_taken(fab_pages):
     assert granted(fab_pages, "Op") == ALL - {"can_delete"}
 
 
-def test_the_view_alone_does_not_let_anybody_change_the_webhooks_of_a_dag(fab_pages):
+def test_the_view_alone_does_not_let_a_user_change_the_webhooks_of_a_dag(fab_pages):
     """Nor does the right to trigger the DAG alone."""
     store_dag("guarded")
     hook = store_webhook("guarded", dag_id="guarded")

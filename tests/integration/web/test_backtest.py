@@ -43,29 +43,29 @@ def judge(pages, hook):
 
 
 def test_an_unchanged_form_would_change_nothing(judge):
-    told = judge().json
-    assert (told["looked_at"], told["changed"], told["not_judged"]) == (3, 0, 1)
-    assert (told["groups"], told["deliveries"]) == ([], [])
+    result = judge().json
+    assert (result["looked_at"], result["changed"], result["not_judged"]) == (3, 0, 1)
+    assert (result["groups"], result["deliveries"]) == ([], [])
 
 
 def test_a_filter_shows_which_way_each_would_go(judge):
-    told = judge(filter="body.number > 0").json
-    (group,) = told["groups"]
+    result = judge(filter="body.number > 0").json
+    (group,) = result["groups"]
     assert (group["number"], group["moves"]) == (1, True)
     assert [group[side] for side in ("before", "after")] == [
         {"state": "accepted", "tone": "info"},
         {"state": "filtered", "tone": "muted"},
     ]
-    (one,) = told["deliveries"]
+    (one,) = result["deliveries"]
     assert (one["group"], one["lines"], one["error"]) == (group["key"], [], None)
     assert [line["label"] for line in one["folded"]] == ["conf", "Response status", "Response"]
 
 
 def test_another_mapping_shows_each_value_before_and_after(judge):
-    told = judge(expression="${Webhook::Body.text}").json
-    assert "parameter number" in told["deliveries"][0]["error"]
-    told = judge(expression="7").json
-    assert [one["lines"] for one in told["deliveries"]] == [
+    result = judge(expression="${Webhook::Body.text}").json
+    assert "parameter number" in result["deliveries"][0]["error"]
+    result = judge(expression="7").json
+    assert [one["lines"] for one in result["deliveries"]] == [
         [{"label": "conf.number", "before": before, "after": "7"}] for before in ("1", "0")
     ]
 
@@ -86,9 +86,9 @@ def test_nothing_is_stored(judge):
     assert (rows("delivery"), rows("webhook"), audit_rows()) == before
 
 
-def test_somebody_who_may_not_read_runs_neither_sees_nor_asks(pages, hook, judge):
+def test_a_user_without_access_to_runs_neither_sees_nor_runs_a_back_test(pages, hook, judge):
     if pages.auth != "fab":
-        # Under SimpleAuthManager whoever reads a DAG reads its runs.
+        # Under SimpleAuthManager a user who reads a DAG reads its runs.
         return
     pages.role(
         "makes runs",

@@ -90,7 +90,7 @@ def test_one_delivery_shows_its_request_and_conf_as_text(ada, hook):
 
 
 @pytest.fixture(scope="module")
-def told(hook):
+def failed(hook):
     """A delivery whose run failed, with mails in every state about it."""
     from inbound_webhooks.storage import tables
     from inbound_webhooks.storage.database import transaction
@@ -110,16 +110,16 @@ def told(hook):
     return made
 
 
-def test_a_delivery_says_how_its_run_ended_and_which_tasks_failed(ada, told):
-    page = ada.get(f"/delivery/{told}").text
+def test_a_delivery_says_how_its_run_ended_and_which_tasks_failed(ada, failed):
+    page = ada.get(f"/delivery/{failed}").text
     assert "Its Dag run failed." in page
     for shown in ("2026-11-24 10:00:00 UTC", "2026-11-24 10:01:04 UTC", "1 min 4 s", "sale.made", "work[3]"):
         assert shown in page
     assert "/dags/orders/runs/webhook__told/tasks/work/mapped/3?try_number=2" in page
 
 
-def test_a_delivery_says_who_was_told_and_who_was_not_and_why(ada, told):
-    page = ada.get(f"/delivery/{told}").text
+def test_a_delivery_shows_sent_and_failed_mails_with_the_reason(ada, failed):
+    page = ada.get(f"/delivery/{failed}").text
     people = {found[1]: found[0] for found in re.findall(r"<tr>(.*?(\w+)@example\.com.*?)</tr>", page, re.S)}
     assert list(people) == list(MAILS)
     assert "2026-11-24 10:02:00 UTC" in people["sent"]
@@ -128,9 +128,9 @@ def test_a_delivery_says_who_was_told_and_who_was_not_and_why(ada, told):
     assert ">given up<" in people["given_up"]
 
 
-def test_the_list_shows_event_state_and_the_run_s_duration(ada, hook, told):
+def test_the_list_shows_event_state_and_the_run_s_duration(ada, hook, failed):
     page = ada.get(f"/hook/{hook.id}/deliveries?state=failed").text
-    row = next(found for found in page.split("<tr") if told in found)
+    row = next(found for found in page.split("<tr") if failed in found)
     for shown in ("sale.made", ">failed<", "1 min 4 s"):
         assert shown in row
 
@@ -243,9 +243,9 @@ def test_a_draft_with_mistakes_is_not_tried(ada):
     assert list(response.json["problems"]) == ["filter"]
 
 
-def test_somebody_who_may_not_read_runs_sees_neither_body_nor_mails(pages, hook, told):
+def test_a_user_without_access_to_runs_sees_neither_body_nor_mails(pages, hook, failed):
     if pages.auth != "fab":
-        # Under SimpleAuthManager whoever reads a DAG reads its runs.
+        # Under SimpleAuthManager a user who reads a DAG reads its runs.
         return
     pages.role("no runs", ("can_read", "Webhooks"), ("can_read", "DAG:orders"))
     client, made = pages.client("norbert", "no runs"), stored(hook)
@@ -253,7 +253,7 @@ def test_somebody_who_may_not_read_runs_sees_neither_body_nor_mails(pages, hook,
     assert page.status_code == 200
     assert "odd key" not in page.text
     assert "X-Kind" not in page.text
-    assert "@example.com" not in client.get(f"/delivery/{told}").text
+    assert "@example.com" not in client.get(f"/delivery/{failed}").text
     assert client.get(f"/delivery/{made}.json").status_code == 403
     assert client.json(f"/hook/{hook.id}/fields.json") == []
     assert client.json(f"/hook/{hook.id}/recent.json") == []

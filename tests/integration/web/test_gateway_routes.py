@@ -1,4 +1,4 @@
-"""Every path of the gateway, asked by everybody: no login opens anything there, only the token of a URL."""
+"""Every path of the gateway, for users of every kind: a login opens none there, only the token of a URL."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BODY = b'{"a": 1}'
 
 
 class Row(NamedTuple):
-    """Statuses for a stranger, a viewer, somebody who may edit other DAGs, and an administrator."""
+    """Statuses for a stranger, a viewer, a user who may edit other DAGs, and an administrator."""
 
     stranger: int
     viewer: int
@@ -26,9 +26,9 @@ class Row(NamedTuple):
     admin: int
 
 
-# Nobody dispatches here, and everybody may know.
+# No dispatcher runs here, which is public.
 HEALTH = Row(503, 503, 503, 503)
-NOBODY = Row(404, 404, 404, 404)
+UNKNOWN = Row(404, 404, 404, 404)
 OPEN = {("GET", "/health"): HEALTH, ("HEAD", "/health"): HEALTH}
 """What needs no token."""
 
@@ -41,7 +41,7 @@ WITH_ITS_TOKEN = {
     ("DELETE", "/webhook/{id}/{token}"): Row(405, 405, 405, 405),
 }
 CLOSED = {
-    (method, path): NOBODY
+    (method, path): UNKNOWN
     for method in ("GET", "POST")
     for path in (
         "/webhook/{id}/" + "0" * 64,
@@ -59,7 +59,7 @@ CLOSED = {
         "/api/v2/dags",
         "/auth/token",
     )
-} | {("POST", "/health"): NOBODY, ("DELETE", "/health"): NOBODY}
+} | {("POST", "/health"): UNKNOWN, ("DELETE", "/health"): UNKNOWN}
 
 PEOPLE = {"stranger": None, "viewer": "Viewer", "other": "User", "admin": "Admin"}
 

@@ -56,13 +56,13 @@ def test_a_form_whose_headers_arrive_is_saved(ada):
     assert "behind a proxy" in {row.name for row in rows("webhook")}
 
 
-def test_a_proxy_that_drops_referer_is_told_so(ada):
+def test_a_proxy_that_drops_referer_is_named(ada):
     text = text_of(submit(ada))
     assert text.startswith("The form arrived without a Referer header; configure the proxy")
     assert "Referrer-Policy" in text
 
 
-def test_a_proxy_that_replaces_host_is_told_so(ada):
+def test_a_proxy_that_replaces_host_is_named(ada):
     text = text_of(submit(ada, Referer="https://airflow.example.com:8443/pluginsv2/webhooks/new"))
     assert text.startswith("The page was opened at airflow.example.com:8443, but the proxy")
     assert "sends a Host header that makes it localhost;" in text
@@ -81,7 +81,7 @@ def proxy_fix(pages):
 
 
 @pytest.mark.parametrize(
-    ("headers", "told"),
+    ("headers", "message"),
     [
         ({"X_Forwarded_Host": "upstream.internal"}, "proxy_set_header X-Forwarded-Host $http_host"),
         ({"X_Forwarded_Port": "8080"}, "proxy_set_header X-Forwarded-Port $server_port"),
@@ -89,19 +89,19 @@ def proxy_fix(pages):
     ],
     ids=["host", "port", "neither"],
 )
-def test_a_header_that_proxy_fix_reads_is_named(ada, proxy_fix, headers, told):
+def test_a_header_that_proxy_fix_reads_is_named(ada, proxy_fix, headers, message):
     opened = "localhost" if "X_Forwarded_Port" in headers else "airflow.example.com"
     response = submit(ada, Referer=f"https://{opened}/pluginsv2/webhooks/new", **headers)
-    assert told in text_of(response)
+    assert message in text_of(response)
 
 
-def test_a_proxy_that_says_https_for_http_is_told_so(ada):
+def test_a_proxy_that_says_https_for_http_is_named(ada):
     text = text_of(submit(ada, Referer="http://localhost/pluginsv2/webhooks/new"))
     assert "opened over http" in text
     assert "X-Forwarded-Proto $scheme" in text
 
 
-def test_a_browser_without_its_session_cookie_is_told_about_cookies_and_base_url(pages, ada):
+def test_a_browser_without_its_session_cookie_is_shown_cookies_and_base_url(pages, ada):
     other = pages.client("ada")
     text = text_of(submit(other, token=token_of_form(ada), Referer=SECURE))
     assert text.startswith("The browser sent no session cookie.")

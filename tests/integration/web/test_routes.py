@@ -1,4 +1,4 @@
-"""Every route of the pages, asked by somebody who should not get what it has; one without a guard fails."""
+"""Every route of the pages, asked by users who should not get what it has; one without a guard fails."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.webhooks_builder import audit_rows, rows, store_delivery, store_webhook
-from tests.integration.web.route_table import NOBODY, PAGES
+from tests.integration.web.route_table import PAGES, UNKNOWN
 from tests.integration.web.site import BASE, ROOT
 
 HIDDEN = "the hidden webhook"
@@ -31,7 +31,7 @@ def hidden(pages):
 
 
 def routes(pages) -> list[tuple[str, Any]]:
-    """Each method and rule of ours but the assets, which are for everybody."""
+    """Each method and rule of ours but the assets, which are public."""
     found = [
         (method, rule)
         for rule in pages.app.url_map.iter_rules()
@@ -72,7 +72,7 @@ def test_a_stranger_gets_nothing_but_the_way_to_the_login(pages, hidden):
         assert HIDDEN not in response.text
 
 
-def test_somebody_with_a_wrong_or_foreign_token_is_a_stranger(pages, hidden):
+def test_a_user_with_a_wrong_or_foreign_token_is_a_stranger(pages, hidden):
     for token in ("nonsense", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsInJvbGUiOiJBRE1JTiJ9."):
         browser = pages.app.test_client()
         browser.set_cookie("_token", token)
@@ -108,7 +108,7 @@ def test_an_editor_of_another_dag_finds_neither_webhook_nor_delivery(pages, hidd
     assert editor.get("/").status_code == 200
 
 
-def test_somebody_without_a_role_gets_no_page(pages, hidden):
+def test_a_user_without_a_role_gets_no_page(pages, hidden):
     if pages.auth == "fab":
         pages.role("nothing at all")
         client = pages.client("nora", "nothing at all")
@@ -175,12 +175,12 @@ def without_form_tokens(pages):
 
 def people(pages) -> dict[str, Any]:
     """Browsers by the name of their column."""
-    nobody = "nothing at all" if pages.auth == "fab" else ""
+    no_role = "nothing at all" if pages.auth == "fab" else ""
     if pages.auth == "fab":
-        pages.role(nobody)
+        pages.role(no_role)
     found = {
         "stranger": pages.client(),
-        "nobody": pages.client("nora", nobody),
+        "without_role": pages.client("nora", no_role),
         "viewer": pages.client("vera", "Viewer"),
     }
     if pages.auth == "fab":  # SimpleAuthManager gives rights to all DAGs or to none
@@ -207,7 +207,7 @@ def test_each_route_answers_each_of_them_as_its_row_says(pages, hidden, without_
 
 def ask_bare(client, method: str, rule: Any, hidden) -> int:
     """The status; the endpoint stands at another path than the pages."""
-    if PAGES[method, rule.rule] != NOBODY:
+    if PAGES[method, rule.rule] != UNKNOWN:
         response = ask(client, method, rule, hidden)
     else:
         path = f"/webhook/{hidden['webhook_id']}/{hidden['token']}"
@@ -217,7 +217,7 @@ def ask_bare(client, method: str, rule: Any, hidden) -> int:
 
 
 @pytest.mark.parametrize("method", ["HEAD", "OPTIONS"])
-def test_a_method_that_stands_in_no_table_tells_a_stranger_nothing(pages, hidden, method):
+def test_a_method_that_stands_in_no_table_shows_a_stranger_nothing(pages, hidden, method):
     for _, rule in ours(pages):
         path = rule.rule.replace("<path:", "<")
         for name in rule.arguments:

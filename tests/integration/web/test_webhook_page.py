@@ -50,7 +50,7 @@ def test_a_new_webhook_is_stored_and_its_page_shows_url_and_curl(pages, ada):
     assert "curl -X POST" in response.text
 
 
-def test_the_audit_log_names_the_user_who_made_it(pages, ada):
+def test_the_audit_log_names_the_user(pages, ada):
     ada.post("/new", form(name="audited"))
     made = [row for row in audit_rows() if row.event == "webhook.create" and "audited" in row.extra]
     assert [(row.owner, row.dag_id) for row in made] == [("ada", "events")]
@@ -153,7 +153,7 @@ def test_the_events_that_a_sender_names_are_offered(ada):
     assert "push" in ada.json("/senders/github.json")["events"]
 
 
-def test_a_change_is_refused_when_somebody_else_was_quicker(ada):
+def test_a_change_is_refused_when_another_user_was_quicker(ada):
     hook = store_webhook("raced", dag_id="events")
     first = ada.post(f"/hook/{hook.id}", form(name="raced 1", version="1"), script=True)
     second = ada.post(f"/hook/{hook.id}", form(name="raced 2", version="1"), script=True)

@@ -52,7 +52,7 @@ def forged_in(written: io.StringIO) -> list[str]:
         ("\ud800", "\\ud800"),
     ],
 )
-def test_a_text_stays_on_one_line_and_can_be_told_from_every_other(text, written):
+def test_a_text_stays_on_one_line_and_differs_from_every_other(text, written):
     assert one_line(text) == written
 
 

@@ -31,9 +31,9 @@ def mails_of(name: str, count: int, state: str) -> None:
 
     to = [f"{name}@example.com"]
     hook = store_webhook(name, notify_failure=to, notify_success=to)
-    told = [outcome(hook, number, state=state, failed_tasks=()) for number in range(count)]
+    outcomes = [outcome(hook, number, state=state, failed_tasks=()) for number in range(count)]
     with transaction() as connection:
-        write_mails(connection, told, at=AT, digest_window_seconds=0)
+        write_mails(connection, outcomes, at=AT, digest_window_seconds=0)
 
 
 def make_sender():

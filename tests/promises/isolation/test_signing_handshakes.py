@@ -104,7 +104,7 @@ def test_nor_in_two_steps(sqlite_database):
         changed(stored("imported"), handshake="twitter")
 
 
-def test_a_user_who_knows_the_secret_may_turn_the_handshake_on(sqlite_database):
+def test_a_user_with_the_secret_may_turn_the_handshake_on(sqlite_database):
     store_webhook("mine", preset="github", secrets={"signing": SECRET})
     own = definition("twitter", "twitter")
     changed(stored("mine"), secrets=[SECRET], verification=own.verification, handshake="twitter")

@@ -78,7 +78,9 @@ def test_only_the_chosen_parts_are_measured(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines()[-1] == "No row slower than old."
 
 
-def test_a_part_of_one_commit_is_told_and_does_not_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_part_of_one_commit_is_reported_and_does_not_fail(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     old, new = made(tmp_path / "old", posts="300"), made(tmp_path / "new", posts="300", pages="9 ms")
     assert compare(old, new, only="", rounds=3, logs=tmp_path) == 0
     assert "Only in new: pages row" in capsys.readouterr().out.splitlines()

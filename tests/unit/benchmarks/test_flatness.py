@@ -24,7 +24,7 @@ def test_the_first_quarter_is_the_warm_up_and_the_third_does_not_count():
     assert compared([900, 900, 10, 10, 500, 500, 20, 20]) == (10, 20)
 
 
-def test_too_few_samples_are_refused_for_they_tell_nothing():
+def test_too_few_samples_are_refused():
     with pytest.raises(ValueError, match="7 samples"):
         compared([1] * 7)
 
@@ -79,7 +79,7 @@ def test_a_sample_counts_the_files_sockets_threads_and_bytes_of_a_process(tmp_pa
     assert after.memory - before.memory > len(block) // 2
 
 
-def test_the_children_of_a_process_are_found_and_one_that_has_ended_is_told():
+def test_the_children_of_a_process_are_found_and_one_that_has_ended_is_reported():
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     assert child.pid in with_children(os.getpid())
     child.communicate(b"\n")

@@ -201,8 +201,8 @@ SEVERAL = {
 """What a module puts together -> the figures that come of it."""
 
 
-def told(source: Path) -> Iterator[str]:
-    """The figures that a module tells: names, and what it puts names together of."""
+def names_sent(source: Path) -> Iterator[str]:
+    """The figures that a module sends: names, and what it puts names together of."""
     for node in ast.walk(ast.parse(source.read_text())):
         match node:
             case ast.Call(func=ast.Attribute(ast.Name("metrics"), "count_rejection")):
@@ -221,11 +221,11 @@ def _name(argument: ast.expr) -> str:
 
 
 def figures() -> set[str]:
-    found = {name for source in PACKAGE.rglob("*.py") for name in told(source)}
+    found = {name for source in PACKAGE.rglob("*.py") for name in names_sent(source)}
     return {figure for name in found for figure in SEVERAL.get(name, [name])}
 
 
-def test_the_figures_are_those_that_are_told():
+def test_the_documented_metrics_are_those_that_are_sent():
     assert set(names("docs/operating.md", "Metrics")) == figures()
 
 
@@ -244,8 +244,8 @@ def operations() -> dict[str, dict[str, set[str]]]:
     """Path -> method -> parameters in the query, as the API describes itself."""
     return {
         path.removeprefix("/v1"): {
-            method.upper(): {one["name"] for one in told.get("parameters", ()) if one["in"] == "query"}
-            for method, told in methods.items()
+            method.upper(): {one["name"] for one in described.get("parameters", ()) if one["in"] == "query"}
+            for method, described in methods.items()
         }
         for path, methods in app.openapi()["paths"].items()
         if path.startswith("/v1/")

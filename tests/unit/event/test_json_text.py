@@ -111,10 +111,10 @@ def test_json_is_written_compactly_with_its_own_letters():
         ("\x01\x7f\uffff", None),
     ],
 )
-def test_what_postgresql_cannot_store_is_told(value, reason):
-    told = unstorable_reason(value, dump(value))
-    assert (told is None) == (reason is None)
-    assert (reason or "") in (told or "")
+def test_what_postgresql_cannot_store_is_reported(value, reason):
+    found = unstorable_reason(value, dump(value))
+    assert (found is None) == (reason is None)
+    assert (reason or "") in (found or "")
 
 
 def test_what_is_written_is_read_as_the_same():

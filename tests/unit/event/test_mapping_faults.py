@@ -15,7 +15,7 @@ def params(schema=INTEGER, **default) -> dict[str, Parameter]:
 
 
 @pytest.mark.parametrize(
-    ("mapping", "default", "told"),
+    ("mapping", "default", "messages"),
     [
         ({"number": "${Webhook::Body.a}"}, {}, []),
         ({"number": "7"}, {}, []),
@@ -27,9 +27,9 @@ def params(schema=INTEGER, **default) -> dict[str, Parameter]:
     ],
     ids=str,
 )
-def test_a_mapping_beside_the_params(mapping, default, told):
+def test_a_mapping_beside_the_params(mapping, default, messages):
     found = mapping_problems(mapping, params(**default))
-    assert [problem.message.partition(" (")[0] for problem in found] == told
+    assert [problem.message.partition(" (")[0] for problem in found] == messages
 
 
 def test_a_dag_without_params_takes_any_mapping():

@@ -269,7 +269,7 @@ def test_a_text_that_breaks_a_format_is_refused_by_name(written):
     ],
     ids=str,
 )
-def test_a_schema_that_is_none_is_told_by_the_parameters_name(schema):
+def test_an_invalid_schema_is_reported_with_the_parameters_name(schema):
     with pytest.raises(ParameterRefused, match="parameter p"):
         conf_of({"p": "${Webhook::Body.v}"}, sources({"v": "x"}), p=schema)
 
@@ -291,7 +291,7 @@ def test_an_expression_that_fails_is_refused_by_its_parameters_name():
         conf_of({"id": "1", "total": "{{ body.a + 1 }}"}, sources({"a": "x"}))
 
 
-def test_a_body_that_is_not_what_its_type_says_is_told_as_that():
+def test_a_body_that_differs_from_its_content_type_is_reported_as_that():
     with pytest.raises(BodyMalformed):
         conf_of({"id": "${Webhook::Body.id}"}, sources(b"{"))
 

@@ -702,7 +702,7 @@ def google_with_pem() -> Case:
 
 def test_a_public_key_is_no_shared_secret() -> None:
     case = google_with_pem()
-    # The classic forgery: an HMAC whose key is the public key, which everybody has.
+    # The classic forgery: an HMAC whose key is the public key, which is public.
     header, payload = (
         base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=")
         for part in ({"alg": "HS256"}, {"iss": "https://accounts.google.com", "exp": 1_614_369_230})

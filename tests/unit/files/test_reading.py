@@ -1,4 +1,4 @@
-"""What a definition file may look like, and how what is wrong with it is told: file, line, webhook, field."""
+"""What a definition file may look like, and how its problems are reported: file, line, webhook, field."""
 
 from __future__ import annotations
 
@@ -48,26 +48,26 @@ def test_what_two_webhooks_share_may_stand_in_an_anchor(tmp_path):
 
 @pytest.mark.parametrize("value", ["*canary", "!canary x", "&canary &other x", "canary", "[canary]"])
 def test_a_secret_that_stands_in_a_file_is_never_shown(tmp_path, value):
-    (told,) = problems(tmp_path, f"{ONE}    secrets:\n      signing: {value}\n")
-    assert told.startswith("hooks.yaml:5: ")
-    assert "canary" not in told
+    (message,) = problems(tmp_path, f"{ONE}    secrets:\n      signing: {value}\n")
+    assert message.startswith("hooks.yaml:5: ")
+    assert "canary" not in message
 
 
 @pytest.mark.parametrize(
     ("escape", "reason"),
     [("\\0", "it contains a NUL character"), ("\\ud800", "it contains a lone surrogate")],
 )
-def test_a_text_that_no_database_holds_is_told_beside_its_field(tmp_path, escape, reason):
+def test_a_text_that_no_database_holds_is_reported_beside_its_field(tmp_path, escape, reason):
     line = f'    mapping: {{"a{escape}": b}}\n    filter: "{escape}"\n'
-    told = problems(tmp_path, ONE + line)
-    assert [one.partition(", which")[0] for one in told] == [
+    messages = problems(tmp_path, ONE + line)
+    assert [one.partition(", which")[0] for one in messages] == [
         f"hooks.yaml:4: pushes: mapping: {reason}",
         f"hooks.yaml:5: pushes: filter: {reason}",
     ]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("- name: a\n", "hooks.yaml:1: expected a list of webhooks below webhooks:"),
         ("", "hooks.yaml:1: expected a list of webhooks below webhooks:"),
@@ -90,9 +90,9 @@ def test_a_text_that_no_database_holds_is_told_beside_its_field(tmp_path, escape
         (f"{ONE}    secrets: 3\n", "hooks.yaml:4: pushes: secrets: it must map purposes to references"),
     ],
 )
-def test_what_is_wrong_is_told_with_its_place(tmp_path, text, told):
+def test_what_is_wrong_is_reported_with_its_place(tmp_path, text, message):
     (problem,) = problems(tmp_path, text)
-    assert problem.startswith(told)
+    assert problem.startswith(message)
 
 
 def test_a_secret_that_stands_in_a_file_is_refused_and_not_repeated(tmp_path):
@@ -103,7 +103,7 @@ def test_a_secret_that_stands_in_a_file_is_refused_and_not_repeated(tmp_path):
     )
 
 
-def test_a_name_that_two_files_have_is_told_with_both(tmp_path):
+def test_a_name_that_two_files_have_is_reported_with_both(tmp_path):
     for name in ("a.yaml", "b.yaml"):
         (tmp_path / name).write_text(ONE)
     (problem,) = read_files([tmp_path]).problems

@@ -23,7 +23,7 @@ PAYLOADS = Path(__file__).parents[2] / "payloads"
 HANDSHAKE_PURPOSES = {"meta": {"verify"}, "twitter": {"signing"}, "zoom": {"signing"}}
 
 ALIKE = {"dropbox", "generic-api-key", "generic-hmac", "sharepoint"}
-"""The presets without a deduplication key: two events may look the same, or nobody knows."""
+"""The presets without a deduplication key: two events may look the same, or no document says."""
 
 # Preset, payload of a real sender, its deduplication key, its type of event, what the example filter says.
 REAL = (
@@ -235,7 +235,7 @@ def test_the_same_body_has_the_same_hash_and_another_one_another() -> None:
     assert first != second
 
 
-def test_a_slash_command_is_answered_to_who_gave_it() -> None:
+def test_a_slash_command_is_answered_to_its_user() -> None:
     preset = PRESETS["slack-command"]
     template = compile_response(preset.response_content_type, preset.response_template or "")
 

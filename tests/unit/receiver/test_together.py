@@ -18,7 +18,7 @@ def doubling(sizes: list[int], seconds: float = 0.0):
     return work
 
 
-def test_who_asks_at_the_same_time_is_in_one_batch():
+def test_calls_at_the_same_time_are_in_one_batch():
     sizes: list[int] = []
 
     async def ask():
@@ -40,7 +40,7 @@ def test_a_batch_has_its_bound():
 
 
 @pytest.mark.parametrize(("asking", "expected"), [(5, [4, 1]), (16, [8, 8]), (9, [5, 4])])
-def test_who_asks_at_once_is_in_two_batches(asking, expected):
+def test_calls_at_once_are_in_two_batches(asking, expected):
     """So that one of them can be written while the other one is collected, if they ask again."""
     sizes: list[int] = []
 
@@ -52,7 +52,7 @@ def test_who_asks_at_once_is_in_two_batches(asking, expected):
     assert sizes == expected
 
 
-def test_a_batch_takes_all_where_nobody_asks_again():
+def test_a_batch_takes_all_where_no_caller_calls_again():
     sizes: list[int] = []
 
     async def ask():
@@ -63,7 +63,7 @@ def test_a_batch_takes_all_where_nobody_asks_again():
     assert sizes == [16]
 
 
-def test_who_waits_when_the_work_is_cancelled_hears_of_it():
+def test_callers_that_wait_when_the_work_is_cancelled_get_the_error():
     async def work(items):
         raise asyncio.CancelledError
 
@@ -76,7 +76,7 @@ def test_who_waits_when_the_work_is_cancelled_hears_of_it():
     assert asyncio.run(ask()) == (16, 0)
 
 
-def test_who_asks_meanwhile_is_in_the_next_batch():
+def test_calls_during_a_batch_are_in_the_next_one():
     sizes: list[int] = []
 
     async def ask():
@@ -89,7 +89,7 @@ def test_who_asks_meanwhile_is_in_the_next_batch():
     assert sizes == [1, 3]
 
 
-def test_who_is_on_the_way_when_a_batch_ends_is_in_the_next_one():
+def test_calls_on_the_way_when_a_batch_ends_are_in_the_next_one():
     """A request that a server has read, and whose task has not asked yet."""
     sizes: list[int] = []
     asked: list[asyncio.Future[int]] = []
@@ -129,7 +129,7 @@ def test_senders_that_ask_again_come_to_be_in_two_groups_of_one_size():
     assert sizes[:17] == [3] + [8] * 16
 
 
-def test_whoever_asks_in_the_moment_a_batch_ends_is_not_forgotten():
+def test_a_call_in_the_moment_a_batch_ends_is_not_forgotten():
     """The answer of the one is the question of the next, in the same round of the loop."""
 
     async def ask():
@@ -140,7 +140,7 @@ def test_whoever_asks_in_the_moment_a_batch_ends_is_not_forgotten():
     asyncio.run(ask())
 
 
-def test_one_that_fails_is_nobody_elses_trouble():
+def test_one_that_fails_stops_no_other():
     async def work(items):
         return [ValueError() if item == 1 else item for item in items]
 
@@ -168,7 +168,7 @@ def test_everyone_of_a_batch_that_fails_hears_of_it_and_the_next_one_is_done():
     assert asyncio.run(ask()) == ([ConnectionError, ConnectionError], 3)
 
 
-def test_who_does_not_wait_any_more_holds_nobody_up():
+def test_a_cancelled_caller_delays_no_other():
     async def ask():
         together = Batcher(doubling([], 0.05), most=100, batches=1)
         gone, stays = asyncio.ensure_future(together(1)), asyncio.ensure_future(together(2))

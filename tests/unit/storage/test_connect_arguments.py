@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, event
 HERE = {"host": "db", "dbname": "airflow", "user": "airflow"}
 SCHEMES = ("postgresql", "postgresql+psycopg2", "postgresql+psycopg")
 
-# The part of a URL behind the scheme, and what libpq is to be told beyond HERE.
+# The part of a URL behind the scheme, and what libpq is to get beyond HERE.
 URLS = {
     "plain": ("airflow@db/airflow", {}),
     "password": ("airflow:secret@db/airflow", {"password": "secret"}),
