@@ -246,6 +246,12 @@ class Settings:
         unit="units of work of all expressions on one request, at most 4 ns each",
         beyond="422; the delivery is kept as refused",
     )
+    grant_plugins_permission: bool = _option(
+        True,
+        "Whether the api-server once grants FabAuthManager's built-in roles that may see webhooks the "
+        "permission can_read on Plugins, without which Airflow shows their users no page of any plugin. "
+        "A permission that an administrator revokes afterwards stays revoked.",
+    )
     dispatcher_enabled: bool = _option(
         True,
         "Whether each api-server worker process runs a dispatcher. "

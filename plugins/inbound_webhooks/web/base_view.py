@@ -26,11 +26,12 @@ from inbound_webhooks.errors import (
     WebhookNotFound,
 )
 from inbound_webhooks.monitoring.log_lines import get_logger
-from inbound_webhooks.settings import BLUEPRINT_PREFIX
+from inbound_webhooks.settings import BLUEPRINT_PREFIX, Settings
 from inbound_webhooks.storage.database import translated
 from inbound_webhooks.web import csrf, login
 from inbound_webhooks.web.formatting import FILTERS
-from inbound_webhooks.webhooks.access import ACTIONS, VIEW, Access, create_permissions
+from inbound_webhooks.webhooks.access import ACTIONS, VIEW, Access
+from inbound_webhooks.webhooks.roles import create_permissions
 
 log = get_logger(__name__)
 
@@ -96,7 +97,7 @@ class Page(BaseView):
 
     def create_blueprint(self, appbuilder: Any, endpoint: Any = None, static_folder: Any = None) -> Blueprint:
         """FAB's blueprint, with the checks, headers and error pages of this module."""
-        create_permissions(appbuilder.sm)
+        create_permissions(appbuilder.sm, grant_plugins=Settings.load().grant_plugins_permission)
         blueprint: Blueprint = super().create_blueprint(appbuilder, endpoint, static_folder)
         blueprint.before_request(_require_permission)
         blueprint.after_request(_protect)

@@ -17,6 +17,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.listing import Activity, WebhookQuery
 from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.readiness import environment_problems, reasons_by_id
+from inbound_webhooks.webhooks.roles import role_problems
 
 PAGE_SIZE = 25
 COLUMNS = ("name", "dag_id", "enabled")
@@ -89,7 +90,7 @@ class WebhookPage:
     total: int
     senders: Sequence[str]
     environment: Sequence[Problem]
-    """What is wrong with the processes that serve the endpoint."""
+    """What is wrong with the processes that serve the endpoint, and for administrators with roles."""
 
     @property
     def below_the_name(self) -> list[WebhookField]:
@@ -116,6 +117,8 @@ def read(access: Access, list_request: ListRequest) -> WebhookPage:
         newest = listing.newest(connection, ids) if ids else {}
         senders = listing.senders(connection, readable)
         environment = environment_problems(connection)
+        if access.may_see_roles:
+            environment += role_problems(connection)
     reasons = reasons_by_id(webhooks)
     rows = [
         Row(
