@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from inbound_webhooks.presets import PRESETS
+from inbound_webhooks.settings import docs_page
 
 TONES = {
     "accepted": "info",
@@ -45,6 +46,11 @@ STATE_HELP = {
     "verified": "The sender checked the URL; such a request never starts a run.",
 }
 """State of a delivery -> explanation."""
+
+STATE_WORDS = {
+    "succeeded": "Success",
+}
+"""State -> its word on the pages where it differs; for states of a run, Airflow's own word."""
 
 MAIL_HELP = {
     "waiting": "It has not been sent yet.",
@@ -114,6 +120,11 @@ def tone(state: str) -> str:
     return TONES.get(state, "muted")
 
 
+def state_word(state: str) -> str:
+    """``Success``: a state as Airflow's own pages write it."""
+    return STATE_WORDS.get(state, state.replace("_", " ").capitalize())
+
+
 def state_help(state: str) -> str:
     """The explanation of a delivery's state."""
     return STATE_HELP.get(state, "")
@@ -142,9 +153,11 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_duration": duration,
     "webhook_count": count,
     "webhook_tone": tone,
+    "webhook_state": state_word,
     "webhook_state_help": state_help,
     "webhook_mail_help": mail_help,
     "webhook_sender": sender,
+    "webhook_docs": docs_page,
     "webhook_pretty": pretty,
 }
 """Jinja filters; the prefix avoids clashes, because all plugins share the application's names."""

@@ -69,6 +69,10 @@ class Access:
         """Whether the user may create, edit or delete webhooks of a DAG."""
         return self.may_see(dag_id) and self.may_view(method) and self.may_trigger(dag_id)
 
+    def may_unpause(self, dag_id: str) -> bool:
+        """Whether the user may unpause a DAG, as Airflow's own pages require it."""
+        return self.may_see(dag_id) and self._check("dag", "PUT", dag_id)
+
     def may_read_runs(self, dag_id: str) -> bool:
         """Whether the user may see bodies, headers, queries and conf."""
         return self.may_see(dag_id) and self._check("run", "GET", dag_id)
