@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
@@ -72,6 +73,7 @@ PREVIEW_HELP = {
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _KIB = 1024
+_DAG_WORD = re.compile(r"(?<![\w.~'\"-])DAG(?=s?(?:'s)?(?:[\s,;:)?!]|\.?$|\.\s))")
 
 
 def ago(moment: datetime) -> str:
@@ -135,6 +137,11 @@ def mail_help(state: str) -> str:
     return MAIL_HELP.get(state, "")
 
 
+def prose(message: str) -> str:
+    """A message with the word "Dag" as Airflow's pages write it; ids stay as they are."""
+    return _DAG_WORD.sub("Dag", message)
+
+
 def sender(preset: str | None) -> str:
     """The title of a preset; "Any" without one."""
     return PRESETS[preset].title if preset in PRESETS else preset or "Any"
@@ -156,6 +163,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_state": state_word,
     "webhook_state_help": state_help,
     "webhook_mail_help": mail_help,
+    "webhook_prose": prose,
     "webhook_sender": sender,
     "webhook_docs": docs_page,
     "webhook_pretty": pretty,

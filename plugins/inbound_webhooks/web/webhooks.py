@@ -161,6 +161,7 @@ class WebhooksView(WebhookBaseView):
     ) -> Response:
         may_change = webhook is None or self.access().may_change(webhook.dag_id)
         url, credentials = self._url(webhook, may_change), []
+        reasons = readiness.reasons_of(webhook) if webhook else []
         if webhook is not None:
             with transaction() as connection:
                 credentials = list_credentials(connection, webhook.id)
@@ -177,7 +178,10 @@ class WebhooksView(WebhookBaseView):
             tokens=[held for held in credentials if not held.purpose],
             url=url,
             steps=PRESETS.get(form.preset.data or ""),
-            reasons=readiness.reasons_of(webhook) if webhook else [],
+            reasons=reasons,
+            may_unpause=webhook is not None
+            and readiness.is_paused(reasons)
+            and self.access().may_unpause(webhook.dag_id),
             may_change=may_change,
             may_judge=webhook is not None and self.access().may_read_runs(webhook.dag_id),
             judged=CHOICES,

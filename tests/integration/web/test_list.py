@@ -248,3 +248,12 @@ def test_help_links_lead_to_the_documentation_where_the_setting_says_it_is(pages
     assert 'href="https://docs.example.com/pages.html"' in pages.client("ada").get("/").text
     monkeypatch.setenv("AIRFLOW__INBOUND_WEBHOOKS__DOCS_URL", "javascript:alert(1)")
     assert "javascript:" not in pages.client("ada").get("/").text
+
+
+def test_rows_of_dags_that_the_user_may_not_see_are_not_sent(fab_pages):
+    hidden = store_webhook("a hidden row", dag_id="unseen")
+    fab_pages.role("of no Dag", ("can_read", "Webhooks"))
+    answer = fab_pages.client("nell", "of no Dag").get("/rows", query_string={"ids": hidden.id}, headers=PART)
+    assert (answer.status_code, "a hidden row" in answer.text) == (200, False)
+    seen = fab_pages.client("ada").get("/rows", query_string={"ids": hidden.id}, headers=PART)
+    assert "a hidden row" in seen.text
