@@ -25,12 +25,15 @@ class InboundWebhooksPlugin(AirflowPlugin):
     @property
     def appbuilder_views(self) -> list[Any]:
         """The pages, without names: FAB would add the menu of Airflow 2 for a named view."""
+        from inbound_webhooks.web.dags import DagsView
         from inbound_webhooks.web.deliveries import DeliveriesView
         from inbound_webhooks.web.preview import PreviewView
+        from inbound_webhooks.web.webhook_rows import WebhookRowsView
         from inbound_webhooks.web.webhooks import WebhooksView
 
+        views = (WebhooksView, WebhookRowsView, DeliveriesView, PreviewView, DagsView)
         # Instances instead of classes: FAB adds each view once, with its own state.
-        return [{"view": WebhooksView()}, {"view": DeliveriesView()}, {"view": PreviewView()}]
+        return [{"view": view()} for view in views]
 
     @property
     def external_views(self) -> list[Any]:

@@ -246,6 +246,17 @@ class Settings:
         unit="units of work of all expressions on one request, at most 4 ns each",
         beyond="422; the delivery is kept as refused",
     )
+    docs_url: str = _option(
+        "",
+        "Address of this documentation for the help links of the pages, with {page} where the name of a page "
+        "stands, such as https://docs.example.com/webhooks/{page}.md. Without it, there are no such links.",
+    )
+    grant_plugins_permission: bool = _option(
+        True,
+        "Whether the api-server once grants FabAuthManager's built-in roles that may see webhooks the "
+        "permission can_read on Plugins, without which Airflow shows their users no page of any plugin. "
+        "A permission that an administrator revokes afterwards stays revoked.",
+    )
     dispatcher_enabled: bool = _option(
         True,
         "Whether each api-server worker process runs a dispatcher. "
@@ -315,6 +326,13 @@ def public_url(settings: Settings) -> str:
     if settings.public_url:
         return settings.public_url.rstrip("/")
     return airflow_url() + BLUEPRINT_PREFIX
+
+
+def docs_page(name: str) -> str:
+    """The URL of a page of the documentation; "" without the option docs_url."""
+    (option,) = (option for option in fields(Settings) if option.name == "docs_url")
+    url = str(_read(option))
+    return url.replace("{page}", name) if url.startswith(("https://", "http://", "/")) else ""
 
 
 def expression_limits() -> ExpressionLimits:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inbound_webhooks.airflow_bridge.fab_roles import configured_auth_manager, has_roles
 from inbound_webhooks.deliveries.store.factory import open_store
 from inbound_webhooks.errors import Problem
 from inbound_webhooks.event.conf.parameter import Parameter
@@ -19,6 +20,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import check_key
 from inbound_webhooks.storage.webhooks import list_webhooks
 from inbound_webhooks.webhooks import readiness
+from inbound_webhooks.webhooks.roles import role_problems
 
 INTENDED = ("disabled",)
 """Codes of problems that a user has caused on purpose."""
@@ -91,6 +93,7 @@ def check_stored() -> Checked:
     with transaction() as connection:
         webhooks = list_webhooks(connection)
         environment = readiness.environment_problems(connection)
+        of_roles = role_problems(connection) if has_roles(configured_auth_manager()) else []
     reasons = readiness.reasons_by_id(webhooks)
     findings = [
         replace(reason, field="", part="", webhook=webhook.name)
@@ -98,7 +101,7 @@ def check_stored() -> Checked:
         for reason in reasons[webhook.id]
         if reason not in environment
     ]
-    return Checked(len(webhooks), None, (*environment, *findings))
+    return Checked(len(webhooks), None, (*environment, *of_roles, *findings))
 
 
 async def _look_at_environment() -> None:

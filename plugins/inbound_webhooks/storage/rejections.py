@@ -13,6 +13,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    union_all,
 )
 
 from inbound_webhooks.records.delivery import Rejection
@@ -76,6 +77,27 @@ def _naming_keys(webhook_id: str) -> Select[tuple[int]]:
     ranked = select(named.c.id, rank.label("rank")).subquery("ranked")
     fair = ranked.c.rank <= KEPT_KEY_URLS_PER_ADDRESS
     return select(ranked.c.id).where(fair).order_by(ranked.c.id.desc()).limit(KEPT_KEY_URLS)
+
+
+def count_rejections(connection: Connection, webhook_ids: Sequence[str], since: datetime) -> dict[str, int]:
+    """Rejections of some webhooks since then, of each at most the :data:`KEPT_REJECTIONS` newest ones."""
+    columns = tables.rejection.c
+    newest = [
+        # SQLite accepts ORDER BY and LIMIT in a part of a UNION only inside a subquery.
+        select(
+            select(columns.webhook_id, columns.rejected_at)
+            .where(columns.webhook_id == webhook_id)
+            .order_by(columns.id.desc())
+            .limit(KEPT_REJECTIONS)
+            .subquery()
+        )
+        for webhook_id in webhook_ids
+    ]
+    if not newest:
+        return {}
+    found = union_all(*newest).subquery().c
+    counted = select(found.webhook_id, func.count()).where(found.rejected_at >= since)
+    return {row[0]: row[1] for row in connection.execute(counted.group_by(found.webhook_id))}
 
 
 def list_rejections(connection: Connection, webhook_id: str, limit: int) -> list[Rejection]:

@@ -342,3 +342,11 @@ drift = Table(
     # JSON list of {"parameter", "message", "breaks"}.
     Column("problems", Text, nullable=False),
 )
+
+# A built-in role of Airflow's that was granted what the pages need of it: not again after it was revoked.
+role_grant = Table(
+    "inbound_webhook_role_grant",
+    metadata,
+    Column("role_name", String(64), primary_key=True),
+    Column("granted_at", UtcDateTime, nullable=False),
+)

@@ -75,6 +75,12 @@ def find_webhook(connection: Connection, name_or_id: str, *, locked: bool = Fals
     return read_webhook(row) if row else None
 
 
+def webhooks_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Webhook]:
+    """Webhooks by their ids, without those that do not exist."""
+    rows = connection.execute(select(tables.webhook).where(tables.webhook.c.id.in_(ids)))
+    return {row.id: read_webhook(row) for row in rows}
+
+
 def wait_for_change(connection: Connection, webhook_id: str) -> None:
     """Wait until no transaction changes a webhook, by locking its row as an insert of a delivery does."""
     dialect = connection.dialect.name

@@ -9,7 +9,7 @@ from typing import Any
 from inbound_webhooks.deliveries.backtest import BackTest, JudgedDelivery
 from inbound_webhooks.event.differences import ABSENT, Difference
 from inbound_webhooks.event.truncation import truncate
-from inbound_webhooks.web.formatting import ago, exact, tone
+from inbound_webhooks.web.formatting import iso, tone
 
 CHOICES = (10, 50, 200, 1000)
 """Numbers of deliveries that the page offers."""
@@ -66,8 +66,7 @@ def _delivery(one: JudgedDelivery) -> dict[str, Any]:
     key_changes = any(change.field == "dedup_key" for change in one.changes)
     return {
         "id": one.delivery_id,
-        "at": exact(one.received_at),
-        "ago": ago(one.received_at),
+        "at": iso(one.received_at),
         "group": _key(states),
         **_toned(states),
         "lines": [_line(change) for change in changes if change not in folded],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timezone
 from typing import Any
 
 from airflow import settings as airflow_settings
-from flask import Blueprint, Response, g, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, Response, flash, g, make_response, redirect, render_template, request, url_for
 from flask.blueprints import BlueprintSetupState
 from flask_appbuilder import BaseView
 from flask_wtf.csrf import CSRFError
@@ -26,11 +27,12 @@ from inbound_webhooks.errors import (
     WebhookNotFound,
 )
 from inbound_webhooks.monitoring.log_lines import get_logger
-from inbound_webhooks.settings import BLUEPRINT_PREFIX
+from inbound_webhooks.settings import BLUEPRINT_PREFIX, Settings
 from inbound_webhooks.storage.database import translated
-from inbound_webhooks.web import csrf, login
+from inbound_webhooks.web import csrf, login, way_back
 from inbound_webhooks.web.formatting import FILTERS
-from inbound_webhooks.webhooks.access import ACTIONS, VIEW, Access, create_permissions
+from inbound_webhooks.webhooks.access import ACTIONS, VIEW, Access
+from inbound_webhooks.webhooks.roles import create_permissions
 
 log = get_logger(__name__)
 
@@ -96,8 +98,9 @@ class Page(BaseView):
 
     def create_blueprint(self, appbuilder: Any, endpoint: Any = None, static_folder: Any = None) -> Blueprint:
         """FAB's blueprint, with the checks, headers and error pages of this module."""
-        create_permissions(appbuilder.sm)
+        create_permissions(appbuilder.sm, grant_plugins=Settings.load().grant_plugins_permission)
         blueprint: Blueprint = super().create_blueprint(appbuilder, endpoint, static_folder)
+        way_back.answer_reloads(self, blueprint)
         blueprint.before_request(_require_permission)
         blueprint.after_request(_protect)
         blueprint.teardown_request(_end_session)
@@ -121,7 +124,9 @@ class Page(BaseView):
 def render_page(template: str, status: int = 200, **values: Any) -> Response:
     """Render a template as a page; Jinja escapes all values, which may come from senders."""
     return make_response(
-        render_template(f"inbound_webhooks/{template}", asset=_asset, airflow_url=airflow_url, **values),
+        render_template(
+            f"inbound_webhooks/{template}", asset=_asset, airflow_url=airflow_url, now=_now, **values
+        ),
         status,
     )
 
@@ -139,9 +144,9 @@ def fragment(
     return response
 
 
-def _toast(text: str, tone: str, undo: dict[str, Any] | None = None) -> str:
+def _toast(text: str, tone: str, undo: dict[str, Any] | None = None, login: str | None = None) -> str:
     # A header is Latin-1 without line breaks; json.dumps escapes both.
-    return json.dumps({"toast": {"text": text, "tone": tone, "undo": undo}})
+    return json.dumps({"toast": {"text": text, "tone": tone, "undo": undo, "login": login}})
 
 
 def redirected(url: str) -> Response:
@@ -168,6 +173,10 @@ def airflow_url(path: str) -> str:
     """The URL of a page of Airflow's own interface."""
     root = request.script_root
     return f"{root.removesuffix(BLUEPRINT_PREFIX)}/{path.lstrip('/')}"
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def _asset(name: str) -> str:
@@ -223,6 +232,9 @@ def _failed(error: Exception) -> Response:
     return response
 
 
+_PASSING = (429, 500, 503)
+"""Statuses for which the same request may succeed later."""
+
 _TITLES = {
     403: "Permission denied",
     404: "Not found",
@@ -232,15 +244,31 @@ _TITLES = {
 }
 
 
+def _login_url(status: int) -> str | None:
+    return login.login_url(way_back.shown_page()) if status == 401 else None
+
+
 def _message(status: int, title: str, text: str) -> Response:
     if wants_fragment():
-        response = Response(status=status, headers={"HX-Trigger": _toast(text or title, "bad")})
+        response = Response(
+            status=status, headers={"HX-Trigger": _toast(text or title, "bad", login=_login_url(status))}
+        )
     elif wants_json():
         response = json_reply({"error": text or title}, status)
+    elif way_back.sent_from() and g.get("webhooks_access") is not None:
+        # The form's own page, with what was typed into it where the browser keeps that.
+        flash(text or title, "bad")
+        response = redirected(way_back.sent_from())
     else:
-        login_url = login.login_url() if status == 401 else None
         response = render_page(
-            "message.html", status, title=title, text=text, login_url=login_url, access=None
+            "message.html",
+            status,
+            title=title,
+            text=text,
+            login_url=_login_url(status),
+            back=way_back.previous_page(),
+            again=request.url if request.method == "GET" and status in _PASSING else None,
+            access=None,
         )
     # A blueprint's after_request does not run for responses of application-wide checks such as CSRF.
     return _protect(response)

@@ -4,25 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlencode
 
 from inbound_webhooks.airflow_bridge.teams import has_teams, team_column
 from inbound_webhooks.errors import Problem
 from inbound_webhooks.records.webhook import FIELDS, Webhook
-from inbound_webhooks.records.webhook_fields import WebhookField
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.listing import Activity, WebhookQuery
+from inbound_webhooks.storage.rejections import KEPT_REJECTIONS, count_rejections
 from inbound_webhooks.webhooks.access import Access
-from inbound_webhooks.webhooks.readiness import environment_problems, reasons_by_id
+from inbound_webhooks.webhooks.readiness import environment_problems, is_paused, reasons_by_id
+from inbound_webhooks.webhooks.roles import role_problems
 
 PAGE_SIZE = 25
 COLUMNS = ("name", "dag_id", "enabled")
-"""Listed fields with a column of their own; the list shows the others below the name."""
+BELOW_THE_NAME = [name for name, field in FIELDS.items() if field.listed and name not in COLUMNS]
+"""Listed fields without a column of their own."""
 
 MAX_PAGE = 10_000
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Requests of the last 24 hours that were rejected; ``is_cut``: older ones of this time are not kept."""
+
+    number: int
+
+    def __bool__(self) -> bool:
+        return self.number > 0
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there may have been more."""
+        return self.number >= KEPT_REJECTIONS
 
 
 @dataclass(frozen=True)
@@ -33,8 +50,10 @@ class Row:
     reasons: Sequence[Problem]
     activity: Activity
     newest: Any
+    rejections: Rejected
     may_change: bool
     may_delete: bool
+    may_unpause: bool
 
 
 @dataclass(frozen=True)
@@ -89,12 +108,7 @@ class WebhookPage:
     total: int
     senders: Sequence[str]
     environment: Sequence[Problem]
-    """What is wrong with the processes that serve the endpoint."""
-
-    @property
-    def below_the_name(self) -> list[WebhookField]:
-        """Listed fields without a column of their own."""
-        return [field for field in FIELDS.values() if field.listed and field.name not in COLUMNS]
+    """What is wrong with the processes that serve the endpoint, and for administrators with roles."""
 
     @property
     def pages(self) -> int:
@@ -104,31 +118,53 @@ class WebhookPage:
 
 def read(access: Access, list_request: ListRequest) -> WebhookPage:
     """The requested page, with only the webhooks that the user may see."""
-    now = datetime.now(timezone.utc)
+    readable, webhooks, total = _found(access, list_request)
+    with transaction() as connection:
+        senders = listing.senders(connection, readable)
+        environment = environment_problems(connection)
+        if access.may_see_roles:
+            environment += role_problems(connection)
+    return WebhookPage(list_request, rows_of(access, webhooks), total, senders, environment)
+
+
+def ids_of(access: Access, list_request: ListRequest) -> list[str]:
+    """Ids of the webhooks on the requested page."""
+    return [webhook.id for webhook in _found(access, list_request)[1]]
+
+
+def _found(access: Access, list_request: ListRequest) -> tuple[set[str], list[Webhook], int]:
+    """DAG ids that the user may read, the webhooks of the requested page, and how many all pages have."""
     with transaction() as connection:
         named = listing.dag_ids(connection)
     readable = access.readable(named)
     with transaction() as connection:
         webhooks, total = listing.webhooks_page(connection, _webhook_query(list_request, readable))
-        webhooks = [webhook for webhook in webhooks if webhook.dag_id in readable]
-        ids = [webhook.id for webhook in webhooks]
-        activities = listing.activity(connection, ids, now) if ids else {}
-        newest = listing.newest(connection, ids) if ids else {}
-        senders = listing.senders(connection, readable)
-        environment = environment_problems(connection)
+    return readable, [webhook for webhook in webhooks if webhook.dag_id in readable], total
+
+
+def rows_of(access: Access, webhooks: Sequence[Webhook]) -> list[Row]:
+    """The rows of webhooks that the user may see, in this order."""
+    now, ids = datetime.now(timezone.utc), [webhook.id for webhook in webhooks]
+    if not ids:
+        return []
+    with transaction() as connection:
+        activities = listing.activity(connection, ids, now)
+        newest = listing.newest(connection, ids)
+        rejections = count_rejections(connection, ids, now - timedelta(hours=listing.BARS))
     reasons = reasons_by_id(webhooks)
-    rows = [
+    return [
         Row(
             webhook,
             reasons[webhook.id],
             activities.get(webhook.id, Activity()),
             newest.get(webhook.id),
+            Rejected(rejections.get(webhook.id, 0)),
             access.may_change(webhook.dag_id),
             access.may_change(webhook.dag_id, "DELETE"),
+            is_paused(reasons[webhook.id]) and access.may_unpause(webhook.dag_id),
         )
         for webhook in webhooks
     ]
-    return WebhookPage(list_request, rows, total, senders, environment)
 
 
 def _webhook_query(list_request: ListRequest, readable: set[str]) -> WebhookQuery:

@@ -31,7 +31,7 @@ from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.urls import log_url
 from inbound_webhooks.web import stored_requests
 from inbound_webhooks.web.base_view import airflow_url, json_reply, redirected
-from inbound_webhooks.web.formatting import exact
+from inbound_webhooks.web.formatting import iso
 from inbound_webhooks.web.webhooks import WebhookBaseView
 
 PAGE_SIZE = 25
@@ -247,7 +247,7 @@ class DeliveriesView(WebhookBaseView):
         with transaction() as connection:
             rows = listing.deliveries_page(connection, webhook.id, limit=10)
         found = [row for row in rows if self.access().may_read_runs(row.dag_id)]
-        return json_reply([{"id": row.id, "state": row.state, "at": exact(row.received_at)} for row in found])
+        return json_reply([{"id": row.id, "state": row.state, "at": iso(row.received_at)} for row in found])
 
     @expose("/delivery/<delivery_id>.json", methods=["GET"])
     def sample(self, delivery_id: str) -> Response:

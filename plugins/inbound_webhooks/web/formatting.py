@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
 from inbound_webhooks.presets import PRESETS
+from inbound_webhooks.settings import docs_page
 
 TONES = {
     "accepted": "info",
@@ -46,6 +48,11 @@ STATE_HELP = {
 }
 """State of a delivery -> explanation."""
 
+STATE_WORDS = {
+    "succeeded": "Success",
+}
+"""State -> its word on the pages where it differs; for states of a run, Airflow's own word."""
+
 MAIL_HELP = {
     "waiting": "It has not been sent yet.",
     "sent": "The mail server has accepted it.",
@@ -66,6 +73,7 @@ PREVIEW_HELP = {
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _KIB = 1024
+_DAG_WORD = re.compile(r"(?<![\w.~'\"-])DAG(?=s?(?:'s)?(?:[\s,;:)?!]|\.?$|\.\s))")
 
 
 def ago(moment: datetime) -> str:
@@ -114,6 +122,11 @@ def tone(state: str) -> str:
     return TONES.get(state, "muted")
 
 
+def state_word(state: str) -> str:
+    """``Success``: a state as Airflow's own pages write it."""
+    return STATE_WORDS.get(state, state.replace("_", " ").capitalize())
+
+
 def state_help(state: str) -> str:
     """The explanation of a delivery's state."""
     return STATE_HELP.get(state, "")
@@ -122,6 +135,11 @@ def state_help(state: str) -> str:
 def mail_help(state: str) -> str:
     """The explanation of a mail's state."""
     return MAIL_HELP.get(state, "")
+
+
+def prose(message: str) -> str:
+    """A message with the word "Dag" as Airflow's pages write it; ids stay as they are."""
+    return _DAG_WORD.sub("Dag", message)
 
 
 def sender(preset: str | None) -> str:
@@ -142,9 +160,12 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_duration": duration,
     "webhook_count": count,
     "webhook_tone": tone,
+    "webhook_state": state_word,
     "webhook_state_help": state_help,
     "webhook_mail_help": mail_help,
+    "webhook_prose": prose,
     "webhook_sender": sender,
+    "webhook_docs": docs_page,
     "webhook_pretty": pretty,
 }
 """Jinja filters; the prefix avoids clashes, because all plugins share the application's names."""

@@ -30,9 +30,9 @@ def current() -> Access | None:
     return access
 
 
-def login_url() -> str:
-    """The URL of Airflow's login page."""
-    return str(auth_manager().get_url_login())
+def login_url(next_url: str) -> str:
+    """The URL of Airflow's login page, which leads on to another one."""
+    return str(auth_manager().get_url_login(next_url=next_url))
 
 
 def _user() -> Any:

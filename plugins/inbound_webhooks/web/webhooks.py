@@ -16,9 +16,9 @@ from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.webhooks import ById, webhook_by_id
-from inbound_webhooks.web import catalog
+from inbound_webhooks.web import catalog, way_back, webhook_rows
 from inbound_webhooks.web.backtests import CHOICES
-from inbound_webhooks.web.base_view import Page, json_reply, redirected, wants_json
+from inbound_webhooks.web.base_view import Page, fragment, json_reply, redirected, wants_fragment, wants_json
 from inbound_webhooks.web.catalog import ListRequest
 from inbound_webhooks.web.form_data import Line, attributes, by_place, lines, preset_document, sections
 from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
@@ -27,6 +27,8 @@ from inbound_webhooks.webhooks.secrets import NewSecret
 
 MAX_SUGGESTIONS = 20
 MAX_BULK = 100
+MAX_NAMED = 10
+"""Webhooks that a message about several ones names."""
 
 _dags = DagCache(recheck_seconds=0.5)
 
@@ -79,7 +81,14 @@ class WebhooksView(WebhookBaseView):
         page = catalog.read(self.access(), list_request)
         dag_id = list_request.dag if place == "dag" else ""
         may_create = self.access().may_change(dag_id, "POST") if dag_id else self.access().may_create_any
-        return self.show("list.html", page=page, place=place, dag_id=dag_id, may_create=may_create)
+        return self.show(
+            "list.html",
+            page=page,
+            dag_id=dag_id,
+            may_create=may_create,
+            presets=PRESETS.values(),
+            **webhook_rows.values_of(list_request, place, page.rows),
+        )
 
     @expose("/new", methods=["GET", "POST"])
     def new(self) -> Response:
@@ -152,6 +161,7 @@ class WebhooksView(WebhookBaseView):
     ) -> Response:
         may_change = webhook is None or self.access().may_change(webhook.dag_id)
         url, credentials = self._url(webhook, may_change), []
+        reasons = readiness.reasons_of(webhook) if webhook else []
         if webhook is not None:
             with transaction() as connection:
                 credentials = list_credentials(connection, webhook.id)
@@ -168,7 +178,10 @@ class WebhooksView(WebhookBaseView):
             tokens=[held for held in credentials if not held.purpose],
             url=url,
             steps=PRESETS.get(form.preset.data or ""),
-            reasons=readiness.reasons_of(webhook) if webhook else [],
+            reasons=reasons,
+            may_unpause=webhook is not None
+            and readiness.is_paused(reasons)
+            and self.access().may_unpause(webhook.dag_id),
             may_change=may_change,
             may_judge=webhook is not None and self.access().may_read_runs(webhook.dag_id),
             judged=CHOICES,
@@ -256,7 +269,25 @@ class WebhooksView(WebhookBaseView):
         webhook = self.changeable(webhook_id)
         on = request.form.get("enabled") == "1"
         self._set_enabled(webhook, on)
-        return self._done(f"{'Enabled' if on else 'Disabled'} {webhook.name}.")
+        message = f"{'Enabled' if on else 'Disabled'} {webhook.name}."
+        if not wants_fragment():
+            return self._done(message)
+        place = request.form.get("place", "")
+        back = way_back.after_change()
+        return fragment(
+            "list_row.html",
+            toast=message,
+            undo={
+                "url": url_for("WebhooksView.enabled", webhook_id=webhook_id),
+                "values": {"enabled": "0" if on else "1", "place": place, "back": back},
+                "target": f"#webhook-{webhook_id}",
+            },
+            access=self.access(),
+            row=catalog.rows_of(self.access(), [self.visible(webhook_id)])[0],
+            place=place,
+            here=back,
+            below_the_name=catalog.BELOW_THE_NAME,
+        )
 
     @expose("/hook/<webhook_id>/delete", methods=["POST"])
     def delete(self, webhook_id: str) -> Response:
@@ -295,13 +326,13 @@ class WebhooksView(WebhookBaseView):
         if act is None or not ids:
             return self._done("No webhooks were selected.")
         method = "DELETE" if request.form["do"] == "delete" else "PUT"
-        if request.form["do"] == "delete" and not _is_confirmed():
-            return self._confirm(f"Delete {len(ids)} webhooks, their URLs and their secrets?")
         changed = [self.changeable(webhook_id, method) for webhook_id in ids]
+        if request.form["do"] == "delete" and not _is_confirmed():
+            return self._confirm(f"Delete {named(changed)}, with their URLs and secrets?")
         for webhook in changed:
             act(webhook)
         word = {"enable": "Enabled", "disable": "Disabled", "delete": "Deleted"}[request.form["do"]]
-        return self._done(f"{word} {len(changed)} webhook{'s' if len(changed) != 1 else ''}.")
+        return self._done(f"{word} {named(changed)}.")
 
     def _enable(self, webhook: Webhook) -> None:
         self._set_enabled(webhook, True)
@@ -321,20 +352,21 @@ class WebhooksView(WebhookBaseView):
         """A page that repeats the request with a confirmation; with scripts, a dialog asks instead."""
         own = ("csrf_token", "confirmed")
         fields = [pair for pair in request.form.items(multi=True) if pair[0] not in own]
-        return self.show("confirm.html", question=question, fields=fields, back=_back(leave=False))
+        return self.show("confirm.html", question=question, fields=fields, back=way_back.after_change())
 
     def _done(self, message: str, *, leave: bool = False) -> Response:
         """Show a message on the page that the user came from; ``leave``: that page no longer exists."""
         flash(message)
-        return redirected(_back(leave=leave))
+        return redirected(way_back.after_change(leave=leave))
 
 
-def _back(*, leave: bool) -> str:
-    """The page of this application that the form names; never another site."""
-    root = url_for("WebhooksView.index")
-    back = request.form.get("back", "")
-    ours = back.startswith(root) and "\\" not in back and back.isprintable()
-    return back if ours and not (leave and "/hook/" in back) else root
+def named(webhooks: Sequence[Webhook]) -> str:
+    """``a, b and 3 others``"""
+    names = [webhook.name for webhook in webhooks]
+    others = len(names) - MAX_NAMED
+    if others > 1:
+        names[MAX_NAMED:] = [f"{others} others"]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _is_confirmed() -> bool:

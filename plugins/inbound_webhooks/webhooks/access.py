@@ -10,9 +10,10 @@ from collections.abc import Collection
 from functools import cached_property
 from typing import Any, Literal
 
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
 from airflow.models.dag import DagModel
 
+from inbound_webhooks.airflow_bridge.fab_roles import has_roles
 from inbound_webhooks.airflow_bridge.teams import has_teams, teams_of
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import teams_by_dag
@@ -27,13 +28,6 @@ Method = Literal["GET", "POST", "PUT", "DELETE"]
 """Read, create, edit and delete, as auth managers name them."""
 
 ACTIONS = ("can_read", "can_create", "can_edit", "can_delete")
-GRANTED: dict[str, tuple[str, ...]] = {
-    "Viewer": ("can_read",),
-    "User": ACTIONS,
-    "Op": ACTIONS,
-    "Admin": ACTIONS,
-}
-"""Permissions that Airflow's built-in roles get at first; administrators may remove them."""
 
 
 def auth_manager() -> Any:
@@ -75,6 +69,10 @@ class Access:
         """Whether the user may create, edit or delete webhooks of a DAG."""
         return self.may_see(dag_id) and self.may_view(method) and self.may_trigger(dag_id)
 
+    def may_unpause(self, dag_id: str) -> bool:
+        """Whether the user may unpause a DAG, as Airflow's own pages require it."""
+        return self.may_see(dag_id) and self._check("dag", "PUT", dag_id)
+
     def may_read_runs(self, dag_id: str) -> bool:
         """Whether the user may see bodies, headers, queries and conf."""
         return self.may_see(dag_id) and self._check("run", "GET", dag_id)
@@ -82,6 +80,18 @@ class Access:
     def may_replay(self, dag_id: str) -> bool:
         """Whether the user may replay deliveries of a DAG's webhooks."""
         return self.may_change(dag_id) and self.may_read_runs(dag_id)
+
+    @cached_property
+    def may_see_plugins(self) -> bool:
+        """Whether Airflow names plugins to the user; without it, no menu or tab leads to the pages."""
+        return bool(self._manager.is_authorized_view(access_view=AccessView.PLUGINS, user=self.user))
+
+    @cached_property
+    def may_see_roles(self) -> bool:
+        """Whether the user administers roles; only FabAuthManager has them."""
+        return has_roles(type(self._manager)) and bool(
+            self._manager.is_authorized_custom_view(method="GET", resource_name="Roles", user=self.user)
+        )
 
     @cached_property
     def may_create_any(self) -> bool:
@@ -168,21 +178,3 @@ def _cached_teams(dag_ids: Collection[str]) -> dict[str, str | None]:
         return {dag_id: DagModel.get_team_name(dag_id) for dag_id in dag_ids}
     found = DagModel.get_dag_id_to_team_name_mapping(list(dag_ids)) if dag_ids else {}
     return {dag_id: found.get(dag_id) for dag_id in dag_ids}
-
-
-def create_permissions(security_manager: Any) -> None:
-    """Create FabAuthManager's permissions on the view, and grant new ones to Airflow's built-in roles.
-
-    Existing permissions stay unchanged, since an administrator may have revoked them from a role. Other
-    security managers have no such permissions.
-    """
-    if not hasattr(security_manager, "create_permission"):
-        return
-    for action in ACTIONS:
-        if security_manager.get_permission(action, VIEW) is not None:
-            continue
-        permission = security_manager.create_permission(action, VIEW)
-        for role_name, granted in GRANTED.items():
-            role = security_manager.find_role(role_name)
-            if role is not None and action in granted:
-                security_manager.add_permission_to_role(role, permission)

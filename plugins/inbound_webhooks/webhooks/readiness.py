@@ -81,6 +81,11 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
     }
 
 
+def is_paused(problems: Sequence[Problem]) -> bool:
+    """Whether runs of a webhook wait because its DAG is paused."""
+    return any(problem.code == "dag-paused" for problem in problems)
+
+
 def environment_problems(connection: Connection) -> list[Problem]:
     """Problems of this process and those that processes of the endpoint reported, each sentence once."""
     since = datetime.now(timezone.utc) - ENDPOINT_SILENT

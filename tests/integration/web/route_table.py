@@ -27,8 +27,12 @@ EDITORS_OF_THE_DAG = Row(401, 403, 403, 422)
 HOOK = "/webhooks/hook/<webhook_id>"
 DELIVERY = "/webhooks/delivery/<delivery_id>"
 
+# A browser that loads the address of an action again gets the page of its form, whoever may see that.
+RELOADED = Row(401, 403, 303, 303)
+
 PAGES: dict[tuple[str, str], Row] = {
     ("GET", "/webhooks/"): READERS,
+    ("GET", "/webhooks/rows"): READERS,
     ("GET", "/webhooks/dags.json"): READERS,
     ("GET", "/webhooks/params.json"): READERS,
     ("GET", "/webhooks/senders/<name>.json"): READERS,
@@ -46,6 +50,7 @@ PAGES: dict[tuple[str, str], Row] = {
     ("POST", "/webhooks/new"): EDITORS_OF_THE_DAG,
     ("POST", "/webhooks/try"): EDITORS_OF_THE_DAG,
     ("POST", "/webhooks/bulk"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", "/webhooks/dag/<dag_id>/unpause"): Row(401, 403, 403, 403),
     ("POST", HOOK): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/enabled"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/rotate"): EDITORS_OF_THE_WEBHOOK,
@@ -60,3 +65,9 @@ PAGES: dict[tuple[str, str], Row] = {
     ("POST", "/webhook/<webhook_id>/<token>"): UNKNOWN,
 }
 """In the Flask application below /pluginsv2; each takes HEAD and OPTIONS as well."""
+
+ACTIONS = {
+    path for method, path in PAGES if method == "POST" and ("GET", path) not in PAGES and "token" not in path
+}
+"""Paths that take forms only."""
+PAGES |= {("GET", path): RELOADED for path in ACTIONS}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.infrastructure.dags_builder import store_dag
@@ -26,14 +28,8 @@ def test_airflows_own_roles_get_the_permissions_of_the_view(fab_pages, role, exp
 
 
 def test_what_an_administrator_takes_from_a_role_stays_taken(fab_pages):
-    from inbound_webhooks.webhooks.access import create_permissions
-
-    with fab_pages.app.app_context():
-        security = fab_pages.app.appbuilder.sm
-        security.remove_permission_from_role(
-            security.find_role("Op"), security.get_permission("can_delete", "Webhooks")
-        )
-        create_permissions(security)
+    revoke(fab_pages, "Op", "can_delete", "Webhooks")
+    start_again(fab_pages)
     assert granted(fab_pages, "Op") == ALL - {"can_delete"}
 
 
@@ -87,3 +83,99 @@ def test_a_bearer_token_is_as_good_as_the_cookie(fab_pages):
         token = fab_pages.manager.generate_jwt(fab_pages.user("bea", "Admin"))
     response = fab_pages.app.test_client().get(f"{ROOT}/", headers={"Authorization": f"Bearer {token}"})
     assert response.status_code == 200
+
+
+# --- the permission without which Airflow shows no page -----------------------------------------
+
+
+def reads_plugins(pages, role_name: str) -> bool:
+    with pages.app.app_context():
+        role = pages.app.appbuilder.sm.find_role(role_name)
+        held = {(permission.action.name, permission.resource.name) for permission in role.permissions}
+    return ("can_read", "Plugins") in held
+
+
+def start_again(pages, *, grant_plugins: bool = True) -> None:
+    """What each start of an api-server does with the roles."""
+    from inbound_webhooks.webhooks.roles import create_permissions
+
+    with pages.app.app_context():
+        create_permissions(pages.app.appbuilder.sm, grant_plugins=grant_plugins)
+
+
+def revoke(pages, role_name: str, action: str = "can_read", resource: str = "Plugins") -> None:
+    with pages.app.app_context():
+        security = pages.app.appbuilder.sm
+        role, permission = security.find_role(role_name), security.get_permission(action, resource)
+        security.remove_permission_from_role(role, permission)
+
+
+def forget_grants() -> None:
+    """As after an upgrade from a version that knew no grants."""
+    from inbound_webhooks.storage import tables
+    from inbound_webhooks.storage.database import transaction
+
+    with transaction() as connection:
+        connection.execute(tables.role_grant.delete())
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"), [("Viewer", True), ("User", True), ("Op", True), ("Admin", True), ("Public", False)]
+)
+def test_airflow_names_plugins_to_the_roles_that_may_see_webhooks(fab_pages, role, expected):
+    assert reads_plugins(fab_pages, role) == expected
+
+
+def test_a_permission_on_plugins_that_an_administrator_revokes_stays_revoked(fab_pages):
+    revoke(fab_pages, "Viewer")
+    start_again(fab_pages)
+    assert not reads_plugins(fab_pages, "Viewer")
+
+
+def test_an_older_installation_gets_the_permission_on_plugins_with_the_upgrade(fab_pages):
+    revoke(fab_pages, "Viewer")
+    revoke(fab_pages, "User")
+    forget_grants()
+    start_again(fab_pages)
+    assert (reads_plugins(fab_pages, "Viewer"), reads_plugins(fab_pages, "User")) == (True, True)
+
+
+def test_the_setting_keeps_all_roles_as_they_are(fab_pages):
+    revoke(fab_pages, "User")
+    forget_grants()
+    start_again(fab_pages, grant_plugins=False)
+    assert not reads_plugins(fab_pages, "User")
+    start_again(fab_pages)
+    assert reads_plugins(fab_pages, "User")
+
+
+def test_a_role_that_may_not_see_webhooks_gets_no_permission_on_plugins(fab_pages):
+    revoke(fab_pages, "User")
+    for action in ALL:
+        revoke(fab_pages, "User", action, "Webhooks")
+    forget_grants()
+    start_again(fab_pages)
+    assert not reads_plugins(fab_pages, "User")
+
+
+def test_the_list_names_roles_without_the_way_to_it_to_administrators_alone(fab_pages):
+    fab_pages.role("lost", ("can_read", "Webhooks"))
+    note = "Airflow shows no entry for webhooks to users who have only these roles:"
+    assert re.search(f"{note}[^.]* lost[,.]", fab_pages.client("ada").get("/").text)
+    own = fab_pages.client("lou", "lost").get("/").text
+    assert "your role lacks can_read on Plugins" in own
+    assert note not in own
+    assert "your role lacks" not in fab_pages.client("ada").get("/").text
+
+
+def test_the_check_names_roles_without_the_way_to_the_pages(fab_pages, monkeypatch):
+    from inbound_webhooks.files.checking import check_stored
+    from tests.infrastructure.airflow_processes import AUTH_MANAGERS
+
+    def named() -> set[str]:
+        return {problem.code for problem in check_stored().findings}
+
+    fab_pages.role("lost again", ("can_read", "Webhooks"))
+    assert "roles-lack-plugins" not in named()
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", AUTH_MANAGERS["fab"])
+    assert "roles-lack-plugins" in named()

@@ -2,6 +2,7 @@
 import { postForm } from "./fetching.js";
 import { make } from "./elements.js";
 import { showProblems } from "./editor.js";
+import { absolute } from "./times.js";
 
 const LONG_CHARS = 400;
 
@@ -112,7 +113,8 @@ function states(one) {
 
 function delivery(panel, one) {
   const url = panel.dataset.delivery.replace("ID", one.id);
-  const link = make("a", { href: url, target: "_blank", rel: "noopener", title: `Delivery ${one.id}, ${one.at}` }, one.ago);
+  const link = make("a", { href: url, target: "_blank", rel: "noopener", title: `Delivery ${one.id}` },
+    make("time", { datetime: one.at, "data-shown": "ago" }, absolute(one.at)));
   const note = one.note ? make("p", { class: "help" }, one.note) : null;
   const folded = one.folded.length ? make("details", {}, make("summary", {}, names(one.folded)), diff(one.folded)) : null;
   return make("li", { "data-group": one.group }, make("div", { class: "judged-head" }, states(one), link),

@@ -1,4 +1,6 @@
 // Destructive buttons ask for a confirmation in a dialog; without scripts, the server asks on a page of its own.
+const MOST_NAMED = 10;
+
 export function confirmations() {
   const dialog = document.getElementById("confirm");
   document.addEventListener("click", (event) => {
@@ -6,7 +8,7 @@ export function confirmations() {
     if (!button || !button.form) return;
     event.preventDefault();
     const form = button.form;
-    document.getElementById("confirm-question").textContent = button.dataset.confirm;
+    document.getElementById("confirm-question").textContent = question(button);
     dialog.querySelector('[value="yes"]').textContent = button.textContent.trim() || button.title;
     dialog.returnValue = "no";
     dialog.onclose = () => {
@@ -18,4 +20,15 @@ export function confirmations() {
     };
     dialog.showModal();
   });
+}
+
+// What is selected in the list is named, as far as the dialog has room.
+function question(button) {
+  const named = button.dataset.confirmNamed;
+  const names = [...button.form.elements].filter((box) => box.name === "id" && box.checked).map((box) => box.dataset.name);
+  if (!named || !names.length) return button.dataset.confirm;
+  const others = names.length - MOST_NAMED;
+  if (others > 1) names.splice(MOST_NAMED, others, `${others} others`);
+  const last = names.pop();
+  return named.replace("{names}", names.length ? `${names.join(", ")} and ${last}` : last);
 }

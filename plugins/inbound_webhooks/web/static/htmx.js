@@ -5,6 +5,11 @@ export function htmxRules() {
   document.body.addEventListener("htmx:beforeRequest", (event) => {
     if (isPoll(event) && document.hidden) event.preventDefault();
   });
+  document.body.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { xhr } = event.detail;
+    // Without this, the message in the response's header would come again with each poll.
+    if (isPoll(event) && xhr.status >= 400 && xhr.status !== 401) event.preventDefault();
+  });
   document.body.addEventListener("htmx:responseError", (event) => {
     // The server describes its own errors in an HX-Trigger header, see toasts.js.
     if (isPoll(event) || event.detail.xhr.getResponseHeader("HX-Trigger")) return;

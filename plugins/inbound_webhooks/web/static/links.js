@@ -5,6 +5,7 @@ export function outerLinks() {
     const link = event.target.closest?.('a[target="_top"], a[target="_blank"]');
     if (!link || window.top === window || event.defaultPrevented) return;
     event.preventDefault();
+    if ("login" in link.dataset) return logIn(link.href);
     const outer = window.top.document.createElement("a");
     outer.href = link.href;
     outer.rel = "noopener noreferrer";
@@ -12,4 +13,13 @@ export function outerLinks() {
     if (apart) outer.target = "_blank";
     outer.click();
   });
+}
+
+// After the login, Airflow opens what its window shows now, this page in its frame included.
+function logIn(url) {
+  const login = new URL(url);
+  login.searchParams.set("next", window.top.location.href);
+  const outer = window.top.document.createElement("a");
+  outer.href = login.href;
+  outer.click();
 }

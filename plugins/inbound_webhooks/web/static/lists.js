@@ -5,29 +5,39 @@ import { later, make } from "./elements.js";
 const TYPING_MILLISECONDS = 150;
 
 export function selection() {
-  for (const select of document.querySelectorAll("[data-submits]")) {
-    select.addEventListener("change", () => select.form.requestSubmit());
-  }
+  document.addEventListener("change", (event) => {
+    const { target } = event;
+    if (target.matches("[data-submits]")) target.form.requestSubmit();
+    if (target.matches("[data-all]")) for (const box of boxes()) box.checked = target.checked;
+    if (target.matches('[data-all], input[name="id"]')) showSelection();
+  });
+  // The server knows nothing of the selection, so rows that it sends again get it back.
+  let selected = new Set();
+  document.body.addEventListener("htmx:beforeSwap", () => {
+    selected = new Set(boxes().filter((box) => box.checked).map((box) => box.value));
+  });
+  document.body.addEventListener("htmx:afterSwap", () => {
+    for (const box of boxes()) box.checked = selected.has(box.value);
+    showSelection();
+  });
+  showSelection();
+}
+
+const boxes = () => [...document.querySelectorAll('input[name="id"]')];
+
+function showSelection() {
   const bar = document.querySelector("[data-bulk]");
   if (!bar) return;
-  const boxes = [...document.querySelectorAll('input[name="id"]')];
-  const all = document.querySelector("[data-all]");
   const status = bar.querySelector(".selected");
-  const total = status.textContent;
-  const update = () => {
-    const selected = boxes.filter((box) => box.checked).length;
-    bar.classList.toggle("some", selected > 0);
-    status.textContent = selected ? `${selected} selected` : total;
-    all.checked = selected > 0 && selected === boxes.length;
-    all.indeterminate = selected > 0 && selected < boxes.length;
-  };
-  all.addEventListener("change", () => {
-    for (const box of boxes) box.checked = all.checked;
-    update();
-  });
-  all.disabled = !boxes.length;
-  for (const box of boxes) box.addEventListener("change", update);
-  update();
+  const all = document.querySelector("[data-all]");
+  const number = boxes().length;
+  const selected = boxes().filter((box) => box.checked).length;
+  bar.classList.toggle("some", selected > 0);
+  status.total ??= status.textContent;
+  status.textContent = selected ? `${selected} selected` : status.total;
+  all.disabled = !number;
+  all.checked = selected > 0 && selected === number;
+  all.indeterminate = selected > 0 && selected < number;
 }
 
 export function suggestDags() {

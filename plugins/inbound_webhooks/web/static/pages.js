@@ -8,11 +8,15 @@ import { live } from "./live.js";
 import { editor } from "./editor.js";
 import { preview } from "./preview.js";
 import { backTest } from "./backtest.js";
+import { shell } from "./shell.js";
+import { times } from "./times.js";
 import { toasts } from "./toasts.js";
 
 document.documentElement.classList.add("with-script");
 htmxRules();
 toasts();
+shell();
+times();
 outerLinks();
 copyButtons();
 confirmations();

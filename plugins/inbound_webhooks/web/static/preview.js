@@ -2,6 +2,7 @@
 import { getJson, postForm } from "./fetching.js";
 import { make } from "./elements.js";
 import { showProblems } from "./editor.js";
+import { absolute } from "./times.js";
 
 const JSON_TYPE = "Content-Type: application/json";
 const FORM_TYPE = "Content-Type: application/x-www-form-urlencoded";
@@ -59,7 +60,7 @@ export function preview() {
 async function pastDeliveries(panel, select) {
   const response = await getJson(panel.dataset.deliveries);
   if (!response.ok || !response.data.length) return;
-  const options = response.data.map(({ id, state, at }) => make("option", { value: id }, `${at}, ${state}`));
+  const options = response.data.map(({ id, state, at }) => make("option", { value: id }, `${absolute(at)}, ${state}`));
   select.append(make("optgroup", { label: "Past deliveries" }, ...options));
 }
 

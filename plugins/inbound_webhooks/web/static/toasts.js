@@ -1,5 +1,5 @@
 // Messages after an action. The server sends them with any response as an HX-Trigger event `toast`:
-// {"text": …, "tone": "good" | "bad", "undo": {"url": …, "values": {…}, "target": selector}}
+// {"text": …, "tone": "good" | "bad", "undo": {"url": …, "values": {…}, "target": selector}, "login": URL}
 import { make } from "./elements.js";
 
 const SHOWN_MILLISECONDS = 8000;
@@ -10,7 +10,10 @@ export function toasts() {
   for (const shown of document.querySelectorAll(".toast")) prepare(shown);
 }
 
-export function toast({ text, tone = "good", undo = null }) {
+export function toast({ text, tone = "good", undo = null, login = null }) {
+  const region = document.getElementById("toasts");
+  // A message that is repeated, as while the server is away, is shown once.
+  for (const shown of region.querySelectorAll(".toast")) if (shown.said === text) shown.remove();
   const element = make("p", { class: `toast ${tone}` }, text);
   if (undo) {
     const button = make("button", { type: "button", class: "quiet" }, "Undo");
@@ -20,7 +23,8 @@ export function toast({ text, tone = "good", undo = null }) {
     });
     element.append(" ", button);
   }
-  const region = document.getElementById("toasts");
+  if (login) element.append(" ", make("a", { href: login, target: "_top", "data-login": true }, "Log in"));
+  element.said = text;
   region.append(element);
   while (region.children.length > MOST) region.firstElementChild.remove();
   prepare(element);
