@@ -13,6 +13,7 @@ from typing import Any, Literal
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
 from airflow.models.dag import DagModel
 
+from inbound_webhooks.airflow_bridge.stored_users import restored_user
 from inbound_webhooks.airflow_bridge.teams import has_teams, teams_of
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import teams_by_dag
@@ -82,6 +83,21 @@ class Access:
     def may_replay(self, dag_id: str) -> bool:
         """Whether the user may replay deliveries of a DAG's webhooks."""
         return self.may_change(dag_id) and self.may_read_runs(dag_id)
+
+    def replay_problem(self, dag_id: str, webhook_dag_id: str) -> str | None:
+        """Why the user may not replay a delivery; None if they may.
+
+        :param webhook_dag_id: the webhook's current DAG; the delivery's was another one if that has changed
+        """
+        if not self.may_read_runs(dag_id):
+            return f"{self.name} may not read the runs of the DAG {dag_id}."
+        if not self.may_replay(webhook_dag_id):
+            return f"{self.name} may not trigger the DAG {webhook_dag_id}, or not change its webhooks."
+        return None
+
+    def claims(self) -> dict[str, Any]:
+        """The user as the auth manager stores it in a token; encrypt it, as it may hold credentials."""
+        return dict(self._manager.serialize_user(self.user))
 
     @cached_property
     def may_create_any(self) -> bool:
@@ -160,6 +176,14 @@ class Access:
                 method=method, access_entity=entity, details=details, user=self.user
             )
         )
+
+
+def restored(claims: dict[str, Any]) -> Access:
+    """The current access of a user without a request of theirs, from :meth:`Access.claims`.
+
+    :raises NotPermitted: the user no longer exists or is inactive, or the auth manager cannot tell
+    """
+    return Access(restored_user(claims))
 
 
 def _cached_teams(dag_ids: Collection[str]) -> dict[str, str | None]:
