@@ -26,11 +26,18 @@ class InboundWebhooksPlugin(AirflowPlugin):
     def appbuilder_views(self) -> list[Any]:
         """The pages, without names: FAB would add the menu of Airflow 2 for a named view."""
         from inbound_webhooks.web.deliveries import DeliveriesView
+        from inbound_webhooks.web.delivery_lists import DeliveryListsView
         from inbound_webhooks.web.preview import PreviewView
+        from inbound_webhooks.web.rejections import RejectionsView
+        from inbound_webhooks.web.replay_jobs import ReplayJobsView
         from inbound_webhooks.web.webhooks import WebhooksView
 
+        views = (
+            *(WebhooksView, DeliveriesView, PreviewView),
+            *(DeliveryListsView, RejectionsView, ReplayJobsView),
+        )
         # Instances instead of classes: FAB adds each view once, with its own state.
-        return [{"view": WebhooksView()}, {"view": DeliveriesView()}, {"view": PreviewView()}]
+        return [{"view": view()} for view in views]
 
     @property
     def external_views(self) -> list[Any]:

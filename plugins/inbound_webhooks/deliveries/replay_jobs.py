@@ -46,7 +46,7 @@ MAX_REPORTED = 100
 
 DELIVERY_DELETED = "The delivery was deleted."
 STILL_OPEN = "Its own run has not ended."
-NO_PERMISSION = "You may not replay deliveries. Ask an administrator for can_edit on Webhooks."
+NO_PERMISSION = "Replays require the permission to edit webhooks and to trigger a DAG."
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def start(
     :raises SearchTooLong: the deliveries were not found in time
     """
     settings = Settings.load()
-    if access is not None and not access.may_view("PUT"):
+    if access is not None and not access.may_replay_any:
         raise NotPermitted(NO_PERMISSION)
     most = settings.max_replay_deliveries
     found = (
@@ -186,9 +186,9 @@ def cancel(job_id: str, access: Access | None, actor: str) -> bool:
     :raises ReplayJobNotFound: it does not exist, or the user may not see it
     :raises NotPermitted: the user may not replay deliveries
     """
-    job = visible_job(job_id, access, actor)
-    if access is not None and not access.may_view("PUT"):
+    if access is not None and not access.may_replay_any:
         raise NotPermitted(NO_PERMISSION)
+    job = visible_job(job_id, access, actor)
     now = utc_now()
     with transaction() as connection:
         begin_writing(connection)

@@ -100,6 +100,11 @@ class Access:
         return dict(self._manager.serialize_user(self.user))
 
     @cached_property
+    def may_replay_any(self) -> bool:
+        """Whether to offer replays; each also requires :meth:`replay_problem` to be None."""
+        return self.may_view("GET") and self.may_view("PUT") and self.may_trigger(None)
+
+    @cached_property
     def may_create_any(self) -> bool:
         """Whether to offer the form for a new webhook."""
         return self.may_view("GET") and self.may_view("POST") and self.may_trigger(None)
