@@ -26,10 +26,7 @@ def restored_user(claims: dict[str, Any]) -> Any:
 
     :raises NotPermitted: the user no longer exists or is inactive, or the auth manager cannot tell
     """
-    # Commands have no auth manager yet. Its init() belongs to the api-server: it makes passwords and roles.
-    from airflow.api_fastapi.app import create_auth_manager
-
-    manager: Any = create_auth_manager()
+    manager = _auth_manager()
     try:
         return _as_configured(manager, manager.deserialize_user(claims))
     except (SQLAlchemyError, NotPermitted):
@@ -37,6 +34,17 @@ def restored_user(claims: dict[str, Any]) -> Any:
     except Exception as error:  # noqa: BLE001 - of any auth manager; without an answer there is no permission
         log.warning("user not restored action=user_not_restored kind=%s", type(error).__name__)
         raise NotPermitted(GONE) from None
+
+
+def _auth_manager() -> Any:
+    """The process's auth manager; a dispatcher of its own has none until this is called."""
+    from airflow.api_fastapi.app import create_auth_manager, get_auth_manager
+
+    try:
+        return get_auth_manager()
+    except RuntimeError:
+        # Without its init(), which belongs to the api-server: it makes passwords and roles.
+        return create_auth_manager()
 
 
 def _as_configured(manager: Any, user: Any) -> Any:

@@ -9,7 +9,7 @@ from functools import partial
 
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.deliveries.replay import CHANGED, WEBHOOK_DELETED, accepted_again
-from inbound_webhooks.deliveries.search import find_all
+from inbound_webhooks.deliveries.search import find_all, named_dag_ids
 from inbound_webhooks.errors import (
     AlreadyClaimed,
     NotPermitted,
@@ -85,14 +85,13 @@ def start(
     :raises SearchTooLong: the deliveries were not found in time
     """
     settings = Settings.load()
-    if access is not None and not access.may_replay_any:
-        raise NotPermitted(NO_PERMISSION)
+    require_permission(access)
     most = settings.max_replay_deliveries
     found = (
         _selected(ids, access) if where is None else find_all(where, access, limit=most, seconds=FIND_SECONDS)
     )
     if not found:
-        raise ReplayJobRefused("No delivery matches, or you may not see its DAG.")
+        raise ReplayJobRefused("There is no such delivery, or you may not see its DAG.")
     if len(found) > most:
         raise ReplayJobRefused(f"These are more than {most:,} deliveries. Choose a shorter period.")
     now = utc_now()
@@ -123,6 +122,15 @@ def start(
             connection, event="webhook.replay_job", dag_id=None, actor=job.actor, at=now, details=details
         )
     return job
+
+
+def require_permission(access: Access | None) -> None:
+    """Check that the user may replay the deliveries of at least one DAG.
+
+    :raises NotPermitted: there is none
+    """
+    if access is not None and not access.may_replay_one_of(named_dag_ids()):
+        raise NotPermitted(NO_PERMISSION)
 
 
 def _selected(ids: Collection[str], access: Access | None) -> list[tuple[str, str, str]]:
@@ -176,7 +184,7 @@ def visible_job(job_id: str, access: Access | None, actor: str) -> ReplayJob:
         with transaction() as connection:
             job = statements.find_job(connection, job_id)
     if job is None or not _may_see(job, access, actor):
-        raise ReplayJobNotFound
+        raise ReplayJobNotFound(f"There is no replay job {job_id!r}, or you may not see it.")
     return job
 
 
@@ -186,8 +194,7 @@ def cancel(job_id: str, access: Access | None, actor: str) -> bool:
     :raises ReplayJobNotFound: it does not exist, or the user may not see it
     :raises NotPermitted: the user may not replay deliveries
     """
-    if access is not None and not access.may_replay_any:
-        raise NotPermitted(NO_PERMISSION)
+    require_permission(access)
     job = visible_job(job_id, access, actor)
     now = utc_now()
     with transaction() as connection:

@@ -220,10 +220,15 @@ def _has_deliveries(webhook_id: str) -> bool:
 
 def _readable(access: Access) -> Collection[str] | None:
     """The DAGs whose deliveries the user may see; None for all, so that the query needs no list of them."""
-    with transaction() as connection:
-        named = dag_ids(connection) | _PAST_DAGS.get(connection)
+    named = named_dag_ids()
     readable = access.readable(named)
     return None if named <= readable else readable
+
+
+def named_dag_ids() -> set[str]:
+    """The DAGs of all webhooks and of all deliveries that have ended."""
+    with transaction() as connection:
+        return dag_ids(connection) | _PAST_DAGS.get(connection)
 
 
 class _PastDags:

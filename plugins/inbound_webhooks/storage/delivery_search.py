@@ -23,6 +23,9 @@ MAX_COUNTED = 10_000
 MAX_PARTS = 60
 """Parts of a query; with more DAGs, one part has the deliveries of all of them."""
 
+MAX_IDS = 1_000
+"""Ids of one statement."""
+
 _OPEN = {State.ACCEPTED: tables.ACCEPTED, State.DISPATCHED: tables.UNFINISHED}
 _ENDED = tuple(state for state in State.ALL if state not in _OPEN)
 
@@ -71,7 +74,12 @@ def count(connection: Connection, wanted: SearchedDeliveries) -> int:
 def rows_of(connection: Connection, ids: Sequence[str]) -> list[Any]:
     """Deliveries without their large columns, newest first."""
     columns = tables.delivery.c
-    return list(connection.execute(light().where(columns.id.in_(ids)).order_by(columns.id.desc())))
+    newest_first = sorted(ids, reverse=True)
+    found: list[Any] = []
+    for start in range(0, len(newest_first), MAX_IDS):
+        chosen = columns.id.in_(newest_first[start : start + MAX_IDS])
+        found += connection.execute(light().where(chosen).order_by(columns.id.desc()))
+    return found
 
 
 @dataclass(frozen=True)

@@ -142,7 +142,7 @@ def read_list(access: Access, webhook_id: str = "") -> DeliveryList:
         count=search.count(wanted, access),
         older=found.cursor,
         searched_to=found.searched_to,
-        may_replay=access.may_replay_any,
+        may_replay=access.may_replay_one_of({row.dag_id for row in found.rows}),
     )
 
 

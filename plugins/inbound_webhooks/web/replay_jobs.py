@@ -9,7 +9,6 @@ from flask import Response, flash, request, url_for
 from flask_appbuilder import expose
 
 from inbound_webhooks.deliveries import replay_jobs, search
-from inbound_webhooks.errors import NotPermitted, ReplayJobRefused
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery_filter import CONDITIONS, DeliveryFilter, parse
 from inbound_webhooks.records.replay_job import ItemState
@@ -47,7 +46,7 @@ class ReplayJobsView(WebhookBaseView):
     @expose("/replays/new", methods=["GET"])
     def new(self) -> Response:
         """What would be replayed, before it is."""
-        self._require_edit()
+        replay_jobs.require_permission(self.access())
         where = _conditions(request.args.items(multi=True))
         counted = search.count(where, self.access())
         most = Settings.load().max_replay_deliveries
@@ -56,13 +55,10 @@ class ReplayJobsView(WebhookBaseView):
     @expose("/replays", methods=["POST"])
     def start(self) -> Response:
         """Start a job for the selected deliveries, or for those of a filter."""
-        self._require_edit()
         access, remap = self.access(), request.form.get("remap") == "1"
         what: dict[str, Any] = {"ids": request.form.getlist("delivery")[:MAX_SELECTED]}
         if request.form.get("all") == "1":
             what = {"where": _conditions(request.form.items(multi=True))}
-        elif not what["ids"]:
-            raise ReplayJobRefused("No delivery is selected.")
         with get_receiver().searches.held_by(access.name):
             job = replay_jobs.start(access=access, actor=access.name, remap=remap, **what)
         return redirected(url_for("ReplayJobsView.one", job_id=job.id))
@@ -87,7 +83,7 @@ class ReplayJobsView(WebhookBaseView):
             "report": report,
             "conditions": json.loads(report.job.conditions),
             "states": ItemState,
-            "may_cancel": self.access().may_replay_any,
+            "may_cancel": self.access().may_replay_one_of(json.loads(report.job.dag_ids)),
         }
 
     @expose("/replays/<job_id>/cancel", methods=["POST"])
@@ -98,10 +94,6 @@ class ReplayJobsView(WebhookBaseView):
         else:
             flash("The job had ended already.")
         return redirected(url_for("ReplayJobsView.one", job_id=job_id))
-
-    def _require_edit(self) -> None:
-        if not self.access().may_replay_any:
-            raise NotPermitted(replay_jobs.NO_PERMISSION)
 
 
 def _conditions(given: Any) -> DeliveryFilter:

@@ -92,17 +92,21 @@ class Access:
         if not self.may_read_runs(dag_id):
             return f"{self.name} may not read the runs of the DAG {dag_id}."
         if not self.may_replay(webhook_dag_id):
-            return f"{self.name} may not trigger the DAG {webhook_dag_id}, or not change its webhooks."
+            return f"{self.name} may not trigger the DAG {webhook_dag_id} or change its webhooks."
         return None
 
     def claims(self) -> dict[str, Any]:
         """The user as the auth manager stores it in a token; encrypt it, as it may hold credentials."""
         return dict(self._manager.serialize_user(self.user))
 
-    @cached_property
-    def may_replay_any(self) -> bool:
-        """Whether to offer replays; each also requires :meth:`replay_problem` to be None."""
-        return self.may_view("GET") and self.may_view("PUT") and self.may_trigger(None)
+    def may_replay_one_of(self, dag_ids: Collection[str]) -> bool:
+        """Whether to offer replays of deliveries of these DAGs; each is checked by :meth:`replay_problem`."""
+        if not (self.may_view("GET") and self.may_view("PUT")):
+            return False
+        if self.may_trigger(None):
+            return True
+        self._load_teams([dag_id for dag_id in dag_ids if dag_id not in self._teams])
+        return any(self.may_replay(dag_id) for dag_id in dag_ids)
 
     @cached_property
     def may_create_any(self) -> bool:
