@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import statistics
 import time
+from datetime import datetime, timedelta, timezone
 
 from benchmarks.figures import Row, milliseconds
 from benchmarks.scale import Scale
@@ -23,6 +24,14 @@ PAGES = {
     "webhook": f"/hook/{BUSY}",
     "its deliveries": f"/hook/{BUSY}/deliveries",
     "its deliveries of a rare state": f"/hook/{BUSY}/deliveries?state=undeliverable",
+    "all deliveries": "/deliveries",
+    "all deliveries, failed": "/deliveries?state=failed",
+    "all deliveries of a rare state": "/deliveries?state=undeliverable&state=cancelled",
+    "all deliveries of a Dag": "/deliveries?dag=bench_order&state=succeeded",
+    "all deliveries of an hour": "/deliveries?from={hour_ago}&state=failed",
+    "all deliveries, part alone": "/deliveries/rows?state=failed",
+    "text in bodies, not found": "/deliveries?text=needle",
+    "rejections": "/rejections",
 }
 
 WEBHOOKS = """
@@ -61,8 +70,11 @@ def measure(site: Site, scale: Scale) -> list[Row]:
         token = airflow.token()
         connection = http.client.HTTPConnection("127.0.0.1", airflow.port, timeout=60)
         _seconds(connection, token, "/")
+        hour_ago = (datetime.now(timezone.utc) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M")
         taken = {
-            name: [_seconds(connection, token, path) for _ in range(scale.page_views)]
+            name: [
+                _seconds(connection, token, path.format(hour_ago=hour_ago)) for _ in range(scale.page_views)
+            ]
             for name, path in PAGES.items()
         }
     slowest = max(max(seconds) for seconds in taken.values())

@@ -173,9 +173,25 @@ class NotReplayable(WebhookError):
 
 
 class TooManyTrials(WebhookError):
-    """Other previews or back-tests are running. Try again when they have ended."""
+    """Other previews, back-tests or searches are running. Try again when they have ended."""
 
     retry_after_seconds = 5
+
+
+class SearchTooLong(WebhookError):
+    """The search took too long. Choose a shorter period, a webhook or a Dag."""
+
+
+class ReplayJobNotFound(WebhookError):
+    """There is no such replay job, or you may not see it."""
+
+
+class ReplayJobRefused(WebhookError):
+    """The replay job cannot be started."""
+
+
+class AlreadyClaimed(WebhookError):
+    """Another process has replayed this delivery, or the job has ended."""
 
 
 # --- a request that is not accepted ---------------------------------------------------------

@@ -27,11 +27,17 @@ class InboundWebhooksPlugin(AirflowPlugin):
         """The pages, without names: FAB would add the menu of Airflow 2 for a named view."""
         from inbound_webhooks.web.dags import DagsView
         from inbound_webhooks.web.deliveries import DeliveriesView
+        from inbound_webhooks.web.delivery_lists import DeliveryListsView
         from inbound_webhooks.web.preview import PreviewView
+        from inbound_webhooks.web.rejections import RejectionsView
+        from inbound_webhooks.web.replay_jobs import ReplayJobsView
         from inbound_webhooks.web.webhook_rows import WebhookRowsView
         from inbound_webhooks.web.webhooks import WebhooksView
 
-        views = (WebhooksView, WebhookRowsView, DeliveriesView, PreviewView, DagsView)
+        views = (
+            *(WebhooksView, WebhookRowsView, DagsView, PreviewView),
+            *(DeliveriesView, DeliveryListsView, RejectionsView, ReplayJobsView),
+        )
         # Instances instead of classes: FAB adds each view once, with its own state.
         return [{"view": view()} for view in views]
 

@@ -187,6 +187,29 @@ class Settings:
         unit="previews in an api-server process, half of them for each user",
         beyond="429 with `Retry-After`",
     )
+    max_concurrent_searches: int = _option(
+        2,
+        "Searches for a text in bodies that one api-server worker process runs at the same time, at most one "
+        "for each user; above it the response is 429 with Retry-After.",
+        minimum=1,
+        unit="searches for a text in an api-server process, one for each user",
+        beyond="429 with `Retry-After`",
+    )
+    max_replay_deliveries: int = _option(
+        10_000,
+        "Deliveries of one replay job; a job with more is not started.",
+        minimum=1,
+        unit="deliveries of a replay job",
+        beyond="the job is not started",
+    )
+    max_replay_jobs: int = _option(
+        10,
+        "Replay jobs that run at the same time, at most half of them for each user; a further one is not "
+        "started.",
+        minimum=1,
+        unit="running replay jobs, half of them for each user",
+        beyond="the job is not started",
+    )
     rate_limit_storage_uri: str = _option(
         "memory://",
         "Where requests are counted, as a URI of the limits library: memory:// counts in each process, "

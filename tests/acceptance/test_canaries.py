@@ -325,9 +325,10 @@ def readable(message: Message) -> str:
 def read_pages(airflow: AirflowProcesses, story: Stage) -> dict[str, str]:
     """Path -> page, for everything that an admin can open of these webhooks."""
     paths = ["webhooks/", "webhooks/dag/event_log", "webhooks/new", "webhooks/dags.json"]
+    paths += ["webhooks/deliveries", "webhooks/rejections", "webhooks/replays"]
     for webhook in story.webhooks.values():
         base = f"webhooks/hook/{webhook.id}"
-        paths += [base, f"{base}/deliveries", f"{base}/deliveries.json", f"{base}/fields.json"]
+        paths += [base, f"{base}/deliveries", f"{base}/deliveries/rows", f"{base}/fields.json"]
         paths += [f"{base}/recent.json"]
         for (delivery_id,) in ask(airflow, deliveries_of(webhook.id)):
             paths += [f"webhooks/delivery/{delivery_id}", f"webhooks/delivery/{delivery_id}.json"]

@@ -93,6 +93,13 @@ WRONG_CALLS = {
     "a state": ("deliveries", "--state", "lost"),
     "a limit": ("deliveries", "--limit", "0"),
     "no --yes without a terminal": ("delete", "orders of the shop"),
+    "no delivery to replay": ("replay",),
+    "both a delivery and conditions": ("replay", "0" * 32, "--where", "state=failed"),
+    "no condition": ("replay", "--yes", "--where", "failed"),
+    "no condition of that name": ("replay", "--yes", "--where", "sate=failed"),
+    "no such state": ("deliveries", "--where", "state=lost"),
+    "no confirmation of a replay": ("replay", "--where", "state=accepted"),
+    "no job to cancel": ("replays", "--cancel"),
 }
 
 
@@ -119,6 +126,8 @@ def test_a_wrong_call_ends_with_2_and_one_line(webhooks, orders, monkeypatch, ca
         ("try", "nobody"),
         ("replay", "0" * 32),
         ("delivery", "0" * 32),
+        ("replays", "0" * 32),
+        ("replays", "1" * 32, "--cancel"),
     ],
     ids=lambda call: call[0],
 )
@@ -308,6 +317,34 @@ def test_replay_accepts_a_delivery_once_more(webhooks, orders):
     assert delivery(done.json["id"]).conf == '{"number": 1}'
 
 
+def test_deliveries_are_found_by_conditions(webhooks, orders):
+    ids = [
+        store_delivery(orders, state=state, body=b"needle") for state in ("failed", "refused", "succeeded")
+    ]
+    store_delivery(orders, state="failed", body=b"hay")
+    found = webhooks("deliveries", "--where", "state=failed", "--where", "state=refused", "-o", "json")
+    assert len(found.json) == 3
+    where = ("--where", "text=needle", "--where", "webhook=orders of the shop")
+    found = webhooks("deliveries", "--state", "failed", *where, "-o", "json")
+    assert [one["id"] for one in found.json] == ids[:1]
+
+
+def test_many_are_replayed_followed_and_cancelled_by_command(webhooks, orders):
+    for _ in range(3):
+        store_delivery(orders, state="failed")
+    started = webhooks("replay", "--where", "state=failed", "--remap", "--yes", "-o", "json")
+    assert (started.json["deliveries"], started.json["where"], started.json["remap"]) == (
+        3,
+        "state=failed",
+        True,
+    )
+    job_id = started.json["job"]
+    assert [one["job"] for one in webhooks("replays", "-o", "json").json] == [job_id]
+    shown = webhooks("replays", job_id, "--cancel", "-o", "json").json
+    assert (shown["state"], shown["waiting"], shown["causes"]) == ("cancelled", 3, [])
+    assert states().count("accepted") == 0
+
+
 def test_replay_says_why_it_cannot(webhooks, orders):
     first = store_delivery(orders)
     webhooks("disable", orders.name)
@@ -319,7 +356,7 @@ def test_replay_says_why_it_cannot(webhooks, orders):
 def test_rotate_fernet_key_says_how_many(webhooks, orders):
     before = rows("token")[0].encrypted
     done = webhooks("rotate-fernet-key")
-    assert done.out == "Re-encrypted: 1 tokens, 0 secrets, 0 deliveries.\n"
+    assert done.out == "Re-encrypted: 1 tokens, 0 secrets, 0 deliveries, 0 replay jobs.\n"
     assert rows("token")[0].encrypted != before
 
 

@@ -103,6 +103,17 @@ ARG_YES = Arg(("--yes",), action="store_true", help="Do not ask for confirmation
 ARG_STATE = Arg(("--state",), metavar="STATE", help="Only deliveries in this state")
 ARG_LIMIT = Arg(("--limit",), metavar="N", type=int, default=25, help="Number of deliveries (default: 25)")
 ARG_DELIVERY_ID = Arg(("delivery_id",), metavar="DELIVERY_ID", help="Id of the delivery")
+ARG_OPTIONAL_DELIVERY_ID = Arg(("delivery_id",), metavar="DELIVERY_ID", nargs="?", help="Id of the delivery")
+ARG_WHERE = Arg(
+    ("--where",),
+    metavar="CONDITION=VALUE",
+    action="append",
+    default=[],
+    help="Only deliveries with this webhook, dag, state, event, id or text (a part of the body), or received "
+    "from or to a time; repeatable, all hold together, several states are alternatives",
+)
+ARG_JOB_ID = Arg(("job_id",), metavar="JOB_ID", nargs="?", help="A replay job to show with its report")
+ARG_CANCEL = Arg(("--cancel",), action="store_true", help="Stop the job; what was replayed stays")
 ARG_REMAP = Arg(
     ("--remap",), action="store_true", help="Use the current mapping instead of the original conf"
 )
@@ -167,6 +178,7 @@ MODULES = {
     "senders": {"create", "rotate", "presets"},
     "files": {"import", "export"},
     "check": {"check"},
+    "replays": {"replay", "replays", "deliveries"},
 }
 """Module -> its commands; all other commands are in ``webhooks``."""
 
@@ -192,11 +204,21 @@ COMMANDS = (
     _action("delete", "Delete a webhook", ARG_NAME, ARG_YES),
     _action("rotate", "Generate a new URL, or set a new secret", ARG_NAME, ARG_GRACE, ARG_ONE_SECRET),
     _action("presets", "List the presets, or show one in full", ARG_PRESET_NAME, ARG_OUTPUT),
-    _action("deliveries", "List the newest deliveries", ARG_OPTIONAL_NAME, ARG_STATE, ARG_LIMIT, ARG_OUTPUT),
+    _action(
+        "deliveries", "List the newest deliveries",
+        ARG_OPTIONAL_NAME, ARG_STATE, ARG_WHERE, ARG_LIMIT, ARG_OUTPUT,
+    ),
     _action(
         "delivery", "Show a delivery: request, run, outcome and notifications", ARG_DELIVERY_ID, ARG_OUTPUT
     ),
-    _action("replay", "Accept a stored delivery again", ARG_DELIVERY_ID, ARG_REMAP, ARG_OUTPUT),
+    _action(
+        "replay", "Accept a stored delivery again, or all that match --where",
+        ARG_OPTIONAL_DELIVERY_ID, ARG_WHERE, ARG_REMAP, ARG_YES, ARG_OUTPUT,
+    ),
+    _action(
+        "replays", "List the replays of many deliveries, or show or cancel one",
+        ARG_JOB_ID, ARG_CANCEL, ARG_OUTPUT,
+    ),
     _action(
         "try",
         "Preview the conf and the response of a request, or back-test a change; runs nothing",

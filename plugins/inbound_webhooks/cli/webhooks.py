@@ -115,39 +115,11 @@ def delete_command(args: Namespace) -> None:
 
 
 @handler
-def deliveries_command(args: Namespace) -> None:
-    """List deliveries, newest first."""
-    from inbound_webhooks.records.delivery import State
-    from inbound_webhooks.storage.database import transaction
-    from inbound_webhooks.storage.deliveries import list_deliveries
-    from inbound_webhooks.webhooks import service
-
-    if args.state is not None and args.state not in State.ALL:
-        exit_with(WRONG_CALL, f"--state must be one of {', '.join(State.ALL)}.")
-    if args.limit < 1:
-        exit_with(WRONG_CALL, "--limit must be at least 1.")
-    webhook_id = service.get(args.name).id if args.name else None
-    with transaction() as connection:
-        rows = list_deliveries(connection, webhook_id=webhook_id, state=args.state, limit=args.limit)
-    print_data([_delivery(row) for row in rows], args.output)
-
-
-@handler
 def delivery_command(args: Namespace) -> None:
     """Show one delivery."""
     from inbound_webhooks.deliveries.details import delivery_details
 
     print_data(delivery_details(args.delivery_id), args.output)
-
-
-@handler
-def replay_command(args: Namespace) -> None:
-    """Accept a stored delivery again."""
-    from inbound_webhooks.deliveries.replay import replay
-    from inbound_webhooks.receiver.instance import get_receiver
-
-    delivery = replay(get_receiver(), args.delivery_id, actor=actor(), remap=args.remap)
-    print_data(_delivery(delivery), args.output)
 
 
 @handler
@@ -277,19 +249,4 @@ def _credential(credential: Credential) -> dict[str, Any]:
         "created_at": credential.created_at.isoformat(),
         "expires_at": credential.expires_at.isoformat() if credential.expires_at else None,
         "last_used_at": last_used_at.isoformat() if last_used_at else None,
-    }
-
-
-def _delivery(row: Any) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "webhook": row.webhook_name,
-        "dag_id": row.dag_id,
-        "state": row.state,
-        "received_at": row.received_at.isoformat(),
-        "run_id": row.run_id,
-        "finished_at": row.finished_at.isoformat() if row.finished_at else None,
-        "attempts": row.attempts,
-        "replay_of": row.replay_of,
-        "error": row.error,
     }

@@ -17,6 +17,7 @@ from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.webhooks.compiled import compile_webhook
 
 CHANGED = "The webhook was changed at the same time. Try again."
+WEBHOOK_DELETED = "The webhook of this delivery was deleted."
 
 
 def replay(
@@ -44,20 +45,11 @@ def replay(
     if stored is None:
         raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
     if webhook is None:
-        raise NotReplayable("The webhook of this delivery was deleted.")
+        raise NotReplayable(WEBHOOK_DELETED)
     # The commit compares the version that is read here, so nothing changes after this either.
     if checked is not None and (webhook.dag_id, webhook.team) != (checked.dag_id, checked.team):
         raise NotReplayable(CHANGED)
-    if not webhook.enabled:
-        raise NotReplayable(f"The webhook {webhook.name!r} is disabled. Enable it first.")
-    needs_body = remap or stored.conf is None
-    if needs_body and not stored.body_stored:
-        raise NotReplayable(_without_body(stored))
-    again = (
-        _with_current_mapping(endpoint, webhook, stored)
-        if needs_body
-        else _with_original_conf(webhook, stored)
-    )
+    again = accepted_again(endpoint, stored, webhook, remap=remap)
     stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id not in (None, again.id):
         # Another delivery has the event's key, but the user asked for this replay explicitly.
@@ -66,6 +58,22 @@ def replay(
     if stored_id is None:
         raise NotReplayable(CHANGED)
     return again
+
+
+def accepted_again(endpoint: Endpoint, stored: Delivery, webhook: Webhook, *, remap: bool) -> Delivery:
+    """The new delivery for a stored one, not committed yet.
+
+    :raises NotReplayable: the webhook is disabled, the body is needed but was not stored, or the current
+        mapping refuses the request
+    """
+    if not webhook.enabled:
+        raise NotReplayable(f"The webhook {webhook.name!r} is disabled. Enable it first.")
+    needs_body = remap or stored.conf is None
+    if needs_body and not stored.body_stored:
+        raise NotReplayable(_without_body(stored))
+    if needs_body:
+        return _with_current_mapping(endpoint, webhook, stored)
+    return _with_original_conf(webhook, stored)
 
 
 def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:

@@ -15,6 +15,7 @@ from inbound_webhooks.storage.batch_size import BatchSize
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.dispatchers import forget_dispatchers_before
 from inbound_webhooks.storage.endpoints import forget_endpoints_before
+from inbound_webhooks.storage.replay_jobs import delete_jobs
 
 log = get_logger(__name__)
 
@@ -72,6 +73,7 @@ class RetentionJob:
             ("contents", partial(retention.empty_deliveries, since=keys_before, before=before)),
             ("mails", partial(retention.delete_mails, before=before)),
             ("rejections", partial(retention.delete_rejections, before=before)),
+            ("replay jobs", partial(delete_jobs, before=before)),
         )
         done = sum(self._repeat(name, batch) for name, batch in batches)
         with transaction() as connection:

@@ -10,6 +10,8 @@ from inbound_webhooks.dispatch.dispatcher import Dispatcher
 from inbound_webhooks.dispatch.drift import LOOK_SECONDS as DRIFT_SECONDS
 from inbound_webhooks.dispatch.drift import DriftWatcher
 from inbound_webhooks.dispatch.key_refresher import LOOK_SECONDS, KeyRefresher
+from inbound_webhooks.dispatch.replay_jobs import POLL_SECONDS as REPLAY_SECONDS
+from inbound_webhooks.dispatch.replay_jobs import ReplayJobs
 from inbound_webhooks.dispatch.retention import ROUND_SECONDS, RetentionJob
 from inbound_webhooks.dispatch.run_tracker import RunTracker
 from inbound_webhooks.event.clock import utc_now
@@ -29,6 +31,7 @@ class DispatchService:
         self._retention = RetentionJob(settings, now=now)
         self._run_tracker = RunTracker(settings, now=now)
         self._drift_watcher = DriftWatcher(settings, now=now)
+        self._replay_jobs = ReplayJobs(now=now)
         sender, refresher = NotificationSender(settings, now=now), KeyRefresher(now=now)
         self.loops = (
             self._dispatcher.loop,
@@ -37,6 +40,7 @@ class DispatchService:
             Loop("mails", sender.send_due, seconds=POLL_SECONDS),
             Loop("keys", lambda: refresher.refresh_due() > 0, seconds=LOOK_SECONDS),
             Loop("drift", self._watch_drift, seconds=DRIFT_SECONDS),
+            Loop("replays", self._replay, seconds=REPLAY_SECONDS),
         )
 
     def wake(self) -> None:
@@ -75,6 +79,12 @@ class DispatchService:
         if changed:
             self._dispatcher.wake()  # a webhook at its limit of active runs may have a free run again
         return changed
+
+    def _replay(self) -> bool:
+        replayed = self._replay_jobs.process_due()
+        if replayed:
+            self._dispatcher.wake()
+        return replayed
 
     # Both return False: a round is complete, and the next one follows after the loop's pause.
 

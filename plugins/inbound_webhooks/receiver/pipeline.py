@@ -115,6 +115,7 @@ class Receiver:
             max_conf_items=settings.max_conf_items,
         )
         self.back_tests = UserSlots(settings.max_concurrent_back_tests, per_user=1)
+        self.searches = UserSlots(settings.max_concurrent_searches, per_user=1)
         previews = settings.max_concurrent_previews
         self.previews = UserSlots(previews, per_user=max(previews // 2, 1))
         self._limits = Limits(settings)
@@ -127,6 +128,16 @@ class Receiver:
         self._compiled = CompiledWebhookCache()
         self._last_use = LastUse(now)
         self._now = now
+
+    def admit_replay(self, webhook: Webhook) -> None:
+        """Count a job's replay like a request whose sender is verified; blocks.
+
+        :raises BacklogFull: too many deliveries wait for their run
+        :raises RateLimited: the webhook got too many requests this second
+        """
+        if not self._limits.admits_backlog(webhook):
+            self._limits.count_backlog(webhook)
+        self._limits.admit_webhook(webhook)
 
     async def admit(self, head: RequestHead, *, from_cache: bool = True) -> Admission:
         """Check declared length, limit per address, webhook, token, method, state and address.

@@ -21,6 +21,7 @@ from inbound_webhooks.rest.deliveries import router as deliveries_router
 from inbound_webhooks.rest.dependencies import AccessDep
 from inbound_webhooks.rest.presets import router as presets_router
 from inbound_webhooks.rest.problems import install_error_handlers
+from inbound_webhooks.rest.replays import router as replays_router
 from inbound_webhooks.rest.same_origin import require_same_origin
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
@@ -76,6 +77,8 @@ app = FastAPI(
     generate_unique_id_function=lambda route: route.name,
 )
 app.include_router(webhooks_router, prefix="/v1")
+# Before the other one, whose path with an id would match the search.
+app.include_router(replays_router, prefix="/v1")
 app.include_router(deliveries_router, prefix="/v1")
 app.include_router(presets_router, prefix="/v1")
 install_error_handlers(app)

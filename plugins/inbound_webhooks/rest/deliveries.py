@@ -62,7 +62,7 @@ def get_deliveries(
     with transaction() as connection:
         rows = window.page(connection, readable, offset, min(limit, MAX_LIMIT))
     return DeliveryCollection(
-        deliveries=[_response_of(row) for row in rows],
+        deliveries=[response_of(row) for row in rows],
         total_entries=sum(counts[dag_id] for dag_id in readable),
         next_cursor=next_cursor,
     )
@@ -92,7 +92,7 @@ def replay_delivery(delivery_id: str, may: AccessDep, body: Replay | None = None
         raise NotPermitted("A replay requires permission to read the DAG's runs and to trigger it.")
     remap = body.remap if body else False
     again = replay(get_receiver(), delivery_id, actor=may.name, remap=remap, checked=webhook)
-    return _response_of(again)
+    return response_of(again)
 
 
 def _visible(may: Access, delivery_id: str) -> Delivery:
@@ -105,7 +105,8 @@ def _visible(may: Access, delivery_id: str) -> Delivery:
     return delivery
 
 
-def _response_of(row: Any) -> DeliveryResponse:
+def response_of(row: Any) -> DeliveryResponse:
+    """Convert a delivery."""
     return DeliveryResponse(
         webhook=row.webhook_name,
         **{name: getattr(row, name) for name in DeliveryResponse.model_fields if name != "webhook"},

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 
 from inbound_webhooks.errors import (
+    AlreadyClaimed,
     ConfigurationError,
     DefinitionError,
     DeliveryNotFound,
@@ -20,6 +21,9 @@ from inbound_webhooks.errors import (
     NotPermitted,
     NotReplayable,
     Problem,
+    ReplayJobNotFound,
+    ReplayJobRefused,
+    SearchTooLong,
     TooManyTrials,
     Unavailable,
     WebhookChanged,
@@ -38,6 +42,10 @@ STATUS: dict[type[WebhookError], int] = {
     WebhookExists: 409,
     WebhookChanged: 409,
     NotReplayable: 409,
+    ReplayJobNotFound: 404,
+    ReplayJobRefused: 409,
+    AlreadyClaimed: 409,
+    SearchTooLong: 422,
     TooManyTrials: 429,
     DefinitionError: 422,
     ConfigurationError: 503,
@@ -51,7 +59,7 @@ _DESCRIPTIONS = {
     403: "The user does not have permission.",
     404: "It does not exist, or the user may not see its DAG.",
     409: "It conflicts with the current state.",
-    429: "Too many previews or back-tests are running. Try again later.",
+    429: "Too many previews, back-tests or searches are running. Try again later.",
     503: "The database is unavailable, or a setting is invalid. Try again later.",
 }
 

@@ -147,3 +147,49 @@ class Replay(_Body):
 
     model_config = _with_example({"remap": True})
     remap: bool = Field(False, description="Use the current mapping instead of the original conf.")
+
+
+class Conditions(BaseModel):
+    """Conditions of a search, which hold together; those that are not given hold for every delivery."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    webhook: str = Field("", max_length=250, description="Id or name; of a deleted webhook, too.")
+    dag: str = Field("", max_length=250)
+    state: list[str] = Field(default_factory=list, max_length=50, description="Any of these states.")
+    event: str = Field("", max_length=250, description="The event type.")
+    since: str = Field("", max_length=50, alias="from", description="Received at this time or later.")
+    until: str = Field("", max_length=50, alias="to", description="Received before this time.")
+    id: str = Field(
+        "", max_length=100, description="A delivery's id or the first characters of it, or a run's id."
+    )
+    text: str = Field(
+        "", max_length=250, description="Part of the body; requires the right to read the DAG's runs."
+    )
+
+
+class Search(Conditions):
+    """Conditions of a search, and where it goes on."""
+
+    cursor: str = Field(
+        "", max_length=32, pattern=r"^[0-9a-f]*$", description="Continue after `next_cursor`."
+    )
+    limit: int = Field(0, ge=0, description="Deliveries of a page; 0 for Airflow's default.")
+
+
+class NewReplayJob(_Body):
+    """Deliveries to replay: those of a filter, or some by their ids."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"where": {"state": ["failed"], "webhook": "github-push"}}]},
+    )
+    where: Conditions | None = None
+    ids: list[str] = Field(default_factory=list, max_length=10_000)
+    remap: bool = Field(False, description="Use the current mapping instead of the original conf.")
+
+    @model_validator(mode="after")
+    def _is_one(self) -> NewReplayJob:
+        if (self.where is None) == (not self.ids):
+            raise ValueError("either where or ids must be given")
+        return self

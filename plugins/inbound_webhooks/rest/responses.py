@@ -191,3 +191,55 @@ class InvalidRequest(BaseModel):
     """All problems of a request, without its input."""
 
     detail: list[InvalidPart] | str
+
+
+class DeliverySearchResponse(BaseModel):
+    """A page of a search."""
+
+    deliveries: list[DeliveryResponse]
+    total_entries: int | None = Field(
+        description=f"Up to {MAX_COUNTED + 1}, which means more; null for a text, or where it takes too long."
+    )
+    next_cursor: str | None = Field(description="The `cursor` of the next page; null if there is none.")
+    searched_to: datetime | None = Field(
+        description="How far a search for a text came; null if it was complete, or the page is full."
+    )
+
+
+class ReplayJobResponse(BaseModel):
+    """A replay of many deliveries."""
+
+    id: str
+    state: str = Field(description="running, completed or cancelled")
+    actor: str
+    remap: bool
+    where: list[list[str]] = Field(description="The filter; empty if the deliveries were selected by id.")
+    created_at: datetime
+    finished_at: datetime | None
+    total: int
+    waiting: int
+    replayed: int
+    refused: int
+    skipped: int
+
+
+class CauseResponse(BaseModel):
+    """Why deliveries were not replayed, how many, and the first of them."""
+
+    state: str
+    reason: str
+    number: int
+    first_id: str
+
+
+class ReplayJobDetails(ReplayJobResponse):
+    """A replay job with its report."""
+
+    causes: list[CauseResponse]
+    replays: list[str] = Field(description="The ids of the first new deliveries.")
+
+
+class ReplayJobCollection(BaseModel):
+    """Replay jobs, newest first."""
+
+    replays: list[ReplayJobResponse]

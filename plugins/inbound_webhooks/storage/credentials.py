@@ -162,6 +162,7 @@ ENCRYPTED_COLUMNS = {
     "tokens": (tables.token, "encrypted"),
     "secrets": (tables.secret, "encrypted"),
     "deliveries": (tables.delivery, "credentials"),
+    "replay jobs": (tables.replay_job, "claims"),
 }
 
 

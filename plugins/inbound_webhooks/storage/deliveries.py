@@ -162,20 +162,6 @@ def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
     return Delivery(**row._mapping) if row else None
 
 
-def list_deliveries(
-    connection: Connection, *, webhook_id: str | None, state: str | None, limit: int
-) -> list[Any]:
-    """The newest deliveries, newest first, as rows without body, headers, credentials, query and conf."""
-    columns = tables.delivery.c
-    heavy = {"body", "headers", "credentials", "conf", "query_string"}
-    query = select(*(column for column in columns if column.name not in heavy))
-    if webhook_id is not None:
-        query = query.where(columns.webhook_id == webhook_id)
-    if state is not None:
-        query = query.where(columns.state == state)
-    return list(connection.execute(query.order_by(columns.id.desc()).limit(limit)))
-
-
 def cancel_accepted(connection: Connection, webhook_id: str, limit: int) -> int:
     """Cancel a webhook's deliveries that wait for their run, at most ``limit``; return how many."""
     columns = tables.delivery.c

@@ -37,6 +37,7 @@ def _schema() -> str | None:
 metadata = MetaData(schema=_schema())
 
 EMAIL_ADDRESS_CHARS = 254
+ACTOR_CHARS = 250
 TEAM_NAME_CHARS = 50
 """As in Airflow's own table of teams."""
 
@@ -44,9 +45,12 @@ ACCEPTED = "state = 'accepted'"
 UNFINISHED = "state = 'dispatched'"
 FINISHED = "state IN ('succeeded', 'failed')"
 ENDED = "state NOT IN ('accepted', 'dispatched')"
+UNUSUAL = "state NOT IN ('accepted', 'dispatched', 'succeeded')"
 WAITING = "state = 'waiting'"
+RUNNING = "state = 'running'"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
-nothing more will be done. Of a mail: it is to be sent.
+nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
+sent. Of a replay job: it has not ended; of its delivery: it is to be replayed.
 
 Partial indexes have them as predicates, so queries must repeat them word for word."""
 
@@ -194,6 +198,30 @@ delivery = Table(
     ),
     # Ids sort by time: newest deliveries, periods of time and states are read from this index alone.
     Index("idx_inbound_webhook_delivery_history", "webhook_id", "id", "state"),
+    # Searches over all webhooks: storage/delivery_search.py. Partial, so that the endpoint's insert of an
+    # accepted delivery writes none of them.
+    Index(
+        "idx_inbound_webhook_delivery_dag",
+        "dag_id",
+        "id",
+        "state",
+        postgresql_where=text(ENDED),
+        sqlite_where=text(ENDED),
+    ),
+    Index(
+        "idx_inbound_webhook_delivery_unusual",
+        "state",
+        "id",
+        postgresql_where=text(UNUSUAL),
+        sqlite_where=text(UNUSUAL),
+    ),
+    Index(
+        "idx_inbound_webhook_delivery_event",
+        "event_type",
+        "id",
+        postgresql_where=text(f"event_type IS NOT NULL AND {ENDED}"),
+        sqlite_where=text(f"event_type IS NOT NULL AND {ENDED}"),
+    ),
     # Partial, because replays are rare.
     Index(
         "idx_inbound_webhook_delivery_replay_of",
@@ -349,4 +377,60 @@ role_grant = Table(
     metadata,
     Column("role_name", String(64), primary_key=True),
     Column("granted_at", UtcDateTime, nullable=False),
+)
+
+# A replay of many deliveries. Its deliveries may be deleted before it, so it copies their DAGs.
+replay_job = Table(
+    "inbound_webhook_replay_job",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("state", String(10), nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("actor", String(ACTOR_CHARS), nullable=False),
+    # False for an operator with a shell, whose permissions are not checked.
+    Column("is_checked", Boolean, nullable=False),
+    # The user as the auth manager stores it in a token, encrypted; null when the job has ended.
+    Column("claims", Text, nullable=True),
+    # JSON list of [condition, value]; empty where the deliveries were selected one by one.
+    Column("conditions", Text, nullable=False),
+    Column("remap", Boolean, nullable=False),
+    Column("total", Integer, nullable=False),
+    # JSON list
+    Column("dag_ids", Text, nullable=False),
+    # When a dispatcher may claim it; during a batch, when another one may.
+    Column("next_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime, nullable=True),
+    Index(
+        "idx_inbound_webhook_replay_job_running",
+        "next_at",
+        postgresql_where=text(RUNNING),
+        sqlite_where=text(RUNNING),
+    ),
+    Index("idx_inbound_webhook_replay_job_finished_at", "finished_at"),
+)
+
+# The key makes sure that a job replays a delivery once.
+replay_item = Table(
+    "inbound_webhook_replay_item",
+    metadata,
+    Column(
+        "job_id",
+        String(32),
+        ForeignKey(
+            "inbound_webhook_replay_job.id", name="inbound_webhook_replay_item_job_fkey", ondelete="CASCADE"
+        ),
+        primary_key=True,
+    ),
+    Column("delivery_id", String(32), primary_key=True),
+    Column("webhook_id", String(WEBHOOK_ID_CHARS), nullable=False),
+    Column("state", String(10), nullable=False),
+    Column("replay_id", String(32), nullable=True),
+    Column("reason", Text, nullable=True),
+    Index(
+        "idx_inbound_webhook_replay_item_waiting",
+        "job_id",
+        "delivery_id",
+        postgresql_where=text(WAITING),
+        sqlite_where=text(WAITING),
+    ),
 )

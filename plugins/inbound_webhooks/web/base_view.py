@@ -21,6 +21,9 @@ from inbound_webhooks.errors import (
     DeliveryNotFound,
     NotPermitted,
     NotReplayable,
+    ReplayJobNotFound,
+    ReplayJobRefused,
+    SearchTooLong,
     TooManyTrials,
     WebhookChanged,
     WebhookError,
@@ -60,6 +63,9 @@ STATUS: dict[type[WebhookError], int] = {
     NotPermitted: 403,
     WebhookChanged: 409,
     NotReplayable: 409,
+    ReplayJobNotFound: 404,
+    ReplayJobRefused: 409,
+    SearchTooLong: 422,
     TooManyTrials: 429,
     DefinitionError: 422,
     DatabaseUnavailable: 503,
@@ -239,7 +245,7 @@ _TITLES = {
     403: "Permission denied",
     404: "Not found",
     409: "The change was rejected",
-    429: "Too many previews or back-tests are running",
+    429: "Too many previews, back-tests or searches are running",
     503: "The database is unavailable",
 }
 

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from flask import Response, flash, render_template, request, url_for
+from flask import Response, flash, request, url_for
 from flask_appbuilder import expose
 
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX
@@ -23,66 +20,17 @@ from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
-from inbound_webhooks.storage.listing import OPEN_STATES, RunFacts
 from inbound_webhooks.storage.mails import mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
-from inbound_webhooks.storage.rejections import KEPT_REJECTIONS, list_rejections
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.urls import log_url
 from inbound_webhooks.web import stored_requests
 from inbound_webhooks.web.base_view import airflow_url, json_reply, redirected
+from inbound_webhooks.web.delivery_lists import read_list
 from inbound_webhooks.web.formatting import iso
+from inbound_webhooks.web.rejections import read_rejections
+from inbound_webhooks.web.shown_delivery import with_runs
 from inbound_webhooks.web.webhooks import WebhookBaseView
-
-PAGE_SIZE = 25
-
-_ID = re.compile(r"[0-9a-f]{32}")
-
-
-@dataclass(frozen=True)
-class Shown:
-    """A delivery with the facts about its run from Airflow."""
-
-    delivery: Any
-    run: RunFacts | None
-
-    @property
-    def state(self) -> str:
-        """The delivery's state; until the end of its run is recorded, the run's state."""
-        is_dispatched = self.delivery.state == State.DISPATCHED
-        state = self.run.state if is_dispatched and self.run else str(self.delivery.state)
-        # Airflow's name for the state, until the run tracker has recorded the end.
-        return State.SUCCEEDED if state == "success" else state
-
-    @property
-    def is_open(self) -> bool:
-        """Whether its state can still change."""
-        return self.delivery.state in OPEN_STATES
-
-    @property
-    def started_at(self) -> datetime | None:
-        """The run's start. The recorded one comes first: Airflow may have purged the run since."""
-        return self.delivery.run_started_at or (self.run.started_at if self.run else None)
-
-    @property
-    def ended_at(self) -> datetime | None:
-        """The run's end; None while it is running."""
-        # Without a run, finished_at is the time when the dispatcher gave up.
-        recorded = self.delivery.finished_at if self.delivery.run_id else None
-        return recorded or (self.run.ended_at if self.run else None)
-
-    @property
-    def seconds(self) -> float | None:
-        """The run's duration; None while it is running."""
-        if self.started_at is None or self.ended_at is None:
-            return None
-        return (self.ended_at - self.started_at).total_seconds()
-
-
-def with_runs(connection: Any, rows: Sequence[Any]) -> list[Shown]:
-    """Pair each delivery with its run."""
-    facts = listing.run_facts(connection, {(row.dag_id, row.run_id) for row in rows if row.run_id})
-    return [Shown(row, facts.get((row.dag_id, row.run_id))) for row in rows]
 
 
 class DeliveriesView(WebhookBaseView):
@@ -94,48 +42,13 @@ class DeliveriesView(WebhookBaseView):
     def of_webhook(self, webhook_id: str) -> Response:
         """A webhook's newest deliveries, or those before a given one."""
         webhook = self.visible(webhook_id)
-        state, before = request.args.get("state", ""), _id(request.args.get("before", ""))
-        state = state if state in State.ALL else ""
-        with transaction() as connection:
-            rows = listing.deliveries_page(
-                connection, webhook.id, state=state, before=before, limit=PAGE_SIZE + 1
-            )
-            shown = with_runs(connection, self._readable(rows[:PAGE_SIZE]))
-            rejections = list_rejections(connection, webhook.id, KEPT_REJECTIONS)
         return self.show(
             "deliveries.html",
             webhook=webhook,
-            deliveries=shown,
-            older=rows[PAGE_SIZE - 1].id if len(rows) > PAGE_SIZE else None,
-            is_first=not before,
-            rejections=rejections,
-            state=state,
+            list=read_list(self.access(), webhook.id),
             states=State.ALL,
-            may_change=self.access().may_change(webhook.dag_id),
+            **read_rejections(self.access(), webhook.id),
         )
-
-    @expose("/hook/<webhook_id>/deliveries.json", methods=["GET"])
-    def changes(self, webhook_id: str) -> Response:
-        """Deliveries newer than the newest on the page, and the current state of its unfinished ones."""
-        webhook = self.visible(webhook_id)
-        state = request.args.get("state", "")
-        after = _id(request.args.get("after", "")) or listing.first_id_at(webhook.created_at)
-        still_open = [found for found in request.args.get("open", "").split(",") if _id(found)][:PAGE_SIZE]
-        with transaction() as connection:
-            new = listing.deliveries_page(
-                connection,
-                webhook.id,
-                after=after,
-                state=state if state in State.ALL else "",
-                limit=PAGE_SIZE,
-            )
-            old = listing.deliveries_by_id(connection, webhook.id, still_open) if still_open else []
-            shown = with_runs(connection, self._readable([*new, *old]))
-        return json_reply([self._row(found) for found in shown])
-
-    def _row(self, shown: Shown) -> dict[str, Any]:
-        html = render_template("inbound_webhooks/delivery_row.html", item=shown, airflow_url=airflow_url)
-        return {"id": shown.delivery.id, "open": shown.is_open, "html": html}
 
     def _readable(self, rows: Sequence[Any]) -> list[Any]:
         # The webhook may have had another DAG before, which its current readers may not see.
@@ -271,7 +184,3 @@ class DeliveriesView(WebhookBaseView):
         if delivery is None or not self.access().may_see(delivery.dag_id):
             raise DeliveryNotFound("There is no such delivery, or you may not see its Dag.")
         return delivery
-
-
-def _id(text: str) -> str:
-    return text if _ID.fullmatch(text) else ""

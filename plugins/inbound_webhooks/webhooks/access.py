@@ -14,6 +14,7 @@ from airflow.api_fastapi.auth.managers.models.resource_details import AccessView
 from airflow.models.dag import DagModel
 
 from inbound_webhooks.airflow_bridge.fab_roles import has_roles
+from inbound_webhooks.airflow_bridge.stored_users import restored_user
 from inbound_webhooks.airflow_bridge.teams import has_teams, teams_of
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import teams_by_dag
@@ -80,6 +81,30 @@ class Access:
     def may_replay(self, dag_id: str) -> bool:
         """Whether the user may replay deliveries of a DAG's webhooks."""
         return self.may_change(dag_id) and self.may_read_runs(dag_id)
+
+    def replay_problem(self, dag_id: str, webhook_dag_id: str) -> str | None:
+        """Why the user may not replay a delivery; None if they may.
+
+        :param webhook_dag_id: the webhook's current DAG; the delivery's was another one if that has changed
+        """
+        if not self.may_read_runs(dag_id):
+            return f"{self.name} may not read the runs of the DAG {dag_id}."
+        if not self.may_replay(webhook_dag_id):
+            return f"{self.name} may not trigger the DAG {webhook_dag_id} or change its webhooks."
+        return None
+
+    def claims(self) -> dict[str, Any]:
+        """The user as the auth manager stores it in a token; encrypt it, as it may hold credentials."""
+        return dict(self._manager.serialize_user(self.user))
+
+    def may_replay_one_of(self, dag_ids: Collection[str]) -> bool:
+        """Whether to offer replays of deliveries of these DAGs; each is checked by :meth:`replay_problem`."""
+        if not (self.may_view("GET") and self.may_view("PUT")):
+            return False
+        if self.may_trigger(None):
+            return True
+        self._load_teams([dag_id for dag_id in dag_ids if dag_id not in self._teams])
+        return any(self.may_replay(dag_id) for dag_id in dag_ids)
 
     @cached_property
     def may_see_plugins(self) -> bool:
@@ -170,6 +195,14 @@ class Access:
                 method=method, access_entity=entity, details=details, user=self.user
             )
         )
+
+
+def restored(claims: dict[str, Any]) -> Access:
+    """The current access of a user without a request of theirs, from :meth:`Access.claims`.
+
+    :raises NotPermitted: the user no longer exists or is inactive, or the auth manager cannot tell
+    """
+    return Access(restored_user(claims))
 
 
 def _cached_teams(dag_ids: Collection[str]) -> dict[str, str | None]:

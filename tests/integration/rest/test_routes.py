@@ -53,6 +53,11 @@ TABLE = {
     ("GET", "/v1/deliveries"): Heard(401, 200, 200, 200),
     ("GET", "/v1/deliveries/{delivery_id}"): Heard(401, 200, 404, 200),
     ("POST", "/v1/deliveries/{delivery_id}/replay"): Heard(401, 403, 404, 201),
+    ("GET", "/v1/deliveries/search"): Heard(401, 200, 200, 200),
+    ("POST", "/v1/replays"): Heard(401, 403, 409, 201),
+    ("GET", "/v1/replays"): Heard(401, 200, 200, 200),
+    ("GET", "/v1/replays/{job_id}"): Heard(401, 404, 404, 200),
+    ("POST", "/v1/replays/{job_id}/cancel"): Heard(401, 403, 404, 200),
     ("POST", "/v1/webhooks/{webhook_id}/disable"): Heard(401, 403, 404, 200),
     ("POST", "/v1/webhooks/{webhook_id}/enable"): Heard(401, 403, 404, 200),
     ("DELETE", "/v1/webhooks/{webhook_id}"): Heard(401, 403, 404, 204),
@@ -63,12 +68,15 @@ BODIES: dict[str, Any] = {
     "/v1/webhooks/{webhook_id}/rotate": {},
     "/v1/webhooks/{webhook_id}/try": {"body": "{}"},
     "/v1/webhooks/{webhook_id}/backTest": {"draft": {"filter": "body.a"}},
+    "/v1/replays": {"where": {"dag": "hidden"}},
 }
 
 
 @pytest.fixture(scope="module")
 def hidden(pages):
-    """A webhook with a delivery and a rejection, of the DAG `hidden`."""
+    """A webhook with a delivery, a rejection and a replay job, of the DAG `hidden`."""
+    from inbound_webhooks.deliveries import replay_jobs
+
     store_dag("hidden")
     store_dag("others")
     hook = store_webhook(HIDDEN, dag_id="hidden")
@@ -83,6 +91,7 @@ def hidden(pages):
     return {
         **{"webhook_id": hook.id, "delivery_id": delivery, "name": "github", "token": hook.token},
         "rejection_id": store_rejection(hook),
+        "job_id": replay_jobs.start(access=None, actor="an operator", remap=False, ids=[delivery]).id,
     }
 
 

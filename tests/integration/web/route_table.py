@@ -20,12 +20,14 @@ UNKNOWN = Row(404, 404, 404, 404)
 READERS = Row(401, 403, 200, 200)
 READERS_OF_THE_WEBHOOK = Row(401, 403, 200, 404)
 READERS_OF_THE_DAG = Row(401, 403, 200, 403)
+REPLAYERS = Row(401, 403, 404, 404)
 EDITORS = Row(401, 403, 403, 200)
 EDITORS_OF_THE_WEBHOOK = Row(401, 403, 403, 404)
 EDITORS_OF_THE_DAG = Row(401, 403, 403, 422)
 
 HOOK = "/webhooks/hook/<webhook_id>"
 DELIVERY = "/webhooks/delivery/<delivery_id>"
+REPLAY = "/webhooks/replays/<job_id>"
 
 # A browser that loads the address of an action again gets the page of its form, whoever may see that.
 RELOADED = Row(401, 403, 303, 303)
@@ -40,7 +42,19 @@ PAGES: dict[tuple[str, str], Row] = {
     ("GET", "/webhooks/run/<dag_id>/<path:run_id>"): READERS_OF_THE_DAG,
     ("GET", HOOK): READERS_OF_THE_WEBHOOK,
     ("GET", f"{HOOK}/deliveries"): READERS_OF_THE_WEBHOOK,
-    ("GET", f"{HOOK}/deliveries.json"): READERS_OF_THE_WEBHOOK,
+    ("GET", f"{HOOK}/deliveries/rows"): READERS_OF_THE_WEBHOOK,
+    ("GET", f"{HOOK}/rejections/rows"): READERS_OF_THE_WEBHOOK,
+    ("GET", "/webhooks/deliveries"): READERS,
+    ("GET", "/webhooks/deliveries/rows"): READERS,
+    ("GET", "/webhooks/rejections"): READERS,
+    ("GET", "/webhooks/rejections/rows"): READERS,
+    ("GET", "/webhooks/replays"): READERS,
+    ("GET", "/webhooks/replays/rows"): READERS,
+    ("GET", "/webhooks/replays/new"): EDITORS,
+    ("POST", "/webhooks/replays"): Row(401, 403, 403, 409),
+    ("GET", REPLAY): REPLAYERS,
+    ("GET", f"{REPLAY}/progress"): REPLAYERS,
+    ("POST", f"{REPLAY}/cancel"): EDITORS_OF_THE_WEBHOOK,
     ("GET", f"{HOOK}/fields.json"): READERS_OF_THE_WEBHOOK,
     ("GET", f"{HOOK}/recent.json"): READERS_OF_THE_WEBHOOK,
     ("GET", DELIVERY): READERS_OF_THE_WEBHOOK,

@@ -170,11 +170,13 @@ def test_a_body_is_made_readable_or_said_not_to_be(ada, hook, body, encoding, ex
 
 def test_what_is_new_or_has_changed_comes_without_a_reload(ada, hook):
     first = stored(hook, state="accepted")
+    page = ada.get(f"/hook/{hook.id}/deliveries").text
+    [part] = re.findall(r'id="delivery-list" hx-get="/pluginsv2/webhooks([^"]+)"', page)
     second = stored(hook, state="dispatched", run_id="webhook__second")
-    changes = ada.json(f"/hook/{hook.id}/deliveries.json?after={first}&open={first}")
-    assert [(item["id"], item["open"]) for item in changes] == [(second, True), (first, True)]
-    assert "webhook__second" in changes[0]["html"]
-    assert ada.json(f"/hook/{hook.id}/deliveries.json?after={second}") == []
+    rows_again = ada.get(part, headers={"HX-Request": "true"}).text
+    assert re.findall(r'<tr id="delivery-(\w+)">', rows_again)[:2] == [second, first]
+    assert "webhook__second" in rows_again
+    assert "<html" not in rows_again
 
 
 def test_the_tab_of_a_run_shows_the_delivery_that_made_it(ada, hook):
@@ -268,7 +270,8 @@ def test_deliveries_of_a_dag_that_the_webhook_had_before_stay_hidden(pages, hook
     made = stored(hook, dag_id="former", error="of the former dag")
     client = pages.client("olga", "orders only")
     assert made not in client.get(f"/hook/{hook.id}/deliveries").text
-    assert "of the former dag" not in json.dumps(client.json(f"/hook/{hook.id}/deliveries.json"))
+    for path in (f"/hook/{hook.id}/deliveries/rows", "/deliveries", "/deliveries?dag=former"):
+        assert "of the former dag" not in client.get(path).text
     assert client.get(f"/delivery/{made}").status_code == 404
 
 

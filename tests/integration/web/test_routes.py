@@ -22,12 +22,17 @@ OTHER_DAGS_EDITOR = (
 
 @pytest.fixture(scope="module")
 def hidden(pages):
-    """A webhook with a delivery, of the DAG `hidden`."""
+    """A webhook with a delivery and a replay job, of the DAG `hidden`."""
+    from inbound_webhooks.deliveries import replay_jobs
+    from inbound_webhooks.records.delivery_filter import DeliveryFilter
+
     store_dag("hidden")
     store_dag("others")
     hook = store_webhook(HIDDEN, dag_id="hidden")
     delivery = store_delivery(hook, dag_id="hidden", body=b'{"canary": 1}', headers="[]", state="dispatched")
-    return {"webhook_id": hook.id, "delivery_id": delivery, "token": hook.token}
+    where = DeliveryFilter(webhook=hook.id)
+    job = replay_jobs.start(access=None, actor="an operator", remap=False, where=where)
+    return {"webhook_id": hook.id, "delivery_id": delivery, "token": hook.token, "job_id": job.id}
 
 
 def routes(pages) -> list[tuple[str, Any]]:
@@ -60,7 +65,7 @@ def ask(client, method: str, rule: Any, hidden) -> Any:
 
 
 def of_something_hidden(rule: Any) -> bool:
-    return bool(rule.arguments & {"webhook_id", "delivery_id", "dag_id"})
+    return bool(rule.arguments & {"webhook_id", "delivery_id", "dag_id", "job_id"})
 
 
 def test_a_stranger_gets_nothing_but_the_way_to_the_login(pages, hidden):
@@ -236,7 +241,10 @@ def test_the_plugin_serves_nothing_else(pages):
     plugin = InboundWebhooksPlugin()
     assert [it.name for it in plugin.flask_blueprints] == ["inbound_webhooks", "inbound_webhooks_assets"]
     views = {type(it["view"]).__name__ for it in plugin.appbuilder_views}
-    assert views == {"WebhooksView", "WebhookRowsView", "DeliveriesView", "PreviewView", "DagsView"}
+    assert views == {
+        *("WebhooksView", "WebhookRowsView", "DagsView", "PreviewView"),
+        *("DeliveriesView", "DeliveryListsView", "RejectionsView", "ReplayJobsView"),
+    }
     assert [it["url_prefix"] for it in plugin.fastapi_apps] == ["/webhooks/api"]
     assert [it["name"] for it in plugin.fastapi_root_middlewares] == ["Webhook guard"]
     assert plugin.appbuilder_menu_items == []

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from inbound_webhooks.deliveries.store.backend import LeftOut
 from inbound_webhooks.deliveries.store.base import DeliveryStore
+from inbound_webhooks.errors import AlreadyClaimed
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage.audit_log import write_audit_entry
@@ -58,6 +59,32 @@ class Inbox:
             delivery = _without_body(delivery)
         stored_id = _store_with_audit(delivery, version, actor)
         if stored_id == delivery.id and delivery.state == State.ACCEPTED:
+            self._notify()
+        return stored_id
+
+    def commit_claimed(
+        self, delivery: Delivery, version: int, claim: Callable[[Connection], bool]
+    ) -> str | None:
+        """Commit a replay together with a claim that makes it the only one; blocks.
+
+        Returns None, with nothing written, if the webhook has no longer this version.
+
+        :param claim: writes in the same transaction; False if the replay was claimed already
+        :raises AlreadyClaimed: nothing was written
+        """
+        if not self._store_bodies:
+            delivery = _without_body(delivery)
+        with transaction() as connection:
+            begin_writing(connection)
+            if not claim(connection):
+                raise AlreadyClaimed
+            stored_id = insert_delivery(connection, delivery, version)
+            if stored_id not in (None, delivery.id):
+                # Another delivery has the event's key, but the user asked for this replay explicitly.
+                stored_id = insert_delivery(connection, replace(delivery, dedup_key=None), version)
+            if stored_id is None:
+                connection.get_transaction().rollback()  # type: ignore[union-attr]
+        if stored_id is not None and delivery.state == State.ACCEPTED:
             self._notify()
         return stored_id
 
