@@ -27,10 +27,12 @@ class InboundWebhooksPlugin(AirflowPlugin):
         """The pages, without names: FAB would add the menu of Airflow 2 for a named view."""
         from inbound_webhooks.web.deliveries import DeliveriesView
         from inbound_webhooks.web.preview import PreviewView
+        from inbound_webhooks.web.setup import SetupView
         from inbound_webhooks.web.webhooks import WebhooksView
 
         # Instances instead of classes: FAB adds each view once, with its own state.
-        return [{"view": WebhooksView()}, {"view": DeliveriesView()}, {"view": PreviewView()}]
+        views = (WebhooksView, DeliveriesView, PreviewView, SetupView)
+        return [{"view": view()} for view in views]
 
     @property
     def external_views(self) -> list[Any]:

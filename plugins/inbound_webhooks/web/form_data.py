@@ -53,12 +53,12 @@ class Line:
 def by_place(problems: Sequence[Problem]) -> dict[str, list[str]]:
     """Place in the form -> messages; "" stands for the whole form.
 
-    Each line of the mapping has its own place; all schemes share one, and all secrets.
+    Each line of the mapping has its own place, and each secret; all schemes share one.
     """
     found: dict[str, list[str]] = {}
     for problem in problems:
-        is_line = problem.field == "mapping" and problem.part
-        place = f"mapping:{problem.part}" if is_line else problem.field
+        has_own = problem.field in ("mapping", "secrets") and problem.part
+        place = f"{problem.field}:{problem.part}" if has_own else problem.field
         message = problem.message[:1].upper() + problem.message[1:]
         found.setdefault(place, []).append(message)
     return found

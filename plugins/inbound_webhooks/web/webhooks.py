@@ -21,9 +21,10 @@ from inbound_webhooks.web.backtests import CHOICES
 from inbound_webhooks.web.base_view import Page, json_reply, redirected, wants_json
 from inbound_webhooks.web.catalog import ListRequest
 from inbound_webhooks.web.form_data import Line, attributes, by_place, lines, preset_document, sections
-from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
+from inbound_webhooks.web.forms import WebhookForm, secret_fields, typed_secrets
 from inbound_webhooks.webhooks import readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
+from inbound_webhooks.webhooks.setup import progress_of
 
 MAX_SUGGESTIONS = 20
 MAX_BULK = 100
@@ -151,10 +152,11 @@ class WebhooksView(WebhookBaseView):
         self, form: WebhookForm, webhook: Webhook | None, problems: Sequence[Problem], *, status: int = 200
     ) -> Response:
         may_change = webhook is None or self.access().may_change(webhook.dag_id)
-        url, credentials = self._url(webhook, may_change), []
+        url, credentials, progress = self._url(webhook, may_change), [], None
         if webhook is not None:
             with transaction() as connection:
                 credentials = list_credentials(connection, webhook.id)
+                progress = progress_of(connection, webhook)
         return self.show(
             "webhook.html",
             status,
@@ -164,7 +166,8 @@ class WebhooksView(WebhookBaseView):
             webhook=webhook,
             problems=by_place(problems),
             lines=self._lines(form, webhook),
-            secrets=self._secret_fields(form, {held.purpose for held in credentials}),
+            secrets=secret_fields(form, {held.purpose for held in credentials}, webhook),
+            progress=progress,
             tokens=[held for held in credentials if not held.purpose],
             url=url,
             steps=PRESETS.get(form.preset.data or ""),
@@ -205,22 +208,6 @@ class WebhooksView(WebhookBaseView):
             return set()
         with transaction() as connection:
             return {held.purpose for held in list_credentials(connection, webhook.id) if held.purpose}
-
-    def _secret_fields(self, form: WebhookForm, held: set[str]) -> list[dict[str, Any]]:
-        preset = PRESETS.get(form.preset.data or "")
-        known = {secret.purpose: vars(secret) for secret in preset.secrets} if preset else {}
-        purposes = [*known, *sorted((purposes_of(form.verification.data or "") | held) - set(known) - {""})]
-        plain = {"help": "", "chosen_here": True, "optional": False}
-        return [
-            {
-                "purpose": name,
-                "label": f"Secret for {name}",
-                **plain,
-                **known.get(name, {}),
-                "held": name in held,
-            }
-            for name in purposes
-        ]
 
     # --- JSON for the scripts ---------------------------------------------------------------
 

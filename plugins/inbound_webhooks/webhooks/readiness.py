@@ -171,17 +171,20 @@ def _secrets(webhook: Webhook, facts: Facts) -> list[Problem]:
         needed = needed_purposes(webhook)
     except DefinitionError as error:
         return [_problem("definition-unusable", "stops", f"Its definition is invalid: {error.message}")]
-    found = [_problem("secret-missing", "stops", sentence) for sentence in missing]
+    found = [replace(problem, message=f"{problem.message} {_UNTIL_THEN}") for problem in missing]
     for purpose in sorted(needed):
         found += _secret(purpose, [secret for secret in held if secret.purpose == purpose], facts.now)
     return found
+
+
+_UNTIL_THEN = "Until then, senders get status 503."
 
 
 def _secret(purpose: str, held: Sequence[Credential], now: datetime) -> list[Problem]:
     """Problems with the stored secrets for one purpose; a missing one is reported elsewhere."""
     valid = [secret for secret in held if secret.is_valid(now)]
     if held and not valid:
-        sentence = f"The {purpose} secret has expired; senders get status 401. Enter a new one."
+        sentence = f"The {purpose} secret has expired; senders get status 503. Enter a new one."
         return [_problem("secret-expired", "stops", sentence)]
     if not all(_is_readable(secret) for secret in valid):
         sentence = (

@@ -49,7 +49,6 @@ from inbound_webhooks.webhooks.compiled import compile_webhook
 from inbound_webhooks.webhooks.recipients import check_recipients
 from inbound_webhooks.webhooks.secrets import (
     NewSecret,
-    check_complete,
     check_secret,
     check_signing,
     event_filter,
@@ -101,10 +100,10 @@ def create(
 ) -> Webhook:
     """Store a new webhook with a new token.
 
-    A disabled webhook may wait for its secrets: some senders generate theirs only once they have the URL.
+    It may wait for its secrets: some senders generate theirs only once they have the URL.
 
     :param team: the team of the DAG, as it was when the actor's right to trigger it was checked
-    :raises DefinitionError: a field is invalid, a secret is missing, or the name is taken
+    :raises DefinitionError: a field or secret is invalid, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
     now = _now()
@@ -112,7 +111,6 @@ def create(
     check(webhook)
     for secret in secrets:
         check_secret(webhook, secret)
-    check_complete(webhook, {secret.purpose for secret in secrets})
     token = encrypt(_new_token())
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     try:
@@ -177,7 +175,7 @@ def change(
     :param team: the team of the draft's DAG, as in :func:`create`
     :param checked: the webhook for which the actor's permission was checked; None for operators with a shell
     :raises WebhookChanged: the webhook has another version by now; nothing is written
-    :raises DefinitionError: a field is invalid, a secret is missing, or the name is taken
+    :raises DefinitionError: a field or secret is invalid, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt a secret with
     """
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
@@ -198,7 +196,6 @@ def change(
             held_for = _valid_purposes(connection, webhook_id, now)
             if checked is not None:
                 check_signing(held, webhook, held_for - {secret.purpose for secret in secrets})
-            check_complete(webhook, held_for | {secret.purpose for secret in secrets})
             update_webhook(connection, webhook, now)
             for purpose, encrypted, reference in sealed:
                 delete_secrets(connection, webhook_id, purpose)
@@ -256,13 +253,11 @@ def set_enabled(
     :param team: with ``enabled``, the team of its DAG, as in :func:`create`
     :param checked: as in :func:`change`
     :raises WebhookChanged: its DAG or team has changed since the permission was checked
-    :raises InvalidDefinition: a secret is missing, so it cannot be enabled
     """
     with transaction() as connection:
         begin_writing(connection)
         held = _find_checked(connection, name_or_id, checked)
         webhook = replace(held, enabled=enabled, team=team if enabled else held.team)
-        check_complete(webhook, _valid_purposes(connection, webhook.id, _now()))
         update_webhook(connection, webhook, _now())
         _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})
     return webhook

@@ -47,6 +47,8 @@ PAGES: dict[tuple[str, str], Row] = {
     ("POST", "/webhooks/try"): EDITORS_OF_THE_DAG,
     ("POST", "/webhooks/bulk"): EDITORS_OF_THE_WEBHOOK,
     ("POST", HOOK): EDITORS_OF_THE_WEBHOOK,
+    ("GET", f"{HOOK}/setup"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", f"{HOOK}/secret"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/enabled"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/rotate"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/delete"): EDITORS_OF_THE_WEBHOOK,

@@ -127,7 +127,11 @@ def test_an_admin_opens_every_page_of_the_walk(pages, hidden):
     responses = {
         rule.rule: ask(admin, "GET", rule, hidden) for method, rule in routes(pages) if method == "GET"
     }
-    assert {path: response.status_code for path, response in responses.items()} == dict.fromkeys(opened, 200)
+    statuses = {path: response.status_code for path, response in responses.items()}
+    # htmx stops polling at 286: nothing changes any more.
+    assert {path: 200 if status == 286 else status for path, status in statuses.items()} == dict.fromkeys(
+        opened, 200
+    )
     assert sum(HIDDEN in response.text for response in responses.values()) >= 3
 
 
@@ -233,7 +237,7 @@ def test_the_plugin_serves_nothing_else(pages):
 
     plugin = InboundWebhooksPlugin()
     assert [it.name for it in plugin.flask_blueprints] == ["inbound_webhooks", "inbound_webhooks_assets"]
-    assert len(plugin.appbuilder_views) == 3
+    assert len(plugin.appbuilder_views) == 4
     assert [it["url_prefix"] for it in plugin.fastapi_apps] == ["/webhooks/api"]
     assert [it["name"] for it in plugin.fastapi_root_middlewares] == ["Webhook guard"]
     assert plugin.appbuilder_menu_items == []

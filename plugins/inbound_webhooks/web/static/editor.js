@@ -110,11 +110,13 @@ function secretField(secret, index, held) {
     stored ? make("span", { class: "badge good" }, "stored") : null);
   const input = make("input", {
     type: "password", id, name: `secret:${secret.purpose}`, autocomplete: "new-password", spellcheck: "false",
-    placeholder: stored ? "leave empty to keep the stored one" : null,
+    "aria-describedby": `problem-secrets:${secret.purpose} help-${id}`,
   });
+  const later = secret.chosen_here ? "" : document.getElementById("secrets").dataset.later;
   const button = secret.chosen_here ? make("button", { type: "button", "data-random": `#${id}` }, "Generate") : null;
   return make("div", { class: "field secret" }, label, make("div", { class: "copyable" }, input, button),
-    secret.help ? make("p", { class: "help" }, secret.help) : null);
+    make("p", { class: "problem", id: `problem-secrets:${secret.purpose}`, "data-problem": `secrets:${secret.purpose}`, hidden: true }),
+    make("p", { class: "help", id: `help-${id}` }, `${secret.help}${stored ? " Leave it empty to keep the stored one." : later}`));
 }
 
 function randomSecrets() {
