@@ -26,12 +26,13 @@ class InboundWebhooksPlugin(AirflowPlugin):
     def appbuilder_views(self) -> list[Any]:
         """The pages, without names: FAB would add the menu of Airflow 2 for a named view."""
         from inbound_webhooks.web.deliveries import DeliveriesView
+        from inbound_webhooks.web.form_view import FormView
         from inbound_webhooks.web.preview import PreviewView
         from inbound_webhooks.web.setup import SetupView
         from inbound_webhooks.web.webhooks import WebhooksView
 
         # Instances instead of classes: FAB adds each view once, with its own state.
-        views = (WebhooksView, DeliveriesView, PreviewView, SetupView)
+        views = (WebhooksView, DeliveriesView, PreviewView, SetupView, FormView)
         return [{"view": view()} for view in views]
 
     @property

@@ -50,7 +50,7 @@ def import_command(args: Namespace) -> None:
     if any(step.action == "create" for step in steps):
         print_hint("`airflow webhooks url NAME` prints the URL of a new webhook.")
     for step in steps:
-        for problem in step.missing:
+        for problem in step.hints:
             print_hint(f"{step.name}: {problem.message}")
 
 

@@ -1,4 +1,4 @@
-"""``airflow webhooks create``, ``rotate`` and ``presets``: senders and their secrets."""
+"""``airflow webhooks create``, ``rotate``, ``end-grace`` and ``presets``: senders and their secrets."""
 
 from __future__ import annotations
 
@@ -145,6 +145,16 @@ def rotate_command(args: Namespace) -> None:
         secret = _new_secret(args.secret)
         webhook = service.rotate_secret(args.name, secret, actor=actor(), grace_hours=args.grace_hours)
         print_text(f"{webhook.name} has a new secret for {secret.purpose}.{until}")
+
+
+@handler
+def end_grace_command(args: Namespace) -> None:
+    """End the grace period that a rotation gave to old URLs and secrets."""
+    from inbound_webhooks.webhooks import service
+
+    webhook = service.get(args.name)
+    ended = service.end_grace(args.name, actor=actor())
+    print_text(f"Old URLs and secrets of {webhook.name} that stopped working: {ended or 'none'}.")
 
 
 @handler

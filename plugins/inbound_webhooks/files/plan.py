@@ -26,6 +26,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import check_key, decrypt
 from inbound_webhooks.storage.webhooks import ById, list_webhooks
 from inbound_webhooks.webhooks import service
+from inbound_webhooks.webhooks.readiness import bare_paths
 from inbound_webhooks.webhooks.secrets import NewSecret, check_secret, missing_secrets
 
 Action = Literal["create", "change", "keep", "delete"]
@@ -36,8 +37,10 @@ NEW_SECRET = "a new secret"  # noqa: S105 - shown instead of the secret
 
 @dataclass(frozen=True)
 class Step:
-    """The action for one webhook; ``stored`` is its current definition, ``missing`` the secrets that it will
-    wait for."""
+    """The action for one webhook; ``stored`` is its current definition.
+
+    ``hints`` are the secrets that it will wait for, and values that look like a mistake.
+    """
 
     action: Action
     name: str
@@ -47,7 +50,7 @@ class Step:
     stored: Webhook | None = None
     secrets: tuple[NewSecret, ...] = ()
     differences: tuple[Difference, ...] = ()
-    missing: tuple[Problem, ...] = ()
+    hints: tuple[Problem, ...] = ()
 
 
 def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
@@ -112,7 +115,8 @@ def problems_of(entry: Entry, *, alone: bool) -> list[Problem]:
         missing = missing_secrets(webhook, set(entry.secrets)) if alone else []
     except DefinitionError as error:
         return [entry.problem(error)]
-    return [entry.placed(replace(problem, severity="hint")) for problem in missing]
+    hints = [*(replace(problem, severity="hint") for problem in missing), *bare_paths(webhook)]
+    return [entry.placed(hint) for hint in hints] if alone else []
 
 
 def webhook_of(draft: Draft, stored: Webhook | None = None) -> Webhook:
@@ -139,14 +143,14 @@ def _step(
     for secret in given:
         check_secret(webhook, secret)
     held = held_secrets(credentials)
-    missing = missing_secrets(webhook, set(held) | set(entry.secrets))
+    hints = [*missing_secrets(webhook, set(held) | set(entry.secrets)), *bare_paths(webhook)]
     changed = [(secret, one) for secret in given for one in _secret_differences(secret, held, references)]
     secrets = tuple(secret for secret, _ in changed)
     found = [*differences(json_fields(stored) if stored else {}, json_fields(draft))]
     found += [one for _, one in changed]
     action: Action = "create" if stored is None else "change" if found else "keep"
     return Step(
-        action, draft.name, draft.dag_id, entry.file, draft, stored, secrets, tuple(found), tuple(missing)
+        action, draft.name, draft.dag_id, entry.file, draft, stored, secrets, tuple(found), tuple(hints)
     )
 
 

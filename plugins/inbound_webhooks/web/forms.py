@@ -26,7 +26,7 @@ from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook, field_values
-from inbound_webhooks.records.webhook_fields import WebhookField
+from inbound_webhooks.records.webhook_fields import WEBHOOK_NAME_CHARS, WebhookField
 from inbound_webhooks.settings import expression_limits
 from inbound_webhooks.web.form_data import box_value, compile_error, mapping_of, new_secrets, typed_value
 from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, needed_purposes, with_refreshed_keys
@@ -146,6 +146,12 @@ class WebhookForm(FlaskForm):
         self.refresh_keys.data = any(scheme.get("refresh_keys") for scheme in webhook.verification)
         if isinstance(webhook, Webhook):
             self.version.data = str(webhook.version)
+
+    def copy(self, webhook: Webhook) -> None:
+        """Fill the boxes for a new webhook like a stored one, which has secrets and a URL of its own."""
+        self.fill(webhook)
+        self.version.data = ""
+        self.name.data = f"{webhook.name[: WEBHOOK_NAME_CHARS - 5]} copy"
 
     def use_sender(self, name: str) -> None:
         """Fill the boxes from a preset."""

@@ -13,10 +13,11 @@ from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagSt
 from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnreadable
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.conf.problems import mapping_problems
+from inbound_webhooks.event.expressions.bare_path import expression_meant
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.records.credential import Credential
-from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
@@ -199,6 +200,25 @@ def _params(webhook: Webhook, facts: Facts) -> list[Problem]:
     return [] if facts.dag is None else mapping_reasons(webhook, facts.dag.params)
 
 
+def _bare_paths(webhook: Webhook, _facts: Facts) -> list[Problem]:
+    return bare_paths(webhook)
+
+
+def bare_paths(webhook: Draft) -> list[Problem]:
+    """The values of a definition that look like a path without its braces, and so are constants."""
+    values = [("mapping", name, text) for name, text in webhook.mapping.items()]
+    values += [("event_type", "", webhook.event_type or ""), ("dedup", "", webhook.dedup or "")]
+    return [_bare_path(*value, meant) for value in values if (meant := expression_meant(value[2]))]
+
+
+def _bare_path(field: str, part: str, text: str, meant: str) -> Problem:
+    what = f"of parameter {part} " if part else f"of {FIELDS[field].label.lower()} "
+    sentence = (
+        f"The value {what}is the text {text.strip()!r}, not a value of the request. Write {meant} for that."
+    )
+    return Problem(sentence, field, part, code="path-is-text", severity="hint")
+
+
 def _drift(webhook: Webhook, facts: Facts) -> list[Problem]:
     """Params of a new DAG version that would refuse recent deliveries; the dispatcher has stored them."""
     if facts.dag is None or facts.drift is None or facts.drift.dag_hash != facts.dag.dag_hash:
@@ -259,6 +279,7 @@ _CHECKS: Collection[Callable[[Webhook, Facts], list[Problem]]] = (
     _url_token,
     _secrets,
     _params,
+    _bare_paths,
     _drift,
     _dispatcher,
     _environment,

@@ -11,6 +11,7 @@ from inbound_webhooks.errors import InvalidDefinition, Problem
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.public_keys import can_refresh_keys, refreshes_keys
 from inbound_webhooks.event.verification.registry import check_secret as check_scheme_secret
+from inbound_webhooks.event.verification.registry import read_scheme
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE, check_text_secret
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.preset import Preset
@@ -101,11 +102,8 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
 
     :raises InvalidDefinition: gives the reason
     """
-    verification = [
-        required.scheme
-        for required in compile_webhook(webhook).rules.verification
-        if required.purpose == secret.purpose
-    ]
+    required = map(read_scheme, webhook.verification)
+    verification = [one.scheme for one in required if one.purpose == secret.purpose]
     # An optional secret of the preset counts only if the webhook was created with its scheme.
     if not verification and secret.purpose not in needed_purposes(webhook):
         raise InvalidDefinition("secrets", f"this webhook uses no {secret.purpose} secret", secret.purpose)

@@ -237,7 +237,7 @@ def test_the_plugin_serves_nothing_else(pages):
 
     plugin = InboundWebhooksPlugin()
     assert [it.name for it in plugin.flask_blueprints] == ["inbound_webhooks", "inbound_webhooks_assets"]
-    assert len(plugin.appbuilder_views) == 4
+    assert len(plugin.appbuilder_views) == 5
     assert [it["url_prefix"] for it in plugin.fastapi_apps] == ["/webhooks/api"]
     assert [it["name"] for it in plugin.fastapi_root_middlewares] == ["Webhook guard"]
     assert plugin.appbuilder_menu_items == []
