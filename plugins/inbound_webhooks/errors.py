@@ -343,6 +343,16 @@ class KeyPending(Unavailable):
         super().__init__(f"The public key at {key_url} is being fetched.")
 
 
+class SecretMissing(Unavailable):
+    """This webhook is waiting for its secret."""
+
+    retry_after_seconds = 60
+
+    def __init__(self, purpose: str = "") -> None:
+        self.purpose = purpose
+        super().__init__(f"The webhook is waiting for its {purpose} secret." if purpose else None)
+
+
 class LimitReached(Unavailable):
     """A limit is reached; the rejection names it."""
 

@@ -81,7 +81,7 @@ def test_create_takes_everything_from_the_preset(webhooks, orders, secret_file):
         (("--map", "a=${Webhook::No}"), "--map a: line 1, column"),
         (("--verify", '{"kind": "hmac"}'), "--verify hmac: it needs the setting header\n"),
         (("--event", "push"), "--event: this sender has no event types"),
-        (("--preset", "github"), "--secret: The signing secret is missing"),
+        (("--preset", "github", "--secret", "@/dev/null"), "--secret signing: it is empty\n"),
         (("--disabled-status", "404"), "--disabled-status: 404 is not one of 403, 503\n"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
@@ -167,15 +167,16 @@ def test_keys_that_are_fetched_need_no_secret(webhooks, orders, preset):
 
 
 def test_a_secret_that_the_sender_makes_of_the_url_comes_after_create(webhooks, orders, secret_file):
-    made = webhooks(*CREATE, "--preset", "stripe", "--disabled")
+    made = webhooks(*CREATE, "--preset", "stripe")
     assert (made.status, rows("secret")) == (0, [])
     assert 'The signing secret is missing. Enter "Signing secret": ' in made.err
-    assert "\n  airflow webhooks rotate pushes --secret @FILE\n  airflow webhooks enable pushes\n" in made.err
-    too_early = webhooks("enable", "pushes")
-    assert (too_early.status, one_line(too_early.err)) == (2, True)
-    assert "Signing secret" in too_early.err
+    assert "waits for its secret. To enter it:\n  airflow webhooks rotate pushes --secret @FILE\n" in made.err
+    assert "airflow webhooks enable" not in made.err
+    (waits, _) = webhooks("show", "pushes", "-o", "json").json["warnings"]
+    assert "Signing secret" in waits
+    checked = webhooks("check")
+    assert (checked.status, "error  pushes: The signing secret is missing" in checked.out) == (1, True)
     assert webhooks("rotate", "pushes", "--secret", secret_file).status == 0
-    assert webhooks("enable", "pushes").status == 0
     assert webhooks("show", "pushes", "-o", "json").json["warnings"] == [NO_DISPATCHER]
 
 
@@ -207,8 +208,6 @@ def test_the_steps_of_every_preset_are_whole(webhooks, orders, tmp_path, preset)
 
 WRONG_CALLS = {
     "no such preset": (("--preset", "githb"), "githb"),
-    "a secret is missing": (("--preset", "github"), "The field Secret in GitHub's webhook form"),
-    "one of two is missing": (("--preset", "meta", "--secret", "env:HOOK_SECRET"), "Verify token"),
     "a secret for nothing": (("--secret", "env:HOOK_SECRET"), "signing"),
     "a secret for another purpose": (
         ("--preset", "github", "--secret", "env:HOOK_SECRET", "--secret", "verify=env:HOOK_SECRET"),

@@ -56,16 +56,12 @@ NEEDED = [
 
 @pytest.mark.parametrize(("preset", "needed"), NEEDED, ids=lambda value: getattr(value, "purpose", value))
 def test_a_secret_that_is_missing_is_named_with_where_to_find_it(sqlite_database, preset, needed):
-    from inbound_webhooks.errors import InvalidDefinition
-
     given = {purpose: held for purpose, held in vendor_secrets(preset).items() if purpose != needed.purpose}
-    with pytest.raises(InvalidDefinition) as refused:
-        store_webhook(preset=preset, secrets=given)
-    message = refused.value.message
-    assert f"The {needed.purpose} secret is missing. " in message
-    assert f'"{needed.label}": {needed.help}' in message
-    assert ("Choose one" in message) == needed.chosen_here
-    assert rows("webhook") == []
+    (missing,) = problems_with_secrets(store_webhook(preset=preset, secrets=given))
+    assert (missing.code, missing.severity, missing.part) == ("secret-missing", "stops", needed.purpose)
+    assert f"The {needed.purpose} secret is missing. " in missing.message
+    assert f'"{needed.label}": {needed.help} Until then' in missing.message
+    assert ("Choose one" in missing.message) == needed.chosen_here
 
 
 @pytest.mark.parametrize("preset", ["azure-event-grid", "cloudevents", "google-pubsub", "sharepoint"])
@@ -96,28 +92,38 @@ def test_a_secret_that_cannot_be_used_is_refused_without_being_repeated(sqlite_d
     assert (rows("webhook"), rows("secret")) == ([], [])
 
 
-def test_a_disabled_webhook_waits_for_its_secrets_and_cannot_be_enabled_before(sqlite_database):
-    from inbound_webhooks.errors import InvalidDefinition
+def problems_with_secrets(hook):
+    """The problems of a webhook that concern its secrets."""
+    from inbound_webhooks.webhooks import readiness, service
+
+    found = readiness.reasons_of(service.get(hook.id))
+    return [reason for reason in found if reason.code.startswith("secret-")]
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_webhook_waits_for_its_secrets_whether_it_is_enabled_or_not(sqlite_database, enabled):
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.secrets import NewSecret
 
-    hook = store_webhook(preset="meta", secrets={"signing": SECRET}, enabled=False)
-    with pytest.raises(InvalidDefinition, match="The verify secret is missing"):
-        service.set_enabled(hook.id, True, actor=ACTOR)
-    assert not service.get(hook.id).enabled
-    service.rotate_secret(hook.id, NewSecret("verify", "v"), actor=ACTOR)
+    hook = store_webhook(preset="meta", secrets={"signing": SECRET}, enabled=enabled)
+    assert [reason.part for reason in problems_with_secrets(hook)] == ["verify"]
     assert service.set_enabled(hook.id, True, actor=ACTOR).enabled
+    service.rotate_secret(hook.id, NewSecret("verify", "v"), actor=ACTOR)
+    assert problems_with_secrets(hook) == []
 
 
-def test_a_secret_that_has_ended_is_missing_again(sqlite_database):
+def test_a_problem_with_a_secret_names_its_purpose(sqlite_database):
     from inbound_webhooks.errors import InvalidDefinition
-    from inbound_webhooks.webhooks import readiness, service
 
-    hook = store_webhook(preset="github", secrets={"signing": SECRET}, enabled=False)
+    with pytest.raises(InvalidDefinition) as refused:
+        store_webhook(preset="meta", secrets={"signing": SECRET, "verify": " "})
+    assert (refused.value.problem.field, refused.value.problem.part) == ("secrets", "verify")
+
+
+def test_a_secret_that_has_ended_is_a_problem(sqlite_database):
+    hook = store_webhook(preset="github", secrets={"signing": SECRET})
     end_secrets(hook.id)
-    assert "secret-expired" in [reason.code for reason in readiness.reasons_of(service.get(hook.id))]
-    with pytest.raises(InvalidDefinition, match="The signing secret is missing"):
-        service.set_enabled(hook.id, True, actor=ACTOR)
+    assert [reason.code for reason in problems_with_secrets(hook)] == ["secret-expired"]
 
 
 def end_secrets(webhook_id: str) -> None:

@@ -49,6 +49,9 @@ def import_command(args: Namespace) -> None:
     plan.apply(steps, actor=actor())
     if any(step.action == "create" for step in steps):
         print_hint("`airflow webhooks url NAME` prints the URL of a new webhook.")
+    for step in steps:
+        for problem in step.hints:
+            print_hint(f"{step.name}: {problem.message}")
 
 
 def _entries(paths: list[Path]) -> list[Entry]:

@@ -175,7 +175,7 @@ def _field_argument(field: WebhookField) -> Arg:
 
 
 MODULES = {
-    "senders": {"create", "rotate", "presets"},
+    "senders": {"create", "rotate", "end-grace", "presets"},
     "files": {"import", "export"},
     "check": {"check"},
     "replays": {"replay", "replays", "deliveries"},
@@ -203,6 +203,7 @@ COMMANDS = (
     _action("disable", "Reject requests, and start nothing", ARG_NAME),
     _action("delete", "Delete a webhook", ARG_NAME, ARG_YES),
     _action("rotate", "Generate a new URL, or set a new secret", ARG_NAME, ARG_GRACE, ARG_ONE_SECRET),
+    _action("end-grace", "End the grace period of old URLs and secrets immediately", ARG_NAME),
     _action("presets", "List the presets, or show one in full", ARG_PRESET_NAME, ARG_OUTPUT),
     _action(
         "deliveries", "List the newest deliveries",

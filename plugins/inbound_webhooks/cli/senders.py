@@ -1,4 +1,4 @@
-"""``airflow webhooks create``, ``rotate`` and ``presets``: senders and their secrets."""
+"""``airflow webhooks create``, ``rotate``, ``end-grace`` and ``presets``: senders and their secrets."""
 
 from __future__ import annotations
 
@@ -63,18 +63,21 @@ def create_command(args: Namespace) -> None:
             print_hint(reason.message)
     if args.preset is not None:
         _print_steps(find_preset(args.preset), url)
-    if not webhook.enabled:
-        _print_steps_to_enable(webhook, {secret.purpose for secret in secrets})
+    _print_what_is_left(webhook, {secret.purpose for secret in secrets})
 
 
-def _print_steps_to_enable(webhook: Webhook, given: Collection[str]) -> None:
-    from inbound_webhooks.webhooks.secrets import needed_purposes
+def _print_what_is_left(webhook: Webhook, given: Collection[str]) -> None:
+    """The commands that a webhook needs before it accepts requests, if any."""
+    from inbound_webhooks.webhooks.secrets import missing_secrets
 
     name = shlex.quote(webhook.name)
-    print_hint("The webhook is disabled. To enable it:")
-    for purpose in sorted(needed_purposes(webhook) - set(given)):
-        print_hint(f"  airflow webhooks rotate {name} --secret {_secret_argument(purpose)}")
-    print_hint(f"  airflow webhooks enable {name}")
+    if missing := missing_secrets(webhook, given):
+        print_hint("The webhook waits for its secret. To enter it:")
+        for problem in missing:
+            print_hint(f"  airflow webhooks rotate {name} --secret {_secret_argument(problem.part)}")
+    if not webhook.enabled:
+        print_hint("The webhook is disabled. To enable it:")
+        print_hint(f"  airflow webhooks enable {name}")
 
 
 def _secret_argument(purpose: str) -> str:
@@ -142,6 +145,16 @@ def rotate_command(args: Namespace) -> None:
         secret = _new_secret(args.secret)
         webhook = service.rotate_secret(args.name, secret, actor=actor(), grace_hours=args.grace_hours)
         print_text(f"{webhook.name} has a new secret for {secret.purpose}.{until}")
+
+
+@handler
+def end_grace_command(args: Namespace) -> None:
+    """End the grace period that a rotation gave to old URLs and secrets."""
+    from inbound_webhooks.webhooks import service
+
+    webhook = service.get(args.name)
+    ended = service.end_grace(args.name, actor=actor())
+    print_text(f"Old URLs and secrets of {webhook.name} that stopped working: {ended or 'none'}.")
 
 
 @handler

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from inbound_webhooks.deliveries.judging import Endpoint
-from inbound_webhooks.errors import VerificationFailed
+from inbound_webhooks.errors import SecretMissing, VerificationFailed
 from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.judge import Verdict, Verified
@@ -21,6 +21,7 @@ from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.webhooks.compiled import compile_webhook
 
 SIGNATURE_NOT_CHECKED = "The request has no signature, so none was checked."
+NOT_YET_CHECKED = "The webhook has no secret yet, so no signature was checked."
 
 
 def preview_request(
@@ -35,7 +36,8 @@ def preview_request(
 ) -> dict[str, Any]:
     """Judge a request as if it had the right token, with the webhook's stored secrets.
 
-    A request without a signature is judged too, with a note; one with a wrong signature is rejected.
+    A request without a signature is judged too, and any request of a webhook that waits for its secret, both
+    with a note; one with a wrong signature is rejected.
 
     Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (if no signature was checked)
     and the response's ``status``, ``content_type``, ``headers`` (pairs, without the content type) and
@@ -57,9 +59,9 @@ def preview_request(
     found = endpoint.judging.authenticate(
         compiled, request, secrets, request.received_at, token=token, fetched_from=fetched_from
     )
-    note = None
-    if isinstance(found, Verdict) and _lacks_signature(found):
-        note, found = SIGNATURE_NOT_CHECKED, Verified()
+    note: str | None = None
+    if isinstance(found, Verdict) and (note := _not_checked(found)):
+        found = Verified()
     verdict = (
         found if isinstance(found, Verdict) else endpoint.judging.decide(compiled, request, secrets=secrets)
     )
@@ -83,8 +85,12 @@ def _valid_credentials(webhook_id: str, now: datetime) -> list[Credential]:
         return [one for one in list_credentials(connection, webhook_id) if one.is_valid(now)]
 
 
-def _lacks_signature(verdict: Verdict) -> bool:
-    return isinstance(verdict.error, VerificationFailed) and verdict.error.is_missing
+def _not_checked(verdict: Verdict) -> str | None:
+    """The note where nothing could be verified, None where the verification or a handshake ended."""
+    if isinstance(verdict.error, SecretMissing):
+        return NOT_YET_CHECKED
+    is_missing = isinstance(verdict.error, VerificationFailed) and verdict.error.is_missing
+    return SIGNATURE_NOT_CHECKED if is_missing else None
 
 
 def _shown(verdict: Verdict, note: str | None, body: bytes) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from inbound_webhooks.errors import (
     RateLimited,
     RefusedTooOften,
     RequestError,
+    SecretMissing,
     TokenUnreadable,
     TooBusy,
     Unavailable,
@@ -47,6 +48,7 @@ STATUS: dict[type[RequestError], int] = {
     KeyUnknown: 401,
     VerificationFailed: 401,
     KeyPending: 503,
+    SecretMissing: 503,
     HandshakeForged: 403,
     HandshakeMalformed: 400,
     MediaTypeUnsupported: 415,
@@ -70,8 +72,8 @@ STATUS: dict[type[RequestError], int] = {
     TooBusy: 503,
 }
 
-_FOR_OPERATORS = (DatabaseUnavailable, TokenUnreadable)
-"""Errors whose messages may name settings and their fixes; the sender gets the class's own sentence."""
+_FOR_OPERATORS = (DatabaseUnavailable, TokenUnreadable, SecretMissing)
+"""Errors whose messages name settings, their fixes or a secret; the sender gets the class's own sentence."""
 
 ALLOWED_METHODS = "GET, HEAD, OPTIONS, POST"
 WITHOUT_BODY = (204, 205)

@@ -55,7 +55,7 @@ def check_files(paths: Sequence[Path], dags_folder: Path | None) -> Checked:
     for entry in found.entries:
         problems = problems_of(entry, alone=True) + _plain_secrets(entry)
         findings += problems
-        if folders and not problems:
+        if folders and not any(map(is_wrong, problems)):
             findings += _mapping(entry, parsed.params)
     dags = len(parsed.params) if folders else None
     return Checked(len(found.entries), dags, tuple(findings), tuple(found.skipped))

@@ -26,7 +26,8 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import check_key, decrypt
 from inbound_webhooks.storage.webhooks import ById, list_webhooks
 from inbound_webhooks.webhooks import service
-from inbound_webhooks.webhooks.secrets import NewSecret, check_complete, check_secret
+from inbound_webhooks.webhooks.readiness import bare_paths
+from inbound_webhooks.webhooks.secrets import NewSecret, check_secret, missing_secrets
 
 Action = Literal["create", "change", "keep", "delete"]
 
@@ -36,7 +37,10 @@ NEW_SECRET = "a new secret"  # noqa: S105 - shown instead of the secret
 
 @dataclass(frozen=True)
 class Step:
-    """The action for one webhook; ``stored`` is its current definition."""
+    """The action for one webhook; ``stored`` is its current definition.
+
+    ``hints`` are the secrets that it will wait for, and values that look like a mistake.
+    """
 
     action: Action
     name: str
@@ -46,6 +50,7 @@ class Step:
     stored: Webhook | None = None
     secrets: tuple[NewSecret, ...] = ()
     differences: tuple[Difference, ...] = ()
+    hints: tuple[Problem, ...] = ()
 
 
 def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
@@ -102,16 +107,16 @@ def apply(steps: Sequence[Step], *, actor: str) -> None:
 def problems_of(entry: Entry, *, alone: bool) -> list[Problem]:
     """The problems of an entry; resolves no references and needs no database.
 
-    :param alone: whether the file must have all secrets, since none are stored
+    :param alone: whether to name the secrets that the file lacks, since none are stored
     """
     try:
         webhook = webhook_of(entry.draft())
         service.check(webhook)
-        if alone:
-            check_complete(webhook, set(entry.secrets))
+        missing = missing_secrets(webhook, set(entry.secrets)) if alone else []
     except DefinitionError as error:
         return [entry.problem(error)]
-    return []
+    hints = [*(replace(problem, severity="hint") for problem in missing), *bare_paths(webhook)]
+    return [entry.placed(hint) for hint in hints] if alone else []
 
 
 def webhook_of(draft: Draft, stored: Webhook | None = None) -> Webhook:
@@ -138,13 +143,15 @@ def _step(
     for secret in given:
         check_secret(webhook, secret)
     held = held_secrets(credentials)
-    check_complete(webhook, set(held) | set(entry.secrets))
+    hints = [*missing_secrets(webhook, set(held) | set(entry.secrets)), *bare_paths(webhook)]
     changed = [(secret, one) for secret in given for one in _secret_differences(secret, held, references)]
     secrets = tuple(secret for secret, _ in changed)
     found = [*differences(json_fields(stored) if stored else {}, json_fields(draft))]
     found += [one for _, one in changed]
     action: Action = "create" if stored is None else "change" if found else "keep"
-    return Step(action, draft.name, draft.dag_id, entry.file, draft, stored, secrets, tuple(found))
+    return Step(
+        action, draft.name, draft.dag_id, entry.file, draft, stored, secrets, tuple(found), tuple(hints)
+    )
 
 
 def _secret_differences(

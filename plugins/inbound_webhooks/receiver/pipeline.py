@@ -32,6 +32,7 @@ from inbound_webhooks.errors import (
     LimitReached,
     RefusedTooOften,
     RequestError,
+    SecretMissing,
     TooBusy,
     Unavailable,
     UnknownWebhook,
@@ -92,7 +93,7 @@ MAX_ATTEMPTS = 3
 """How often a request is judged because its webhook changed before the commit."""
 
 _STORED = frozenset({Outcome.ACCEPTED, Outcome.FILTERED, Outcome.REFUSED})
-_RECORDED = (LimitReached, KeyPending, ClientAddressReplaced)
+_RECORDED = (LimitReached, KeyPending, SecretMissing, ClientAddressReplaced)
 _NO_SECRETS: Secrets = {}
 
 
@@ -200,8 +201,8 @@ class Receiver:
     def reject(self, error: RequestError, head: RequestHead | None) -> Response:
         """Count, record and answer a rejection; it is recorded where the error names a webhook.
 
-        Failures on our side are not recorded, except where the sender has to wait for a limit, a key or a
-        change of the server's options.
+        Failures on our side are not recorded, except where the sender has to wait for a limit, a key, a
+        secret or a change of the server's options.
         """
         metrics.count_rejection(error)
         is_ours = isinstance(error, Unavailable) and not isinstance(error, _RECORDED)

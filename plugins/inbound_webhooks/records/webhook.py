@@ -10,6 +10,7 @@ from typing import Any
 from inbound_webhooks.records.webhook_fields import (
     DAG_ID_CHARS,
     MAX_LIMIT,
+    OWNER_CHARS,
     WEBHOOK_NAME_CHARS,
     declared,
     fields_of,
@@ -89,6 +90,21 @@ class Draft:
             rows=2,
             wide=True,
             max_chars=1_000,
+        ),
+    )
+    owner: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Owner",
+            help="Who is responsible for the webhook: a name, or an Airflow user name; shown in lists.",
+            hint="A name, or the name of an Airflow user.",
+            flag="--owner",
+            metavar="NAME",
+            section="details",
+            listed=True,
+            max_chars=OWNER_CHARS,
+            one_line=True,
+            suggests_users=True,
         ),
     )
     enabled: bool = field(
@@ -204,7 +220,7 @@ class Draft:
             wide=True,
             is_code=True,
             completes=True,
-            placeholder='body.ref == "refs/heads/main"',
+            example='body.ref == "refs/heads/main"',
         ),
     )
     response_status: int | None = field(
@@ -282,6 +298,7 @@ class Draft:
             help="Addresses that get a mail about each run that succeeds.",
             hint="E-mail addresses, one per line.",
             flag="--notify-success",
+            suggests_users=True,
             metavar="A@B,...",
             section="notifications",
             rows=2,
@@ -294,6 +311,7 @@ class Draft:
             help="Addresses that get mails about runs that fail or cannot start.",
             hint="E-mail addresses, one per line.",
             flag="--notify-failure",
+            suggests_users=True,
             metavar="A@B,...",
             section="notifications",
             rows=2,
@@ -310,7 +328,7 @@ class Draft:
             section="limits",
             rows=2,
             is_code=True,
-            placeholder="192.0.2.0/24",
+            example="192.0.2.0/24",
         ),
     )
     max_per_second: int | None = field(

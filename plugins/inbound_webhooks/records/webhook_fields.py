@@ -27,6 +27,7 @@ SECTIONS = {
 
 WEBHOOK_NAME_CHARS = 200
 DAG_ID_CHARS = 250
+OWNER_CHARS = 250
 MAX_LIMIT = 1_000_000
 """Far more than one webhook can handle, and far less than the columns can store."""
 
@@ -46,7 +47,8 @@ class WebhookField:
     ``listed`` fields are in listings.
     Form: ``section`` is a key of :data:`SECTIONS`; ``hint`` replaces ``help``; ``rows`` is the height of a
     text area; ``wide`` fields fill a row; ``folded`` ones are collapsed at first; ``is_code`` uses a
-    monospace font; ``completes`` suggests fields of past requests.
+    monospace font; ``completes`` suggests fields of past requests, ``suggests_users`` Airflow's
+    users; the help shows ``example``.
     Limits: ``choices``, or ``minimum`` and ``maximum``, or ``max_chars`` and ``one_line``.
     ``filled_by_preset``: presets have a field with the same name.
     ``name``, ``kind``, ``nullable`` and ``default`` (or REQUIRED) come from the dataclass.
@@ -66,7 +68,8 @@ class WebhookField:
     folded: bool = False
     is_code: bool = False
     completes: bool = False
-    placeholder: str = ""
+    example: str = ""
+    suggests_users: bool = False
     choices: Choices | None = None
     minimum: int | None = None
     maximum: int | None = None

@@ -165,6 +165,14 @@ def rotate_webhook(webhook_id: str, body: Rotation, may: AccessDep) -> WebhookRe
     return _response_of(may, visible(may, webhook_id))
 
 
+@router.post("/{webhook_id}/endGrace", responses=documented(404, 409))
+def end_grace(webhook_id: str, may: AccessDep) -> WebhookResponse:
+    """End the grace period of old URLs and secrets; the newest ones stay valid."""
+    webhook = changeable(may, webhook_id)
+    service.end_grace(ById(webhook.id), actor=may.name, checked=webhook)
+    return _response_of(may, visible(may, webhook_id))
+
+
 @router.get("/{webhook_id}/rejections", responses=documented(400, 404))
 def get_rejections(
     webhook_id: str,

@@ -100,6 +100,18 @@ def delete_secrets(connection: Connection, webhook_id: str, purpose: str) -> Non
     )
 
 
+def delete_ending(connection: Connection, webhook_id: str) -> None:
+    """Delete a webhook's tokens and secrets that have an expiry: those that a rotation replaced.
+
+    Fetched public keys stay, whose expiry is their vendor's.
+    """
+    for table in (tables.token, tables.secret):
+        replaced = (table.c.webhook_id == webhook_id) & table.c.expires_at.is_not(None)
+        if table is tables.secret:
+            replaced &= table.c.source_url.is_(None)
+        connection.execute(delete(table).where(replaced))
+
+
 def end_tokens(connection: Connection, webhook_id: str, end: datetime) -> None:
     """Set an expiry for all tokens of a webhook; earlier expiries stay."""
     _set_expiry(connection, tables.token, tables.token.c.webhook_id == webhook_id, end)

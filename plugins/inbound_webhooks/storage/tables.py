@@ -21,7 +21,7 @@ from sqlalchemy import (
 
 from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
-from inbound_webhooks.records.webhook_fields import DAG_ID_CHARS, WEBHOOK_NAME_CHARS
+from inbound_webhooks.records.webhook_fields import DAG_ID_CHARS, OWNER_CHARS, WEBHOOK_NAME_CHARS
 from inbound_webhooks.urls import WEBHOOK_ID_CHARS
 
 
@@ -93,6 +93,8 @@ webhook = Table(
     Column("max_backlog", Integer, nullable=True),
     Column("max_active_runs", Integer, nullable=True),
     Column("description", Text, nullable=True),
+    # The user or group that is responsible for it; a text that names no row.
+    Column("owner", String(OWNER_CHARS), nullable=True),
     # The team whose DAG it may start in Airflow's multi-team mode; null for a DAG without a team.
     Column("team", String(TEAM_NAME_CHARS), nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition, Problem
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
+from inbound_webhooks.event.expressions.bare_path import expression_meant
 from inbound_webhooks.presets import PRESETS
+from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.records.webhook import FIELDS
 from inbound_webhooks.records.webhook_fields import SECTIONS, WebhookField, json_value
 from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, NewSecret
@@ -44,6 +47,11 @@ class Line:
         return json.dumps(self.parameter.default, default=str, ensure_ascii=False)
 
     @property
+    def meant(self) -> str | None:
+        """The expression that its text was probably meant to be."""
+        return expression_meant(self.expression)
+
+    @property
     def choices(self) -> str:
         """The values that the parameter's schema enumerates."""
         allowed = self.parameter.schema.get("enum") if self.parameter else None
@@ -53,12 +61,12 @@ class Line:
 def by_place(problems: Sequence[Problem]) -> dict[str, list[str]]:
     """Place in the form -> messages; "" stands for the whole form.
 
-    Each line of the mapping has its own place; all schemes share one, and all secrets.
+    Each line of the mapping has its own place, and each secret; all schemes share one.
     """
     found: dict[str, list[str]] = {}
     for problem in problems:
-        is_line = problem.field == "mapping" and problem.part
-        place = f"mapping:{problem.part}" if is_line else problem.field
+        has_own = problem.field in ("mapping", "secrets") and problem.part
+        place = f"{problem.field}:{problem.part}" if has_own else problem.field
         message = problem.message[:1].upper() + problem.message[1:]
         found.setdefault(place, []).append(message)
     return found
@@ -120,11 +128,24 @@ def preset_document(name: str) -> dict[str, Any]:
         "events": list(preset.events),
         "filter_example": preset.filter_example,
         "mapping_example": dict(preset.mapping_example),
+        "paths": paths_of(preset),
         "signs_body": preset.signs_body,
     }
 
 
+def paths_of(preset: Preset) -> list[dict[str, str]]:
+    """The paths that a preset's own expressions read, for the completion before any event has come."""
+    texts = (*preset.mapping_example.values(), preset.event_type or "", preset.dedup or "")
+    found = dict.fromkeys(path for text in texts for path in _PATH.findall(text))
+    return [{"source": path, "value": f"sent by {preset.title}"} for path in found]
+
+
+_PATH = re.compile(r"\$\{Webhook::([^}]+)\}")
+
+
 # --- a field of the model as a box of the form ----------------------------------------------
+
+OPTIONAL_SECTIONS = ("filter", "response", "notifications", "limits")
 
 
 @dataclass(frozen=True)
@@ -134,6 +155,21 @@ class SectionBoxes:
     title: str
     rows: Sequence[Sequence[WebhookField]]
     folded: Sequence[Sequence[WebhookField]]
+    is_optional: bool = False
+    """Whether a webhook starts runs without it, so that the form folds it at first."""
+
+    def changed(self, form: Any) -> list[str]:
+        """The labels of the fields that have another value than their default."""
+        shown = ((field, form[field.name].data) for row in self.rows for field in row)
+        return [field.label for field, data in shown if (data or "") != box_value(field, field.default)]
+
+    def opens(self, form: Any) -> bool:
+        """Whether it is shown at first: a filter decides which events start a run."""
+        return self.title == SECTIONS["filter"] and bool(form["filter"].data or form["event_type"].data)
+
+    def has_problem(self, problems: Mapping[str, Any]) -> bool:
+        """Whether one of its fields has a problem."""
+        return any(field.name in problems for row in self.rows for field in row)
 
 
 def sections() -> dict[str, SectionBoxes]:
@@ -142,7 +178,7 @@ def sections() -> dict[str, SectionBoxes]:
     for name, title in SECTIONS.items():
         fields = [field for field in FIELDS.values() if field.section == name]
         shown, folded = [[one for one in fields if one.folded is value] for value in (False, True)]
-        found[name] = SectionBoxes(title, _rows(shown), _rows(folded))
+        found[name] = SectionBoxes(title, _rows(shown), _rows(folded), name in OPTIONAL_SECTIONS)
     return found
 
 
@@ -163,11 +199,11 @@ def attributes(field: WebhookField) -> dict[str, Any]:
     found = {
         "rows": field.rows or None,
         "class": "mono" if field.is_code else None,
-        "placeholder": field.placeholder or None,
         "maxlength": field.max_chars,
         "required": field.required or None,
         "inputmode": "numeric" if field.kind == "integer" and field.choices is None else None,
         "data-completes": field.completes or None,
+        "data-path": (field.completes and field.name in ("event_type", "dedup")) or None,
         "data-filled": box_value(field, field.default) if is_filled else None,
     }
     return {name: value for name, value in found.items() if value is not None}

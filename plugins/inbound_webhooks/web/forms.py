@@ -26,10 +26,10 @@ from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook, field_values
-from inbound_webhooks.records.webhook_fields import WebhookField
+from inbound_webhooks.records.webhook_fields import WEBHOOK_NAME_CHARS, WebhookField
 from inbound_webhooks.settings import expression_limits
 from inbound_webhooks.web.form_data import box_value, compile_error, mapping_of, new_secrets, typed_value
-from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, with_refreshed_keys
+from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, needed_purposes, with_refreshed_keys
 
 SECRET_PREFIX = "secret:"  # noqa: S105 - the beginning of a field's name
 MAX_VERIFICATION_CHARS = 20_000
@@ -147,6 +147,12 @@ class WebhookForm(FlaskForm):
         if isinstance(webhook, Webhook):
             self.version.data = str(webhook.version)
 
+    def copy(self, webhook: Webhook) -> None:
+        """Fill the boxes for a new webhook like a stored one, which has secrets and a URL of its own."""
+        self.fill(webhook)
+        self.version.data = ""
+        self.name.data = f"{webhook.name[: WEBHOOK_NAME_CHARS - 5]} copy"
+
     def use_sender(self, name: str) -> None:
         """Fill the boxes from a preset."""
         preset = PRESETS.get(name)
@@ -197,6 +203,34 @@ def typed_secrets(form_data: Any) -> Any:
             if name.startswith(SECRET_PREFIX)
         }
     )
+
+
+def secret_fields(form: WebhookForm, held: Collection[str], webhook: Webhook | None) -> list[dict[str, Any]]:
+    """The secrets that the form asks for: those of its preset, of its typed schemes, and the stored ones.
+
+    ``needed``: the stored webhook cannot accept requests without it. ``later``: the sender may show it only
+    once it has the URL.
+    """
+    preset = PRESETS.get(form.preset.data or "")
+    known = {secret.purpose: vars(secret) for secret in preset.secrets} if preset else {}
+    others = (purposes_of(form.verification.data or "") | set(held)) - set(known) - {""}
+    needed = _needed(webhook)
+    return [
+        {
+            **{"purpose": name, "label": f"Secret for {name}", "help": "", "chosen_here": True},
+            **{"optional": False, **known.get(name, {})},
+            **{"held": name in held, "needed": name in needed},
+            "later": not known.get(name, {"chosen_here": True})["chosen_here"] and name not in held,
+        }
+        for name in (*known, *sorted(others))
+    ]
+
+
+def _needed(webhook: Webhook | None) -> set[str]:
+    try:
+        return needed_purposes(webhook) if webhook else set()
+    except DefinitionError:  # an older version of the plugin stored it; its readiness says so
+        return set()
 
 
 def purposes_of(verification_text: str) -> set[str]:

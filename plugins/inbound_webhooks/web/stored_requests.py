@@ -11,7 +11,7 @@ from typing import Any
 from inbound_webhooks.deliveries.stored_request import content_of, headers_of
 from inbound_webhooks.errors import BodyMalformed, RequestError
 from inbound_webhooks.event.body import Body
-from inbound_webhooks.event.multidict import MultiDict
+from inbound_webhooks.event.multidict import MultiDict, parse_query
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.delivery import Delivery
 
@@ -65,7 +65,9 @@ def _readable(content: bytes, content_type: str) -> tuple[str, str]:
 def fields_of(delivery: Delivery, limit_bytes: int) -> list[dict[str, str]]:
     """The paths that expressions can name: ``source`` is the path, ``value`` the start of its value."""
     found = [
-        {"source": f"Headers{_step(name)}", "value": _preview(value)} for name, value in headers_of(delivery)
+        {"source": f"{source}{_step(name)}", "value": _preview(value)}
+        for source, pairs in (("Query", _query_of(delivery)), ("Headers", headers_of(delivery)))
+        for name, value in pairs
     ]
     try:
         body = Body(content_of(delivery, limit_bytes), _content_type(delivery))
@@ -76,6 +78,13 @@ def fields_of(delivery: Delivery, limit_bytes: int) -> list[dict[str, str]]:
         properties = {name: values[0] for name, values in properties.lists.items()}
     paths = [{"source": f"Body{path}", "value": _preview(value)} for path, value in _paths(properties, "", 0)]
     return (paths + found)[:MAX_FIELDS]
+
+
+def _query_of(delivery: Delivery) -> list[tuple[str, str]]:
+    try:
+        return parse_query(delivery.query_string)
+    except RequestError:
+        return []
 
 
 def _paths(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from flask import Response, flash, request, url_for
@@ -10,8 +11,10 @@ from flask_appbuilder import expose
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.errors import DefinitionError, NotPermitted, Problem, TokenUnreadable, WebhookNotFound
+from inbound_webhooks.event.expressions.bare_path import expression_meant
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import in_transaction, transaction
@@ -21,9 +24,11 @@ from inbound_webhooks.web.backtests import CHOICES
 from inbound_webhooks.web.base_view import Page, fragment, json_reply, redirected, wants_fragment, wants_json
 from inbound_webhooks.web.catalog import ListRequest
 from inbound_webhooks.web.form_data import Line, attributes, by_place, lines, preset_document, sections
-from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
+from inbound_webhooks.web.forms import WebhookForm, secret_fields
+from inbound_webhooks.web.submission import read_submission, unknown_dag
 from inbound_webhooks.webhooks import readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
+from inbound_webhooks.webhooks.setup import progress_of
 
 MAX_SUGGESTIONS = 20
 MAX_BULK = 100
@@ -99,6 +104,8 @@ class WebhooksView(WebhookBaseView):
         if request.method == "GET":
             form.dag_id.data = request.args.get("dag", "")[:250]
             form.use_sender(request.args.get("sender", ""))
+            if request.args.get("clone"):
+                form.copy(self.visible(request.args["clone"]))
             return self._form(form, None, ())
         return self._submitted(form, None)
 
@@ -118,38 +125,39 @@ class WebhooksView(WebhookBaseView):
             return self._form(form, webhook, ())
         if request.form.get("action") == "params":
             return self._form(form, webhook, ())
-        problems = form.problems(request.form)
-        saved = None if problems else self._save(form, webhook, problems)
-        if saved is None:
+        submission = read_submission(form, request.form, webhook, self.access())
+        draft, problems = submission.draft, submission.problems
+        if draft is None or problems:
             return self._refused(form, webhook, problems)
+        question = None if request.form.get("unknown_dag") == "1" else unknown_dag(draft, webhook)
+        if question is not None:
+            return self._asked(form, webhook, question)
+        try:
+            saved = self._save(form, draft, webhook, submission.secrets)
+        except DefinitionError as error:
+            return self._refused(form, webhook, [error.problem])
         flash(f"{'Saved' if webhook else 'Created'} {saved.name}.")
         target = url_for("WebhooksView.edit", webhook_id=saved.id, new=None if webhook else 1)
         return json_reply({"location": target}) if wants_json() else redirected(target)
 
-    def _save(self, form: WebhookForm, webhook: Webhook | None, problems: list[Problem]) -> Webhook | None:
-        secrets = typed_secrets(request.form)
-        held = self._held_purposes(webhook)
-        try:
-            draft = form.draft(request.form, held | {secret.purpose for secret in secrets}, webhook)
-            if not self.access().may_change(draft.dag_id, "PUT" if webhook else "POST"):
-                problems.append(Problem("You may not trigger this Dag.", "dag_id"))
-                return None
-            team = self.access().team_for(draft.dag_id)
-            if webhook is None:
-                return service.create(draft, secrets=secrets, actor=self.access().name, team=team)
-            version = int(form.version.data) if (form.version.data or "").isdecimal() else 0
-            return service.change(
-                webhook.id,
-                draft,
-                version=version,
-                secrets=secrets,
-                actor=self.access().name,
-                team=team,
-                checked=webhook,
+    def _save(
+        self, form: WebhookForm, draft: Draft, webhook: Webhook | None, secrets: Sequence[NewSecret]
+    ) -> Webhook:
+        actor, team = self.access().name, self.access().team_for(draft.dag_id)
+        if webhook is None:
+            return service.create(draft, secrets=secrets, actor=actor, team=team)
+        version = int(form.version.data) if (form.version.data or "").isdecimal() else 0
+        return service.change(
+            webhook.id, draft, version=version, secrets=secrets, actor=actor, team=team, checked=webhook
+        )
+
+    def _asked(self, form: WebhookForm, webhook: Webhook | None, question: str) -> Response:
+        """Ask before saving; without a script, a checkbox of the form confirms."""
+        if wants_json():
+            return json_reply(
+                {"question": f"{question} Save the webhook anyway?", "field": "unknown_dag"}, 422
             )
-        except DefinitionError as error:
-            problems.append(error.problem)
-            return None
+        return self._form(form, webhook, [Problem(question, "dag_id")], status=422, unknown=question)
 
     def _refused(self, form: WebhookForm, webhook: Webhook | None, problems: Sequence[Problem]) -> Response:
         if wants_json():
@@ -157,14 +165,21 @@ class WebhooksView(WebhookBaseView):
         return self._form(form, webhook, problems, status=422)
 
     def _form(
-        self, form: WebhookForm, webhook: Webhook | None, problems: Sequence[Problem], *, status: int = 200
+        self,
+        form: WebhookForm,
+        webhook: Webhook | None,
+        problems: Sequence[Problem],
+        *,
+        status: int = 200,
+        unknown: str = "",
     ) -> Response:
         may_change = webhook is None or self.access().may_change(webhook.dag_id)
-        url, credentials = self._url(webhook, may_change), []
+        url, credentials, progress = self._url(webhook, may_change), [], None
         reasons = readiness.reasons_of(webhook) if webhook else []
         if webhook is not None:
             with transaction() as connection:
                 credentials = list_credentials(connection, webhook.id)
+                progress = progress_of(connection, webhook)
         return self.show(
             "webhook.html",
             status,
@@ -174,8 +189,12 @@ class WebhooksView(WebhookBaseView):
             webhook=webhook,
             problems=by_place(problems),
             lines=self._lines(form, webhook),
-            secrets=self._secret_fields(form, {held.purpose for held in credentials}),
-            tokens=[held for held in credentials if not held.purpose],
+            secrets=secret_fields(form, {held.purpose for held in credentials}, webhook),
+            progress=progress,
+            ending=ending(credentials),
+            meant={name: expression_meant(form[name].data or "") for name in ("event_type", "dedup")},
+            unknown_dag=unknown,
+            may_create=self.access().may_create_any,
             url=url,
             steps=PRESETS.get(form.preset.data or ""),
             reasons=reasons,
@@ -198,6 +217,8 @@ class WebhooksView(WebhookBaseView):
             return None
 
     def _lines(self, form: WebhookForm, webhook: Webhook | None) -> list[Line]:
+        if request.method == "GET" and request.args.get("clone"):
+            webhook = self.visible(request.args["clone"])
         if request.method == "POST":
             pairs = zip(
                 request.form.getlist("mapping_name"), request.form.getlist("mapping_expression"), strict=False
@@ -212,28 +233,6 @@ class WebhooksView(WebhookBaseView):
             return {}
         dag = _dags.get(dag_id, in_transaction)
         return dag.params if dag else {}
-
-    def _held_purposes(self, webhook: Webhook | None) -> set[str]:
-        if webhook is None:
-            return set()
-        with transaction() as connection:
-            return {held.purpose for held in list_credentials(connection, webhook.id) if held.purpose}
-
-    def _secret_fields(self, form: WebhookForm, held: set[str]) -> list[dict[str, Any]]:
-        preset = PRESETS.get(form.preset.data or "")
-        known = {secret.purpose: vars(secret) for secret in preset.secrets} if preset else {}
-        purposes = [*known, *sorted((purposes_of(form.verification.data or "") | held) - set(known) - {""})]
-        plain = {"help": "", "chosen_here": True, "optional": False}
-        return [
-            {
-                "purpose": name,
-                "label": f"Secret for {name}",
-                **plain,
-                **known.get(name, {}),
-                "held": name in held,
-            }
-            for name in purposes
-        ]
 
     # --- JSON for the scripts ---------------------------------------------------------------
 
@@ -367,6 +366,14 @@ def named(webhooks: Sequence[Webhook]) -> str:
     if others > 1:
         names[MAX_NAMED:] = [f"{others} others"]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def ending(credentials: Sequence[Credential]) -> list[Credential]:
+    """Old tokens and secrets that are still valid, until the end of their grace period."""
+    now = datetime.now(timezone.utc)
+    return [
+        held for held in credentials if held.expires_at and held.is_valid(now) and held.source_url is None
+    ]
 
 
 def _is_confirmed() -> bool:

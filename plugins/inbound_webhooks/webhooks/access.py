@@ -16,6 +16,7 @@ from airflow.models.dag import DagModel
 from inbound_webhooks.airflow_bridge.fab_roles import has_roles
 from inbound_webhooks.airflow_bridge.stored_users import restored_user
 from inbound_webhooks.airflow_bridge.teams import has_teams, teams_of
+from inbound_webhooks.airflow_bridge.users import stored_users
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import teams_by_dag
 
@@ -147,6 +148,14 @@ class Access:
         unknown = sorted(set(dag_ids) - known)
         self._load_teams(unknown)
         return known | {dag_id for dag_id in unknown if self._check("dag", "GET", dag_id)}
+
+    def users(self, text: str) -> list[dict[str, str]]:
+        """Airflow's users whose name or address contains a text, if the user may read users; else none."""
+        # Only FabAuthManager stores users, and only its answer depends on the resource.
+        may_read = self._manager.is_authorized_custom_view(
+            method="GET", resource_name="Users", user=self.user
+        )
+        return (stored_users(self._manager, text) or []) if may_read else []
 
     def triggerable(self, dag_ids: Collection[str]) -> list[str]:
         """The subset of DAG ids for which the user may create webhooks."""

@@ -13,10 +13,11 @@ from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagSt
 from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnreadable
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.conf.problems import mapping_problems
+from inbound_webhooks.event.expressions.bare_path import expression_meant
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.records.credential import Credential
-from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
@@ -176,17 +177,20 @@ def _secrets(webhook: Webhook, facts: Facts) -> list[Problem]:
         needed = needed_purposes(webhook)
     except DefinitionError as error:
         return [_problem("definition-unusable", "stops", f"Its definition is invalid: {error.message}")]
-    found = [_problem("secret-missing", "stops", sentence) for sentence in missing]
+    found = [replace(problem, message=f"{problem.message} {_UNTIL_THEN}") for problem in missing]
     for purpose in sorted(needed):
         found += _secret(purpose, [secret for secret in held if secret.purpose == purpose], facts.now)
     return found
+
+
+_UNTIL_THEN = "Until then, senders get status 503."
 
 
 def _secret(purpose: str, held: Sequence[Credential], now: datetime) -> list[Problem]:
     """Problems with the stored secrets for one purpose; a missing one is reported elsewhere."""
     valid = [secret for secret in held if secret.is_valid(now)]
     if held and not valid:
-        sentence = f"The {purpose} secret has expired; senders get status 401. Enter a new one."
+        sentence = f"The {purpose} secret has expired; senders get status 503. Enter a new one."
         return [_problem("secret-expired", "stops", sentence)]
     if not all(_is_readable(secret) for secret in valid):
         sentence = (
@@ -199,6 +203,25 @@ def _secret(purpose: str, held: Sequence[Credential], now: datetime) -> list[Pro
 
 def _params(webhook: Webhook, facts: Facts) -> list[Problem]:
     return [] if facts.dag is None else mapping_reasons(webhook, facts.dag.params)
+
+
+def _bare_paths(webhook: Webhook, _facts: Facts) -> list[Problem]:
+    return bare_paths(webhook)
+
+
+def bare_paths(webhook: Draft) -> list[Problem]:
+    """The values of a definition that look like a path without its braces, and so are constants."""
+    values = [("mapping", name, text) for name, text in webhook.mapping.items()]
+    values += [("event_type", "", webhook.event_type or ""), ("dedup", "", webhook.dedup or "")]
+    return [_bare_path(*value, meant) for value in values if (meant := expression_meant(value[2]))]
+
+
+def _bare_path(field: str, part: str, text: str, meant: str) -> Problem:
+    what = f"of parameter {part} " if part else f"of {FIELDS[field].label.lower()} "
+    sentence = (
+        f"The value {what}is the text {text.strip()!r}, not a value of the request. Write {meant} for that."
+    )
+    return Problem(sentence, field, part, code="path-is-text", severity="hint")
 
 
 def _drift(webhook: Webhook, facts: Facts) -> list[Problem]:
@@ -261,6 +284,7 @@ _CHECKS: Collection[Callable[[Webhook, Facts], list[Problem]]] = (
     _url_token,
     _secrets,
     _params,
+    _bare_paths,
     _drift,
     _dispatcher,
     _environment,

@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inbound_webhooks.errors import InvalidDefinition
+from inbound_webhooks.errors import InvalidDefinition, Problem
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.public_keys import can_refresh_keys, refreshes_keys
 from inbound_webhooks.event.verification.registry import check_secret as check_scheme_secret
+from inbound_webhooks.event.verification.registry import read_scheme
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE, check_text_secret
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.preset import Preset
@@ -20,6 +21,8 @@ from inbound_webhooks.webhooks.compiled import compile_webhook
 
 FILLED_FIELDS = tuple(name for name, field in FIELDS.items() if field.filled_by_preset)
 """Fields that a preset and a webhook share."""
+
+SECRET_MISSING = "secret-missing"  # noqa: S105 - the code of a problem
 
 
 @dataclass(frozen=True)
@@ -80,20 +83,18 @@ def find_preset(name: str) -> Preset:
     return PRESETS[name]
 
 
-def check_complete(webhook: Webhook, purposes: Collection[str]) -> None:
-    """Refuse to enable a webhook before it has its secrets; a disabled one may wait for them.
+def missing_secrets(webhook: Webhook, purposes: Collection[str]) -> list[Problem]:
+    """The secrets that a webhook waits for: what each is, and where the sender shows it.
 
-    :param purposes: the purposes of its secrets
-    :raises InvalidDefinition: names each missing secret, and where the sender shows it
+    Many senders generate theirs only once they have the URL, so a webhook can exist before its secrets; the
+    endpoint tells its senders to retry.
+
+    :param purposes: the purposes of the existing secrets
     """
-    missing = missing_secrets(webhook, purposes)
-    if webhook.enabled and missing:
-        raise InvalidDefinition("secrets", " ".join(missing))
-
-
-def missing_secrets(webhook: Webhook, purposes: Collection[str]) -> list[str]:
-    """A sentence for each missing secret; ``purposes`` are those of the existing ones."""
-    return [_missing(webhook, purpose) for purpose in sorted(needed_purposes(webhook) - set(purposes))]
+    return [
+        Problem(_missing(webhook, purpose), "secrets", purpose, code=SECRET_MISSING)
+        for purpose in sorted(needed_purposes(webhook) - set(purposes))
+    ]
 
 
 def check_secret(webhook: Webhook, secret: NewSecret) -> None:
@@ -101,20 +102,21 @@ def check_secret(webhook: Webhook, secret: NewSecret) -> None:
 
     :raises InvalidDefinition: gives the reason
     """
-    verification = [
-        required.scheme
-        for required in compile_webhook(webhook).rules.verification
-        if required.purpose == secret.purpose
-    ]
+    required = map(read_scheme, webhook.verification)
+    verification = [one.scheme for one in required if one.purpose == secret.purpose]
     # An optional secret of the preset counts only if the webhook was created with its scheme.
     if not verification and secret.purpose not in needed_purposes(webhook):
-        raise InvalidDefinition("secrets", f"this webhook uses no {secret.purpose} secret")
+        raise InvalidDefinition("secrets", f"this webhook uses no {secret.purpose} secret", secret.purpose)
     if reason := text_problem(secret.value):
-        raise InvalidDefinition("secrets", reason)
-    for scheme in verification:
-        check_scheme_secret(scheme, secret.value)
-    if not verification:
-        check_text_secret(secret.value)
+        raise InvalidDefinition("secrets", reason, secret.purpose)
+    try:
+        for scheme in verification:
+            check_scheme_secret(scheme, secret.value)
+        if not verification:
+            check_text_secret(secret.value)
+    except InvalidDefinition as error:
+        # A scheme does not know the purpose of its secrets.
+        raise InvalidDefinition("secrets", error.problem.message, secret.purpose) from None
 
 
 def check_signing(before: Webhook, after: Webhook, kept: Collection[str]) -> None:
@@ -133,6 +135,7 @@ def check_signing(before: Webhook, after: Webhook, kept: Collection[str]) -> Non
             "secrets",
             f"the handshake {after.handshake} signs its responses with the {DEFAULT_PURPOSE} secret; "
             "enter that secret again",
+            DEFAULT_PURPOSE,
         )
 
 

@@ -8,13 +8,21 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.airflow_bridge.teams import current_team
-from inbound_webhooks.errors import InvalidDefinition, WebhookChanged, WebhookExists, WebhookNotFound
+from inbound_webhooks.errors import (
+    DefinitionError,
+    InvalidDefinition,
+    Problem,
+    WebhookChanged,
+    WebhookExists,
+    WebhookNotFound,
+)
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
@@ -23,6 +31,7 @@ from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.batch_size import BatchSize
 from inbound_webhooks.storage.credentials import (
     ENCRYPTED_COLUMNS,
+    delete_ending,
     delete_secrets,
     delete_tokens,
     encrypted_values,
@@ -49,7 +58,6 @@ from inbound_webhooks.webhooks.compiled import compile_webhook
 from inbound_webhooks.webhooks.recipients import check_recipients
 from inbound_webhooks.webhooks.secrets import (
     NewSecret,
-    check_complete,
     check_secret,
     check_signing,
     event_filter,
@@ -101,10 +109,10 @@ def create(
 ) -> Webhook:
     """Store a new webhook with a new token.
 
-    A disabled webhook may wait for its secrets: some senders generate theirs only once they have the URL.
+    It may wait for its secrets: some senders generate theirs only once they have the URL.
 
     :param team: the team of the DAG, as it was when the actor's right to trigger it was checked
-    :raises DefinitionError: a field is invalid, a secret is missing, or the name is taken
+    :raises DefinitionError: a field or secret is invalid, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
     now = _now()
@@ -112,7 +120,6 @@ def create(
     check(webhook)
     for secret in secrets:
         check_secret(webhook, secret)
-    check_complete(webhook, {secret.purpose for secret in secrets})
     token = encrypt(_new_token())
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     try:
@@ -138,18 +145,32 @@ def check(webhook: Webhook) -> None:
 
     :raises DefinitionError: names the field and the reason
     """
+    for error in _errors_of(webhook):
+        raise error
+
+
+def problems_of(webhook: Webhook) -> list[Problem]:
+    """All problems of a definition at once, for a form; of its expressions only the first one."""
+    return [error.problem for error in _errors_of(webhook)]
+
+
+def _errors_of(webhook: Webhook) -> Iterator[DefinitionError]:
     for name, field in FIELDS.items():
         value = getattr(webhook, name)
         if reason := text_problem(value) or field.problem(value):
-            raise InvalidDefinition(name, reason)
+            yield InvalidDefinition(name, reason)
     if webhook.response_status in (204, 205) and webhook.response_template is not None:
-        raise InvalidDefinition(
-            "response_status",
-            f"{webhook.response_status} cannot have a body, so leave out the template",
-        )
-    check_recipients("notify_success", webhook.notify_success)
-    check_recipients("notify_failure", webhook.notify_failure)
-    compile_webhook(webhook)
+        reason = f"{webhook.response_status} cannot have a body, so leave out the template"
+        yield InvalidDefinition("response_status", reason)
+    for check_one in (
+        partial(check_recipients, "notify_success", webhook.notify_success),
+        partial(check_recipients, "notify_failure", webhook.notify_failure),
+        partial(compile_webhook, webhook),
+    ):
+        try:
+            check_one()
+        except DefinitionError as error:
+            yield error
 
 
 def get(name_or_id: str) -> Webhook:
@@ -177,7 +198,7 @@ def change(
     :param team: the team of the draft's DAG, as in :func:`create`
     :param checked: the webhook for which the actor's permission was checked; None for operators with a shell
     :raises WebhookChanged: the webhook has another version by now; nothing is written
-    :raises DefinitionError: a field is invalid, a secret is missing, or the name is taken
+    :raises DefinitionError: a field or secret is invalid, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt a secret with
     """
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
@@ -198,7 +219,6 @@ def change(
             held_for = _valid_purposes(connection, webhook_id, now)
             if checked is not None:
                 check_signing(held, webhook, held_for - {secret.purpose for secret in secrets})
-            check_complete(webhook, held_for | {secret.purpose for secret in secrets})
             update_webhook(connection, webhook, now)
             for purpose, encrypted, reference in sealed:
                 delete_secrets(connection, webhook_id, purpose)
@@ -256,13 +276,11 @@ def set_enabled(
     :param team: with ``enabled``, the team of its DAG, as in :func:`create`
     :param checked: as in :func:`change`
     :raises WebhookChanged: its DAG or team has changed since the permission was checked
-    :raises InvalidDefinition: a secret is missing, so it cannot be enabled
     """
     with transaction() as connection:
         begin_writing(connection)
         held = _find_checked(connection, name_or_id, checked)
         webhook = replace(held, enabled=enabled, team=team if enabled else held.team)
-        check_complete(webhook, _valid_purposes(connection, webhook.id, _now()))
         update_webhook(connection, webhook, _now())
         _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})
     return webhook
@@ -320,6 +338,31 @@ def rotate_secret(
         details = {"purpose": secret.purpose, "grace_hours": grace_hours}
         _audit(connection, "webhook.rotate_secret", webhook, actor, details)
     return webhook
+
+
+def end_grace(name_or_id: str, *, actor: str, checked: Webhook | None = None) -> int:
+    """End the grace period of a webhook's old URLs and secrets now; return how many there were.
+
+    Once this returns, they are invalid; the newest ones stay.
+
+    :param checked: as in :func:`change`
+    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    """
+    now = _now()
+    with transaction() as connection:
+        begin_writing(connection)
+        webhook = _find_checked(connection, name_or_id, checked)
+        ending = [
+            held
+            for held in list_credentials(connection, webhook.id)
+            if held.expires_at is not None and held.source_url is None
+        ]
+        delete_ending(connection, webhook.id)
+        if ended := [held for held in ending if held.is_valid(now)]:
+            # Raises the version, so that no request is accepted that was checked with one of them.
+            update_webhook(connection, webhook, now)
+            _audit(connection, "webhook.end_grace", webhook, actor, {"ended": len(ended)})
+    return len(ended)
 
 
 def delete(

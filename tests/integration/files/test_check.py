@@ -49,7 +49,6 @@ def test_a_mapping_that_fits_its_dag_is_fine(webhooks, repository):
         ({"mapping": {"number": "1", "note": "c"}}, "mapping: The mapping violates the DAG's params: note"),
         ({"dag_id": "gone"}, "hooks.yaml:3: orders: dag_id: no DAG file defines the DAG 'gone'"),
         ({"preset": "nobody"}, "orders: preset: 'nobody' is not one of"),
-        ({"preset": "github"}, "orders: secrets: The signing secret is missing"),
         ({"filter": "body.("}, "hooks.yaml:6: orders: filter: line 1"),
         (
             {"preset": "github", "secrets": {"signing": "plain:secret"}},
@@ -71,6 +70,13 @@ def test_a_parameter_that_the_dag_does_not_have_is_a_note(webhooks, repository):
     assert done.status == 0
     assert "note   " in done.out
     assert "'misspelt'" in done.out
+
+
+def test_a_secret_that_the_file_does_not_name_is_a_note(webhooks, repository):
+    done = webhooks("check", repository(FITS | {"preset": "stripe"}))
+    assert done.status == 0
+    assert "note   " in done.out
+    assert "orders: secrets.signing: The signing secret is missing. Enter " in done.out
 
 
 def test_a_dag_file_that_does_not_import_is_wrong(webhooks, repository, tmp_path):

@@ -159,7 +159,6 @@ def test_a_stored_secret_stays_where_the_file_names_none(webhooks, sqlite_databa
         ({"dag_id": " "}, "pushes: dag_id: it is empty"),
         ({"notify_failure": ["nobody"]}, "pushes: notify_failure: 'nobody'"),
         ({"verification": [{"kind": "hmac"}]}, "pushes: verification.hmac: it needs the setting header"),
-        ({"secrets": {}}, "pushes: secrets: The signing secret is missing"),
         ({"secrets": {"signing": "env:NO_SUCH"}}, "secrets.signing: there is no variable 'NO_SUCH'"),
         ({"secrets": {"signing": "variable:none"}}, "secrets.signing: there is no Airflow variable"),
         ({"secrets": {"signing": "connection:none"}}, "secrets.signing: there is no Airflow connection"),
@@ -175,6 +174,12 @@ def test_what_cannot_be_used_is_named_and_nothing_is_written(
     assert "hooks.yaml:" in done.err
     assert message in done.err
     assert SECRET not in done.err
+
+
+def test_a_webhook_whose_file_names_no_secret_waits_for_it(webhooks, database, file):
+    done = webhooks("import", file(PUSHES | {"secrets": {}}))
+    assert (done.status, stored("pushes").enabled, rows("secret")) == (0, True, [])
+    assert "pushes: The signing secret is missing. Choose one" in done.err
 
 
 def test_all_that_is_wrong_is_reported_at_once(webhooks, sqlite_database, file):

@@ -134,7 +134,9 @@ def test_an_admin_opens_every_page_of_the_walk(pages, hidden):
         rule.rule: ask(admin, "GET", rule, hidden) for method, rule in routes(pages) if method == "GET"
     }
     expected = {path: 303 if path in ACTIONS else 200 for path in opened}
-    assert {path: response.status_code for path, response in responses.items()} == expected
+    # htmx stops polling at 286: nothing changes any more.
+    statuses = {path: response.status_code for path, response in responses.items()}
+    assert {path: 200 if status == 286 else status for path, status in statuses.items()} == expected
     assert sum(HIDDEN in response.text for response in responses.values()) >= 3
 
 
@@ -242,7 +244,7 @@ def test_the_plugin_serves_nothing_else(pages):
     assert [it.name for it in plugin.flask_blueprints] == ["inbound_webhooks", "inbound_webhooks_assets"]
     views = {type(it["view"]).__name__ for it in plugin.appbuilder_views}
     assert views == {
-        *("WebhooksView", "WebhookRowsView", "DagsView", "PreviewView"),
+        *("WebhooksView", "WebhookRowsView", "FormView", "SetupView", "DagsView", "PreviewView"),
         *("DeliveriesView", "DeliveryListsView", "RejectionsView", "ReplayJobsView"),
     }
     assert [it["url_prefix"] for it in plugin.fastapi_apps] == ["/webhooks/api"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from inbound_webhooks.errors import HandshakeForged, HandshakeMalformed
+from inbound_webhooks.errors import HandshakeForged, HandshakeMalformed, SecretMissing
 from inbound_webhooks.event.handshakes.exchange import (
     HandshakeRequest,
     HandshakeResponse,
@@ -34,6 +34,8 @@ def meta(request: HandshakeRequest) -> HandshakeResponse | None:
         return None
     mode, token, text = values
     expected = [to_bytes(secret) for secret in request.secrets.get("verify", ()) if secret]
+    if not expected:
+        raise SecretMissing("verify")
     used = first_match(expected, [to_bytes(token or "")])
     if used is None:
         raise HandshakeForged("hub.verify_token is not this webhook's verify token.")

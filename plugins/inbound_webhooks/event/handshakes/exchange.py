@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inbound_webhooks.errors import HandshakeMalformed, VerificationFailed
+from inbound_webhooks.errors import HandshakeMalformed, SecretMissing
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.response import Response
@@ -57,13 +57,13 @@ class HandshakeRequest:
     def newest_secret(self, purpose: str) -> str:
         """The secret that signs responses.
 
-        :raises VerificationFailed: there is none
+        :raises SecretMissing: there is none
         """
         # Empty secrets are skipped: a signature with one would be known to everyone.
         for secret in self.secrets.get(purpose, ()):
             if secret:
                 return secret
-        raise VerificationFailed(f"The webhook has no valid secret for {purpose}.")
+        raise SecretMissing(purpose)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Handshake:
     """A vendor's handshake.
 
     With ``before_verification``, a POST is passed to it before its sender is verified, without its body. It
-    returns None for requests that are not handshakes, and raises VerificationFailed, HandshakeForged or
+    returns None for requests that are not handshakes, and raises SecretMissing, HandshakeForged or
     HandshakeMalformed. ``needs_verification``: what it does for a sender must not be done for everyone who
     knows the URL. ``is_signing_oracle`` tells whether it would sign a text for them, with the secret that
     signs events. ``signs_for``, of a handshake that signs its responses, tells whether a verification scheme

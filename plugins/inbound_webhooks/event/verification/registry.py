@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from inbound_webhooks.errors import InvalidDefinition, VerificationFailed
+from inbound_webhooks.errors import InvalidDefinition, SecretMissing, VerificationFailed
 from inbound_webhooks.event.verification.api_keys import Basic, BodyKey, HeaderKey, QueryKey
 from inbound_webhooks.event.verification.asymmetric import Ecdsa, Ed25519, StandardWebhooks
 from inbound_webhooks.event.verification.jwt_tokens import Jwt
@@ -106,14 +106,18 @@ def verify(
 
     ``secrets`` are the valid ones by purpose.
 
-    :raises VerificationFailed: a check failed, or has no secret to use
+    :raises VerificationFailed: a check failed
+    :raises SecretMissing: a scheme has no secret to use
     :raises KeyUnknown: a public key has to be fetched first
     """
     used: dict[str, int] = {}
     for required in verification:
         valid = secrets.get(required.purpose, ())
+        # The sender retries: its user enters the secret once the sender shows it.
+        if not valid and not refreshes_keys(required.scheme):
+            raise SecretMissing(required.purpose)
         # An empty secret is one that everybody knows; it must not count beside others either.
-        if not all(valid) or not (valid or refreshes_keys(required.scheme)):
+        if not all(valid):
             raise VerificationFailed(
                 f"The webhook has no valid secret for {required.purpose}.", is_missing=True
             )

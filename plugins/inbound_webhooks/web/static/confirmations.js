@@ -2,23 +2,28 @@
 const MOST_NAMED = 10;
 
 export function confirmations() {
-  const dialog = document.getElementById("confirm");
-  document.addEventListener("click", (event) => {
+  document.addEventListener("click", async (event) => {
     const button = event.target.closest?.("[data-confirm]");
     if (!button || !button.form) return;
     event.preventDefault();
+    if (!(await ask(question(button), button.textContent.trim() || button.title))) return;
     const form = button.form;
-    document.getElementById("confirm-question").textContent = question(button);
-    dialog.querySelector('[value="yes"]').textContent = button.textContent.trim() || button.title;
-    dialog.returnValue = "no";
-    dialog.onclose = () => {
-      if (dialog.returnValue !== "yes") return;
-      if (!form.elements.confirmed) {
-        form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "confirmed", value: "1" }));
-      }
-      form.requestSubmit(button);
-    };
-    dialog.showModal();
+    if (!form.elements.confirmed) {
+      form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "confirmed", value: "1" }));
+    }
+    form.requestSubmit(button);
+  });
+}
+
+// Whether the user agrees; `yes` is the text of the button that does.
+export function ask(text, yes) {
+  const dialog = document.getElementById("confirm");
+  document.getElementById("confirm-question").textContent = text;
+  dialog.querySelector('[value="yes"]').textContent = yes;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((answer) => {
+    dialog.onclose = () => answer(dialog.returnValue === "yes");
   });
 }
 

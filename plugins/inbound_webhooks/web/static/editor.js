@@ -1,8 +1,13 @@
 // The form of a webhook: selecting a sender fills it, a Dag adds its parameters, problems appear beside the fields.
 import { completion } from "./completion.js";
+import { ask } from "./confirmations.js";
 import { getJson, postForm } from "./fetching.js";
 import { later, make } from "./elements.js";
 import { eventPicker } from "./events.js";
+import { guardAgainstLeaving } from "./leaving.js";
+import { meantExpressions, meantHint } from "./meant.js";
+import { parameterSearch } from "./parameter_search.js";
+import { people } from "./people.js";
 
 const TYPING_MILLISECONDS = 350;
 const SECRET_BYTES = 32;
@@ -11,32 +16,77 @@ export function editor() {
   const form = document.getElementById("definition");
   const rows = document.getElementById("lines");
   if (!form || !form.querySelector("[value=save]")) return;
-  let fields = [];
-  completion(document.body, () => fields);
-  if (rows.dataset.fields) getJson(rows.dataset.fields).then((response) => response.ok && (fields = response.data));
-  senders(form, rows);
-  parameters(form, rows);
+  const fields = { received: [], ofPreset: [] };
+  completion(() => (fields.received.length ? fields.received : fields.ofPreset));
+  if (rows.dataset.fields) getJson(rows.dataset.fields).then((response) => response.ok && (fields.received = response.data));
+  const showRows = parameterSearch(rows);
+  senders(form, rows, (preset) => (fields.ofPreset = preset?.paths ?? []));
+  parameters(form, rows, showRows);
+  people();
+  meantExpressions(form);
   randomSecrets();
   rotation();
-  saving(form);
+  jumps(form);
+  keys(form);
+  saving(form, guardAgainstLeaving(form), showRows);
 }
 
 // --- saving -----------------------------------------------------------------------------------
 
-function saving(form) {
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const status = form.querySelector("[data-saving]");
-    const button = form.querySelector("[value=save]");
+function saving(form, saved, showRows) {
+  const status = form.querySelector("[data-saving]");
+  const button = form.querySelector("[value=save]");
+
+  async function save(more = {}) {
     button.disabled = true;
     status.textContent = "Saving…";
+    const data = new FormData(form);
+    for (const [name, value] of Object.entries(more)) data.set(name, value);
     // Not form.action: the buttons are named "action" and shadow it.
-    const response = await postForm(location.pathname, new FormData(form)).catch(() => ({ data: {} }));
-    if (response.ok) return location.assign(response.data.location);
+    const response = await postForm(form.getAttribute("action"), data).catch(() => ({ data: {} }));
+    if (response.ok) {
+      saved();
+      return location.assign(response.data.location);
+    }
     button.disabled = false;
+    if (response.data.question) return confirm(response.data);
     const problems = response.data.problems ?? { "": [response.data.error ?? "The server did not respond. Nothing was saved; try again."] };
     status.textContent = "Not saved: correct the marked fields.";
     showProblems(form, problems);
+    showRows();
+  }
+
+  // The server asks before it saves what may be a mistake; the field named in its question confirms it.
+  async function confirm({ question, field }) {
+    status.textContent = "Not saved.";
+    if (await ask(question, "Save anyway")) await save({ [field]: "1" });
+    else form.elements.dag_id.focus();
+  }
+
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    save();
+  });
+}
+
+// Only the button and Ctrl+Enter (Cmd on macOS) save: Enter in a field may be meant for a completion.
+function keys(form) {
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.isComposing) return;
+    if (event.ctrlKey || event.metaKey) {
+      event.preventDefault();
+      form.requestSubmit(form.querySelector("[value=save]"));
+    } else if (event.target.matches("input")) {
+      event.preventDefault();
+    }
+  });
+}
+
+function jumps(form) {
+  form.addEventListener("click", (event) => {
+    const link = event.target.closest(".jump a");
+    const section = link && document.querySelector(link.getAttribute("href"));
+    if (section?.matches("details")) section.open = true;
   });
 }
 
@@ -47,7 +97,7 @@ export function showProblems(form, problems) {
     place.hidden = !messages.length;
     const input = place.parentElement.querySelector("input:not([type=hidden]), select, textarea");
     if (place.dataset.problem && input) input.setAttribute("aria-invalid", String(messages.length > 0));
-    if (messages.length) place.closest("details")?.setAttribute("open", "");
+    if (messages.length) for (let around = place.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
   }
   const unplaced = Object.entries(problems).filter(([name]) => !form.querySelector(`[data-problem="${CSS.escape(name)}"]`));
   if (unplaced.length) {
@@ -62,7 +112,7 @@ export function showProblems(form, problems) {
 
 // --- the sender -------------------------------------------------------------------------------
 
-function senders(form, rows) {
+function senders(form, rows, offerPaths) {
   const select = form.elements.preset;
   const showEvents = eventPicker(form);
   const show = async (fill) => {
@@ -71,6 +121,7 @@ function senders(form, rows) {
     const preset = response?.ok ? response.data : null;
     showExamples(form, rows, preset);
     showEvents(preset);
+    offerPaths(preset);
     if (!fill) return;
     showSteps(preset);
     showSecrets(preset);
@@ -110,11 +161,13 @@ function secretField(secret, index, held) {
     stored ? make("span", { class: "badge good" }, "stored") : null);
   const input = make("input", {
     type: "password", id, name: `secret:${secret.purpose}`, autocomplete: "new-password", spellcheck: "false",
-    placeholder: stored ? "leave empty to keep the stored one" : null,
+    "aria-describedby": `problem-secrets:${secret.purpose} help-${id}`,
   });
+  const later = secret.chosen_here ? "" : document.getElementById("secrets").dataset.later;
   const button = secret.chosen_here ? make("button", { type: "button", "data-random": `#${id}` }, "Generate") : null;
   return make("div", { class: "field secret" }, label, make("div", { class: "copyable" }, input, button),
-    secret.help ? make("p", { class: "help" }, secret.help) : null);
+    make("p", { class: "problem", id: `problem-secrets:${secret.purpose}`, "data-problem": `secrets:${secret.purpose}`, hidden: true }),
+    make("p", { class: "help", id: `help-${id}` }, `${secret.help}${stored ? " Leave it empty to keep the stored one." : later}`));
 }
 
 function randomSecrets() {
@@ -155,7 +208,7 @@ function showExamples(form, rows, preset) {
 
 // --- parameters -------------------------------------------------------------------------------
 
-function parameters(form, rows) {
+function parameters(form, rows, showRows) {
   document.getElementById("add-line").addEventListener("click", () => {
     const row = lineRow({ name: "" });
     rows.append(row);
@@ -175,6 +228,7 @@ function parameters(form, rows) {
     if (!response.ok || dag.value.trim() !== id) return;
     shown = id;
     showParameters(rows, response.data);
+    showRows();
   });
   dag.addEventListener("input", load);
   dag.addEventListener("change", load);
@@ -209,23 +263,27 @@ function lineRow(param, expression = "") {
   if (isKnown) {
     cell.append(
       make("input", { type: "hidden", name: "mapping_name", value: param.name, "data-name": true }),
-      make("b", { class: "mono cut", title: param.name }, param.name),
+      make("b", { class: "mono cut", title: param.name }, param.name, param.default === null ? requiredMark() : null),
       describe(param),
     );
-    if (param.choices) cell.append(make("span", { class: "muted" }, `one of ${param.choices}`));
-    if (param.description) cell.append(make("span", { class: "help" }, param.description));
+    if (param.choices) cell.append(make("span", { class: "muted clamped", title: param.choices }, `one of ${param.choices}`));
+    if (param.description) cell.append(make("span", { class: "help clamped", title: param.description }, param.description));
   } else {
     cell.append(make("input", {
-      name: "mapping_name", value: param.name, class: "mono", placeholder: "parameter", "aria-label": "Parameter", "data-name": true,
+      name: "mapping_name", value: param.name, class: "mono", "aria-label": "Parameter", "data-name": true,
     }));
   }
-  const placeholder = isKnown && param.default !== null ? "default" : "${Webhook::Body.…}";
-  return make("tr", { class: "line" }, cell, make("td", {},
+  return make("tr", { class: isKnown ? "line" : "line own" }, cell, make("td", { class: "expression" },
     make("input", {
       name: "mapping_expression", class: "mono", value: expression, autocomplete: "off", spellcheck: "false",
-      "data-completes": true, placeholder, "aria-label": `Expression for ${param.name || "a parameter"}`,
+      "data-completes": true, "data-path": true, "aria-label": `Expression for ${param.name || "a parameter"}`,
     }),
-    make("p", { class: "problem", "data-problem": `mapping:${param.name}`, hidden: true })));
+    make("p", { class: "problem", "data-problem": `mapping:${param.name}`, hidden: true }), meantHint()));
+}
+
+function requiredMark() {
+  return make("span", { class: "required", title: "required" },
+    make("span", { "aria-hidden": "true" }, "*"), make("span", { class: "unseen" }, " (required)"));
 }
 
 function describe(param) {

@@ -1,0 +1,22 @@
+"""Who is responsible for a webhook.
+
+Revision: 0015
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0015"
+down_revision = "0013"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("inbound_webhook", sa.Column("owner", sa.String(250), nullable=True))
+
+
+def downgrade() -> None:
+    op.drop_column("inbound_webhook", "owner")
