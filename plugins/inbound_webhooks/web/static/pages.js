@@ -9,6 +9,7 @@ import { editor } from "./editor.js";
 import { preview } from "./preview.js";
 import { backTest } from "./backtest.js";
 import { toasts } from "./toasts.js";
+import { trees } from "./tree.js";
 
 document.documentElement.classList.add("with-script");
 htmxRules();
@@ -22,3 +23,4 @@ live();
 editor();
 preview();
 backTest();
+trees();
