@@ -172,6 +172,10 @@ class NotReplayable(WebhookError):
     """This delivery cannot be replayed."""
 
 
+class SampleNotSigned(WebhookError):
+    """This request cannot be signed here."""
+
+
 class TooManyTrials(WebhookError):
     """Other previews or back-tests are running. Try again when they have ended."""
 
