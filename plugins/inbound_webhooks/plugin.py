@@ -26,11 +26,14 @@ class InboundWebhooksPlugin(AirflowPlugin):
     def appbuilder_views(self) -> list[Any]:
         """The pages, without names: FAB would add the menu of Airflow 2 for a named view."""
         from inbound_webhooks.web.deliveries import DeliveriesView
+        from inbound_webhooks.web.listening import ListeningView
         from inbound_webhooks.web.preview import PreviewView
+        from inbound_webhooks.web.samples import SamplesView
         from inbound_webhooks.web.webhooks import WebhooksView
 
         # Instances instead of classes: FAB adds each view once, with its own state.
-        return [{"view": WebhooksView()}, {"view": DeliveriesView()}, {"view": PreviewView()}]
+        views = (WebhooksView, DeliveriesView, PreviewView, SamplesView, ListeningView)
+        return [{"view": view()} for view in views]
 
     @property
     def external_views(self) -> list[Any]:

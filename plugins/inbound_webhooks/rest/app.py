@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -41,6 +42,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             async with reporting(app.state.health):
                 yield
             return
+        receiver.loop = asyncio.get_running_loop()
         app.state.health = Health(receiver.store.status)
         async with reporting(app.state.health):
             yield

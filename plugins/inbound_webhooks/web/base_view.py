@@ -20,6 +20,7 @@ from inbound_webhooks.errors import (
     DeliveryNotFound,
     NotPermitted,
     NotReplayable,
+    TooManyListeners,
     TooManyTrials,
     WebhookChanged,
     WebhookError,
@@ -59,6 +60,7 @@ STATUS: dict[type[WebhookError], int] = {
     WebhookChanged: 409,
     NotReplayable: 409,
     TooManyTrials: 429,
+    TooManyListeners: 429,
     DefinitionError: 422,
     DatabaseUnavailable: 503,
 }
@@ -218,7 +220,7 @@ def _failed(error: Exception) -> Response:
         return _message(500, "Internal error", "See the log of Airflow's api-server.")
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
     response = _message(status, _TITLES.get(status, "The request failed"), error.message)
-    if isinstance(error, TooManyTrials):
+    if isinstance(error, (TooManyTrials, TooManyListeners)):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
 

@@ -10,19 +10,22 @@ from flask_appbuilder import expose
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.errors import DefinitionError, NotPermitted, Problem, TokenUnreadable, WebhookNotFound
+from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.presets import PRESETS
+from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.webhooks import ById, webhook_by_id
-from inbound_webhooks.web import catalog
+from inbound_webhooks.web import captured_requests, catalog
 from inbound_webhooks.web.backtests import CHOICES
 from inbound_webhooks.web.base_view import Page, json_reply, redirected, wants_json
 from inbound_webhooks.web.catalog import ListRequest
 from inbound_webhooks.web.form_data import Line, attributes, by_place, lines, preset_document, sections
 from inbound_webhooks.web.forms import WebhookForm, purposes_of, typed_secrets
-from inbound_webhooks.webhooks import readiness, service
+from inbound_webhooks.web.offered import offered_curl
+from inbound_webhooks.webhooks import listening, readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
 
 MAX_SUGGESTIONS = 20
@@ -109,11 +112,16 @@ class WebhooksView(WebhookBaseView):
             return self._form(form, webhook, ())
         if request.form.get("action") == "params":
             return self._form(form, webhook, ())
+        listens = request.form.get("action") == "listen"
+        if listens:
+            form.enabled.data = False
         problems = form.problems(request.form)
         saved = None if problems else self._save(form, webhook, problems)
         if saved is None:
             return self._refused(form, webhook, problems)
         flash(f"{'Saved' if webhook else 'Created'} {saved.name}.")
+        if listens and self.access().may_read_runs(saved.dag_id):
+            listening.start(saved, get_receiver().settings, actor=self.access().name)
         target = url_for("WebhooksView.edit", webhook_id=saved.id, new=None if webhook else 1)
         return json_reply({"location": target}) if wants_json() else redirected(target)
 
@@ -167,6 +175,7 @@ class WebhooksView(WebhookBaseView):
             secrets=self._secret_fields(form, {held.purpose for held in credentials}),
             tokens=[held for held in credentials if not held.purpose],
             url=url,
+            curl=offered_curl(webhook, url) if webhook is not None and may_change else "",
             steps=PRESETS.get(form.preset.data or ""),
             reasons=readiness.reasons_of(webhook) if webhook else [],
             may_change=may_change,
@@ -174,7 +183,20 @@ class WebhooksView(WebhookBaseView):
             judged=CHOICES,
             may_delete=webhook is not None and self.access().may_change(webhook.dag_id, "DELETE"),
             is_new=bool(request.args.get("new")),
+            **self._listener(webhook, may_change),
         )
+
+    def _listener(self, webhook: Webhook | None, may_change: bool) -> dict[str, Any]:
+        """What its page shows of captured requests; see ``listener.html``."""
+        is_live = webhook is not None and listening.is_listening(webhook, utc_now())
+        if (
+            webhook is None
+            or not is_live
+            or not may_change
+            or not self.access().may_read_runs(webhook.dag_id)
+        ):
+            return {"listener": False}
+        return {"listener": True, **captured_requests.values(webhook)}
 
     def _url(self, webhook: Webhook | None, may_change: bool) -> str | None:
         if webhook is None or not may_change:

@@ -31,7 +31,7 @@ function saving(form) {
     button.disabled = true;
     status.textContent = "Saving…";
     // Not form.action: the buttons are named "action" and shadow it.
-    const response = await postForm(location.pathname, new FormData(form)).catch(() => ({ data: {} }));
+    const response = await postForm(location.pathname, new FormData(form, event.submitter)).catch(() => ({ data: {} }));
     if (response.ok) return location.assign(response.data.location);
     button.disabled = false;
     const problems = response.data.problems ?? { "": [response.data.error ?? "The server did not respond. Nothing was saved; try again."] };
