@@ -29,7 +29,7 @@ def in_use(receiver: Receiver) -> Receiver:
 def close_receivers() -> None:
     """Give back what the receivers of a test hold."""
     while _used:
-        on_the_loop(_used.popitem()[1].store.close())
+        on_the_loop(_used.popitem()[1].close())
 
 
 def on_the_loop(work: Coroutine[Any, Any, Result]) -> Result:

@@ -62,6 +62,11 @@ class Captures:
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
+    async def close(self) -> None:
+        """Wait until all that was captured is written."""
+        if self._writing:
+            await asyncio.wait(self._writing)
+
     def _captured(
         self, compiled: CompiledWebhook, request: InboundRequest, status: int, reason: str | None
     ) -> Captured:

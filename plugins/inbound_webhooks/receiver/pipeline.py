@@ -144,6 +144,11 @@ class Receiver:
         self.loop: asyncio.AbstractEventLoop | None = None
         """The event loop of an api-server's endpoint; other threads send test events to it."""
 
+    async def close(self) -> None:
+        """Write what was captured, and close the connections."""
+        await self.captures.close()
+        await self.store.close()
+
     async def admit(self, head: RequestHead, *, from_cache: bool = True) -> Admission:
         """Check declared length, limit per address, webhook, token, method, state and address.
 

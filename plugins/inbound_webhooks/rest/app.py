@@ -47,7 +47,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with reporting(app.state.health):
             yield
         await anyio.to_thread.run_sync(running.close)
-    await receiver.store.close()
+    await receiver.close()
 
 
 def _start(running: ExitStack) -> Receiver:

@@ -78,6 +78,7 @@ class SamplesView(TypedWebhookView):
 
     def _tree(self, stored: Webhook | None) -> Response:
         """The tree; nothing while the form has a field that cannot be read, which its problem says."""
+
         def shown(_webhook: Webhook, sample: SampleRequest) -> Response:
             content = typed_body(sample.body, sample.headers)
             nodes = request_tree(content, sample.headers, sample.query_string)
