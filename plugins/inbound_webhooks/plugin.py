@@ -28,7 +28,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
         from inbound_webhooks.web.deliveries import DeliveriesView
         from inbound_webhooks.web.listening import ListeningView
         from inbound_webhooks.web.preview import PreviewView
-        from inbound_webhooks.web.samples import SamplesView
+        from inbound_webhooks.web.sample_events import SamplesView
         from inbound_webhooks.web.webhooks import WebhooksView
 
         # Instances instead of classes: FAB adds each view once, with its own state.

@@ -23,6 +23,7 @@ from inbound_webhooks.rest.dependencies import AccessDep
 from inbound_webhooks.rest.presets import router as presets_router
 from inbound_webhooks.rest.problems import install_error_handlers
 from inbound_webhooks.rest.same_origin import require_same_origin
+from inbound_webhooks.rest.samples import router as samples_router
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 from inbound_webhooks.storage.encryption import check_key
@@ -80,6 +81,7 @@ app = FastAPI(
 app.include_router(webhooks_router, prefix="/v1")
 app.include_router(deliveries_router, prefix="/v1")
 app.include_router(presets_router, prefix="/v1")
+app.include_router(samples_router, prefix="/v1")
 install_error_handlers(app)
 
 

@@ -30,7 +30,6 @@ def values(webhook: Webhook, wanted: int | None = None) -> dict[str, Any]:
         chosen = wanted or (found[0].id if found else 0)
         shown = find_captured(connection, webhook.id, chosen, since=since) if chosen else None
     return {
-        "webhook": webhook,
         "listens": listening.is_listening(webhook, utc_now()),
         "captured": found,
         "shown": shown,

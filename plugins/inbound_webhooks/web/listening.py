@@ -38,7 +38,7 @@ class ListeningView(WebhookBaseView):
             webhook = replace(webhook, listening_until=until)
         if not wants_fragment():
             return redirected(url_for("WebhooksView.edit", webhook_id=webhook.id))
-        return fragment("listener.html", **captured_requests.values(webhook))
+        return fragment("listener.html", webhook=webhook, **captured_requests.values(webhook))
 
     @expose("/hook/<webhook_id>/listener", methods=["GET"])
     def listener(self, webhook_id: str) -> Response:
@@ -48,7 +48,7 @@ class ListeningView(WebhookBaseView):
         newest = found["captured"][0].id if found["captured"] else 0
         if found["listens"] and _id(request.args.get("seen", "")) == newest:
             return Response(status=204)
-        response = fragment("listener.html", **found)
+        response = fragment("listener.html", webhook=webhook, **found)
         if not found["listens"]:
             response.status_code = STOP_POLLING
         return response

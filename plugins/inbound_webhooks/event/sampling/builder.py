@@ -112,9 +112,9 @@ class _Sample:
 
     def add(self, read: Read) -> None:
         """Give a path a value, unless it has one that will do."""
-        if read.is_optional and self._has_event and read.wish in (ANY, False):
-            return
         held = self._held(read)
+        if isinstance(held, Missing) and read.is_optional and (self._has_event or read.wish is False):
+            return
         if not isinstance(held, Missing) and (read.wish is ANY or held == read.wish):
             return
         # An event of the sender's keeps what it has; a wish of the filter is worth changing it.

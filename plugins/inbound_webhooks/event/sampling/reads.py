@@ -79,7 +79,7 @@ def _visit(node: nodes.Node, *, is_optional: bool, wish: Any) -> Iterator[Read]:
         is_default = node.name in ("d", "default")
         wish = _EXAMPLES.get(node.name, wish)
         yield from _visit_all([node.node], is_optional=is_optional or is_default, wish=wish)
-        yield from _visit_all(node.args, is_optional=is_optional, wish=ANY)
+        yield from _visit_all(node.args, is_optional=is_optional or is_default, wish=ANY)
     elif isinstance(node, nodes.Test):
         yield from _visit(node.node, is_optional=is_optional or "defined" in node.name, wish=ANY)
     elif isinstance(node, nodes.CondExpr):
@@ -174,7 +174,18 @@ def _compared(node: nodes.Compare, operand: nodes.Operand, *, holds: bool) -> It
         wish = _NEXT[name](constant)
     except (TypeError, IndexError, KeyError):
         wish = ANY
-    yield path._replace(wish=wish)
+    alternatives = [*_alternatives(node.expr), *_alternatives(operand.expr)]
+    yield path._replace(wish=wish, is_optional=bool(alternatives))
+    for alternative in alternatives:
+        yield alternative._replace(wish=wish, is_optional=True)
+
+
+def _alternatives(node: nodes.Node) -> Iterator[Read]:
+    """The paths that stand in for a missing one: ``headers.A | default(body.a)``."""
+    while isinstance(node, nodes.Filter) and node.name in _UNCHANGED and node.node is not None:
+        if node.name in ("d", "default"):
+            yield from filter(None, map(_chain, node.args))
+        node = node.node
 
 
 def _stripped(node: nodes.Node) -> nodes.Node:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 from inbound_webhooks.event.sampling.recipe import (
     Encoded,
     Encoding,
@@ -52,7 +54,7 @@ def curl_of(recipe: Recipe) -> str:
     parts = [f"curl -X {recipe.method} {_quoted(recipe.whole_url)}"]
     parts += [f"-H {_quoted((f'{name}: ', *text))}" for name, text in recipe.headers]
     if recipe.method == "POST":
-        parts.append(f"--data-binary {_quoted(recipe.body)}")
+        parts.append(f"--data-raw {_quoted(recipe.body)}")
     return "\n".join([*lines, " \\\n  ".join(parts)])
 
 
@@ -63,12 +65,13 @@ def _is_bare_secret(variable: Variable) -> bool:
 def _quoted(text: Text) -> str:
     """A text as one word of the shell."""
     words = []
-    for part in text:
-        if isinstance(part, str):
+    for is_literal, parts in groupby(text, lambda part: isinstance(part, str)):
+        if is_literal:
             # Double quotes would be shorter, but in them "!", "$" and backquotes have a meaning.
-            words.append("'" + part.replace("'", "'\\''") + "'" if part else "")
+            literal = "".join(map(str, parts)).replace("'", "'\\''")
+            words.append(f"'{literal}'" if literal else "")
         else:
-            words.append(f'"${_reference(part)}"')
+            words += [f'"${_reference(part)}"' for part in parts if isinstance(part, Variable)]
     return "".join(words) or "''"
 
 
