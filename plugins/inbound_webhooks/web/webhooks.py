@@ -10,7 +10,6 @@ from flask_appbuilder import expose
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.errors import DefinitionError, NotPermitted, Problem, TokenUnreadable, WebhookNotFound
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.webhook import Webhook
@@ -188,15 +187,9 @@ class WebhooksView(WebhookBaseView):
 
     def _listener(self, webhook: Webhook | None, may_change: bool) -> dict[str, Any]:
         """What its page shows of captured requests; see ``listener.html``."""
-        is_live = webhook is not None and listening.is_listening(webhook, utc_now())
-        if (
-            webhook is None
-            or not is_live
-            or not may_change
-            or not self.access().may_read_runs(webhook.dag_id)
-        ):
-            return {"listener": False}
-        return {"listener": True, **captured_requests.values(webhook)}
+        if webhook is None or not may_change or not self.access().may_read_runs(webhook.dag_id):
+            return {}
+        return captured_requests.values(webhook)
 
     def _url(self, webhook: Webhook | None, may_change: bool) -> str | None:
         if webhook is None or not may_change:

@@ -55,7 +55,10 @@ def build_sample(
     :raises TooBusy: a slow check of a param has to wait for too many others
     """
     if event is None and not definition.mapping:
-        event = SampleEvent(body={"example": True})
+        # Nothing says what the sender sends: fields with the params' names are the easiest to map.
+        made = {name: example_of(parameter) for name, parameter in params.items()}
+        named = {name: value for name, value in made.items() if value is not NO_EXAMPLE}
+        event = SampleEvent(body=named or {"example": True})
     sample = _Sample(event)
     _add_mapping(sample, definition, params)
     event_type = _only_path(definition.event_type)
