@@ -172,6 +172,16 @@ class NotReplayable(WebhookError):
     """This delivery cannot be replayed."""
 
 
+class TooManyListeners(WebhookError):
+    """Other webhooks are listening for requests. Try again in two minutes."""
+
+    retry_after_seconds = 120
+
+
+class SampleNotSigned(WebhookError):
+    """This request cannot be signed here."""
+
+
 class TooManyTrials(WebhookError):
     """Other previews, back-tests or searches are running. Try again when they have ended."""
 

@@ -29,15 +29,18 @@ class InboundWebhooksPlugin(AirflowPlugin):
         from inbound_webhooks.web.deliveries import DeliveriesView
         from inbound_webhooks.web.delivery_lists import DeliveryListsView
         from inbound_webhooks.web.form_view import FormView
+        from inbound_webhooks.web.listening import ListeningView
         from inbound_webhooks.web.preview import PreviewView
         from inbound_webhooks.web.rejections import RejectionsView
         from inbound_webhooks.web.replay_jobs import ReplayJobsView
+        from inbound_webhooks.web.sample_events import SamplesView
         from inbound_webhooks.web.setup import SetupView
         from inbound_webhooks.web.webhook_rows import WebhookRowsView
         from inbound_webhooks.web.webhooks import WebhooksView
 
         views = (
-            *(WebhooksView, WebhookRowsView, FormView, SetupView, DagsView, PreviewView),
+            *(WebhooksView, WebhookRowsView, FormView, SetupView, DagsView),
+            *(PreviewView, SamplesView, ListeningView),
             *(DeliveriesView, DeliveryListsView, RejectionsView, ReplayJobsView),
         )
         # Instances instead of classes: FAB adds each view once, with its own state.

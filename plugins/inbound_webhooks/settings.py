@@ -210,6 +210,37 @@ class Settings:
         unit="running replay jobs, half of them for each user",
         beyond="the job is not started",
     )
+    max_listeners: int = _option(
+        10,
+        "Webhooks whose pages listen for requests at the same time; for a further one the page says to try "
+        "again later.",
+        minimum=1,
+        unit="webhooks that listen for requests",
+        beyond="the page says to try again later",
+    )
+    listening_seconds: float = _option(
+        120.0,
+        "How long a webhook's page listens for requests, in seconds. What it has captured is shown for as "
+        "long, then it is deleted.",
+        minimum=1,
+        unit="seconds for which a webhook listens, and for which a captured request is shown",
+        beyond="it stops to listen; the request is deleted",
+    )
+    max_captured_requests: int = _option(
+        20,
+        "Requests that a webhook captures while it listens; further ones are answered as ever, and not "
+        "shown.",
+        minimum=1,
+        unit="requests that a listening webhook captures",
+        beyond="the request is not shown",
+    )
+    max_captured_bytes: int = _option(
+        256 * 1024,
+        "Largest body of a captured request in bytes; a larger one is shown without its body.",
+        minimum=1,
+        unit="bytes of the body of a captured request",
+        beyond="the request is shown without its body",
+    )
     rate_limit_storage_uri: str = _option(
         "memory://",
         "Where requests are counted, as a URI of the limits library: memory:// counts in each process, "

@@ -152,7 +152,7 @@ async def _closing(app: Any) -> AsyncIterator[None]:
     from inbound_webhooks.receiver.instance import get_receiver
 
     yield
-    await get_receiver().store.close()
+    await get_receiver().close()
 
 
 def scope_of(

@@ -29,12 +29,12 @@ def in_use(receiver: Receiver) -> Receiver:
 def close_receivers() -> None:
     """Give back what the receivers of a test hold."""
     while _used:
-        on_the_loop(_used.popitem()[1].store.close())
+        on_the_loop(_used.popitem()[1].close())
 
 
 def on_the_loop(work: Coroutine[Any, Any, Result]) -> Result:
     """What the coroutine returns."""
-    return asyncio.run_coroutine_threadsafe(work, _loop()).result()
+    return asyncio.run_coroutine_threadsafe(work, loop()).result()
 
 
 def answer_of(receiver: Receiver, head: RequestHead, request: InboundRequest) -> Response:
@@ -57,7 +57,8 @@ def new_receiver(settings: Any = None, **options: Any) -> Receiver:
 
 
 @cache
-def _loop() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="receivers of tests", daemon=True).start()
-    return loop
+def loop() -> asyncio.AbstractEventLoop:
+    """The loop; of all receivers of this process."""
+    made = asyncio.new_event_loop()
+    threading.Thread(target=made.run_forever, name="receivers of tests", daemon=True).start()
+    return made

@@ -133,6 +133,12 @@ ARG_AGAINST_LAST = Arg(
 ARG_DRAFT_FILE = Arg(
     ("--file",), metavar="FILE", help="With --against-last: a definition file with the changed webhook"
 )
+ARG_CURL = Arg(
+    ("--curl",),
+    action="store_true",
+    help="Print commands for a shell that send the request; openssl signs it with the secret in "
+    "WEBHOOK_SECRET",
+)
 ARG_PATHS = Arg(("paths",), metavar="FILE|DIR", nargs="+", help="Definition files, or folders of them")
 ARG_OPTIONAL_PATHS = Arg(
     ("paths",),
@@ -179,6 +185,7 @@ MODULES = {
     "files": {"import", "export"},
     "check": {"check"},
     "replays": {"replay", "replays", "deliveries"},
+    "samples": {"sample"},
 }
 """Module -> its commands; all other commands are in ``webhooks``."""
 
@@ -226,6 +233,7 @@ COMMANDS = (
         ARG_NAME, ARG_DATA, ARG_HEADER, ARG_QUERY, ARG_METHOD,
         ARG_AGAINST_LAST, ARG_DRAFT_FILE, ARG_OUTPUT,
     ),
+    _action("sample", "Print a request that a webhook accepts", ARG_NAME, ARG_CURL, ARG_OUTPUT),
     _action(
         "import", "Create and change webhooks to match definition files",
         ARG_PATHS, ARG_DRY_RUN, ARG_PRUNE, ARG_YES, ARG_OUTPUT,

@@ -29,7 +29,7 @@ class Judging:
         max_conf_items: int = MAX_CONF_ITEMS,
     ) -> None:
         self.dags = dags
-        self._public_url = public_url
+        self.public_url = public_url
         self._max_body_bytes = max_body_bytes
         self._max_conf_items = max_conf_items
 
@@ -46,7 +46,7 @@ class Judging:
         """See :func:`inbound_webhooks.event.judge.authenticate`."""
         url = ""
         if compiled.rules.verification:  # some schemes sign the URL
-            url = endpoint_url(self._public_url, compiled.webhook.id, token)
+            url = endpoint_url(self.public_url, compiled.webhook.id, token)
             if request.query_string:
                 url = f"{url}?{request.query_string}"
         return authenticate(compiled.rules, request, secrets, now, url=url, fetched_from=fetched_from)

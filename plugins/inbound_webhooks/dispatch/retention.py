@@ -12,6 +12,7 @@ from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import retention
 from inbound_webhooks.storage.batch_size import BatchSize
+from inbound_webhooks.storage.captured import forget_ended_listeners
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.dispatchers import forget_dispatchers_before
 from inbound_webhooks.storage.endpoints import forget_endpoints_before
@@ -50,6 +51,7 @@ class RetentionJob:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kept = timedelta(days=settings.retention_days)
+        self._captured = timedelta(seconds=settings.listening_seconds)
         self._now = now
         self._batch_size = batch_size
         self._pause = pause
@@ -74,12 +76,14 @@ class RetentionJob:
             ("mails", partial(retention.delete_mails, before=before)),
             ("rejections", partial(retention.delete_rejections, before=before)),
             ("replay jobs", partial(delete_jobs, before=before)),
+            ("captured", partial(retention.delete_captured, before=self._now() - self._captured)),
         )
         done = sum(self._repeat(name, batch) for name, batch in batches)
         with transaction() as connection:
             begin_writing(connection)
             forget_dispatchers_before(connection, self._now() - PROCESSES_REMEMBERED)
             forget_endpoints_before(connection, self._now() - PROCESSES_REMEMBERED)
+            forget_ended_listeners(connection, self._now() - self._captured)
         return done
 
     def _repeat(self, name: str, batch: Batch) -> int:

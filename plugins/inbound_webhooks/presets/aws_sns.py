@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -39,6 +40,25 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "Type": "Notification",
+            "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+            "TopicArn": "arn:aws:sns:eu-west-1:123456789012:uploads",
+            "Subject": "Amazon S3 Notification",
+            "Message": '{"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": '
+            '{"bucket": {"name": "uploads"}, "object": {"key": "reports/2026-01.csv", "size": 1024}}}]}',
+            "Timestamp": "2026-01-31T12:00:00.000Z",
+            "SignatureVersion": "1",
+            "SigningCertURL": "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-f3ecfb7224c7233fe7bb5f59f96de52f.pem",
+            "UnsubscribeURL": "https://sns.eu-west-1.amazonaws.com/?Action=Unsubscribe&SubscriptionArn=arn:aws:sns:eu-west-1:123456789012:uploads:c9135db0-26c4-47ec-8998-413945fb5a96",
+        },
+        headers={
+            "x-amz-sns-message-type": "Notification",
+            "x-amz-sns-topic-arn": "arn:aws:sns:eu-west-1:123456789012:uploads",
+        },
+        content_type="text/plain; charset=UTF-8",
+    ),
     notes=(
         "Without topic_arns, any AWS account's topic that knows the URL is accepted: SNS signs for all of "
         "them.",

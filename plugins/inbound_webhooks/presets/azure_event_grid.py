@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -43,6 +44,32 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body=[
+            {
+                "topic": "/subscriptions/0000/resourceGroups/a/providers/Microsoft.Storage/storageAccounts/b",
+                "subject": "/blobServices/default/containers/test-container/blobs/new-file.txt",
+                "eventType": "Microsoft.Storage.BlobCreated",
+                "eventTime": "2026-01-31T12:00:00.000Z",
+                "id": "831e1650-001e-001b-66ab-eeb76e069631",
+                "data": {
+                    "api": "PutBlockList",
+                    "clientRequestId": "6d79dbfb-0e37-4fc4-981f-442c9ca65760",
+                    "requestId": "831e1650-001e-001b-66ab-eeb76e000000",
+                    "eTag": '"0x8D4BCC2E4835CD0"',
+                    "contentType": "text/plain",
+                    "contentLength": 524288,
+                    "blobType": "BlockBlob",
+                    "url": "https://my-storage-account.blob.core.windows.net/test-container/new-file.txt",
+                    "sequencer": "00000000000004420000000000028963",
+                },
+                "dataVersion": "",
+                "metadataVersion": "1",
+            }
+        ],
+        headers={"aeg-event-type": "Notification"},
+        content_type="application/json; charset=utf-8",
+    ),
     notes=(
         "Event Grid does not sign requests: anyone who knows the URL can send events.",
         "The link in a validation event is never fetched; the response is sufficient.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -39,6 +40,19 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "specversion": "1.0",
+            "type": "Microsoft.Storage.BlobCreated",
+            "source": "/subscriptions/0000/storageAccounts/uploads",
+            "subject": "blobs/new-file.txt",
+            "id": "A234-1234-1234",
+            "time": "2026-01-31T12:00:00Z",
+            "datacontenttype": "application/json",
+            "data": {"url": "https://uploads.example.com/new-file.txt", "contentLength": 524288},
+        },
+        content_type="application/cloudevents+json; charset=utf-8",
+    ),
     notes=(
         "CloudEvents are not signed: anyone who knows URL and token can send events.",
         "Every origin that asks with OPTIONS is allowed, since it knows the token in the URL.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -39,6 +40,32 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "accountId": 1,
+            "webhookId": "wsu_12345abcde",
+            "eventId": "wev_2L6ZDoilyiWzKkSA59Gmc2d7FDD",
+            "timestamp": "2026-01-31T12:01:00Z",
+            "eventType": "job.run.completed",
+            "webhookName": "dbt to Airflow",
+            "data": {
+                "jobId": "123",
+                "jobName": "Daily Job (dbt build)",
+                "runId": "12345",
+                "environmentId": "1234",
+                "environmentName": "Production",
+                "dbtVersion": "1.9.0",
+                "projectName": "Warehouse",
+                "projectId": "167194",
+                "runStatus": "Success",
+                "runStatusCode": 10,
+                "runStatusMessage": "None",
+                "runReason": "Kicked off from UI by ada@example.com",
+                "runStartedAt": "2026-01-31T12:00:00Z",
+                "runFinishedAt": "2026-01-31T12:01:00Z",
+            },
+        },
+    ),
     notes=(
         "dbt sends the signature in the header Authorization: a proxy that consumes or removes this header "
         "breaks the verification.",

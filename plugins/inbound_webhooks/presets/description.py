@@ -105,6 +105,8 @@ def as_data(preset: Preset) -> dict[str, Any]:
         "verification": [dict(settings) for settings in preset.verification],
         "secrets": [dict(vars(secret)) for secret in preset.secrets],
         "mapping_example": dict(preset.mapping_example),
+        "sample": vars(preset.sample)
+        | {"headers": dict(preset.sample.headers), "query": dict(preset.sample.query)},
     }
     return {"name": fields.pop("name"), "sender": fields.pop("title")} | fields
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 DISCORD_SCHEME = {"kind": "ed25519"}
@@ -33,6 +34,28 @@ PRESET = Preset(
     response_status=204,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "version": 1,
+            "application_id": "1234560123453231555",
+            "type": 1,
+            "event": {
+                "type": "APPLICATION_AUTHORIZED",
+                "timestamp": "2026-01-31T12:00:00.000000",
+                "data": {
+                    "integration_type": 1,
+                    "scopes": ["applications.commands"],
+                    "user": {
+                        "id": "157370770483691520",
+                        "username": "ada",
+                        "avatar": None,
+                        "discriminator": "0",
+                        "global_name": "Ada",
+                    },
+                },
+            },
+        },
+    ),
     notes=(
         "Discord sends forged signatures to check that they are rejected, and removes a URL that accepts "
         "one. Such rejections are normal.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -22,6 +23,12 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "list_folder": {"accounts": ["dbid:AAH4f99T0taONIb-OurWxbNQ6ywGRopQngc"]},
+            "delta": {"users": [12345678]},
+        },
+    ),
     notes=(
         "Dropbox says whose files have changed, not which ones: the DAG has to call "
         "/files/list_folder/continue.",

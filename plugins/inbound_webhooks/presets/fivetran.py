@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 PRESET = Preset(
@@ -40,6 +41,18 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "event": "sync_end",
+            "created": "2026-01-31T12:00:30.386Z",
+            "connector_type": "postgres",
+            "connector_id": "mystified_presence",
+            "connector_name": "orders",
+            "sync_id": "a1c0c8f3-7d1f-4a3b-9df1-1f2e3d4c5b6a",
+            "destination_group_id": "deck_enjoy",
+            "data": {"status": "SUCCESSFUL"},
+        },
+    ),
     notes=(
         "Fivetran switches a webhook off after 24 hours of failures; do not keep this one disabled for "
         "longer.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 PRESET = Preset(
@@ -27,6 +28,14 @@ PRESET = Preset(
     event_type="${Webhook::Body.type}",
     filter_example='body.type == "order.created"',
     mapping_example={"type": "${Webhook::Body.type}", "data": "${Webhook::Body.data}"},
+    sample=SampleEvent(
+        body={
+            "type": "order.created",
+            "id": "evt_1001",
+            "created_at": "2026-01-31T12:00:00Z",
+            "data": {"order_id": 1001, "customer": "Ada Lovelace", "total": 59.9, "currency": "EUR"},
+        },
+    ),
     notes=(
         "The key is sent in clear with every request and does not cover the body: anyone who sees one "
         "request can send any other. Use generic-hmac for a sender that can sign.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 PRESET = Preset(
@@ -36,6 +37,14 @@ PRESET = Preset(
     event_type="${Webhook::Body.type}",
     filter_example='body.type == "order.created"',
     mapping_example={"type": "${Webhook::Body.type}", "data": "${Webhook::Body.data}"},
+    sample=SampleEvent(
+        body={
+            "type": "order.created",
+            "id": "evt_1001",
+            "created_at": "2026-01-31T12:00:00Z",
+            "data": {"order_id": 1001, "customer": "Ada Lovelace", "total": 59.9, "currency": "EUR"},
+        },
+    ),
     notes=(
         "A signature without a time is valid forever, so a captured request can be sent again. Sign a "
         "time, or use the body's hash as deduplication key if no two events are equal.",

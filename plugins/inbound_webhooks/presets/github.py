@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 PRESET = Preset(
@@ -43,6 +44,59 @@ PRESET = Preset(
         "ref": "${Webhook::Body.ref}",
         "commit": "${Webhook::Body.after}",
     },
+    sample=SampleEvent(
+        body={
+            "ref": "refs/heads/main",
+            "before": "6113728f27ae82c7b1a177c8d03f9e96e0adf246",
+            "after": "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c",
+            "repository": {
+                "id": 186853002,
+                "name": "Hello-World",
+                "full_name": "Codertocat/Hello-World",
+                "private": False,
+                "owner": {"name": "Codertocat", "login": "Codertocat", "id": 21031067},
+                "html_url": "https://github.com/Codertocat/Hello-World",
+                "clone_url": "https://github.com/Codertocat/Hello-World.git",
+                "default_branch": "main",
+            },
+            "pusher": {"name": "Codertocat", "email": "codertocat@example.com"},
+            "sender": {"login": "Codertocat", "id": 21031067, "type": "User"},
+            "created": False,
+            "deleted": False,
+            "forced": False,
+            "base_ref": None,
+            "compare": "https://github.com/Codertocat/Hello-World/compare/6113728f27ae...0d1a26e67d8f",
+            "commits": [
+                {
+                    "id": "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c",
+                    "message": "Update README.md",
+                    "timestamp": "2026-01-31T12:00:00+00:00",
+                    "url": "https://github.com/Codertocat/Hello-World/commit/0d1a26e67d8f",
+                    "author": {
+                        "name": "Codertocat",
+                        "email": "codertocat@example.com",
+                        "username": "Codertocat",
+                    },
+                    "added": [],
+                    "removed": [],
+                    "modified": ["README.md"],
+                }
+            ],
+            "head_commit": {
+                "id": "0d1a26e67d8f5eaf1f6ba5c57fc3c7d91ac0fd1c",
+                "message": "Update README.md",
+                "timestamp": "2026-01-31T12:00:00+00:00",
+                "author": {"name": "Codertocat", "email": "codertocat@example.com"},
+            },
+        },
+        headers={
+            "User-Agent": "GitHub-Hookshot/044aadd",
+            "X-GitHub-Event": "push",
+            "X-GitHub-Delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+            "X-GitHub-Hook-ID": "292430182",
+            "X-GitHub-Hook-Installation-Target-Type": "repository",
+        },
+    ),
     notes=(
         "GitHub signs neither a time nor the delivery id, so a captured request can be sent again under a "
         "new id. Use the body's hash as deduplication key to prevent that.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 PRESET = Preset(
@@ -45,6 +46,49 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "object_kind": "push",
+            "event_name": "push",
+            "before": "95790bf891e76fee5e1747ab589903a6a1f80f22",
+            "after": "da1560886d4f094c3e6c9ef40349f7d38b5d27d7",
+            "ref": "refs/heads/main",
+            "ref_protected": True,
+            "checkout_sha": "da1560886d4f094c3e6c9ef40349f7d38b5d27d7",
+            "user_id": 4,
+            "user_name": "John Smith",
+            "user_username": "jsmith",
+            "project_id": 15,
+            "project": {
+                "id": 15,
+                "name": "Diaspora",
+                "web_url": "https://gitlab.example.com/mike/diaspora",
+                "namespace": "Mike",
+                "path_with_namespace": "mike/diaspora",
+                "default_branch": "main",
+            },
+            "commits": [
+                {
+                    "id": "da1560886d4f094c3e6c9ef40349f7d38b5d27d7",
+                    "message": "fixed readme",
+                    "title": "fixed readme",
+                    "timestamp": "2026-01-31T12:00:00+00:00",
+                    "author": {"name": "GitLab dev user", "email": "gitlabdev@example.com"},
+                    "added": ["CHANGELOG"],
+                    "modified": ["app/controller/application.rb"],
+                    "removed": [],
+                }
+            ],
+            "total_commits_count": 1,
+        },
+        headers={
+            "User-Agent": "GitLab/17.0",
+            "X-Gitlab-Event": "Push Hook",
+            "X-Gitlab-Instance": "https://gitlab.example.com",
+            "X-Gitlab-Webhook-UUID": "13792a34-cac6-4fda-95a8-c58e00a3954e",
+            "Idempotency-Key": "f5e5f430-f57b-4e6e-9fac-d9128cd7232f",
+        },
+    ),
     notes=(
         "The token is sent in clear with every request and does not cover the body: anyone who sees one "
         "request can send any other. GitLab's signing token (preset gitlab-signed) does not have this "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -44,6 +45,25 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "message": {
+                "attributes": {
+                    "bucketId": "uploads",
+                    "eventTime": "2026-01-31T12:00:00.000000Z",
+                    "eventType": "OBJECT_FINALIZE",
+                    "notificationConfig": "projects/_/buckets/uploads/notificationConfigs/1",
+                    "objectGeneration": "1700000000000000",
+                    "objectId": "reports/2026-01.csv",
+                    "payloadFormat": "JSON_API_V1",
+                },
+                "data": "eyJuYW1lIjogInJlcG9ydHMvMjAyNi0wMS5jc3YifQ==",
+                "messageId": "2070443601311540",
+                "publishTime": "2026-01-31T12:00:00.917Z",
+            },
+            "subscription": "projects/myproject/subscriptions/mysubscription",
+        },
+    ),
     notes=(
         "Google's token identifies sender and audience; it does not cover the body.",
         "Without audience and email in the verification, every Google service account that knows the URL is "

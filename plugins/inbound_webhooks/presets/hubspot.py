@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -39,6 +40,23 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body=[
+            {
+                "objectId": 1246965,
+                "propertyName": "lifecyclestage",
+                "propertyValue": "subscriber",
+                "changeSource": "ACADEMY",
+                "eventId": 3816279340,
+                "subscriptionId": 25,
+                "portalId": 33,
+                "appId": 1160452,
+                "occurredAt": 1769860800000,
+                "subscriptionType": "contact.creation",
+                "attemptNumber": 0,
+            }
+        ],
+    ),
     notes=(
         "One request contains up to 100 events, which start one run. A repeated batch of several events "
         "starts another run, because it contains the number of the attempt.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -43,6 +44,36 @@ PRESET = Preset(
     disabled_status=503,
     # Mailgun retries after everything but 200.
     invalid_status=200,
+    sample=SampleEvent(
+        body={
+            "event-data": {
+                "event": "failed",
+                "id": "G9Bn5sl1TC6nu79C8C0bwg",
+                "timestamp": 1769860800.48,
+                "log-level": "error",
+                "severity": "permanent",
+                "reason": "bounce",
+                "recipient": "ada@example.com",
+                "recipient-domain": "example.com",
+                "message": {
+                    "headers": {
+                        "to": "Ada <ada@example.com>",
+                        "message-id": "20260131120000.1.AAAA@mg.example.com",
+                        "from": "Shop <shop@mg.example.com>",
+                        "subject": "Your order",
+                    },
+                    "size": 111,
+                },
+                "delivery-status": {
+                    "code": 605,
+                    "message": "",
+                    "description": "Not delivering to previously bounced address",
+                },
+                "tags": ["orders"],
+                "user-variables": {"order": "1001"},
+            }
+        },
+    ),
     notes=(
         "Mailgun signs a time and a token, never the event: anyone who has seen one request can send any "
         "event with its signature for five minutes. With the token as deduplication key it works once; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 PRESET = Preset(
@@ -43,6 +44,38 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=200,
+    sample=SampleEvent(
+        body={
+            "object": "whatsapp_business_account",
+            "entry": [
+                {
+                    "id": "102290129340398",
+                    "changes": [
+                        {
+                            "field": "messages",
+                            "value": {
+                                "messaging_product": "whatsapp",
+                                "metadata": {
+                                    "display_phone_number": "15550783881",
+                                    "phone_number_id": "106540352242922",
+                                },
+                                "contacts": [{"profile": {"name": "Ada Lovelace"}, "wa_id": "16505551234"}],
+                                "messages": [
+                                    {
+                                        "from": "16505551234",
+                                        "id": "wamid.HBgLMTY1MDM4Nzk0MzkVAgA=",
+                                        "timestamp": "1769860800",
+                                        "type": "text",
+                                        "text": {"body": "Where is my order?"},
+                                    }
+                                ],
+                            },
+                        }
+                    ],
+                }
+            ],
+        },
+    ),
     notes=(
         "Meta does not sign a time, so a captured request can be sent again. The body's hash as "
         "deduplication key prevents that for as long as deliveries are kept.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -42,6 +43,25 @@ PRESET = Preset(
     response_status=202,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "value": [
+                {
+                    "id": "lsgTZMr9KwAAA",
+                    "subscriptionId": "7f105c7d-2dc5-4530-97cd-4e7ae6534c07",
+                    "subscriptionExpirationDateTime": "2026-02-03T12:00:00.0000000+00:00",
+                    "changeType": "created",
+                    "resource": "users/5522bd62-7c96-4530-85b0-00b916f6151a/messages/AAMkADEwMT",
+                    "tenantId": "84bd8158-6d4d-4958-8b9f-9d6445542f95",
+                    "resourceData": {
+                        "@odata.type": "#Microsoft.Graph.Message",
+                        "@odata.id": "Users/5522bd62-7c96-4530-85b0-00b916f6151a/Messages/AAMkADEwMT",
+                        "id": "AAMkADEwMT",
+                    },
+                }
+            ]
+        },
+    ),
     notes=(
         "Graph does not sign requests: it sends clientState in clear with each one. A request with one item "
         "that has another clientState is rejected as a whole.",

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 
 BODY_HASH = "{{ body | sha256 }}"
@@ -38,6 +39,7 @@ class Preset:
     frequent values of ``event_type``. ``dedup_alternative`` is for senders that do not sign their delivery
     id. ``signs_body`` is False if a changed body would go unnoticed. ``steps`` are the user's actions at the
     sender's, see :meth:`filled_steps`. ``notes`` are limitations that a user should know.
+    ``sample`` is a typical event with the vendor's headers, without the signature.
     ``disabled_status`` and ``invalid_status`` are chosen so that the sender neither switches itself off nor
     retries what is kept anyway.
     """
@@ -46,6 +48,7 @@ class Preset:
     title: str
     documentation_url: str
     steps: tuple[str, ...]
+    sample: SampleEvent
     verification: tuple[Mapping[str, Any], ...] = ()
     secrets: tuple[Secret, ...] = ()
     signs_body: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -35,6 +36,20 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=200,
+    sample=SampleEvent(
+        body={
+            "value": [
+                {
+                    "subscriptionId": "91779246-afe9-4525-b122-6c199ae89211",
+                    "expirationDateTime": "2026-04-30T17:27:00.0000000Z",
+                    "resource": "b9f6f714-9df8-470b-b22e-653855e1c181",
+                    "tenantId": "00000000-0000-0000-0000-000000000000",
+                    "siteUrl": "/sites/finance",
+                    "webId": "dbc5a806-e4d4-46e5-951c-6344d70b62fa",
+                }
+            ]
+        },
+    ),
     notes=(
         "SharePoint says that a list has changed, not how: the DAG has to call GetChanges with its last "
         "change token.",

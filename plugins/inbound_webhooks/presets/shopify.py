@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 PRESET = Preset(
@@ -42,6 +43,56 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "id": 820982911946154508,
+            "admin_graphql_api_id": "gid://shopify/Order/820982911946154508",
+            "name": "#9999",
+            "order_number": 1234,
+            "created_at": "2026-01-31T12:00:00-05:00",
+            "currency": "USD",
+            "email": "jon@example.com",
+            "financial_status": "voided",
+            "fulfillment_status": None,
+            "test": False,
+            "total_price": "388.00",
+            "subtotal_price": "388.00",
+            "total_tax": "0.00",
+            "customer": {
+                "id": 115310627314723954,
+                "email": "john@example.com",
+                "first_name": "John",
+                "last_name": "Smith",
+                "currency": "USD",
+            },
+            "line_items": [
+                {
+                    "id": 487817672276298554,
+                    "product_id": 788032119674292922,
+                    "title": "Example T-Shirt",
+                    "sku": "example-shirt-s",
+                    "quantity": 1,
+                    "price": "19.99",
+                    "vendor": "Acme",
+                }
+            ],
+            "shipping_address": {
+                "first_name": "Steve",
+                "last_name": "Shipper",
+                "address1": "123 Shipping Street",
+                "city": "Shippington",
+                "zip": "40003",
+                "country_code": "US",
+            },
+        },
+        headers={
+            "X-Shopify-Topic": "orders/create",
+            "X-Shopify-Shop-Domain": "example.myshopify.com",
+            "X-Shopify-API-Version": "2026-01",
+            "X-Shopify-Webhook-Id": "b54557e4-bdd9-4b37-8a5f-bf7d70bcd043",
+            "X-Shopify-Triggered-At": "2026-01-31T12:00:00.123456789Z",
+        },
+    ),
     notes=(
         "Shopify signs neither a time nor the delivery id, so a captured request can be sent again under a"
         " new id. Use the body's hash as deduplication key to prevent that.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 SLACK_SCHEME = {
@@ -51,6 +52,30 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "token": "Jhj5dZrVaK7ZwHHjRyZWjbDl",
+            "team_id": "T061EG9RZ",
+            "api_app_id": "A0FFV41KK",
+            "type": "event_callback",
+            "event_id": "Ev9UQ52YNA",
+            "event_time": 1769860800,
+            "event_context": "EC12345",
+            "event": {
+                "type": "message",
+                "channel": "C024BE91L",
+                "channel_type": "channel",
+                "user": "U2147483697",
+                "text": "deploy orders",
+                "ts": "1769860800.000200",
+                "event_ts": "1769860800.000200",
+                "team": "T061EG9RZ",
+            },
+            "authorizations": [
+                {"enterprise_id": None, "team_id": "T061EG9RZ", "user_id": "U061F7AUR", "is_bot": True}
+            ],
+        },
+    ),
     notes=(
         "Slack waits 3 seconds, then retries, up to three times; the event id stays the same.",
         "Slack switches an app's events off if nearly all of them fail within an hour.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -26,6 +27,19 @@ PRESET = Preset(
     mapping_example={"type": "${Webhook::Body.type}", "data": "${Webhook::Body.data}"},
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "type": "contact.created",
+            "timestamp": "2026-01-31T12:00:00.000000Z",
+            "data": {
+                "id": "1f81eb52-5198-4599-803e-771906343485",
+                "type": "contact",
+                "first_name": "Ada",
+                "last_name": "Lovelace",
+                "email": "ada@example.com",
+            },
+        },
+    ),
     notes=(
         "410 would make a sender that follows the specification switch the endpoint off; this webhook never "
         "responds with it.",

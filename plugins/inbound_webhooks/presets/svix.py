@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -27,6 +28,23 @@ PRESET = Preset(
     mapping_example={"type": "${Webhook::Body.type}", "data": "${Webhook::Body.data}"},
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "type": "user.created",
+            "timestamp": 1769860800000,
+            "object": "event",
+            "data": {
+                "id": "user_29w83sxmDNGwOuEthce5gg56FcC",
+                "object": "user",
+                "first_name": "Ada",
+                "last_name": "Lovelace",
+                "email_addresses": [
+                    {"id": "idn_29w83yL7CwVlJXylYLxcslromF1", "email_address": "ada@example.com"}
+                ],
+                "created_at": 1769860800000,
+            },
+        },
+    ),
     notes=(
         "Svix switches an endpoint off after five days of failures.",
         "Some senders use the headers webhook-… instead of svix-…: use the preset standard-webhooks for "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 PRESET = Preset(
@@ -41,6 +42,33 @@ PRESET = Preset(
     response_content_type="text/xml",
     response_template='<?xml version="1.0" encoding="UTF-8"?><Response></Response>',
     disabled_status=503,
+    sample=SampleEvent(
+        body={
+            "ToCountry": "US",
+            "ToState": "",
+            "SmsMessageSid": "SM1234567890abcdef1234567890abcdef",
+            "NumMedia": "0",
+            "ToCity": "",
+            "FromZip": "94107",
+            "SmsSid": "SM1234567890abcdef1234567890abcdef",
+            "FromState": "CA",
+            "SmsStatus": "received",
+            "FromCity": "SAN FRANCISCO",
+            "Body": "Where is my order?",
+            "FromCountry": "US",
+            "To": "+18005551212",
+            "NumSegments": "1",
+            "MessageSid": "SM1234567890abcdef1234567890abcdef",
+            "AccountSid": "AC1234567890abcdef1234567890abcdef",
+            "From": "+14158675309",
+            "ApiVersion": "2010-04-01",
+        },
+        headers={
+            "I-Twilio-Idempotency-Token": "b3f9c9e2-1111-4222-8333-444455556666",
+            "User-Agent": "TwilioProxy/1.1",
+        },
+        content_type="application/x-www-form-urlencoded",
+    ),
     notes=(
         "Twilio signs the URL that it calls: behind a proxy, set the public URL, so that this server knows"
         " the same host and path.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import BODY_HASH, Preset, Secret
 
 PRESET = Preset(
@@ -38,6 +39,30 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "for_user_id": "2244994945",
+            "tweet_create_events": [
+                {
+                    "created_at": "Sat Jan 31 12:00:00 +0000 2026",
+                    "id": 1880000000000000000,
+                    "id_str": "1880000000000000000",
+                    "text": "Hello @example",
+                    "lang": "en",
+                    "user": {
+                        "id": 14230524,
+                        "id_str": "14230524",
+                        "name": "Ada Lovelace",
+                        "screen_name": "ada",
+                    },
+                    "entities": {
+                        "hashtags": [],
+                        "user_mentions": [{"screen_name": "example", "id_str": "2244994945"}],
+                    },
+                }
+            ],
+        },
+    ),
     notes=(
         "The response to crc_token is signed with the secret that signs events, and anyone who knows the URL "
         "can request it. Only short tokens are signed, so that no forged event can be signed that way.",

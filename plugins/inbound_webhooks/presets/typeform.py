@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inbound_webhooks.event.sampling.events import SampleEvent
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -36,6 +37,44 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
+    sample=SampleEvent(
+        body={
+            "event_id": "01HZX3K9T5Q2V7W8Y9Z0A1B2C3",
+            "event_type": "form_response",
+            "form_response": {
+                "form_id": "aBcDefGhIj",
+                "token": "a3a12ec67a1365927098a606107fac15",
+                "submitted_at": "2026-01-31T12:00:00Z",
+                "landed_at": "2026-01-31T11:58:00Z",
+                "hidden": {"order_id": "1001"},
+                "calculated": {"score": 9},
+                "definition": {
+                    "id": "aBcDefGhIj",
+                    "title": "How was your order?",
+                    "fields": [
+                        {
+                            "id": "DlXFaesGBpoF",
+                            "title": "What was good?",
+                            "type": "long_text",
+                            "ref": "what_was_good",
+                        }
+                    ],
+                },
+                "answers": [
+                    {
+                        "type": "text",
+                        "text": "It arrived early.",
+                        "field": {"id": "DlXFaesGBpoF", "type": "long_text", "ref": "what_was_good"},
+                    },
+                    {
+                        "type": "number",
+                        "number": 5,
+                        "field": {"id": "SMEUb7VJz92Q", "type": "rating", "ref": "stars"},
+                    },
+                ],
+            },
+        },
+    ),
     notes=(
         "Typeform does not sign a time, so a captured request can be sent again. The event's id is signed "
         "and prevents that for as long as deliveries are kept.",

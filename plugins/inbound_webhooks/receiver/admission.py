@@ -65,6 +65,8 @@ class Admission(msgspec.Struct, frozen=True):
     token: Credential
     secrets: tuple[Credential, ...] = ()
     is_fresh: bool = True
+    refusal: WebhookDisabled | None = None
+    """The response is known already, but a user listens for the request, whose body is read for that."""
 
     def check(self) -> None:
         """Check method, state and address.

@@ -13,10 +13,13 @@ import asyncio
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import starmap
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, startable
 from inbound_webhooks.deliveries.judging import Judging
@@ -36,6 +39,7 @@ from inbound_webhooks.errors import (
     TooBusy,
     Unavailable,
     UnknownWebhook,
+    WebhookDisabled,
 )
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.clock import utc_now
@@ -58,6 +62,7 @@ from inbound_webhooks.receiver.admission import (
     credentials_of,
     matching_token,
 )
+from inbound_webhooks.receiver.captures import Captures
 from inbound_webhooks.receiver.client_address import REPLACED, UNKNOWN, trusted_proxies
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
@@ -74,6 +79,7 @@ from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.threads import run_in_thread
 from inbound_webhooks.storage.webhooks import set_confirm_url
 from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookCache
+from inbound_webhooks.webhooks.listening import is_listening
 
 log = get_logger(__name__)
 
@@ -95,6 +101,13 @@ MAX_ATTEMPTS = 3
 _STORED = frozenset({Outcome.ACCEPTED, Outcome.FILTERED, Outcome.REFUSED})
 _RECORDED = (LimitReached, KeyPending, SecretMissing, ClientAddressReplaced)
 _NO_SECRETS: Secrets = {}
+
+
+@dataclass
+class Heard:
+    """Why a request that a user listens for is rejected."""
+
+    error: RequestError | None = None
 
 
 class Receiver:
@@ -128,7 +141,15 @@ class Receiver:
         self._refused = RefusedBudget(settings)
         self._compiled = CompiledWebhookCache()
         self._last_use = LastUse(now)
+        self.captures = Captures(settings, now=now)
         self._now = now
+        self.loop: asyncio.AbstractEventLoop | None = None
+        """The event loop of an api-server's endpoint; other threads send test events to it."""
+
+    async def close(self) -> None:
+        """Write what was captured, and close the connections."""
+        await self.captures.close()
+        await self.store.close()
 
     def admit_replay(self, webhook: Webhook) -> None:
         """Count a job's replay like a request whose sender is verified; blocks.
@@ -170,11 +191,20 @@ class Receiver:
             admission.check()
         except RequestError as error:
             error.webhook_id = admission.compiled.webhook.id
+            if isinstance(error, WebhookDisabled) and is_listening(known.webhook, self._now()):
+                return replace(admission, refusal=error)
             raise
         return admission
 
-    async def receive(self, admission: Admission, request: InboundRequest) -> Response:
-        """Answer an admitted request; a POST is committed before this returns 2xx."""
+    async def receive(
+        self, admission: Admission, request: InboundRequest, heard: Heard | None = None
+    ) -> Response:
+        """Answer an admitted request; a POST is committed before this returns 2xx.
+
+        :param heard: learns why the request is rejected
+        """
+        if heard is None and admission.compiled.webhook.listening_until is not None:
+            return await self._listen(admission, request)
         if request.method == "POST":
             metrics.count("received")
         try:
@@ -193,10 +223,24 @@ class Receiver:
             raise TooBusy("The webhook is being changed.")
         except RequestError as error:
             error.webhook_id = "" if isinstance(error, UnknownWebhook) else admission.compiled.webhook.id
+            if heard is not None:
+                heard.error = error
             return self.reject(error, admission.head)
         except Exception as error:  # noqa: BLE001 - an unforeseen failure is ours, not the sender's
             log_unexpected_error(error)
             return self.reject(InternalError(), None)
+
+    async def _listen(self, admission: Admission, request: InboundRequest) -> Response:
+        """Answer a request for which a user listens, and show it unless its token was revoked meanwhile."""
+        heard = Heard(admission.refusal)
+        if admission.refusal is not None:
+            response = self.reject(admission.refusal, admission.head)
+        else:
+            response = await self.receive(admission, request, heard)
+        if not isinstance(heard.error, UnknownWebhook):
+            reason = None if heard.error is None else heard.error.message
+            self.captures.add(admission.compiled, request, status=response.status, reason=reason)
+        return response
 
     def reject(self, error: RequestError, head: RequestHead | None) -> Response:
         """Count, record and answer a rejection; it is recorded where the error names a webhook.

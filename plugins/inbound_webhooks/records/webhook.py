@@ -379,7 +379,8 @@ class Webhook(Draft):
 
     ``confirm_url`` is a link of the sender's that a user has to open. ``team`` is the team of its DAG when a
     user with the right to trigger that DAG last saved or enabled the webhook; None where the DAG had none. It
-    is no field of the definition: users could give themselves another team's DAGs.
+    is no field of the definition: users could give themselves another team's DAGs. Until
+    ``listening_until``, its page shows the requests that come.
     """
 
     id: str
@@ -388,6 +389,7 @@ class Webhook(Draft):
     updated_at: datetime
     confirm_url: str | None = None
     team: str | None = None
+    listening_until: datetime | None = None
 
 
 FIELDS = fields_of(Draft)

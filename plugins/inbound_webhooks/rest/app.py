@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
@@ -23,6 +24,7 @@ from inbound_webhooks.rest.presets import router as presets_router
 from inbound_webhooks.rest.problems import install_error_handlers
 from inbound_webhooks.rest.replays import router as replays_router
 from inbound_webhooks.rest.same_origin import require_same_origin
+from inbound_webhooks.rest.samples import router as samples_router
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 from inbound_webhooks.storage.encryption import check_key
@@ -42,11 +44,12 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             async with reporting(app.state.health):
                 yield
             return
+        receiver.loop = asyncio.get_running_loop()
         app.state.health = Health(receiver.store.status)
         async with reporting(app.state.health):
             yield
         await anyio.to_thread.run_sync(running.close)
-    await receiver.store.close()
+    await receiver.close()
 
 
 def _start(running: ExitStack) -> Receiver:
@@ -81,6 +84,7 @@ app.include_router(webhooks_router, prefix="/v1")
 app.include_router(replays_router, prefix="/v1")
 app.include_router(deliveries_router, prefix="/v1")
 app.include_router(presets_router, prefix="/v1")
+app.include_router(samples_router, prefix="/v1")
 install_error_handlers(app)
 
 

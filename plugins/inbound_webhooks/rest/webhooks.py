@@ -283,14 +283,15 @@ def _responses_of(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookRespo
             updated_at=webhook.updated_at,
             confirm_url=webhook.confirm_url,
             team=webhook.team,
-            url=_url(webhook) if may.may_change(webhook.dag_id) else None,
+            url=url_of(webhook) if may.may_change(webhook.dag_id) else None,
             reasons=[reason_of(problem) for problem in reasons[webhook.id]],
         )
         for webhook in webhooks
     ]
 
 
-def _url(webhook: Webhook) -> str | None:
+def url_of(webhook: Webhook) -> str | None:
+    """A webhook's URL with its token; None where it cannot be read."""
     try:
         return service.url(webhook)
     except (TokenUnreadable, StopIteration):

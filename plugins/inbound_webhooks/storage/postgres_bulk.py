@@ -36,8 +36,9 @@ from inbound_webhooks.storage.database import waiting_is_limited
 from inbound_webhooks.storage.statement import Executor, Statement, StatementRefused
 
 WebhookAndCredentials = tuple[Webhook, Sequence[Credential]]
-Stamp = tuple[int, int]
-"""A webhook's version and the id of its newest fetched key; every change raises one of the two."""
+Stamp = list[Any]
+"""A webhook's version, the id of its newest fetched key, and until when it listens: every change that matters
+to a request changes one of them."""
 
 MAX_CACHED_WEBHOOKS = 20_000
 """Upper limit of cached webhooks."""
@@ -61,12 +62,12 @@ class WebhookCache:
         rows = await connection.fetch(_STAMPS, {"ids": wanted})
         found: dict[str, WebhookAndCredentials | Exception] = {}
         changed: dict[str, Stamp] = {}
-        for webhook_id, version, newest_key in rows:
+        for webhook_id, *stamp in rows:
             held = self._held.get(webhook_id)
-            if held is not None and held[0] == (version, newest_key):
+            if held is not None and held[0] == stamp:
                 found[webhook_id] = held[1]
             else:
-                changed[webhook_id] = (version, newest_key)
+                changed[webhook_id] = stamp
         return found | await self._read(connection, changed) if changed else found
 
     async def _read(
@@ -234,7 +235,13 @@ _NEWEST_FETCHED_KEY = (
     .scalar_subquery()
 )
 _STAMPS = Statement(
-    select(tables.webhook.c.id, tables.webhook.c.version, _NEWEST_FETCHED_KEY).where(_among("ids"))
+    select(
+        tables.webhook.c.id,
+        tables.webhook.c.version,
+        _NEWEST_FETCHED_KEY,
+        # Listening is no change of the definition either.
+        tables.webhook.c.listening_until,
+    ).where(_among("ids"))
 )
 _WITH_CREDENTIALS = Statement(with_credentials(_among("ids")))
 _STORE = Statement(_store())

@@ -67,6 +67,14 @@ def delete_rejections(connection: Connection, *, before: datetime, limit: int) -
     return _delete(connection, tables.rejection, old, limit)
 
 
+def delete_captured(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Delete captured requests received before then, among the ``limit`` oldest; return how many."""
+    columns = tables.captured.c
+    oldest = select(columns.id).order_by(columns.id).limit(limit).subquery()
+    old = select(columns.id).where(columns.id.in_(select(oldest.c.id)), columns.received_at < before)
+    return _delete(connection, tables.captured, old, limit)
+
+
 # Two statements, because SQLite's DELETE has no LIMIT, and only a SELECT can skip locked rows.
 def _delete(connection: Connection, table: Table, old: Select[Any], limit: int) -> int:
     chosen = _locked(connection, old, limit)

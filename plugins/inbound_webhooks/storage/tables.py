@@ -48,9 +48,11 @@ ENDED = "state NOT IN ('accepted', 'dispatched')"
 UNUSUAL = "state NOT IN ('accepted', 'dispatched', 'succeeded')"
 WAITING = "state = 'waiting'"
 RUNNING = "state = 'running'"
+LISTENING = "listening_until IS NOT NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
 nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
-sent. Of a replay job: it has not ended; of its delivery: it is to be replayed.
+sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a webhook: it listens, or
+has listened lately.
 
 Partial indexes have them as predicates, so queries must repeat them word for word."""
 
@@ -97,8 +99,16 @@ webhook = Table(
     Column("owner", String(OWNER_CHARS), nullable=True),
     # The team whose DAG it may start in Airflow's multi-team mode; null for a DAG without a team.
     Column("team", String(TEAM_NAME_CHARS), nullable=True),
+    # Until then, its page shows the requests that come.
+    Column("listening_until", UtcDateTime, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
+    Index(
+        "idx_inbound_webhook_listening",
+        "listening_until",
+        postgresql_where=text(LISTENING),
+        sqlite_where=text(LISTENING),
+    ),
 )
 
 token = Table(
@@ -270,6 +280,32 @@ rejection = Table(
     # URL of a public key that the request named and that is not stored.
     Column("key_url", Text, nullable=True),
     Index("idx_inbound_webhook_rejection_webhook_id", "webhook_id", "id"),
+)
+
+# Requests that came while a user listened; they are shown for minutes. Credentials are masked and not kept.
+captured = Table(
+    "inbound_webhook_captured",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column(
+        "webhook_id",
+        String(10),
+        ForeignKey("inbound_webhook.id", name="inbound_webhook_captured_webhook_fkey", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("source_ip", String(45), nullable=False),
+    Column("method", String(20), nullable=False),
+    # The status of the response, and why it is no success.
+    Column("status", Integer, nullable=False),
+    Column("reason", Text, nullable=True),
+    Column("query_string", Text, nullable=False),
+    # JSON list of pairs
+    Column("headers", Text, nullable=False),
+    # As sent; null where it is longer than the limit, or bodies are not to be stored.
+    Column("body", LargeBinary, nullable=True),
+    Column("body_bytes", Integer, nullable=False),
+    Index("idx_inbound_webhook_captured_webhook_id", "webhook_id", "id"),
 )
 
 # One message to one recipient. It outlives webhook and deliveries, so it copies names and has no foreign key.

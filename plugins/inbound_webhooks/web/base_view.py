@@ -24,6 +24,7 @@ from inbound_webhooks.errors import (
     ReplayJobNotFound,
     ReplayJobRefused,
     SearchTooLong,
+    TooManyListeners,
     TooManyTrials,
     WebhookChanged,
     WebhookError,
@@ -67,6 +68,7 @@ STATUS: dict[type[WebhookError], int] = {
     ReplayJobRefused: 409,
     SearchTooLong: 422,
     TooManyTrials: 429,
+    TooManyListeners: 429,
     DefinitionError: 422,
     DatabaseUnavailable: 503,
 }
@@ -233,7 +235,7 @@ def _failed(error: Exception) -> Response:
         return _message(500, "Internal error", "See the log of Airflow's api-server.")
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
     response = _message(status, _TITLES.get(status, "The request failed"), error.message)
-    if isinstance(error, TooManyTrials):
+    if isinstance(error, (TooManyTrials, TooManyListeners)):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
 

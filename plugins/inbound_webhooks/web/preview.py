@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-
 from flask import Response, request
 from flask_appbuilder import expose
 
 from inbound_webhooks.deliveries.backtest import BackTest, back_test
 from inbound_webhooks.deliveries.preview import preview_request, typed_body
-from inbound_webhooks.errors import DefinitionError, NotPermitted, Problem
+from inbound_webhooks.errors import NotPermitted
 from inbound_webhooks.receiver.instance import get_receiver
-from inbound_webhooks.records.webhook import Draft, Webhook
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.web.backtests import CHOICES, shown
 from inbound_webhooks.web.base_view import json_reply
 from inbound_webhooks.web.form_data import by_place
 from inbound_webhooks.web.formatting import PREVIEW_HELP, pretty, tone
-from inbound_webhooks.web.forms import WebhookForm
 from inbound_webhooks.web.stored_requests import parse_headers
-from inbound_webhooks.web.webhooks import WebhookBaseView
-from inbound_webhooks.webhooks import service
+from inbound_webhooks.web.typed_webhook import TypedWebhookView
 
 METHODS = ("POST", "GET")
 
 
-class PreviewView(WebhookBaseView):
+class PreviewView(TypedWebhookView):
     """JSON for the panel "Try it" of the form."""
 
     default_view = "new"
@@ -49,7 +45,7 @@ class PreviewView(WebhookBaseView):
             raise NotPermitted(
                 "A back-test shows past requests, so it requires the permission to read the Dag's runs."
             )
-        draft, problems = self._typed(webhook)
+        draft, problems = self.typed(webhook)
         if draft is None:
             return json_reply({"problems": by_place(problems)}, 422)
         number = request.form.get("backtest_last", "")
@@ -62,7 +58,7 @@ class PreviewView(WebhookBaseView):
         return json_reply(shown(BackTest(readable)))
 
     def _preview(self, stored: Webhook | None) -> Response:
-        webhook, problems = self._typed(stored)
+        webhook, problems = self.typed(stored)
         if webhook is None:
             return json_reply({"problems": by_place(problems)}, 422)
         method = request.form.get("try_method", "POST")
@@ -86,28 +82,3 @@ class PreviewView(WebhookBaseView):
                 "conf_text": pretty(preview["conf"]),
             }
         )
-
-    def _typed(self, stored: Webhook | None) -> tuple[Webhook | None, list[Problem]]:
-        """The webhook as typed, and the form's problems; None if there are any."""
-        form = WebhookForm()
-        # A preview does not need a name.
-        problems = [problem for problem in form.problems(request.form) if problem.field != "name"]
-        return None if problems else self._draft(form, problems, stored), problems
-
-    def _draft(self, form: WebhookForm, problems: list[Problem], stored: Webhook | None) -> Webhook | None:
-        try:
-            draft: Draft = form.draft(request.form, (), stored)
-            if not self.access().may_change(draft.dag_id, "PUT" if stored else "POST"):
-                problems.append(Problem("You may not trigger this Dag.", "dag_id"))
-                return None
-            now = datetime.now(timezone.utc)
-            named = vars(draft) | {"name": draft.name or "(not saved yet)"}
-            team = self.access().team_for(draft.dag_id)
-            webhook = Webhook(
-                id=stored.id if stored else "", created_at=now, updated_at=now, team=team, **named
-            )
-            service.check(webhook)
-        except DefinitionError as error:
-            problems.append(error.problem)
-            return None
-        return webhook

@@ -14,6 +14,7 @@ from inbound_webhooks.event.body import Body
 from inbound_webhooks.event.multidict import MultiDict, parse_query
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.web.json_tree import step
 
 MAX_SHOWN_CHARS = 200_000
 MAX_FIELDS = 300
@@ -65,7 +66,7 @@ def _readable(content: bytes, content_type: str) -> tuple[str, str]:
 def fields_of(delivery: Delivery, limit_bytes: int) -> list[dict[str, str]]:
     """The paths that expressions can name: ``source`` is the path, ``value`` the start of its value."""
     found = [
-        {"source": f"{source}{_step(name)}", "value": _preview(value)}
+        {"source": f"{source}{step(name)}", "value": _preview(value)}
         for source, pairs in (("Query", _query_of(delivery)), ("Headers", headers_of(delivery)))
         for name, value in pairs
     ]
@@ -94,15 +95,10 @@ def _paths(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
         return
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from _paths(item, f"{path}{_step(name)}", depth + 1)
+            yield from _paths(item, f"{path}{step(name)}", depth + 1)
     elif isinstance(value, list):
         for index, item in enumerate(value[:MAX_LIST_ITEMS]):
             yield from _paths(item, f"{path}[{index}]", depth + 1)
-
-
-def _step(name: str) -> str:
-    plain = name.replace("-", "_").isidentifier() and name.isascii()
-    return f".{name}" if plain else f"[{json.dumps(name)}]"
 
 
 def _preview(value: Any) -> str:

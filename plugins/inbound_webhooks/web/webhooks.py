@@ -13,20 +13,22 @@ from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.errors import DefinitionError, NotPermitted, Problem, TokenUnreadable, WebhookNotFound
 from inbound_webhooks.event.expressions.bare_path import expression_meant
 from inbound_webhooks.presets import PRESETS
+from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.webhooks import ById, webhook_by_id
-from inbound_webhooks.web import catalog, way_back, webhook_rows
+from inbound_webhooks.web import captured_requests, catalog, way_back, webhook_rows
 from inbound_webhooks.web.backtests import CHOICES
 from inbound_webhooks.web.base_view import Page, fragment, json_reply, redirected, wants_fragment, wants_json
 from inbound_webhooks.web.catalog import ListRequest
 from inbound_webhooks.web.form_data import Line, attributes, by_place, lines, preset_document, sections
 from inbound_webhooks.web.forms import WebhookForm, secret_fields
+from inbound_webhooks.web.offered import offered_curl
 from inbound_webhooks.web.submission import read_submission, unknown_dag
-from inbound_webhooks.webhooks import readiness, service
+from inbound_webhooks.webhooks import listening, readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
 from inbound_webhooks.webhooks.setup import progress_of
 
@@ -125,6 +127,9 @@ class WebhooksView(WebhookBaseView):
             return self._form(form, webhook, ())
         if request.form.get("action") == "params":
             return self._form(form, webhook, ())
+        listens = request.form.get("action") == "listen"
+        if listens:
+            form.enabled.data = False
         submission = read_submission(form, request.form, webhook, self.access())
         draft, problems = submission.draft, submission.problems
         if draft is None or problems:
@@ -137,6 +142,8 @@ class WebhooksView(WebhookBaseView):
         except DefinitionError as error:
             return self._refused(form, webhook, [error.problem])
         flash(f"{'Saved' if webhook else 'Created'} {saved.name}.")
+        if listens and self.access().may_read_runs(saved.dag_id):
+            listening.start(saved, get_receiver().settings, actor=self.access().name)
         target = url_for("WebhooksView.edit", webhook_id=saved.id, new=None if webhook else 1)
         return json_reply({"location": target}) if wants_json() else redirected(target)
 
@@ -196,6 +203,7 @@ class WebhooksView(WebhookBaseView):
             unknown_dag=unknown,
             may_create=self.access().may_create_any,
             url=url,
+            curl=offered_curl(webhook, url) if webhook is not None and may_change else "",
             steps=PRESETS.get(form.preset.data or ""),
             reasons=reasons,
             may_unpause=webhook is not None
@@ -206,7 +214,14 @@ class WebhooksView(WebhookBaseView):
             judged=CHOICES,
             may_delete=webhook is not None and self.access().may_change(webhook.dag_id, "DELETE"),
             is_new=bool(request.args.get("new")),
+            **self._listener(webhook, may_change),
         )
+
+    def _listener(self, webhook: Webhook | None, may_change: bool) -> dict[str, Any]:
+        """What its page shows of captured requests; see ``listener.html``."""
+        if webhook is None or not may_change or not self.access().may_read_runs(webhook.dag_id):
+            return {}
+        return captured_requests.values(webhook)
 
     def _url(self, webhook: Webhook | None, may_change: bool) -> str | None:
         if webhook is None or not may_change:

@@ -49,6 +49,7 @@ TABLE = {
     ("POST", "/v1/webhooks/{webhook_id}/endGrace"): Heard(401, 403, 404, 200),
     ("GET", "/v1/webhooks/{webhook_id}/rejections"): Heard(401, 200, 404, 200),
     ("GET", "/v1/webhooks/{webhook_id}/rejections/{rejection_id}"): Heard(401, 200, 404, 200),
+    ("GET", "/v1/webhooks/{webhook_id}/sample"): Heard(401, 200, 404, 200),
     ("POST", "/v1/webhooks/{webhook_id}/try"): Heard(401, 403, 404, 200),
     ("POST", "/v1/webhooks/{webhook_id}/backTest"): Heard(401, 403, 404, 200),
     ("GET", "/v1/deliveries"): Heard(401, 200, 200, 200),

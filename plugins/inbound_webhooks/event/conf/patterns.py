@@ -76,12 +76,20 @@ def linear_pattern(pattern: str) -> str:
     if len(pattern) > MAX_PATTERN_CHARS:
         raise _not_linear(f"it is longer than {MAX_PATTERN_CHARS} characters")
     try:
-        parsed: Any = parser.parse(pattern)
+        parsed = parse_pattern(pattern)
     except (re.error, ArithmeticError, RecursionError):
         raise _not_linear("it is not a regular expression of Python") from None
     if parsed.state.flags & ~_HARMLESS_FLAGS:
         raise _not_linear("it sets flags")
     return _sequence(parsed, is_last=True)
+
+
+def parse_pattern(pattern: str) -> Any:
+    """The syntax tree of a pattern, as Python's library parses it.
+
+    :raises re.error: it is none of Python's
+    """
+    return parser.parse(pattern)
 
 
 def _sequence(items: Sequence[tuple[Any, Any]], *, is_last: bool) -> str:

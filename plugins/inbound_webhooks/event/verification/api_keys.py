@@ -101,6 +101,8 @@ class BodyKey:
         for item in self._items(request.body):
             value = item.get(self.field) if isinstance(item, dict) else None
             what = f"{self.field} of an item in {self.items}"
+            if value is None:
+                raise VerificationFailed(f"There is no {what}.", is_missing=True)
             found = _matching(secrets, value if isinstance(value, str) else "", what)
         return found
 

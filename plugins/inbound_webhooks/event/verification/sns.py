@@ -36,6 +36,8 @@ class Sns:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`;
         the secrets are certificates in PEM."""
         message = sns_message(request.body)
+        if "Signature" not in message:
+            raise VerificationFailed("The body holds no Signature.", is_missing=True)
         certificate_url = message.get("SigningCertURL", "")
         if not is_certificate_url(certificate_url):
             raise VerificationFailed("SigningCertURL is not the URL of an Amazon SNS certificate.")
@@ -74,13 +76,15 @@ _HOST = re.compile(r"sns\.([a-z]{2,4}(?:-[a-z]{2,12}){1,3}-[0-9]{1,2})\.amazonaw
 _TOPIC = re.compile(r"arn:aws[a-z-]{0,20}:sns:([a-z0-9-]{1,40}):[0-9]{12}:[A-Za-z0-9_.-]{1,256}")
 _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{32}\.pem")
 _URL = re.compile(r"https://[!-~]{1,2000}")
-_FIELDS = {
+SIGNED_FIELDS = {
     "Notification": ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type"),
     "SubscriptionConfirmation": (
         "Message", "MessageId", "SubscribeURL", "Timestamp", "Token", "TopicArn", "Type",
     ),
 }  # fmt: skip
-_FIELDS["UnsubscribeConfirmation"] = _FIELDS["SubscriptionConfirmation"]
+"""Type of a message -> the fields that are signed, in order."""
+
+SIGNED_FIELDS["UnsubscribeConfirmation"] = SIGNED_FIELDS["SubscriptionConfirmation"]
 
 
 def is_sns_url(url: str) -> bool:
@@ -145,7 +149,7 @@ def _first_certificate(message: dict[str, str], pems: Sequence[str], sent: datet
     if digest is None:
         raise VerificationFailed("SignatureVersion is neither 1 nor 2.")
     presented = from_base64(message.get("Signature", ""), "Signature (in the body)")
-    names = _FIELDS.get(message.get("Type", ""))
+    names = SIGNED_FIELDS.get(message.get("Type", ""))
     if names is None:
         raise VerificationFailed("Type is not one that Amazon SNS sends.")
     # In the vendor's order, and only those that are there: Subject is optional.

@@ -197,6 +197,7 @@ async def _rejected(
         try:
             if not admission.is_fresh:
                 admission = await receiver.confirm(admission.head)
+            error = admission.refusal or error
             error.webhook_id = admission.compiled.webhook.id
         except RequestError as newer:
             error = newer

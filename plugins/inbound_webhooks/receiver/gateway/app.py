@@ -93,7 +93,7 @@ class Gateway:
             if self._figures is not None:
                 await run_in_thread(self._figures.stop)
             await run_in_thread(self._receiver.rejections.stop)
-            await self._receiver.store.close()
+            await self._receiver.close()
 
 
 def application() -> ASGIApp:

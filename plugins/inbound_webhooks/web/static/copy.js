@@ -19,7 +19,7 @@ export function copyButtons() {
   });
 }
 
-async function copy(text) {
+export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;

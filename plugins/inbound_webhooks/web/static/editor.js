@@ -37,10 +37,10 @@ function saving(form, saved, showRows) {
   const status = form.querySelector("[data-saving]");
   const button = form.querySelector("[value=save]");
 
-  async function save(more = {}) {
+  async function save(submitter, more = {}) {
     button.disabled = true;
     status.textContent = "Saving…";
-    const data = new FormData(form);
+    const data = new FormData(form, submitter);
     for (const [name, value] of Object.entries(more)) data.set(name, value);
     // Not form.action: the buttons are named "action" and shadow it.
     const response = await postForm(form.getAttribute("action"), data).catch(() => ({ data: {} }));
@@ -49,7 +49,7 @@ function saving(form, saved, showRows) {
       return location.assign(response.data.location);
     }
     button.disabled = false;
-    if (response.data.question) return confirm(response.data);
+    if (response.data.question) return confirm(submitter, response.data);
     const problems = response.data.problems ?? { "": [response.data.error ?? "The server did not respond. Nothing was saved; try again."] };
     status.textContent = "Not saved: correct the marked fields.";
     showProblems(form, problems);
@@ -57,15 +57,15 @@ function saving(form, saved, showRows) {
   }
 
   // The server asks before it saves what may be a mistake; the field named in its question confirms it.
-  async function confirm({ question, field }) {
+  async function confirm(submitter, { question, field }) {
     status.textContent = "Not saved.";
-    if (await ask(question, "Save anyway")) await save({ [field]: "1" });
+    if (await ask(question, "Save anyway")) await save(submitter, { [field]: "1" });
     else form.elements.dag_id.focus();
   }
 
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    save();
+    save(event.submitter);
   });
 }
 

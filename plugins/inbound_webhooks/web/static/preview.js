@@ -1,12 +1,12 @@
 // Try it: previews a generated, pasted or stored request with the form as typed.
 import { getJson, postForm } from "./fetching.js";
-import { make } from "./elements.js";
+import { later, make } from "./elements.js";
 import { showProblems } from "./editor.js";
 import { absolute } from "./times.js";
 
 const JSON_TYPE = "Content-Type: application/json";
+const TYPING_MILLISECONDS = 400;
 const FORM_TYPE = "Content-Type: application/x-www-form-urlencoded";
-const EXPRESSION = /\$\{Webhook::(Body|Headers|Query)((?:\.[\w-]+|\[\d+\]|\["[^"]+"\])+)\}/g;
 
 export function preview() {
   const panel = document.querySelector("[data-try]");
@@ -19,8 +19,18 @@ export function preview() {
     }
   };
 
+  // The server knows the Dag's params and the sender's event; see deliveries/samples.py.
+  let asked = 0;
+  async function sampleEvent() {
+    const number = ++asked;
+    const response = await postForm(panel.dataset.sampleEvent, new FormData(form)).catch(() => ({ ok: false }));
+    if (!response.ok || number !== asked || panel.touched || field("sample").value !== "mapping") return;
+    const { method, query, headers, body } = response.data;
+    set({ method, query, body, headers: headers.map((pair) => pair.join(": ")).join("\n") });
+  }
+
   const samples = {
-    mapping: () => set(generatedRequest(form)),
+    mapping: sampleEvent,
     json: () => set({ body: "{}" }),
     form: () => set({ headers: FORM_TYPE, body: "order=42&customer=Ada" }),
     verify: () => set({ method: "GET", headers: "", query: "challenge=1234" }),
@@ -36,21 +46,35 @@ export function preview() {
   }
 
   // A generated request follows the mapping until the user edits it.
-  const follow = () => field("sample").value === "mapping" && !panel.touched && samples.mapping();
+  const follow = async () => {
+    if (field("sample").value === "mapping" && !panel.touched) await sampleEvent();
+  };
 
   async function run() {
-    follow();
-    const data = new FormData(form);
-    for (const name of ["method", "query", "headers", "body"]) data.set(`try_${name}`, field(name).value);
+    await follow();
+    const data = typed(new FormData(form));
     const response = await postForm(panel.dataset.try, data).catch(() => ({ data: { error: "The server did not respond. Try again." } }));
     showProblems(form, response.data.problems ?? {});
     if (response.ok) return show(response.data);
     report(response.data.problems ? "Correct the marked fields first." : response.data.error);
   }
 
+  function typed(data) {
+    for (const name of ["method", "query", "headers", "body"]) data.set(`try_${name}`, field(name).value);
+    return data;
+  }
+
+  async function send() {
+    await follow();
+    const response = await postForm(panel.dataset.send, typed(new FormData())).catch(() => ({ data: { error: "The server did not respond. Try again." } }));
+    if (!response.ok) return report(response.data.error);
+    showSent(response.data);
+  }
+
+  document.getElementById("send-test")?.addEventListener("click", send);
   field("sample").addEventListener("change", pick);
   document.getElementById("try-now").addEventListener("click", run);
-  form.addEventListener("change", follow);
+  form.addEventListener("change", later(TYPING_MILLISECONDS, follow));
   field("body").addEventListener("input", () => (panel.touched = true));
   samples.mapping();
   if (panel.dataset.deliveries) pastDeliveries(panel, field("sample"));
@@ -68,6 +92,15 @@ function report(text) {
   document.getElementById("preview").replaceChildren(make("p", { class: "note bad" }, text));
 }
 
+// The page of the delivery shows what becomes of it.
+function showSent({ status, body, note, location: page }) {
+  if (page) return location.assign(page);
+  const parts = [make("p", { class: "note bad" }, `The endpoint responded with ${status}; nothing was stored.`)];
+  if (note) parts.push(make("p", { class: "note warn" }, note));
+  parts.push(make("pre", { tabindex: "0" }, body || "(empty)"));
+  document.getElementById("preview").replaceChildren(...parts);
+}
+
 function show(outcome) {
   const parts = [
     make("p", { class: "preview-response" }, make("span", { class: `badge ${outcome.tone}` }, outcome.state), " ", outcome.state_help),
@@ -78,43 +111,4 @@ function show(outcome) {
   parts.push(make("h3", {}, `Response ${outcome.status}`), make("p", { class: "help" }, outcome.content_type),
     make("pre", { tabindex: "0" }, outcome.body || "(empty)"));
   document.getElementById("preview").replaceChildren(...parts);
-}
-
-// A request with a value for every path that an expression names.
-function generatedRequest(form) {
-  const body = {};
-  const headers = new Map([["Content-Type", "application/json"]]);
-  const query = new URLSearchParams();
-  for (const input of form.querySelectorAll("[data-completes]")) {
-    for (const [, source, path] of input.value.matchAll(EXPRESSION)) {
-      const steps = [...path.matchAll(/\.([\w-]+)|\[(\d+)\]|\["([^"]+)"\]/g)].map(([, name, index, quoted]) => name ?? quoted ?? Number(index));
-      if (source === "Body") put(body, steps, valueFor(input, steps.at(-1)));
-      else if (source === "Headers") headers.set(String(steps[0]), "example");
-      else query.set(String(steps[0]), "example");
-    }
-  }
-  return {
-    body: JSON.stringify(body, null, 2),
-    headers: [...headers].map(([name, value]) => `${name}: ${value}`).join("\n"),
-    query: query.toString(),
-  };
-}
-
-function valueFor(input, name) {
-  const types = input.closest("tr")?.querySelector(".param .muted")?.textContent ?? "";
-  if (/integer|number/.test(types)) return 1;
-  if (types.startsWith("boolean")) return true;
-  if (types.startsWith("array")) return [];
-  if (types.startsWith("object")) return {};
-  return `example ${String(name)}`;
-}
-
-function put(target, steps, value) {
-  let place = target;
-  steps.forEach((step, index) => {
-    const isLast = index === steps.length - 1;
-    const next = isLast ? value : typeof steps[index + 1] === "number" ? [] : {};
-    if (isLast) place[step] ??= next;
-    else place = typeof place[step] === "object" && place[step] !== null ? place[step] : (place[step] = next);
-  });
 }

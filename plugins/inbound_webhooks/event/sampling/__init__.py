@@ -1,0 +1,1 @@
+"""Makes a request that a webhook accepts, and signs it as its sender would."""

@@ -1,0 +1,50 @@
+"""What a webhook's page shows of the requests that it has captured while a user listens."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from inbound_webhooks.errors import RequestError
+from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.event.content_encoding import inflate
+from inbound_webhooks.receiver.instance import get_receiver
+from inbound_webhooks.records.captured import Captured
+from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.storage.captured import find_captured, list_captured
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.web.json_tree import TreeNode, request_tree
+from inbound_webhooks.webhooks import listening
+
+
+def values(webhook: Webhook, wanted: int | None = None) -> dict[str, Any]:
+    """What ``listener.html`` shows: the captured requests, and the tree of one of them.
+
+    :param wanted: the id of that one; by default the newest
+    """
+    settings = get_receiver().settings
+    since = utc_now() - timedelta(seconds=settings.listening_seconds)
+    with transaction() as connection:
+        found = list_captured(connection, webhook.id, since=since)
+        chosen = wanted or (found[0].id if found else 0)
+        shown = find_captured(connection, webhook.id, chosen, since=since) if chosen else None
+    return {
+        "listens": listening.is_listening(webhook, utc_now()),
+        "captured": found,
+        "shown": shown,
+        "tree": [] if shown is None else _tree(shown, settings.max_captured_bytes),
+        "max_bytes": settings.max_captured_bytes,
+    }
+
+
+def _tree(captured: Captured, limit_bytes: int) -> list[TreeNode]:
+    headers = [(name, value) for name, value in json.loads(captured.headers)]
+    content = captured.body
+    encoding = ", ".join(value for name, value in headers if name.lower() == "content-encoding")
+    if content is not None and encoding:
+        try:
+            content = inflate(content, encoding, limit_bytes=limit_bytes)
+        except RequestError:
+            content = None
+    return request_tree(content, headers, captured.query_string)
