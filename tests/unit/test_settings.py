@@ -103,8 +103,8 @@ UNITS = (
     *("_searches", "_deliveries", "_jobs", "_listeners"),
 )
 WITHOUT_UNIT = (
-    *("public_url", "dispatcher_enabled", "trusted_proxies", "rate_limit_storage_uri"),
-    *("email_subject", "email_html", "operator_emails", "store_bodies"),
+    *("public_url", "docs_url", "dispatcher_enabled", "trusted_proxies", "rate_limit_storage_uri"),
+    *("email_subject", "email_html", "operator_emails", "store_bodies", "grant_plugins_permission"),
 )
 
 

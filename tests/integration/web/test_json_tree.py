@@ -80,7 +80,7 @@ def test_a_body_that_does_not_fit_its_type_is_shown_as_text() -> None:
     assert (body.kind, body.value, body.children) == ("text", "{broken", [])
 
 
-def test_a_long_list_hides_none_of_its_neighbours() -> None:
+def test_a_long_list_hides_no_value_beside_it() -> None:
     [body, *_] = tree_of({"long": [{"x": 1}] * 5_000, "last": "here"})
     long, last = body.children
     assert (last.name, last.value) == ("last", "here")
