@@ -33,9 +33,10 @@ def run(pid_file: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     def start(*options: str) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [*IGNORING_INT, sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options, str(STORY)],
+            [*IGNORING_INT, sys.executable, "-m", "pytest", "-p", "xdist", *options, str(STORY)],
             cwd=CHECKOUT,
-            env={**os.environ, "SERVER_PID_FILE": str(pid_file)},
+            # Without plugins that take seconds to import.
+            env={**os.environ, "SERVER_PID_FILE": str(pid_file), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             stdout=subprocess.DEVNULL,
         )
         started.append(process)
