@@ -84,6 +84,16 @@ def test_a_disabled_webhook_shows_its_requests_and_responds_as_documented(asgi, 
     assert rows("delivery") == []
 
 
+def test_a_webhook_that_is_disabled_while_it_listens_accepts_nothing_more(asgi, orders) -> None:
+    listen(orders)
+    assert asgi.post(orders.path, b'{"number": 3}').status == 202
+    # A gateway still has the enabled one in its cache, and finds out when it commits.
+    change_webhook(orders.id, enabled=False)
+    assert asgi.post(orders.path, b'{"number": 4}').status == 403
+    assert len(rows("delivery")) == 1
+    assert [row.status for row in captured(2)] == [202, 403]
+
+
 def test_a_body_over_the_limit_does_not_change_the_response_of_a_disabled_webhook(
     asgi, orders, configure
 ) -> None:

@@ -220,6 +220,9 @@ class Receiver:
                 if response is not None:
                     return response
                 admission = await self.confirm(admission.head)
+                # The body is read for a user who listens; nothing else comes of it.
+                if admission.refusal is not None:
+                    raise admission.refusal
             raise TooBusy("The webhook is being changed.")
         except RequestError as error:
             error.webhook_id = "" if isinstance(error, UnknownWebhook) else admission.compiled.webhook.id
