@@ -41,7 +41,7 @@ def test_a_real_request_is_mapped_by_clicks_and_by_keys_and_starts_a_run(person,
     airflow.wait_for_dag("order_pipeline")
     frame = person.open("dags/order_pipeline/plugin/webhooks-of-dag")
     frame.get_by_role("link", name="Add trigger").click()
-    frame.get_by_label("Name", exact=True).fill("orders that listen")
+    frame.locator("#name").fill("orders that listen")
     frame.get_by_role("button", name="Save disabled and listen").click()
     frame.get_by_text("Listening until").wait_for()
 
