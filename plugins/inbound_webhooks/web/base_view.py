@@ -263,10 +263,10 @@ def _message(status: int, title: str, text: str) -> Response:
         )
     elif wants_json():
         response = json_reply({"error": text or title}, status)
-    elif way_back.sent_from() and g.get("webhooks_access") is not None:
+    elif way_back.page_of_form() and g.get("webhooks_access") is not None:
         # The form's own page, with what was typed into it where the browser keeps that.
         flash(text or title, "bad")
-        response = redirected(way_back.sent_from())
+        response = redirected(way_back.page_of_form())
     else:
         response = render_page(
             "message.html",

@@ -24,12 +24,20 @@ def sent_from() -> str:
     return _ours(request.form.get("back", "")) if request.method == "POST" else ""
 
 
+def page_of_form() -> str:
+    """The page whose form was sent: the one that it names, or the browser; "" where it is not one of ours."""
+    return sent_from() or (_referring_page() if request.method == "POST" else "")
+
+
 def previous_page() -> str:
     """The page that the user came from, as far as it is one of ours; else the list."""
+    return sent_from() or _referring_page() or url_for("WebhooksView.index")
+
+
+def _referring_page() -> str:
     split = urlsplit(request.referrer or "")
-    path = split.path + (f"?{split.query}" if split.query else "")
-    is_here = split.path == request.script_root + request.path
-    return sent_from() or ("" if is_here else _ours(path)) or url_for("WebhooksView.index")
+    is_elsewhere = split.netloc != request.host or split.path == request.script_root + request.path
+    return "" if is_elsewhere else _ours(split.path + (f"?{split.query}" if split.query else ""))
 
 
 def shown_page() -> str:

@@ -61,6 +61,21 @@ def test_a_failed_action_leaves_the_user_on_the_page_with_a_message(pages, hook)
     assert 'class="toast bad">Changing this webhook requires the permission' in page
 
 
+def post_from(client, page: str, hook):
+    """Sends the form for the deletion of a webhook; the browser says that it was on this page."""
+    form, path = {"csrf_token": client.csrf_token()}, f"{ROOT}/hook/{hook.id}/delete"
+    return client.browser.post(path, data=form, base_url=BASE, headers={"Referer": page})
+
+
+def test_a_failed_action_whose_form_names_no_page_leads_back_by_the_browsers_word(pages, hook):
+    viewer = pages.client("vera", "Viewer")
+    page = f"{BASE}{ROOT}/hook/{hook.id}"
+    own = post_from(viewer, page, hook)
+    assert (own.status_code, urlsplit(own.location).path) == (303, f"{LIST}hook/{hook.id}")
+    foreign = post_from(viewer, page.replace("localhost", "evil.example"), hook)
+    assert foreign.status_code == 403
+
+
 def test_a_failed_action_never_leads_to_another_site(pages, hook):
     viewer = pages.client("vera", "Viewer")
     for back in ("https://evil.example/", "//evil.example/webhooks/", f"{LIST}\\evil", "/home"):

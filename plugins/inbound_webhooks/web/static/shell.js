@@ -22,6 +22,8 @@ function title() {
 
 function stayOnTab(list) {
   const home = new URL(document.body.dataset.home, location.href);
+  // A link that was clicked before this script had run.
+  if (location.pathname === home.pathname) return location.replace(list.href);
   document.addEventListener("click", (event) => {
     const link = event.target.closest?.("a[href]");
     if (link && link.origin === home.origin && link.pathname === home.pathname) link.href = list.href;

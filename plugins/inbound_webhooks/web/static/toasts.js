@@ -12,14 +12,16 @@ export function toasts() {
 
 export function toast({ text, tone = "good", undo = null, login = null }) {
   const region = document.getElementById("toasts");
-  // A message that is repeated, as while the server is away, is shown once.
-  for (const shown of region.querySelectorAll(".toast")) if (shown.said === text) shown.remove();
+  // A failure that is repeated, as by each poll after the login has expired, is said once.
+  const isKnown = [...region.children].some((shown) => shown.said === text);
+  if (isKnown && tone === "bad") return;
   const element = make("p", { class: `toast ${tone}` }, text);
   if (undo) {
     const button = make("button", { type: "button", class: "quiet" }, "Undo");
     button.addEventListener("click", () => {
       element.remove();
-      window.htmx.ajax("POST", undo.url, { values: undo.values, target: undo.target, swap: "morph:outerHTML" });
+      const request = { values: undo.values, target: undo.target, swap: "morph:outerHTML" };
+      window.htmx.ajax("POST", undo.url, request).then(() => document.querySelector(`${undo.target} [role=switch]`)?.focus());
     });
     element.append(" ", button);
   }
