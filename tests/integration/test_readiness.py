@@ -119,6 +119,22 @@ def test_a_parameter_that_the_dag_does_not_have_is_only_a_hint(dag):
     assert "'misspelt'" in reason.message
 
 
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [({"mapping": {"number": "1", "note": "body.note"}}, "note"), ({"dedup": "body.id"}, "")],
+    ids=["mapping", "dedup"],
+)
+def test_a_path_without_braces_is_a_hint(dispatcher, fields, part):
+    from inbound_webhooks.webhooks import readiness, service
+
+    store_dag("free")
+    hook = store_webhook(dag_id="free", **fields)
+    found = readiness.reasons_of(service.get(hook.id))
+    (reason,) = [reason for reason in found if reason.code == "path-is-text"]
+    assert (reason.severity, reason.part) == ("hint", part)
+    assert "${Webhook::Body." in reason.message
+
+
 def test_a_secret_that_has_ended_is_a_reason(dag):
     hook = store_webhook(mapping={"number": "1"}, preset="github", secrets={"signing": "a secret"})
     assert codes(hook) == []

@@ -204,6 +204,23 @@ def test_the_steps_of_every_preset_are_whole(webhooks, orders, tmp_path, preset)
     assert done.err.count("\n") == len(preset.steps) + 1
 
 
+def test_a_grace_is_ended_by_command(webhooks, orders):
+    webhooks(*CREATE)
+    webhooks("rotate", "pushes", "--grace-hours", "24")
+    assert webhooks("end-grace", "pushes").out == "Old URLs and secrets of pushes that stopped working: 1.\n"
+    assert len(rows("token")) == 1
+    assert (
+        webhooks("end-grace", "pushes").out == "Old URLs and secrets of pushes that stopped working: none.\n"
+    )
+    assert webhooks("end-grace", "nothing").status == 1
+
+
+def test_create_says_that_a_path_without_braces_is_a_text(webhooks, orders):
+    done = webhooks(*CREATE, "--map", "number=body.number")
+    assert done.status == 0
+    assert "Write ${Webhook::Body.number} for that." in done.err
+
+
 # --- wrong calls ----------------------------------------------------------------------------
 
 WRONG_CALLS = {

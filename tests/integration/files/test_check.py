@@ -72,6 +72,14 @@ def test_a_parameter_that_the_dag_does_not_have_is_a_note(webhooks, repository):
     assert "'misspelt'" in done.out
 
 
+def test_a_path_without_braces_is_a_note(webhooks, repository):
+    fields = {"mapping": {"number": "${Webhook::Body.number}", "note": "a"}, "dedup": "body.id"}
+    done = webhooks("check", repository(FITS | fields))
+    assert done.status == 0
+    assert "note   " in done.out
+    assert "orders: dedup: The value of deduplication key is the text 'body.id'" in done.out
+
+
 def test_a_secret_that_the_file_does_not_name_is_a_note(webhooks, repository):
     done = webhooks("check", repository(FITS | {"preset": "stripe"}))
     assert done.status == 0

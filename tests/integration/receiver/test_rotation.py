@@ -95,6 +95,21 @@ def test_no_grace_ends_a_grace_as_well(endpoint, sqlite_database):
     assert [endpoint.post(hook.path, ORDER).status for hook in (first, second, third)] == [404, 404, 202]
 
 
+def end_grace(hook: Hook) -> int:
+    from inbound_webhooks.webhooks import service
+
+    return service.end_grace(hook.id, actor=ACTOR)
+
+
+def test_a_grace_that_is_ended_early_opens_nothing_any_more(endpoint, database):
+    old = store_webhook()
+    new = rotated(old, grace_hours=24)
+    assert endpoint.post(old.path, ORDER).status == 202
+    assert end_grace(old) == 1
+    assert [endpoint.post(hook.path, ORDER).status for hook in (old, new)] == [404, 202]
+    assert end_grace(old) == 0
+
+
 def test_a_second_grace_does_not_lengthen_the_first(endpoint, clock, database):
     first = store_webhook()
     second = rotated(first, grace_hours=1)
@@ -123,6 +138,13 @@ def test_both_secrets_prove_the_sender_until_the_grace_is_over(endpoint, clock, 
     assert [status_with(endpoint, hook, key) for key in ("the old one", "the new one")] == [202, 202]
     clock.time += HOUR + timedelta(minutes=1)  # the rotation may be seconds later than the clock
     assert [status_with(endpoint, hook, key) for key in ("the old one", "the new one")] == [401, 202]
+
+
+def test_a_secret_whose_grace_is_ended_early_proves_nothing(endpoint, sqlite_database):
+    hook = store_webhook(verification=VERIFICATION, secrets={"signing": "the old one"})
+    rotate_secret(hook, "the new one", grace_hours=24)
+    assert end_grace(hook) == 1
+    assert [row.expires_at for row in rows("secret")] == [None]
 
 
 def test_a_secret_that_was_rotated_without_grace_proves_nothing(endpoint, database):

@@ -131,7 +131,9 @@ function senders(form, rows, offerPaths) {
     form.elements.refresh_keys.checked = false;
   };
   select.addEventListener("change", () => show(true));
-  if (select.value) show(false);
+  // A sender that was chosen before this script ran has not filled the form yet.
+  const rendered = select.querySelector("option[selected]")?.value ?? "";
+  if (select.value) show(select.value !== rendered);
 }
 
 function showSteps(preset) {
