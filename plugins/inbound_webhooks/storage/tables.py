@@ -95,10 +95,10 @@ webhook = Table(
     Column("max_backlog", Integer, nullable=True),
     Column("max_active_runs", Integer, nullable=True),
     Column("description", Text, nullable=True),
-    # The user or group that is responsible for it; a text that names no row.
-    Column("owner", String(OWNER_CHARS), nullable=True),
     # The team whose DAG it may start in Airflow's multi-team mode; null for a DAG without a team.
     Column("team", String(TEAM_NAME_CHARS), nullable=True),
+    # The user or group that is responsible for it; a text that names no row.
+    Column("owner", String(OWNER_CHARS), nullable=True),
     # Until then, its page shows the requests that come.
     Column("listening_until", UtcDateTime, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
