@@ -7,7 +7,8 @@ import re
 import pytest
 
 from tests.acceptance.browser import Person, chromium
-from tests.acceptance.test_browser import AXE, RUN_MILLISECONDS, create, curl
+from tests.acceptance.test_browser import AXE, RUN_MILLISECONDS, curl
+from tests.acceptance.webhooks import create
 
 SERIOUS = """async () => (await axe.run(document)).violations
     .filter(found => ["serious", "critical"].includes(found.impact))
@@ -39,7 +40,8 @@ def axe(person: Person) -> list[str]:
 
 def test_a_person_finds_deliveries_of_all_webhooks_and_replays_two_and_then_all(person):
     name = f"found and replayed on {person.airflow.auth}"
-    url = create(person, "event_log", name)
+    person.airflow.wait_for_dag("event_log")
+    url = create(person.airflow, name, "--dag-id", "event_log").url
     frame = person.open("plugin/webhooks")
     frame.get_by_role("link", name="Deliveries", exact=True).click()
     frame.get_by_role("heading", name="Deliveries", exact=True).wait_for()
@@ -54,7 +56,7 @@ def test_a_person_finds_deliveries_of_all_webhooks_and_replays_two_and_then_all(
     boxes = frame.get_by_role("checkbox", name=re.compile("^Select the delivery"))
     boxes.nth(0).check()
     boxes.nth(2).check()
-    frame.locator(".badge", has_text=re.compile("^succe", re.I)).nth(2).wait_for(timeout=RUN_MILLISECONDS)
+    frame.locator(".badge", has_text=re.compile("^succe", re.I)).nth(2).wait_for(timeout=2 * RUN_MILLISECONDS)
     assert [boxes.nth(each).is_checked() for each in range(3)] == [True, False, True]
     assert axe(person) == []
 

@@ -34,7 +34,7 @@ class ReplayJob:
     :param actor: the name of the user who asked for it
     :param is_checked: whether this user's permissions are checked for each delivery; False for an operator
         with a shell
-    :param claims: the user as the auth manager stores it in a token, encrypted; None when the job has ended
+    :param claims: the user as the auth manager stores it in a token; None when the job has ended
     :param conditions: JSON list of the filter's pairs; empty where the deliveries were selected one by one
     :param dag_ids: JSON list of the DAGs of the deliveries
     """

@@ -256,7 +256,28 @@ def next_mail(connection) -> None:
     mails.claim_mail(connection, AT, until=AT, after="A" * 10)
 
 
+def due_replay_job(connection) -> None:
+    from inbound_webhooks.storage import replay_jobs
+
+    replay_jobs.due_job(connection, AT)
+
+
+def deliveries_to_replay(connection) -> None:
+    from inbound_webhooks.storage import replay_jobs
+
+    replay_jobs.waiting_items(connection, "a" * 32, without_webhooks=(), limit=20)
+
+
+def old_replay_jobs(connection) -> None:
+    from inbound_webhooks.storage import replay_jobs
+
+    replay_jobs.delete_jobs(connection, before=AT, limit=10)
+
+
 INDEXED = {
+    due_replay_job: "idx_inbound_webhook_replay_job_running",
+    deliveries_to_replay: "idx_inbound_webhook_replay_item_waiting",
+    old_replay_jobs: "idx_inbound_webhook_replay_job_finished_at",
     backlog: "idx_inbound_webhook_delivery_waiting",
     backlog_of_a_webhook: "idx_inbound_webhook_delivery_waiting",
     deliveries_to_cancel: "idx_inbound_webhook_delivery_waiting",

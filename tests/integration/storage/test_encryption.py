@@ -115,7 +115,12 @@ def test_after_the_key_was_rotated_the_new_one_alone_is_enough(database, use_fer
     hook = store_webhook()
     deliver_with_credentials(hook.id)
     use_fernet_key(f"{NEW_KEY},{FERNET_KEY}")
-    assert service.reencrypt_all(actor=ACTOR) == {"tokens": 1, "secrets": 0, "deliveries": 1}
+    assert service.reencrypt_all(actor=ACTOR) == {
+        "tokens": 1,
+        "secrets": 0,
+        "deliveries": 1,
+        "replay jobs": 0,
+    }
     use_fernet_key(NEW_KEY)
     assert token_of(hook.id) == hook.token
     assert SECRETS["bearer"] in restored_headers()
@@ -169,7 +174,7 @@ def test_every_column_that_is_encrypted_takes_part_in_a_rotation():
         (table.name, column.name)
         for table in tables.metadata.tables.values()
         for column in table.columns
-        if re.search("encrypted|credentials", column.name)
+        if re.search("encrypted|credentials|claims", column.name)
     }
     assert {(table.name, column) for table, column in ENCRYPTED_COLUMNS.values()} == named
 
