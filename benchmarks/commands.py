@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 import time
 from collections.abc import Sequence
 
-from benchmarks.figures import Row, milliseconds
+from benchmarks.figures import Row, milliseconds, ratio_upwards
 from benchmarks.scale import Scale
 from benchmarks.site import Site, command
 from tests.infrastructure.airflow_processes import AirflowProcesses
@@ -41,7 +40,7 @@ def row(ours: Sequence[float], theirs: Sequence[float]) -> Row:
         ours=milliseconds(statistics.median(ours)),
         airflow=milliseconds(statistics.median(theirs)),
         # Upwards: here a smaller ratio is the better one.
-        ratio=f"{math.ceil(quotient * 100) / 100:.2f}",
+        ratio=ratio_upwards(quotient),
         goal=f"ratio ≤ {GOAL_RATIO}",
         met=quotient <= GOAL_RATIO,
     )

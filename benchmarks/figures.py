@@ -42,6 +42,11 @@ def ratio(value: float) -> str:
     return f"{math.floor(value * 100) / 100:.2f}"
 
 
+def ratio_upwards(value: float) -> str:
+    """With two decimals, upwards: where less is better."""
+    return f"{math.ceil(value * 100) / 100:.2f}"
+
+
 def percentile(values: Sequence[float], percent: float) -> float:
     """The smallest value that so many percent of the values do not exceed."""
     ordered = sorted(values)

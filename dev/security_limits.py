@@ -27,7 +27,10 @@ from inbound_webhooks.receiver.gateway.http_protocol import MAX_HEAD_BYTES
 from inbound_webhooks.receiver.limits import RESERVED_PERCENT
 from inbound_webhooks.receiver.pipeline import CONCURRENT_DECISIONS, PAUSE_FACTOR
 from inbound_webhooks.receiver.rejections import MAX_PER_SECOND
+from inbound_webhooks.records.activity import MAX_HOURS
 from inbound_webhooks.settings import Settings
+from inbound_webhooks.storage.activity import MOST_COUNTED, MOST_SUMMED, MOST_TIMED
+from inbound_webhooks.web.exporting import MOST_EXPORTED
 
 SECURITY = Path(__file__).resolve().parent.parent / "SECURITY.md"
 BEGIN, END = "<!-- limits: begin; written by dev/security_limits.py -->", "<!-- limits: end -->"
@@ -95,6 +98,11 @@ FIXED = (
     Limit("the fetch of a public key, in all", FETCH_SECONDS, "seconds", "the key is not used"),
     Limit("a public key", MAX_KEY_BYTES, "bytes", "the key is not used"),
     Limit("deliveries of a back-test", MAX_DELIVERIES, "", "422 of the API"),
+    Limit("deliveries that a page counts itself", MOST_COUNTED, "of a webhook", "the hour's last count"),
+    Limit("runs whose latencies a page looks up itself", MOST_TIMED, "", "they wait for the hour's count"),
+    Limit("webhooks in the sum of a user who may not see all", MOST_SUMMED, "", "the page says so"),
+    Limit("hours of the activity", MAX_HOURS, "", "422 of the API"),
+    Limit("webhooks in one exported file of the pages", MOST_EXPORTED, "", "the page refuses it"),
 )
 
 

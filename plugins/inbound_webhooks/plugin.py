@@ -25,9 +25,11 @@ class InboundWebhooksPlugin(AirflowPlugin):
     @property
     def appbuilder_views(self) -> list[Any]:
         """The pages, without names: FAB would add the menu of Airflow 2 for a named view."""
+        from inbound_webhooks.web.activity import ActivityView
         from inbound_webhooks.web.dags import DagsView
         from inbound_webhooks.web.deliveries import DeliveriesView
         from inbound_webhooks.web.delivery_lists import DeliveryListsView
+        from inbound_webhooks.web.exporting import ExportView
         from inbound_webhooks.web.form_view import FormView
         from inbound_webhooks.web.listening import ListeningView
         from inbound_webhooks.web.preview import PreviewView
@@ -42,6 +44,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
             *(WebhooksView, WebhookRowsView, FormView, SetupView, DagsView),
             *(PreviewView, SamplesView, ListeningView),
             *(DeliveriesView, DeliveryListsView, RejectionsView, ReplayJobsView),
+            *(ActivityView, ExportView),
         )
         # Instances instead of classes: FAB adds each view once, with its own state.
         return [{"view": view()} for view in views]

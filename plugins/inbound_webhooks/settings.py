@@ -360,6 +360,11 @@ class Settings:
         "deduplication keys are kept for at least 7 days.",
         minimum=0.01,
     )
+    activity_retention_days: float = _option(
+        14.0,
+        "Hourly counts of deliveries older than this are deleted, independently of retention_days.",
+        minimum=1,
+    )
     store_bodies: bool = _option(
         True,
         "Whether deliveries keep the bodies of their requests. Without its body, a delivery can only be "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -71,9 +72,15 @@ def store_delivery(hook: Hook, *, dag_id: str = "orders", conf: str = "{}", **co
 
 
 def store_deliveries(
-    hook: Hook, count: int, *, dag_id: str = "orders", conf: str = "{}", **columns: Any
+    hook: Hook,
+    count: int = 0,
+    *,
+    ids: Sequence[str] = (),
+    dag_id: str = "orders",
+    conf: str = "{}",
+    **columns: Any,
 ) -> list[str]:
-    """Insert accepted deliveries that are due, in the order of the ids that are returned."""
+    """Insert accepted deliveries that are due, with new ids or with ``ids``; returns the ids in order."""
     from inbound_webhooks.storage import tables
     from inbound_webhooks.storage.database import transaction
 
@@ -93,7 +100,7 @@ def store_deliveries(
         "attempts": 0,
         "next_attempt_at": now(),
     }
-    rows = [base | {"id": uuid_utils.uuid7().hex} | columns for _ in range(count)]
+    rows = [base | {"id": each} | columns for each in ids or (uuid_utils.uuid7().hex for _ in range(count))]
     with transaction() as connection:
         connection.execute(tables.delivery.insert(), rows)
     return [row["id"] for row in rows]
@@ -146,6 +153,14 @@ def rows(table_name: str) -> list[Any]:
 
 def delivery(delivery_id: str) -> Any:
     return next(row for row in rows("delivery") if row.id == delivery_id)
+
+
+def change_delivery(delivery_id: str, **columns: Any) -> None:
+    """Write columns of a delivery, such as its state."""
+    from inbound_webhooks.storage import tables
+
+    table = tables.delivery
+    _execute(table.update().where(table.c.id == delivery_id).values(columns))
 
 
 def states() -> list[str]:

@@ -225,6 +225,26 @@ def test_url_prints_the_url_alone(webhooks, orders):
     assert done.out == f"http://localhost:8080{orders.path}\n"
 
 
+def test_stats_count_the_deliveries_of_the_last_hours(webhooks, orders):
+    for state in ("succeeded", "succeeded", "failed"):
+        store_delivery(orders, state=state)
+    done = webhooks("stats", orders.name, "--hours", "3", "-o", "json")
+    assert (done.json["webhook_id"], done.json["is_complete"]) == (orders.id, True)
+    assert done.json["total"]["states"] == {"succeeded": 2, "failed": 1}
+    assert [hour["deliveries"] for hour in done.json["hours"]][:1] == [0]
+    assert sum(hour["deliveries"] for hour in done.json["hours"]) == 3
+    assert done.json["total"]["to_run"] == {"count": 0, "p50_seconds": None, "p95_seconds": None}
+    lines = webhooks("stats", orders.name, "-o", "plain").out.splitlines()
+    assert lines[0].split()[:2] == ["hour", "deliveries"]
+    assert lines[-1].split()[:2] == ["total", "3"]
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "745"])
+def test_stats_refuse_a_number_of_hours_out_of_range(webhooks, orders, hours):
+    done = webhooks("stats", orders.name, "--hours", hours)
+    assert (done.status, done.err) == (2, "--hours expects a number from 1 to 744.\n")
+
+
 def test_deliveries_are_listed_newest_first_by_state_and_number(webhooks, orders):
     ids = sorted(store_delivery(orders) for _ in range(3))
     store_delivery(orders, state="refused")

@@ -102,6 +102,13 @@ ARG_CHECK = Arg(
 ARG_YES = Arg(("--yes",), action="store_true", help="Do not ask for confirmation")
 ARG_STATE = Arg(("--state",), metavar="STATE", help="Only deliveries in this state")
 ARG_LIMIT = Arg(("--limit",), metavar="N", type=int, default=25, help="Number of deliveries (default: 25)")
+ARG_HOURS = Arg(
+    ("--hours",),
+    metavar="N",
+    type=int,
+    default=24,
+    help="Number of hours, with the current one (default: 24)",
+)
 ARG_DELIVERY_ID = Arg(("delivery_id",), metavar="DELIVERY_ID", help="Id of the delivery")
 ARG_OPTIONAL_DELIVERY_ID = Arg(("delivery_id",), metavar="DELIVERY_ID", nargs="?", help="Id of the delivery")
 ARG_WHERE = Arg(
@@ -186,6 +193,7 @@ MODULES = {
     "check": {"check"},
     "replays": {"replay", "replays", "deliveries"},
     "samples": {"sample"},
+    "activity": {"stats"},
 }
 """Module -> its commands; all other commands are in ``webhooks``."""
 
@@ -215,6 +223,10 @@ COMMANDS = (
     _action(
         "deliveries", "List the newest deliveries",
         ARG_OPTIONAL_NAME, ARG_STATE, ARG_WHERE, ARG_LIMIT, ARG_OUTPUT,
+    ),
+    _action(
+        "stats", "Count a webhook's deliveries by the hour, and how long their runs took to start",
+        ARG_NAME, ARG_HOURS, ARG_OUTPUT,
     ),
     _action(
         "delivery", "Show a delivery: request, run, outcome and notifications", ARG_DELIVERY_ID, ARG_OUTPUT

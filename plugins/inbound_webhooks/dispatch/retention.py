@@ -9,8 +9,10 @@ from functools import partial
 
 from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
+from inbound_webhooks.records.activity import hour_of
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import retention
+from inbound_webhooks.storage.activity_counts import delete_counts
 from inbound_webhooks.storage.batch_size import BatchSize
 from inbound_webhooks.storage.captured import forget_ended_listeners
 from inbound_webhooks.storage.database import begin_writing, transaction
@@ -52,6 +54,7 @@ class RetentionJob:
     ) -> None:
         self._kept = timedelta(days=settings.retention_days)
         self._captured = timedelta(seconds=settings.listening_seconds)
+        self._counts_kept = timedelta(days=settings.activity_retention_days)
         self._now = now
         self._batch_size = batch_size
         self._pause = pause
@@ -77,6 +80,7 @@ class RetentionJob:
             ("rejections", partial(retention.delete_rejections, before=before)),
             ("replay jobs", partial(delete_jobs, before=before)),
             ("captured", partial(retention.delete_captured, before=self._now() - self._captured)),
+            ("counts", partial(delete_counts, before=hour_of(self._now() - self._counts_kept))),
         )
         done = sum(self._repeat(name, batch) for name, batch in batches)
         with transaction() as connection:

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from inbound_webhooks.dispatch.activity_counter import LOOK_SECONDS as ACTIVITY_SECONDS
+from inbound_webhooks.dispatch.activity_counter import ActivityCounter
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
 from inbound_webhooks.dispatch.drift import LOOK_SECONDS as DRIFT_SECONDS
 from inbound_webhooks.dispatch.drift import DriftWatcher
@@ -15,7 +17,7 @@ from inbound_webhooks.dispatch.replay_jobs import ReplayJobs
 from inbound_webhooks.dispatch.retention import ROUND_SECONDS, RetentionJob
 from inbound_webhooks.dispatch.run_tracker import RunTracker
 from inbound_webhooks.event.clock import utc_now
-from inbound_webhooks.monitoring.loop import Loop
+from inbound_webhooks.monitoring.loop import Loop, attempt
 from inbound_webhooks.notifications.sender import POLL_SECONDS, NotificationSender
 from inbound_webhooks.settings import Settings
 
@@ -32,6 +34,7 @@ class DispatchService:
         self._run_tracker = RunTracker(settings, now=now)
         self._drift_watcher = DriftWatcher(settings, now=now)
         self._replay_jobs = ReplayJobs(now=now)
+        self._activity_counter = ActivityCounter(settings, now=now)
         sender, refresher = NotificationSender(settings, now=now), KeyRefresher(now=now)
         self.loops = (
             self._dispatcher.loop,
@@ -41,6 +44,7 @@ class DispatchService:
             Loop("keys", lambda: refresher.refresh_due() > 0, seconds=LOOK_SECONDS),
             Loop("drift", self._watch_drift, seconds=DRIFT_SECONDS),
             Loop("replays", self._replay, seconds=REPLAY_SECONDS),
+            Loop("activity", self._count_activity, seconds=ACTIVITY_SECONDS),
         )
 
     def wake(self) -> None:
@@ -50,6 +54,7 @@ class DispatchService:
     def stop(self) -> None:
         """Let the threads end after the current rounds."""
         self._retention.stop()
+        self._activity_counter.stop()
         for loop in self.loops:
             loop.stop()
 
@@ -86,12 +91,18 @@ class DispatchService:
             self._dispatcher.wake()
         return replayed
 
-    # Both return False: a round is complete, and the next one follows after the loop's pause.
+    # All return False: a round is complete, and the next one follows after the loop's pause.
 
     def _clean(self) -> bool:
+        # A failure of the counts must not keep old rows for ever.
+        attempt("activity", self._activity_counter.count_ended, 0)
         self._retention.clean()
         return False
 
     def _watch_drift(self) -> bool:
         self._drift_watcher.look()
+        return False
+
+    def _count_activity(self) -> bool:
+        self._activity_counter.count()
         return False

@@ -18,6 +18,7 @@ from inbound_webhooks.monitoring.health import Health
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.self_report import reporting
+from inbound_webhooks.rest.activity import router as activity_router
 from inbound_webhooks.rest.deliveries import router as deliveries_router
 from inbound_webhooks.rest.dependencies import AccessDep
 from inbound_webhooks.rest.presets import router as presets_router
@@ -82,6 +83,7 @@ app = FastAPI(
 app.include_router(webhooks_router, prefix="/v1")
 # Before the other one, whose path with an id would match the search.
 app.include_router(replays_router, prefix="/v1")
+app.include_router(activity_router, prefix="/v1")
 app.include_router(deliveries_router, prefix="/v1")
 app.include_router(presets_router, prefix="/v1")
 app.include_router(samples_router, prefix="/v1")

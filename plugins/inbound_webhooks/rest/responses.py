@@ -173,6 +173,38 @@ class BackTestResponse(BaseModel):
     deliveries: list[JudgedDelivery]
 
 
+class LatencyResponse(BaseModel):
+    """How long runs took: bounds that half of them, and 95 % of them, did not exceed."""
+
+    count: int
+    p50_seconds: float | None = Field(description="Null without runs, and beyond two hours.")
+    p95_seconds: float | None = Field(description="Null without runs, and beyond two hours.")
+
+
+class CountedResponse(BaseModel):
+    """Deliveries by state, and the latencies of their runs."""
+
+    deliveries: int
+    states: dict[str, int]
+    to_run: LatencyResponse = Field(description="From the receipt until the run was created.")
+    to_task: LatencyResponse = Field(description="From the receipt until the run's first task started.")
+
+
+class HourResponse(CountedResponse):
+    """An hour, which ends an hour after ``hour``."""
+
+    hour: datetime
+
+
+class ActivityResponse(BaseModel):
+    """A webhook's deliveries by the hour, oldest first, with the current hour."""
+
+    webhook_id: str
+    is_complete: bool = Field(description="False if there may be deliveries that are not counted yet.")
+    total: CountedResponse
+    hours: list[HourResponse]
+
+
 class ErrorResponse(BaseModel):
     """An error message."""
 

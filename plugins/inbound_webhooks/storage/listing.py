@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
-from sqlalchemy import Connection, and_, func, or_, select, tuple_, union_all
+from sqlalchemy import Connection, and_, func, or_, select, tuple_
 
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.delivery import Delivery, State
@@ -18,26 +18,13 @@ from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.rejections import KEPT_REJECTIONS
 from inbound_webhooks.storage.webhooks import read_webhook
 
-FAILED_STATES = (State.REFUSED, State.UNDELIVERABLE, State.FAILED)
-"""States of deliveries that a user has to look at."""
-
 OPEN_STATES = (State.ACCEPTED, State.DISPATCHED)
 """States that will still change."""
 
-BARS = 24
-"""Bars of an activity chart, an hour each."""
-
-MOST_COUNTED = 10_000
-"""Newest deliveries of a webhook that an activity chart counts; counting more would slow the whole list."""
 SORTS = ("name", "dag", "sender", "state", "last")
 
 _ID_CHARS = 32
 _TIME_CHARS = 12  # of a UUID version 7: milliseconds since 1970
-# Deliveries are grouped by the first characters of their id. Seven of the twelve make bins of 17 minutes:
-# fine enough for bars of an hour, coarse enough that a webhook has few rows.
-_BIN_CHARS = 7
-_BIN_MILLISECONDS = 16 ** (_TIME_CHARS - _BIN_CHARS)
-_HOUR_MILLISECONDS = 3_600_000
 _HEAVY = {"body", "headers", "credentials", "conf", "query_string"}
 
 
@@ -58,26 +45,6 @@ class WebhookQuery:
     descending: bool = False
     offset: int = 0
     limit: int = 25
-
-
-@dataclass(frozen=True)
-class Activity:
-    """Deliveries of the last 24 hours: total, failed, and (total, failed) of each hour, oldest first.
-
-    ``is_cut``: only the newest :data:`MOST_COUNTED` deliveries are counted; there may be more.
-    """
-
-    total: int = 0
-    failed: int = 0
-    bars: tuple[tuple[int, int], ...] = field(default=((0, 0),) * BARS)
-    is_cut: bool = False
-
-    @property
-    def uncounted_hours(self) -> int:
-        """Number of leading bars that are empty only because counting stopped before them."""
-        if not self.is_cut:
-            return 0
-        return next((hour for hour, (total, _) in enumerate(self.bars) if total), BARS)
 
 
 @dataclass(frozen=True)
@@ -107,6 +74,13 @@ def first_id_at(moment: datetime) -> str:
 def dag_ids(connection: Connection) -> set[str]:
     """Ids of all DAGs that webhooks name."""
     return set(connection.scalars(select(tables.webhook.c.dag_id).distinct()))
+
+
+def webhook_ids(connection: Connection, readable: Collection[str], limit: int) -> list[str]:
+    """Ids of the webhooks of some DAGs, by name."""
+    columns = tables.webhook.c
+    query = select(columns.id).where(columns.dag_id.in_(sorted(readable)))
+    return list(connection.scalars(query.order_by(columns.name).limit(limit)))
 
 
 def known_dag_ids(connection: Connection, text: str, limit: int) -> list[str]:
@@ -207,57 +181,6 @@ def credentials_of(connection: Connection, webhook_ids: Collection[str]) -> dict
 
 
 # --- deliveries -----------------------------------------------------------------------------
-
-
-def activity(connection: Connection, webhook_ids: Sequence[str], now: datetime) -> dict[str, Activity]:
-    """The last 24 hours of some webhooks, counted from the index alone."""
-    since = now - timedelta(hours=BARS)
-    counted_rows = union_all(*(_newest_since(webhook_id, since, MOST_COUNTED) for webhook_id in webhook_ids))
-    columns = counted_rows.subquery().c
-    bin_ = func.substr(columns.id, 1, _BIN_CHARS).label("bin")
-    rows = connection.execute(
-        select(columns.webhook_id, bin_, columns.state, func.count().label("number")).group_by(
-            columns.webhook_id, bin_, columns.state
-        )
-    )
-    counted: dict[str, list[tuple[int, int, int]]] = {}
-    for row in rows:
-        failed = row.number if row.state in FAILED_STATES else 0
-        counted.setdefault(row.webhook_id, []).append((_hour(row.bin, since), row.number, failed))
-    return {webhook_id: _activity(counts) for webhook_id, counts in counted.items()}
-
-
-def _newest_since(webhook_id: str, since: datetime, limit: int) -> Any:
-    columns = tables.delivery.c
-    # SQLite accepts ORDER BY and LIMIT in a part of a UNION only inside a subquery.
-    rows = (
-        select(columns.webhook_id, columns.id, columns.state)
-        .where(columns.webhook_id == webhook_id, columns.id >= first_id_at(since))
-        .order_by(columns.id.desc())
-        .limit(limit)
-        .subquery()
-    )
-    return select(rows)
-
-
-def _hour(bin_: str, since: datetime) -> int:
-    middle = int(bin_, 16) * _BIN_MILLISECONDS + _BIN_MILLISECONDS // 2
-    passed = middle - int(since.timestamp() * 1000)
-    return min(max(passed // _HOUR_MILLISECONDS, 0), BARS - 1)
-
-
-def _activity(counts: Iterable[tuple[int, int, int]]) -> Activity:
-    bars = [[0, 0] for _ in range(BARS)]
-    for hour, number, failed in counts:
-        bars[hour][0] += number
-        bars[hour][1] += failed
-    total = sum(number for number, _ in bars)
-    return Activity(
-        total,
-        sum(failed for _, failed in bars),
-        tuple((number, failed) for number, failed in bars),
-        is_cut=total >= MOST_COUNTED,
-    )
 
 
 def newest(connection: Connection, webhook_ids: Sequence[str]) -> dict[str, Any]:

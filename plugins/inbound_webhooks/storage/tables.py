@@ -472,3 +472,33 @@ replay_item = Table(
         sqlite_where=text(WAITING),
     ),
 )
+
+# Deliveries counted by the hour of their receipt, as storage/activity.py found them at the last count.
+activity = Table(
+    "inbound_webhook_activity",
+    metadata,
+    # Empty for all webhooks together. No foreign key: a count may meet the deletion of a webhook.
+    Column("webhook_id", String(10), primary_key=True),
+    # Hours since 1970.
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("state", String(16), primary_key=True),
+    Column("count", Integer, nullable=False),
+    # JSON objects, bucket -> number (records/activity.py): time until the run was created, and until its
+    # first task started. Null where there is no such time.
+    Column("to_run", Text, nullable=True),
+    Column("to_task", Text, nullable=True),
+    # The hour's sum, its unfinished deliveries, and what is too old: states are few, so each is a range.
+    Index("idx_inbound_webhook_activity_state", "state", "hour", "webhook_id"),
+)
+
+# An hour that dispatchers count. Each count raises the version, so that of two at the same time one writes.
+activity_hour = Table(
+    "inbound_webhook_activity_hour",
+    metadata,
+    Column("hour", Integer, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    # How many of the planned counts after its end are done.
+    Column("passes", Integer, nullable=False),
+    # End of the last count; null where one is due because a webhook was deleted.
+    Column("counted_at", UtcDateTime, nullable=True),
+)

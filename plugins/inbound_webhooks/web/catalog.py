@@ -10,16 +10,19 @@ from urllib.parse import urlencode
 
 from inbound_webhooks.airflow_bridge.teams import has_teams, team_column
 from inbound_webhooks.errors import Problem
+from inbound_webhooks.records.activity import Activity
 from inbound_webhooks.records.webhook import FIELDS, Webhook
 from inbound_webhooks.storage import listing
+from inbound_webhooks.storage.activity import read_activity
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.listing import Activity, WebhookQuery
+from inbound_webhooks.storage.listing import WebhookQuery
 from inbound_webhooks.storage.rejections import KEPT_REJECTIONS, count_rejections
 from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.readiness import environment_problems, is_paused, reasons_by_id
 from inbound_webhooks.webhooks.roles import role_problems
 
 PAGE_SIZE = 25
+LISTED_HOURS = 24
 COLUMNS = ("name", "dag_id", "enabled")
 BELOW_THE_NAME = [name for name, field in FIELDS.items() if field.listed and name not in COLUMNS]
 """Listed fields without a column of their own."""
@@ -138,7 +141,9 @@ def _found(access: Access, list_request: ListRequest) -> tuple[set[str], list[We
         named = listing.dag_ids(connection)
     readable = access.readable(named)
     with transaction() as connection:
-        webhooks, total = listing.webhooks_page(connection, _webhook_query(list_request, readable))
+        webhooks, total = listing.webhooks_page(
+            connection, webhook_query(list_request, readable, offset=(list_request.page - 1) * PAGE_SIZE)
+        )
     return readable, [webhook for webhook in webhooks if webhook.dag_id in readable], total
 
 
@@ -148,15 +153,15 @@ def rows_of(access: Access, webhooks: Sequence[Webhook]) -> list[Row]:
     if not ids:
         return []
     with transaction() as connection:
-        activities = listing.activity(connection, ids, now)
+        activities = read_activity(connection, ids, now, hours=LISTED_HOURS, latencies=False)
         newest = listing.newest(connection, ids)
-        rejections = count_rejections(connection, ids, now - timedelta(hours=listing.BARS))
+        rejections = count_rejections(connection, ids, now - timedelta(hours=LISTED_HOURS))
     reasons = reasons_by_id(webhooks)
     return [
         Row(
             webhook,
             reasons[webhook.id],
-            activities.get(webhook.id, Activity()),
+            activities[webhook.id],
             newest.get(webhook.id),
             Rejected(rejections.get(webhook.id, 0)),
             access.may_change(webhook.dag_id),
@@ -167,9 +172,12 @@ def rows_of(access: Access, webhooks: Sequence[Webhook]) -> list[Row]:
     ]
 
 
-def _webhook_query(list_request: ListRequest, readable: set[str]) -> WebhookQuery:
+def webhook_query(
+    list_request: ListRequest, dag_ids: set[str], *, offset: int = 0, limit: int = PAGE_SIZE
+) -> WebhookQuery:
+    """The query of the webhooks that a list names, among those of some DAGs."""
     return WebhookQuery(
-        dag_ids=readable,
+        dag_ids=dag_ids,
         dag_team=team_column() if has_teams() else None,
         text=list_request.text,
         dag_id=list_request.dag,
@@ -177,8 +185,8 @@ def _webhook_query(list_request: ListRequest, readable: set[str]) -> WebhookQuer
         state=list_request.state,
         sort=list_request.sort,
         descending=list_request.down,
-        offset=(list_request.page - 1) * PAGE_SIZE,
-        limit=PAGE_SIZE,
+        offset=offset,
+        limit=limit,
     )
 
 

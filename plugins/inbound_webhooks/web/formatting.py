@@ -112,6 +112,13 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
+def at_most(seconds: float | None) -> str:
+    """``≤ 1.5 s``, for an upper bound; a dash without one."""
+    if seconds is None:
+        return "–"
+    return "> 2 h" if seconds == float("inf") else f"≤ {duration(seconds)}"
+
+
 def count(number: int) -> str:
     """``12,345``"""
     return f"{number:,}"
@@ -158,6 +165,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_iso": iso,
     "webhook_size": size,
     "webhook_duration": duration,
+    "webhook_at_most": at_most,
     "webhook_count": count,
     "webhook_tone": tone,
     "webhook_state": state_word,

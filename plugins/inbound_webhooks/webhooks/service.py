@@ -27,6 +27,7 @@ from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.settings import Settings, public_url
+from inbound_webhooks.storage.activity_counts import forget_webhook
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.batch_size import BatchSize
 from inbound_webhooks.storage.credentials import (
@@ -391,6 +392,7 @@ def delete(
             cancelled += done
             if done < limit:
                 delete_webhook(connection, webhook.id)
+                forget_webhook(connection, webhook.id)
                 _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})
                 return cancelled
             if webhook.enabled:

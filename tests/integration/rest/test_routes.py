@@ -47,6 +47,7 @@ TABLE = {
     ("PATCH", "/v1/webhooks/{webhook_id}"): Heard(401, 403, 404, 200),
     ("POST", "/v1/webhooks/{webhook_id}/rotate"): Heard(401, 403, 404, 200),
     ("POST", "/v1/webhooks/{webhook_id}/endGrace"): Heard(401, 403, 404, 200),
+    ("GET", "/v1/webhooks/{webhook_id}/activity"): Heard(401, 200, 404, 200),
     ("GET", "/v1/webhooks/{webhook_id}/rejections"): Heard(401, 200, 404, 200),
     ("GET", "/v1/webhooks/{webhook_id}/rejections/{rejection_id}"): Heard(401, 200, 404, 200),
     ("GET", "/v1/webhooks/{webhook_id}/sample"): Heard(401, 200, 404, 200),

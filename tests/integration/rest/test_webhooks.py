@@ -189,3 +189,14 @@ def test_rejections_are_listed_in_both_orders_and_read(admin):
     assert [one["id"] for one in up["rejections"]] == ids
     assert admin("GET", f"{path}/{ids[0]}").json()["reason"] == "one"
     assert admin("GET", f"{path}/{10**30}").status_code == 404
+
+
+def test_the_activity_of_a_webhook_is_that_of_its_page(admin):
+    hook = store_webhook(new_name())
+    for state in ("succeeded", "failed", "failed"):
+        store_delivery(hook, state=state)
+    found = admin("GET", f"/webhooks/{hook.id}/activity?hours=2").json()
+    assert (found["webhook_id"], found["is_complete"], len(found["hours"])) == (hook.id, True, 2)
+    assert (found["total"]["deliveries"], found["total"]["states"]) == (3, {"succeeded": 1, "failed": 2})
+    for hours in ("0", "745", "many"):
+        assert admin("GET", f"/webhooks/{hook.id}/activity?hours={hours}").status_code == 422

@@ -11,7 +11,10 @@ from sqlalchemy import Connection, DateTime, Integer, LargeBinary, MetaData, Tab
 
 Rows = list[dict[str, Any]]
 
-SINCE_THE_RENAMES = ("endpoint", "role_grant", "replay_job", "replay_item", "captured")
+SINCE_THE_RENAMES = (
+    *("endpoint", "role_grant", "replay_job", "replay_item", "captured"),
+    *("activity", "activity_hour"),
+)
 """Tables of which no file has rows: they are newer."""
 
 

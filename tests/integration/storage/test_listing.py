@@ -82,22 +82,6 @@ def test_the_list_sorts_by_the_newest_delivery(three):
     assert names(sort="last", descending=True) == ["two_%", "One", "three"]
 
 
-def test_the_activity_counts_the_last_day_by_the_hour(three):
-    from inbound_webhooks.storage import listing
-    from inbound_webhooks.storage.database import transaction
-
-    hook = three[0]
-    for number, (hours, state) in enumerate([(0.1, "dispatched"), (0.2, "refused"), (23.5, "filtered")]):
-        store_at(hook, NOW - timedelta(hours=hours), number, state=state)
-    store_at(hook, NOW - timedelta(hours=24, seconds=1), 9)
-    with transaction() as connection:
-        found = listing.activity(connection, [hook.id, three[1].id], NOW)
-    assert list(found) == [hook.id]
-    assert (found[hook.id].total, found[hook.id].failed) == (3, 1)
-    assert found[hook.id].bars[-1] == (2, 1)
-    assert found[hook.id].bars[0] == (1, 0)
-
-
 def test_deliveries_come_newest_first_between_two_ids(three):
     from inbound_webhooks.storage import listing
     from inbound_webhooks.storage.database import transaction

@@ -54,7 +54,8 @@ def test_the_chart_counts_what_could_not_be_used_or_started_and_runs_that_failed
 
 
 def test_beyond_what_is_counted_the_list_says_that_there_may_be_more(pages):
-    from inbound_webhooks.storage.listing import MOST_COUNTED, first_id_at
+    from inbound_webhooks.storage.activity import MOST_COUNTED
+    from inbound_webhooks.storage.listing import first_id_at
 
     busy = store_webhook("a busy one", dag_id="orders")
     store_delivery(busy, id=first_id_at(now() - timedelta(hours=9)), state="failed")

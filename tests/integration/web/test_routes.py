@@ -246,6 +246,7 @@ def test_the_plugin_serves_nothing_else(pages):
     assert views == {
         *("WebhooksView", "WebhookRowsView", "FormView", "SetupView", "DagsView", "PreviewView"),
         *("DeliveriesView", "DeliveryListsView", "RejectionsView", "ReplayJobsView"),
+        *("SamplesView", "ListeningView", "ActivityView", "ExportView"),
     }
     assert [it["url_prefix"] for it in plugin.fastapi_apps] == ["/webhooks/api"]
     assert [it["name"] for it in plugin.fastapi_root_middlewares] == ["Webhook guard"]

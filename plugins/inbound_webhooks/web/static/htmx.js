@@ -1,15 +1,18 @@
-// The rules for htmx on all pages: hidden tabs do not poll, and a request that fails says so.
+// The rules for htmx on all pages: what is hidden does not poll, and a request that fails says so.
 import { toast } from "./toasts.js";
 
 export function htmxRules() {
   document.body.addEventListener("htmx:beforeRequest", (event) => {
-    if (isPoll(event) && document.hidden) event.preventDefault();
+    if (isPoll(event) && (document.hidden || !event.detail.elt.checkVisibility())) event.preventDefault();
   });
   document.body.addEventListener("htmx:beforeOnLoad", (event) => {
     const { xhr } = event.detail;
     // Without this, the message in the response's header would come again with each poll.
     if (isPoll(event) && xhr.status >= 400 && xhr.status !== 401) event.preventDefault();
   });
+  // A fold is opened and closed by the reader alone.
+  window.Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
+    !(name === "open" && node instanceof HTMLDetailsElement);
   document.body.addEventListener("htmx:responseError", (event) => {
     // The server describes its own errors in an HX-Trigger header, see toasts.js.
     if (isPoll(event) || event.detail.xhr.getResponseHeader("HX-Trigger")) return;
