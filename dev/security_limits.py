@@ -27,6 +27,7 @@ from inbound_webhooks.receiver.gateway.http_protocol import MAX_HEAD_BYTES
 from inbound_webhooks.receiver.limits import RESERVED_PERCENT
 from inbound_webhooks.receiver.pipeline import CONCURRENT_DECISIONS, PAUSE_FACTOR
 from inbound_webhooks.receiver.rejections import MAX_PER_SECOND
+from inbound_webhooks.receiver.response_log import KEPT_BYTES, MAX_WAITING_BYTES
 from inbound_webhooks.records.activity import MAX_HOURS
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.activity import MOST_COUNTED, MOST_SUMMED, MOST_TIMED
@@ -39,6 +40,7 @@ HEAD = ("limit", "value", "beyond it")
 REFUSED = "422; the delivery is kept as refused"
 REFUSED_FILE = "the file is refused, with the line"
 NOT_SAVED = "the definition is not saved"
+NOT_KEPT = "the response is sent and not kept"
 UNSET = "none unless set"
 
 
@@ -92,6 +94,9 @@ FIXED = (
     Limit("a conf", MAX_CONF_CHARS, "characters", REFUSED),
     Limit("objects that `uniqueItems` compares", MAX_COMPARED_ITEMS, "", REFUSED),
     Limit("recorded rejections of a webhook", MAX_PER_SECOND, "a second", "the rejection is not recorded"),
+    Limit("the kept body of a response", KEPT_BYTES, "bytes", "the rest is not kept"),
+    Limit("responses of a process that are still to be kept", MAX_WAITING_BYTES, "bytes", NOT_KEPT),
+    Limit("such responses of one webhook", MAX_WAITING_BYTES // 2, "bytes", NOT_KEPT),
     Limit("a definition file", MAX_FILE_BYTES, "bytes", REFUSED_FILE),
     Limit("a definition file, its aliases written out", MAX_EXPANDED_CHARS, "characters", REFUSED_FILE),
     Limit("nesting of a definition file", MAX_FILE_DEPTH, "levels", REFUSED_FILE),

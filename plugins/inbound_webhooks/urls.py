@@ -6,10 +6,9 @@ import re
 from urllib.parse import quote
 
 from inbound_webhooks.records.failed_task import FailedTask
-from inbound_webhooks.settings import BLUEPRINT_PREFIX
 
-DELIVERY_PATH = f"{BLUEPRINT_PREFIX}/webhooks/delivery"
-"""Path of a delivery's page; its id follows."""
+SHELL_PATH = "/plugin/webhooks"
+"""Path of our pages inside Airflow's own frame; it opens the list, or what its query names."""
 
 WEBHOOK_ID_CHARS = 10
 TOKEN_BYTES = 32
@@ -25,13 +24,13 @@ def endpoint_url(public_url: str, webhook_id: str, token: str) -> str:
 
 
 def delivery_url(base_url: str, delivery_id: str) -> str:
-    """URL of a delivery's page."""
-    return f"{base_url}{DELIVERY_PATH}/{delivery_id}"
+    """URL of a delivery's page inside Airflow's frame; ``static/mail_links.js`` opens it there."""
+    return f"{base_url}{SHELL_PATH}?delivery={delivery_id}"
 
 
 def webhook_url(base_url: str, webhook_id: str) -> str:
-    """URL of a webhook's page."""
-    return f"{base_url}{BLUEPRINT_PREFIX}/webhooks/hook/{webhook_id}"
+    """URL of a webhook's page inside Airflow's frame."""
+    return f"{base_url}{SHELL_PATH}?webhook={webhook_id}"
 
 
 def dag_url(base_url: str, dag_id: str) -> str:

@@ -68,6 +68,13 @@ class MailServer:
         return json.dumps(made)
 
 
+def text_of(message: EmailMessage) -> str:
+    """The plain text of a mail."""
+    part = message.get_body(("plain",))
+    assert part is not None
+    return str(part.get_content())
+
+
 def html_of(message: EmailMessage) -> str:
     """The HTML of a mail."""
     part = message.get_body(("html",))

@@ -278,6 +278,19 @@ def test_delivery_shows_request_run_outcome_and_mails(webhooks, database):
     assert [(mail["recipient"], mail["state"]) for mail in shown["mails"]] == [("ops@example.com", "waiting")]
 
 
+def test_delivery_has_the_response_that_its_sender_got(webhooks, orders):
+    standard = store_delivery(orders, custom_response=False)
+    told = webhooks("delivery", standard, "-o", "json").json["response"]
+    assert (told["status"], json.loads(told["body"])) == (
+        202,
+        {"status": "accepted", "delivery_id": standard},
+    )
+    assert ["Content-Type", "application/json"] in told["headers"]
+    assert told["note"] is None
+    older = webhooks("delivery", store_delivery(orders), "-o", "json").json["response"]
+    assert (older["status"], older["body"], "only the status" in older["note"]) == (202, None, True)
+
+
 def test_delivery_says_that_it_waits_for_other_runs_to_end(webhooks, database):
     hook = store_webhook(max_active_runs=2)
     store_delivery(hook, state="dispatched")

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.deliveries.sent_response import sent_response
 from inbound_webhooks.deliveries.stored_request import text_of
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
 from inbound_webhooks.event.truncation import truncate
@@ -36,6 +37,7 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
             raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
         mails = mails_of_delivery(connection, delivery_id)
         waits_for = waiting_reason(connection, delivery)
+        response = sent_response(connection, delivery)
     return {
         "id": delivery.id,
         "webhook": delivery.webhook_name,
@@ -45,13 +47,14 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         "page": delivery_url(airflow_url(), delivery.id),
         "replay_of": delivery.replay_of,
         "request": _request(delivery),
+        "response": response.document(),
         "conf": None if delivery.conf is None else json.loads(delivery.conf),
         "run": _run(delivery),
         "mails": [_mail(mail) for mail in mails],
     }
 
 
-def waiting_reason(connection: Connection, delivery: Delivery) -> str | None:
+def waiting_reason(connection: Connection, delivery: Any) -> str | None:
     """The reason why a delivery with an existing DAG has no run yet: the limit on active runs."""
     if delivery.state != State.ACCEPTED:
         return None

@@ -96,6 +96,8 @@ def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:
         finished_at=None,
         failed_tasks=None,
         checked_dag_hash=None,
+        custom_response=None,
+        accepted_at=now,
     )
 
 
@@ -119,4 +121,4 @@ def _with_current_mapping(endpoint: Endpoint, webhook: Webhook, stored: Delivery
         raise NotReplayable("The webhook now treats it as a handshake, which starts nothing.")
     now = utc_now()
     delivery = stored_request.new_delivery(compiled, request, verdict)
-    return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id)
+    return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id, custom_response=None)

@@ -10,10 +10,13 @@ from msgspec.structs import replace
 
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.charsets import of_typed_text
+from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.content_encoding import inflate
-from inbound_webhooks.event.judge import Verdict
+from inbound_webhooks.event.judge import Outcome, Verdict
 from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.event.responses import WITHOUT_BODY
+from inbound_webhooks.event.rules import Rules
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage.encryption import decrypt, encrypt
 from inbound_webhooks.webhooks.compiled import CompiledWebhook
@@ -53,6 +56,8 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
         dag_id=webhook.dag_id,
         state=verdict.outcome,
         response_status=verdict.response.status,
+        custom_response=_is_custom(rules, verdict),
+        accepted_at=utc_now(),
         conf=verdict.conf,
         checked_dag_hash=verdict.params_version,
         error=None if verdict.error is None else verdict.error.message,
@@ -61,6 +66,15 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
         next_attempt_at=request.received_at if verdict.outcome == State.ACCEPTED else None,
         **columns(request, rules.credential_names),
     )
+
+
+def _is_custom(rules: Rules, verdict: Verdict) -> bool:
+    """Whether the response is more than :func:`inbound_webhooks.event.responses.standard` can tell again."""
+    if verdict.error is not None:
+        return True
+    if rules.response is None:
+        return False
+    return verdict.outcome == Outcome.FILTERED or verdict.response.status not in WITHOUT_BODY
 
 
 def headers_of(delivery: Delivery) -> list[tuple[str, str]]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from functools import lru_cache
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote_plus
+from xml.sax.saxutils import escape
 
 from inbound_webhooks.event.multidict import MAX_REMEMBERED_CHARS, MultiDict
 
@@ -66,6 +67,52 @@ def _mask_field(encoded: str, also: Collection[str]) -> str:
     # Decoded by the parser of queries, so that to%6Ben counts as token here as it does there.
     decoded = next((key for key, _ in parse_qsl(f"{name}=", keep_blank_values=True)), "")
     return f"{name}={MASK}" if equals and is_credential(decoded, also) else encoded
+
+
+MIN_MASKED_CHARS = 4
+"""Shorter values are no secrets, and masking them everywhere would leave nothing to read."""
+
+_SEPARATOR = re.compile(r"[\s;,]+")
+
+
+def masked_values(headers: Iterable[str], query_string: str, masked_query: str) -> set[str]:
+    """The credentials of a request, as a response may repeat them: whole, decoded, and in their parts.
+
+    :param headers: the values that :func:`mask_headers` replaced
+    :param masked_query: what :func:`mask_query` made of the query string
+    """
+    fields = zip(query_string.split("&"), masked_query.split("&"), strict=True)
+    found = set(headers)
+    for field, masked in fields:
+        if field != masked:
+            value = field.partition("=")[2]
+            found |= {value, unquote_plus(value)}
+    parts = {part for value in found for word in _SEPARATOR.split(value) for part in _sides(word)}
+    return {value for value in found | parts if len(value) >= MIN_MASKED_CHARS}
+
+
+def _sides(word: str) -> Iterator[str]:
+    # As in "Bearer 9f3a…" and "session=9f3a…".
+    yield word
+    yield word.partition("=")[2]
+
+
+def mask_values(content: bytes, values: Collection[str], *, limit_bytes: int) -> bytes:
+    """The beginning of a text with these values replaced by ``***``, also where JSON or XML escapes them."""
+    written = {form.encode("utf-8", "replace") for value in values for form in _forms(value)}
+    # A value that begins within the limit is seen as a whole.
+    content = content[: limit_bytes + max(map(len, written), default=0)]
+    for value in sorted(written, key=len, reverse=True):
+        content = content.replace(value, MASK.encode())
+    return content[:limit_bytes]
+
+
+def _forms(value: str) -> Iterator[str]:
+    yield value
+    yield json.dumps(value)[1:-1]
+    yield json.dumps(value, ensure_ascii=False)[1:-1]
+    yield escape(value)
+    yield escape(value, {'"': "&quot;", "'": "&apos;"})
 
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)

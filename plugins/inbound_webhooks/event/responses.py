@@ -151,6 +151,13 @@ def options() -> Response:
     return Response(204, headers=(("Allow", ALLOWED_METHODS),))
 
 
+def standard(status: int, *, is_filtered: bool, delivery_id: str) -> Response:
+    """The response to a stored delivery that no template rendered and no error explains."""
+    if is_filtered:
+        return json_response(status, {"status": "filtered", "delivery_id": delivery_id})
+    return Response(status) if status in WITHOUT_BODY else Response(status, _ACCEPTED % delivery_id.encode())
+
+
 def _rendered(rules: Rules, sources: DataSources) -> Response | None:
     if rules.response is None:
         return None

@@ -25,7 +25,19 @@ This mail is sent once; the webhook's page shows these problems until they are s
 """
 
 
-# Neither template is configurable: an operator's template is written for outcomes and lacks these values.
+TEXT = """\
+The params of Dag {{ dag_id }} have changed, and the mapping of webhook {{ webhook }} no longer fits them:
+{% for problem in problems %}
+- {{ problem.parameter }} {{ problem.message }}
+{%- endfor %}
+
+Correct the mapping: {{ webhook_url }}
+Deliveries that do not fit are kept, so you can replay them afterwards.
+This mail is sent once; the webhook's page shows these problems until they are solved.
+"""
+
+
+# No template is configurable: an operator's template is written for outcomes and lacks these values.
 def drift_text(mail: Mail, *, base_url: str) -> RenderedMail:
     """Render a mail of this kind."""
     facts = json.loads(mail.facts or "{}")
@@ -36,7 +48,8 @@ def drift_text(mail: Mail, *, base_url: str) -> RenderedMail:
     }
     # A header is one line.
     subject = " ".join(_rendered(SUBJECT, values, escaped=False).split())
-    return RenderedMail(subject[:MAX_SUBJECT_CHARS], _rendered(HTML, values, escaped=True))
+    html, plain = _rendered(HTML, values, escaped=True), _rendered(TEXT, values, escaped=False)
+    return RenderedMail(subject[:MAX_SUBJECT_CHARS], html, plain)
 
 
 def _rendered(source: str, values: dict[str, object], *, escaped: bool) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.mails import Mail
@@ -19,6 +20,9 @@ from inbound_webhooks.urls import delivery_url, log_url, run_url
 log = get_logger(__name__)
 
 MAX_SUBJECT_CHARS = 200
+MAX_ERROR_CHARS = 500
+"""Characters of a delivery's error in a mail."""
+
 MAX_LISTED = 50
 """Deliveries that a mail lists; it gives only the number of the rest."""
 
@@ -29,35 +33,55 @@ DEFAULT_SUBJECT = (
 )
 
 DEFAULT_HTML = """\
-<p>Webhook <b>{{ webhook }}</b>: {% if total == 1 -%}
+<div style="max-width: 640px; font: 15px/1.5 sans-serif; overflow-wrap: anywhere; word-break: break-word">
+<p style="margin: 0 0 12px">Webhook <b>{{ webhook }}</b>: {% if total == 1 -%}
 a delivery {{ deliveries[0].state }}.{% else %}{{ total }} deliveries failed.{% endif %}</p>
-<table cellpadding="6" border="1" style="border-collapse: collapse; font-family: sans-serif">
-<tr><th>Dag</th><th>Run</th><th>State</th><th>Duration</th><th>Failed tasks</th><th>Delivery</th></tr>
 {% for delivery in deliveries -%}
-<tr>
-<td>{{ delivery.dag_id }}</td>
-<td>{% if delivery.run_url %}<a href="{{ delivery.run_url }}">{{ delivery.run_id }}</a>
-{%- else %}none{% endif %}</td>
-<td>{{ delivery.state }}{% if delivery.error %}<br>{{ delivery.error }}{% endif %}</td>
-<td>{{ delivery.duration or "" }}</td>
-<td>{% for task in delivery.failed_tasks -%}
-<a href="{{ task.log_url }}">{{ task.task_id }}
-{%- if task.map_index >= 0 %}[{{ task.map_index }}]{% endif %}</a>
-{%- if not loop.last %}, {% endif %}{% endfor %}</td>
-<td><a href="{{ delivery.url }}">{{ delivery.id }}</a><br>received {{ delivery.received_at }}</td>
-</tr>
+<div style="border: 1px solid #ccc; border-radius: 6px; padding: 10px 12px; margin: 0 0 12px">
+<div><b>{{ delivery.dag_id }}</b> {{ delivery.state }}
+{%- if delivery.duration %} after {{ delivery.duration }}{% endif %}</div>
+{% if delivery.error %}<div style="margin: 6px 0; padding: 6px 10px; background: #fdecea; color: #8a1c12">
+{{- delivery.error }}</div>
+{% endif %}
+{% if delivery.failed_tasks %}<div>Failed tasks: {% for task in delivery.failed_tasks -%}
+<a href="{{ task.log_url }}">{{ task.name }}</a>
+{%- if not loop.last %}, {% endif %}{% endfor %}</div>
+{% endif %}
+<div>{% if delivery.run_url %}<a href="{{ delivery.run_url }}">Run</a> · {% endif -%}
+<a href="{{ delivery.url }}">Delivery</a> · received {{ delivery.received_at }}</div>
+<div style="font-size: 12px; color: #666">{{ delivery.id }}</div>
+</div>
 {% endfor -%}
-</table>
 {% if total > deliveries | length %}<p>and {{ total - deliveries | length }} more</p>{% endif %}
+</div>
 """
+
+TEXT = """\
+Webhook {{ webhook }}: {% if total == 1 -%}
+a delivery {{ deliveries[0].state }}.{% else %}{{ total }} deliveries failed.{% endif %}
+{% for delivery in deliveries %}
+{{ delivery.dag_id }} {{ delivery.state }}{% if delivery.duration %} after {{ delivery.duration }}{% endif %}
+{% if delivery.error %}  {{ delivery.error }}
+{% endif %}
+{%- for task in delivery.failed_tasks %}  Failed task {{ task.name }}: {{ task.log_url }}
+{% endfor %}
+{%- if delivery.run_url %}  Run: {{ delivery.run_url }}
+{% endif %}  Delivery: {{ delivery.url }}
+  Received: {{ delivery.received_at }}
+{% endfor %}
+{%- if total > deliveries | length %}
+and {{ total - deliveries | length }} more
+{% endif %}"""
+"""Not configurable: an operator's HTML may lack nothing that this has."""
 
 
 @dataclass(frozen=True)
 class RenderedMail:
-    """Subject and body of a mail."""
+    """Subject and body of a mail, as HTML and as text."""
 
     subject: str
     html: str
+    text: str
 
 
 class MailTemplates:
@@ -66,6 +90,7 @@ class MailTemplates:
     def __init__(self, settings: Settings) -> None:
         self._subject = _Template("email_subject", settings.email_subject, DEFAULT_SUBJECT, escaped=False)
         self._html = _Template("email_html", settings.email_html, DEFAULT_HTML, escaped=True)
+        self._text = ImmutableSandboxedEnvironment(autoescape=False).from_string(TEXT)
 
     def render(self, mail: Mail, outcomes: Sequence[Outcome], *, total: int, base_url: str) -> RenderedMail:
         """Render a mail; ``outcomes`` are the first of the ``total`` that it is about."""
@@ -78,7 +103,7 @@ class MailTemplates:
         }
         # A line break would end the header.
         subject = " ".join(self._subject.render(values).split())
-        return RenderedMail(subject[:MAX_SUBJECT_CHARS], self._html.render(values))
+        return RenderedMail(subject[:MAX_SUBJECT_CHARS], self._html.render(values), self._text.render(values))
 
 
 class _Template:
@@ -129,10 +154,11 @@ def _template_values(outcome: Outcome, base_url: str) -> dict[str, Any]:
         "started_at": _time(outcome.started_at),
         "finished_at": _time(outcome.finished_at),
         "duration": _duration(outcome),
-        "error": outcome.error,
+        "error": outcome.error and truncate(" ".join(outcome.error.split()), MAX_ERROR_CHARS),
         "failed_tasks": [
             {
                 "task_id": task.task_id,
+                "name": f"{task.task_id}[{task.map_index}]" if task.map_index >= 0 else task.task_id,
                 "map_index": task.map_index,
                 "log_url": log_url(base_url, outcome.dag_id, outcome.run_id or "", task),
             }

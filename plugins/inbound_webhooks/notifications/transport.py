@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import smtplib
 from email.message import EmailMessage
-from email.policy import SMTPUTF8
+from email.policy import SMTP, SMTPUTF8
+from email.utils import formatdate, parseaddr
 
 from airflow.configuration import conf
 from airflow.exceptions import AirflowException
@@ -77,38 +78,42 @@ def _send_by_smtp(recipient: str, mail: RenderedMail, message_id: str) -> None:
         def smtp_retry_limit(self) -> int:
             return 0
 
-        def send(self, headers: dict[str, str], sender: str | None) -> None:
-            if recipient.isascii():
-                self.send_email_smtp(
-                    to=[recipient],
-                    subject=mail.subject,
-                    html_content=mail.html,
-                    from_email=sender,  # None makes the hook use the connection's own sender
-                    custom_headers=headers,
-                )
-            else:  # the hook writes addresses in ASCII only
-                assert isinstance(self._smtp_client, smtplib.SMTP)
-                _send_utf8(self._smtp_client, recipient, mail, headers, sender or self.from_email or "")
+        def send(self, message: EmailMessage) -> None:
+            # The hook's own method sends HTML alone.
+            assert isinstance(self._smtp_client, smtplib.SMTP)
+            if message["From"] is None:
+                if not self.from_email:
+                    raise AirflowException("neither [email] from_email nor the connection names a sender")
+                message["From"] = self.from_email
+            _send(self._smtp_client, recipient, message)
 
     try:
         with OneTryHook(conf.get("email", "email_conn_id", fallback="smtp_default")) as hook:
-            # Auto-Submitted keeps vacation responders quiet (RFC 3834).
-            headers = {"Message-ID": message_id, "Auto-Submitted": "auto-generated"}
-            hook.send(headers, conf.get("email", "from_email", fallback=None) or None)
+            hook.send(_message(recipient, mail, message_id))
     except AirflowException as error:
         raise MailError(f"The mail could not be sent: {error}") from None
 
 
-def _send_utf8(
-    client: smtplib.SMTP, recipient: str, mail: RenderedMail, headers: dict[str, str], sender: str
-) -> None:
-    """Send to an address whose local part is not ASCII (RFC 6531)."""
-    message = EmailMessage(policy=SMTPUTF8)
-    for name, value in (headers | {"From": sender, "To": recipient, "Subject": mail.subject}).items():
-        message[name] = value
-    message.set_content(mail.html, subtype="html")
+def _message(recipient: str, mail: RenderedMail, message_id: str) -> EmailMessage:
+    """A message with both bodies: the text, and HTML for programs that show it."""
+    # Headers beyond ASCII are encoded, unless the recipient's address needs a server with SMTPUTF8 anyway.
+    message = EmailMessage(policy=SMTP if recipient.isascii() else SMTPUTF8)
+    message["Message-ID"] = message_id
+    # Keeps vacation responders quiet (RFC 3834).
+    message["Auto-Submitted"] = "auto-generated"
+    message["Date"] = formatdate(localtime=True)
+    message["To"], message["Subject"] = recipient, mail.subject
+    if sender := conf.get("email", "from_email", fallback=None):
+        message["From"] = sender
+    message.set_content(mail.text)
+    message.add_alternative(mail.html, subtype="html")
+    return message
+
+
+def _send(client: smtplib.SMTP, recipient: str, message: EmailMessage) -> None:
+    """Send; an address whose local part is not ASCII needs a server with SMTPUTF8 (RFC 6531)."""
     try:
-        client.send_message(message, sender, [recipient])
+        client.send_message(message, parseaddr(message["From"])[1], [recipient])
     except smtplib.SMTPNotSupportedError:
         raise MailRefused(f"The mail server does not take {recipient!r}: it lacks SMTPUTF8.") from None
 

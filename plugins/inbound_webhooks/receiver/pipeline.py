@@ -68,6 +68,7 @@ from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.refused_budget import RefusedBudget
 from inbound_webhooks.receiver.rejections import RejectionLog
+from inbound_webhooks.receiver.response_log import ResponseLog
 from inbound_webhooks.receiver.user_slots import UserSlots
 from inbound_webhooks.receiver.webhook_slots import WebhookSlots
 from inbound_webhooks.records.credential import plain_secrets
@@ -120,6 +121,7 @@ class Receiver:
         self.store = store
         self.inbox = Inbox(store, store_bodies=settings.store_bodies)
         self.rejections = RejectionLog()
+        self.responses = ResponseLog()
         self.proxies = trusted_proxies(settings)
         self._dags = DagCache(recheck_seconds=DAG_RECHECK_SECONDS)
         self.judging = Judging(
@@ -381,6 +383,8 @@ class Receiver:
         if stored_id is None:
             return None
         if stored_id == verdict.delivery_id:
+            if delivery.custom_response:
+                self.responses.add(delivery, verdict.response)
             if verdict.error is not None:
                 metrics.count_rejection(verdict.error)
             else:

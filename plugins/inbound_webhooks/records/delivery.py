@@ -33,7 +33,9 @@ def new_delivery_id() -> str:
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A stored request. ``conf``, ``headers`` and ``credentials`` are encoded as in the table.
 
-    ``checked_dag_hash`` is that of the DAG's version whose params have accepted ``conf``.
+    ``checked_dag_hash`` is that of the DAG's version whose params have accepted ``conf``. ``custom_response``
+    tells whether the response is kept in a row of its own; None where that is not known. At ``accepted_at``
+    the request was decided about and handed to the database.
     """
 
     id: str
@@ -62,6 +64,21 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     failed_tasks: str | None = None
     body_stored: bool = True
     checked_dag_hash: str | None = None
+    custom_response: bool | None = None
+    accepted_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptResponse:
+    """A response that a sender got; credentials are masked.
+
+    ``id`` is the delivery's, ``headers`` JSON as in the table, ``body`` the beginning of ``body_bytes``.
+    """
+
+    id: str
+    headers: str
+    body: bytes
+    body_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)

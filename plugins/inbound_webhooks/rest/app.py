@@ -58,6 +58,8 @@ def _start(running: ExitStack) -> Receiver:
     receiver = get_receiver()
     receiver.rejections.start()
     running.callback(receiver.rejections.stop)
+    receiver.responses.start()
+    running.callback(receiver.responses.stop)
     if not receiver.settings.dispatcher_enabled:
         return receiver
     service = DispatchService(receiver.settings)

@@ -74,7 +74,7 @@ def get_delivery(delivery_id: str, may: AccessDep) -> DeliveryDetails:
     delivery = _visible(may, delivery_id)
     details = delivery_details(delivery_id)
     if not may.may_read_runs(delivery.dag_id):
-        details |= {"request": None, "conf": None, "mails": None}
+        details |= {"request": None, "response": None, "conf": None, "mails": None}
         details["run"]["failed_tasks"] = []
     return DeliveryDetails(**details)
 

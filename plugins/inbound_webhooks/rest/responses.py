@@ -79,7 +79,7 @@ class DeliveryCollection(BaseModel):
 
 
 class DeliveryDetails(BaseModel):
-    """A delivery's details; request, conf and mails are null if the user may not read the DAG's runs."""
+    """A delivery's details; without the permission to read the DAG's runs, most parts are null."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -89,9 +89,15 @@ class DeliveryDetails(BaseModel):
                     "webhook": "github-push",
                     "state": "succeeded",
                     "error": None,
-                    "page": "https://airflow.example.com/plugin/webhooks-delivery/01a2…",
+                    "page": "https://airflow.example.com/plugin/webhooks?delivery=01a2…",
                     "replay_of": None,
                     "request": {"body": '{"ref": "refs/heads/main"}', "response_status": 202},
+                    "response": {
+                        "status": 202,
+                        "headers": [],
+                        "body": '{"status": "accepted"}',
+                        "note": None,
+                    },
                     "conf": {"ref": "refs/heads/main"},
                     "run": {"dag_id": "github_push_build", "run_id": "webhook__01a2…", "failed_tasks": []},
                     "mails": [],
@@ -106,6 +112,9 @@ class DeliveryDetails(BaseModel):
     page: str
     replay_of: str | None
     request: dict[str, Any] | None = Field(description="The request, with credentials masked.")
+    response: dict[str, Any] | None = Field(
+        description="What the sender got, with credentials masked; `note` says what of it is not known."
+    )
     conf: Any
     run: dict[str, Any]
     mails: list[dict[str, Any]] | None = Field(description="The notifications.")

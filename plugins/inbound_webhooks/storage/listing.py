@@ -235,6 +235,18 @@ def replays_of(connection: Connection, delivery_id: str, limit: int = 25) -> lis
     return list(connection.execute(query.limit(limit)))
 
 
+def light_delivery(connection: Connection, delivery_id: str) -> Any:
+    """A delivery without its large columns; None if there is none."""
+    return connection.execute(light().where(tables.delivery.c.id == delivery_id)).first()
+
+
+def has_conf(connection: Connection, delivery_id: str) -> bool:
+    """Whether a delivery has a conf, which is not read."""
+    columns = tables.delivery.c
+    query = select(columns.conf.is_not(None)).where(columns.id == delivery_id)
+    return bool(connection.scalar(query))
+
+
 def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None:
     """A webhook's newest delivery with all columns."""
     columns = tables.delivery.c

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, Table, delete, or_, select, text, update
 
 from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.listing import first_id_at
 from inbound_webhooks.storage.mails import MailState
 
 
@@ -49,6 +50,14 @@ EMPTY: dict[str, Any] = {
     "error": None,
 }
 """Columns of a delivery whose content is deleted."""
+
+
+def delete_responses(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Delete the responses of deliveries received before then, whatever their state; return how many."""
+    columns = tables.response.c
+    # Ids of deliveries sort by time, so the primary key is the only index that this needs.
+    old = select(columns.id).where(columns.id < first_id_at(before))
+    return _delete(connection, tables.response, old.order_by(columns.id), limit)
 
 
 def delete_mails(connection: Connection, *, before: datetime, limit: int) -> int:

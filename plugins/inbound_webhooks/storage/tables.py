@@ -188,6 +188,11 @@ delivery = Table(
     Column("body_stored", Boolean, nullable=False, server_default="1"),
     # Hash of the DAG's version whose params have accepted the conf; null where it was not checked.
     Column("checked_dag_hash", String(64), nullable=True),
+    # Whether the response differs from the standard one and is kept in the table of responses; null where
+    # that is not known.
+    Column("custom_response", Boolean, nullable=True),
+    # When the request was decided about and handed to the database; null where that is not known.
+    Column("accepted_at", UtcDateTime, nullable=True),
     # Queries repeat the predicates of these indexes word for word: storage/outcomes.py, storage/retention.py.
     Index(
         "idx_inbound_webhook_delivery_unfinished",
@@ -264,6 +269,20 @@ delivery = Table(
         postgresql_where=text(UNFINISHED),
         sqlite_where=text(UNFINISHED),
     ),
+)
+
+# Written after the response was sent, so a row may be missing. It has no foreign key: ids sort by time, which
+# is all that the retention needs.
+response = Table(
+    "inbound_webhook_response",
+    metadata,
+    # The id of its delivery.
+    Column("id", String(32), primary_key=True),
+    # JSON list of [name, value].
+    Column("headers", Text, nullable=False),
+    # The beginning of the body, and the size of the whole.
+    Column("body", LargeBinary, nullable=False),
+    Column("body_bytes", Integer, nullable=False),
 )
 
 rejection = Table(

@@ -9,7 +9,9 @@ from datetime import datetime, timezone
 from typing import Any
 
 from inbound_webhooks.presets import PRESETS
+from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.settings import docs_page
+from inbound_webhooks.urls import log_url
 
 TONES = {
     "accepted": "info",
@@ -159,6 +161,11 @@ def pretty(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
+def task_log(task: FailedTask, base_url: str, dag_id: str, run_id: str) -> str:
+    """The URL of a failed task's log."""
+    return log_url(base_url.rstrip("/"), dag_id, run_id, task)
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "webhook_ago": ago,
     "webhook_exact": exact,
@@ -175,5 +182,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_sender": sender,
     "webhook_docs": docs_page,
     "webhook_pretty": pretty,
+    "webhook_log_url": task_log,
 }
 """Jinja filters; the prefix avoids clashes, because all plugins share the application's names."""

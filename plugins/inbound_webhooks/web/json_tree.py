@@ -71,6 +71,11 @@ def request_tree(
     return _grown([(TreeNode(name, name, _kind(value), _text(value), 1), value) for name, value in roots])
 
 
+def value_tree(name: str, value: Value) -> list[TreeNode]:
+    """The tree of any JSON value; no expression names its parts."""
+    return _grown([(TreeNode(name, "", _kind(value), _text(value), 1), value)])
+
+
 def delivery_tree(delivery: Delivery, limit_bytes: int) -> list[TreeNode]:
     """The tree of a stored delivery's request, with its credentials masked."""
     content = None

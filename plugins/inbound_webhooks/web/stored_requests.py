@@ -11,6 +11,7 @@ from typing import Any
 from inbound_webhooks.deliveries.stored_request import content_of, headers_of
 from inbound_webhooks.errors import BodyMalformed, RequestError
 from inbound_webhooks.event.body import Body
+from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.multidict import MultiDict, parse_query
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.delivery import Delivery
@@ -25,11 +26,15 @@ MAX_LIST_ITEMS = 1
 
 @dataclass(frozen=True)
 class ShownBody:
-    """A body as readable text; ``note`` says how it differs from the stored bytes."""
+    """A body as readable text; ``note`` says how it differs from the stored bytes.
+
+    ``raw`` is the text as it came; empty if it is no text.
+    """
 
     text: str
     note: str
     stored_bytes: int
+    raw: str = ""
 
 
 def shown_body(delivery: Delivery, limit_bytes: int) -> ShownBody:
@@ -39,12 +44,19 @@ def shown_body(delivery: Delivery, limit_bytes: int) -> ShownBody:
         content = content_of(delivery, limit_bytes)
     except RequestError as error:
         return ShownBody("", error.message, size)
-    text, note = _readable(content, _content_type(delivery))
+    content_type = content_type_of(delivery)
+    text, note = _readable(content, content_type)
+    raw = _raw(content, content_type)[:MAX_SHOWN_CHARS]
     if len(text) > MAX_SHOWN_CHARS:
-        return ShownBody(
-            text[:MAX_SHOWN_CHARS], f"Only the first {MAX_SHOWN_CHARS:,} characters are shown.", size
-        )
-    return ShownBody(text, note, size)
+        note = f"Only the first {MAX_SHOWN_CHARS:,} characters are shown."
+    return ShownBody(text[:MAX_SHOWN_CHARS], note, size, raw)
+
+
+def _raw(content: bytes, content_type: str) -> str:
+    try:
+        return content.decode(of_typed_text(content_type))
+    except UnicodeDecodeError:
+        return ""
 
 
 def _readable(content: bytes, content_type: str) -> tuple[str, str]:
@@ -71,7 +83,7 @@ def fields_of(delivery: Delivery, limit_bytes: int) -> list[dict[str, str]]:
         for name, value in pairs
     ]
     try:
-        body = Body(content_of(delivery, limit_bytes), _content_type(delivery))
+        body = Body(content_of(delivery, limit_bytes), content_type_of(delivery))
         properties = body.properties
     except RequestError:
         return found[:MAX_FIELDS]
@@ -106,7 +118,8 @@ def _preview(value: Any) -> str:
     return truncate(text, MAX_PREVIEW_CHARS)
 
 
-def _content_type(delivery: Delivery) -> str:
+def content_type_of(delivery: Delivery) -> str:
+    """The Content-Type of a stored request, or ""."""
     return next((value for name, value in headers_of(delivery) if name.lower() == "content-type"), "")
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
+import smtplib
 import subprocess
 import sys
 from datetime import timedelta
+from email.message import EmailMessage
 
 import pytest
 
-from tests.infrastructure.mail_server import FROM, html_of
+from tests.infrastructure.mail_server import FROM, html_of, text_of
 from tests.infrastructure.webhooks_builder import Hook, rows, store_webhook
 from tests.integration.dispatch.conftest import AT
 from tests.promises.test_many_dispatchers import wait_until
@@ -82,7 +85,7 @@ def test_a_mail_arrives_once_with_what_happened_and_links(database, mailer, mail
         f'href="{run}"',
         f'href="{run}/tasks/work?try_number=2"',
         f'href="{run}/tasks/part/mapped/3?try_number=1"',
-        f'href="https://airflow.example.com/af/pluginsv2/webhooks/delivery/{0:032x}"',
+        f'href="https://airflow.example.com/af/plugin/webhooks?delivery={0:032x}"',
         "0:02:05",
         "2030-01-01 12:00:00 UTC",
     ):
@@ -160,7 +163,7 @@ def test_what_is_no_address_is_refused_when_it_is_entered_and_when_it_is_sent(
     with pytest.raises(InvalidDefinition):
         store_webhook(notify_failure=[address])
     with pytest.raises(MailRefused, match="is not an e-mail address"):
-        send(address, RenderedMail("subject", "html"), message_id="<a@b>")
+        send(address, RenderedMail("subject", "html", "text"), message_id="<a@b>")
     assert mail_server.attempts == 0
 
 
@@ -169,8 +172,10 @@ def test_a_digest_lists_its_deliveries_and_says_how_many_more(sqlite_database, m
     send_all(mailer)
     (message,) = mail_server.messages
     assert message["Subject"] == "[Airflow] orders of the shop: 53 deliveries failed"
-    assert html_of(message).count("/pluginsv2/webhooks/delivery/") == 50
+    assert html_of(message).count("/plugin/webhooks?delivery=") == 50
     assert "and 3 more" in html_of(message)
+    assert text_of(message).count("/plugin/webhooks?delivery=") == 50
+    assert "and 3 more" in text_of(message)
 
 
 def test_values_stay_inert_in_html_and_headers(sqlite_database, mailer, mail_server):
@@ -185,6 +190,53 @@ def test_values_stay_inert_in_html_and_headers(sqlite_database, mailer, mail_ser
     assert "&lt;b&gt;x&lt;/b&gt;&#34;&#39;&amp;{{ 7 * 7 }}" in text
     assert "dags/a%2F..%2Fb%3Fc/runs/" in text
     assert message["Subject"].startswith(f"[Airflow] {evil}: ")
+
+
+@pytest.mark.parametrize("address", ["a@example.com", "jürgen@bücher.test"])
+def test_a_mail_has_a_text_that_says_what_its_html_says(sqlite_database, mailer, mail_server, address):
+    """By both ways to the server: the second address needs SMTPUTF8."""
+    store_mail(address, error="The run timed out.\nIt had 2 tasks.")
+    send_all(mailer)
+    (message,) = mail_server.messages
+    assert message.get_content_type() == "multipart/alternative"
+    # A program that shows several of them shows the last one.
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+    links = re.findall(r'href="([^"]+)"', html_of(message))
+    assert len(links) == 4
+    for shown in (*links, "The run timed out. It had 2 tasks.", "part[3]", "0:02:05", "orders failed"):
+        assert shown in text_of(message)
+        assert shown in html_of(message).replace("</b>", "")
+    assert "<" not in text_of(message)
+    assert max(map(len, text_of(message).splitlines())) < 200
+
+
+def test_a_custom_backend_sends_the_html_to_its_own_server(sqlite_database, mailer, mail_server, monkeypatch):
+    use_backend(monkeypatch, "send_alone")
+    monkeypatch.setenv("MAIL_PORT", str(mail_server.port))
+    store_mail("a@example.com", error="The run timed out.")
+    send_all(mailer)
+    (message,) = mail_server.messages
+    assert "The run timed out." in html_of(message)
+    assert "/plugin/webhooks?delivery=" in html_of(message)
+
+
+def test_a_mail_holds_the_beginning_of_a_long_error(sqlite_database, mailer, mail_server):
+    store_mail("a@example.com", error="x" * 5_000)
+    send_all(mailer)
+    (message,) = mail_server.messages
+    for body in (html_of(message), text_of(message)):
+        assert 400 < body.count("x" * 100) * 100 <= 500
+
+
+def test_a_mail_fits_a_phone(sqlite_database, mailer, mail_server):
+    from tests.acceptance.browser import chromium
+
+    store_mail("a@example.com", count=2, error="parameter " + "x" * 400, dag_id="a_dag_" + "y" * 200)
+    send_all(mailer)
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 390, "height": 800})
+        page.set_content(html_of(mail_server.messages[0]))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_a_name_that_is_not_ascii_arrives_as_it_is(sqlite_database, mailer, mail_server):
@@ -216,7 +268,7 @@ def test_a_template_that_does_not_work_costs_no_mail(sqlite_database, clock, mai
     store_mail("a@example.com")
     send_all(make_mailer(clock, email_html=broken))
     (message,) = mail_server.messages
-    assert "/delivery/" in html_of(message)
+    assert "?delivery=" in html_of(message)
     assert "email_html" in caplog.text
 
 
@@ -253,6 +305,15 @@ def keep_call(*arguments, **named) -> None:
     CALLS.append((arguments, named))
 
 
+def send_alone(recipient, subject, html, **_named) -> None:
+    """A backend that knows nothing of Airflow's connections."""
+    message = EmailMessage()
+    message["To"], message["Subject"], message["From"] = recipient, subject, FROM
+    message.set_content(html, subtype="html")
+    with smtplib.SMTP("127.0.0.1", int(os.environ["MAIL_PORT"])) as client:
+        client.send_message(message)
+
+
 def refuse_call(*_arguments, **_named) -> None:
     raise RuntimeError("".join(("s3", "cret")))  # in a traceback, the source shows no secret
 
@@ -265,7 +326,7 @@ def test_a_custom_backend_is_called_as_airflow_calls_it(sqlite_database, mailer,
     send_all(mailer)
     (((to, subject, html), named),) = CALLS
     assert (to, subject) == ("a@example.com", "[Airflow] orders of the shop: orders failed")
-    assert "<table" in html
+    assert "?delivery=" in html
     assert named == {"conn_id": "smtp_default", "from_email": "ops@example.com"}
 
 

@@ -161,7 +161,9 @@ def test_a_user_without_access_to_runs_gets_neither_request_nor_conf(anyone, pag
     pages.role("no runs", ("can_read", "Webhooks"), ("can_read", "DAG:hidden"))
     shown = anyone("rita", "no runs")("GET", f"/v1/deliveries/{hidden['delivery_id']}")
     assert (shown.status_code, "canary" in shown.text) == (200, False)
-    assert [shown.json()[name] for name in ("request", "conf", "mails")] == [None, None, None]
+    parts = ("request", "response", "conf", "mails")
+    assert [shown.json()[name] for name in parts] == [None, None, None, None]
+    assert anyone("ada")("GET", f"/v1/deliveries/{hidden['delivery_id']}").json()["response"]["status"] == 202
 
 
 def test_a_user_without_a_permission_gets_nothing(anyone, pages, hidden):

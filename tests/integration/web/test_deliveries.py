@@ -123,7 +123,7 @@ def test_a_delivery_shows_sent_and_failed_mails_with_the_reason(ada, failed):
     people = {found[1]: found[0] for found in re.findall(r"<tr>(.*?(\w+)@example\.com.*?)</tr>", page, re.S)}
     assert list(people) == list(MAILS)
     assert "2026-11-24 10:02:00 UTC" in people["sent"]
-    assert "not before 2026-11-24 11:00:00 UTC" in people["waiting"]
+    assert re.search(r"not before <time [^>]*>2026-11-24 11:00:00 UTC</time>", people["waiting"])
     assert "550 &lt;no&gt; such user" in people["refused"]
     assert ">given up<" in people["given_up"]
 
@@ -148,8 +148,9 @@ def test_without_a_stored_body_only_the_original_conf_can_be_replayed(ada, hook)
     page = ada.get(f"/delivery/{stored(hook, body=b'', body_stored=False)}").text
     assert "The body is not stored." in page
     assert "Only a replay with the original conf is possible." in page
-    assert re.search(r"<button disabled[^>]*>Replay with current mapping", page)
-    assert not re.search(r"<button [^>]*disabled", ada.get(f"/delivery/{stored(hook)}").text)
+    assert ">Replay</button>" in page
+    assert ">Replay with current mapping</button>" not in page
+    assert ">Replay with current mapping</button>" in ada.get(f"/delivery/{stored(hook)}").text
 
 
 @pytest.mark.parametrize(

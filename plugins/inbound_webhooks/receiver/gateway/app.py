@@ -79,6 +79,7 @@ class Gateway:
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         self._receiver.rejections.start()
+        self._receiver.responses.start()
         if self._figures is not None:
             metrics.add_listener(self._figures.count)
             self._figures.start()
@@ -93,6 +94,7 @@ class Gateway:
             if self._figures is not None:
                 await run_in_thread(self._figures.stop)
             await run_in_thread(self._receiver.rejections.stop)
+            await run_in_thread(self._receiver.responses.stop)
             await self._receiver.close()
 
 

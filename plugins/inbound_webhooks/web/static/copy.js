@@ -10,7 +10,7 @@ export function copyButtons() {
     let text = null;
     if (button.dataset.copyFrom) {
       const response = await getJson(button.dataset.copyFrom);
-      text = response.ok ? response.data.url : null;
+      text = response.ok ? response.data.url ?? response.data.text : null;
     } else {
       const source = document.querySelector(button.dataset.copy);
       text = source.value ?? source.textContent;

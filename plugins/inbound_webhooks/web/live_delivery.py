@@ -1,0 +1,133 @@
+"""What a delivery's page shows that may still change: state, cause, timeline, replays, run, notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from sqlalchemy import Connection
+
+from inbound_webhooks.airflow_bridge.dag_cache import DagState, dag_states
+from inbound_webhooks.airflow_bridge.run_tasks import TaskFacts, task_facts
+from inbound_webhooks.deliveries.cause import Cause, Circumstances, cause_of
+from inbound_webhooks.deliveries.details import waiting_reason
+from inbound_webhooks.deliveries.replay_offer import ReplayOffer, replay_offer
+from inbound_webhooks.deliveries.timeline import RunTimes, Step, timeline
+from inbound_webhooks.dispatch.run_tracker import RECHECKED
+from inbound_webhooks.records.failed_task import FailedTask
+from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.storage import listing
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.dispatchers import dispatchers_seen
+from inbound_webhooks.storage.mails import Mail, MailState, mails_of_delivery
+from inbound_webhooks.storage.outcomes import load_tasks
+from inbound_webhooks.storage.webhooks import webhook_by_id
+from inbound_webhooks.web.shown_delivery import Shown, with_runs
+from inbound_webhooks.webhooks.access import Access
+from inbound_webhooks.webhooks.readiness import DISPATCHER_SILENT
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveDelivery:
+    """``webhook`` is None where it was deleted, or the user may not see it.
+
+    ``mails`` is None where the user may not read the runs of the delivery's DAG.
+    """
+
+    item: Shown
+    webhook: Webhook | None
+    offer: ReplayOffer
+    cause: Cause | None
+    steps: Sequence[Step]
+    origin: Any
+    replays: Sequence[Shown]
+    mails: Sequence[Mail] | None
+    tasks: TaskFacts
+    failed_tasks: Sequence[FailedTask]
+    waits_for: str | None
+    may_unpause: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something of it will change by itself."""
+        is_mail_open = any(mail.state == MailState.WAITING for mail in self.mails or ())
+        return self.item.is_open or is_mail_open or any(again.is_open for again in self.replays)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing can change any more: no run is left that a user could clear."""
+        if self.is_open:
+            return False
+        ends = [each.delivery.finished_at for each in (self.item, *self.replays) if each.delivery.run_id]
+        tracked_since = datetime.now(timezone.utc) - RECHECKED
+        return all(ended is not None and ended < tracked_since for ended in ends)
+
+
+def read_live(access: Access, row: Any) -> LiveDelivery:
+    """Read the current facts of a delivery; ``row`` has no large columns."""
+    may_read = access.may_read_runs(row.dag_id)
+    with transaction() as connection:
+        item, *replays = _family(connection, access, row)
+        webhook = webhook_by_id(connection, row.webhook_id)
+        dag_ids = {row.dag_id} | ({webhook.dag_id} if webhook else set())
+        dags = dag_states(connection, dag_ids)
+        tasks = task_facts(connection, row.dag_id, row.run_id) if may_read and row.run_id else TaskFacts()
+        mails = mails_of_delivery(connection, row.id) if may_read else None
+        origin = listing.light_delivery(connection, row.replay_of) if row.replay_of else None
+        waits_for = waiting_reason(connection, row)
+        has_dispatcher = _is_recent(dispatchers_seen(connection))
+        has_conf = listing.has_conf(connection, row.id)
+    visible = webhook if webhook is not None and access.may_see(webhook.dag_id) else None
+    failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
+    times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)
+    return LiveDelivery(
+        item=item,
+        webhook=visible,
+        offer=_offer(access, row, webhook, dags, has_conf=has_conf),
+        cause=cause_of(
+            Circumstances(
+                state=item.state,
+                error=row.error,
+                dag_id=row.dag_id,
+                webhook=visible,
+                dag=dags.get(row.dag_id),
+                has_dispatcher=has_dispatcher,
+                waits_for=waits_for,
+                failed_tasks=failed_tasks,
+            )
+        ),
+        steps=timeline(row, item.state, times, mails or ()),
+        origin=origin if origin is not None and access.may_see(origin.dag_id) else None,
+        replays=replays,
+        mails=mails,
+        tasks=tasks,
+        failed_tasks=failed_tasks,
+        waits_for=waits_for,
+        may_unpause=access.may_unpause(row.dag_id),
+    )
+
+
+def _family(connection: Connection, access: Access, row: Any) -> list[Shown]:
+    """The delivery and its replays that the user may see, newest first."""
+    replays = [again for again in listing.replays_of(connection, row.id) if access.may_see(again.dag_id)]
+    return with_runs(connection, [row, *replays])
+
+
+def _offer(
+    access: Access, row: Any, webhook: Webhook | None, dags: dict[str, DagState], *, has_conf: bool
+) -> ReplayOffer:
+    return replay_offer(
+        row,
+        webhook,
+        None if webhook is None else dags.get(webhook.dag_id),
+        has_conf=has_conf,
+        is_visible=webhook is not None and access.may_see(webhook.dag_id),
+        may_read_runs=access.may_read_runs(row.dag_id),
+        may_replay=webhook is not None and access.may_replay(webhook.dag_id),
+    )
+
+
+def _is_recent(seen_at: datetime | None) -> bool:
+    return seen_at is not None and datetime.now(timezone.utc) - seen_at < DISPATCHER_SILENT
