@@ -75,7 +75,7 @@ def test_a_person_finds_deliveries_of_all_webhooks_and_replays_two_and_then_all(
     frame.get_by_role("button", name="Search").click()
     frame.get_by_role("link", name="Replay all…").click()
     frame.get_by_role("heading", name="Replay the deliveries that match").wait_for()
-    frame.get_by_label(re.compile("^Current mapping")).check()
+    frame.get_by_role("radio", name=re.compile("Current mapping")).check()
     frame.get_by_role("button", name="Replay").click()
     frame.locator(".badge", has_text="completed").wait_for()
     assert frame.locator("#replay-progress tbody tr").count() == 1
