@@ -73,7 +73,7 @@ def test_a_path_without_braces_is_named_on_the_page_and_in_the_list(ada):
     assert "Write ${Webhook::Body.customer.name} for that." in listed
 
 
-def test_the_expression_that_was_meant_is_told(ada):
+def test_the_expression_that_was_meant_is_named(ada):
     assert ada.json("/meant.json?text=body.id") == {"meant": "${Webhook::Body.id}"}
     assert ada.json("/meant.json?text=a+body.id") == {"meant": None}
 
@@ -113,7 +113,7 @@ def test_the_owner_stands_in_the_list(ada):
     assert html.escape("team <blue>") in ada.get("/", query_string={"text": "owned"}).text
 
 
-def test_users_are_told_to_those_who_may_read_users(pages, ada):
+def test_users_are_listed_only_with_the_right_to_read_users(pages, ada):
     if pages.auth != "fab":
         # SimpleAuthManager knows no addresses.
         assert ada.json("/users.json?text=a") == []
