@@ -97,6 +97,7 @@ SELECT webhook_id, hour - 24 * day, state, count, to_run
 FROM inbound_webhook_activity, generate_series(1, 6) AS day
 WHERE webhook_id IN (SELECT id FROM inbound_webhook ORDER BY id LIMIT %(counted)s)
   AND hour > (SELECT min(hour) FROM inbound_webhook_activity)
+  AND hour < (SELECT max(hour) FROM inbound_webhook_activity)
 """
 SUMS = """
 INSERT INTO inbound_webhook_activity (webhook_id, hour, state, count, to_run)
