@@ -9,6 +9,7 @@ It runs on an event loop, at both endpoints; blocking work goes to a thread.
 
 from __future__ import annotations
 
+import asyncio
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
