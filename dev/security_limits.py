@@ -23,9 +23,13 @@ from inbound_webhooks.event.response import MAX_RESPONSE_CHARS
 from inbound_webhooks.event.values import MAX_TEXT_CHARS
 from inbound_webhooks.files.yaml_loader import MAX_DEPTH as MAX_FILE_DEPTH
 from inbound_webhooks.files.yaml_loader import MAX_EXPANDED_CHARS, MAX_FILE_BYTES
+from inbound_webhooks.receiver.decisions import (
+    COMMON_PAUSE_FACTOR,
+    CONCURRENT_DECISIONS,
+    PAUSE_FACTOR,
+)
 from inbound_webhooks.receiver.gateway.http_protocol import MAX_HEAD_BYTES
 from inbound_webhooks.receiver.limits import RESERVED_PERCENT
-from inbound_webhooks.receiver.pipeline import CONCURRENT_DECISIONS, PAUSE_FACTOR
 from inbound_webhooks.receiver.rejections import MAX_PER_SECOND
 from inbound_webhooks.receiver.response_log import KEPT_BYTES, MAX_WAITING_BYTES
 from inbound_webhooks.records.activity import MAX_HOURS
@@ -71,8 +75,14 @@ FIXED = (
     Limit("long decisions at the same time in a process", CONCURRENT_DECISIONS, "", "the request waits"),
     Limit("such decisions of one webhook", CONCURRENT_DECISIONS // 2, "", "the request waits"),
     Limit(
-        "processor time of such decisions of one webhook",
-        100 * (CONCURRENT_DECISIONS // 2) // (1 + PAUSE_FACTOR),
+        "processor time of costly decisions of one webhook",
+        100 // (1 + PAUSE_FACTOR),
+        "percent of one processor",
+        "the request waits",
+    ),
+    Limit(
+        "processor time of costly decisions in a process",
+        100 // (1 + COMMON_PAUSE_FACTOR),
         "percent of one processor",
         "the request waits",
     ),

@@ -66,7 +66,7 @@ class Settings:
         beyond="408",
     )
     max_concurrent_requests: int = _option(
-        8,
+        16,
         "Requests that one api-server worker process handles at the same time. "
         "Further requests wait, so that threads and database connections remain for Airflow's own pages.",
         minimum=1,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import time
@@ -9,8 +10,17 @@ from contextlib import suppress
 
 import pytest
 
-from inbound_webhooks.airflow_bridge.check_process import TOO_SLOW, CheckProcess
+from inbound_webhooks.airflow_bridge.check_process import (
+    CHECKS_DO_NOT_START,
+    FAILED,
+    TOO_SLOW,
+    CheckProcess,
+)
+from inbound_webhooks.airflow_bridge.check_worker import MAX_MEMORY_BYTES
+from inbound_webhooks.errors import TooBusy
 from inbound_webhooks.event.conf.parameter import Parameter
+from inbound_webhooks.monitoring.environment import ENVIRONMENT
+from inbound_webhooks.monitoring.health import Health
 
 SLOW = {"pattern": r"^(?=a)(\w+\s?)*$"}
 EVIL = "a" * 40 + "!"
@@ -105,3 +115,46 @@ def is_alive(pid: int) -> bool:
     with suppress(FileNotFoundError), open(f"/proc/{pid}/stat") as status:
         return status.read().rpartition(")")[2].split()[0] != "Z"
     return False
+
+
+@pytest.mark.parametrize(
+    ("python", "reason"),
+    [("/nowhere/python", "No such file or directory"), ("/bin/false", "it ends with the status 1")],
+)
+def test_one_that_does_not_start_is_a_problem_of_the_environment_until_it_does(
+    environment_problems, process, python, reason
+):
+    broken = CheckProcess(python)
+    with pytest.raises(TooBusy):
+        broken.refusal(SLOW, "a")
+    (message,) = environment_problems().values()
+    assert reason in message
+    assert f"{python} must be able to import this package" in message
+    report = asyncio.run(Health(None).report()).document
+    assert [problem["code"] for problem in report["problems"]] == [CHECKS_DO_NOT_START]
+    assert process.refusal(SLOW, "a") is None
+    assert environment_problems() == {}
+
+
+def test_check_names_one_that_does_not_start_in_another_process(sqlite_database, environment_problems):
+    from inbound_webhooks.files.checking import check_stored
+    from inbound_webhooks.receiver.self_report import SelfReport
+
+    with pytest.raises(TooBusy):
+        CheckProcess("/nowhere/python").refusal(SLOW, "a")
+    SelfReport().save()
+    ENVIRONMENT.resolve(CHECKS_DO_NOT_START)
+    assert [problem.code for problem in check_stored().findings] == [CHECKS_DO_NOT_START]
+
+
+def test_its_memory_is_limited(process):
+    process.refusal(SLOW, "a")
+    with open(f"/proc/{process.pid}/limits") as limits:
+        (line,) = [line for line in limits if line.startswith("Max address space")]
+    assert line.split()[3:5] == [str(MAX_MEMORY_BYTES)] * 2
+
+
+def test_a_check_that_exceeds_the_memory_fails_and_the_next_one_is_made(process):
+    """By a value alone, as no check of a bounded value takes so much within its time."""
+    assert process.refusal(SLOW, "a" * (MAX_MEMORY_BYTES // 2)) == FAILED
+    assert process.refusal(SLOW, "a") is None

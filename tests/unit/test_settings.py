@@ -28,7 +28,7 @@ def test_the_contracts_defaults_hold():
     assert settings.public_url == ""
     assert settings.max_body_bytes == 2_097_152
     assert settings.dispatcher_enabled is True
-    assert settings.max_concurrent_requests == 8
+    assert settings.max_concurrent_requests == 16
     assert settings.body_timeout_seconds == 10
 
 

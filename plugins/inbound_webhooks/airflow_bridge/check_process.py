@@ -15,8 +15,9 @@ from threading import BoundedSemaphore, Lock
 from typing import Any
 
 from inbound_webhooks.airflow_bridge.check_worker import CHECK_CPU_SECONDS
-from inbound_webhooks.errors import TooBusy
+from inbound_webhooks.errors import Problem, TooBusy
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.log_lines import get_logger
 
 log = get_logger(__name__)
@@ -33,6 +34,9 @@ CHECK_MILLISECONDS = round(CHECK_CPU_SECONDS * 1000)
 TOO_SLOW = f"checking it against the param's schema takes longer than {CHECK_MILLISECONDS} milliseconds"
 FAILED = "checking it against the param's schema has failed"
 
+CHECKS_DO_NOT_START = "slow-checks-do-not-start"
+"""The code of that problem."""
+
 _PROGRAM = "import sys; sys.path[:] = {path!r}; from {module} import main; main()"
 _WORKER = "inbound_webhooks.airflow_bridge.check_worker"
 
@@ -40,7 +44,8 @@ _WORKER = "inbound_webhooks.airflow_bridge.check_worker"
 class CheckProcess:
     """One worker process, started when it is first needed and again after it was killed; thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, python: str = sys.executable) -> None:
+        self._python = python
         self._reset()
 
     def _reset(self) -> None:
@@ -98,31 +103,58 @@ class CheckProcess:
                 self._is_closed_at_exit = True
                 atexit.register(self.close)
             self.close()
-            self._worker = _start()
+            self._worker = self._start()
         return self._worker
 
+    def _start(self) -> subprocess.Popen[str]:
+        try:
+            worker = _start(self._python)
+        except CannotStart as error:
+            ENVIRONMENT.report(
+                Problem(
+                    "The process that checks params with patterns that look around or refer back, recursive "
+                    f"schemas or long texts does not start: {error}. Requests to webhooks of DAGs with such "
+                    f"params get 503. {self._python} must be able to import this package, and the host must "
+                    "have memory and a process to spare.",
+                    code=CHECKS_DO_NOT_START,
+                    severity="hint",
+                )
+            )
+            raise TooBusy("The process for slow checks does not start.") from None
+        ENVIRONMENT.resolve(CHECKS_DO_NOT_START)
+        return worker
 
-def _start() -> subprocess.Popen[str]:
+
+class CannotStart(Exception):
+    """The worker process does not start; the message says why."""
+
+
+def _start(python: str) -> subprocess.Popen[str]:
     # Not multiprocessing: a fork of a process with threads may inherit a locked lock. The path is this
     # process's, which may import the package from Airflow's plugins folder.
     program = _PROGRAM.format(path=sys.path, module=_WORKER)
-    worker = subprocess.Popen(  # noqa: S603 - our own program
-        [sys.executable, "-c", program],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,  # a warning might quote the value
-        text=True,
-        encoding="ascii",
-        # Ctrl-C is for its parent, which ends it by closing its input.
-        start_new_session=True,
-    )
     try:
-        if _read_line(worker, START_SECONDS):
-            return worker
+        worker = subprocess.Popen(  # noqa: S603 - our own program
+            [python, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # a warning might quote the value
+            text=True,
+            encoding="ascii",
+            # Ctrl-C is for its parent, which ends it by closing its input.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CannotStart(error.strerror or type(error).__name__) from None
+    try:
+        is_ready = bool(_read_line(worker, START_SECONDS))
     except TimeoutError:
-        pass
-    _kill(worker)
-    raise TooBusy("The process for slow checks does not start.")
+        _kill(worker)
+        raise CannotStart(f"it is not ready after {START_SECONDS:.0f} seconds") from None
+    if not is_ready:
+        _kill(worker)
+        raise CannotStart(f"it ends with the status {worker.returncode}")
+    return worker
 
 
 def _exchange(worker: subprocess.Popen[str], question: str) -> str:

@@ -7,8 +7,9 @@ so that all differences result from the change. Verification, addresses and limi
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -28,6 +29,12 @@ from inbound_webhooks.webhooks.compiled import CompiledWebhook, compile_webhook
 
 MAX_DELIVERIES = 1000
 DUPLICATE = "duplicate"
+
+WORK_SECONDS = 0.005
+PAUSE_FACTOR = 3
+"""After so much of the processor's time a back-test pauses for this many times as long: it shares the Python
+interpreter with Airflow's pages and the endpoint."""
+
 NO_BODY = "The body was not stored, so the delivery cannot be judged."
 
 
@@ -85,7 +92,14 @@ class BackTest:
         return dict(Counter((before, after) for before, after in both if before != after))
 
 
-def back_test(endpoint: Endpoint, webhook: Webhook, changed: Webhook, *, limit: int) -> BackTest:
+def back_test(
+    endpoint: Endpoint,
+    webhook: Webhook,
+    changed: Webhook,
+    *,
+    limit: int,
+    pause: Callable[[float], None] = time.sleep,
+) -> BackTest:
     """Judge a webhook's newest deliveries, except replays.
 
     :param limit: the number of deliveries, at most :data:`MAX_DELIVERIES`
@@ -98,7 +112,7 @@ def back_test(endpoint: Endpoint, webhook: Webhook, changed: Webhook, *, limit: 
     with transaction() as connection:
         ids = listing.newest_ids(connection, webhook.id, min(limit, MAX_DELIVERIES))
     # In order of arrival: of two deliveries with the same key, the later one is the duplicate.
-    judged = [_judged(delivery, before, after) for delivery in _stored(reversed(ids))]
+    judged = [_judged(delivery, before, after) for delivery in _with_pauses(_stored(reversed(ids)), pause)]
     return BackTest(tuple(reversed(judged)))
 
 
@@ -109,6 +123,17 @@ def _stored(ids: Iterator[str]) -> Iterator[Delivery]:
             delivery = find_delivery(connection, delivery_id)
         if delivery is not None:
             yield delivery
+
+
+def _with_pauses(deliveries: Iterator[Delivery], pause: Callable[[float], None]) -> Iterator[Delivery]:
+    """The deliveries, with pauses for what they and their judgement have taken of the processor's time."""
+    started = time.thread_time()
+    for delivery in deliveries:
+        yield delivery
+        worked = time.thread_time() - started
+        if worked >= WORK_SECONDS:
+            pause(PAUSE_FACTOR * worked)
+            started = time.thread_time()
 
 
 def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> JudgedDelivery:

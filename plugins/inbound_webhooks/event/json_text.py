@@ -114,19 +114,16 @@ def count_values(value: Any, limit: int) -> int:
 
     A part counts as often as it is referenced, and counting stops at the limit.
     """
-    count, pending = 0, [iter((value,))]
+    count, pending = 1, [value]
     while pending and count < limit:
-        for part in pending[-1]:
-            count += 1
-            if isinstance(part, (dict, list, tuple)):
-                # The rest of these siblings follows after the parts of this one.
-                pending.append(iter(part.values() if isinstance(part, dict) else part))
-                break
-            if count >= limit:
-                break
-        else:
-            pending.pop()
-    return count
+        parent = pending.pop()
+        if isinstance(parent, (dict, list, tuple)):
+            # Before its parts are looked at: of a list that is too long, none of them is.
+            count += len(parent)
+            if count < limit:
+                parts = parent.values() if isinstance(parent, dict) else parent
+                pending += [part for part in parts if part.__class__ not in SCALARS]
+    return min(count, limit)
 
 
 def unstorable_reason(value: Any, text: str) -> str | None:

@@ -64,8 +64,10 @@ def mask_query(query_string: str, also: Collection[str] = ()) -> str:
 
 def _mask_field(encoded: str, also: Collection[str]) -> str:
     name, equals, _ = encoded.partition("=")
-    # Decoded by the parser of queries, so that to%6Ben counts as token here as it does there.
-    decoded = next((key for key, _ in parse_qsl(f"{name}=", keep_blank_values=True)), "")
+    decoded = name
+    if "%" in name or "+" in name:
+        # Decoded by the parser of queries, so that to%6Ben counts as token here as it does there.
+        decoded = next((key for key, _ in parse_qsl(f"{name}=", keep_blank_values=True)), "")
     return f"{name}={MASK}" if equals and is_credential(decoded, also) else encoded
 
 

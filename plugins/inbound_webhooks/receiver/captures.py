@@ -58,7 +58,8 @@ class Captures:
         if len(self._seen) >= MAX_COUNTED:
             self._seen.clear()
         self._seen[key] += 1
-        task = asyncio.ensure_future(self._write(self._captured(compiled, request, status, reason)))
+        captured = partial(self._captured, compiled, request, status, reason)
+        task = asyncio.ensure_future(self._write(captured))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)
 
@@ -88,14 +89,16 @@ class Captures:
             body_bytes=size,
         )
 
-    async def _write(self, captured: Captured) -> None:
+    async def _write(self, captured: Callable[[], Captured]) -> None:
         async with self._lock:
             try:
                 await run_in_thread(partial(self._insert, captured))
             except DatabaseUnavailable:
                 log.warning("captured request dropped action=captured_dropped")
 
-    def _insert(self, captured: Captured) -> None:
+    def _insert(self, capture: Callable[[], Captured]) -> None:
+        # In this thread as well: credentials are looked for in all of the request.
+        captured = capture()
         with transaction() as connection:
             begin_writing(connection)
             insert_captured(connection, captured, most=self._settings.max_captured_requests, now=self._now())

@@ -10,22 +10,20 @@ It runs on an event loop, at both endpoints; blocking work goes to a thread.
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import starmap
-from typing import TypeVar
 
 from msgspec.structs import replace
 
-from inbound_webhooks.airflow_bridge.dag_cache import DagCache, startable
+from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.deliveries.judging import Judging
 from inbound_webhooks.deliveries.store.base import DeliveryStore
 from inbound_webhooks.deliveries.store.inbox import Inbox
-from inbound_webhooks.deliveries.stored_request import MAX_IP_CHARS, new_delivery
+from inbound_webhooks.deliveries.stored_request import MAX_IP_CHARS
 from inbound_webhooks.errors import (
     BodyTooLarge,
     ClientAddressReplaced,
@@ -48,8 +46,6 @@ from inbound_webhooks.event.judge import (
     Secrets,
     Verdict,
     Verified,
-    decide_as_received,
-    duplicate,
 )
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
@@ -64,18 +60,18 @@ from inbound_webhooks.receiver.admission import (
 )
 from inbound_webhooks.receiver.captures import Captures
 from inbound_webhooks.receiver.client_address import REPLACED, UNKNOWN, trusted_proxies
+from inbound_webhooks.receiver.decisions import Decisions
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.refused_budget import RefusedBudget
 from inbound_webhooks.receiver.rejections import RejectionLog
 from inbound_webhooks.receiver.response_log import ResponseLog
 from inbound_webhooks.receiver.user_slots import UserSlots
-from inbound_webhooks.receiver.webhook_slots import WebhookSlots
 from inbound_webhooks.records.credential import plain_secrets
-from inbound_webhooks.records.delivery import Delivery, Rejection, new_delivery_id
+from inbound_webhooks.records.delivery import Delivery, Rejection
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, public_url
-from inbound_webhooks.storage.database import autocommit, transaction
+from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.threads import run_in_thread
 from inbound_webhooks.storage.webhooks import set_confirm_url
@@ -84,22 +80,11 @@ from inbound_webhooks.webhooks.listening import is_listening
 
 log = get_logger(__name__)
 
-Decided = TypeVar("Decided")
-
 DAG_RECHECK_SECONDS = 2.0
-
-CONCURRENT_DECISIONS = 4
-"""Long decisions of an event loop that run at the same time, half of them at most of one webhook."""
-
-COSTLY_SECONDS = 0.01
-PAUSE_FACTOR = 3
-"""After a decision of more processor time than COSTLY_SECONDS its slot has a pause, this many times as long:
-one webhook computes half of the time at most."""
 
 MAX_ATTEMPTS = 3
 """How often a request is judged because its webhook changed before the commit."""
 
-_STORED = frozenset({Outcome.ACCEPTED, Outcome.FILTERED, Outcome.REFUSED})
 _RECORDED = (LimitReached, KeyPending, SecretMissing, ClientAddressReplaced)
 _NO_SECRETS: Secrets = {}
 
@@ -135,11 +120,7 @@ class Receiver:
         previews = settings.max_concurrent_previews
         self.previews = UserSlots(previews, per_user=max(previews // 2, 1))
         self._limits = Limits(settings)
-        self._deciding = WebhookSlots(
-            CONCURRENT_DECISIONS,
-            share=CONCURRENT_DECISIONS // 2,
-            queue_seconds=settings.queue_timeout_seconds,
-        )
+        self._decisions = Decisions(settings, self._dags)
         self._refused = RefusedBudget(settings)
         self._compiled = CompiledWebhookCache()
         self._last_use = LastUse(now)
@@ -279,7 +260,8 @@ class Receiver:
             secrets = plain_secrets(admission.secrets, decrypt)
         if not is_post and self._last_use.is_due(admission.token):
             await self._last_use.write(admission.token)
-        verdict: Verified | Verdict = self.judging.authenticate(
+        authenticate = partial(
+            self.judging.authenticate,
             compiled,
             request,
             secrets,
@@ -287,20 +269,22 @@ class Receiver:
             token=admission.head.token,
             fetched_from=admission.fetched_from if secrets else (),
         )
+        verdict: Verified | Verdict = await self._decisions.authenticate(compiled, request, authenticate)
+        delivery: Delivery | None = None
         used = list(starmap(admission.secret, verdict.used.items()))
         if isinstance(verdict, Verified):
             if is_post:
                 used.append(admission.token)
                 if compiled.webhook.max_per_second is not None:
                     await self._limit_webhook(compiled.webhook)
-            verdict = await self._decide(compiled, request, secrets)
+            verdict, delivery = await self._decisions.decide(compiled, request, secrets)
         if verdict.outcome == Outcome.REJECTED and verdict.error is not None:
             raise verdict.error
         if verdict.confirm_url is not None:
             await run_in_thread(partial(_keep_confirm_url, compiled.webhook.id, verdict.confirm_url))
         response: Response | None = verdict.response
-        if verdict.outcome in _STORED:
-            response = await self._commit(compiled, request, verdict, is_fresh=admission.is_fresh)
+        if delivery is not None:
+            response = await self._commit(compiled, request, verdict, delivery, is_fresh=admission.is_fresh)
         if response is not None:
             for credential in used:
                 if self._last_use.is_due(credential):
@@ -313,65 +297,21 @@ class Receiver:
         else:
             self._limits.admit_webhook(webhook)
 
-    async def _decide(self, compiled: CompiledWebhook, request: InboundRequest, secrets: Secrets) -> Verdict:
-        dag_id = compiled.webhook.dag_id
-        dag, is_due = self._dags.peek(dag_id)
-        if is_due:
-            dag = await run_in_thread(partial(self._dags.refresh, dag_id, autocommit))
-        dag = startable(dag, compiled.webhook)
-        encoding = request.combined_header("Content-Encoding")
-        decide = partial(
-            decide_as_received,
-            compiled.rules,
-            request,
-            None if dag is None else dag.params,
-            delivery_id=new_delivery_id(),
-            max_content_bytes=self.settings.max_body_bytes,
-            secrets=secrets,
-            encoding=encoding,
-            params_version=None if dag is None else dag.dag_hash,
-            max_conf_items=self.settings.max_conf_items,
-        )
-        # On the event loop all requests would wait for what takes long.
-        takes_long = (
-            encoding
-            or len(request.body) > compiled.rules.inline_bytes
-            or (dag is not None and dag.may_check_slowly)
-        )
-        return await self._in_turn(compiled.webhook.id, decide) if takes_long else decide()
-
-    async def _in_turn(self, webhook_id: str, decide: Callable[[], Decided]) -> Decided:
-        """Decide in a thread; each that runs delays the event loop, which shares the interpreter with it."""
-        await self._deciding.take(webhook_id)
-        seconds = 0.0
-
-        def timed() -> Decided:
-            nonlocal seconds
-            started = time.thread_time()
-            try:
-                return decide()
-            finally:
-                seconds = time.thread_time() - started
-
-        try:
-            return await run_in_thread(timed)
-        finally:
-            if seconds > COSTLY_SECONDS:
-                pause = PAUSE_FACTOR * seconds
-                asyncio.get_running_loop().call_later(pause, self._deciding.release, webhook_id)
-            else:
-                self._deciding.release(webhook_id)
-
     def slots_of_decisions(self, webhook_id: str) -> int:
         """How many long decisions of a webhook run, wait, or have ended a moment ago."""
-        return self._deciding.requests_of(webhook_id)
+        return self._decisions.requests_of(webhook_id)
 
     async def _commit(
-        self, compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict, *, is_fresh: bool
+        self,
+        compiled: CompiledWebhook,
+        request: InboundRequest,
+        verdict: Verdict,
+        made: Delivery,
+        *,
+        is_fresh: bool,
     ) -> Response | None:
         """Store the delivery; None where the webhook has changed meanwhile."""
         webhook = compiled.webhook
-        made = new_delivery(compiled, request, verdict)
         delivery: Delivery | None = made
         if verdict.outcome != Outcome.ACCEPTED:
             delivery = self._refused.limited(made)
@@ -391,16 +331,7 @@ class Receiver:
                 metrics.count(verdict.outcome)
             return verdict.response
         metrics.count("duplicates")
-        repeat = partial(
-            duplicate,
-            compiled.rules,
-            request,
-            verdict,
-            stored_id,
-            max_content_bytes=self.settings.max_body_bytes,
-        )
-        is_long = request.header("Content-Encoding") or len(request.body) > compiled.rules.inline_bytes
-        return await self._in_turn(webhook.id, repeat) if is_long else repeat()
+        return await self._decisions.repeat(compiled, request, verdict, stored_id)
 
     def _not_stored(self, verdict: Verdict, *, is_fresh: bool) -> Response | None:
         """The response to a refused or filtered request that is counted and leaves no row.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 
@@ -11,23 +15,27 @@ from inbound_webhooks.errors import TooBusy
 
 @dataclass
 class _Own:
-    """The share of one webhook, and how many requests hold a part of it or wait for one."""
+    """The slots that one webhook holds, its requests that wait for one, and how many there are of both."""
 
-    slots: anyio.Semaphore
+    held: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     requests: int = 0
 
 
 class WebhookSlots:
     """The slots of one event loop: ``number`` in all, at most ``share`` of them for one webhook.
 
-    The requests of a webhook beyond its share wait for each other, and no other webhook's waits behind them.
+    A free slot goes to the webhook that holds the fewest, and of those to the one that has waited longest:
+    however many webhooks hold all they may, a request of another one is the next.
     """
 
     def __init__(self, number: int, *, share: int, queue_seconds: float) -> None:
-        self._all = anyio.Semaphore(number, fast_acquire=True)
+        self._free = number
         self._share = share
         self._queue_seconds = queue_seconds
         self._own: dict[str, _Own] = {}
+        # By the number of slots that they hold: the webhooks with requests that wait and may have one more.
+        self._queues: list[dict[str, None]] = [{} for _ in range(share)]
 
     async def take(self, webhook_id: str) -> None:
         """Wait for a slot, to be given back by :meth:`release`.
@@ -36,14 +44,14 @@ class WebhookSlots:
         """
         own = self._own.get(webhook_id)
         if own is None:
-            own = self._own[webhook_id] = _Own(anyio.Semaphore(self._share, fast_acquire=True))
+            own = self._own[webhook_id] = _Own()
         own.requests += 1
+        if self._free and own.held < self._share:
+            self._free -= 1
+            own.held += 1
+            return
         try:
-            if own.slots.value and self._all.value:
-                own.slots.acquire_nowait()
-                self._all.acquire_nowait()
-            else:
-                await self._wait(own.slots)
+            await self._wait(webhook_id, own)
         except BaseException:
             self._leave(webhook_id, own)
             raise
@@ -53,26 +61,70 @@ class WebhookSlots:
         own = self._own.get(webhook_id)
         return 0 if own is None else own.requests
 
-    def release(self, webhook_id: str) -> None:
-        """Give back a slot."""
-        own = self._own[webhook_id]
-        self._all.release()
-        own.slots.release()
-        self._leave(webhook_id, own)
+    def release(self, webhook_id: str, *, after_seconds: float = 0.0, own_after_seconds: float = 0.0) -> None:
+        """Give back a slot: to all webhooks, and to this one's share, each after a pause."""
+        _after(own_after_seconds, partial(self._release_own, webhook_id))
+        _after(after_seconds, self._release)
 
-    async def _wait(self, own: anyio.Semaphore) -> None:
+    def _release(self) -> None:
+        self._free += 1
+        self._hand_on()
+
+    def _release_own(self, webhook_id: str) -> None:
+        own = self._own[webhook_id]
+        self._hold(webhook_id, own, -1)
+        self._leave(webhook_id, own)
+        self._hand_on()
+
+    async def _wait(self, webhook_id: str, own: _Own) -> None:
+        granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        own.waiting.append(granted)
+        self._queue(webhook_id, own)
         try:
             with anyio.fail_after(self._queue_seconds):
-                await own.acquire()
-                try:
-                    await self._all.acquire()
-                except BaseException:
-                    own.release()
-                    raise
-        except TimeoutError:
-            raise TooBusy from None
+                await granted
+        except BaseException as error:
+            if granted.done() and not granted.cancelled():
+                self._hold(webhook_id, own, -1)
+                self._release()
+            else:
+                own.waiting.remove(granted)
+                self._queue(webhook_id, own)
+            if isinstance(error, TimeoutError):
+                raise TooBusy from None
+            raise
+
+    def _hand_on(self) -> None:
+        """Give free slots to requests that wait."""
+        while self._free and (queue := next(filter(None, self._queues), None)):
+            webhook_id = next(iter(queue))
+            own = self._own[webhook_id]
+            own.waiting.popleft().set_result(None)
+            self._free -= 1
+            self._hold(webhook_id, own, 1)
+
+    def _hold(self, webhook_id: str, own: _Own, more: int) -> None:
+        if own.held < self._share:
+            self._queues[own.held].pop(webhook_id, None)
+        own.held += more
+        self._queue(webhook_id, own)
+
+    def _queue(self, webhook_id: str, own: _Own) -> None:
+        """Put a webhook behind those that hold as many slots, or take it out if nothing of it waits."""
+        if own.held < self._share:
+            if own.waiting:
+                self._queues[own.held].setdefault(webhook_id)
+            else:
+                self._queues[own.held].pop(webhook_id, None)
 
     def _leave(self, webhook_id: str, own: _Own) -> None:
         own.requests -= 1
         if not own.requests:
             del self._own[webhook_id]
+
+
+def _after(seconds: float, call: Callable[[], None]) -> None:
+    if seconds > 0:
+        asyncio.get_running_loop().call_later(seconds, call)
+    else:
+        call()

@@ -29,12 +29,14 @@ from inbound_webhooks.rest.samples import router as samples_router
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 from inbound_webhooks.storage.encryption import check_key
+from inbound_webhooks.storage.threads import switch_threads_often
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run the background threads while the server runs."""
     metrics.start(in_api_server=True)
+    switch_threads_often()
     with ExitStack() as running:
         try:
             receiver = _start(running)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -53,6 +54,9 @@ STATUS: dict[type[WebhookError], int] = {
 }
 """Error class -> HTTP status; the most specific class counts."""
 
+REFUSED_SECONDS = 1.0
+"""How long the 429 of a preview or back-test waits."""
+
 _DESCRIPTIONS = {
     400: "The request is malformed.",
     401: "No user is logged in.",
@@ -76,6 +80,7 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def install_error_handlers(app: FastAPI) -> None:
     """Handle the package's errors, and FastAPI's validation errors, in an application."""
     app.add_exception_handler(WebhookError, _handle_webhook_error)
+    app.add_exception_handler(TooManyTrials, _handle_too_many_trials)
     app.add_exception_handler(SQLAlchemyError, _handle_database_error)
     app.add_exception_handler(RequestValidationError, _handle_validation_error)
     app.add_exception_handler(405, _handle_method_not_allowed)
@@ -92,6 +97,12 @@ def _handle_webhook_error(_request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidDefinition):
         detail = [invalid_part(error.problem)]
     return _reply(status, detail, headers)
+
+
+async def _handle_too_many_trials(request: Request, error: Exception) -> Response:
+    """Respond after a moment, which takes no thread: clients that repeat it at once would take them all."""
+    await asyncio.sleep(REFUSED_SECONDS)
+    return _handle_webhook_error(request, error)
 
 
 def _handle_database_error(request: Request, error: Exception) -> Response:

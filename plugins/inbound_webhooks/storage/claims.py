@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, literal, literal_column, or_, select, update
+from sqlalchemy import Connection, String, bindparam, func, literal, literal_column, or_, select, update
 
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.storage import tables
@@ -196,7 +196,12 @@ _DELIVERY = tables.delivery.c
 
 _DIALECTS = ("postgresql", "sqlite")
 _WAITING = {name: _waiting(name) for name in _DIALECTS}
-_ACTIVE = {name: _active(bindparam("webhook_id"), name) for name in _DIALECTS}
+# The id as a subquery, so that PostgreSQL expects as many rows as of an average webhook. Of a known id it
+# takes the share in all deliveries for that in the active ones, and then rather reads those of all webhooks.
+_ACTIVE = {
+    name: _active(select(bindparam("webhook_id", type_=String())).scalar_subquery(), name)
+    for name in _DIALECTS
+}
 _TEAM = select(tables.webhook.c.team).where(tables.webhook.c.id == bindparam("webhook_id"))
 
 

@@ -26,7 +26,7 @@ def stored(*given):
         opened = open_store()
 
         async def one(item):
-            result = await opened.insert(item, item[0].webhook_id, len(item[0].body))
+            result = await opened.insert(item)
             return await opened.insert_left_out(item, result) if isinstance(result, LeftOut) else result
 
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,8 +12,9 @@ import pytest
 
 from inbound_webhooks.errors import TooManyTrials
 from inbound_webhooks.receiver.user_slots import UserSlots
+from inbound_webhooks.rest.problems import REFUSED_SECONDS
 from tests.infrastructure.dags_builder import store_dag
-from tests.infrastructure.webhooks_builder import store_webhook
+from tests.infrastructure.webhooks_builder import store_deliveries, store_webhook
 from tests.integration.rest.conftest import anyone, api  # noqa: F401 - fixtures
 from tests.integration.web.conftest import made
 
@@ -102,3 +104,32 @@ def test_one_that_exceeds_a_users_slots_is_429_and_holds_no_thread(api, pages, r
     assert "back-tests are running" in page.json["error"]
     assert ask("POST", f"/webhooks/{hook.id}/{of_api}", body).status_code == 200
     assert browser.post(path, form, script=True).status_code == 200
+
+
+def test_a_back_test_pauses_for_longer_than_it_computes(pages, receiver, hook):
+    """By the pauses that it asks for, against what its thread has taken of the processor."""
+    from dataclasses import replace
+
+    from inbound_webhooks.deliveries.backtest import PAUSE_FACTOR, WORK_SECONDS, back_test
+    from inbound_webhooks.webhooks import service
+
+    store_deliveries(hook, 50, body=b'{"items": [' + b"1," * 5_000 + b"1]}")
+    webhook = service.get("one")
+    pauses: list[float] = []
+    before = time.thread_time()
+    changed = replace(webhook, mapping={"p": "{{ body | tojson | length }}"})
+    back_test(receiver, webhook, changed, limit=50, pause=pauses.append)
+    worked = time.thread_time() - before
+    assert len(pauses) >= 2
+    assert min(pauses) >= PAUSE_FACTOR * WORK_SECONDS
+    assert sum(pauses) > (PAUSE_FACTOR - 1) * worked
+
+
+def test_one_that_is_refused_is_told_so_after_a_moment(api, receiver, hook):  # noqa: F811
+    """A client that asks again at once would take more than the back-tests do."""
+    ask = api("ada")
+    with receiver.back_tests.held_by("ada"):
+        started = time.monotonic()
+        response = ask("POST", f"/webhooks/{hook.id}/backTest", {"draft": {"filter": "body.a"}})
+    assert response.status_code == 429
+    assert time.monotonic() - started >= REFUSED_SECONDS

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from inbound_webhooks.receiver.asgi.guard import REFUSED_SECONDS
 from tests.infrastructure.asgi_endpoint import JSON, Reply
 from tests.infrastructure.gateway_endpoint import GatewayEndpoint
 from tests.infrastructure.loop import on_the_loop
@@ -18,7 +19,7 @@ LONG_BYTES = 900_000
 """Of a body on its way; the buffer has room for four, a quarter of it for one."""
 SHORT_BYTES = 64 * 1024
 SENDERS = 46
-HELD_SECONDS = 1.0
+HELD_SECONDS = 2.0
 GIVE_UP_SECONDS = 20.0
 
 
@@ -124,7 +125,8 @@ def test_what_comes_through_a_trusted_proxy_counts_for_its_webhook_only(asgi, ho
 
 def test_short_bodies_are_read_while_the_buffer_is_full(asgi, hooks, small_buffer):
     small_buffer(webhook_buffer_percent=100, address_buffer_percent=100)
-    attack = [stalled(asgi, hooks[0], address(0)) for _ in range(5)]
+    # Four of them leave less room than a short body takes.
+    attack = [stalled(asgi, hooks[0], address(0), BUFFER_BYTES // 4 - 1_000) for _ in range(5)]
     _, (long, short, same) = meanwhile(
         attack,
         1,
@@ -169,3 +171,27 @@ def test_refused_senders_leave_no_delivery(asgi, hooks, small_buffer):
     small_buffer()
     meanwhile([stalled(asgi, hooks[0], address(0)) for _ in range(3)], 2)
     assert rows("delivery") == []
+
+
+def test_nothing_is_read_of_a_body_for_which_there_is_no_room(asgi, hooks, small_buffer):
+    """By its declared length; the response waits a moment, so that trying again at once gains nothing."""
+    small_buffer(body_timeout_seconds=2 * HELD_SECONDS)
+    asked = []
+
+    async def note() -> None:
+        asked.append(True)
+
+    async def story() -> tuple[Reply, float]:
+        first = asyncio.ensure_future(stalled(asgi, hooks[0], address(0), before_each_chunk=note))
+        while len(asked) < 2:  # its first part has been taken
+            await asyncio.sleep(0.01)
+        started = asyncio.get_running_loop().time()
+        reply = await complete(asgi, hooks[0], address(1))
+        seconds = asyncio.get_running_loop().time() - started
+        assert not first.done()
+        await first
+        return reply, seconds
+
+    reply, seconds = on_the_loop(story())
+    assert (reply.status, reply.chunks_read <= asgi.taken_with_the_head) == (503, True)
+    assert seconds >= REFUSED_SECONDS

@@ -16,7 +16,7 @@ from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookCache, compile_webhook
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.loop import new_receiver, on_the_loop
-from tests.infrastructure.webhooks_builder import store_webhook
+from tests.infrastructure.webhooks_builder import change_webhook, rows, store_webhook
 
 COSTLY = "{{ [" + "body.x | tojson | sha256, " * 40 + "] | length }}"
 BODY = b'{"x": [' + b"1," * 10_000 + b"1]}"
@@ -77,7 +77,7 @@ def hooks(sqlite_database):
     )
 
 
-async def answered(receiver, hook, body: bytes) -> int:
+async def answered(receiver, hook, body: bytes, query: str = "", headers: int = 1) -> int:
     from inbound_webhooks.receiver.admission import RequestHead
 
     peer = "192.0.2.7"
@@ -86,8 +86,8 @@ async def answered(receiver, hook, body: bytes) -> int:
     )
     request = InboundRequest(
         method="POST",
-        query_string="",
-        headers=(("Content-Type", "application/json"),),
+        query_string=query,
+        headers=(("Content-Type", "application/json"),) * headers,
         body=body,
         source_ip=peer,
         received_at=utc_now(),
@@ -117,7 +117,7 @@ def test_another_webhook_is_answered_while_the_worst_template_runs(hooks):
     assert ended == [("plain", 202), ("costly", 422)]
 
 
-def test_a_webhook_computes_half_of_the_time_at_most(hooks):
+def test_a_webhook_computes_a_quarter_of_the_time_at_most(hooks):
     """By its slots: each is held for three times as long as the decision has computed."""
     costly, plain = hooks
     receiver = new_receiver()
@@ -133,9 +133,27 @@ def test_a_webhook_computes_half_of_the_time_at_most(hooks):
     assert on_the_loop(story()) == [1, 0]
 
 
+def test_the_response_to_a_repeated_event_takes_a_turn_as_well(sqlite_database):
+    """By its slot: the response to the first event costs nothing, that to a repetition what it can."""
+    store_dag("orders")
+    repeated = store_webhook("repeated", dedup="${Webhook::Body.id}", mapping={"p": "1"})
+    receiver, event = new_receiver(), b'{"id": 1, "x": [' + b"1," * 10_000 + b"1]}"
+    assert on_the_loop(answered(receiver, repeated, event)) == 202
+    (first,) = rows("delivery")
+    template = '{% if delivery.id == "' + first.id + '" %}' + COSTLY + "{% endif %}"
+    change_webhook(repeated.id, response_template=template, response_content_type="text/plain")
+
+    async def story() -> tuple[int, int]:
+        status = await answered(receiver, repeated, event)
+        return status, receiver.slots_of_decisions(repeated.id)
+
+    assert on_the_loop(story()) == (200, 1)
+    assert len(rows("delivery")) == 1
+
+
 def receiver_is_judging(task: asyncio.Task[None]) -> bool:
     """Whether the request waits for a thread."""
-    return any(frame.f_code.co_name == "_decide" for frame in frames_of(task))
+    return any(frame.f_code.co_name == "_in_turn" for frame in frames_of(task))
 
 
 def frames_of(task: asyncio.Task[None]):
@@ -144,6 +162,39 @@ def frames_of(task: asyncio.Task[None]):
         if coroutine.cr_frame is not None:
             yield coroutine.cr_frame
         coroutine = coroutine.cr_await
+
+
+LONG = [
+    {"query": "&".join(f"{number:x}=" for number in range(2_000))},
+    {"headers": 200},
+    {"body": b'"' + b"x" * 40_000 + b'"'},
+]
+
+
+@pytest.mark.parametrize("long", LONG, ids=["query", "headers", "body"])
+def test_what_is_long_is_looked_through_in_a_thread_even_for_a_plain_webhook(hooks, long):
+    """Credentials are looked for in all of it."""
+    assert on_the_loop(is_in_a_thread(hooks[1])) is False
+    assert on_the_loop(is_in_a_thread(hooks[1], **long)) is True
+
+
+def test_a_long_body_is_verified_in_a_thread(sqlite_database):
+    """Also where its sender is a stranger, who gets no further."""
+    store_dag("orders")
+    hook = store_webhook("signed", preset="github", secrets={"signing": "s3cret"})
+    assert on_the_loop(is_in_a_thread(hook)) is False
+    assert on_the_loop(is_in_a_thread(hook, body=b'"' + b"x" * 40_000 + b'"')) is True
+
+
+async def is_in_a_thread(hook, body: bytes = b"{}", **more) -> bool:
+    """Whether a part of a request is computed in a thread."""
+    receiver, seen = new_receiver(), False
+    await answered(receiver, hook, b"{}")  # compiled, and its DAG is known
+    task = asyncio.ensure_future(answered(receiver, hook, body, **more))
+    while not task.done():
+        seen = seen or receiver_is_judging(task)
+        await asyncio.sleep(0)
+    return seen
 
 
 # --- compiling ------------------------------------------------------------------------------

@@ -160,6 +160,48 @@ def test_an_event_that_another_process_is_about_to_store_delays_no_other_webhook
     assert stored == [*(f"{number:032}" for number in range(10, 13)), f"{1:032}"]
 
 
+# --- large deliveries -----------------------------------------------------------------------
+
+
+class SlowBackend:
+    """A database that writes a large delivery when the test lets it, and a small one at once."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+        self.batches: list[list[str]] = []
+
+    async def insert(self, deliveries) -> list[str]:
+        self.batches.append([each.id for each, _ in deliveries])
+        if any(len(each.body) + len(each.conf or "") > 100_000 for each, _ in deliveries):
+            await asyncio.wait_for(self.may_end.wait(), 20)
+        return [each.id for each, _ in deliveries]
+
+    async def find(self, webhook_ids):
+        raise NotImplementedError
+
+    insert_alone = wait_for_change = status = close = find
+
+
+@pytest.mark.parametrize("large", [{"body": b"x" * 200_000}, {"conf": '"' + "x" * 200_000 + '"'}])
+def test_small_deliveries_do_not_wait_until_large_ones_are_written(sqlite_database, large):
+    from inbound_webhooks.deliveries.store.base import DeliveryStore
+
+    flooding, quiet = store_webhook("flooding"), store_webhook("quiet")
+
+    async def send() -> list[str]:
+        backend = SlowBackend()
+        store = DeliveryStore(backend)
+        first = commits(store, flooding, range(3), **large)
+        while not backend.batches:
+            await asyncio.sleep(0)
+        stored = await asyncio.gather(*commits(store, quiet, range(10, 13)))
+        assert not any(task.done() for task in first)
+        backend.may_end.set()
+        return [*stored, *await asyncio.gather(*first)]
+
+    assert asyncio.run(send()) == [f"{number:032}" for number in (10, 11, 12, 0, 1, 2)]
+
+
 # --- repetitions ----------------------------------------------------------------------------
 
 

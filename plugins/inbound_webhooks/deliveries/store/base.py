@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from inbound_webhooks.deliveries.store.apart import Apart
 from inbound_webhooks.deliveries.store.backend import (
@@ -21,11 +21,17 @@ MAX_READS_PER_BATCH = 256
 MAX_INSERTS_PER_BATCH = 64
 """Items per statement or transaction."""
 
+LARGE_BYTES = 64 * 1024
+"""A longer body or conf is written apart from short ones, which would wait until it is."""
+
 MAX_BYTES_PER_BATCH = 4 * 1024 * 1024
-"""Bodies per statement or transaction: a small delivery does not wait until 64 large ones are written."""
+"""Bodies and confs per statement or transaction."""
 
 MAX_CHANGES_AWAITED = 3
 """Changes of its webhook that a delivery waits for."""
+
+KINDS_OF_BATCHES = 3
+"""Reads, inserts, and inserts of large deliveries."""
 
 CONCURRENT_BATCHES = 1
 """Concurrent batches of a kind: while one is written, the next one is collected."""
@@ -56,14 +62,15 @@ class DeliveryStore:
         self._find = Batcher[str, "WebhookAndCredentials | None"](
             backend.find, most=MAX_READS_PER_BATCH, batches=CONCURRENT_BATCHES, least=MAX_READS_PER_BATCH
         )
-        self.insert = Batcher[VersionedDelivery, "str | LeftOut | None"](
+        self._insert = Batcher[VersionedDelivery, "str | LeftOut | None"](
+            backend.insert, most=MAX_INSERTS_PER_BATCH, batches=CONCURRENT_BATCHES
+        )
+        self._insert_large = Batcher[VersionedDelivery, "str | LeftOut | None"](
             backend.insert,
             most=MAX_INSERTS_PER_BATCH,
             batches=CONCURRENT_BATCHES,
             most_weight=MAX_BYTES_PER_BATCH,
         )
-        """Commits a delivery; see :func:`inbound_webhooks.storage.deliveries.insert_delivery`. The line is
-        its webhook, the weight the bytes of its body."""
         self._apart = Apart(
             backend.insert_alone, backend.wait_for_change, most_per_webhook=max_waiting_requests
         )
@@ -87,6 +94,14 @@ class DeliveryStore:
         found, seen_at = self._cached.get(webhook_id, _NOT_CACHED)
         return found if self._clock() - seen_at < CACHE_SECONDS else None
 
+    def insert(self, given: VersionedDelivery) -> Awaitable[str | LeftOut | None]:
+        """Commit a delivery in a batch; see :func:`inbound_webhooks.storage.deliveries.insert_delivery`."""
+        delivery = given[0]
+        size = len(delivery.body) + len(delivery.conf or "")
+        if size <= LARGE_BYTES:
+            return self._insert(given, delivery.webhook_id)
+        return self._insert_large(given, delivery.webhook_id, size)
+
     async def insert_left_out(self, given: VersionedDelivery, reason: LeftOut) -> str | None:
         """Commit a delivery that a batch left out, while the batches go on.
 
@@ -98,7 +113,7 @@ class DeliveryStore:
             if result is not LeftOut.LOCKED:
                 break
             await self._apart.wait_for_change(webhook_id)
-            result = await self.insert(given, webhook_id, len(given[0].body))
+            result = await self.insert(given)
         if result is LeftOut.REFUSED:
             result = await self._apart.insert(given)
         if isinstance(result, LeftOut):

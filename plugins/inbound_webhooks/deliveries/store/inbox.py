@@ -46,7 +46,7 @@ class Inbox:
         if not self._store_bodies:
             delivery = _without_body(delivery)
         given = (delivery, version)
-        stored_id = await self._store.insert(given, delivery.webhook_id, len(delivery.body))
+        stored_id = await self._store.insert(given)
         if isinstance(stored_id, LeftOut):
             stored_id = await self._store.insert_left_out(given, stored_id)
         if self._listeners and stored_id == delivery.id and delivery.state == State.ACCEPTED:

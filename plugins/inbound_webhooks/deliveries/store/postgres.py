@@ -11,7 +11,7 @@ from inbound_webhooks.deliveries.store.backend import (
     VersionedDelivery,
     WebhookAndCredentials,
 )
-from inbound_webhooks.deliveries.store.base import CONCURRENT_BATCHES
+from inbound_webhooks.deliveries.store.base import CONCURRENT_BATCHES, KINDS_OF_BATCHES
 from inbound_webhooks.deliveries.store.one_by_one import insert_one_by_one
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.monitoring.health import DatabaseStatus
@@ -29,7 +29,7 @@ class PostgresBackend:
     """Batches of reads and inserts on PostgreSQL."""
 
     def __init__(self) -> None:
-        self._connections = AsyncConnections(2 * CONCURRENT_BATCHES)
+        self._connections = AsyncConnections(KINDS_OF_BATCHES * CONCURRENT_BATCHES)
         self._webhooks = WebhookCache()
 
     async def find(

@@ -49,7 +49,10 @@ class BodyReader:
         :raises RequestError: see :meth:`_take`; also BodyTimeout where it does not arrive in time
         :raises TooBusy: too many of the webhook's requests are incomplete
         """
-        webhook_id = self._head.webhook_id
+        webhook_id, declared_length = self._head.webhook_id, self._head.declared_length or 0
+        if declared_length > SMALL_BODY_BYTES:
+            # None of it is read if there is no room for all of it.
+            self._held_in.check(self._counted_shares(), declared_length - self._counted_bytes)
         self._held_in.begin(webhook_id, self._settings.max_incomplete_requests)
         try:
             deadline = anyio.current_time() + self._settings.body_timeout_seconds
@@ -82,8 +85,10 @@ class BodyReader:
         return self._buffer.getvalue() if self._buffer is not None else self._only or b""
 
     def close(self) -> None:
-        """Give the bytes back to the shares that they count towards."""
+        """Give the bytes back to the shares that they count towards; a second call does nothing."""
         self._held_in.release(self._shares, self._counted_bytes)
+        self._shares, self._counted_bytes = (), 0
+        self._only, self._buffer = None, None
 
     def _take(self, message: Message) -> None:
         """Take one part of the body.
@@ -113,13 +118,17 @@ class BodyReader:
 
     def _count(self) -> None:
         """Count a long body's bytes, from its first one."""
+        shares = self._counted_shares()
+        added, self._counted_bytes = self.size - self._counted_bytes, self.size
+        self._held_in.hold(shares, added)
+        self._held_in.check(shares)
+
+    def _counted_shares(self) -> tuple[Share, ...]:
         if not self._shares:
             # Found out here: most bodies are small, and count towards no share.
             sender = counted_sender(self._scope, self._head, self._receiver.proxies)
             self._shares = shares(self._settings, self._head.webhook_id, sender)
-        added, self._counted_bytes = self.size - self._counted_bytes, self.size
-        self._held_in.hold(self._shares, added)
-        self._held_in.check(self._shares)
+        return self._shares
 
 
 class StartedReceive:

@@ -60,18 +60,18 @@ class BodyBuffer:
         for share in shares:
             self._held[share.owner] = self._held.get(share.owner, 0) + size
 
-    def check(self, shares: Iterable[Share]) -> None:
-        """Compare what the owners hold with their shares.
+    def check(self, shares: Iterable[Share], more_bytes: int = 0) -> None:
+        """Compare what the owners hold, and so many bytes more, with their shares.
 
-        :raises TooBusy: one of them holds more
+        :raises TooBusy: that exceeds one of them
         """
         for share in shares:
-            if self._held[share.owner] > share.limit_bytes:
+            if self.held_bytes(share.owner) + more_bytes > share.limit_bytes:
                 raise TooBusy(share.exceeded)
 
     def release(self, shares: Iterable[Share], size: int) -> None:
         """Give bytes back; an owner without any is forgotten."""
-        for share in shares:
+        for share in shares if size else ():
             self._held[share.owner] -= size
             if not self._held[share.owner]:
                 del self._held[share.owner]

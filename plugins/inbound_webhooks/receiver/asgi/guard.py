@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Callable
 
 from inbound_webhooks.airflow_bridge.all_admins import appends_admin_token
-from inbound_webhooks.errors import InternalError, RequestError, UnknownWebhook
+from inbound_webhooks.errors import InternalError, RequestError, TooBusy, UnknownWebhook
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.receiver.admission import Admission, RequestHead
@@ -37,9 +37,11 @@ from inbound_webhooks.receiver.asgi.paths import EndpointPaths
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver, log_unexpected_error
 from inbound_webhooks.receiver.webhook_slots import WebhookSlots
+from inbound_webhooks.settings import Settings
 
-UNKNOWN_WEBHOOK = ""
-"""Whose slot a request holds while its token is looked up."""
+REFUSED_SECONDS = 0.5
+"""How long the response waits for which there is no room: senders that try again at once would take more time
+than those whose bodies are read."""
 
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
 
@@ -71,7 +73,7 @@ class WebhookGuard:
         self._is_next_to_server = is_next_to_server
         # Found out by the first request, which knows the application with all of its middlewares.
         self._drops_authorization = False if is_next_to_server else None
-        self._slots: WebhookSlots | None = None
+        self._slots: tuple[WebhookSlots, WebhookSlots] | None = None
         self.buffer = BodyBuffer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,23 +122,29 @@ class WebhookGuard:
             head = request_head(scope, path, receiver.proxies, is_peer_known=self._is_next_to_server)
             if head is None:
                 raise UnknownWebhook
-            slots = self._slots or self._open_slots(receiver)
-            await slots.take(UNKNOWN_WEBHOOK)
+            admissions, slots = self._slots or self._open_slots(receiver)
+            # By the id that is asked for, known or not: strangers learn nothing from how long it takes.
+            await admissions.take(head.webhook_id)
             try:
                 # The api-server reads no byte of a body on the word of a cached webhook.
                 admission = await receiver.admit(head, from_cache=self._is_next_to_server)
             finally:
-                slots.release(UNKNOWN_WEBHOOK)
+                admissions.release(head.webhook_id)
             body = b""
             if head.method == "POST":
                 reader = BodyReader(self.buffer, receiver, scope=scope, head=head)
-                if self._is_next_to_server:
-                    reader.read_first(receive)
-                if not reader.is_whole:
-                    # Only the first part of a body is read on the word of a cached webhook.
-                    if not admission.is_fresh:
-                        admission = await receiver.confirm(head)
-                    await reader.read_rest(receive)
+                try:
+                    if self._is_next_to_server:
+                        reader.read_first(receive)
+                    if not reader.is_whole:
+                        # Only the first part of a body is read on the word of a cached webhook.
+                        if not admission.is_fresh:
+                            admission = await receiver.confirm(head)
+                        await reader.read_rest(receive)
+                except TooBusy:
+                    reader.close()
+                    await asyncio.sleep(REFUSED_SECONDS)
+                    raise
                 body = reader.body()
             if scope["query_string"]:
                 quote_query(scope)
@@ -163,13 +171,12 @@ class WebhookGuard:
         if not admitted.has_arrived:
             raise not_routed()
 
-    def _open_slots(self, receiver: Receiver) -> WebhookSlots:
-        """The slots for requests that hold a thread and a database connection; one webhook may hold half."""
+    def _open_slots(self, receiver: Receiver) -> tuple[WebhookSlots, WebhookSlots]:
+        """The slots for requests whose token is looked up, and for those that hold a thread and a connection
+        to the database; one webhook may hold half of each."""
         settings = receiver.settings
         number = self._concurrent_requests or settings.max_concurrent_requests
-        self._slots = WebhookSlots(
-            number, share=max(number // 2, 1), queue_seconds=settings.queue_timeout_seconds
-        )
+        self._slots = (_slots(max(number // 2, 1), settings), _slots(number, settings))
         return self._slots
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -187,6 +194,11 @@ class WebhookGuard:
             await self._app(scope, receive, send_masked)
         finally:
             mask_tokens(scope)
+
+
+def _slots(number: int, settings: Settings) -> WebhookSlots:
+    share = max(number // 2, 1)
+    return WebhookSlots(number, share=share, queue_seconds=settings.queue_timeout_seconds)
 
 
 async def _rejected(

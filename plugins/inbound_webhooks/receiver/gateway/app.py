@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,11 +25,7 @@ from inbound_webhooks.receiver.gateway.prometheus import WorkerFigures
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.self_report import reporting
 from inbound_webhooks.settings import Settings, public_url
-from inbound_webhooks.storage.threads import run_in_thread
-
-SWITCH_SECONDS = 0.001
-"""How long a thread that computes keeps the interpreter from the event loop; Python's default is five times
-as long. The loop needs it several times for a request."""
+from inbound_webhooks.storage.threads import run_in_thread, switch_threads_often
 
 FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
 """The environment variable that tells workers where to write their counters."""
@@ -86,7 +81,7 @@ class Gateway:
         # Imported modules stay: the garbage collector need not scan all of Airflow again and again.
         gc.collect()
         gc.freeze()
-        sys.setswitchinterval(SWITCH_SECONDS)
+        switch_threads_often()
         try:
             async with reporting(self._health):
                 yield
