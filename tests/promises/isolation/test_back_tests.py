@@ -125,7 +125,7 @@ def test_a_back_test_pauses_for_longer_than_it_computes(pages, receiver, hook):
     assert sum(pauses) > (PAUSE_FACTOR - 1) * worked
 
 
-def test_one_that_is_refused_is_told_so_after_a_moment(api, receiver, hook):  # noqa: F811
+def test_a_refused_back_test_gets_429_after_a_moment(api, receiver, hook):  # noqa: F811
     """A client that asks again at once would take more than the back-tests do."""
     ask = api("ada")
     with receiver.back_tests.held_by("ada"):
