@@ -40,7 +40,7 @@ def test_charts_count_deliveries_as_they_arrive_and_a_webhook_is_downloaded(pers
     frame.get_by_text("Numbers", exact=True).click()
     frame.locator(".legend", has_text="Success 1").wait_for(timeout=RUN_MILLISECONDS)
     # The run's first task has started, and the page knows when.
-    frame.locator("figure", has_text="Received to first task").get_by_text("median ≤").wait_for()
+    frame.locator("figcaption", has_text="Received to first task median ≤").wait_for()
     assert frame.locator("details.numbers").evaluate("fold => fold.open")
     assert frame.locator("details.numbers tbody tr").first.locator("td").first.text_content() == "1"
     assert axe(person) == []
