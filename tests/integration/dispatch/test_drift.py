@@ -186,7 +186,7 @@ def test_the_mail_says_what_does_not_fit_and_leads_to_the_webhook(
     assert message["Subject"] == "[Airflow] orders of the shop: mapping no longer fits Dag orders"
     for part in (
         "<b>&lt;b&gt;customer&lt;/b&gt;</b> has no default and no expression",
-        f'href="https://airflow.example.com/af/pluginsv2/webhooks/hook/{hook.id}"',
+        f'href="https://airflow.example.com/af/plugin/webhooks?webhook={hook.id}"',
         'href="https://airflow.example.com/af/dags/orders"',
     ):
         assert part in html_of(message)
