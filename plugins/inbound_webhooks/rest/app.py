@@ -15,6 +15,7 @@ from inbound_webhooks.errors import ConfigurationError, Problem
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.health import Health
+from inbound_webhooks.monitoring.interpreter import favour_event_loop
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.self_report import reporting
@@ -29,14 +30,13 @@ from inbound_webhooks.rest.samples import router as samples_router
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 from inbound_webhooks.storage.encryption import check_key
-from inbound_webhooks.storage.threads import switch_threads_often
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Run the background threads while the server runs."""
     metrics.start(in_api_server=True)
-    switch_threads_often()
+    favour_event_loop()
     with ExitStack() as running:
         try:
             receiver = _start(running)

@@ -5,7 +5,6 @@ All threads of that pool may be taken by requests that wait for the receiver, an
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,10 +15,6 @@ Result = TypeVar("Result")
 
 MAX_THREADS = 40
 """Threads of one event loop, as many as anyio's default."""
-
-SWITCH_SECONDS = 0.001
-"""How long a thread that computes keeps the interpreter from the event loop; Python's default is five times
-as long. The loop needs it several times for a request."""
 
 _limiter: RunVar[anyio.CapacityLimiter] = RunVar("inbound_webhooks_threads")
 
@@ -32,8 +27,3 @@ async def run_in_thread(work: Callable[[], Result]) -> Result:
         limiter = anyio.CapacityLimiter(MAX_THREADS)
         _limiter.set(limiter)
     return await anyio.to_thread.run_sync(work, limiter=limiter)
-
-
-def switch_threads_often() -> None:
-    """Let the event loop of this process have the interpreter soon, while threads compute."""
-    sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_SECONDS))

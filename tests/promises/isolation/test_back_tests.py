@@ -101,7 +101,7 @@ def test_one_that_exceeds_a_users_slots_is_429_and_holds_no_thread(api, pages, r
         page = browser.post(path, form, script=True)
     assert (response.status_code, page.status_code) == (429, 429)
     assert response.headers["Retry-After"] == page.headers["Retry-After"] == "5"
-    assert "back-tests are running" in page.json["error"]
+    assert "back-tests or searches are running" in page.json["error"]
     assert ask("POST", f"/webhooks/{hook.id}/{of_api}", body).status_code == 200
     assert browser.post(path, form, script=True).status_code == 200
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 from dataclasses import replace
 
@@ -195,6 +197,29 @@ async def is_in_a_thread(hook, body: bytes = b"{}", **more) -> bool:
         seen = seen or receiver_is_judging(task)
         await asyncio.sleep(0)
     return seen
+
+
+def test_an_api_server_gives_its_loop_the_interpreter_soon(sqlite_database, configure):
+    """By what Python says: how long a thread keeps the interpreter, and what the collector leaves alone."""
+    from inbound_webhooks.receiver.instance import forget_receiver
+    from inbound_webhooks.rest import app
+
+    configure(dispatcher_enabled=False)
+    forget_receiver()
+
+    async def look() -> tuple[float, int]:
+        async with app.lifespan(app.app):
+            return sys.getswitchinterval(), gc.get_freeze_count()
+
+    interval = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(0.005)
+        seconds, frozen = asyncio.run(look())
+    finally:
+        sys.setswitchinterval(interval)
+        gc.unfreeze()
+    assert seconds == pytest.approx(0.001)
+    assert frozen > 100_000
 
 
 # --- compiling ------------------------------------------------------------------------------

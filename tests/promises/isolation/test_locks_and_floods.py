@@ -242,8 +242,8 @@ def test_repetitions_are_looked_up_when_the_write_lock_of_sqlite_is_free(sqlite_
     event.listen(settings.engine, "before_cursor_execute", lambda *args: said.append(args[2].split()[0]))
     event.listen(settings.engine, "commit", lambda _connection: said.append("COMMIT"))
     assert insert_together(repeated) == [first.id] * 50
-    # WITH begins an insert, and UPDATE takes the write lock.
-    assert said == ["UPDATE", *["WITH"] * 50, "COMMIT", *["SELECT"] * 3]
+    # UPDATE takes the write lock.
+    assert said == ["UPDATE", *["INSERT"] * 50, "COMMIT", *["SELECT"] * 3]
 
 
 # --- changes of many rows -------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import time
@@ -19,13 +18,14 @@ from inbound_webhooks.event import responses
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.health import Health
+from inbound_webhooks.monitoring.interpreter import favour_event_loop
 from inbound_webhooks.receiver.asgi.guard import WebhookGuard
 from inbound_webhooks.receiver.asgi.messages import ASGIApp, Receive, Scope, Send, send_response
 from inbound_webhooks.receiver.gateway.prometheus import WorkerFigures
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.self_report import reporting
 from inbound_webhooks.settings import Settings, public_url
-from inbound_webhooks.storage.threads import run_in_thread, switch_threads_often
+from inbound_webhooks.storage.threads import run_in_thread
 
 FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
 """The environment variable that tells workers where to write their counters."""
@@ -78,10 +78,7 @@ class Gateway:
         if self._figures is not None:
             metrics.add_listener(self._figures.count)
             self._figures.start()
-        # Imported modules stay: the garbage collector need not scan all of Airflow again and again.
-        gc.collect()
-        gc.freeze()
-        switch_threads_often()
+        favour_event_loop()
         try:
             async with reporting(self._health):
                 yield
