@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
 from tests.infrastructure.environment import CHECKOUT
 from tests.infrastructure.gateway_process import GatewayProcess
-from tests.infrastructure.webhooks_builder import rows, store_webhook
+from tests.infrastructure.webhooks_builder import change_webhook, now, rows, store_webhook
 
 ORDER = b'{"number": 1}'
 GRANTS = re.search(r"```sql\n(.*?)```", (CHECKOUT / "docs/growing.md").read_text(), re.DOTALL)
@@ -47,7 +48,9 @@ def test_the_grants_of_the_page_are_enough_for_all_that_a_gateway_does(gateway):
         verification=[{"kind": "header-key", "header": "X-Key"}],
         secrets={"signing": "a key"},
         dedup="${Webhook::Body.number}",
+        response_template='{"number": "${Webhook::Body.number}"}',
     )
+    change_webhook(hook.id, listening_until=now() + timedelta(minutes=2))
     path = hook.path.removeprefix("/pluginsv2")
     accepted = [gateway.request("POST", path, ORDER, X_Key="a key")[0] for _ in range(2)]
     refused = [
@@ -55,12 +58,14 @@ def test_the_grants_of_the_page_are_enough_for_all_that_a_gateway_does(gateway):
         gateway.request("POST", path, ORDER, X_Key="no key")[0],
         gateway.request("GET", f"{path}x")[0],
     ]
-    assert (accepted, refused) == ([202, 202], [422, 401, 404])
+    assert (accepted, refused) == ([200, 200], [422, 401, 404])
     assert gateway.request("GET", path)[0] == 200
     assert gateway.request("GET", "/health")[0] == 503
     gateway.stop()  # which writes the rejections that wait
     assert [row.status for row in rows("rejection")] == [401]
     assert sorted(row.state for row in rows("delivery")) == ["accepted", "refused"]
+    assert [row.status for row in rows("captured")] == [200, 200, 422, 401, 200]
+    assert len(rows("response")) == 2
     assert rows("token")[0].last_used_at is not None
     assert "database_error" not in gateway.log.read_text()
 
