@@ -16,6 +16,7 @@ from inbound_webhooks.event import json_text
 from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.monitoring.log_lines import get_logger
+from inbound_webhooks.monitoring.loop import attempt
 from inbound_webhooks.records.captured import Captured
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.captured import insert_captured
@@ -25,6 +26,8 @@ from inbound_webhooks.webhooks.compiled import CompiledWebhook
 from inbound_webhooks.webhooks.listening import is_listening
 
 log = get_logger(__name__)
+
+THREAD = "captures"
 
 MAX_WAITING = 20
 """Captured requests that wait to be written in one process; further ones are not shown."""
@@ -91,14 +94,14 @@ class Captures:
 
     async def _write(self, captured: Callable[[], Captured]) -> None:
         async with self._lock:
-            try:
-                await run_in_thread(partial(self._insert, captured))
-            except DatabaseUnavailable:
-                log.warning("captured request dropped action=captured_dropped")
+            await run_in_thread(partial(attempt, THREAD, partial(self._insert, captured), None))
 
     def _insert(self, capture: Callable[[], Captured]) -> None:
         # In this thread as well: credentials are looked for in all of the request.
-        captured = capture()
-        with transaction() as connection:
-            begin_writing(connection)
-            insert_captured(connection, captured, most=self._settings.max_captured_requests, now=self._now())
+        captured, most = capture(), self._settings.max_captured_requests
+        try:
+            with transaction() as connection:
+                begin_writing(connection)
+                insert_captured(connection, captured, most=most, now=self._now())
+        except DatabaseUnavailable:
+            log.warning("captured request dropped action=captured_dropped")

@@ -49,7 +49,7 @@ def search_deliveries(
     )
 
 
-@router.post("/replays", status_code=201, responses=documented(409, 429))
+@router.post("/replays", status_code=201, responses=documented(400, 409, 429))
 def start_replay_job(may: AccessDep, body: NewReplayJob) -> ReplayJobDetails:
     """Start a replay of many deliveries; permissions for each are checked when it is replayed."""
     what: dict[str, Any] = {"ids": body.ids} if body.where is None else {"where": conditions(body.where)}

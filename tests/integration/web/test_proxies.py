@@ -20,6 +20,7 @@ FORM = {
     "dag_id": "events",
     "action": "save",
     "name": "behind a proxy",
+    "unknown_dag": "1",
 }
 
 

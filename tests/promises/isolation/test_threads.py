@@ -17,7 +17,7 @@ from tests.infrastructure.webhooks_builder import now, rows, states, store_deliv
 
 PACKAGE = CHECKOUT / "plugins" / "inbound_webhooks"
 STARTS = ("Thread", "Timer", "create_task", "ensure_future", "run_in_executor", "call_soon_threadsafe")
-LOOPS = ["dispatcher", "outcomes", "retention", "mails", "keys", "drift"]
+LOOPS = ["dispatcher", "outcomes", "retention", "mails", "keys", "drift", "replays", "activity"]
 
 
 class OddError(Exception):
@@ -62,6 +62,7 @@ def test_threads_and_tasks_are_started_by_the_loop_alone():
         "deliveries/store/apart.py: ensure_future",
         "dispatch/key_fetch.py: Thread",
         "dispatch/key_fetch.py: call_soon_threadsafe",
+        "receiver/captures.py: ensure_future",
         "webhooks/compiled.py: ensure_future",
     }
 
