@@ -73,3 +73,11 @@ class Person:
 
     def close(self) -> None:
         self.context.close()
+
+
+def wait_for_scripts(frame: Any) -> None:
+    """What the server has rendered is there before the scripts are."""
+    frame.locator("html.with-script").evaluate(
+        """() => document.readyState === "complete"
+            || new Promise(done => addEventListener("load", done, {once: true}))"""
+    )

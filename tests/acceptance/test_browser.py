@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from tests.acceptance.browser import Person, chromium
+from tests.acceptance.browser import Person, chromium, wait_for_scripts
 from tests.acceptance.webhooks import SHOPIFY_MAPPING, deliver, maps
 from tests.acceptance.webhooks import create as create_by_command
 from tests.infrastructure.environment import CHECKOUT
@@ -51,6 +51,7 @@ def create(person: Person, dag_id: str, name: str) -> str:
     frame.locator("#name").fill(name)
     frame.get_by_role("button", name="Create webhook").click()
     frame.locator("#url").wait_for()
+    wait_for_scripts(frame)
     return str(frame.locator("#url").input_value())
 
 

@@ -73,6 +73,7 @@ def test_a_person_finds_deliveries_of_all_webhooks_and_replays_two_and_then_all(
     frame.get_by_label("Webhook", exact=True).fill(name)
     frame.get_by_label("Text in the body").fill('"order": 1')
     frame.get_by_role("button", name="Search").click()
+    frame.locator("""input[value='"order": 1']""").wait_for()
     frame.get_by_role("link", name="Replay all…").click()
     frame.get_by_role("heading", name="Replay the deliveries that match").wait_for()
     frame.get_by_role("radio", name=re.compile("Current mapping")).check()

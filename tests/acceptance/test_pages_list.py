@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.acceptance.browser import Person, chromium
+from tests.acceptance.browser import Person, chromium, wait_for_scripts
 from tests.acceptance.test_browser import axe_problems
 from tests.acceptance.webhooks import create, deliver
 from tests.infrastructure.airflow_processes import ADMIN
@@ -44,14 +44,6 @@ def delivered(airflow):
     delivery = deliver(hook, b'{"hello": "world"}')
     airflow.wait_for_run("event_log", f"webhook__{delivery}")
     return hook, delivery
-
-
-def wait_for_scripts(frame) -> None:
-    """What the server has rendered is there before the scripts are."""
-    frame.locator("html.with-script").evaluate(
-        """() => document.readyState === "complete"
-            || new Promise(done => addEventListener("load", done, {once: true}))"""
-    )
 
 
 @pytest.mark.parametrize("airflow", ["postgresql"], indirect=True)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.acceptance.browser import Person, chromium
+from tests.acceptance.browser import Person, chromium, wait_for_scripts
 from tests.acceptance.test_browser import axe_problems, curl
 
 
@@ -73,7 +73,8 @@ def test_a_real_request_is_mapped_by_clicks_and_by_keys_and_starts_a_run(person,
     frame.get_by_label("Enabled: accepts").check()
     frame.get_by_role("button", name="Save", exact=True).click()
     frame.get_by_text("Saved orders that listen").wait_for()
+    wait_for_scripts(frame)
     frame.get_by_role("button", name="Send test event").click()
     frame.get_by_role("heading", name=re.compile("^Delivery")).wait_for()
-    assert '"order_id": 1' in frame.get_by_label("Body").inner_text()
+    assert '"order_id": 1' in frame.get_by_label("Body", exact=True).text_content()
     assert "accepted" in curl(url, json.dumps(order))

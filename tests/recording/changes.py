@@ -31,7 +31,7 @@ COLUMNS: dict[str, dict[str, str]] = {
 the recorded names."""
 
 ADDED_COLUMNS: dict[str, set[str]] = {
-    "webhook": {"description", "owner", "team"},
+    "webhook": {"description", "owner", "team", "listening_until"},
     "delivery": {"checked_dag_hash", "custom_response", "accepted_at"},
 }
 """Table -> columns that came later; they are not compared."""

@@ -30,6 +30,16 @@ def _shell(request: Any) -> Response:
     return Response(page, mimetype="text/html")
 
 
+def _whole(app: Any) -> Any:
+    """The application with whole responses: a browser that leaves a page drops requests for its files, which
+    the server would leave open."""
+
+    def respond(environ: Any, start_response: Any) -> Any:
+        return Response.from_app(app, environ, buffered=True)(environ, start_response)
+
+    return respond
+
+
 class Window:
     """A user's window; ``problems`` is what the pages complained about."""
 
@@ -62,7 +72,7 @@ class Window:
 def windows(site: Site) -> Iterator[Any]:
     """A function that opens a window of a user: ``open_window(name, width=…)``."""
     server = make_server(
-        "127.0.0.1", 0, DispatcherMiddleware(_shell, {"/pluginsv2": site.app}), threaded=True
+        "127.0.0.1", 0, DispatcherMiddleware(_shell, {"/pluginsv2": _whole(site.app)}), threaded=True
     )
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
