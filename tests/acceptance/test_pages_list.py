@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
 
@@ -46,6 +47,15 @@ def delivered(airflow):
     return hook, delivery
 
 
+def settled_place(locator):
+    """Where it is once Airflow's window has moved its parts to their places."""
+    before, place = None, locator.bounding_box()
+    while place != before:
+        time.sleep(0.5)
+        before, place = place, locator.bounding_box()
+    return place
+
+
 @pytest.mark.parametrize("airflow", ["postgresql"], indirect=True)
 def test_a_viewer_and_a_user_click_their_way_to_the_list_the_dags_tab_and_the_runs_tab(
     open_window, airflow, delivered
@@ -75,7 +85,7 @@ def test_a_click_toggles_in_place_and_the_list_follows_what_others_do(open_windo
     wait_for_scripts(frame)
     switch = frame.get_by_role("switch", name=f"{hook.name} is enabled")
     frame.get_by_label(f"Select {other.name}").check()
-    place = switch.bounding_box()
+    place = settled_place(switch)
     for pressed in ("false", "true"):
         person.page.mouse.click(place["x"] + 8, place["y"] + 8)
         frame.locator(f"#webhook-{hook.id} [aria-checked={pressed}]").wait_for()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import json
+import re
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -213,7 +214,8 @@ INDEX_OF = {
     "dag": [("dag", "d7"), ("state", "succeeded")],
     "unusual": [("state", "undeliverable"), ("state", "cancelled")],
     "event": [("event", "e7")],
-    "unfinished": [("state", "dispatched")],
+    # Both have unfinished deliveries alone; which one PostgreSQL prefers depends on the others.
+    "(unfinished|active)": [("state", "dispatched")],
     "history": [("webhook", "shop"), ("state", "failed")],
 }
 
@@ -227,7 +229,7 @@ def test_each_search_reads_its_index(database):
     store_deliveries(store_webhook("shop"), 20, state="failed", dag_id="d7")
     for index, pairs in INDEX_OF.items():
         plan = plan_of(pairs, database.backend)
-        assert f"idx_inbound_webhook_delivery_{index}" in plan, (pairs, plan)
+        assert re.search(f"idx_inbound_webhook_delivery_{index}", plan), (pairs, plan)
 
 
 def plan_of(pairs: list[tuple[str, str]], backend: str) -> str:
