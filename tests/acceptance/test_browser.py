@@ -81,6 +81,7 @@ def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow)
     person.page.wait_for_url(re.compile("/dags/event_log/runs/webhook__"))
     person.page.get_by_role("link", name="Webhook", exact=True).click()
     person.frame.get_by_role("heading", name=re.compile("^Delivery")).wait_for()
+    wait_for_scripts(person.frame)
     person.frame.get_by_text("Text", exact=True).first.click()
     assert '"hello": "world"' in person.frame.locator("#request-text").inner_text()
 

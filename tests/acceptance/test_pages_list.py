@@ -49,6 +49,7 @@ def delivered(airflow):
 
 def settled_place(locator):
     """Where it is once Airflow's window has moved its parts to their places."""
+    locator.scroll_into_view_if_needed()
     before, place = None, locator.bounding_box()
     while place != before:
         time.sleep(0.5)
