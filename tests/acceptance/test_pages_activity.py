@@ -18,7 +18,7 @@ def browser():
 
 @pytest.fixture
 def person(browser, airflow):
-    """Somebody who has just logged in."""
+    """A user who has just logged in."""
     found = Person(browser, airflow, width=1440)
     found.log_in()
     yield found

@@ -96,7 +96,7 @@ def test_a_click_toggles_in_place_and_the_list_follows_what_others_do(open_windo
     frame.get_by_role("button", name="Undo").last.click()
     frame.locator(f"#webhook-{hook.id} [aria-checked=false]").wait_for()
 
-    # Somebody else's change and a request arrive by themselves.
+    # The change of another user and a request arrive by themselves.
     switch.focus()
     assert airflow.airflow("webhooks", "enable", hook.id).returncode == 0
     frame.locator(f"#webhook-{hook.id} [aria-checked=true]").wait_for(timeout=LIVE_MILLISECONDS)

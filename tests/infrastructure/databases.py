@@ -132,10 +132,12 @@ def disconnect_airflow() -> None:
     """Close its connections; until the next `connect_airflow` it has no database."""
     from airflow import settings
 
+    from inbound_webhooks.receiver.instance import forget_receiver
     from inbound_webhooks.storage.database import close_connections
     from tests.infrastructure.loop import close_receivers
 
     close_receivers()
+    forget_receiver()  # pages make one too, and it belongs to the kind of database that it was made for
     close_connections()
     settings.dispose_orm()
 

@@ -201,7 +201,7 @@ def _searched(wanted: DeliveryFilter, access: Access | None) -> SearchedDeliveri
 
 
 def _webhook(name_or_id: str) -> tuple[str, str]:
-    """(id, "") of a webhook; what is neither an id nor a name of today is the name of a deleted one."""
+    """(id, "") of a webhook; what is neither an id nor a current name is the name of a deleted one."""
     if not name_or_id:
         return "", ""
     with transaction() as connection:

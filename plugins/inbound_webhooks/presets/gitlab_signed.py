@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from inbound_webhooks.event.sampling.events import SampleEvent
+from dataclasses import replace
+
+from inbound_webhooks.presets.gitlab import PRESET as SECRET_TOKEN
 from inbound_webhooks.presets.preset import Preset, Secret
 
 PRESET = Preset(
@@ -43,41 +45,8 @@ PRESET = Preset(
     response_status=200,
     disabled_status=503,
     invalid_status=202,
-    sample=SampleEvent(
-        body={
-            "object_kind": "push",
-            "event_name": "push",
-            "before": "95790bf891e76fee5e1747ab589903a6a1f80f22",
-            "after": "da1560886d4f094c3e6c9ef40349f7d38b5d27d7",
-            "ref": "refs/heads/main",
-            "ref_protected": True,
-            "checkout_sha": "da1560886d4f094c3e6c9ef40349f7d38b5d27d7",
-            "user_id": 4,
-            "user_name": "John Smith",
-            "user_username": "jsmith",
-            "project_id": 15,
-            "project": {
-                "id": 15,
-                "name": "Diaspora",
-                "web_url": "https://gitlab.example.com/mike/diaspora",
-                "namespace": "Mike",
-                "path_with_namespace": "mike/diaspora",
-                "default_branch": "main",
-            },
-            "commits": [
-                {
-                    "id": "da1560886d4f094c3e6c9ef40349f7d38b5d27d7",
-                    "message": "fixed readme",
-                    "title": "fixed readme",
-                    "timestamp": "2026-01-31T12:00:00+00:00",
-                    "author": {"name": "GitLab dev user", "email": "gitlabdev@example.com"},
-                    "added": ["CHANGELOG"],
-                    "modified": ["app/controller/application.rb"],
-                    "removed": [],
-                }
-            ],
-            "total_commits_count": 1,
-        },
+    sample=replace(
+        SECRET_TOKEN.sample,
         headers={
             "User-Agent": "GitLab/18.0",
             "X-Gitlab-Event": "Push Hook",

@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 
 from inbound_webhooks import __version__
 from inbound_webhooks.errors import (
+    ConfigurationError,
     DatabaseUnavailable,
     DefinitionError,
     DeliveryNotFound,
@@ -71,6 +72,7 @@ STATUS: dict[type[WebhookError], int] = {
     TooManyListeners: 429,
     DefinitionError: 422,
     DatabaseUnavailable: 503,
+    ConfigurationError: 503,
 }
 """Error -> status of its page; any other error is a 500. Problems of a field appear in the form instead."""
 
@@ -106,7 +108,7 @@ class Page(BaseView):
 
     def create_blueprint(self, appbuilder: Any, endpoint: Any = None, static_folder: Any = None) -> Blueprint:
         """FAB's blueprint, with the checks, headers and error pages of this module."""
-        create_permissions(appbuilder.sm, grant_plugins=Settings.load().grant_plugins_permission)
+        create_permissions(appbuilder.sm, grant_plugins=_grants_plugins())
         blueprint: Blueprint = super().create_blueprint(appbuilder, endpoint, static_folder)
         way_back.answer_reloads(self, blueprint)
         blueprint.before_request(_require_permission)
@@ -127,6 +129,14 @@ class Page(BaseView):
     def show(self, template: str, status: int = 200, **values: Any) -> Response:
         """Render a template as a page for the current user."""
         return render_page(template, status, access=self.access(), **values)
+
+
+def _grants_plugins() -> bool:
+    # An unusable setting must not keep Airflow from starting; log, health and pages name it.
+    try:
+        return Settings.load().grant_plugins_permission
+    except ConfigurationError:
+        return False
 
 
 def render_page(template: str, status: int = 200, **values: Any) -> Response:
@@ -234,7 +244,8 @@ def _failed(error: Exception) -> Response:
         log.error("page failed action=page_failed kind=%s", kind, exc_info=without_text)
         return _message(500, "Internal error", "See the log of Airflow's api-server.")
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500)
-    response = _message(status, _TITLES.get(status, "The request failed"), error.message)
+    title = _UNUSABLE if isinstance(error, ConfigurationError) else _TITLES.get(status, "The request failed")
+    response = _message(status, title, error.message)
     if isinstance(error, (TooManyTrials, TooManyListeners)):
         response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
@@ -243,6 +254,7 @@ def _failed(error: Exception) -> Response:
 _PASSING = (429, 500, 503)
 """Statuses for which the same request may succeed later."""
 
+_UNUSABLE = "Airflow's configuration has to be corrected"
 _TITLES = {
     403: "Permission denied",
     404: "Not found",

@@ -11,7 +11,7 @@ from inbound_webhooks.records.delivery import Delivery
 
 URL_VARIABLE = "$WEBHOOK_URL"
 
-# curl writes these itself, or they describe the connection or the compression of then.
+# curl writes these itself, or they describe the connection or the compression of the original request.
 _LEFT_OUT = frozenset(
     {
         "host",

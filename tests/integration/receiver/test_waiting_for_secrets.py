@@ -1,4 +1,4 @@
-"""A webhook that waits for its secret: its sender is told to retry, and accepted once the secret is there."""
+"""A webhook that waits for its secret: its sender gets 503, and is accepted once the secret is stored."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ HOOK = "/webhooks/hook/<webhook_id>"
 DELIVERY = "/webhooks/delivery/<delivery_id>"
 REPLAY = "/webhooks/replays/<job_id>"
 
-# A browser that loads the address of an action again gets the page of its form, whoever may see that.
+# A browser that loads the address of an action again gets the page of its form, if its user may see that.
 RELOADED = Row(401, 403, 303, 303)
 
 PAGES: dict[tuple[str, str], Row] = {

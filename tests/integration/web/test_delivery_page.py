@@ -275,7 +275,7 @@ def test_a_command_says_nothing_that_curl_would_add_and_reads_a_binary_body_from
 
 def test_what_needs_the_right_to_read_runs_is_hidden_without_it(pages, hook):
     if pages.auth != "fab":
-        # Under SimpleAuthManager whoever reads a DAG reads its runs.
+        # Under SimpleAuthManager every user who may read a DAG may read its runs.
         return
     pages.role("no runs at all", ("can_read", "Webhooks"), ("can_read", "DAG:orders"))
     client = pages.client("nils", "no runs at all")

@@ -31,7 +31,7 @@ CASES: dict[str, tuple[Any, str, list[str]]] = {
     "a parameter": (cause("refused", error=ERROR), ERROR, ["mapping", "request"]),
     "a body": (cause("refused", error="The body is not JSON."), "The body is not JSON.", ["request"]),
     "a filter": (cause("filtered"), "The webhook's filter excluded it.", ["filter"]),
-    "a filter of then": (cause("filtered", webhook=None), "The webhook's filter excluded it.", []),
+    "an earlier filter": (cause("filtered", webhook=None), "The webhook's filter excluded it.", []),
     "params at dispatch": (
         cause("undeliverable", error=f"The DAG refuses the run: {ERROR}"),
         f"The DAG refuses the run: {ERROR}",
