@@ -23,6 +23,7 @@ from inbound_webhooks.event.response import MAX_RESPONSE_CHARS
 from inbound_webhooks.event.values import MAX_TEXT_CHARS
 from inbound_webhooks.files.yaml_loader import MAX_DEPTH as MAX_FILE_DEPTH
 from inbound_webhooks.files.yaml_loader import MAX_EXPANDED_CHARS, MAX_FILE_BYTES
+from inbound_webhooks.receiver.asgi.guard import SLOW_PART
 from inbound_webhooks.receiver.decisions import (
     COMMON_PAUSE_FACTOR,
     CONCURRENT_DECISIONS,
@@ -72,6 +73,12 @@ OF_A_WEBHOOK = (
 )
 FIXED = (
     Limit("slots of an api-server or gateway process for one webhook", "half", "", "the request waits"),
+    Limit(
+        "slots for requests of webhooks that are known to be slow",
+        100 // SLOW_PART,
+        "percent of them",
+        "the request waits",
+    ),
     Limit("long decisions at the same time in a process", CONCURRENT_DECISIONS, "", "the request waits"),
     Limit("such decisions of one webhook", CONCURRENT_DECISIONS // 2, "", "the request waits"),
     Limit(

@@ -124,13 +124,17 @@ class Decisions:
             return repeat()
         return await self._in_turn(compiled.webhook.id, repeat, len(request.body))
 
+    def is_costly(self, webhook_id: str, body_bytes: int) -> bool:
+        """Whether a decision about a body of this size is expected to take long."""
+        return body_bytes > COSTLY_BYTES or webhook_id in self._known_costly
+
     def requests_of(self, webhook_id: str) -> int:
         """How many long decisions of a webhook run, wait, or have ended a moment ago."""
         return self._long.requests_of(webhook_id) + self._costly.requests_of(webhook_id)
 
     async def _in_turn(self, webhook_id: str, work: Callable[[], Result], size: int = 0) -> Result:
         """Work in a thread when it is the webhook's turn."""
-        is_costly = size > COSTLY_BYTES or webhook_id in self._known_costly
+        is_costly = self.is_costly(webhook_id, size)
         slots = self._costly if is_costly else self._long
         await slots.take(webhook_id)
         seconds = 0.0

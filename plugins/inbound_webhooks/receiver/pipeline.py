@@ -297,6 +297,10 @@ class Receiver:
         else:
             self._limits.admit_webhook(webhook)
 
+    def is_slow(self, webhook_id: str, body_bytes: int) -> bool:
+        """Whether a request is known to wait for its turn: to be decided about, or for a change to end."""
+        return self._decisions.is_costly(webhook_id, body_bytes) or self.store.is_waiting(webhook_id)
+
     def slots_of_decisions(self, webhook_id: str) -> int:
         """How many long decisions of a webhook run, wait, or have ended a moment ago."""
         return self._decisions.requests_of(webhook_id)

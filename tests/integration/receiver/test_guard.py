@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
+from inbound_webhooks.receiver.decisions import COSTLY_BYTES
 from tests.infrastructure.asgi_endpoint import (
     JSON,
     AsgiEndpoint,
@@ -86,6 +87,32 @@ def test_one_webhook_holds_half_of_the_places_and_no_other_one_waits_behind_it(s
     assert order.index("other") <= 4
     endpoint.together(*[endpoint.send("POST", sqlite_orders.path, chunks=[ORDER]) for _ in range(10)])
     assert inside.most <= 3
+
+
+def test_slow_requests_of_many_webhooks_leave_places_to_short_ones(sqlite_orders, configure):
+    """By the order in which they end: the slow ones come first, and hold a quarter of the places."""
+    configure(max_concurrent_requests=8)
+    inside = Inside(seconds=0.2)
+    endpoint = AsgiEndpoint(inner=inside)
+    slow = [store_webhook(f"slow {number}") for number in range(10)]
+    long_body = b"[" + b"1," * COSTLY_BYTES + b"1]"
+    order: list[str] = []
+
+    async def noted(name: str, path: str, body: bytes) -> None:
+        reply = await endpoint.send("POST", path, chunks=[body])
+        order.append(f"{name} {reply.status}")
+
+    async def all_at_once() -> None:
+        flood = asyncio.gather(*[noted("slow", hook.path, long_body) for hook in slow])
+        while inside.now < 2:
+            await asyncio.sleep(0.01)
+        await noted("short", sqlite_orders.path, ORDER)
+        await flood
+
+    on_the_loop(all_at_once())
+    assert sorted(order) == ["short 202"] + ["slow 202"] * 10
+    assert order.index("short 202") <= 2
+    assert inside.most == 3
 
 
 def test_a_request_whose_turn_does_not_come_is_put_off(sqlite_orders, configure):

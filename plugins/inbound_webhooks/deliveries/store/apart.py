@@ -55,6 +55,10 @@ class Apart:
         finally:
             self._leave(webhook_id)
 
+    def is_waiting(self, webhook_id: str) -> bool:
+        """Whether deliveries of a webhook wait here."""
+        return webhook_id in self._waiting
+
     async def insert(self, given: VersionedDelivery) -> str | LeftOut | None:
         """Insert a delivery in a transaction of its own; deliveries of one webhook follow each other.
 

@@ -120,6 +120,10 @@ class DeliveryStore:
             raise TooBusy("The webhook is being changed.")
         return result
 
+    def is_waiting(self, webhook_id: str) -> bool:
+        """Whether deliveries of a webhook wait for a change of it, or are inserted one by one."""
+        return self._apart.is_waiting(webhook_id)
+
     async def status(self) -> DatabaseStatus:
         """What the health report says of the database, read as the endpoint reads its webhooks."""
         return await self._backend.status()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from inbound_webhooks.airflow_bridge.all_admins import appends_admin_token
 from inbound_webhooks.errors import InternalError, RequestError, TooBusy, UnknownWebhook
@@ -43,7 +44,24 @@ REFUSED_SECONDS = 0.5
 """How long the response waits for which there is no room: senders that try again at once would take more time
 than those whose bodies are read."""
 
+SLOW_PART = 4
+"""Slow requests hold a quarter of the slots at most."""
+
 POLICY_VIOLATION = 1008  # RFC 6455, section 7.4.1
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """The slots of one event loop; one webhook may hold half of each kind.
+
+    For requests whose token is looked up; for those that are processed, with a thread and a connection to the
+    database; and for those among them that are known to wait for their turn meanwhile. However few of these
+    each webhook has, those of many webhooks would hold all slots together, and short requests would wait.
+    """
+
+    admissions: WebhookSlots
+    processing: WebhookSlots
+    slow: WebhookSlots
 
 
 class WebhookGuard:
@@ -73,7 +91,7 @@ class WebhookGuard:
         self._is_next_to_server = is_next_to_server
         # Found out by the first request, which knows the application with all of its middlewares.
         self._drops_authorization = False if is_next_to_server else None
-        self._slots: tuple[WebhookSlots, WebhookSlots] | None = None
+        self._slots: _Slots | None = None
         self.buffer = BodyBuffer()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -122,14 +140,14 @@ class WebhookGuard:
             head = request_head(scope, path, receiver.proxies, is_peer_known=self._is_next_to_server)
             if head is None:
                 raise UnknownWebhook
-            admissions, slots = self._slots or self._open_slots(receiver)
+            slots = self._slots or self._open_slots(receiver)
             # By the id that is asked for, known or not: strangers learn nothing from how long it takes.
-            await admissions.take(head.webhook_id)
+            await slots.admissions.take(head.webhook_id)
             try:
                 # The api-server reads no byte of a body on the word of a cached webhook.
                 admission = await receiver.admit(head, from_cache=self._is_next_to_server)
             finally:
-                admissions.release(head.webhook_id)
+                slots.admissions.release(head.webhook_id)
             body = b""
             if head.method == "POST":
                 reader = BodyReader(self.buffer, receiver, scope=scope, head=head)
@@ -148,21 +166,40 @@ class WebhookGuard:
                 body = reader.body()
             if scope["query_string"]:
                 quote_query(scope)
-            await slots.take(head.webhook_id)
-            try:
-                if self._is_next_to_server:
-                    request = inbound_request(scope, body, head.source_ip)
-                    return await receiver.receive(admission, request)
-                admitted = Admitted(receiver, admission, asyncio.get_running_loop())
-                await self._ask_blueprint(scope, body, send, admitted)
-                return None
-            finally:
-                slots.release(head.webhook_id)
+            admitted = Admitted(receiver, admission, asyncio.get_running_loop())
+            return await self._hand_on(slots, scope, send, admitted, body)
         except RequestError as error:
             return await _rejected(receiver, error, head, admission)
         finally:
             if reader is not None:
                 reader.close()
+
+    async def _hand_on(
+        self, slots: _Slots, scope: Scope, send: Send, admitted: Admitted, body: bytes
+    ) -> Response | None:
+        """Process a request when its turn has come; None where the application has sent the response."""
+        webhook_id = admitted.admission.head.webhook_id
+        if not admitted.receiver.is_slow(webhook_id, len(body)):
+            return await self._process(slots, scope, send, admitted, body)
+        await slots.slow.take(webhook_id)
+        try:
+            return await self._process(slots, scope, send, admitted, body)
+        finally:
+            slots.slow.release(webhook_id)
+
+    async def _process(
+        self, slots: _Slots, scope: Scope, send: Send, admitted: Admitted, body: bytes
+    ) -> Response | None:
+        receiver, admission = admitted.receiver, admitted.admission
+        await slots.processing.take(admission.head.webhook_id)
+        try:
+            if self._is_next_to_server:
+                request = inbound_request(scope, body, admission.head.source_ip)
+                return await receiver.receive(admission, request)
+            await self._ask_blueprint(scope, body, send, admitted)
+            return None
+        finally:
+            slots.processing.release(admission.head.webhook_id)
 
     async def _ask_blueprint(self, scope: Scope, body: bytes, send: Send, admitted: Admitted) -> None:
         """Let the application respond; raises InternalError where it does so without the blueprint."""
@@ -171,12 +208,14 @@ class WebhookGuard:
         if not admitted.has_arrived:
             raise not_routed()
 
-    def _open_slots(self, receiver: Receiver) -> tuple[WebhookSlots, WebhookSlots]:
-        """The slots for requests whose token is looked up, and for those that hold a thread and a connection
-        to the database; one webhook may hold half of each."""
+    def _open_slots(self, receiver: Receiver) -> _Slots:
         settings = receiver.settings
         number = self._concurrent_requests or settings.max_concurrent_requests
-        self._slots = (_slots(max(number // 2, 1), settings), _slots(number, settings))
+        self._slots = _Slots(
+            admissions=_slots(number // 2, settings),
+            processing=_slots(number, settings),
+            slow=_slots(number // SLOW_PART, settings),
+        )
         return self._slots
 
     async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -197,6 +236,7 @@ class WebhookGuard:
 
 
 def _slots(number: int, settings: Settings) -> WebhookSlots:
+    number = max(number, 1)
     share = max(number // 2, 1)
     return WebhookSlots(number, share=share, queue_seconds=settings.queue_timeout_seconds)
 
