@@ -220,13 +220,14 @@ def test_deleting_says_how_many_deliveries_were_cancelled(database):
 
 def test_each_change_is_in_the_audit_log_with_its_user_and_without_a_token(database):
     from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.reencryption import reencrypt_all
 
     hook = store_webhook()
     service.set_enabled(hook.id, False, actor="bob")
     service.set_enabled(hook.id, True, actor="bob")
     service.rotate(hook.id, actor="bob")
     tokens = [hook.token, token_of(hook.id)]
-    service.reencrypt_all(actor="bob")
+    reencrypt_all(actor="bob")
     service.delete(hook.id, actor="bob")
     assert [(entry.event, entry.owner) for entry in audit_rows()] == [
         ("webhook.create", ACTOR),
@@ -378,11 +379,11 @@ def test_the_audit_log_has_which_secret_was_rotated_and_how_but_not_the_secret(d
 
 
 def test_secrets_are_encrypted_again_with_the_tokens(database):
-    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.reencryption import reencrypt_all
 
     store_webhook(preset="github", secrets={"signing": SECRET})
     before = rows("secret")[0].encrypted
     counts = {"tokens": 1, "secrets": 1, "deliveries": 0, "replay jobs": 0}
-    assert service.reencrypt_all(actor=ACTOR) == counts
+    assert reencrypt_all(actor=ACTOR) == counts
     assert SECRET not in before
     assert rows("secret")[0].encrypted != before

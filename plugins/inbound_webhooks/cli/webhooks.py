@@ -152,9 +152,9 @@ def try_command(args: Namespace) -> None:
 @handler
 def rotate_fernet_key_command(args: Namespace) -> None:
     """Re-encrypt everything with the first Fernet key."""
-    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.reencryption import reencrypt_all
 
-    counts = service.reencrypt_all(actor=actor())
+    counts = reencrypt_all(actor=actor())
     print_text("Re-encrypted: " + ", ".join(f"{number} {name}" for name, number in counts.items()) + ".")
 
 

@@ -31,21 +31,18 @@ from inbound_webhooks.storage.activity_counts import forget_webhook
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.batch_size import BatchSize
 from inbound_webhooks.storage.credentials import (
-    ENCRYPTED_COLUMNS,
     delete_ending,
     delete_secrets,
     delete_tokens,
-    encrypted_values,
     end_secrets,
     end_tokens,
     insert_secret,
     insert_token,
     list_credentials,
-    replace_encrypted,
 )
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.deliveries import cancel_accepted
-from inbound_webhooks.storage.encryption import decrypt, encrypt, reencrypt
+from inbound_webhooks.storage.encryption import decrypt, encrypt
 from inbound_webhooks.storage.webhooks import (
     ById,
     delete_webhook,
@@ -71,9 +68,6 @@ MAX_GRACE_HOURS = 24 * 90
 
 MAX_CANCELLED = 500
 """Deliveries that one transaction of a deletion cancels."""
-
-MAX_REENCRYPTED = 500
-"""Values that one transaction encrypts again."""
 
 NAME_IS_AN_ID = "it is the id of another webhook; choose another name"
 
@@ -403,49 +397,6 @@ def delete(
         size.adapt(seconds)
         # As long as the transaction took: SQLite's other writers get at least half of the time.
         pause(seconds)
-
-
-def reencrypt_all(*, actor: str) -> dict[str, int]:
-    """Encrypt every stored token, secret and credential with the newest Fernet key; return the counts.
-
-    All values are tried first and written afterwards, in small transactions. What an interruption leaves
-    is readable with the same keys as before.
-
-    :raises TokenUnreadable: one of them cannot be decrypted with any key; nothing is changed
-    """
-    for name in ENCRYPTED_COLUMNS:
-        for page in _encrypted_pages(name):
-            for _, encrypted in page:
-                reencrypt(encrypted)
-    counts = {name: _reencrypt_table(name) for name in ENCRYPTED_COLUMNS}
-    with transaction() as connection:
-        write_audit_entry(
-            connection, event="webhook.rotate_fernet", dag_id=None, actor=actor, at=_now(), details=counts
-        )
-    return counts
-
-
-def _reencrypt_table(name: str) -> int:
-    count = 0
-    for page in _encrypted_pages(name):
-        # Encrypted before the transaction: on SQLite it holds the only write lock.
-        values = [(row_id, encrypted, reencrypt(encrypted)) for row_id, encrypted in page]
-        with transaction() as connection:
-            begin_writing(connection)
-            replace_encrypted(connection, name, values)
-        count += len(page)
-    return count
-
-
-def _encrypted_pages(name: str) -> Iterator[list[tuple[Any, str]]]:
-    after = None
-    while True:
-        with transaction() as connection:
-            page = encrypted_values(connection, name, after=after, limit=MAX_REENCRYPTED)
-        if not page:
-            return
-        yield page
-        after = page[-1][0]
 
 
 def url(webhook: Webhook) -> str:

@@ -110,12 +110,12 @@ def test_a_token_is_unreadable_with(use_fernet_key, keys):
 
 
 def test_after_the_key_was_rotated_the_new_one_alone_is_enough(database, use_fernet_key):
-    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.reencryption import reencrypt_all
 
     hook = store_webhook()
     deliver_with_credentials(hook.id)
     use_fernet_key(f"{NEW_KEY},{FERNET_KEY}")
-    assert service.reencrypt_all(actor=ACTOR) == {
+    assert reencrypt_all(actor=ACTOR) == {
         "tokens": 1,
         "secrets": 0,
         "deliveries": 1,
@@ -137,7 +137,7 @@ def test_without_a_rotation_the_new_key_alone_is_not_enough(sqlite_database, use
 
 def test_a_rotation_without_the_old_key_changes_nothing(database, use_fernet_key):
     from inbound_webhooks.errors import TokenUnreadable
-    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.reencryption import reencrypt_all
 
     store_webhook("first")
     use_fernet_key(f"{NEW_KEY},{FERNET_KEY}")
@@ -145,18 +145,18 @@ def test_a_rotation_without_the_old_key_changes_nothing(database, use_fernet_key
     use_fernet_key(NEW_KEY)
     before = rows("token")
     with pytest.raises(TokenUnreadable):
-        service.reencrypt_all(actor=ACTOR)
+        reencrypt_all(actor=ACTOR)
     assert rows("token") == before
 
 
 def test_a_rotation_with_an_empty_key_is_refused(sqlite_database, use_fernet_key):
     from inbound_webhooks.errors import FernetKeyMissing
-    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.reencryption import reencrypt_all
 
     store_webhook()
     use_fernet_key("")
     with pytest.raises(FernetKeyMissing):
-        service.reencrypt_all(actor=ACTOR)
+        reencrypt_all(actor=ACTOR)
 
 
 def test_the_same_token_looks_different_each_time(use_fernet_key):

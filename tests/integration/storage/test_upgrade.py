@@ -141,8 +141,8 @@ def test_what_waited_then_for_its_run_gets_it(upgraded):
 
 
 def test_what_was_encrypted_then_can_be_encrypted_anew(upgraded):
-    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.reencryption import reencrypt_all
 
-    counted = service.reencrypt_all(actor=ACTOR)
+    counted = reencrypt_all(actor=ACTOR)
     assert counted["tokens"] == len(WRITTEN["inbound_webhook_token"])
     assert counted["secrets"] == len(WRITTEN["inbound_webhook_secret"])

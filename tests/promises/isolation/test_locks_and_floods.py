@@ -298,7 +298,7 @@ def test_values_are_encrypted_again_in_small_transactions(database):
     from sqlalchemy import event
 
     from inbound_webhooks.storage.encryption import encrypt
-    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.reencryption import reencrypt_all
 
     ids = store_deliveries(store_webhook(), 1_100, credentials=encrypt("{}"))
     written = [0]
@@ -310,7 +310,7 @@ def test_values_are_encrypted_again_in_small_transactions(database):
     event.listen(settings.engine, "before_cursor_execute", note)
     event.listen(settings.engine, "commit", lambda _connection: written.append(0))
     before = delivery(ids[0]).credentials
-    assert service.reencrypt_all(actor=ACTOR)["deliveries"] == 1_100
+    assert reencrypt_all(actor=ACTOR)["deliveries"] == 1_100
     assert [number for number in written if number] == [500, 500, 100]
     assert delivery(ids[0]).credentials != before
 
