@@ -48,7 +48,10 @@ MAX_KNOWN_COSTLY = 1_024
 
 MAX_INLINE_QUERY_CHARS = 4 * 1024
 MAX_INLINE_HEADERS = 100
-"""Longer queries and more headers are not looked through on the event loop."""
+MAX_INLINE_HEADER_CHARS = 8 * 1024
+"""Longer queries, and more or longer headers, are not looked through on the event loop. Patterns of a param
+are matched there with values of at most MAX_MATCHED_CHARS, and longer ones in a process, which may take
+seconds."""
 
 _STORED = frozenset({Outcome.ACCEPTED, Outcome.FILTERED, Outcome.REFUSED})
 
@@ -174,4 +177,5 @@ def _is_short(compiled: CompiledWebhook, request: InboundRequest, encoding: str)
         and len(request.body) <= compiled.rules.inline_bytes
         and len(request.query_string) <= MAX_INLINE_QUERY_CHARS
         and len(request.headers) <= MAX_INLINE_HEADERS
+        and sum(len(value) for _, value in request.headers) <= MAX_INLINE_HEADER_CHARS
     )

@@ -79,7 +79,9 @@ def hooks(sqlite_database):
     )
 
 
-async def answered(receiver, hook, body: bytes, query: str = "", headers: int = 1) -> int:
+async def answered(
+    receiver, hook, body: bytes, query: str = "", headers: int = 1, long_header: str = "1"
+) -> int:
     from inbound_webhooks.receiver.admission import RequestHead
 
     peer = "192.0.2.7"
@@ -89,7 +91,7 @@ async def answered(receiver, hook, body: bytes, query: str = "", headers: int = 
     request = InboundRequest(
         method="POST",
         query_string=query,
-        headers=(("Content-Type", "application/json"),) * headers,
+        headers=(("Content-Type", "application/json"),) * headers + (("X-Long", long_header),),
         body=body,
         source_ip=peer,
         received_at=utc_now(),
@@ -169,11 +171,12 @@ def frames_of(task: asyncio.Task[None]):
 LONG = [
     {"query": "&".join(f"{number:x}=" for number in range(2_000))},
     {"headers": 200},
+    {"long_header": "x" * 9_000},
     {"body": b'"' + b"x" * 40_000 + b'"'},
 ]
 
 
-@pytest.mark.parametrize("long", LONG, ids=["query", "headers", "body"])
+@pytest.mark.parametrize("long", LONG, ids=["query", "headers", "one header", "body"])
 def test_what_is_long_is_looked_through_in_a_thread_even_for_a_plain_webhook(hooks, long):
     """Credentials are looked for in all of it."""
     assert on_the_loop(is_in_a_thread(hooks[1])) is False
