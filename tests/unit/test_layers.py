@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,40 @@ LAYERS = (
 
 PURE = {"errors", "event", "presets", "records"}
 IMPURE = {"airflow", "flask", "fastapi", "sqlalchemy", "os"}
+
+DOCUMENTED = (
+    "airflow.__version__",
+    "airflow.configuration",
+    "airflow.exceptions",
+    "airflow.plugins_manager.AirflowPlugin",
+    "airflow.utils.db_manager.BaseDBManager",
+    "airflow.cli.cli_config",
+    "airflow.api_fastapi.app.get_auth_manager",
+    "airflow.api_fastapi.auth.managers",
+    "airflow.models.Connection",
+    "airflow.models.Variable",
+    "airflow.providers.smtp.hooks.smtp.SmtpHook",
+)
+"""What Airflow documents for plugins, providers and auth managers."""
+
+UNDOCUMENTED = {
+    # Metrics start before anything that could stand to the right of them.
+    "monitoring.metrics": ("airflow.observability",),
+    # Our tables are in Airflow's database and read together with its own.
+    "storage.tables": ("airflow.utils.sqlalchemy.UtcDateTime",),
+    "storage.encryption": ("airflow.models.crypto.get_fernet",),
+    "storage.database": ("airflow.settings",),
+    "storage.migrations.env": ("airflow.settings",),
+    "storage.connect_arguments": ("airflow.settings",),
+    "storage.async_connections": ("airflow.settings",),
+    "storage.audit_log": ("airflow.models.log.Log",),
+    "storage.activity": ("airflow.models.taskinstance.TaskInstance",),
+    "storage.drifts": ("airflow.models.dag_version", "airflow.models.serialized_dag"),
+    "storage.listing": ("airflow.models.dag.DagModel", "airflow.models.dagrun.DagRun"),
+    "deliveries.store.factory": ("airflow.settings",),
+    "web.base_view": ("airflow.settings",),
+}
+"""What modules outside of ``airflow_bridge`` take from undocumented parts of Airflow all the same."""
 
 MODULES = sorted(path for path in ROOT.rglob("*.py") if "migrations/versions" not in path.as_posix())
 
@@ -73,6 +108,75 @@ def wrong_imports(tree: ast.AST, module: str, *, is_package: bool = False) -> se
         if unit in PURE and name.partition(".")[0] in IMPURE:
             wrong.add(name)
     return wrong
+
+
+def wrong_airflow(tree: ast.AST, module: str) -> set[str]:
+    """What a module takes from Airflow and must not."""
+    if unit_of(module) == "airflow_bridge":
+        return set()
+    allowed = (*DOCUMENTED, *UNDOCUMENTED.get(module.removeprefix(f"{PACKAGE}."), ()))
+    return {
+        name
+        for name in imported(tree, module)
+        if name.partition(".")[0] == "airflow"
+        and not any(name == each or name.startswith(f"{each}.") for each in allowed)
+    }
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_undocumented_parts_of_airflow_are_used_in_one_package(path):
+    assert wrong_airflow(ast.parse(path.read_text()), name_of(path)) == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "wrong"),
+    [
+        ("web.forms", "from airflow.models.dag import DagModel", {"airflow.models.dag.DagModel"}),
+        ("web.forms", "import airflow.jobs", {"airflow.jobs"}),
+        ("web.forms", "from airflow.configuration import conf", set()),
+        (
+            "storage.listing",
+            "def f():\n    from airflow.models.xcom import XCom",
+            {"airflow.models.xcom.XCom"},
+        ),
+        ("storage.listing", "from airflow.models.dag import DagModel", set()),
+        ("airflow_bridge.teams", "from airflow.models.team import x", set()),
+    ],
+)
+def test_this_check_sees_undocumented_parts(module, line, wrong):
+    assert wrong_airflow(ast.parse(line), f"{PACKAGE}.{module}") == wrong
+
+
+def test_no_exception_is_out_of_use():
+    used = {name_of(path): imported(ast.parse(path.read_text()), name_of(path)) for path in MODULES}
+    for module, names in UNDOCUMENTED.items():
+        for name in names:
+            assert any(each.startswith(name) for each in used[f"{PACKAGE}.{module}"]), (module, name)
+
+
+def imports_of_each() -> dict[str, set[str]]:
+    """Our modules -> those of them that are imported when it is, not inside of a function."""
+    names = {name_of(path) for path in MODULES}
+    found = {}
+    for path in MODULES:
+        module, tree = name_of(path), ast.parse(path.read_text())
+        for node in list(ast.walk(tree)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                node.body = []
+        imports = imported(tree, module, is_package=path.name == "__init__.py")
+        found[module] = {one if one in names else one.rpartition(".")[0] for one in imports} & names
+    return found
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    tuple(TopologicalSorter(imports_of_each()).static_order())
+
+
+def test_this_check_sees_a_cycle():
+    together = imports_of_each()
+    together[f"{PACKAGE}.deliveries.store.backend"].add(f"{PACKAGE}.deliveries.store.postgres")
+    with pytest.raises(CycleError):
+        tuple(TopologicalSorter(together).static_order())
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

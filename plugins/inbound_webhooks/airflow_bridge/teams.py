@@ -58,6 +58,14 @@ def teams_of(connection: Connection, dag_ids: Collection[str]) -> dict[str, str 
     return {row[0]: row[1] for row in rows}
 
 
+def cached_teams(dag_ids: Collection[str]) -> dict[str, str | None]:
+    """The teams of DAGs as Airflow's own pages look them up, with its cache."""
+    if len(dag_ids) == 1:
+        return {dag_id: DagModel.get_team_name(dag_id) for dag_id in dag_ids}
+    found = DagModel.get_dag_id_to_team_name_mapping(list(dag_ids)) if dag_ids else {}
+    return {dag_id: found.get(dag_id) for dag_id in dag_ids}
+
+
 def current_team(dag_id: str) -> str | None:
     """The team of a DAG; None without a query outside of multi-team mode."""
     if not has_teams():

@@ -54,11 +54,10 @@ def handler(function: Handler) -> Handler:
     @functools.wraps(function)
     def handle(args: Namespace) -> None:
         STANDARD_OUTPUT.claim()
-        from airflow.utils.cli import suppress_logs_and_warning
-        from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+        from inbound_webhooks.airflow_bridge.command_line import as_command
 
         try:
-            suppress_logs_and_warning(providers_configuration_loaded(function))(args)
+            as_command(function)(args)
         except WebhookError as error:
             exit_with(exit_status(error), _explain(error, args))
         except BrokenPipeError:  # such as `| head -1`
@@ -200,13 +199,13 @@ def print_data(data: dict[str, Any] | list[dict[str, Any]], output: str) -> None
 
 
 def _table(data: dict[str, Any] | list[dict[str, Any]], output: str) -> str:
-    from airflow.cli.simple_table import AirflowConsole
+    from inbound_webhooks.airflow_bridge.command_line import print_rows
 
     rows = data if isinstance(data, list) else [{"field": k, "value": _cell(v)} for k, v in data.items()]
     page = _Page(is_terminal=STANDARD_OUTPUT.is_terminal)
     # Airflow's console asks sys.stdout whether it is a terminal, and prints plain tables there.
     with redirect_stdout(page):
-        AirflowConsole().print_as(
+        print_rows(
             [{name: _escape_markup(value, output) for name, value in row.items()} for row in rows], output
         )
     return page.getvalue()

@@ -188,8 +188,7 @@ def _check_dispatcher(args: Namespace) -> None:
 
 def _run_dispatcher() -> None:
     """Run the dispatcher until SIGINT or SIGTERM, then finish the current batch."""
-    from airflow.providers_manager import ProvidersManager
-
+    from inbound_webhooks.airflow_bridge.providers import load_provider_configuration
     from inbound_webhooks.dispatch.service import DispatchService
     from inbound_webhooks.monitoring import metrics
     from inbound_webhooks.settings import Settings
@@ -198,7 +197,7 @@ def _run_dispatcher() -> None:
     STANDARD_OUTPUT.release()  # its log belongs there
     # Airflow lets only its servers read connections from the database, where the mail server's may be.
     os.environ["_AIRFLOW_PROCESS_CONTEXT"] = "server"
-    ProvidersManager().initialize_providers_configuration()
+    load_provider_configuration()
     try:
         check_key()
         service = DispatchService(Settings.load())
@@ -212,8 +211,7 @@ def _run_dispatcher() -> None:
 
 def gateway_command(args: Namespace) -> None:
     """Serve only the endpoint until SIGINT or SIGTERM."""
-    from airflow.providers_manager import ProvidersManager
-
+    from inbound_webhooks.airflow_bridge.providers import load_provider_configuration
     from inbound_webhooks.deliveries.store.factory import open_store
     from inbound_webhooks.receiver.gateway.server import serve
     from inbound_webhooks.receiver.pipeline import Receiver
@@ -221,7 +219,7 @@ def gateway_command(args: Namespace) -> None:
     from inbound_webhooks.storage.encryption import check_key
 
     STANDARD_OUTPUT.release()  # its log belongs there
-    ProvidersManager().initialize_providers_configuration()
+    load_provider_configuration()
     metrics = (args.metrics_host, args.metrics_port) if args.metrics_port else None
     try:
         check_key()

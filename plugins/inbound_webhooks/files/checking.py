@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from inbound_webhooks.airflow_bridge.dag_files import parse_dags
 from inbound_webhooks.airflow_bridge.fab_roles import configured_auth_manager, has_roles
 from inbound_webhooks.deliveries.store.factory import open_store
 from inbound_webhooks.errors import Problem
 from inbound_webhooks.event.conf.parameter import Parameter
-from inbound_webhooks.files.dag_files import parse_dags
 from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.plan import problems_of, webhook_of
 from inbound_webhooks.files.reading import read_files

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from airflow.api_fastapi.core_api.security import GetUserDep
 from airflow.configuration import conf
 from fastapi import Depends, HTTPException, Query
 
+from inbound_webhooks.airflow_bridge.request_user import RequestUser
 from inbound_webhooks.errors import NotPermitted, WebhookNotFound
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import transaction
@@ -19,7 +19,7 @@ DEFAULT_LIMIT = min(conf.getint("api", "fallback_page_limit"), MAX_LIMIT)
 MAX_OFFSET = 2**31 - 1
 
 
-def access(user: GetUserDep) -> Access:
+def access(user: RequestUser) -> Access:
     """The user's access; 401 without a login, 403 without permission to see webhooks."""
     found = Access(user)
     if not found.may_view("GET"):

@@ -11,11 +11,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from airflow.api_fastapi.auth.managers.models.resource_details import AccessView, DagAccessEntity, DagDetails
-from airflow.models.dag import DagModel
 
 from inbound_webhooks.airflow_bridge.fab_roles import has_roles
 from inbound_webhooks.airflow_bridge.stored_users import restored_user
-from inbound_webhooks.airflow_bridge.teams import has_teams, teams_of
+from inbound_webhooks.airflow_bridge.teams import cached_teams, has_teams, teams_of
 from inbound_webhooks.airflow_bridge.users import stored_users
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import teams_by_dag
@@ -184,7 +183,7 @@ class Access:
 
     def _load_teams(self, dag_ids: Collection[str]) -> None:
         if not has_teams():
-            self._teams |= {dag_id: frozenset({team}) for dag_id, team in _cached_teams(dag_ids).items()}
+            self._teams |= {dag_id: frozenset({team}) for dag_id, team in cached_teams(dag_ids).items()}
             return
         with transaction() as connection:
             known = teams_of(connection, dag_ids)
@@ -212,11 +211,3 @@ def restored(claims: dict[str, Any]) -> Access:
     :raises NotPermitted: the user no longer exists or is inactive, or the auth manager cannot tell
     """
     return Access(restored_user(claims))
-
-
-def _cached_teams(dag_ids: Collection[str]) -> dict[str, str | None]:
-    """The teams of DAGs as Airflow's own pages look them up, with its cache."""
-    if len(dag_ids) == 1:
-        return {dag_id: DagModel.get_team_name(dag_id) for dag_id in dag_ids}
-    found = DagModel.get_dag_id_to_team_name_mapping(list(dag_ids)) if dag_ids else {}
-    return {dag_id: found.get(dag_id) for dag_id in dag_ids}

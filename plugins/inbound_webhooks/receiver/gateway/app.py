@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from airflow.providers_manager import ProvidersManager
-
+from inbound_webhooks.airflow_bridge.providers import load_provider_configuration
 from inbound_webhooks.deliveries.store.factory import open_store
 from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event import responses
@@ -92,7 +91,7 @@ class Gateway:
 
 def application() -> ASGIApp:
     """The endpoint of one worker process, with the current settings."""
-    ProvidersManager().initialize_providers_configuration()
+    load_provider_configuration()
     settings = Settings.load()
     metrics.start(in_api_server=False)
     receiver = Receiver(settings, open_store(settings))
