@@ -365,7 +365,7 @@ def test_no_file_of_the_airflow_home_has_a_secret(airflow, story):
     logs = {str(path): path.read_bytes().decode("latin-1") for path in files}
     problems = "\n".join(logs.values())
     assert "action=endpoint_error" in problems
-    assert "action=dispatch_fault" in problems
+    assert "action=thread_error" in problems
     assert "Traceback" in problems or "  File " in problems
     assert {name: found for name, text in logs.items() if (found := found_in(text, all_secrets(story)))} == {}
 

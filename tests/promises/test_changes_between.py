@@ -16,8 +16,8 @@ ORDER = b'{"number": 1}'
 
 def admitted(hook, receiver=None):
     """A request that has passed the check; what is returned goes on to its commit and its answer."""
-    from inbound_webhooks.event.clock import utc_now
     from inbound_webhooks.event.request import InboundRequest
+    from inbound_webhooks.monitoring.clock import utc_now
     from inbound_webhooks.receiver.admission import RequestHead
     from inbound_webhooks.receiver.instance import get_receiver
 
@@ -169,7 +169,7 @@ def test_a_request_is_judged_by_the_new_mapping_if_it_changed_in_between(orders)
 
 def test_a_webhook_that_changes_without_end_puts_a_request_off(sqlite_orders):
     """The clock is read at each check, after the webhook was."""
-    from inbound_webhooks.event.clock import utc_now
+    from inbound_webhooks.monitoring.clock import utc_now
 
     def clock_that_changes_the_webhook():
         change_webhook(sqlite_orders.id)

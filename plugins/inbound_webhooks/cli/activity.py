@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from inbound_webhooks.cli.console import WRONG_CALL, exit_with, handler, print_data
+from inbound_webhooks.monitoring.clock import utc_now
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,7 +23,7 @@ def stats_command(args: Namespace) -> None:
         exit_with(WRONG_CALL, f"--hours expects a number from 1 to {MAX_HOURS}.")
     webhook = service.get(args.name)
     with transaction() as connection:
-        found = read_activity(connection, [webhook.id], datetime.now(timezone.utc), hours=args.hours)
+        found = read_activity(connection, [webhook.id], utc_now(), hours=args.hours)
     data = as_data(found[webhook.id])
     for hour in data["hours"]:
         hour["hour"] = hour["hour"].isoformat()

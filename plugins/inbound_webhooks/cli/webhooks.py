@@ -23,6 +23,7 @@ from inbound_webhooks.cli.console import (
 )
 from inbound_webhooks.cli.standard_output import STANDARD_OUTPUT
 from inbound_webhooks.errors import ConfigurationError
+from inbound_webhooks.monitoring.clock import utc_now
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -168,7 +169,7 @@ def dispatcher_command(args: Namespace) -> None:
 
 @handler
 def _check_dispatcher(args: Namespace) -> None:
-    from datetime import datetime, timedelta, timezone
+    from datetime import timedelta
 
     from inbound_webhooks.dispatch.heartbeat import host
     from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
@@ -177,7 +178,7 @@ def _check_dispatcher(args: Namespace) -> None:
 
     with transaction() as connection:
         seen_at = dispatchers_seen(connection, host=host())
-    since = datetime.now(timezone.utc) - timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
+    since = utc_now() - timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS)
     if seen_at is None or seen_at < since:
         exit_with(
             FAILED,

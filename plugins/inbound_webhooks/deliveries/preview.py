@@ -10,9 +10,9 @@ from typing import Any
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.errors import SecretMissing, VerificationFailed
 from inbound_webhooks.event.charsets import of_typed_text
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.judge import Verdict, Verified
 from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.credential import Credential, plain_secrets
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.credentials import list_credentials

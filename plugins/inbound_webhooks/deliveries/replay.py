@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.judge import Outcome
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.delivery import Delivery, State, new_delivery_id
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import transaction

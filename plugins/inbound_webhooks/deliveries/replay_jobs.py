@@ -17,7 +17,7 @@ from inbound_webhooks.errors import (
     ReplayJobNotFound,
     ReplayJobRefused,
 )
-from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.delivery_filter import DeliveryFilter
 from inbound_webhooks.records.replay_job import ItemState, JobState, ReplayItem, ReplayJob

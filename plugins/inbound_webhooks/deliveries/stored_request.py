@@ -10,13 +10,13 @@ from msgspec.structs import replace
 
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.charsets import of_typed_text
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.judge import Outcome, Verdict
 from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.responses import WITHOUT_BODY
 from inbound_webhooks.event.rules import Rules
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.storage.encryption import decrypt, encrypt
 from inbound_webhooks.webhooks.compiled import CompiledWebhook

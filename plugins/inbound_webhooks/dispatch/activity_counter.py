@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.activity import hour_of, start_of
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import activity_counts

@@ -17,9 +17,9 @@ from inbound_webhooks.airflow_bridge.sessions import BatchSession
 from inbound_webhooks.dispatch.fair_queue import RoundRobin, claim
 from inbound_webhooks.dispatch.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import Loop, log_unexpected_error
 from inbound_webhooks.records.delivery import State

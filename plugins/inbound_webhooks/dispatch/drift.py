@@ -10,9 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, startable
 from inbound_webhooks.errors import DatabaseUnavailable, Problem
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.conf.problems import conf_problems, mapping_problems
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import attempt, log_unexpected_error
 from inbound_webhooks.records.webhook import Webhook

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.storage import dispatchers
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.dispatchers import HOST_CHARS, DispatcherRow

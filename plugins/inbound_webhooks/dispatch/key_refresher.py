@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import partial
 
 from cryptography import x509
@@ -18,6 +18,7 @@ from inbound_webhooks.event.verification.public_keys import (
     standing_key_url,
 )
 from inbound_webhooks.event.verification.registry import RequiredScheme, check_secret, read_scheme
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import attempt
 from inbound_webhooks.records.credential import Credential
@@ -54,7 +55,7 @@ class KeyRefresher:
         self,
         fetch: Callable[[str], str] | None = None,
         *,
-        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._fetch = fetch or KeyFetch()
         self._now = now

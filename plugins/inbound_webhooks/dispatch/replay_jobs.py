@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from inbound_webhooks.deliveries.replay_jobs import access_of, refuse_all, replay_item
 from inbound_webhooks.errors import BacklogFull, NotPermitted, RateLimited, TokenUnreadable
-from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.dag_runs import DagRuns, RunStatus
 from inbound_webhooks.errors import DatabaseUnavailable
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.delivery import State

@@ -16,7 +16,7 @@ from inbound_webhooks.dispatch.replay_jobs import POLL_SECONDS as REPLAY_SECONDS
 from inbound_webhooks.dispatch.replay_jobs import ReplayJobs
 from inbound_webhooks.dispatch.retention import ROUND_SECONDS, RetentionJob
 from inbound_webhooks.dispatch.run_tracker import RunTracker
-from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.loop import Loop, attempt
 from inbound_webhooks.notifications.sender import POLL_SECONDS, NotificationSender
 from inbound_webhooks.settings import Settings

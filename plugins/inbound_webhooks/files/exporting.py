@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 import yaml
 
 from inbound_webhooks.files.plan import held_secrets
 from inbound_webhooks.files.references import PLAIN
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.webhook import Draft, Webhook, json_fields
 from inbound_webhooks.storage.credentials import list_credentials, secret_references
 from inbound_webhooks.storage.database import transaction
@@ -54,7 +54,7 @@ def file_text(entries: Sequence[dict[str, Any]]) -> str:
 
 def _secrets(webhook: Webhook) -> dict[str, str]:
     """Purpose -> the newest valid secret; fetched keys excluded."""
-    now = datetime.now(timezone.utc)
+    now = utc_now()
     with transaction() as connection:
         held = list_credentials(connection, webhook.id)
     given = [secret for secret in held if secret.purpose and secret.source_url is None]

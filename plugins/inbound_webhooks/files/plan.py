@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from typing import Literal
 
 from inbound_webhooks.errors import (
@@ -19,6 +18,7 @@ from inbound_webhooks.event.differences import ABSENT, Difference, differences
 from inbound_webhooks.event.verification.scheme import to_bytes
 from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.references import PLAIN, resolve
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import Draft, Webhook, json_fields
 from inbound_webhooks.storage.credentials import list_credentials, secret_references
@@ -123,7 +123,7 @@ def webhook_of(draft: Draft, stored: Webhook | None = None) -> Webhook:
     """A draft as a webhook: a change of the stored one, or a new one without an id."""
     if stored is not None:
         return replace(stored, **vars(draft))
-    now = datetime.now(timezone.utc)
+    now = utc_now()
     return Webhook(id="", created_at=now, updated_at=now, **vars(draft))
 
 
@@ -169,7 +169,7 @@ def _secret_differences(
 
 def held_secrets(credentials: Sequence[Credential]) -> dict[str, Credential]:
     """Purpose -> the newest valid secret."""
-    now = datetime.now(timezone.utc)
+    now = utc_now()
     oldest_first = [held for held in reversed(credentials) if held.purpose and held.is_valid(now)]
     return {held.purpose: held for held in oldest_first}
 

@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from inbound_webhooks.errors import DatabaseUnavailable, Problem
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.environment import ENVIRONMENT, Environment
 
 HEARTBEAT_TIMEOUT_SECONDS = 60
@@ -56,7 +57,7 @@ class Health:
         *,
         environment: Environment = ENVIRONMENT,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
+        now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._read_status = read_status
         self._environment = environment

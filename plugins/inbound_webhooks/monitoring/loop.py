@@ -142,7 +142,7 @@ class Failures:
             self._environment.report(
                 Problem(
                     f"The background thread {self._name!r} fails in every round ({type(error).__name__}). "
-                    "Its log has action=dispatch_fault with the place; please report it.",
+                    "Its log has action=thread_error with the place; please report it.",
                     code=self._code,
                     severity="hint",
                 )
@@ -177,8 +177,8 @@ def note_unexpected_error(name: str, error: Exception) -> None:
     metrics.count(f"thread_failures.{name}")
 
 
-def log_unexpected_error(what: str, error: BaseException) -> None:
+def log_unexpected_error(what: str, error: BaseException, *, action: str = "thread_error") -> None:
     """Log where an unexpected error was raised, without its message, which may quote values."""
     places = "".join(traceback.format_tb(error.__traceback__))
     kind = type(error).__name__
-    log.error("unexpected error action=dispatch_fault what=%s kind=%s\n%s", what, kind, SourceLines(places))
+    log.error("unexpected error action=%s what=%s kind=%s\n%s", action, what, kind, SourceLines(places))

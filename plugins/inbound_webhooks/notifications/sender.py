@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from inbound_webhooks.errors import DatabaseUnavailable, MailError
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.retry import next_mail_at
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.notifications.drift_rendering import drift_text

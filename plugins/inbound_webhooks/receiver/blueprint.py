@@ -10,9 +10,9 @@ from flask.blueprints import BlueprintSetupState
 
 from inbound_webhooks.errors import UnknownWebhook
 from inbound_webhooks.event import responses
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import SAFETY_HEADERS
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.receiver.asgi.admitted import ADMITTED
 
 blueprint = Blueprint("inbound_webhooks", __name__)

@@ -10,7 +10,6 @@ It runs on an event loop, at both endpoints; blocking work goes to a thread.
 from __future__ import annotations
 
 import asyncio
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -40,7 +39,6 @@ from inbound_webhooks.errors import (
     WebhookDisabled,
 )
 from inbound_webhooks.event import responses
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.judge import (
     Outcome,
     Secrets,
@@ -50,8 +48,9 @@ from inbound_webhooks.event.judge import (
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
-from inbound_webhooks.monitoring.log_lines import SourceLines, get_logger
+from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.receiver.admission import (
     Admission,
     RequestHead,
@@ -77,8 +76,6 @@ from inbound_webhooks.storage.threads import run_in_thread
 from inbound_webhooks.storage.webhooks import set_confirm_url
 from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookCache
 from inbound_webhooks.webhooks.listening import is_listening
-
-log = get_logger(__name__)
 
 DAG_RECHECK_SECONDS = 2.0
 
@@ -213,7 +210,7 @@ class Receiver:
                 heard.error = error
             return self.reject(error, admission.head)
         except Exception as error:  # noqa: BLE001 - an unforeseen failure is ours, not the sender's
-            log_unexpected_error(error)
+            log_unexpected_error("request", error, action="endpoint_error")
             return self.reject(InternalError(), None)
 
     async def _listen(self, admission: Admission, request: InboundRequest) -> Response:
@@ -381,10 +378,3 @@ class Receiver:
 def _keep_confirm_url(webhook_id: str, url: str) -> None:
     with transaction() as connection:
         set_confirm_url(connection, webhook_id, url)
-
-
-def log_unexpected_error(error: Exception) -> None:
-    """Log where an unforeseen error happened; its message may quote what the sender sent."""
-    places = "".join(traceback.format_tb(error.__traceback__))
-    kind = type(error).__name__
-    log.error("unexpected error action=endpoint_error kind=%s\n%s", kind, SourceLines(places))

@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from inbound_webhooks.errors import DatabaseUnavailable, Problem
-from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.environment import ENVIRONMENT, Environment
 from inbound_webhooks.monitoring.health import DATABASE_UNAVAILABLE, Health
 from inbound_webhooks.monitoring.loop import repeating

@@ -12,11 +12,11 @@ from urllib.parse import quote
 
 from inbound_webhooks.deliveries.samples import signed
 from inbound_webhooks.errors import DatabaseUnavailable, RequestError, SampleNotSigned, TooBusy
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.multidict import title_case
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.sampling.events import SampleRequest
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.receiver.admission import RequestHead
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.records.credential import Credential, plain_secrets

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.activity import MAX_HOURS, as_data
 from inbound_webhooks.rest.dependencies import AccessDep, visible
 from inbound_webhooks.rest.problems import documented
@@ -24,5 +24,5 @@ def get_activity(webhook_id: str, may: AccessDep, hours: Hours = 24) -> Activity
     """The last hours of a webhook."""
     webhook = visible(may, webhook_id)
     with transaction() as connection:
-        found = read_activity(connection, [webhook.id], datetime.now(timezone.utc), hours=hours)
+        found = read_activity(connection, [webhook.id], utc_now(), hours=hours)
     return ActivityResponse(webhook_id=webhook.id, **as_data(found[webhook.id]))

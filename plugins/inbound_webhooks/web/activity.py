@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
 from flask import Response, request
 from flask_appbuilder import expose
 
 from inbound_webhooks.errors import NotPermitted
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.activity import Activity
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.activity import MOST_SUMMED, read_activity, read_total
@@ -28,7 +28,7 @@ class ActivityView(WebhookBaseView):
         """A webhook's activity."""
         webhook, hours = self.visible(webhook_id), _hours()
         with transaction() as connection:
-            found = read_activity(connection, [webhook.id], _now(), hours=hours)[webhook.id]
+            found = read_activity(connection, [webhook.id], utc_now(), hours=hours)[webhook.id]
         return self._show("activity.html", found, hours, webhook=webhook)
 
     @expose("/activity", methods=["GET"])
@@ -46,7 +46,7 @@ class ActivityView(WebhookBaseView):
                 among = listing.webhook_ids(connection, readable, MOST_SUMMED + 1)
                 is_part = len(among) > MOST_SUMMED
                 among = among[:MOST_SUMMED]
-            found = read_total(connection, _now(), hours=hours, among=among)
+            found = read_total(connection, utc_now(), hours=hours, among=among)
         summed = MOST_SUMMED if is_part else None
         return self._show("overall_activity.html", found, hours, dag_id=dag_id, webhook=None, summed=summed)
 
@@ -60,7 +60,3 @@ class ActivityView(WebhookBaseView):
 def _hours() -> int:
     asked = request.args.get("hours", "")
     return next((hours for hours in HOURS if asked == str(hours)), 24)
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime, timezone
 from typing import Any
 
 from airflow import settings as airflow_settings
@@ -31,6 +30,7 @@ from inbound_webhooks.errors import (
     WebhookError,
     WebhookNotFound,
 )
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.settings import BLUEPRINT_PREFIX, Settings
 from inbound_webhooks.storage.database import translated
@@ -143,7 +143,7 @@ def render_page(template: str, status: int = 200, **values: Any) -> Response:
     """Render a template as a page; Jinja escapes all values, which may come from senders."""
     return make_response(
         render_template(
-            f"inbound_webhooks/{template}", asset=_asset, airflow_url=airflow_url, now=_now, **values
+            f"inbound_webhooks/{template}", asset=_asset, airflow_url=airflow_url, now=utc_now, **values
         ),
         status,
     )
@@ -191,10 +191,6 @@ def airflow_url(path: str) -> str:
     """The URL of a page of Airflow's own interface."""
     root = request.script_root
     return f"{root.removesuffix(BLUEPRINT_PREFIX)}/{path.lstrip('/')}"
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)
 
 
 def _asset(name: str) -> str:

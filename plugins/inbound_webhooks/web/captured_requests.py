@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from inbound_webhooks.errors import RequestError
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.content_encoding import inflate
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.captured import Captured
 from inbound_webhooks.records.webhook import Webhook

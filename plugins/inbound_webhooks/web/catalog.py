@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from inbound_webhooks.airflow_bridge.teams import has_teams, team_column
 from inbound_webhooks.errors import Problem
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.activity import Activity
 from inbound_webhooks.records.webhook import FIELDS, Webhook
 from inbound_webhooks.storage import listing
@@ -149,7 +150,7 @@ def _found(access: Access, list_request: ListRequest) -> tuple[set[str], list[We
 
 def rows_of(access: Access, webhooks: Sequence[Webhook]) -> list[Row]:
     """The rows of webhooks that the user may see, in this order."""
-    now, ids = datetime.now(timezone.utc), [webhook.id for webhook in webhooks]
+    now, ids = utc_now(), [webhook.id for webhook in webhooks]
     if not ids:
         return []
     with transaction() as connection:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-
 from flask import Response, flash
 from flask_appbuilder import expose
 
 from inbound_webhooks.airflow_bridge.pausing import unpause
 from inbound_webhooks.errors import NotPermitted
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.web import way_back
 from inbound_webhooks.web.base_view import Page, redirected
@@ -25,7 +24,7 @@ class DagsView(Page):
         if not self.access().may_unpause(dag_id):
             raise NotPermitted(f"Unpausing requires the permission to edit the Dag {dag_id}.")
         with transaction() as connection:
-            is_known = unpause(connection, dag_id, actor=self.access().name, at=datetime.now(timezone.utc))
+            is_known = unpause(connection, dag_id, actor=self.access().name, at=utc_now())
         if is_known:
             flash(f"Unpaused {dag_id}. Its waiting runs start now.")
         else:

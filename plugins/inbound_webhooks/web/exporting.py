@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import datetime, timezone
 
 from flask import Response, request
 from flask_appbuilder import expose
 
 from inbound_webhooks.errors import DefinitionError, NotPermitted
 from inbound_webhooks.files.exporting import exported, file_text
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
@@ -37,7 +37,7 @@ class ExportView(WebhookBaseView):
         """The selected webhooks, or all in the list that the user may change."""
         ids = request.args.getlist("id")[:MAX_BULK]
         webhooks = [self.changeable(webhook_id) for webhook_id in dict.fromkeys(ids)] if ids else self._all()
-        return _file(webhooks, f"webhooks-{datetime.now(timezone.utc):%Y-%m-%d}")
+        return _file(webhooks, f"webhooks-{utc_now():%Y-%m-%d}")
 
     def _all(self) -> list[Webhook]:
         access = self.access()

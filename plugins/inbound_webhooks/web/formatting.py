@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.settings import docs_page
@@ -80,7 +81,7 @@ _DAG_WORD = re.compile(r"(?<![\w.~'\"-])DAG(?=s?(?:'s)?(?:[\s,;:)?!]|\.?$|\.\s))
 
 def ago(moment: datetime) -> str:
     """``3 min ago``"""
-    seconds = max(int((datetime.now(timezone.utc) - moment).total_seconds()), 0)
+    seconds = max(int((utc_now() - moment).total_seconds()), 0)
     for size, unit in _UNITS:
         if seconds >= size:
             return f"{seconds // size} {unit} ago"

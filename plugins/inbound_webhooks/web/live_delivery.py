@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
@@ -16,6 +16,7 @@ from inbound_webhooks.deliveries.details import waiting_reason
 from inbound_webhooks.deliveries.replay_offer import ReplayOffer, replay_offer
 from inbound_webhooks.deliveries.timeline import RunTimes, Step, timeline
 from inbound_webhooks.dispatch.run_tracker import RECHECKED
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
@@ -61,7 +62,7 @@ class LiveDelivery:
         if self.is_open:
             return False
         ends = [each.delivery.finished_at for each in (self.item, *self.replays) if each.delivery.run_id]
-        tracked_since = datetime.now(timezone.utc) - RECHECKED
+        tracked_since = utc_now() - RECHECKED
         return all(ended is not None and ended < tracked_since for ended in ends)
 
 
@@ -130,4 +131,4 @@ def _offer(
 
 
 def _is_recent(seen_at: datetime | None) -> bool:
-    return seen_at is not None and datetime.now(timezone.utc) - seen_at < DISPATCHER_SILENT
+    return seen_at is not None and utc_now() - seen_at < DISPATCHER_SILENT

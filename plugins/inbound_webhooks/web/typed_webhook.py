@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
-
 from flask import request
 
 from inbound_webhooks.errors import DefinitionError, Problem
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.web.forms import WebhookForm
 from inbound_webhooks.web.webhooks import WebhookBaseView
@@ -41,7 +40,7 @@ class TypedWebhookView(WebhookBaseView):
         :raises DefinitionError: a field cannot be parsed
         """
         draft: Draft = form.draft(request.form, (), stored)
-        now = datetime.now(timezone.utc)
+        now = utc_now()
         named = vars(draft) | {"name": draft.name or "(not saved yet)"}
         team = self.access().team_for(draft.dag_id) if draft.dag_id else None
         return Webhook(id=stored.id if stored else "", created_at=now, updated_at=now, team=team, **named)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from typing import Any
 
 from flask import Response, flash, request, url_for
@@ -12,6 +11,7 @@ from flask_appbuilder import expose
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache
 from inbound_webhooks.errors import DefinitionError, NotPermitted, Problem, TokenUnreadable, WebhookNotFound
 from inbound_webhooks.event.expressions.bare_path import expression_meant
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.credential import Credential
@@ -385,7 +385,7 @@ def named(webhooks: Sequence[Webhook]) -> str:
 
 def ending(credentials: Sequence[Credential]) -> list[Credential]:
     """Old tokens and secrets that are still valid, until the end of their grace period."""
-    now = datetime.now(timezone.utc)
+    now = utc_now()
     return [
         held for held in credentials if held.expires_at and held.is_valid(now) and held.source_url is None
     ]
@@ -397,9 +397,6 @@ def _is_confirmed() -> bool:
 
 def _hours(text: str) -> float:
     try:
-        hours = float(text or 0)
+        return float(text or 0)
     except ValueError:
-        hours = -1
-    if not 0 <= hours <= service.MAX_GRACE_HOURS:
-        raise DefinitionError(f"The hours must be between 0 and {service.MAX_GRACE_HOURS}.")
-    return hours
+        raise DefinitionError("The grace period must be a number of hours.") from None

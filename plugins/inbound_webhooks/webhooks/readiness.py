@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -14,6 +14,7 @@ from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnr
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.conf.problems import mapping_problems
 from inbound_webhooks.event.expressions.bare_path import expression_meant
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.records.credential import Credential
@@ -62,7 +63,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
         found = found_drifts(connection, [webhook.id for webhook in webhooks])
         environment = environment_problems(connection)
     dags = {dag_id: _dags.get(dag_id, in_transaction) for dag_id in states}
-    now = datetime.now(timezone.utc)
+    now = utc_now()
     return {
         webhook.id: _sorted(
             reasons(
@@ -89,7 +90,7 @@ def is_paused(problems: Sequence[Problem]) -> bool:
 
 def environment_problems(connection: Connection) -> list[Problem]:
     """Problems of this process and those that processes of the endpoint reported, each sentence once."""
-    since = datetime.now(timezone.utc) - ENDPOINT_SILENT
+    since = utc_now() - ENDPOINT_SILENT
     return list(dict.fromkeys((*ENVIRONMENT.problems(), *reported_problems(connection, since=since))))
 
 

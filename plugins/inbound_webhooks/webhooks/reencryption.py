@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from inbound_webhooks.event.clock import utc_now
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.credentials import ENCRYPTED_COLUMNS, encrypted_values, replace_encrypted
 from inbound_webhooks.storage.database import begin_writing, transaction

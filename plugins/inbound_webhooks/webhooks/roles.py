@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
 from sqlalchemy import Connection
@@ -10,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.airflow_bridge.fab_roles import PLUGINS, READ, roles_without_plugins
 from inbound_webhooks.errors import DatabaseUnavailable, Problem
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.role_grants import granted_roles, remember_grant
@@ -71,7 +71,7 @@ def _remember(role_name: str) -> None:
     # Afterwards: if the process ends in between, the next start grants it again, which changes nothing.
     try:
         with transaction() as connection:
-            remember_grant(connection, role_name, datetime.now(timezone.utc))
+            remember_grant(connection, role_name, utc_now())
     except IntegrityError:
         log.debug("role granted by another process action=role_granted_elsewhere role=%s", role_name)
 

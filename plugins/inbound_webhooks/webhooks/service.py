@@ -7,7 +7,7 @@ import string
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from inbound_webhooks.errors import (
 )
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.activity_counts import forget_webhook
@@ -110,7 +111,7 @@ def create(
     :raises DefinitionError: a field or secret is invalid, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
-    now = _now()
+    now = utc_now()
     webhook = Webhook(id=_new_id(), created_at=now, updated_at=now, team=team, **vars(draft))
     check(webhook)
     for secret in secrets:
@@ -197,7 +198,7 @@ def change(
     :raises FernetKeyMissing: there is no key to encrypt a secret with
     """
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
-    now = _now()
+    now = utc_now()
     try:
         with transaction() as connection:
             begin_writing(connection)
@@ -276,7 +277,7 @@ def set_enabled(
         begin_writing(connection)
         held = _find_checked(connection, name_or_id, checked)
         webhook = replace(held, enabled=enabled, team=team if enabled else held.team)
-        update_webhook(connection, webhook, _now())
+        update_webhook(connection, webhook, utc_now())
         _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})
     return webhook
 
@@ -288,20 +289,28 @@ def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0, checked: Webh
 
     :param checked: as in :func:`change`
     :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises DefinitionError: the grace period is too long
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
-    encrypted, now = encrypt(_new_token()), _now()
+    encrypted, now = encrypt(_new_token()), utc_now()
+    ends_at = _end_of_grace(now, grace_hours)
     with transaction() as connection:
         begin_writing(connection)
         webhook = _find_checked(connection, name_or_id, checked)
         update_webhook(connection, webhook, now)
-        if grace_hours:
-            end_tokens(connection, webhook.id, now + timedelta(hours=grace_hours))
+        if ends_at:
+            end_tokens(connection, webhook.id, ends_at)
         else:
             delete_tokens(connection, webhook.id)
         insert_token(connection, webhook.id, encrypted, now)
         _audit(connection, "webhook.rotate", webhook, actor, {"grace_hours": grace_hours})
     return webhook
+
+
+def _end_of_grace(now: datetime, hours: float) -> datetime | None:
+    if not 0 <= hours <= MAX_GRACE_HOURS:
+        raise DefinitionError(f"The grace period must be between 0 and {MAX_GRACE_HOURS:,} hours.")
+    return now + timedelta(hours=hours) if hours else None
 
 
 def rotate_secret(
@@ -316,17 +325,18 @@ def rotate_secret(
 
     :param checked: as in :func:`change`
     :raises WebhookChanged: its DAG or team has changed since the permission was checked
-    :raises DefinitionError: the secret is invalid
+    :raises DefinitionError: the secret is invalid, or the grace period too long
     :raises FernetKeyMissing: there is no key to encrypt it with
     """
-    encrypted, now = encrypt(secret.value), _now()
+    encrypted, now = encrypt(secret.value), utc_now()
+    ends_at = _end_of_grace(now, grace_hours)
     with transaction() as connection:
         begin_writing(connection)
         webhook = _find_checked(connection, name_or_id, checked)
         check_secret(webhook, secret)
         update_webhook(connection, webhook, now)
-        if grace_hours:
-            end_secrets(connection, webhook.id, secret.purpose, now + timedelta(hours=grace_hours))
+        if ends_at:
+            end_secrets(connection, webhook.id, secret.purpose, ends_at)
         else:
             delete_secrets(connection, webhook.id, secret.purpose)
         insert_secret(connection, webhook.id, secret.purpose, encrypted, now)
@@ -343,7 +353,7 @@ def end_grace(name_or_id: str, *, actor: str, checked: Webhook | None = None) ->
     :param checked: as in :func:`change`
     :raises WebhookChanged: its DAG or team has changed since the permission was checked
     """
-    now = _now()
+    now = utc_now()
     with transaction() as connection:
         begin_writing(connection)
         webhook = _find_checked(connection, name_or_id, checked)
@@ -390,7 +400,7 @@ def delete(
                 _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})
                 return cancelled
             if webhook.enabled:
-                update_webhook(connection, replace(webhook, enabled=False), _now())
+                update_webhook(connection, replace(webhook, enabled=False), utc_now())
                 _audit(connection, "webhook.disable", webhook, actor, {"cancelled": cancelled})
         found = ById(webhook.id)
         seconds = time.monotonic() - started
@@ -423,7 +433,7 @@ def _audit(connection: Connection, event: str, webhook: Webhook, actor: str, det
         event=event,
         dag_id=webhook.dag_id,
         actor=actor,
-        at=_now(),
+        at=utc_now(),
         details={"webhook": webhook.name, "webhook_id": webhook.id, **details},
     )
 
@@ -435,7 +445,3 @@ def _new_id() -> str:
 
 def _new_token() -> str:
     return secrets.token_hex(TOKEN_BYTES)
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc)

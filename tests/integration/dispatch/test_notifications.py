@@ -495,7 +495,7 @@ time.sleep(60)
 
 def test_a_dispatcher_killed_between_outcome_and_mail_still_mails(postgres_database, mail_server):
     from inbound_webhooks.dispatch.dispatcher import Dispatcher
-    from inbound_webhooks.event.clock import utc_now
+    from inbound_webhooks.monitoring.clock import utc_now
     from inbound_webhooks.settings import Settings
     from tests.infrastructure.dags_builder import store_dag
     from tests.infrastructure.webhooks_builder import change_run, states, store_delivery
@@ -521,7 +521,7 @@ def test_a_dead_mail_server_delays_nothing_else(database, mail_server, monkeypat
     import threading
 
     from inbound_webhooks.dispatch.service import DispatchService
-    from inbound_webhooks.event.clock import utc_now
+    from inbound_webhooks.monitoring.clock import utc_now
     from inbound_webhooks.settings import Settings
     from tests.infrastructure.dags_builder import store_dag
     from tests.infrastructure.webhooks_builder import change_run, delivery, store_delivery

@@ -286,7 +286,7 @@ def test_a_problem_is_logged_without_what_the_sender_sent(asgi, sqlite_orders, c
     with settings.engine.begin() as connection:
         connection.execute(tables.webhook.update().values(mapping="no JSON"))
     asgi.post(sqlite_orders.path, b'{"a": "canary"}')
-    assert "action=endpoint_error kind=JSONDecodeError" in caplog.text
+    assert "action=endpoint_error what=request kind=JSONDecodeError" in caplog.text
     assert "line 1 column 1" not in caplog.text, "the error has its text, which may quote the request"
     assert "canary" not in caplog.text
     assert sqlite_orders.token not in caplog.text

@@ -22,8 +22,8 @@ SECRETS = {
 
 def deliver_with_credentials(webhook_id: str) -> None:
     """One delivery whose headers and query hold credentials."""
-    from inbound_webhooks.event.clock import utc_now
     from inbound_webhooks.event.request import InboundRequest
+    from inbound_webhooks.monitoring.clock import utc_now
     from inbound_webhooks.receiver.admission import RequestHead
 
     head = RequestHead(

@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 
 from inbound_webhooks.errors import DefinitionUnusable, InvalidDefinition
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.rules import compile_rules
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.webhooks.compiled import CompiledWebhook, CompiledWebhookCache, compile_webhook
 from tests.infrastructure.dags_builder import store_dag

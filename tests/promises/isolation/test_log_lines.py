@@ -122,10 +122,8 @@ def test_a_hostile_value_forges_no_line_of_any_module(lines):
 
 
 def test_a_hostile_kind_of_error_forges_no_line(lines):
-    from inbound_webhooks.monitoring.loop import log_unexpected_error as of_thread
-    from inbound_webhooks.receiver.pipeline import log_unexpected_error as of_request
+    from inbound_webhooks.monitoring.loop import log_unexpected_error
 
     error = type(HOSTILE, (Exception,), {})(HOSTILE)
-    of_thread(HOSTILE, error)
-    of_request(error)
+    log_unexpected_error(HOSTILE, error)
     assert forged_in(lines) == []

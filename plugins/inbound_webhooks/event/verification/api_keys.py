@@ -14,8 +14,8 @@ from inbound_webhooks.event import json_text
 from inbound_webhooks.event.redaction import mask_json_fields
 from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
+    WithTextSecret,
     check_header_secret,
-    check_text_secret,
     equal_in_constant_time,
     first_match,
     to_bytes,
@@ -43,7 +43,7 @@ class HeaderKey:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Basic:
+class Basic(WithTextSecret):
     """HTTP Basic authentication (RFC 7617); the password is one of the secrets."""
 
     username: str
@@ -63,13 +63,9 @@ class Basic:
             raise VerificationFailed("The header Authorization has no valid Basic user and password.")
         return found
 
-    def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
-        check_text_secret(secret)
-
 
 @dataclass(frozen=True, kw_only=True)
-class QueryKey:
+class QueryKey(WithTextSecret):
     """A key in a field of the query."""
 
     field: str
@@ -81,13 +77,9 @@ class QueryKey:
             raise VerificationFailed(f"The query needs one field {self.field}.", is_missing=not values)
         return _matching(secrets, values[0], f"The key in the query's field {self.field}")
 
-    def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
-        check_text_secret(secret)
-
 
 @dataclass(frozen=True, kw_only=True)
-class BodyKey:
+class BodyKey(WithTextSecret):
     """A key in each item of a list in the JSON body: ``clientState`` of Microsoft Graph and SharePoint
     (https://learn.microsoft.com/graph/change-notifications-delivery-webhooks)."""
 
@@ -105,10 +97,6 @@ class BodyKey:
                 raise VerificationFailed(f"There is no {what}.", is_missing=True)
             found = _matching(secrets, value if isinstance(value, str) else "", what)
         return found
-
-    def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
-        check_text_secret(secret)
 
     def redact(self, body: bytes) -> bytes:
         """The body with ``***`` in place of each key; a body that is no JSON in UTF-8 stays the same."""

@@ -79,6 +79,14 @@ class VerificationScheme(Protocol):
         """
 
 
+class WithTextSecret:
+    """A scheme whose secret is any text that can be typed."""
+
+    def check_secret(self, secret: str) -> None:
+        """See :class:`VerificationScheme`."""
+        check_text_secret(secret)
+
+
 def equal_in_constant_time(expected: bytes, presented: bytes) -> bool:
     """Compare in constant time, so that the time tells nothing about how much of a value is right."""
     return hmac.compare_digest(expected, presented)

@@ -13,7 +13,7 @@ from inbound_webhooks.errors import VerificationFailed
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.verification.scheme import (
     SignedRequest,
-    check_text_secret,
+    WithTextSecret,
     check_time,
     equal_in_constant_time,
     first_match,
@@ -26,7 +26,7 @@ MAX_FIELDS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Twilio:
+class Twilio(WithTextSecret):
     """HMAC-SHA1 over the URL and the form's sorted fields or, for other bodies, over a URL that contains the
     body's SHA-256 (https://www.twilio.com/docs/usage/security#validating-requests)."""
 
@@ -49,13 +49,9 @@ class Twilio:
             )
         return found
 
-    def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
-        check_text_secret(secret)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Mailgun:
+class Mailgun(WithTextSecret):
     """HMAC-SHA256 over a timestamp and a token in the body; the event itself is not signed
     (https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks)."""
 
@@ -77,13 +73,9 @@ class Mailgun:
             raise VerificationFailed("The signature in the body was not made with any of the signing keys.")
         return found
 
-    def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
-        check_text_secret(secret)
-
 
 @dataclass(frozen=True, kw_only=True)
-class QueryHmac:
+class QueryHmac(WithTextSecret):
     """Shopify's signed links: HMAC-SHA256 over the other query fields, sorted
     (https://shopify.dev/docs/apps/build/authentication-authorization)."""
 
@@ -103,10 +95,6 @@ class QueryHmac:
         if found is None:
             raise VerificationFailed(f"The {self.field} in the query was not made with any of the secrets.")
         return found
-
-    def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
-        check_text_secret(secret)
 
 
 def query_fields(query_string: str) -> list[tuple[str, str]]:

@@ -17,7 +17,7 @@ from inbound_webhooks.event.verification.scheme import (
     MAX_SIGNATURES,
     Encoding,
     SignedRequest,
-    check_text_secret,
+    WithTextSecret,
     check_time,
     first_match,
     from_hex,
@@ -30,7 +30,7 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hmac:
+class Hmac(WithTextSecret):
     """An HMAC over the body and values around it (RFC 2104).
 
     ``signed`` is a template of the signed text, with ``{body}``, ``{timestamp}``, ``{id}``, ``{url}`` and
@@ -82,10 +82,6 @@ class Hmac:
         if self.body_timestamp:
             _check_body_time(request.body, self.body_timestamp, now, self.tolerance_seconds)
         return found
-
-    def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
-        check_text_secret(secret)
 
     def _header_parts(self, value: str) -> list[str]:
         if self.layout == "plain":
@@ -141,7 +137,7 @@ class Hmac:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Digest:
+class Digest(WithTextSecret):
     """HubSpot's older signatures: SHA-256 of secret and text, without an HMAC
     (https://developers.hubspot.com/docs/api/webhooks/validating-requests)."""
 
@@ -162,10 +158,6 @@ class Digest:
                 f"The signature in {self.header} does not match the body with any of the secrets."
             )
         return found
-
-    def check_secret(self, secret: str) -> None:
-        """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
-        check_text_secret(secret)
 
 
 def _places(signed: str, *, known: tuple[str, ...]) -> set[str]:

@@ -16,6 +16,7 @@ from inbound_webhooks.airflow_bridge.all_admins import appends_admin_token
 from inbound_webhooks.errors import InternalError, RequestError, TooBusy, UnknownWebhook
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.response import Response
+from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.receiver.admission import Admission, RequestHead
 from inbound_webhooks.receiver.asgi.admitted import ADMITTED, Admitted, not_routed
 from inbound_webhooks.receiver.asgi.authorization import drop_last_authorization
@@ -36,7 +37,7 @@ from inbound_webhooks.receiver.asgi.messages import (
 )
 from inbound_webhooks.receiver.asgi.paths import EndpointPaths
 from inbound_webhooks.receiver.instance import get_receiver
-from inbound_webhooks.receiver.pipeline import Receiver, log_unexpected_error
+from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.webhook_slots import WebhookSlots
 from inbound_webhooks.settings import Settings
 
@@ -123,7 +124,7 @@ class WebhookGuard:
             if response is not None:
                 await send_response(response, scope["method"], sending)
         except Exception as error:  # noqa: BLE001 - the last line of defence of a public endpoint
-            log_unexpected_error(error)
+            log_unexpected_error("request", error, action="endpoint_error")
             if not has_started:
                 await send_response(responses.rejected(InternalError()), scope["method"], send)
         finally:

@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import quote_from_bytes
 
 from inbound_webhooks.errors import HostInvalid
-from inbound_webhooks.event.clock import utc_now
 from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.event.multidict import MAX_REMEMBERED_CHARS, title_case
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import SAFETY_HEADERS, Response
+from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.receiver.admission import RequestHead
 from inbound_webhooks.receiver.client_address import (
     UNKNOWN,
