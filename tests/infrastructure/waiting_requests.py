@@ -22,18 +22,20 @@ class Waiting:
     def __init__(
         self, endpoint: AsgiEndpoint, hook: Hook, body: bytes = b"{}", headers: Headers = JSON
     ) -> None:
-        self._left = asyncio.Event()
+        self._left, self._chunks = asyncio.Event(), [body]
         headers = [*headers, ("content-length", str(len(body)))]
-        sending = endpoint.send("POST", hook.path, headers=headers, chunks=[body], stays=self._left)
+        sending = endpoint.send("POST", hook.path, headers=headers, chunks=self._chunks, stays=self._left)
         known = {row.id for row in rows("delivery")}
         self._reply: Future[Reply] = asyncio.run_coroutine_threadsafe(sending, loop())
         self._known = known
 
     def stored(self) -> str:
-        """The id of its delivery, once it is committed."""
-        return eventually(
+        """The id of its delivery, once it is committed; the test holds no body any more."""
+        found: str = eventually(
             lambda: next((row.id for row in rows("delivery") if row.id not in self._known), None)
         )
+        self._chunks.clear()
+        return found
 
     def reply(self) -> Reply:
         return self._reply.result(SECONDS)

@@ -91,14 +91,16 @@ class Results:
                 response = await self._of_run(wait.compiled, wait.delivery_id, found)
         elif isinstance(found, Paused):
             retry_after_seconds = PAUSED_RETRY_SECONDS
-        metrics.count("waits.unfinished" if response is None else "waits.answered")
-        if response is None:
+        if response is not None:
+            metrics.count("waits.answered")
+        else:
+            metrics.count("waits.unfinished")
             response = await self._unfinished(wait.delivery_id, retry_after_seconds)
         if wait.kept_for is not None:
             self._log.add(wait.kept_for, response)
         return response
 
-    def at_once(self, wait: Pending) -> Response:
+    def without_wait(self, wait: Pending) -> Response:
         """The response that does not wait, without the URL of its result: a user's test event."""
         response = responses.unfinished(wait.delivery_id, retry_after_seconds=RETRY_AFTER_SECONDS)
         if wait.kept_for is not None:

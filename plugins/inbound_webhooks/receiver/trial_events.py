@@ -126,7 +126,7 @@ def _on_the_loop(receiver: Receiver, head: RequestHead, request: InboundRequest)
             return receiver.reject(error, head)
         received = await receiver.receive(admission, request)
         # No page waits for a run: its user sees it on the delivery's page.
-        return receiver.results.at_once(received) if isinstance(received, Pending) else received
+        return receiver.results.without_wait(received) if isinstance(received, Pending) else received
 
     if receiver.loop is None:
         raise TooBusy("The endpoint of this process has not started yet.")

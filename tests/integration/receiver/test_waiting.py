@@ -350,11 +350,9 @@ def test_a_wait_holds_no_slot_and_no_thread(asgi, dag, configure):
 
 
 def test_a_wait_holds_nothing_of_a_body(asgi, dag):
-    guard = asgi.app if hasattr(asgi.app, "buffer") else None
     waiting = Waiting(asgi, store_webhook(wait_seconds=LONG), b'"' + b"canary" * 50_000 + b'"')
     waiting.stored()
     eventually(lambda: waiters_of(asgi).number == 1)
-    assert guard is None or guard.buffer.held_bytes() == 0
     assert not _bytes_with(b"canary" * 1_000)
     waiting.leave()
 
