@@ -22,6 +22,7 @@ from benchmarks import (
     report,
     retention,
     signed_posts,
+    until_result,
     until_run,
 )
 from benchmarks.figures import Row
@@ -90,6 +91,7 @@ PARTS: dict[str, Callable[[Site, Scale], Measured]] = {
     "dispatching": dispatching.measure,
     "one dispatcher and two": dispatchers.measure,
     "from the 202 to the run": lambda site, scale: (until_run.measure(site, scale), []),
+    "from the result to the response": lambda site, scale: (until_result.measure(site, scale), []),
     "GitHub's pushes": signed_posts.measure,
     "what the door turns away": lambda site, scale: (door_times.measure(site, scale), []),
     "gateway": gateway.measure,

@@ -224,6 +224,11 @@ class UnknownWebhook(RequestError):
 class MethodNotAllowed(RequestError):
     """Only GET, HEAD, OPTIONS and POST are supported."""
 
+    def __init__(self, allowed: str = "GET, HEAD, OPTIONS, POST") -> None:
+        self.allowed = allowed
+        names = allowed.rpartition(", ")
+        super().__init__(f"Only {names[0]} and {names[2]} are supported.")
+
 
 class WebhookDisabled(RequestError):
     """This webhook is disabled."""

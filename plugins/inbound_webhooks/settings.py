@@ -241,6 +241,21 @@ class Settings:
         unit="bytes of the body of a captured request",
         beyond="the request is shown without its body",
     )
+    max_waiters: int = _option(
+        500,
+        "Responses that wait for the result of a run in one worker process; a further one is sent at once, "
+        "as 202 with the URL of the result.",
+        minimum=1,
+        unit="responses that wait for a run in a process",
+        beyond="202 at once, with the URL of the result",
+    )
+    webhook_waiters_percent: int = _option(
+        50,
+        "Share of max_waiters for the responses of one webhook, in percent; a further one is sent at once.",
+        minimum=1,
+        unit="percent of these responses for one webhook",
+        beyond="202 at once for this webhook",
+    )
     rate_limit_storage_uri: str = _option(
         "memory://",
         "Where requests are counted, as a URI of the limits library: memory:// counts in each process, "

@@ -17,10 +17,18 @@ TOKEN_BYTES = 32
 WEBHOOK_PATH = re.compile(rf"([A-Za-z0-9_-]{{{WEBHOOK_ID_CHARS}}})/([0-9a-f]{{{2 * TOKEN_BYTES}}})")
 """What follows ``/webhook/`` in the URL that a sender calls: id and token."""
 
+RESULT_PATH = re.compile(rf"result/([0-9a-f]{{32}})/([0-9a-f]{{{2 * TOKEN_BYTES}}})")
+"""The same for the URL of a result: id of the delivery and a token of its own."""
+
 
 def endpoint_url(public_url: str, webhook_id: str, token: str) -> str:
     """The URL that a sender calls."""
     return f"{public_url}/webhook/{webhook_id}/{token}"
+
+
+def result_url(public_url: str, delivery_id: str, token: str) -> str:
+    """The URL at which a sender finds the result of a run that its response did not wait for."""
+    return f"{public_url}/webhook/result/{delivery_id}/{token}"
 
 
 def delivery_url(base_url: str, delivery_id: str) -> str:

@@ -42,11 +42,15 @@ class Reply:
 
 @dataclass
 class Sending:
-    """A request on its way: its chunks, and what happens after the last one."""
+    """A request on its way: its chunks, and what happens after the last one.
+
+    The client disconnects when it has sent all; where it ``stays``, when that event is set.
+    """
 
     chunks: list[bytes]
     disconnects: bool = False
     stalls: bool = False
+    stays: asyncio.Event | None = None
     chunks_read: int = 0
     messages: list[dict[str, Any]] = field(default_factory=list)
 
@@ -54,6 +58,8 @@ class Sending:
         if not self.chunks:
             if self.stalls:
                 await asyncio.Event().wait()
+            if self.stays is not None:
+                await self.stays.wait()
             return {"type": "http.disconnect"}
         chunk, self.chunks_read = self.chunks.pop(0), self.chunks_read + 1
         more = bool(self.chunks) or self.disconnects or self.stalls
@@ -131,10 +137,11 @@ class AsgiEndpoint:
         chunks: Sequence[bytes] = (b"",),
         disconnects: bool = False,
         stalls: bool = False,
+        stays: asyncio.Event | None = None,
         peer: str = PEER,
         before_each_chunk: Callable[[], Awaitable[None]] | None = None,
     ) -> Reply:
-        sending = Sending(list(chunks), disconnects=disconnects, stalls=stalls)
+        sending = Sending(list(chunks), disconnects=disconnects, stalls=stalls, stays=stays)
         scope = scope_of(method, path, query, headers, peer=peer)
 
         async def receive() -> dict[str, Any]:
@@ -143,6 +150,9 @@ class AsgiEndpoint:
             return await sending.receive()
 
         await self.app(scope, receive, sending.send)
+        # A client that has disconnected may get nothing.
+        if stays is not None and stays.is_set() and not sending.messages:
+            return Reply(0, [], b"")
         return sending.reply()
 
 

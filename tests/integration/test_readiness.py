@@ -173,3 +173,27 @@ def test_a_dispatcher_that_is_not_seen_is_a_reason(dag, age, expected):
     if age is not None:
         show_dispatcher(datetime.now(timezone.utc) - age)
     assert codes(store_webhook(mapping={"number": "${Webhook::Body.number}"})) == expected
+
+
+# --- responses that wait ---------------------------------------------------------------------
+
+
+WAITS = {"mapping": {"number": "${Webhook::Body.number}"}, "wait_seconds": 5}
+
+
+def test_a_wait_for_a_task_that_the_dag_has_is_no_reason(dag):
+    assert codes(store_webhook(result_task="work", **WAITS)) == []
+
+
+def test_a_wait_for_a_task_that_the_dag_lacks_is_named(dag):
+    assert codes(store_webhook(result_task="other", **WAITS)) == ["wait-without-result"]
+
+
+def test_a_wait_for_a_paused_dag_is_named(dag):
+    change_dag("orders", is_paused=True)
+    assert codes(store_webhook(result_task="work", **WAITS)) == ["dag-paused", "wait-without-result"]
+
+
+def test_a_wait_where_results_are_stored_elsewhere_is_named(dag, monkeypatch):
+    monkeypatch.setenv("AIRFLOW__CORE__XCOM_BACKEND", "company.backends.BucketXCom")
+    assert codes(store_webhook(result_task="work", **WAITS)) == ["wait-without-result"]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from inbound_webhooks.records.webhook import Webhook
+    from inbound_webhooks.records.webhook_fields import WebhookField
 
 OTHER_FLAGS = {
     "secrets": ("secret", "--secret"),
@@ -85,16 +86,16 @@ def _explain(error: WebhookError, args: Namespace) -> str:
     return f"{flag} {problem.part}".strip() + f": {problem.message}"
 
 
-def parse_mapping(lines: list[str]) -> dict[str, str]:
-    """Parse lines of the form ``PARAMETER=EXPRESSION``."""
+def parse_mapping(field: WebhookField, lines: list[str]) -> dict[str, str]:
+    """Parse lines of the form ``PARAMETER=EXPRESSION``, or with the field's separator."""
     mapping: dict[str, str] = {}
     for line in lines:
-        name, equals, expression = line.partition("=")
-        if not equals or not name.strip():
-            exit_with(WRONG_CALL, f"--map expects PARAMETER=EXPRESSION, not {line!r}.")
+        name, separator, expression = line.partition(field.separator or "=")
+        if not separator or not name.strip():
+            exit_with(WRONG_CALL, f"{field.flag} expects {field.metavar}, not {line!r}.")
         if name.strip() in mapping:
-            exit_with(WRONG_CALL, f"--map sets the parameter {name.strip()!r} twice.")
-        mapping[name.strip()] = expression
+            exit_with(WRONG_CALL, f"{field.flag} sets {name.strip()!r} twice.")
+        mapping[name.strip()] = expression.strip() if field.separator else expression
     return mapping
 
 

@@ -99,7 +99,7 @@ def _read(field: WebhookField, given: Any) -> Any:
     if given is None:
         return None
     if field.kind == "mapping":
-        return parse_mapping(given)
+        return parse_mapping(field, given)
     if field.kind == "objects":
         return [parse_json(field.flag, text) for text in given]
     if field.kind == "list":

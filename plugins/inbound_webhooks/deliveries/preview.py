@@ -18,7 +18,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.webhooks.compiled import compile_webhook
+from inbound_webhooks.webhooks.compiled import CompiledWebhook, compile_webhook
 
 SIGNATURE_NOT_CHECKED = "The request has no signature, so none was checked."
 NOT_YET_CHECKED = "The webhook has no secret yet, so no signature was checked."
@@ -39,9 +39,9 @@ def preview_request(
     A request without a signature is judged too, and any request of a webhook that waits for its secret, both
     with a note; one with a wrong signature is rejected.
 
-    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (if no signature was checked)
-    and the response's ``status``, ``content_type``, ``headers`` (pairs, without the content type) and
-    ``body`` (text).
+    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (no signature was checked, or
+    the response would wait) and the response's ``status``, ``content_type``, ``headers`` (pairs, without the
+    content type) and ``body`` (text).
     """
     request = InboundRequest(
         method=method,
@@ -65,6 +65,7 @@ def preview_request(
     verdict = (
         found if isinstance(found, Verdict) else endpoint.judging.decide(compiled, request, secrets=secrets)
     )
+    note = " ".join(filter(None, (note, _wait_note(compiled, verdict)))) or None
     return _shown(verdict, note, b"" if method == "HEAD" else verdict.response.body)
 
 
@@ -91,6 +92,18 @@ def _not_checked(verdict: Verdict) -> str | None:
         return NOT_YET_CHECKED
     is_missing = isinstance(verdict.error, VerificationFailed) and verdict.error.is_missing
     return SIGNATURE_NOT_CHECKED if is_missing else None
+
+
+def _wait_note(compiled: CompiledWebhook, verdict: Verdict) -> str | None:
+    """For how long the response would wait, and for what."""
+    wait = compiled.rules.wait
+    if wait is None or not verdict.wait_seconds:
+        return None
+    what = "the result of the Dag" if wait.task is None else f"the result of task {wait.task}"
+    return (
+        f"The response would wait up to {verdict.wait_seconds} s for {what}; this one is sent if that takes "
+        "longer."
+    )
 
 
 def _shown(verdict: Verdict, note: str | None, body: bytes) -> dict[str, Any]:

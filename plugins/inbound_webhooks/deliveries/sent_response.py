@@ -16,8 +16,9 @@ from inbound_webhooks.storage.kept_responses import find_response
 REPLAYED = "A replay has no sender, so no response was sent."
 OLDER = "An older version of the plugin accepted the request and kept only the status."
 NOT_KEPT = (
-    "Headers and body were not kept: too many responses were sent at the same time, the process ended before "
-    "it had written them, or the retention has deleted them."
+    "Headers and body were not kept: the response still waits for the run, its sender has disconnected, too "
+    "many responses were sent at the same time, the process ended before it had written them, or the "
+    "retention has deleted them."
 )
 
 
@@ -68,7 +69,7 @@ def _kept(connection: Connection, delivery: Delivery) -> SentResponse:
         return SentResponse(status=delivery.response_status, note=NOT_KEPT)
     is_cut = len(kept.body) < kept.body_bytes
     return SentResponse(
-        status=delivery.response_status,
+        status=kept.status or delivery.response_status,
         headers=[(name, value) for name, value in json.loads(kept.headers)],
         body=kept.body.decode("utf-8", "ignore" if is_cut else "replace"),
         body_bytes=kept.body_bytes,

@@ -72,6 +72,8 @@ def _is_custom(rules: Rules, verdict: Verdict) -> bool:
     """Whether the response is more than :func:`inbound_webhooks.event.responses.standard` can tell again."""
     if verdict.error is not None:
         return True
+    if verdict.wait_seconds or rules.response_headers:
+        return True
     if rules.response is None:
         return False
     return verdict.outcome == Outcome.FILTERED or verdict.response.status not in WITHOUT_BODY

@@ -77,6 +77,7 @@ class RetentionJob:
             ("deliveries", partial(retention.delete_deliveries, before=before, keys_before=keys_before)),
             ("contents", partial(retention.empty_deliveries, since=keys_before, before=before)),
             ("responses", partial(retention.delete_responses, before=before)),
+            ("result tokens", partial(retention.delete_result_tokens, before=before)),
             ("mails", partial(retention.delete_mails, before=before)),
             ("rejections", partial(retention.delete_rejections, before=before)),
             ("replay jobs", partial(delete_jobs, before=before)),

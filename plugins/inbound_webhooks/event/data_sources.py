@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from inbound_webhooks.event.body import Body
 from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.expressions.budget import Budget
 from inbound_webhooks.event.multidict import MultiDict, parse_query
 from inbound_webhooks.event.request import InboundRequest
+from inbound_webhooks.event.values import NOTHING
 
 
 class DataSources:
@@ -34,6 +37,10 @@ class DataSources:
         # Masked and left out of a whole event, whatever they are called.
         self.credential_names = credential_names
         self.body = Body(content, request.header("Content-Type"))
+        self.result: Any = NOTHING
+        """The result of the run, where the response has waited for it."""
+        self.run: dict[str, str | None] = {}
+        """Values that ``${Webhook::Run.…}`` reads."""
         self.budget = budget or Budget()
         """Computing budget, shared by all expressions of the request."""
 

@@ -56,7 +56,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
     ``error`` is set for rejected and refused requests. ``used`` and ``confirm_url`` are effects of a
     handshake: the secrets that it used, and a link of the sender's that a user has to open.
-    ``params_version`` is that of the params that have accepted ``conf``.
+    ``params_version`` is that of the params that have accepted ``conf``. Where ``wait_seconds`` is not 0,
+    the response waits so long for the run's result; ``response`` is sent if there is none by then.
     """
 
     outcome: str
@@ -67,12 +68,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     params_version: str | None = None
     deduplication_key: str | None = None
     event_type: str | None = None
+    wait_seconds: int = 0
     used: Mapping[str, int] = {}
     confirm_url: str | None = None
 
 
 EXAMINED_TYPE_CHARS = 10 * EVENT_TYPE_CHARS
 """Of an event type, as a sender may send a body of them."""
+
+RETRY_AFTER_SECONDS = 5
+"""When a sender asks again for a result that was not there in time."""
 
 NOTHING_TO_VERIFY = Verified()
 
@@ -132,7 +137,7 @@ def decide(
     """
     if request.method != "POST":
         return _verified_get(rules, request)
-    event_type = ""
+    event_type, wait_seconds = "", 0
     try:
         handshake = rules.handshake
         if handshake is not None and not handshake.before_verification:
@@ -151,7 +156,11 @@ def decide(
         else:
             conf = rules.mapping.conf_text(sources, params, max_items=max_conf_items)
             outcome = Outcome.ACCEPTED
-            response = responses.accepted(rules, sources, delivery_id)
+            wait_seconds = 0 if rules.wait is None else rules.wait.seconds_for(request)
+            if wait_seconds:
+                response = responses.unfinished(delivery_id, retry_after_seconds=RETRY_AFTER_SECONDS)
+            else:
+                response = responses.accepted(rules, sources, delivery_id)
     except ContentRefused as error:
         return refused(rules, error, delivery_id, event_type)
     except RequestError as error:
@@ -164,6 +173,7 @@ def decide(
         params_version=None if conf is None else params_version,
         deduplication_key=key,
         event_type=event_type or None,
+        wait_seconds=wait_seconds,
     )
 
 

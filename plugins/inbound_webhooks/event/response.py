@@ -15,6 +15,7 @@ from inbound_webhooks.event import json_text
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.budget import CompileBudget, LocatedProblem, charge_parsing, charging
 from inbound_webhooks.event.expressions.engine import Parsed, Writer, compile_output, parse
+from inbound_webhooks.event.expressions.syntax import SOURCES, Sources
 from inbound_webhooks.event.values import to_json_output, to_json_string, to_plain_text, to_xml
 
 CONTENT_TYPES = ("application/json", "text/plain", "application/xml", "text/xml")
@@ -55,6 +56,8 @@ class ResponseTemplate:
     render: Callable[[DataSources], str]
     is_plain: bool = False
     """Whether it is text without expressions."""
+    reads_run: bool = False
+    """Whether it reads the run or its result, so that it is of no use before the run."""
 
     def rendered(self, status: int, sources: DataSources) -> Response | None:
         """The rendered response; None if the result is too long or does not match its content type."""
@@ -77,10 +80,13 @@ def json_response(
     return Response(status, json.dumps(document).encode(), headers=headers)
 
 
-def compile_response(content_type: str, source: str, budget: CompileBudget | None = None) -> ResponseTemplate:
+def compile_response(
+    content_type: str, source: str, budget: CompileBudget | None = None, *, sources: Sources = SOURCES
+) -> ResponseTemplate:
     """Compile a response template.
 
     :param budget: what all expressions of the webhook share
+    :param sources: what it may read
     :raises InvalidDefinition: the content type is not one of :data:`CONTENT_TYPES`
     :raises TemplateRefused: it does not compile, or its result could not be JSON
     """
@@ -88,13 +94,18 @@ def compile_response(content_type: str, source: str, budget: CompileBudget | Non
         raise InvalidDefinition(
             "response_content_type", f"{content_type!r} is not one of {', '.join(CONTENT_TYPES)}"
         )
-    parsed = parse(source, budget)
+    parsed = parse(source, budget, sources=sources)
     if content_type == "application/json":
         writer = _json_writer(parsed)
     else:
         plain_writer = to_plain_text if content_type == "text/plain" else to_xml
         writer = lambda _: plain_writer  # noqa: E731
-    return ResponseTemplate(content_type, compile_output(parsed, writer), is_plain=parsed.is_text)
+    return ResponseTemplate(
+        content_type,
+        compile_output(parsed, writer),
+        is_plain=parsed.is_text,
+        reads_run=parsed.reads_run,
+    )
 
 
 def _json_problem(text: str) -> str | None:

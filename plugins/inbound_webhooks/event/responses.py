@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from inbound_webhooks.errors import (
     AddressNotAllowed,
     BacklogFull,
@@ -39,6 +41,8 @@ from inbound_webhooks.errors import (
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.response import Response, json_response
 from inbound_webhooks.event.rules import Rules
+from inbound_webhooks.event.values import Missing
+from inbound_webhooks.event.waiting import RunResult, standard_status, status_of_run
 
 STATUS: dict[type[RequestError], int] = {
     UnknownWebhook: 404,
@@ -76,6 +80,7 @@ _FOR_OPERATORS = (DatabaseUnavailable, TokenUnreadable, SecretMissing)
 """Errors whose messages name settings, their fixes or a secret; the sender gets the class's own sentence."""
 
 ALLOWED_METHODS = "GET, HEAD, OPTIONS, POST"
+RESULT_METHODS = "GET, HEAD, OPTIONS"
 WITHOUT_BODY = (204, 205)
 DISABLED_RETRY_AFTER_SECONDS = 60
 
@@ -94,8 +99,8 @@ def rejected(error: RequestError) -> Response:
             error.retry_after_seconds if isinstance(error, Unavailable) else DISABLED_RETRY_AFTER_SECONDS
         )
         headers = (("Retry-After", str(seconds)),)
-    elif status == 405:
-        headers = (("Allow", ALLOWED_METHODS),)
+    elif isinstance(error, MethodNotAllowed):
+        headers = (("Allow", error.allowed),)
     elif status == 401:
         headers = tuple(("WWW-Authenticate", challenge) for challenge in error.challenges)
     # An unverified caller must not learn which check failed.
@@ -118,51 +123,98 @@ def refused(error: ContentRefused, invalid_status: int, delivery_id: str) -> Res
 def accepted(rules: Rules, sources: DataSources, delivery_id: str) -> Response:
     """The response to an accepted delivery: the webhook's template, or the default body."""
     status = rules.response_status or 202
-    if status in WITHOUT_BODY:
-        return Response(status)
-    rendered = None if rules.response is None else _rendered(rules, sources)
-    return rendered or Response(status, _ACCEPTED % delivery_id.encode())
+    rendered = None if rules.response is None or status in WITHOUT_BODY else _rendered(rules, sources)
+    return _with_headers(rules, sources, rendered or _standard(status, delivery_id))
 
 
 _ACCEPTED = b'{"status": "accepted", "delivery_id": "%s"}'
 
 
+def _standard(status: int, delivery_id: str) -> Response:
+    return Response(status) if status in WITHOUT_BODY else Response(status, _ACCEPTED % delivery_id.encode())
+
+
 def duplicate(rules: Rules, sources: DataSources, status: int, first_id: str) -> Response:
     """The response to a repeated event; ``sources`` name the first delivery."""
     if status in WITHOUT_BODY:
-        return Response(status)
+        return _with_headers(rules, sources, Response(status))
     default: dict[str, object] = {"status": "duplicate", "delivery_id": first_id}
-    return _rendered(rules, sources) or json_response(status, default)
+    return _with_headers(rules, sources, _rendered(rules, sources) or json_response(status, default))
 
 
 def filtered(rules: Rules, sources: DataSources, delivery_id: str) -> Response:
     """The response to an event that the filter excludes."""
-    rendered = _rendered(rules, sources)
-    return rendered or json_response(200, {"status": "filtered", "delivery_id": delivery_id})
+    default: dict[str, object] = {"status": "filtered", "delivery_id": delivery_id}
+    return _with_headers(rules, sources, _rendered(rules, sources) or json_response(200, default))
 
 
 def verified(rules: Rules, sources: DataSources) -> Response:
     """The response to GET and HEAD."""
-    return _rendered(rules, sources) or json_response(200, {"status": "verified"})
+    rendered = _rendered(rules, sources) or json_response(200, {"status": "verified"})
+    return _with_headers(rules, sources, rendered)
 
 
-def options() -> Response:
+def unfinished(delivery_id: str, *, retry_after_seconds: int, result_url: str = "") -> Response:
+    """The response while the run has no result yet; ``result_url`` is where it will be."""
+    location = (("Location", result_url),) if result_url else ()
+    headers = (*location, ("Retry-After", str(retry_after_seconds)))
+    return Response(202, _ACCEPTED % delivery_id.encode(), headers=headers)
+
+
+def of_run(rules: Rules, sources: DataSources, delivery_id: str, found: RunResult) -> Response:
+    """The response once the run has a result or there will be none: the webhook's template, or the result."""
+    sources.result, sources.run = found.result, {"id": found.run_id, "state": found.run_state}
+    status = standard_status(found, rules.response_status or 200)
+    if rules.wait is not None and rules.wait.status is not None:
+        status = status_of_run(rules.wait.status, sources)
+    if status in WITHOUT_BODY:
+        return _with_headers(rules, sources, Response(status), is_of_run=True)
+    rendered = _rendered(rules, sources, status=status, is_of_run=True)
+    if rendered is None:
+        document: dict[str, object] = {"status": found.state, "delivery_id": delivery_id}
+        if found.run_id is not None:
+            document["run"] = {"id": found.run_id, "state": found.run_state}
+        # A template says how much of a result a sender may have: where it fails, the sender gets none of it.
+        if found.run_id is not None and rules.response is None:
+            document["result"] = None if isinstance(found.result, Missing) else found.result
+        if found.problem:
+            document["error"] = found.problem
+        rendered = json_response(status, document)
+    return _with_headers(rules, sources, rendered, is_of_run=True)
+
+
+def options(allowed: str = ALLOWED_METHODS) -> Response:
     """The response to OPTIONS."""
-    return Response(204, headers=(("Allow", ALLOWED_METHODS),))
+    return Response(204, headers=(("Allow", allowed),))
 
 
 def standard(status: int, *, is_filtered: bool, delivery_id: str) -> Response:
     """The response to a stored delivery that no template rendered and no error explains."""
     if is_filtered:
         return json_response(status, {"status": "filtered", "delivery_id": delivery_id})
-    return Response(status) if status in WITHOUT_BODY else Response(status, _ACCEPTED % delivery_id.encode())
+    return _standard(status, delivery_id)
 
 
-def _rendered(rules: Rules, sources: DataSources) -> Response | None:
-    if rules.response is None:
+def _rendered(
+    rules: Rules, sources: DataSources, *, status: int | None = None, is_of_run: bool = False
+) -> Response | None:
+    """The template's response; None where there is none, it fails, or needs a run that is not known yet."""
+    if rules.response is None or (rules.response.reads_run and not is_of_run):
         return None
     try:
-        return rules.response.rendered(rules.response_status or 200, sources)
+        return rules.response.rendered(status or rules.response_status or 200, sources)
     except ContentRefused:
         # The event is accepted: a failing template must not make the sender retry it.
         return None
+
+
+def _with_headers(
+    rules: Rules, sources: DataSources, response: Response, *, is_of_run: bool = False
+) -> Response:
+    """The response with the webhook's own headers, without those that need a run that is not known yet."""
+    if not rules.response_headers:
+        return response
+    templates = [header for header in rules.response_headers if is_of_run or not header.reads_run]
+    values = [(header.name, header.value(sources)) for header in templates]
+    added = tuple((name, value) for name, value in values if value is not None)
+    return replace(response, headers=(*response.headers, *added))

@@ -18,11 +18,13 @@ from inbound_webhooks.event.expressions.engine import (
     compile_condition,
     compile_expression,
 )
+from inbound_webhooks.event.expressions.syntax import ALL_SOURCES, SOURCES
 from inbound_webhooks.event.handshakes.exchange import Handshake
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
+from inbound_webhooks.event.response_headers import HeaderTemplate, compile_headers
 from inbound_webhooks.event.verification.api_keys import BodyKey
 from inbound_webhooks.event.verification.challenges import challenges
 from inbound_webhooks.event.verification.registry import (
@@ -32,6 +34,7 @@ from inbound_webhooks.event.verification.registry import (
     redact_keys,
 )
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE, VerificationScheme
+from inbound_webhooks.event.waiting import Wait, WaitDefinition, waits
 
 Compiled = TypeVar("Compiled")
 
@@ -44,7 +47,7 @@ MAX_INLINE_COPIED_BYTES = 512 * 1024
 MAX_INLINE_LINES = 100
 
 
-class Definition(Protocol):
+class Definition(WaitDefinition, Protocol):
     """The fields of a webhook that rules are compiled from; documented in :mod:`records.webhook`."""
 
     @property
@@ -57,6 +60,10 @@ class Definition(Protocol):
     def response_template(self) -> str | None: ...
     @property
     def response_status(self) -> int | None: ...
+    @property
+    def response_headers(self) -> Mapping[str, str]: ...
+    @property
+    def result_status(self) -> str | None: ...
     @property
     def invalid_status(self) -> int: ...
     @property
@@ -85,6 +92,8 @@ class Rules:
     mapping: ConfMapping
     response: ResponseTemplate | None
     response_status: int | None
+    response_headers: tuple[HeaderTemplate, ...]
+    wait: Wait | None
     invalid_status: int
     verification: tuple[RequiredScheme, ...]
     handshake: Handshake | None
@@ -104,10 +113,10 @@ class Rules:
         Paths and constants only copy the data, so they cost as much as the copies are long. Everything else
         runs in a thread, whatever its size.
         """
-        computed = [self.event_type, self.deduplication_key, self.filter, self.response]
+        computed = (self.event_type, self.deduplication_key, self.filter, self.response)
         lines = self.mapping.lines.values()
         if len(lines) > MAX_INLINE_LINES or not all(
-            part is None or part.is_plain for part in (*computed, *lines)
+            part is None or part.is_plain for part in (*computed, *self.response_headers, *lines)
         ):
             return -1
         return min(MAX_INLINE_BODY_BYTES, MAX_INLINE_COPIED_BYTES // max(len(lines), 1))
@@ -137,15 +146,18 @@ def compile_rules(definition: Definition, limits: ExpressionLimits = DEFAULT_LIM
     addresses = tuple(definition.allowed_addresses)
     budget = CompileBudget(limits.parts)
     compile_source = partial(compile_expression, budget=budget)
+    sources = ALL_SOURCES if waits(definition) else SOURCES
     return Rules(
         webhook_name=definition.name,
         mapping=compile_mapping(definition.mapping, budget),
         response=_compiled(
             "response_template",
-            partial(compile_response, definition.response_content_type, budget=budget),
+            partial(compile_response, definition.response_content_type, budget=budget, sources=sources),
             definition.response_template,
         ),
         response_status=definition.response_status,
+        response_headers=compile_headers(definition.response_headers, budget, sources),
+        wait=_wait(definition, budget),
         invalid_status=definition.invalid_status,
         verification=verification,
         handshake=_handshake(definition.handshake, verification),
@@ -158,6 +170,15 @@ def compile_rules(definition: Definition, limits: ExpressionLimits = DEFAULT_LIM
         challenges=challenges(verification),
         max_work=limits.work,
     )
+
+
+def _wait(definition: Definition, budget: CompileBudget) -> Wait | None:
+    # Compiled for any webhook: a status that does not compile is refused whether it is used or not.
+    compile_source = partial(compile_expression, budget=budget, sources=ALL_SOURCES)
+    status = _compiled("result_status", compile_source, definition.result_status)
+    if not waits(definition):
+        return None
+    return Wait(definition.wait_seconds or 0, definition.prefer_wait, definition.result_task, status)
 
 
 def _handshake(name: str | None, verification: Sequence[RequiredScheme]) -> Handshake | None:

@@ -5,3 +5,6 @@ EVENT_TYPE_CHARS = 200
 MAX_CONF_ITEMS = 100_000
 """Values in a conf, unless set: Airflow's scheduler reads confs in its loop, and the process of each task
 checks them again, at about 5 µs for a value."""
+
+MAX_WAIT_SECONDS = 60
+"""Longest wait of a response for its run: proxies and senders give up on later ones."""

@@ -36,13 +36,14 @@ _NO_TOKEN = token_hex(32).encode()
 
 class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """What is known before the body is read; ``declared_length`` is Content-Length in bytes, None where there
-    is none that is a number."""
+    is none that is a number. ``webhook_id`` is a delivery's id where ``is_of_result``."""
 
     method: str
     webhook_id: str
     token: str
     declared_length: int | None
     source_ip: str
+    is_of_result: bool = False
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -78,11 +79,7 @@ class Admission(msgspec.Struct, frozen=True):
         """
         if self.head.method not in METHODS:
             raise MethodNotAllowed
-        webhook, addresses = self.compiled.webhook, self.compiled.rules.ip_allow_list
-        if not webhook.enabled:
-            raise WebhookDisabled(webhook.disabled_status)
-        if addresses is not None and not addresses.admits(self.head.source_ip):
-            raise ClientAddressReplaced if self.head.source_ip == UNKNOWN else AddressNotAllowed
+        check_state(self.compiled, self.head.source_ip)
 
     @property
     def fetched_from(self) -> frozenset[str]:
@@ -92,6 +89,15 @@ class Admission(msgspec.Struct, frozen=True):
     def secret(self, purpose: str, index: int) -> Credential:
         """The secret at a place among those for its purpose."""
         return [secret for secret in self.secrets if secret.purpose == purpose][index]
+
+
+def check_state(compiled: CompiledWebhook, source_ip: str) -> None:
+    """Check that a webhook is enabled and admits an address; raises as :meth:`Admission.check` does."""
+    webhook, addresses = compiled.webhook, compiled.rules.ip_allow_list
+    if not webhook.enabled:
+        raise WebhookDisabled(webhook.disabled_status)
+    if addresses is not None and not addresses.admits(source_ip):
+        raise ClientAddressReplaced if source_ip == UNKNOWN else AddressNotAllowed
 
 
 def credentials_of(

@@ -14,6 +14,7 @@ from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import SAFETY_HEADERS
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.receiver.asgi.admitted import ADMITTED
+from inbound_webhooks.receiver.results import Pending
 
 blueprint = Blueprint("inbound_webhooks", __name__)
 
@@ -48,7 +49,11 @@ def webhook(webhook_id: str, token: str) -> FlaskResponse:
         )
         admitted.has_arrived = True
         receiving = admitted.receiver.receive(admitted.admission, inbound)
-        response = asyncio.run_coroutine_threadsafe(receiving, admitted.loop).result()
+        received = asyncio.run_coroutine_threadsafe(receiving, admitted.loop).result()
+        if isinstance(received, Pending):
+            admitted.pending = received
+            return FlaskResponse(status=202)
+        response = received
     answered = FlaskResponse(response.body, response.status, content_type=response.content_type)
     for name, value in (*SAFETY_HEADERS, *response.headers):
         answered.headers.add(name, value)  # a name may be there twice

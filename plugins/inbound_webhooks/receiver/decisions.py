@@ -131,6 +131,13 @@ class Decisions:
         """Whether a decision about a body of this size is expected to take long."""
         return body_bytes > COSTLY_BYTES or webhook_id in self._known_costly
 
+    async def render(self, webhook_id: str, render: Callable[[], Response]) -> Response:
+        """The response to a request that has waited, rendered in a thread.
+
+        :raises TooBusy: others of the webhook take too long
+        """
+        return await self._in_turn(webhook_id, render)
+
     def requests_of(self, webhook_id: str) -> int:
         """How many long decisions of a webhook run, wait, or have ended a moment ago."""
         return self._long.requests_of(webhook_id) + self._costly.requests_of(webhook_id)

@@ -54,6 +54,7 @@ from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.receiver.admission import (
     Admission,
     RequestHead,
+    check_state,
     credentials_of,
     matching_token,
 )
@@ -65,6 +66,7 @@ from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.refused_budget import RefusedBudget
 from inbound_webhooks.receiver.rejections import RejectionLog
 from inbound_webhooks.receiver.response_log import ResponseLog
+from inbound_webhooks.receiver.results import UNFINISHED_STATUS, Pending, Results, pending
 from inbound_webhooks.receiver.user_slots import UserSlots
 from inbound_webhooks.records.credential import plain_secrets
 from inbound_webhooks.records.delivery import Delivery, Rejection
@@ -118,6 +120,7 @@ class Receiver:
         self.previews = UserSlots(previews, per_user=max(previews // 2, 1))
         self._limits = Limits(settings)
         self._decisions = Decisions(settings, self._dags)
+        self.results = Results(settings, self._decisions, self.responses)
         self._refused = RefusedBudget(settings)
         self._compiled = CompiledWebhookCache()
         self._last_use = LastUse(now)
@@ -127,7 +130,8 @@ class Receiver:
         """The event loop of an api-server's endpoint; other threads send test events to it."""
 
     async def close(self) -> None:
-        """Write what was captured, and close the connections."""
+        """End the waits, write what was captured, and close the connections."""
+        await self.results.waiters.close()
         await self.captures.close()
         await self.store.close()
 
@@ -152,12 +156,33 @@ class Receiver:
         if head.source_ip == UNKNOWN:
             # Only a restart with other options changes it, so nothing resolves the problem.
             ENVIRONMENT.report(REPLACED)
+        await self._admit_address(head)
+        cached = self._cached_admission(head) if from_cache else None
+        return cached or await self.confirm(head)
+
+    async def result(self, head: RequestHead) -> Response:
+        """Answer a request to the URL of a result.
+
+        :raises RequestError: it is not admitted, or the result cannot be read now
+        """
+        await self._admit_address(head)
+        webhook_id = await self.results.webhook_of(head)
+        found = await self.store.find(webhook_id)
+        if found is None:
+            raise UnknownWebhook
+        compiled = await self._compiled.get(found[0])
+        try:
+            check_state(compiled, head.source_ip)
+            return await self.results.at_url(compiled, head)
+        except RequestError as error:
+            error.webhook_id = webhook_id
+            raise
+
+    async def _admit_address(self, head: RequestHead) -> None:
         if self._limits.are_shared:
             await run_in_thread(partial(self._limits.admit_address, head.source_ip))
         else:
             self._limits.admit_address(head.source_ip)
-        cached = self._cached_admission(head) if from_cache else None
-        return cached or await self.confirm(head)
 
     async def confirm(self, head: RequestHead) -> Admission:
         """Check webhook, token, method, state and address against the database.
@@ -178,8 +203,8 @@ class Receiver:
 
     async def receive(
         self, admission: Admission, request: InboundRequest, heard: Heard | None = None
-    ) -> Response:
-        """Answer an admitted request; a POST is committed before this returns 2xx.
+    ) -> Response | Pending:
+        """Answer an admitted request; a POST is committed before this returns 2xx, or a response that waits.
 
         :param heard: learns why the request is rejected
         """
@@ -189,6 +214,7 @@ class Receiver:
             metrics.count("received")
         try:
             for _ in range(MAX_ATTEMPTS):
+                response: Response | Pending | None
                 try:
                     response = await self._process(admission, request)
                 except (DatabaseUnavailable, TooBusy):
@@ -213,16 +239,18 @@ class Receiver:
             log_unexpected_error("request", error, action="endpoint_error")
             return self.reject(InternalError(), None)
 
-    async def _listen(self, admission: Admission, request: InboundRequest) -> Response:
+    async def _listen(self, admission: Admission, request: InboundRequest) -> Response | Pending:
         """Answer a request for which a user listens, and show it unless its token was revoked meanwhile."""
         heard = Heard(admission.refusal)
+        response: Response | Pending
         if admission.refusal is not None:
             response = self.reject(admission.refusal, admission.head)
         else:
             response = await self.receive(admission, request, heard)
         if not isinstance(heard.error, UnknownWebhook):
             reason = None if heard.error is None else heard.error.message
-            self.captures.add(admission.compiled, request, status=response.status, reason=reason)
+            status = UNFINISHED_STATUS if isinstance(response, Pending) else response.status
+            self.captures.add(admission.compiled, request, status=status, reason=reason)
         return response
 
     def reject(self, error: RequestError, head: RequestHead | None) -> Response:
@@ -247,7 +275,7 @@ class Receiver:
             )
         return responses.rejected(error)
 
-    async def _process(self, admission: Admission, request: InboundRequest) -> Response | None:
+    async def _process(self, admission: Admission, request: InboundRequest) -> Response | Pending | None:
         """Take a request through the steps; None, and nothing written, where the webhook has changed.
 
         :raises RequestError: it is rejected
@@ -279,7 +307,7 @@ class Receiver:
             raise verdict.error
         if verdict.confirm_url is not None:
             await run_in_thread(partial(_keep_confirm_url, compiled.webhook.id, verdict.confirm_url))
-        response: Response | None = verdict.response
+        response: Response | Pending | None = verdict.response
         if delivery is not None:
             response = await self._commit(compiled, request, verdict, delivery, is_fresh=admission.is_fresh)
         if response is not None:
@@ -310,7 +338,7 @@ class Receiver:
         made: Delivery,
         *,
         is_fresh: bool,
-    ) -> Response | None:
+    ) -> Response | Pending | None:
         """Store the delivery; None where the webhook has changed meanwhile."""
         webhook = compiled.webhook
         delivery: Delivery | None = made
@@ -323,16 +351,19 @@ class Receiver:
         stored_id = await self.inbox.commit(delivery, webhook.version)
         if stored_id is None:
             return None
+        waiting = None
+        if verdict.wait_seconds:
+            waiting = pending(compiled, delivery, stored_id, verdict.wait_seconds)
         if stored_id == verdict.delivery_id:
-            if delivery.custom_response:
+            if delivery.custom_response and waiting is None:
                 self.responses.add(delivery, verdict.response)
             if verdict.error is not None:
                 metrics.count_rejection(verdict.error)
             else:
                 metrics.count(verdict.outcome)
-            return verdict.response
+            return waiting or verdict.response
         metrics.count("duplicates")
-        return await self._decisions.repeat(compiled, request, verdict, stored_id)
+        return waiting or await self._decisions.repeat(compiled, request, verdict, stored_id)
 
     def _not_stored(self, verdict: Verdict, *, is_fresh: bool) -> Response | None:
         """The response to a refused or filtered request that is counted and leaves no row.

@@ -15,6 +15,7 @@ from inbound_webhooks.event.redaction import mask_headers, mask_values, masked_v
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import Loop, attempt
+from inbound_webhooks.receiver.asgi.masking import TOKEN_LIKE, TOKEN_MASK
 from inbound_webhooks.records.delivery import Delivery, KeptResponse
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
@@ -129,11 +130,15 @@ def _insert(batch: Sequence[_Waiting]) -> None:
 
 def _kept(waiting: _Waiting) -> KeptResponse:
     headers, _ = mask_headers(waiting.response.all_headers)
+    headers = [
+        (name, TOKEN_LIKE.sub(TOKEN_MASK, value) if name == "Location" else value) for name, value in headers
+    ]
     whole = len(waiting.response.body)
     body = mask_values(waiting.response.body, _secrets(waiting), limit_bytes=KEPT_BYTES)
     return KeptResponse(
         id=waiting.delivery_id,
         headers=json_text.dump(headers),
+        status=waiting.response.status,
         body=body,
         # Masks are shorter than what they replace, so a body that is not cut counts as it is kept.
         body_bytes=whole if whole > KEPT_BYTES else len(body),

@@ -19,6 +19,7 @@ from inbound_webhooks.event.sampling.events import SampleRequest
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.receiver.admission import RequestHead
 from inbound_webhooks.receiver.pipeline import Receiver
+from inbound_webhooks.receiver.results import Pending
 from inbound_webhooks.records.credential import Credential, plain_secrets
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.audit_log import write_audit_entry
@@ -123,7 +124,9 @@ def _on_the_loop(receiver: Receiver, head: RequestHead, request: InboundRequest)
             admission = await receiver.admit(head, from_cache=False)
         except RequestError as error:
             return receiver.reject(error, head)
-        return await receiver.receive(admission, request)
+        received = await receiver.receive(admission, request)
+        # No page waits for a run: its user sees it on the delivery's page.
+        return receiver.results.without_wait(received) if isinstance(received, Pending) else received
 
     if receiver.loop is None:
         raise TooBusy("The endpoint of this process has not started yet.")

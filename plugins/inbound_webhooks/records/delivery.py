@@ -73,12 +73,14 @@ class KeptResponse:
     """A response that a sender got; credentials are masked.
 
     ``id`` is the delivery's, ``headers`` JSON as in the table, ``body`` the beginning of ``body_bytes``.
+    ``status`` is None where an older process kept it, and the delivery's status counts.
     """
 
     id: str
     headers: str
     body: bytes
     body_bytes: int
+    status: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from inbound_webhooks.event.sizes import MAX_WAIT_SECONDS
 from inbound_webhooks.records.webhook_fields import (
     DAG_ID_CHARS,
     MAX_LIMIT,
     OWNER_CHARS,
+    TASK_ID_CHARS,
     WEBHOOK_NAME_CHARS,
     declared,
     fields_of,
@@ -264,6 +266,75 @@ class Draft:
             is_code=True,
             completes=True,
             filled_by_preset=True,
+        ),
+    )
+    response_headers: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata=declared(
+            label="Headers",
+            help="Headers of the response, name -> template; names are X-… or a few harmless ones.",
+            hint="One per line, such as X-Request-Id: ${Webhook::Delivery.id}.",
+            flag="--response-header",
+            flag_help="A header of the response, such as 'X-Request-Id: ${Webhook::Delivery.id}'.",
+            metavar="'NAME: TEMPLATE'",
+            separator=":",
+            section="response",
+            rows=2,
+            wide=True,
+            is_code=True,
+        ),
+    )
+    wait_seconds: int | None = field(
+        default=None,
+        metadata=declared(
+            label="Wait for the result",
+            help="Seconds for which the response waits for the run's result, 1 to 60.",
+            hint="Seconds, 1 to 60, for which the response waits for the run's result. Empty: no wait.",
+            flag="--wait",
+            metavar="SECONDS",
+            section="response",
+            minimum=1,
+            maximum=MAX_WAIT_SECONDS,
+        ),
+    )
+    result_task: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Task with the result",
+            help="The task whose return value is the result; without it, the DAG's own result.",
+            hint="The id of the task whose return value is the result. Empty: the Dag's own (@result).",
+            flag="--result-task",
+            metavar="TASK",
+            section="response",
+            max_chars=TASK_ID_CHARS,
+            one_line=True,
+        ),
+    )
+    prefer_wait: bool = field(
+        default=False,
+        metadata=declared(
+            label="Senders may choose",
+            help="Whether a sender's header Prefer: wait=N decides how long the response waits, up to 60 s.",
+            hint="a sender's header Prefer: wait=N decides how long the response waits, up to 60 s",
+            flag="--prefer-wait",
+            flag_help="Let a sender's header Prefer: wait=N decide how long the response waits, up to 60 s.",
+            section="response",
+            wide=True,
+        ),
+    )
+    result_status: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Status after the wait",
+            help="An expression for the status of the response that has waited, 200 to 299 or 400 to 599; "
+            "without it, the response status, or 500 if the run failed.",
+            hint="An expression, such as {{ 200 if result.ok else 422 }}. Empty: the status above, or 500 "
+            "if the run failed.",
+            flag="--result-status",
+            metavar="EXPRESSION",
+            section="response",
+            wide=True,
+            is_code=True,
         ),
     )
     disabled_status: int = field(

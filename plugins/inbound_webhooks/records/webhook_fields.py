@@ -28,6 +28,7 @@ SECTIONS = {
 WEBHOOK_NAME_CHARS = 200
 DAG_ID_CHARS = 250
 OWNER_CHARS = 250
+TASK_ID_CHARS = 250
 MAX_LIMIT = 1_000_000
 """Far more than one webhook can handle, and far less than the columns can store."""
 
@@ -43,7 +44,9 @@ class WebhookField:
 
     Everywhere: ``label`` is its name in the form, ``help`` describes it in one sentence.
     Command line: ``flag`` is its option of ``create``, or a bare name if it is positional; the flag of a
-    boolean inverts its default. ``flag_help`` replaces ``help``; ``from_file`` accepts ``@FILE`` as a value.
+    boolean inverts its default. ``separator`` stands between name and value of a mapping, in a text with a
+    line for each; without one, the form has a table for it. ``flag_help`` replaces ``help``; ``from_file``
+    accepts ``@FILE`` as a value.
     ``listed`` fields are in listings.
     Form: ``section`` is a key of :data:`SECTIONS`; ``hint`` replaces ``help``; ``rows`` is the height of a
     text area; ``wide`` fields fill a row; ``folded`` ones are collapsed at first; ``is_code`` uses a
@@ -60,6 +63,7 @@ class WebhookField:
     section: str
     flag_help: str = ""
     metavar: str = ""
+    separator: str = ""
     from_file: bool = False
     listed: bool = False
     hint: str = ""
@@ -85,6 +89,11 @@ class WebhookField:
     def required(self) -> bool:
         """Whether there is no default."""
         return self.default is REQUIRED
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the form has a table for it instead of a box."""
+        return self.kind == "mapping" and not self.separator
 
     @property
     def is_json(self) -> bool:

@@ -19,6 +19,7 @@ from inbound_webhooks.monitoring.interpreter import favour_event_loop
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.self_report import reporting
+from inbound_webhooks.receiver.stopping import noticing_stop
 from inbound_webhooks.rest.activity import router as activity_router
 from inbound_webhooks.rest.deliveries import router as deliveries_router
 from inbound_webhooks.rest.dependencies import AccessDep
@@ -49,8 +50,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
             return
         receiver.loop = asyncio.get_running_loop()
         app.state.health = Health(receiver.store.status)
-        async with reporting(app.state.health):
-            yield
+        with noticing_stop(receiver.results.waiters.stop):
+            async with reporting(app.state.health):
+                yield
         await anyio.to_thread.run_sync(running.close)
     await receiver.close()
 

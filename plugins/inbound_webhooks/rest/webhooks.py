@@ -41,7 +41,7 @@ from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import ById, webhook_by_name
 from inbound_webhooks.webhooks import readiness, service
-from inbound_webhooks.webhooks.access import Access
+from inbound_webhooks.webhooks.access import MAY_NOT_READ_RESULTS, Access
 from inbound_webhooks.webhooks.secrets import NewSecret
 
 router = APIRouter(prefix="/webhooks", tags=["Webhook"])
@@ -84,6 +84,8 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
     if not may.may_change(fields["dag_id"], "POST"):
         raise NotPermitted(f"Creating a webhook requires permission to trigger the DAG {fields['dag_id']}.")
     draft = service.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
+    if not may.may_save(draft):
+        raise NotPermitted(MAY_NOT_READ_RESULTS)
     try:
         created = service.create(
             draft, secrets=_new_secrets(secrets), actor=may.name, team=may.team_for(draft.dag_id)
@@ -251,6 +253,8 @@ def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
     draft = Draft(**field_values(webhook) | fields)
     if not may.may_change(draft.dag_id):
         raise NotPermitted(f"Changing it requires permission to trigger the DAG {draft.dag_id}.")
+    if not may.may_save(draft):
+        raise NotPermitted(MAY_NOT_READ_RESULTS)
     return draft
 
 

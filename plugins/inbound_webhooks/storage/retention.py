@@ -60,6 +60,16 @@ def delete_responses(connection: Connection, *, before: datetime, limit: int) ->
     return _delete(connection, tables.response, old.order_by(columns.id), limit)
 
 
+def delete_result_tokens(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Delete the tokens of results of deliveries received before then; return of how many deliveries."""
+    table = tables.result_token
+    old = select(table.c.delivery_id).where(table.c.delivery_id < first_id_at(before)).distinct()
+    ids = list(connection.scalars(old.order_by(table.c.delivery_id).limit(limit)))
+    if ids:
+        connection.execute(delete(table).where(table.c.delivery_id.in_(ids)))
+    return len(ids)
+
+
 def delete_mails(connection: Connection, *, before: datetime, limit: int) -> int:
     """Delete mails that were written before then and are finished; return how many."""
     columns = tables.mail.c

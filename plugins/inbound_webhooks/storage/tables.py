@@ -21,7 +21,12 @@ from sqlalchemy import (
 
 from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
-from inbound_webhooks.records.webhook_fields import DAG_ID_CHARS, OWNER_CHARS, WEBHOOK_NAME_CHARS
+from inbound_webhooks.records.webhook_fields import (
+    DAG_ID_CHARS,
+    OWNER_CHARS,
+    TASK_ID_CHARS,
+    WEBHOOK_NAME_CHARS,
+)
 from inbound_webhooks.urls import WEBHOOK_ID_CHARS
 
 
@@ -101,6 +106,15 @@ webhook = Table(
     Column("owner", String(OWNER_CHARS), nullable=True),
     # Until then, its page shows the requests that come.
     Column("listening_until", UtcDateTime, nullable=True),
+    # How long the response waits for the run's result, null for not; and whether senders may choose.
+    Column("wait_seconds", Integer, nullable=True),
+    Column("prefer_wait", Boolean, nullable=False, server_default="0"),
+    # The task whose return value is the result; null for the DAG's own result.
+    Column("result_task", String(TASK_ID_CHARS), nullable=True),
+    # Expression for the status of a response that has waited.
+    Column("result_status", Text, nullable=True),
+    # JSON object, name -> template.
+    Column("response_headers", Text, nullable=False, server_default="{}"),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
     Index(
@@ -283,6 +297,18 @@ response = Table(
     # The beginning of the body, and the size of the whole.
     Column("body", LargeBinary, nullable=False),
     Column("body_bytes", Integer, nullable=False),
+    # Null where an older process kept it: the status is the delivery's.
+    Column("status", Integer, nullable=True),
+)
+
+# What opens a result URL, of which a sender may have several: one for each response that did not wait any
+# longer. Like the responses, the rows have no foreign key, because ids of deliveries sort by time.
+result_token = Table(
+    "inbound_webhook_result_token",
+    metadata,
+    Column("delivery_id", String(32), primary_key=True),
+    # SHA-256 in hex: the token itself is never needed again.
+    Column("token_hash", String(64), primary_key=True),
 )
 
 rejection = Table(

@@ -68,6 +68,8 @@ def by_place(problems: Sequence[Problem]) -> dict[str, list[str]]:
         has_own = problem.field in ("mapping", "secrets") and problem.part
         place = f"{problem.field}:{problem.part}" if has_own else problem.field
         message = problem.message[:1].upper() + problem.message[1:]
+        if problem.part and problem.field in FIELDS and FIELDS[problem.field].separator:
+            message = f"{problem.part}: {problem.message}"
         found.setdefault(place, []).append(message)
     return found
 
@@ -161,7 +163,9 @@ class SectionBoxes:
     def changed(self, form: Any) -> list[str]:
         """The labels of the fields that have another value than their default."""
         shown = ((field, form[field.name].data) for row in self.rows for field in row)
-        return [field.label for field, data in shown if (data or "") != box_value(field, field.default)]
+        return [
+            field.label for field, data in shown if (data or "") != (box_value(field, field.default) or "")
+        ]
 
     def opens(self, form: Any) -> bool:
         """Whether it is shown at first: a filter decides which events start a run."""
@@ -217,18 +221,37 @@ def box_value(field: WebhookField, value: Any) -> Any:
         return json.dumps(json_value(value), indent=2) if value else ""
     if field.kind == "list":
         return "\n".join(value)
+    if field.kind == "mapping":
+        return "\n".join(f"{name}{field.separator} {text}" for name, text in value.items())
     return "" if value is None else str(value)
 
 
 def typed_value(field: WebhookField, data: Any) -> Any:
-    """A field's value from the data of its box; objects and mappings are read elsewhere."""
+    """A field's value from the data of its box; objects and tables are read elsewhere.
+
+    :raises InvalidDefinition: a line of a mapping has no name
+    """
     if field.kind == "boolean":
         return bool(data)
     if field.kind == "list":
         return tuple((data or "").replace(",", " ").replace(";", " ").split())
+    if field.kind == "mapping":
+        return _typed_lines(field, data or "")
     if field.kind == "integer":
         return None if data in (None, "") else int(data)
     if field.required:
         return (data or "").strip()
     # White space alone counts as no text, but a text may end in it. Browsers send line ends as CR LF.
     return data.replace("\r\n", "\n") if data and data.strip() else None
+
+
+def _typed_lines(field: WebhookField, data: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for line in filter(str.strip, data.splitlines()):
+        name, separator, text = line.partition(field.separator)
+        if not separator or not name.strip():
+            raise InvalidDefinition(field.name, f"write each line as {field.metavar.strip(chr(39))}")
+        if name.strip() in found:
+            raise InvalidDefinition(field.name, "the name occurs twice", name.strip())
+        found[name.strip()] = text.strip()
+    return found

@@ -22,6 +22,7 @@ from wtforms.widgets import html_params
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition, Problem
 from inbound_webhooks.event.expressions.budget import CompileBudget
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
+from inbound_webhooks.event.expressions.syntax import ALL_SOURCES, SOURCES
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
@@ -85,6 +86,7 @@ class WebhookForm(FlaskForm):
 
     def _expression_problems(self, form_data: Any) -> Iterator[Problem]:
         content_type = self.response_content_type.data or CONTENT_TYPES[0]
+        sources = ALL_SOURCES if self.wait_seconds.data or self.prefer_wait.data else SOURCES
         # One budget for all of them, as when the webhook is saved.
         budget = CompileBudget(expression_limits().parts)
         compile_value = partial(compile_expression, budget=budget)
@@ -92,7 +94,8 @@ class WebhookForm(FlaskForm):
             (self.filter, partial(compile_condition, budget=budget)),
             (self.dedup, compile_value),
             (self.event_type, compile_value),
-            (self.response_template, partial(compile_response, content_type, budget=budget)),
+            (self.response_template, partial(compile_response, content_type, budget=budget, sources=sources)),
+            (self.result_status, partial(compile_value, sources=ALL_SOURCES)),
         ):
             if field.data and (reason := compile_error(compile_source, field.data)):
                 yield Problem(reason, field.name)
@@ -123,10 +126,10 @@ class WebhookForm(FlaskForm):
 
     def _was_shown(self, field: WebhookField) -> bool:
         # A browser sends nothing for a checkbox that is not ticked, nor for a mapping without lines.
-        return field.kind in ("boolean", "mapping") or bool(self[field.name].raw_data)
+        return field.kind == "boolean" or field.is_table or bool(self[field.name].raw_data)
 
     def _typed(self, field: WebhookField, form_data: Any, purposes: Collection[str]) -> Any:
-        if field.kind == "mapping":
+        if field.is_table:
             return typed_mapping(form_data)
         if field.kind == "objects":
             return self._typed_verification(purposes)
@@ -182,7 +185,7 @@ def _box(field: WebhookField) -> Any:
 
 for _field in FIELDS.values():
     # The mapping is a table, which the template shows and typed_mapping() reads.
-    if _field.kind != "mapping":
+    if not _field.is_table:
         setattr(WebhookForm, _field.name, _box(_field))
 
 

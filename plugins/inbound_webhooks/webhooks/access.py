@@ -16,6 +16,8 @@ from inbound_webhooks.airflow_bridge.fab_roles import has_roles
 from inbound_webhooks.airflow_bridge.stored_users import restored_user
 from inbound_webhooks.airflow_bridge.teams import cached_teams, has_teams, teams_of
 from inbound_webhooks.airflow_bridge.users import stored_users
+from inbound_webhooks.event.waiting import waits
+from inbound_webhooks.records.webhook import Draft
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import teams_by_dag
 
@@ -27,6 +29,13 @@ Teams = frozenset[str | None]
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 """Read, create, edit and delete, as auth managers name them."""
+
+ENTITIES = {"run": DagAccessEntity.RUN, "xcom": DagAccessEntity.XCOM}
+"""Parts of a DAG that a permission may be for; without one, it is for the DAG itself."""
+
+MAY_NOT_READ_RESULTS = (
+    "A response that waits has the run's result: you need permission to read the Dag's XComs."
+)
 
 ACTIONS = ("can_read", "can_create", "can_edit", "can_delete")
 
@@ -77,6 +86,13 @@ class Access:
     def may_read_runs(self, dag_id: str) -> bool:
         """Whether the user may see bodies, headers, queries and conf."""
         return self.may_see(dag_id) and self._check("run", "GET", dag_id)
+
+    def may_save(self, draft: Draft) -> bool:
+        """Whether the user may save a definition of a webhook that they may change.
+
+        A response that waits has the result of a run, which senders and the webhook's users then get.
+        """
+        return not waits(draft) or self._check("xcom", "GET", draft.dag_id)
 
     def may_replay(self, dag_id: str) -> bool:
         """Whether the user may replay deliveries of a DAG's webhooks."""
@@ -197,7 +213,7 @@ class Access:
 
     def _is_authorized(self, what: str, method: Method, dag_id: str | None, team: str | None) -> bool:
         details = None if dag_id is None else DagDetails(id=dag_id, team_name=team)
-        entity = DagAccessEntity.RUN if what == "run" else None
+        entity = ENTITIES.get(what)
         return bool(
             self._manager.is_authorized_dag(
                 method=method, access_entity=entity, details=details, user=self.user

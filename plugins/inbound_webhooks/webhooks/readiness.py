@@ -10,10 +10,12 @@ from sqlalchemy import Connection
 
 from inbound_webhooks.airflow_bridge.check_process import CHECK_MILLISECONDS
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states, startable
+from inbound_webhooks.airflow_bridge.run_results import HAS_DAG_RESULTS, stores_elsewhere
 from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnreadable
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.conf.problems import mapping_problems
 from inbound_webhooks.event.expressions.bare_path import expression_meant
+from inbound_webhooks.event.waiting import waits
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
@@ -267,6 +269,28 @@ def _mapping_reason(webhook: Webhook, problem: Problem) -> Problem:
     return replace(problem, code="mapping-breaks", message=sentence)
 
 
+def _wait(webhook: Webhook, facts: Facts) -> list[Problem]:
+    """What keeps a response that waits from having a result."""
+    if not waits(webhook):
+        return []
+    found = []
+    dag_id, task_id = webhook.dag_id, webhook.result_task
+    if facts.state is not None and facts.state.is_paused:
+        found.append(f"While DAG {dag_id} is paused, responses do not wait for its runs: senders get 202.")
+    if task_id is not None and facts.dag is not None and not facts.dag.dag.has_task(task_id):
+        found.append(
+            f"DAG {dag_id} has no task {task_id}, so responses wait until its runs end and have no result."
+        )
+    if task_id is None and not HAS_DAG_RESULTS:
+        found.append("This version of Airflow has no results of DAGs. Name the task whose result it is.")
+    if stores_elsewhere():
+        found.append(
+            "[core] xcom_backend stores results elsewhere, so responses wait until the run ends and have no "
+            "result."
+        )
+    return [_problem("wait-without-result", "hint", sentence) for sentence in found]
+
+
 def _problem(code: str, severity: Severity, message: str) -> Problem:
     return Problem(message, code=code, severity=severity)
 
@@ -287,6 +311,7 @@ _CHECKS: Collection[Callable[[Webhook, Facts], list[Problem]]] = (
     _params,
     _bare_paths,
     _drift,
+    _wait,
     _dispatcher,
     _environment,
 )

@@ -381,6 +381,50 @@ def test_what_was_accepted_is_finished_before_the_end(gateway_home, postgres_dat
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_a_response_that_waits_for_a_run_is_sent_when_the_gateway_stops(
+    gateway_home, postgres_database, workers
+):
+    hook = store_webhook("waiting", wait_seconds=30)
+    gateway = GatewayProcess(gateway_home, postgres_database.url, workers=workers).wait()
+    try:
+        with gateway.connect() as connection:
+            connection.sendall(head(hook, f"Content-Length: {len(ORDER)}", close=False) + ORDER)
+            _wait_until(lambda: rows("delivery"))
+            gateway.ask_to_stop()
+            stopped = time.monotonic()
+            response = until_closed(connection)
+        assert gateway.process.wait(30) == 0
+        assert time.monotonic() - stopped < 10
+    finally:
+        gateway.stop()
+    assert status(response) == 202
+    assert b"\r\nlocation: " in response
+
+
+def test_a_response_that_waits_for_a_run_goes_with_its_client(gateway, postgres_database, postgres_cluster):
+    hook = store_webhook("waiting", wait_seconds=30)
+    with gateway.connect() as connection:
+        connection.sendall(head(hook, f"Content-Length: {len(ORDER)}", close=False) + ORDER)
+        _wait_until(lambda: rows("delivery"))
+        _wait_until(lambda: _looks_for_results(postgres_cluster))
+    time.sleep(0.5)
+    assert not any(_looks_for_results(postgres_cluster) for _ in range(10))
+
+
+def _looks_for_results(cluster) -> bool:
+    """Whether a gateway has looked for results within a moment."""
+    connection = cluster.connect("airflow")
+    cursor = connection.cursor()
+    cursor.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%xcom%' AND query NOT LIKE '%pg_stat%' "
+        "AND query_start > clock_timestamp() - interval '0.3 seconds'"
+    )
+    [found] = cursor.fetchone()
+    connection.close()
+    return bool(found)
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_it_leaves_nothing_behind(gateway_home, postgres_database, workers):
     options = {"workers": workers, "figures": True, "variables": {"TMPDIR": str(gateway_home)}}
     gateway = GatewayProcess(gateway_home, postgres_database.url, **options).wait()

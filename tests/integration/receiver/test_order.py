@@ -245,6 +245,20 @@ def test_a_wrong_token_and_an_unknown_webhook_cost_postgresql_the_same(proxy):
     assert said[0] == said[1] > 0
 
 
+def test_a_wrong_token_and_an_unknown_result_take_the_same_queries_and_comparisons(sqlite_database):
+    from inbound_webhooks.storage.database import autocommit
+    from inbound_webhooks.storage.result_tokens import MAX_TOKENS, insert_token
+    from tests.infrastructure.webhooks_builder import store_delivery
+
+    asgi, stored = AsgiEndpoint(), store_delivery(store_webhook())
+    autocommit(lambda it: insert_token(it, stored, "a" * 64))
+    unknown, wrong = (f"{PREFIX}/result/{it}/{'0' * 64}" for it in ("0" * 32, stored))
+    cost_of(asgi, unknown)
+    assert cost_of(asgi, wrong) == cost_of(asgi, unknown)
+    status, sent, compared = cost_of(asgi, wrong)
+    assert (status, len(sent), compared) == (404, 1, MAX_TOKENS)
+
+
 @pytest.mark.parametrize("wrong_from", [0, 32, 63])
 def test_how_much_of_a_token_is_right_makes_no_difference(sqlite_database, wrong_from):
     asgi = AsgiEndpoint()

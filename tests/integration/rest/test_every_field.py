@@ -20,6 +20,7 @@ ONLY_POSSIBLE = {
     "dag_id": "orders",
     "preset": "generic-hmac",  # fills no field with the value that it has here
     "allowed_addresses": ["192.0.2.0/24", "2001:db8::/32"],
+    "response_headers": {"X-Number": "${Webhook::Body.number}", "X-Note": "a note: with a colon"},
 }
 """Values of fields whose kind does not say what is valid."""
 
@@ -67,7 +68,9 @@ def arguments(fields: dict[str, Any]) -> list[str]:
         field = FIELDS[name]
         values = {
             "boolean": [None],
-            "mapping": [f"{parameter}={text}" for parameter, text in dict(value).items()]
+            "mapping": [
+                f"{parameter}{field.separator or '='}{text}" for parameter, text in dict(value).items()
+            ]
             if field.kind == "mapping"
             else [],
             "objects": [json.dumps(item) for item in value] if field.kind == "objects" else [],

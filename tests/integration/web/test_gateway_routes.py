@@ -48,6 +48,8 @@ CLOSED = {
         "/webhook/{id}/",
         "/webhook/{id}",
         "/webhook/AAAAAAAAAA/{token}",
+        "/webhook/result/" + "0" * 32 + "/" + "0" * 64,
+        "/webhook/result/{token}",
         "/webhook",
         "/",
         "/metrics",

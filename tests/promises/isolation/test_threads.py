@@ -62,7 +62,10 @@ def test_threads_and_tasks_are_started_by_the_loop_alone():
         "deliveries/store/apart.py: ensure_future",
         "dispatch/key_fetch.py: Thread",
         "dispatch/key_fetch.py: call_soon_threadsafe",
+        "receiver/asgi/disconnects.py: ensure_future",
         "receiver/captures.py: ensure_future",
+        "receiver/stopping.py: call_soon_threadsafe",
+        "receiver/waiters.py: ensure_future",
         "webhooks/compiled.py: ensure_future",
     }
 

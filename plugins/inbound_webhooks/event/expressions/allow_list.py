@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Any
 
 from jinja2 import nodes
 
 from inbound_webhooks.event.expressions.budget import LocatedProblem
 from inbound_webhooks.event.expressions.filters import FILTERS
-from inbound_webhooks.event.expressions.syntax import PATH_FILTER, SOURCES
+from inbound_webhooks.event.expressions.syntax import (
+    ONLY_AFTER_RUN,
+    PATH_FILTER,
+    RUN_SOURCES,
+    Sources,
+)
 from inbound_webhooks.event.expressions.value_tests import TESTS
 
 MAX_NESTING = 40
@@ -29,22 +35,23 @@ _ALLOWED_NODES = (
 )  # fmt: skip
 
 
-def check_tree(tree: nodes.Template) -> None:
-    """Check a template against the allow-list.
+def check_tree(tree: nodes.Template, sources: Sources) -> None:
+    """Check a template against the allow-list; it may name these sources.
 
     :raises LocatedProblem: names what is not allowed, and where
     """
     # Iterative: the depth has to be checked before anything recurses into the tree.
+    names = tuple(sources.values())
     pending: list[tuple[nodes.Node, int]] = [(tree, 0)]
     while pending:
         node, depth = pending.pop()
         if depth > MAX_NESTING:
             raise LocatedProblem("it is too complex", node.lineno or 0)
-        _check_node(node)
+        _check_node(node, names)
         pending.extend((child, depth + 1) for child in node.iter_child_nodes())
 
 
-def _check_node(node: nodes.Node) -> None:
+def _check_node(node: nodes.Node, names: Collection[str]) -> None:
     if not isinstance(node, _ALLOWED_NODES):
         raise LocatedProblem(f"{type(node).__name__.lower()} is not allowed here", node.lineno or 0)
     if isinstance(node, nodes.Const) and _is_too_large(node.value):
@@ -53,8 +60,11 @@ def _check_node(node: nodes.Node) -> None:
     if isinstance(node, (nodes.Filter, nodes.Test)) and (node.dyn_args or node.dyn_kwargs):
         raise LocatedProblem("* and ** are not allowed here", node.lineno)
     # Only sources: Jinja would look other names up in its globals.
-    if isinstance(node, nodes.Name) and node.name not in SOURCES.values():
-        raise LocatedProblem(f"there is no {node.name!r}, only {', '.join(SOURCES.values())}", node.lineno)
+    if isinstance(node, nodes.Name) and node.name not in names:
+        reason = f"there is no {node.name!r}, only {', '.join(names)}"
+        if node.name in RUN_SOURCES.values():
+            reason = ONLY_AFTER_RUN.format(repr(node.name))
+        raise LocatedProblem(reason, node.lineno)
     if isinstance(node, nodes.Filter) and node.name not in FILTERS and node.name != PATH_FILTER:
         raise LocatedProblem(
             f"there is no filter {node.name!r}, only {', '.join(sorted(FILTERS))}", node.lineno

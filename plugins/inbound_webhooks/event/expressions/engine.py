@@ -29,7 +29,13 @@ from inbound_webhooks.event.expressions.budget import (
     charging,
 )
 from inbound_webhooks.event.expressions.compiler import Evaluate, SourcePath, compile_node, source_path
-from inbound_webhooks.event.expressions.syntax import with_offsets, with_webhook_expressions
+from inbound_webhooks.event.expressions.syntax import (
+    RUN_SOURCES,
+    SOURCES,
+    Sources,
+    with_offsets,
+    with_webhook_expressions,
+)
 from inbound_webhooks.event.values import (
     check_length,
     follow,
@@ -73,6 +79,12 @@ class Parsed:
             for node in self.tree.body
         )
 
+    @property
+    def reads_run(self) -> bool:
+        """Whether it reads the run or its result."""
+        names = self.tree.find_all(nodes.Name)
+        return any(name.name in RUN_SOURCES.values() for name in names)
+
 
 @dataclass(frozen=True)
 class Expression:
@@ -101,16 +113,19 @@ class Condition:
         return self.expression.is_plain
 
 
-def compile_expression(source: str, budget: CompileBudget | None = None) -> Expression:
+def compile_expression(
+    source: str, budget: CompileBudget | None = None, *, sources: Sources = SOURCES
+) -> Expression:
     """Compile the right side of a mapping's line.
 
     ``evaluate`` returns a value with its type if the source is exactly one expression (a whole source as
     itself, :class:`Missing` for nothing), else a str; it raises ExpressionFailed or BodyMalformed.
 
     :param budget: what all expressions of the webhook share
+    :param sources: what it may read
     :raises TemplateRefused: it does not compile; has line and column
     """
-    parsed = parse(source, budget)
+    parsed = parse(source, budget, sources=sources)
     whole = parsed.whole_expression
     if whole is not None:
         return _compile_whole(parsed, whole)
@@ -158,7 +173,7 @@ def compile_output(parsed: Parsed, writer: Callable[[nodes.Expr], Writer]) -> Ca
     return partial(_render, emit)
 
 
-def parse(source: str, budget: CompileBudget | None = None) -> Parsed:
+def parse(source: str, budget: CompileBudget | None = None, *, sources: Sources = SOURCES) -> Parsed:
     """Parse and check a source in both notations.
 
     :raises TemplateRefused: it does not parse, or contains something not allowed; has line and column
@@ -170,8 +185,8 @@ def parse(source: str, budget: CompileBudget | None = None) -> Parsed:
     budget = budget or CompileBudget()
     try:
         budget.charge(1 + len(source) // SOURCE_CHARS_PER_PART, 0)
-        tree = _parse(source, budget)
-        check_tree(tree)
+        tree = _parse(source, budget, sources)
+        check_tree(tree, sources)
     except LocatedProblem as error:
         raise _refused(error.reason, source, error.offset) from None
     except TemplateSyntaxError as error:
@@ -187,9 +202,9 @@ def parse(source: str, budget: CompileBudget | None = None) -> Parsed:
 _JINJA = Environment(autoescape=True, keep_trailing_newline=True, cache_size=0)
 
 
-def _parse(source: str, budget: CompileBudget) -> nodes.Template:
+def _parse(source: str, budget: CompileBudget, sources: Sources) -> nodes.Template:
     raw = with_offsets(_JINJA.lexer.tokeniter(source, None), source, budget)
-    tokens = with_webhook_expressions(_JINJA.lexer.wrap(raw), budget)
+    tokens = with_webhook_expressions(_JINJA.lexer.wrap(raw), budget, sources)
     parser = Parser(_JINJA, "")
     # A parser makes its own tokens; these have offsets, and are charged while it takes them.
     parser.stream = TokenStream(tokens, None, None)

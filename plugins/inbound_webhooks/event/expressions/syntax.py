@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from jinja2 import TemplateSyntaxError
@@ -13,6 +13,16 @@ from inbound_webhooks.event.expressions.budget import CompileBudget, LocatedProb
 
 SOURCES = {"Body": "body", "Headers": "headers", "Query": "query", "Delivery": "delivery"}
 """Name in ``${Webhook::Name…}`` -> name in Jinja."""
+
+RUN_SOURCES = {"Result": "result", "Run": "run"}
+"""The sources of a response that is sent when the run has a result."""
+
+ALL_SOURCES = SOURCES | RUN_SOURCES
+
+ONLY_AFTER_RUN = "{} is only known to the response of a webhook that waits for its run"
+"""Why one of these sources is refused elsewhere."""
+
+Sources = Mapping[str, str]
 
 # No template can name this filter: the space keeps it apart from names as the lexer reads them.
 PATH_FILTER = "webhook path"
@@ -46,18 +56,20 @@ def with_offsets(
         raise LocatedProblem(error.message or "it does not parse", position) from None
 
 
-def with_webhook_expressions(tokens: Iterator[Token], budget: CompileBudget) -> Iterator[Token]:
+def with_webhook_expressions(
+    tokens: Iterator[Token], budget: CompileBudget, sources: Sources
+) -> Iterator[Token]:
     """Replace ``${Webhook::…}`` in the text between Jinja's own tokens by tokens of a filtered name."""
     for token in tokens:
         if token.type == "data":
-            for part in _split_data(token):
+            for part in _split_data(token, sources):
                 budget.charge(1, part.lineno)
                 yield part
         else:
             yield token
 
 
-def _split_data(token: Token) -> Iterator[Token]:
+def _split_data(token: Token, sources: Sources) -> Iterator[Token]:
     content, start, position = token.value, token.lineno, 0
     for mark in _MARK.finditer(content):
         # Inside an expression that was read already.
@@ -69,23 +81,27 @@ def _split_data(token: Token) -> Iterator[Token]:
             yield Token(start + mark.start(), "data", "${")
             position = mark.end()
         else:
-            expression, position = _read_expression(content, mark.end(), start)
+            expression, position = _read_expression(content, mark.end(), start, sources)
             yield from _expression_tokens(expression, start + mark.start())
     if position < len(content):
         yield Token(start + position, "data", content[position:])
 
 
-def _read_expression(content: str, position: int, start: int) -> tuple[tuple[str, list[Any]], int]:
+def _read_expression(
+    content: str, position: int, start: int, sources: Sources
+) -> tuple[tuple[str, list[Any]], int]:
     """Read ``Webhook::Source.path}``; return (source, path), and the position behind it."""
     head = _HEAD.match(content, position)
     if head is None:
         raise LocatedProblem(
             "${ begins an expression such as ${Webhook::Body.id}; $${ is a literal ${", start + position - 2
         )
-    if head.group(1) not in SOURCES:
-        raise LocatedProblem(
-            f"there is no Webhook::{head.group(1)}, only {', '.join(SOURCES)}", start + head.start(1)
-        )
+    name = head.group(1)
+    if name not in sources:
+        reason = f"there is no Webhook::{name}, only {', '.join(sources)}"
+        if name in RUN_SOURCES:
+            reason = ONLY_AFTER_RUN.format(f"Webhook::{name}")
+        raise LocatedProblem(reason, start + head.start(1))
     path: list[Any] = []
     position = head.end()
     while (step := _read_step(content, position)) is not None:
@@ -94,7 +110,7 @@ def _read_expression(content: str, position: int, start: int) -> tuple[tuple[str
     tail = _TAIL.match(content, position)
     if tail is None:
         raise LocatedProblem('the path breaks off here; expected .name, [0], ["key"] or }', start + position)
-    return (SOURCES[head.group(1)], path), tail.end()
+    return (sources[name], path), tail.end()
 
 
 def _read_step(content: str, position: int) -> tuple[Any, int] | None:

@@ -9,7 +9,7 @@ from jinja2 import nodes
 
 from inbound_webhooks.errors import TemplateRefused
 from inbound_webhooks.event.expressions.engine import parse
-from inbound_webhooks.event.expressions.syntax import PATH_FILTER
+from inbound_webhooks.event.expressions.syntax import ALL_SOURCES, PATH_FILTER
 from inbound_webhooks.event.values import Step
 
 
@@ -53,7 +53,7 @@ class Read(NamedTuple):
 def reads_of(source: str) -> list[Read]:
     """The paths that a mapping's expression or a template reads; none where it does not compile."""
     try:
-        tree = parse(source).tree
+        tree = parse(source, sources=ALL_SOURCES).tree
     except TemplateRefused:
         return []
     return list(_visit(tree, is_optional=False, wish=ANY))

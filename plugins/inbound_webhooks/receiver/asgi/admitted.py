@@ -10,6 +10,7 @@ from inbound_webhooks.errors import InternalError
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.receiver.admission import Admission
 from inbound_webhooks.receiver.pipeline import Receiver
+from inbound_webhooks.receiver.results import Pending
 
 log = get_logger(__name__)
 
@@ -18,13 +19,16 @@ log = get_logger(__name__)
 class Admitted:
     """A request that was admitted, and the receiver that did, on the event loop that it belongs to.
 
-    ``has_arrived`` tells that it has reached the blueprint, so that the response is the receiver's.
+    ``has_arrived`` tells that it has reached the blueprint, so that the response is the receiver's. Where
+    ``pending`` is set, Flask's own response is dropped: the guard sends another one after the wait, during
+    which no thread of Flask's is held.
     """
 
     receiver: Receiver
     admission: Admission
     loop: asyncio.AbstractEventLoop
     has_arrived: bool = False
+    pending: Pending | None = None
 
 
 ADMITTED: ContextVar[Admitted | None] = ContextVar("inbound_webhooks_admitted", default=None)

@@ -22,6 +22,7 @@ from inbound_webhooks.receiver.asgi.admitted import ADMITTED, Admitted, not_rout
 from inbound_webhooks.receiver.asgi.authorization import drop_last_authorization
 from inbound_webhooks.receiver.asgi.body import BodyReader
 from inbound_webhooks.receiver.asgi.buffer import BodyBuffer
+from inbound_webhooks.receiver.asgi.disconnects import unless_disconnected
 from inbound_webhooks.receiver.asgi.masking import mask_tokens
 from inbound_webhooks.receiver.asgi.messages import (
     ASGIApp,
@@ -38,6 +39,7 @@ from inbound_webhooks.receiver.asgi.messages import (
 from inbound_webhooks.receiver.asgi.paths import EndpointPaths
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver
+from inbound_webhooks.receiver.results import Pending
 from inbound_webhooks.receiver.webhook_slots import WebhookSlots
 from inbound_webhooks.settings import Settings
 
@@ -111,7 +113,7 @@ class WebhookGuard:
         async def sending(message: Message) -> None:
             nonlocal has_started
             admitted = ADMITTED.get()
-            if admitted is None or admitted.has_arrived:
+            if admitted is None or (admitted.has_arrived and admitted.pending is None):
                 has_started = True
                 await send(message)
 
@@ -120,9 +122,14 @@ class WebhookGuard:
                 self._drops_authorization = appends_admin_token(scope.get("app"), inside=type(self))
             if self._drops_authorization:
                 drop_last_authorization(scope)
-            response = await self._guard(scope, receive, sending, path)
-            if response is not None:
-                await send_response(response, scope["method"], sending)
+            answer = await self._guard(scope, receive, sending, path)
+            if isinstance(answer, Pending):
+                # The slot, the body and Flask's thread are free again.
+                ADMITTED.set(None)
+                waiting = self._get_receiver().results.response(answer)
+                answer = await unless_disconnected(receive, waiting)
+            if answer is not None:
+                await send_response(answer, scope["method"], sending)
         except Exception as error:  # noqa: BLE001 - the last line of defence of a public endpoint
             log_unexpected_error("request", error, action="endpoint_error")
             if not has_started:
@@ -131,9 +138,14 @@ class WebhookGuard:
             # The access log reads it when the response is out; a sender's query may hold credentials.
             scope["query_string"] = b""
 
-    async def _guard(self, scope: Scope, receive: Receive, send: Send, path: str) -> Response | None:
-        """The response; None where the application has sent it."""
-        receiver = self._receiver if isinstance(self._receiver, Receiver) else self._receiver()
+    def _get_receiver(self) -> Receiver:
+        return self._receiver if isinstance(self._receiver, Receiver) else self._receiver()
+
+    async def _guard(
+        self, scope: Scope, receive: Receive, send: Send, path: str
+    ) -> Response | Pending | None:
+        """The response, or the one that waits; None where the application has sent it."""
+        receiver = self._get_receiver()
         head: RequestHead | None = None
         admission: Admission | None = None
         reader: BodyReader | None = None
@@ -145,6 +157,8 @@ class WebhookGuard:
             # By the id that is asked for, known or not: strangers learn nothing from how long it takes.
             await slots.admissions.take(head.webhook_id)
             try:
+                if head.is_of_result:
+                    return await receiver.result(head)
                 # The api-server reads no byte of a body on the word of a cached webhook.
                 admission = await receiver.admit(head, from_cache=self._is_next_to_server)
             finally:
@@ -177,7 +191,7 @@ class WebhookGuard:
 
     async def _hand_on(
         self, slots: _Slots, scope: Scope, send: Send, admitted: Admitted, body: bytes
-    ) -> Response | None:
+    ) -> Response | Pending | None:
         """Process a request when its turn has come; None where the application has sent the response."""
         webhook_id = admitted.admission.head.webhook_id
         if not admitted.receiver.is_slow(webhook_id, len(body)):
@@ -190,7 +204,7 @@ class WebhookGuard:
 
     async def _process(
         self, slots: _Slots, scope: Scope, send: Send, admitted: Admitted, body: bytes
-    ) -> Response | None:
+    ) -> Response | Pending | None:
         receiver, admission = admitted.receiver, admitted.admission
         await slots.processing.take(admission.head.webhook_id)
         try:
@@ -198,7 +212,7 @@ class WebhookGuard:
                 request = inbound_request(scope, body, admission.head.source_ip)
                 return await receiver.receive(admission, request)
             await self._ask_blueprint(scope, body, send, admitted)
-            return None
+            return admitted.pending
         finally:
             slots.processing.release(admission.head.webhook_id)
 

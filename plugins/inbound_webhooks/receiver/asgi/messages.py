@@ -21,7 +21,7 @@ from inbound_webhooks.receiver.client_address import (
     is_replaced,
     source_address,
 )
-from inbound_webhooks.urls import WEBHOOK_PATH
+from inbound_webhooks.urls import RESULT_PATH, WEBHOOK_PATH
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -39,7 +39,9 @@ _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 async def send_response(response: Response, method: str, send: Send) -> None:
     """Send a response as ASGI messages; HEAD gets no body."""
     headers = [
-        *_encoded((("Content-Type", response.content_type), *SAFETY_HEADERS, *response.headers)),
+        *_encoded((("Content-Type", response.content_type), *SAFETY_HEADERS)),
+        # Not cached: values of templates differ from one response to the next. As WSGI servers encode them.
+        *((name.lower().encode(), value.encode("latin-1", "replace")) for name, value in response.headers),
         (b"content-length", str(len(response.body)).encode()),
     ]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
@@ -63,12 +65,13 @@ def replayed(body: bytes) -> Receive:
 
 
 def request_head(scope: Scope, path: str, proxies: IpAllowList, *, is_peer_known: bool) -> RequestHead | None:
-    """What is known before the body; None where the path below the prefix is not ``id/token``.
+    """What is known before the body; None where the path below the prefix is neither ``id/token`` nor that of
+    a result.
 
     :param is_peer_known: whether the server is known to leave the scope's client as it is
     :raises HostInvalid: the Host header has a label that no host name has
     """
-    match = WEBHOOK_PATH.fullmatch(path)
+    match = WEBHOOK_PATH.fullmatch(path) or RESULT_PATH.fullmatch(path)
     if match is None:
         return None
     declared: bytes | None = None
@@ -92,6 +95,7 @@ def request_head(scope: Scope, path: str, proxies: IpAllowList, *, is_peer_known
         token=match[2],
         declared_length=int(declared) if declared and _DECLARED_LENGTH.fullmatch(declared) else None,
         source_ip=source_ip,
+        is_of_result=match.re is RESULT_PATH,
     )
 
 

@@ -23,6 +23,7 @@ from inbound_webhooks.receiver.asgi.messages import ASGIApp, Receive, Scope, Sen
 from inbound_webhooks.receiver.gateway.prometheus import WorkerFigures
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.self_report import reporting
+from inbound_webhooks.receiver.stopping import noticing_stop
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.threads import run_in_thread
 
@@ -79,8 +80,9 @@ class Gateway:
             self._figures.start()
         favour_event_loop()
         try:
-            async with reporting(self._health):
-                yield
+            with noticing_stop(self._receiver.results.waiters.stop):
+                async with reporting(self._health):
+                    yield
         finally:
             if self._figures is not None:
                 await run_in_thread(self._figures.stop)

@@ -1,0 +1,73 @@
+"""The quality gate of docs/results.md: lakeFS gets the verdict of a run in the response to its hook."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.acceptance.shell import Shell, commands
+from tests.infrastructure.airflow_processes import AirflowProcesses
+from tests.infrastructure.pages import page
+
+ANSWER_SECONDS = 70
+DAG_ID = "lakefs_quality_gate"
+
+COMMIT = {
+    "event_type": "pre-commit",
+    "repository_id": "sales",
+    "branch_id": "main",
+    "commit_message": "Load the orders of Monday",
+    "committer": "ada",
+    "commit_metadata": {"ticket": "DATA-7"},
+}
+"""https://docs.lakefs.io/howto/hooks/webhooks/#request-body-schema"""
+
+
+@pytest.fixture(scope="module")
+def url(airflow: AirflowProcesses, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The webhook that the page makes."""
+    airflow.wait_for_dag(DAG_ID)
+    folder: Path = tmp_path_factory.mktemp("results")
+    Shell(airflow, folder)(commands(page("docs/results.md"), "create lakefs-gate"))
+    done = airflow.airflow("webhooks", "url", "lakefs-gate")
+    return done.stdout.strip()
+
+
+def hook(url: str, **fields: object) -> requests.Response:
+    """What lakeFS sends before a commit."""
+    return requests.post(url, json=COMMIT | fields, timeout=ANSWER_SECONDS)
+
+
+def test_a_commit_that_passes_gets_2xx_before_its_run_has_ended(airflow, url):
+    started = time.monotonic()
+    response = hook(url)
+    waited = time.monotonic() - started
+    assert (response.status_code, response.json()) == (200, {"problems": []})
+    (run,) = airflow.dag_runs(DAG_ID)
+    assert run["state"] == "running", f"the response took {waited:.1f} s"
+    airflow.wait_for_run(DAG_ID, run["dag_run_id"])
+
+
+def test_a_commit_that_does_not_is_aborted_with_the_reason(airflow, url):
+    response = hook(url, commit_metadata={})
+    assert response.status_code == 422
+    assert response.json() == {"problems": ["A commit to main needs a ticket in its metadata."]}
+
+
+def test_the_delivery_shows_the_response_that_was_sent(airflow, url):
+    response = hook(url, commit_message=" ", commit_metadata={})
+    newest = json.loads(airflow.airflow("webhooks", "deliveries", "lakefs-gate", "-o", "json").stdout)[0]
+    shown = airflow.wait_for(
+        lambda: _kept(airflow, newest["id"]), what="the response that is kept", seconds=10
+    )
+    assert (shown["status"], json.loads(shown["body"])) == (422, response.json())
+
+
+def _kept(airflow: AirflowProcesses, delivery_id: str) -> dict | None:
+    shown = json.loads(airflow.airflow("webhooks", "delivery", delivery_id, "-o", "json").stdout)
+    found: dict = shown["response"]
+    return found if found["body"] else None
