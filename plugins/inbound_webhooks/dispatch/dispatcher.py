@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from inbound_webhooks.airflow_bridge.dag_cache import DagState
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX, DagRuns, Unchecked
 from inbound_webhooks.airflow_bridge.sessions import BatchSession
-from inbound_webhooks.dispatch.fair_queue import RoundRobin, claim
+from inbound_webhooks.dispatch.fair_queue import RoundRobin, claim, in_turns
 from inbound_webhooks.dispatch.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.retry import next_attempt_at
@@ -37,6 +37,9 @@ from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome
 
 log = get_logger(__name__)
+
+CHECK_SECONDS = 0.5
+"""Longest time for checks of confs in a round, and one check more: the deliveries of other webhooks wait."""
 
 
 class Dispatcher:
@@ -126,10 +129,11 @@ class Dispatcher:
         while chosen := [each for each in self._webhooks.next(now) if each.webhook_id not in skipped]:
             done, unchecked = self._dispatch_batch(chosen, now)
             if unchecked:
-                for delivery, state in unchecked:
-                    self._check(delivery, state)
+                last = self._check_in_turns(unchecked)
                 # What their DAGs accept is dispatched at once; they are still the first ones that are due.
                 self._dispatch_batch(chosen, now)
+                if last is not None:
+                    self._webhooks.go_on_after(last)
             if done:
                 return done
             # Locked by another dispatcher or a pending change; try the next ones.
@@ -172,6 +176,20 @@ class Dispatcher:
             metrics.timing("dispatch_delay", self._now() - delivery.received_at)
             log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
         return len(batch), unchecked
+
+    def _check_in_turns(self, unchecked: Sequence[Unchecked]) -> str | None:
+        """Check confs, one of each webhook before a second one, for CHECK_SECONDS at most.
+
+        The others are still due in the next round. Returns the webhook whose conf was the last one, or None
+        if all were checked.
+        """
+        ends_at = time.monotonic() + CHECK_SECONDS
+        ordered = in_turns(unchecked, lambda each: each[0].webhook_id)
+        for delivery, state in ordered:
+            self._check(delivery, state)
+            if time.monotonic() >= ends_at and delivery is not ordered[-1][0]:
+                return delivery.webhook_id
+        return None
 
     def _check(self, delivery: ClaimedDelivery, state: DagState) -> None:
         """Check a conf that the DAG's current version has not accepted yet, in no transaction."""

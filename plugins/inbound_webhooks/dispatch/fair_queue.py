@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.claims import ClaimedDelivery, WaitingWebhook, waiting_webhooks
 from inbound_webhooks.storage.database import transaction
+
+
+Item = TypeVar("Item")
 
 
 class RoundRobin:
@@ -90,6 +95,16 @@ def _free_runs(connection: Connection, webhook: WaitingWebhook, max_active_runs:
     if not claims.try_lock_webhook(connection, webhook.webhook_id):
         return 0
     return max(0, max_active_runs - claims.count_active(connection, webhook.webhook_id))
+
+
+def in_turns(items: Sequence[Item], webhook_id: Callable[[Item], str]) -> list[Item]:
+    """The first item of each webhook, then the second ones, and so on."""
+    taken: Counter[str] = Counter()
+    turns: list[int] = []
+    for item in items:
+        turns.append(taken[webhook_id(item)])
+        taken[webhook_id(item)] += 1
+    return [item for _, item in sorted(zip(turns, items, strict=True), key=itemgetter(0))]
 
 
 def shared(places: int, wanted: Mapping[str, int]) -> dict[str, int]:

@@ -27,6 +27,7 @@ from inbound_webhooks.storage.dispatchers import dispatchers_seen
 from inbound_webhooks.storage.drifts import Drift, found_drifts
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.endpoints import reported_problems
+from inbound_webhooks.webhooks.compiled import compile_webhook
 from inbound_webhooks.webhooks.secrets import missing_secrets, needed_purposes
 
 MANUAL_RUN = "manual"
@@ -176,6 +177,7 @@ def _url_token(_webhook: Webhook, facts: Facts) -> list[Problem]:
 def _secrets(webhook: Webhook, facts: Facts) -> list[Problem]:
     held = [secret for secret in facts.credentials if secret.purpose]
     try:
+        compile_webhook(webhook)
         missing = missing_secrets(webhook, {secret.purpose for secret in held})
         needed = needed_purposes(webhook)
     except DefinitionError as error:

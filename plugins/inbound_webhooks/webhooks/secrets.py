@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inbound_webhooks.errors import InvalidDefinition, Problem
+from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.public_keys import can_refresh_keys, refreshes_keys
 from inbound_webhooks.event.verification.registry import check_secret as check_scheme_secret
@@ -17,7 +18,6 @@ from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.presets.preset import Secret as PresetSecret
 from inbound_webhooks.records.webhook import FIELDS, Webhook
-from inbound_webhooks.webhooks.compiled import compile_webhook
 
 FILLED_FIELDS = tuple(name for name, field in FIELDS.items() if field.filled_by_preset)
 """Fields that a preset and a webhook share."""
@@ -128,8 +128,7 @@ def check_signing(before: Webhook, after: Webhook, kept: Collection[str]) -> Non
     :param kept: the purposes of the stored secrets that the change does not replace
     :raises InvalidDefinition: the secret has to be entered again
     """
-    handshake = compile_webhook(after).rules.handshake
-    signs = handshake is not None and handshake.signs_for is not None
+    signs = after.handshake is not None and HANDSHAKES[after.handshake].signs_for is not None
     if signs and after.handshake != before.handshake and DEFAULT_PURPOSE in kept:
         raise InvalidDefinition(
             "secrets",
@@ -140,8 +139,11 @@ def check_signing(before: Webhook, after: Webhook, kept: Collection[str]) -> Non
 
 
 def needed_purposes(webhook: Webhook) -> set[str]:
-    """The purposes that require a secret; fetched keys require none."""
-    required = compile_webhook(webhook).rules.verification
+    """The purposes that require a secret; fetched keys require none.
+
+    :raises InvalidDefinition: a setting of a scheme is invalid
+    """
+    required = [read_scheme(settings) for settings in webhook.verification]
     fetched = {entry.purpose for entry in required if refreshes_keys(entry.scheme)}
     optional = {secret.purpose for secret in _preset_secrets(webhook).values() if secret.optional}
     verification = {entry.purpose for entry in required}

@@ -199,6 +199,11 @@ def change(
     """
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     now = utc_now()
+    webhook = replace(get(ById(webhook_id)), team=team, **vars(draft))
+    # Before the transaction: it compiles, for which SQLite's other writers would wait.
+    check(webhook)
+    for secret in secrets:
+        check_secret(webhook, secret)
     try:
         with transaction() as connection:
             begin_writing(connection)
@@ -206,12 +211,9 @@ def change(
             if held.version != version:
                 raise WebhookChanged
             webhook = replace(held, team=team, **vars(draft))
-            check(webhook)
             # A name from before this rule stays until the webhook is renamed.
             if webhook.name != held.name:
                 _check_name(connection, webhook)
-            for secret in secrets:
-                check_secret(webhook, secret)
             held_for = _valid_purposes(connection, webhook_id, now)
             if checked is not None:
                 check_signing(held, webhook, held_for - {secret.purpose for secret in secrets})

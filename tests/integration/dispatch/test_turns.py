@@ -53,6 +53,13 @@ def dispatched(hook) -> list[str]:
     return [row.id for row in sorted(found, key=lambda row: made[row.run_id])]
 
 
+def test_webhooks_take_turns_in_the_order_in_which_they_came():
+    from inbound_webhooks.dispatch.fair_queue import in_turns
+
+    items = ["a1", "a2", "b1", "a3", "b2", "c1"]
+    assert in_turns(items, lambda item: item[0]) == ["a1", "b1", "c1", "a2", "b2", "a3"]
+
+
 # --- shares ---------------------------------------------------------------------------------
 
 SHARES = {

@@ -219,6 +219,23 @@ def test_no_transaction_is_open_while_a_conf_is_checked(database, dispatcher):
     assert "takes longer than 100 milliseconds" in delivery(stored).error
 
 
+def test_checks_of_one_webhook_let_another_one_have_its_turn(database, monkeypatch):
+    """With a time for checks that each of them uses up, a round has one check."""
+    from inbound_webhooks.dispatch import dispatcher as module
+    from inbound_webhooks.settings import Settings
+
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0.0)
+    flooded, other = hook_of({}, "flooded"), hook_of({}, "other")
+    for hook, count in ((flooded, 5), (other, 1)):
+        store_deliveries(hook, count, dag_id=hook.name, conf='{"value": "x"}')
+    dispatcher, started = module.Dispatcher(Settings()), []
+    while dispatcher.dispatch_due():
+        started.append(sorted(run.dag_id for run in runs()))
+    assert len(started[0]) == 1
+    assert started[1] == ["flooded", "other"]
+    assert len(started[-1]) == 6
+
+
 def test_a_batch_has_so_many_bytes_and_the_next_one_goes_on_with_the_others(database, dispatcher):
     """Otherwise large confs make one long transaction."""
     hook = hook_of({})

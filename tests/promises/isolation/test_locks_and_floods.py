@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -244,6 +245,42 @@ def test_repetitions_are_looked_up_when_the_write_lock_of_sqlite_is_free(sqlite_
     assert insert_together(repeated) == [first.id] * 50
     # UPDATE takes the write lock.
     assert said == ["UPDATE", *["INSERT"] * 50, "COMMIT", *["SELECT"] * 3]
+
+
+def test_a_change_is_compiled_before_it_takes_the_write_lock_of_sqlite(sqlite_database):
+    from airflow import settings
+    from sqlalchemy import event
+
+    from inbound_webhooks.event.rules import compile_rules
+    from inbound_webhooks.records.webhook import Draft
+    from inbound_webhooks.webhooks import service
+    from inbound_webhooks.webhooks.secrets import NewSecret
+
+    hook = store_webhook(preset="github", secrets={"signing": "s3cret"})
+    stored = service.get(hook.id)
+    said: list[str] = []
+
+    def look(frame: Any, what: str, _argument: Any) -> None:
+        if what == "call" and frame.f_code is compile_rules.__code__:
+            said.append("COMPILE")
+
+    event.listen(settings.engine, "before_cursor_execute", lambda *args: said.append(args[2].split()[0]))
+    draft = Draft(**{name: getattr(stored, name) for name in Draft.__dataclass_fields__})
+    sys.setprofile(look)
+    try:
+        service.change(
+            stored.id,
+            draft,
+            actor=ACTOR,
+            version=stored.version,
+            secrets=[NewSecret("signing", "another")],
+            checked=stored,
+        )
+    finally:
+        sys.setprofile(None)
+    assert "COMPILE" in said
+    # UPDATE takes the write lock.
+    assert "COMPILE" not in said[said.index("UPDATE") :]
 
 
 # --- changes of many rows -------------------------------------------------------------------
