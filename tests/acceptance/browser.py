@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from tests.infrastructure.airflow_processes import ADMIN, PASSWORD, AirflowProcesses
+from tests.infrastructure.environment import CHECKOUT
 
 ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 WAIT_MILLISECONDS = 60_000
+RUN_MILLISECONDS = 120_000
+"""Until a run has ended."""
+
+AXE = CHECKOUT / "tests" / "vendor" / "axe-core" / "axe.min.js"
 
 
 @contextmanager
@@ -71,6 +77,12 @@ class Person:
         """Our page inside Airflow's."""
         return self.page.frame_locator("iframe")
 
+    @property
+    def our_frame(self) -> Any:
+        """Our page, inside of Airflow's or alone, for scripts."""
+        [found] = [frame for frame in self.page.frames if "/pluginsv2/webhooks" in frame.url]
+        return found
+
     def close(self) -> None:
         self.context.close()
 
@@ -81,3 +93,39 @@ def wait_for_scripts(frame: Any) -> None:
         """() => document.readyState === "complete"
             || new Promise(done => addEventListener("load", done, {once: true}))"""
     )
+
+
+def create_on_tab(person: Person, dag_id: str, name: str) -> str:
+    """Make a webhook on the DAG's own tab; returns its URL."""
+    frame = person.open(f"dags/{dag_id}/plugin/webhooks-of-dag")
+    frame.get_by_role("link", name="Add trigger").click()
+    assert frame.locator("#dag_id").input_value() == dag_id
+    frame.locator("#name").fill(name)
+    frame.get_by_role("button", name="Create webhook").click()
+    frame.locator("#url").wait_for()
+    wait_for_scripts(frame)
+    return str(frame.locator("#url").input_value())
+
+
+def curl(url: str, body: str) -> str:
+    """Send JSON from a terminal; returns the body of the response."""
+    done = subprocess.run(
+        ["curl", "-sS", "--noproxy", "*", url, "-H", "Content-Type: application/json", "--data", body],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def axe_problems(person: Person) -> list[str]:
+    """What axe-core finds on our page that is serious."""
+    frame = person.our_frame
+    frame.evaluate(AXE.read_text() + "; void 0")
+    results = frame.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{problem['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
+        for problem in results["violations"]
+        if problem["impact"] in ("serious", "critical")
+        for node in problem["nodes"]
+    ]

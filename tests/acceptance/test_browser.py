@@ -4,56 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 
 import pytest
 
-from tests.acceptance.browser import Person, chromium, wait_for_scripts
-from tests.acceptance.webhooks import SHOPIFY_MAPPING, deliver, maps
-from tests.acceptance.webhooks import create as create_by_command
-from tests.infrastructure.environment import CHECKOUT
-
-RUN_MILLISECONDS = 120_000
-AXE = CHECKOUT / "tests" / "vendor" / "axe-core" / "axe.min.js"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def person(browser, airflow):
-    """A user who has just logged in."""
-    found = Person(browser, airflow)
-    found.log_in()
-    yield found
-    found.close()
-    assert found.problems == []
-
-
-def curl(url: str, body: str) -> str:
-    done = subprocess.run(
-        ["curl", "-sS", "--noproxy", "*", url, "-H", "Content-Type: application/json", "--data", body],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
-
-
-def create(person: Person, dag_id: str, name: str) -> str:
-    """Make a webhook on the DAG's own tab; returns its URL."""
-    frame = person.open(f"dags/{dag_id}/plugin/webhooks-of-dag")
-    frame.get_by_role("link", name="Add trigger").click()
-    assert frame.locator("#dag_id").input_value() == dag_id
-    frame.locator("#name").fill(name)
-    frame.get_by_role("button", name="Create webhook").click()
-    frame.locator("#url").wait_for()
-    wait_for_scripts(frame)
-    return str(frame.locator("#url").input_value())
-
+from tests.acceptance.browser import RUN_MILLISECONDS, axe_problems, create_on_tab, curl, wait_for_scripts
+from tests.acceptance.webhooks import SHOPIFY_MAPPING, create, deliver, maps
 
 # What a button says next; it says so for a moment only, which a slow machine may miss. Playwright waits for a
 # promise without a limit of its own.
@@ -65,7 +20,7 @@ CLIPBOARD = """() => Promise.race([navigator.clipboard.readText(), new Promise(d
 
 
 def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow):
-    url = create(person, "event_log", "a first webhook")
+    url = create_on_tab(person, "event_log", "a first webhook")
     button = person.frame.locator("[data-copy='#url']")
     button.evaluate(SAID_NEXT)
     button.click()
@@ -92,7 +47,7 @@ def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow)
 
 @pytest.mark.long
 def test_airflows_own_pages_still_know_the_user(person, airflow):
-    create(person, "event_log", "one before the security page")
+    create_on_tab(person, "event_log", "one before the security page")
     if airflow.auth == "fab":
         response = person.page.goto(f"{airflow.url}/auth/users/list/")
         assert response.status == 200
@@ -153,20 +108,9 @@ def test_axe_finds_no_serious_problem_on_any_page_in_either_width(person, shown,
         for name, path in shown.items():
             person.open(path)
             person.page.wait_for_load_state("networkidle")
-            problems[name, width] = axe_problems(person.page)
+            problems[name, width] = axe_problems(person)
             assert person.page.evaluate("document.documentElement.scrollWidth") <= width, name
     assert {key: found for key, found in problems.items() if found} == {}
-
-
-def axe_problems(page) -> list[str]:
-    page.evaluate(AXE.read_text() + "; void 0")
-    results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{problem['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
-        for problem in results["violations"]
-        if problem["impact"] in ("serious", "critical")
-        for node in problem["nodes"]
-    ]
 
 
 @pytest.mark.long
@@ -239,7 +183,7 @@ def test_expressions_are_completed_with_the_keyboard(person, shown):
 @pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_deleting_asks_in_a_dialog_and_a_no_deletes_nothing(person, airflow):
-    create(person, "event_log", "kept or not")
+    create_on_tab(person, "event_log", "kept or not")
     person.open("pluginsv2/webhooks/?text=kept+or+not")
     page = person.page
     for response in ("Cancel", "Delete"):
@@ -252,7 +196,7 @@ def test_deleting_asks_in_a_dialog_and_a_no_deletes_nothing(person, airflow):
 @pytest.fixture
 def orders(airflow):
     """The page of a webhook of its own, to which an order in euros and one in dollars have come."""
-    hook = create_by_command(airflow, "orders to judge", "--dag-id", "order_pipeline", *maps(SHOPIFY_MAPPING))
+    hook = create(airflow, "orders to judge", "--dag-id", "order_pipeline", *maps(SHOPIFY_MAPPING))
     for currency in ("EUR", "USD"):
         line = {"quantity": 1, "price": "9.90"}
         order = {"id": 1, "currency": currency, "customer": {"name": "<b>Ada</b>"}, "line_items": [line]}
@@ -302,6 +246,6 @@ def test_axe_finds_no_serious_problem_in_what_was_judged(person, orders, mode):
         page.locator("#judged li").first.wait_for()
         for folded in page.locator("#judged summary").all():
             folded.click()
-        problems[width] = axe_problems(page)
+        problems[width] = axe_problems(person)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert problems == {1280: [], 390: []}

@@ -7,18 +7,11 @@ import time
 
 import pytest
 
-from tests.acceptance.browser import Person, chromium, wait_for_scripts
-from tests.acceptance.test_browser import axe_problems
+from tests.acceptance.browser import Person, axe_problems, wait_for_scripts
 from tests.acceptance.webhooks import create, deliver
 from tests.infrastructure.airflow_processes import ADMIN
 
 LIVE_MILLISECONDS = 30_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture
@@ -154,6 +147,6 @@ def test_axe_finds_no_serious_problem_in_the_empty_list_and_in_error_pages(open_
         for path in ("", "dag/github_push_build", "hook/nothing"):
             person.open(f"pluginsv2/webhooks/{path}")
             person.page.wait_for_load_state("load")
-            problems[width, path] = axe_problems(person.page)
+            problems[width, path] = axe_problems(person)
             assert person.page.evaluate("document.documentElement.scrollWidth") <= width
     assert {key: found for key, found in problems.items() if found} == {}
