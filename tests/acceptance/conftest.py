@@ -67,6 +67,13 @@ def airflow(
 
 
 @pytest.fixture(scope="session")
+def event_log(airflow: AirflowProcesses) -> str:
+    """A DAG that takes any event and is ready for runs."""
+    airflow.wait_for_dag("event_log")
+    return "event_log"
+
+
+@pytest.fixture(scope="session")
 def distribution(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
     """Wheel and sdist."""
     return build(tmp_path_factory.mktemp("dist"))

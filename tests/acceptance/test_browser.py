@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import json
 import re
+import time
 
 import pytest
 
-from tests.acceptance.browser import RUN_MILLISECONDS, axe_problems, create_on_tab, curl, wait_for_scripts
+from tests.acceptance.browser import (
+    CLIPBOARD,
+    MOST_CLICKS,
+    MOST_SECONDS,
+    RUN_MILLISECONDS,
+    SAID_NEXT,
+    axe_problems,
+    create_on_tab,
+    curl,
+    wait_for_scripts,
+)
 from tests.acceptance.webhooks import SHOPIFY_MAPPING, create, deliver, maps
 
-# What a button says next; it says so for a moment only, which a slow machine may miss. Playwright waits for a
-# promise without a limit of its own.
-SAID_NEXT = """button => { button.said = new Promise(done => {
-    new MutationObserver(() => done(button.textContent)).observe(button, {childList: true})
-    setTimeout(() => done("nothing within 30 s"), 30_000) }) }"""
-CLIPBOARD = """() => Promise.race([navigator.clipboard.readText(), new Promise(done =>
-    setTimeout(() => done("no answer within 30 s"), 30_000))])"""
 
-
-def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow):
-    url = create_on_tab(person, "event_log", "a first webhook")
+def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(event_log, person):
+    person.click(person.page.get_by_role("link", name="Dags", exact=True))
+    person.click(person.page.get_by_role("link", name=event_log, exact=True))
+    person.click(person.page.get_by_role("link", name="Webhooks", exact=True))
+    person.click(person.frame.get_by_role("link", name="Add trigger"))
+    person.click(person.frame.locator("#name"))
+    person.page.keyboard.type("a first webhook")
+    person.click(person.frame.get_by_role("button", name="Create webhook"))
     button = person.frame.locator("[data-copy='#url']")
+    wait_for_scripts(person.frame)
     button.evaluate(SAID_NEXT)
-    button.click()
+    person.click(button)
     assert button.evaluate("button => button.said") == "Copied"
-    assert person.page.evaluate(CLIPBOARD) == url
+    url = person.page.evaluate(CLIPBOARD)
 
-    person.frame.get_by_role("link", name="Deliveries").click()
+    person.click(person.frame.get_by_role("link", name="Deliveries"))
     person.frame.get_by_text("No deliveries yet").wait_for()
     assert "accepted" in curl(url, '{"hello": "world"}')
     person.frame.locator(".badge", has_text="Success").wait_for(timeout=RUN_MILLISECONDS)
+    assert person.clicks <= MOST_CLICKS
+    assert time.monotonic() - person.began_at <= MOST_SECONDS
 
     person.frame.get_by_role("link", name=re.compile("^webhook__")).click()
     person.page.wait_for_url(re.compile("/dags/event_log/runs/webhook__"))
@@ -108,7 +120,7 @@ def test_axe_finds_no_serious_problem_on_any_page_in_either_width(person, shown,
         for name, path in shown.items():
             person.open(path)
             person.page.wait_for_load_state("networkidle")
-            problems[name, width] = axe_problems(person)
+            problems[name, width] = axe_problems(person.page)
             assert person.page.evaluate("document.documentElement.scrollWidth") <= width, name
     assert {key: found for key, found in problems.items() if found} == {}
 
@@ -246,6 +258,6 @@ def test_axe_finds_no_serious_problem_in_what_was_judged(person, orders, mode):
         page.locator("#judged li").first.wait_for()
         for folded in page.locator("#judged summary").all():
             folded.click()
-        problems[width] = axe_problems(person)
+        problems[width] = axe_problems(person.page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert problems == {1280: [], 390: []}

@@ -25,7 +25,7 @@ def test_charts_count_deliveries_as_they_arrive_and_a_webhook_is_downloaded(pers
     frame.locator("figcaption", has_text="Received to first task median ≤").wait_for()
     assert frame.locator("details.numbers").evaluate("fold => fold.open")
     assert frame.locator("details.numbers tbody tr").first.locator("td").first.text_content() == "1"
-    assert axe_problems(person) == []
+    assert axe_problems(person.page) == []
     frame.get_by_role("link", name="7 days").click()
     frame.get_by_text("1 delivery in the last 7 days").wait_for()
 
@@ -39,4 +39,4 @@ def test_charts_count_deliveries_as_they_arrive_and_a_webhook_is_downloaded(pers
     frame = person.open("plugin/webhooks")
     frame.get_by_role("link", name="Activity", exact=True).click()
     frame.get_by_text("in the last 24 hours").wait_for()
-    assert axe_problems(person) == []
+    assert axe_problems(person.page) == []

@@ -143,8 +143,8 @@ def test_axe_finds_no_serious_problem_in_any_tab_or_view_of_either_width(person,
             page.get_by_role("tab", name=tab).click()
             for view in page.locator("[data-panel]:visible .views label").all():
                 view.click()
-                problems[width, tab, view.inner_text()] = axe_problems(person)
-            problems[width, tab, ""] = axe_problems(person)
+                problems[width, tab, view.inner_text()] = axe_problems(person.page)
+            problems[width, tab, ""] = axe_problems(person.page)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert {key: found for key, found in problems.items() if found} == {}
 

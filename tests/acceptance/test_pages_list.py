@@ -147,6 +147,6 @@ def test_axe_finds_no_serious_problem_in_the_empty_list_and_in_error_pages(open_
         for path in ("", "dag/github_push_build", "hook/nothing"):
             person.open(f"pluginsv2/webhooks/{path}")
             person.page.wait_for_load_state("load")
-            problems[width, path] = axe_problems(person)
+            problems[width, path] = axe_problems(person.page)
             assert person.page.evaluate("document.documentElement.scrollWidth") <= width
     assert {key: found for key, found in problems.items() if found} == {}

@@ -43,7 +43,7 @@ def test_a_real_request_is_mapped_by_clicks_and_by_keys_and_starts_a_run(person,
     frame.get_by_role("button", name="Map all by name").click()
     assert expression(frame, "customer").input_value() == "${Webhook::Body.Customer}"
     frame.get_by_text("Mapped 2 of 3").wait_for()
-    assert axe_problems(person) == []
+    assert axe_problems(person.page) == []
 
     frame.get_by_label("Enabled: accepts").check()
     frame.get_by_role("button", name="Save", exact=True).click()
