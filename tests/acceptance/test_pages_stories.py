@@ -58,6 +58,7 @@ def test_the_failed_task_of_a_delivery_and_its_log_are_five_clicks_away(person, 
     person.click(person.frame.get_by_role("link", name="Deliveries", exact=True))
     person.click(person.frame.locator(f'a[href$="/delivery/{delivery_id}"]'))
     person.frame.get_by_text("Task price failed.").wait_for()
+    wait_for_scripts(person.frame)
     person.click(person.frame.get_by_role("link", name="Log of price"))
     person.page.get_by_text("invalid literal for int").first.wait_for()
     assert person.clicks - before <= 5
