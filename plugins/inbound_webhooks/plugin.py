@@ -29,6 +29,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
         from inbound_webhooks.web.dags import DagsView
         from inbound_webhooks.web.deliveries import DeliveriesView
         from inbound_webhooks.web.delivery_lists import DeliveryListsView
+        from inbound_webhooks.web.documentation import DocumentationView
         from inbound_webhooks.web.exporting import ExportView
         from inbound_webhooks.web.form_view import FormView
         from inbound_webhooks.web.listening import ListeningView
@@ -44,7 +45,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
             *(WebhooksView, WebhookRowsView, FormView, SetupView, DagsView),
             *(PreviewView, SamplesView, ListeningView),
             *(DeliveriesView, DeliveryListsView, RejectionsView, ReplayJobsView),
-            *(ActivityView, ExportView),
+            *(ActivityView, ExportView, DocumentationView),
         )
         # Instances instead of classes: FAB adds each view once, with its own state.
         return [{"view": view()} for view in views]

@@ -318,7 +318,7 @@ class Settings:
     docs_url: str = _option(
         "",
         "Address of this documentation for the help links of the pages, with {page} where the name of a page "
-        "stands, such as https://docs.example.com/webhooks/{page}.md. Without it, there are no such links.",
+        "stands, such as https://docs.example.com/webhooks/{page}.md. Default: the copy in the package.",
     )
     grant_plugins_permission: bool = _option(
         True,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.browser import Person, chromium
 from tests.acceptance.environments import Distribution, build
 from tests.acceptance.webhooks import ARGUMENTS, Webhook, create_all
 from tests.infrastructure.airflow_processes import AirflowProcesses
@@ -66,6 +67,13 @@ def airflow(
 
 
 @pytest.fixture(scope="session")
+def event_log(airflow: AirflowProcesses) -> str:
+    """A DAG that takes any event and is ready for runs."""
+    airflow.wait_for_dag("event_log")
+    return "event_log"
+
+
+@pytest.fixture(scope="session")
 def distribution(tmp_path_factory: pytest.TempPathFactory) -> Distribution:
     """Wheel and sdist."""
     return build(tmp_path_factory.mktemp("dist"))
@@ -77,3 +85,19 @@ def webhooks(airflow: AirflowProcesses) -> dict[str, Webhook]:
     for dag_id in ("github_push_build", "order_pipeline", "event_log"):
         airflow.wait_for_dag(dag_id)
     return create_all(airflow, ARGUMENTS)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def person(browser: Any, airflow: AirflowProcesses) -> Iterator[Person]:
+    """A user who has just logged in."""
+    found = Person(browser, airflow)
+    found.log_in()
+    yield found
+    found.close()
+    assert found.problems == []

@@ -4,78 +4,45 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
+import time
 
 import pytest
 
-from tests.acceptance.browser import Person, chromium, wait_for_scripts
-from tests.acceptance.webhooks import SHOPIFY_MAPPING, deliver, maps
-from tests.acceptance.webhooks import create as create_by_command
-from tests.infrastructure.environment import CHECKOUT
-
-RUN_MILLISECONDS = 120_000
-AXE = CHECKOUT / "tests" / "vendor" / "axe-core" / "axe.min.js"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def person(browser, airflow):
-    """A user who has just logged in."""
-    found = Person(browser, airflow)
-    found.log_in()
-    yield found
-    found.close()
-    assert found.problems == []
+from tests.acceptance.browser import (
+    CLIPBOARD,
+    MOST_CLICKS,
+    MOST_SECONDS,
+    RUN_MILLISECONDS,
+    SAID_NEXT,
+    axe_problems,
+    create_on_tab,
+    curl,
+    wait_for_scripts,
+)
+from tests.acceptance.webhooks import SHOPIFY_MAPPING, create, deliver, maps
 
 
-def curl(url: str, body: str) -> str:
-    done = subprocess.run(
-        ["curl", "-sS", "--noproxy", "*", url, "-H", "Content-Type: application/json", "--data", body],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout
-
-
-def create(person: Person, dag_id: str, name: str) -> str:
-    """Make a webhook on the DAG's own tab; returns its URL."""
-    frame = person.open(f"dags/{dag_id}/plugin/webhooks-of-dag")
-    frame.get_by_role("link", name="Add trigger").click()
-    assert frame.locator("#dag_id").input_value() == dag_id
-    frame.locator("#name").fill(name)
-    frame.get_by_role("button", name="Create webhook").click()
-    frame.locator("#url").wait_for()
-    wait_for_scripts(frame)
-    return str(frame.locator("#url").input_value())
-
-
-# What a button says next; it says so for a moment only, which a slow machine may miss. Playwright waits for a
-# promise without a limit of its own.
-SAID_NEXT = """button => { button.said = new Promise(done => {
-    new MutationObserver(() => done(button.textContent)).observe(button, {childList: true})
-    setTimeout(() => done("nothing within 30 s"), 30_000) }) }"""
-CLIPBOARD = """() => Promise.race([navigator.clipboard.readText(), new Promise(done =>
-    setTimeout(() => done("no answer within 30 s"), 30_000))])"""
-
-
-def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow):
-    url = create(person, "event_log", "a first webhook")
+def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(event_log, person):
+    person.click(person.page.get_by_role("link", name="Dags", exact=True))
+    person.click(person.page.get_by_role("link", name=event_log, exact=True))
+    person.click(person.page.get_by_role("link", name="Webhooks", exact=True))
+    person.click(person.frame.get_by_role("link", name="Add trigger"))
+    person.click(person.frame.locator("#name"))
+    person.page.keyboard.type("a first webhook")
+    person.click(person.frame.get_by_role("button", name="Create webhook"))
     button = person.frame.locator("[data-copy='#url']")
+    wait_for_scripts(person.frame)
     button.evaluate(SAID_NEXT)
-    button.click()
+    person.click(button)
     assert button.evaluate("button => button.said") == "Copied"
-    assert person.page.evaluate(CLIPBOARD) == url
+    url = person.page.evaluate(CLIPBOARD)
 
-    person.frame.get_by_role("link", name="Deliveries").click()
+    person.click(person.frame.get_by_role("link", name="Deliveries"))
     person.frame.get_by_text("No deliveries yet").wait_for()
     assert "accepted" in curl(url, '{"hello": "world"}')
     person.frame.locator(".badge", has_text="Success").wait_for(timeout=RUN_MILLISECONDS)
+    assert person.clicks <= MOST_CLICKS
+    assert time.monotonic() - person.began_at <= MOST_SECONDS
 
     person.frame.get_by_role("link", name=re.compile("^webhook__")).click()
     person.page.wait_for_url(re.compile("/dags/event_log/runs/webhook__"))
@@ -92,7 +59,7 @@ def test_a_new_user_gets_from_the_login_to_a_run_and_replays_it(person, airflow)
 
 @pytest.mark.long
 def test_airflows_own_pages_still_know_the_user(person, airflow):
-    create(person, "event_log", "one before the security page")
+    create_on_tab(person, "event_log", "one before the security page")
     if airflow.auth == "fab":
         response = person.page.goto(f"{airflow.url}/auth/users/list/")
         assert response.status == 200
@@ -156,17 +123,6 @@ def test_axe_finds_no_serious_problem_on_any_page_in_either_width(person, shown,
             problems[name, width] = axe_problems(person.page)
             assert person.page.evaluate("document.documentElement.scrollWidth") <= width, name
     assert {key: found for key, found in problems.items() if found} == {}
-
-
-def axe_problems(page) -> list[str]:
-    page.evaluate(AXE.read_text() + "; void 0")
-    results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{problem['id']}: {node['html'][:200]} {node['any'][0]['message'] if node['any'] else ''}"
-        for problem in results["violations"]
-        if problem["impact"] in ("serious", "critical")
-        for node in problem["nodes"]
-    ]
 
 
 @pytest.mark.long
@@ -239,7 +195,7 @@ def test_expressions_are_completed_with_the_keyboard(person, shown):
 @pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_deleting_asks_in_a_dialog_and_a_no_deletes_nothing(person, airflow):
-    create(person, "event_log", "kept or not")
+    create_on_tab(person, "event_log", "kept or not")
     person.open("pluginsv2/webhooks/?text=kept+or+not")
     page = person.page
     for response in ("Cancel", "Delete"):
@@ -252,7 +208,7 @@ def test_deleting_asks_in_a_dialog_and_a_no_deletes_nothing(person, airflow):
 @pytest.fixture
 def orders(airflow):
     """The page of a webhook of its own, to which an order in euros and one in dollars have come."""
-    hook = create_by_command(airflow, "orders to judge", "--dag-id", "order_pipeline", *maps(SHOPIFY_MAPPING))
+    hook = create(airflow, "orders to judge", "--dag-id", "order_pipeline", *maps(SHOPIFY_MAPPING))
     for currency in ("EUR", "USD"):
         line = {"quantity": 1, "price": "9.90"}
         order = {"id": 1, "currency": currency, "customer": {"name": "<b>Ada</b>"}, "line_items": [line]}
@@ -302,6 +258,6 @@ def test_axe_finds_no_serious_problem_in_what_was_judged(person, orders, mode):
         page.locator("#judged li").first.wait_for()
         for folded in page.locator("#judged summary").all():
             folded.click()
-        problems[width] = axe_problems(page)
+        problems[width] = axe_problems(person.page)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert problems == {1280: [], 390: []}

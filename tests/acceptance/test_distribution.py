@@ -17,6 +17,9 @@ from tests.acceptance.environments import Distribution
 from tests.infrastructure.environment import CHECKOUT
 
 ABOUT = f"airflow_inbound_webhooks-{__version__}.dist-info"
+DOCS = "inbound_webhooks/web/docs"
+"""In git a link to the documentation."""
+
 FILES_ABOUT = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE", "top_level.txt"}
 
 
@@ -39,8 +42,9 @@ def tracked(folder: str) -> set[str]:
 
 
 def test_the_wheel_has_what_git_tracks_of_the_package_and_nothing_else(distribution):
-    package = {f"inbound_webhooks/{name}" for name in tracked("plugins/inbound_webhooks")}
-    assert set(content_of(distribution.wheel)) == package | {f"{ABOUT}/{name}" for name in FILES_ABOUT}
+    package = {f"inbound_webhooks/{name}" for name in tracked("plugins/inbound_webhooks")} - {DOCS}
+    docs = {f"{DOCS}/{name}" for name in tracked("docs")}
+    assert set(content_of(distribution.wheel)) == package | docs | {f"{ABOUT}/{name}" for name in FILES_ABOUT}
 
 
 def test_the_sdist_builds_the_same_wheel(distribution, tmp_path):

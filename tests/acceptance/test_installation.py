@@ -88,6 +88,11 @@ def test_the_wheel_brings_the_command_line(printed):
     assert json.loads(printed["webhooks"]) == []
 
 
+def test_the_wheel_brings_the_documentation_for_the_help_links(installed):
+    program = "from inbound_webhooks.web.documentation_text import read_page; print(read_page('pages').title)"
+    assert installed.run("python", "-c", program).strip() == "Pages"
+
+
 def test_the_wheel_brings_the_settings(printed):
     assert "[inbound_webhooks]" in printed["config"]
     assert "# max_body_bytes = 2097152" in printed["config"]

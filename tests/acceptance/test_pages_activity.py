@@ -5,31 +5,13 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tests.acceptance.browser import Person, chromium
-from tests.acceptance.test_browser import RUN_MILLISECONDS, create, curl
-from tests.acceptance.test_pages_deliveries import axe
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def person(browser, airflow):
-    """A user who has just logged in."""
-    found = Person(browser, airflow, width=1440)
-    found.log_in()
-    yield found
-    found.close()
-    assert found.problems == []
+from tests.acceptance.browser import RUN_MILLISECONDS, axe_problems, create_on_tab, curl
 
 
 @pytest.mark.long
 def test_charts_count_deliveries_as_they_arrive_and_a_webhook_is_downloaded(person):
     name = f"counted on {person.airflow.auth}"
-    url = create(person, "event_log", name)
+    url = create_on_tab(person, "event_log", name)
     frame = person.frame
     frame.get_by_role("link", name="Activity", exact=True).click()
     frame.get_by_text("0 deliveries in the last 24 hours").wait_for()
@@ -43,7 +25,7 @@ def test_charts_count_deliveries_as_they_arrive_and_a_webhook_is_downloaded(pers
     frame.locator("figcaption", has_text="Received to first task median ≤").wait_for()
     assert frame.locator("details.numbers").evaluate("fold => fold.open")
     assert frame.locator("details.numbers tbody tr").first.locator("td").first.text_content() == "1"
-    assert axe(person) == []
+    assert axe_problems(person.page) == []
     frame.get_by_role("link", name="7 days").click()
     frame.get_by_text("1 delivery in the last 7 days").wait_for()
 
@@ -57,4 +39,4 @@ def test_charts_count_deliveries_as_they_arrive_and_a_webhook_is_downloaded(pers
     frame = person.open("plugin/webhooks")
     frame.get_by_role("link", name="Activity", exact=True).click()
     frame.get_by_text("in the last 24 hours").wait_for()
-    assert axe(person) == []
+    assert axe_problems(person.page) == []

@@ -6,36 +6,8 @@ import re
 
 import pytest
 
-from tests.acceptance.browser import Person, chromium
-from tests.acceptance.test_browser import AXE, RUN_MILLISECONDS, curl
+from tests.acceptance.browser import RUN_MILLISECONDS, Person, axe_problems, curl
 from tests.acceptance.webhooks import create
-
-SERIOUS = """async () => (await axe.run(document)).violations
-    .filter(found => ["serious", "critical"].includes(found.impact))
-    .map(found => `${found.id}: ${found.nodes.map(node => node.target).join(", ")}`)"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def person(browser, airflow):
-    """A user who has just logged in."""
-    found = Person(browser, airflow, width=1440)
-    found.log_in()
-    yield found
-    found.close()
-    assert found.problems == []
-
-
-def axe(person: Person) -> list[str]:
-    """What axe-core finds in our frame that is serious."""
-    frame = next(frame for frame in person.page.frames if "pluginsv2" in frame.url)
-    frame.evaluate(AXE.read_text())
-    return list(frame.evaluate(SERIOUS))
 
 
 def test_a_person_finds_deliveries_of_all_webhooks_and_replays_two_and_then_all(person):
@@ -58,12 +30,12 @@ def test_a_person_finds_deliveries_of_all_webhooks_and_replays_two_and_then_all(
     boxes.nth(2).check()
     frame.locator(".badge", has_text=re.compile("^succe", re.I)).nth(2).wait_for(timeout=2 * RUN_MILLISECONDS)
     assert [boxes.nth(each).is_checked() for each in range(3)] == [True, False, True]
-    assert axe(person) == []
+    assert axe_problems(person.page) == []
 
     frame.get_by_role("button", name="Replay 2").click()
     frame.get_by_role("heading", name="Replay of 2 deliveries").wait_for()
     frame.locator(".badge", has_text="completed").wait_for()
-    assert axe(person) == []
+    assert axe_problems(person.page) == []
     frame.locator("#replays-title").wait_for()
     assert frame.locator("#replay-progress tbody tr").count() == 2
 

@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.browser import Person, chromium
-from tests.acceptance.test_browser import axe_problems
+from tests.acceptance.browser import RUN_MILLISECONDS, Person, axe_problems
 from tests.acceptance.webhooks import SHOPIFY_MAPPING, Webhook, create, deliver, maps, post
 
-RUN_MILLISECONDS = 120_000
 ORDER = {
     "id": 1,
     "currency": "EUR",
@@ -21,22 +19,6 @@ ORDER = {
     "line_items": [{"quantity": 1, "price": "9"}],
 }
 CLIPBOARD = "() => navigator.clipboard.readText()"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def person(browser, airflow):
-    """A user who has just logged in."""
-    found = Person(browser, airflow)
-    found.log_in()
-    yield found
-    found.close()
-    assert found.problems == []
 
 
 @pytest.fixture(scope="module")
@@ -161,8 +143,8 @@ def test_axe_finds_no_serious_problem_in_any_tab_or_view_of_either_width(person,
             page.get_by_role("tab", name=tab).click()
             for view in page.locator("[data-panel]:visible .views label").all():
                 view.click()
-                problems[width, tab, view.inner_text()] = axe_problems(page)
-            problems[width, tab, ""] = axe_problems(page)
+                problems[width, tab, view.inner_text()] = axe_problems(person.page)
+            problems[width, tab, ""] = axe_problems(person.page)
             assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert {key: found for key, found in problems.items() if found} == {}
 

@@ -8,24 +8,12 @@ import json
 import re
 import time
 
-import pytest
 import requests
 
-from tests.acceptance.browser import Person, chromium
+from tests.acceptance.browser import RUN_MILLISECONDS
 
-RUN_MILLISECONDS = 120_000
 SECRET = "whsec_a_secret_of_a_test"
 EVENT = json.dumps({"id": "evt_1", "type": "invoice.paid", "data": {"object": {"id": "in_1"}}}).encode()
-
-
-@pytest.fixture
-def person(airflow):
-    with chromium() as browser:
-        found = Person(browser, airflow)
-        found.log_in()
-        yield found
-        found.close()
-    assert found.problems == []
 
 
 def send(url: str, secret: str) -> int:

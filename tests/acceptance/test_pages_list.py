@@ -7,18 +7,11 @@ import time
 
 import pytest
 
-from tests.acceptance.browser import Person, chromium, wait_for_scripts
-from tests.acceptance.test_browser import axe_problems
+from tests.acceptance.browser import Person, axe_problems, wait_for_scripts
 from tests.acceptance.webhooks import create, deliver
 from tests.infrastructure.airflow_processes import ADMIN
 
 LIVE_MILLISECONDS = 30_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture

@@ -5,36 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-import pytest
-
-from tests.acceptance.browser import Person, chromium, wait_for_scripts
-from tests.acceptance.test_browser import axe_problems, curl
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture
-def person(browser, airflow):
-    """A user who has just logged in."""
-    found = Person(browser, airflow)
-    found.log_in()
-    yield found
-    found.close()
-    assert found.problems == []
+from tests.acceptance.browser import axe_problems, curl, wait_for_scripts
 
 
 def expression(frame, parameter: str):
     return frame.get_by_label(f"Expression for {parameter}", exact=True)
-
-
-def our_frame(person: Person):
-    """Our page inside Airflow's, for scripts."""
-    [found] = [frame for frame in person.page.frames if "/pluginsv2/webhooks/" in frame.url]
-    return found
 
 
 def test_a_real_request_is_mapped_by_clicks_and_by_keys_and_starts_a_run(person, airflow):
@@ -68,7 +43,7 @@ def test_a_real_request_is_mapped_by_clicks_and_by_keys_and_starts_a_run(person,
     frame.get_by_role("button", name="Map all by name").click()
     assert expression(frame, "customer").input_value() == "${Webhook::Body.Customer}"
     frame.get_by_text("Mapped 2 of 3").wait_for()
-    assert axe_problems(our_frame(person)) == []
+    assert axe_problems(person.page) == []
 
     frame.get_by_label("Enabled: accepts").check()
     frame.get_by_role("button", name="Save", exact=True).click()

@@ -94,7 +94,8 @@ def _tracked_files() -> list[str]:
         capture_output=True,
         text=True,
     )
-    return [name for name in listed.stdout.split("\0") if name and (CHECKOUT / name).is_file()]
+    names = filter(None, listed.stdout.split("\0"))
+    return [name for name in names if (CHECKOUT / name).is_file() or (CHECKOUT / name).is_symlink()]
 
 
 def _environment(checkout: Path) -> Mapping[str, str]:

@@ -53,7 +53,9 @@ def problem_of(seeded: Fault) -> str:
         changed = seeded.apply_to(source)
     except CannotApply as error:
         return str(error)
-    same = ast.dump(ast.parse(changed)) == ast.dump(ast.parse(source))
+    # Scripts and templates are compared as text.
+    parsed = [ast.dump(ast.parse(text)) if path.suffix == ".py" else text for text in (changed, source)]
+    same = parsed[0] == parsed[1]
     return f"{seeded.name}: the code does the same as before" if same else ""
 
 

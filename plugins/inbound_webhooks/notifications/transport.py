@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import smtplib
+from collections.abc import Callable
 from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import formatdate, parseaddr
+from inspect import signature
+from typing import Any
 
 from airflow.configuration import conf
 from airflow.exceptions import AirflowException
@@ -17,6 +20,9 @@ from inbound_webhooks.webhooks.recipients import envelope_address
 
 DEFAULT_BACKEND = "airflow.utils.email.send_email_smtp"
 """Airflow's default of [email] email_backend; with it, the SMTP provider is used."""
+
+TEXT_PARAMETER = "text_content"
+"""What a custom backend calls the parameter for the text part; Airflow's own interface has HTML alone."""
 
 MAX_REPLY_CHARS = 300
 PERMANENT = range(500, 600)
@@ -55,13 +61,23 @@ def send(recipient: str, mail: RenderedMail, *, message_id: str) -> None:
 def _send_by_backend(recipient: str, mail: RenderedMail) -> None:
     """Call the backend as Airflow does for alerts of tasks (airflow.sdk.execution_time.email_backend)."""
     backend = conf.getimport("email", "email_backend")
+    text = {TEXT_PARAMETER: mail.text} if _takes_text(backend) else {}
     backend(
         recipient,
         mail.subject,
         mail.html,
         conn_id=conf.get("email", "email_conn_id", fallback=None),
         from_email=conf.get("email", "from_email", fallback=None),
+        **text,
     )
+
+
+def _takes_text(backend: Callable[..., Any]) -> bool:
+    """Whether a backend names the parameter; one that takes any may pass it on to what does not."""
+    try:
+        return TEXT_PARAMETER in signature(backend).parameters
+    except (TypeError, ValueError):  # a callable that does not tell its parameters
+        return False
 
 
 def _send_by_smtp(recipient: str, mail: RenderedMail, message_id: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.listing import dag_ids
 
 MOST_COUNTED = 10_000
 """Newest rejections that are counted and listed."""
@@ -27,13 +28,13 @@ class ReasonCount:
 
 
 def by_reason(
-    connection: Connection, dag_ids: Collection[str] | None, webhook_id: str = ""
+    connection: Connection, readable: Collection[str] | None, webhook_id: str = ""
 ) -> list[ReasonCount]:
     """The reasons of the newest rejections, the most frequent first.
 
-    :param dag_ids: the DAGs whose webhooks count, None for all
+    :param readable: the DAGs whose webhooks count, None for all
     """
-    found = _newest(dag_ids, webhook_id).subquery().c
+    found = _newest(readable, webhook_id).subquery().c
     number = func.count()
     rows = connection.execute(
         select(
@@ -50,22 +51,39 @@ def by_reason(
 
 
 def newest(
-    connection: Connection, dag_ids: Collection[str] | None, webhook_id: str = "", *, reason: str, limit: int
+    connection: Connection, readable: Collection[str] | None, webhook_id: str = "", *, reason: str, limit: int
 ) -> list[Any]:
-    """The newest rejections, newest first, with ``webhook_name`` and ``dag_id``; ``reason`` "" for any."""
-    found = _newest(dag_ids, webhook_id).subquery()
+    """The newest rejections, newest first; ``reason`` "" for any.
+
+    Each has ``webhook_name``, ``dag_id`` and ``is_deleted``, of its webhook.
+    """
+    found = _newest(readable, webhook_id).subquery()
     query = select(found).order_by(found.c.id.desc()).limit(limit)
     return list(connection.execute(query.where(found.c.reason == reason) if reason else query))
 
 
-def _newest(dag_ids: Collection[str] | None, webhook_id: str) -> Any:
-    columns, webhook = tables.rejection.c, tables.webhook.c
-    rows = select(tables.rejection)
-    if webhook_id:
-        rows = rows.where(columns.webhook_id == webhook_id)
+def named_dag_ids(connection: Connection) -> set[str]:
+    """Ids of the DAGs of all webhooks, and of deleted ones that have a rejection among the newest."""
+    recent = _recent("").subquery().c
+    of_deleted = select(recent.dag_id).where(recent.dag_id.is_not(None)).distinct()
+    return dag_ids(connection) | set(connection.scalars(of_deleted))
+
+
+def _newest(readable: Collection[str] | None, webhook_id: str) -> Any:
     # Limited before the join, so that few rows are read whatever the user may see.
-    recent = rows.order_by(columns.id.desc()).limit(MOST_COUNTED).subquery()
-    query = select(recent, webhook.name.label("webhook_name"), webhook.dag_id).join(
-        tables.webhook, webhook.id == recent.c.webhook_id
-    )
-    return query if dag_ids is None else query.where(webhook.dag_id.in_(sorted(dag_ids)))
+    recent, webhook = _recent(webhook_id).subquery(), tables.webhook.c
+    dag_id = func.coalesce(webhook.dag_id, recent.c.dag_id)
+    query = select(
+        *(column for column in recent.c if column.name not in ("webhook_name", "dag_id")),
+        func.coalesce(webhook.name, recent.c.webhook_name).label("webhook_name"),
+        dag_id.label("dag_id"),
+        webhook.id.is_(None).label("is_deleted"),
+    ).join_from(recent, tables.webhook, webhook.id == recent.c.webhook_id, isouter=True)
+    # Without a DAG it is not known who may see it: it was written while its webhook was being deleted.
+    return query.where(dag_id.is_not(None) if readable is None else dag_id.in_(sorted(readable)))
+
+
+def _recent(webhook_id: str) -> Any:
+    columns = tables.rejection.c
+    rows = select(tables.rejection).order_by(columns.id.desc()).limit(MOST_COUNTED)
+    return rows.where(columns.webhook_id == webhook_id) if webhook_id else rows

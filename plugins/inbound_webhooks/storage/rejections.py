@@ -14,9 +14,11 @@ from sqlalchemy import (
     insert,
     select,
     union_all,
+    update,
 )
 
 from inbound_webhooks.records.delivery import Rejection
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
 
 KEPT_REJECTIONS = 50
@@ -62,6 +64,15 @@ def insert_rejections(connection: Connection, rejections: Sequence[Rejection]) -
                 columns.key_url.is_(None) | columns.id.not_in(_naming_keys(webhook_id)),
             )
         )
+
+
+def keep_origin(connection: Connection, webhook: Webhook) -> None:
+    """Write a webhook's name and DAG to its rejections, which are listed after its deletion."""
+    connection.execute(
+        update(tables.rejection)
+        .where(tables.rejection.c.webhook_id == webhook.id)
+        .values(webhook_name=webhook.name, dag_id=webhook.dag_id)
+    )
 
 
 def _naming_keys(webhook_id: str) -> Select[tuple[int]]:

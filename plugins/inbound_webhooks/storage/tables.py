@@ -324,6 +324,9 @@ rejection = Table(
     Column("reason", Text, nullable=False),
     # URL of a public key that the request named and that is not stored.
     Column("key_url", Text, nullable=True),
+    # Written when the webhook is deleted; until then they are those of its row.
+    Column("webhook_name", String(WEBHOOK_NAME_CHARS), nullable=True),
+    Column("dag_id", String(DAG_ID_CHARS), nullable=True),
     Index("idx_inbound_webhook_rejection_webhook_id", "webhook_id", "id"),
 )
 

@@ -116,6 +116,8 @@ class Page(BaseView):
         blueprint.teardown_request(_end_session)
         blueprint.register_error_handler(CSRFError, _csrf_failed)
         blueprint.register_error_handler(HTTPException, _http_failed)
+        # FAB's application has a handler for this one, which would come first.
+        blueprint.register_error_handler(404, _http_failed)
         blueprint.register_error_handler(Exception, _failed)
         return blueprint
 

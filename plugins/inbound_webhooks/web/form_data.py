@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,6 @@ from inbound_webhooks.errors import DefinitionError, InvalidDefinition, Problem
 from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 from inbound_webhooks.event.expressions.bare_path import expression_meant
 from inbound_webhooks.presets import PRESETS
-from inbound_webhooks.presets.preset import Preset
 from inbound_webhooks.records.webhook import FIELDS
 from inbound_webhooks.records.webhook_fields import SECTIONS, WebhookField, json_value
 from inbound_webhooks.webhooks.secrets import FILLED_FIELDS, NewSecret
@@ -130,19 +128,8 @@ def preset_document(name: str) -> dict[str, Any]:
         "events": list(preset.events),
         "filter_example": preset.filter_example,
         "mapping_example": dict(preset.mapping_example),
-        "paths": paths_of(preset),
         "signs_body": preset.signs_body,
     }
-
-
-def paths_of(preset: Preset) -> list[dict[str, str]]:
-    """The paths that a preset's own expressions read, for the completion before any event has come."""
-    texts = (*preset.mapping_example.values(), preset.event_type or "", preset.dedup or "")
-    found = dict.fromkeys(path for text in texts for path in _PATH.findall(text))
-    return [{"source": path, "value": f"sent by {preset.title}"} for path in found]
-
-
-_PATH = re.compile(r"\$\{Webhook::([^}]+)\}")
 
 
 # --- a field of the model as a box of the form ----------------------------------------------

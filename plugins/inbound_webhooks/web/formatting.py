@@ -8,11 +8,14 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
+from flask import url_for
+
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.settings import docs_page
 from inbound_webhooks.urls import log_url
+from inbound_webhooks.web.documentation_text import has_page
 
 TONES = {
     "accepted": "info",
@@ -98,6 +101,11 @@ def iso(moment: datetime) -> str:
     return moment.astimezone(timezone.utc).isoformat(timespec="seconds")
 
 
+def utc_input(moment: datetime) -> str:
+    """``2026-11-23T21:04:05``, for a field without a time zone."""
+    return moment.astimezone(timezone.utc).replace(tzinfo=None).isoformat(timespec="seconds")
+
+
 def size(number: int) -> str:
     """``1.4 KiB``"""
     if number < _KIB:
@@ -167,10 +175,16 @@ def task_log(task: FailedTask, base_url: str, dag_id: str, run_id: str) -> str:
     return log_url(base_url.rstrip("/"), dag_id, run_id, task)
 
 
+def docs(name: str) -> str:
+    """The URL of a page of the documentation: of the option docs_url, else of the package's copy; or ""."""
+    return docs_page(name) or (url_for("DocumentationView.page", page=name) if has_page(name) else "")
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "webhook_ago": ago,
     "webhook_exact": exact,
     "webhook_iso": iso,
+    "webhook_utc_input": utc_input,
     "webhook_size": size,
     "webhook_duration": duration,
     "webhook_at_most": at_most,
@@ -181,7 +195,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_mail_help": mail_help,
     "webhook_prose": prose,
     "webhook_sender": sender,
-    "webhook_docs": docs_page,
+    "webhook_docs": docs,
     "webhook_pretty": pretty,
     "webhook_log_url": task_log,
 }

@@ -9,7 +9,6 @@ from flask_appbuilder import expose
 
 from inbound_webhooks.storage import rejection_lists
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.listing import dag_ids
 from inbound_webhooks.storage.rejection_lists import MOST_COUNTED
 from inbound_webhooks.web.base_view import fragment
 from inbound_webhooks.web.webhooks import WebhookBaseView
@@ -50,7 +49,7 @@ def read_rejections(access: Access, webhook_id: str = "") -> dict[str, Any]:
     reason = request.args.get("reason", "")[:MAX_REASON_CHARS].replace("\x00", "")
     if not webhook_id:
         with transaction() as connection:
-            named = dag_ids(connection)
+            named = rejection_lists.named_dag_ids(connection)
         readable = access.readable(named)
         among = None if named <= readable else readable
     else:

@@ -44,6 +44,7 @@ from inbound_webhooks.storage.credentials import (
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.deliveries import cancel_accepted
 from inbound_webhooks.storage.encryption import decrypt, encrypt
+from inbound_webhooks.storage.rejections import keep_origin
 from inbound_webhooks.storage.webhooks import (
     ById,
     delete_webhook,
@@ -397,6 +398,7 @@ def delete(
             done = cancel_accepted(connection, webhook.id, limit)
             cancelled += done
             if done < limit:
+                keep_origin(connection, webhook)
                 delete_webhook(connection, webhook.id)
                 forget_webhook(connection, webhook.id)
                 _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})

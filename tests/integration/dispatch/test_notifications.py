@@ -314,6 +314,11 @@ def send_alone(recipient, subject, html, **_named) -> None:
         client.send_message(message)
 
 
+def keep_text(recipient, subject, html, *, text_content, **named) -> None:
+    """A backend that sends both parts."""
+    CALLS.append(((recipient, html, text_content), named))
+
+
 def refuse_call(*_arguments, **_named) -> None:
     raise RuntimeError("".join(("s3", "cret")))  # in a traceback, the source shows no secret
 
@@ -328,6 +333,18 @@ def test_a_custom_backend_is_called_as_airflow_calls_it(sqlite_database, mailer,
     assert (to, subject) == ("a@example.com", "[Airflow] orders of the shop: orders failed")
     assert "?delivery=" in html
     assert named == {"conn_id": "smtp_default", "from_email": "ops@example.com"}
+
+
+def test_a_custom_backend_with_a_parameter_for_the_text_gets_both_parts(sqlite_database, mailer, monkeypatch):
+    use_backend(monkeypatch, "keep_text")
+    store_mail("a@example.com", error="The run timed out.")
+    CALLS.clear()
+    send_all(mailer)
+    (((to, html, text), named),) = CALLS
+    assert (to, set(named)) == ("a@example.com", {"conn_id", "from_email"})
+    assert "<div" in html
+    assert "<div" not in text
+    assert all("The run timed out." in part and "?delivery=" in part for part in (html, text))
 
 
 def test_a_custom_backend_that_fails_is_tried_again_and_its_message_kept_to_itself(

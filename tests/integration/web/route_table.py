@@ -40,6 +40,8 @@ PAGES: dict[tuple[str, str], Row] = {
     ("GET", "/webhooks/meant.json"): READERS,
     ("GET", "/webhooks/users.json"): READERS,
     ("GET", "/webhooks/senders/<name>.json"): READERS,
+    ("GET", "/webhooks/help"): READERS,
+    ("GET", "/webhooks/help/<page>"): READERS,
     ("GET", "/webhooks/dag/<dag_id>"): READERS_OF_THE_DAG,
     ("GET", "/webhooks/run/<dag_id>/<path:run_id>"): READERS_OF_THE_DAG,
     ("GET", HOOK): READERS_OF_THE_WEBHOOK,

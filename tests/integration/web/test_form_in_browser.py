@@ -177,12 +177,14 @@ def test_completions_at_the_end_of_the_window_open_above_the_field(window, recei
     assert place["y"] >= 0
 
 
-@pytest.mark.long
-def test_the_preset_completes_before_an_event_has_come(window):
+def test_the_senders_sample_event_completes_before_a_delivery_has_come(window):
     frame = window.open("/new?dag=orders&sender=stripe")
+    frame.locator("#sample-tree [role=treeitem]").first.wait_for()
     field = expression(frame, "customer")
-    field.click()
-    frame.locator("#completions").get_by_text("Body.data.object.id").wait_for()
+    field.press_sequentially("customer_em")
+    frame.locator("#completions").get_by_text("ada@example.com").wait_for()
+    field.press("Enter")
+    assert field.input_value() == "${Webhook::Body.data.object.customer_email}"
 
 
 def test_an_edited_form_is_not_left_by_accident(window, received):
@@ -200,6 +202,22 @@ def test_an_edited_form_is_not_left_by_accident(window, received):
     frame.get_by_role("link", name="Deliveries").click()
     dialog.get_by_role("button", name="Leave").click()
     frame.get_by_role("heading", name="Rejections").or_(frame.locator("table.deliveries")).first.wait_for()
+
+
+def test_airflows_own_links_ask_before_they_replace_an_edited_form(window, received):
+    frame = window.open(received)
+    link = window.page.locator("#side-bar")
+    frame.locator("#description").fill("edited again")
+    link.dispatch_event("click")
+    link.dispatch_event("click")  # while the question is asked
+    frame.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+    assert frame.locator("#description").input_value() == "edited again"
+    link.dispatch_event("click")
+    frame.get_by_role("dialog").get_by_role("button", name="Leave").click()
+    window.page.locator("iframe").wait_for(state="detached")
+    # Nothing of the form stays behind in Airflow's window.
+    link.dispatch_event("click")
+    assert window.page.title() == "Left 2"
 
 
 @pytest.mark.long

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from datetime import timedelta
 
 from tests.infrastructure.dags_builder import store_dag
@@ -243,8 +244,15 @@ def test_the_empty_list_offers_every_sender_to_begin_with(pages):
     assert "sender=github" not in pages.client("vera", "Viewer").get("/dag/nothing_yet").text
 
 
-def test_help_links_lead_to_the_documentation_where_the_setting_says_it_is(pages, monkeypatch):
-    assert ">Help<" not in pages.client("ada").get("/").text
+def test_help_links_lead_to_the_documentation_of_the_package_or_of_the_setting(pages, monkeypatch):
+    ada = pages.client("ada")
+    [link] = re.findall(r'href="/pluginsv2/webhooks([^"]+)"[^>]*>Help<', ada.get("/").text)
+    assert '<h1 id="pages">' in ada.get(link).text
+    listed = re.findall(r'href="/pluginsv2/webhooks(/help/[^"]+)"', ada.get("/help").text)
+    assert [ada.get(page).status_code for page in listed] == [200] * len(listed)
+    assert ada.get("/help/pages-map.png").mimetype == "image/png"
+    unknown = ada.get("/help/nothing")
+    assert (unknown.status_code, "Back to all webhooks" in unknown.text) == (404, True)
     monkeypatch.setenv("AIRFLOW__INBOUND_WEBHOOKS__DOCS_URL", "https://docs.example.com/{page}.html")
     assert 'href="https://docs.example.com/pages.html"' in pages.client("ada").get("/").text
     monkeypatch.setenv("AIRFLOW__INBOUND_WEBHOOKS__DOCS_URL", "javascript:alert(1)")

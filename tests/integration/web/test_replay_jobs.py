@@ -157,6 +157,27 @@ def test_rejections_are_counted_by_reason(pages, hook):
     assert listed.count("Another.</td>") == 1
 
 
+def test_rejections_of_a_deleted_webhook_stay_listed_for_readers_of_its_dag(pages, hook):
+    from inbound_webhooks.storage.webhooks import ById
+    from inbound_webhooks.webhooks import service
+
+    _, dag_id = hook
+    deleted = store_webhook("deleted since", dag_id="of_the_deleted")
+    store_rejection(deleted, reason="Rejected before the deletion.")
+    service.delete(ById(deleted.id), actor="ada")
+    page = pages.client("ada").get("/rejections").text
+    row = next(found for found in page.split("<tr") if "deleted since" in found)
+    assert "Rejected before the deletion." in row
+    assert ">Deleted<" in row
+    link = re.search(r'href="/pluginsv2/webhooks(/deliveries[^"]+)"', row)
+    assert link is not None
+    assert pages.client("ada").get(link[1]).status_code == 200
+    if pages.auth == "fab":
+        pages.role("reader of another", ("can_read", "Webhooks"), ("can_read", f"DAG:{dag_id}"))
+        other = pages.client("rolf", "reader of another").get("/rejections").text
+        assert "Rejected before the deletion." not in other
+
+
 # --- permissions when a delivery is replayed ------------------------------------------------
 
 

@@ -49,7 +49,7 @@ def routes(pages) -> list[tuple[str, Any]]:
 
 def ask(client, method: str, rule: Any, hidden) -> Any:
     values = {**hidden, "dag_id": "hidden", "run_id": f"webhook__{hidden['delivery_id']}", "name": "github"}
-    values |= {"filename": "pages.css"}
+    values |= {"filename": "pages.css", "page": "concepts"}
     path = rule.rule.replace("<path:", "<")
     for name in rule.arguments:
         path = path.replace(f"<{name}>", values[name])
@@ -237,7 +237,7 @@ def test_the_plugin_serves_nothing_else(pages):
     assert views == {
         *("WebhooksView", "WebhookRowsView", "FormView", "SetupView", "DagsView", "PreviewView"),
         *("DeliveriesView", "DeliveryListsView", "RejectionsView", "ReplayJobsView"),
-        *("SamplesView", "ListeningView", "ActivityView", "ExportView"),
+        *("SamplesView", "ListeningView", "ActivityView", "ExportView", "DocumentationView"),
     }
     assert [it["url_prefix"] for it in plugin.fastapi_apps] == ["/webhooks/api"]
     assert [it["name"] for it in plugin.fastapi_root_middlewares] == ["Webhook guard"]

@@ -19,7 +19,18 @@ SANDBOX = "allow-scripts allow-same-origin allow-forms allow-downloads"
 """As Airflow 3.3 has it: no dialogs of the browser, and no way to navigate the window around the frame."""
 
 SHELL = """<!doctype html><title>Airflow</title><body style="margin:0">
-<iframe style="border:0;width:100vw;height:100vh" sandbox="{sandbox}" src="{path}"></iframe>"""
+<a id="side-bar" href="/dags" hidden>Dags</a>
+<iframe style="border:0;width:100vw;height:100vh" sandbox="{sandbox}" src="{path}"></iframe>
+<script>
+  // As Airflow's router: the frame goes, the window stays.
+  let left = 0;
+  document.body.addEventListener("click", (event) => {{
+    event.preventDefault();
+    document.querySelector("iframe")?.remove();
+    left += 1;
+    document.title = "Left " + left;
+  }});
+</script>"""
 
 
 @Request.application

@@ -1,4 +1,4 @@
-// Completion in expressions: the data sources, the fields of the newest delivery, or those that the preset reads.
+// Completion in expressions: the data sources, and the fields of the newest delivery or of the event beside the form.
 import { suggestions } from "./suggestions.js";
 
 // An expression that has begun, or a word: both are replaced by the chosen expression.

@@ -18,10 +18,13 @@ export function confirmations() {
 // Whether the user agrees; `yes` is the text of the button that does.
 export function ask(text, yes) {
   const dialog = document.getElementById("confirm");
+  // Airflow's own links outside of the frame can be clicked while it is open.
+  if (dialog.open) return Promise.resolve(false);
   document.getElementById("confirm-question").textContent = text;
   dialog.querySelector('[value="yes"]').textContent = yes;
   dialog.returnValue = "no";
   dialog.showModal();
+  window.focus();
   return new Promise((answer) => {
     dialog.onclose = () => answer(dialog.returnValue === "yes");
   });

@@ -6,6 +6,7 @@ import { later, make } from "./elements.js";
 import { eventPicker } from "./events.js";
 import { guardAgainstLeaving } from "./leaving.js";
 import { meantExpressions, meantHint } from "./meant.js";
+import { fieldsOfEvent } from "./mapping.js";
 import { parameterSearch } from "./parameter_search.js";
 import { people } from "./people.js";
 
@@ -16,11 +17,11 @@ export function editor() {
   const form = document.getElementById("definition");
   const rows = document.getElementById("lines");
   if (!form || !form.querySelector("[value=save]")) return;
-  const fields = { received: [], ofPreset: [] };
-  completion(() => (fields.received.length ? fields.received : fields.ofPreset));
-  if (rows.dataset.fields) getJson(rows.dataset.fields).then((response) => response.ok && (fields.received = response.data));
+  let received = [];
+  completion(() => (received.length ? received : fieldsOfEvent()));
+  if (rows.dataset.fields) getJson(rows.dataset.fields).then((response) => response.ok && (received = response.data));
   const showRows = parameterSearch(rows);
-  senders(form, rows, (preset) => (fields.ofPreset = preset?.paths ?? []));
+  senders(form, rows);
   parameters(form, rows, showRows);
   people();
   meantExpressions(form);
@@ -112,7 +113,7 @@ export function showProblems(form, problems) {
 
 // --- the sender -------------------------------------------------------------------------------
 
-function senders(form, rows, offerPaths) {
+function senders(form, rows) {
   const select = form.elements.preset;
   const showEvents = eventPicker(form);
   const show = async (fill) => {
@@ -121,7 +122,6 @@ function senders(form, rows, offerPaths) {
     const preset = response?.ok ? response.data : null;
     showExamples(form, rows, preset);
     showEvents(preset);
-    offerPaths(preset);
     if (!fill) return;
     showSteps(preset);
     showSecrets(preset);

@@ -10,19 +10,26 @@ export function guardAgainstLeaving(form) {
   const isEdited = () => values() !== saved;
   const leave = () => (saved = values());
 
-  // Airflow's frame forbids dialogs of the browser, but its own window may ask.
-  for (const target of new Set([window, window.top])) {
-    const warn = (event) => isEdited() && event.preventDefault();
-    target.addEventListener("beforeunload", warn);
-    window.addEventListener("pagehide", () => target.removeEventListener("beforeunload", warn));
-  }
-  document.addEventListener("click", (event) => {
+  const warn = (event) => isEdited() && event.preventDefault();
+  const followed = (event) => {
     const link = event.target.closest?.("a[href]");
     if (!link || event.defaultPrevented || opensElsewhere(link, event) || !isEdited()) return;
     event.preventDefault();
     event.stopImmediatePropagation();
+    // Airflow removes the entries of a menu when it closes; a link that is removed still leads to its page.
     askFirst(() => link.click());
-  }, true);
+  };
+  // Airflow's window as well: its frame forbids dialogs of the browser, and its own links (side bar, tabs of a Dag)
+  // replace the frame without unloading the window.
+  for (const target of new Set([window, window.top])) {
+    const { document: page } = target;
+    target.addEventListener("beforeunload", warn);
+    page.addEventListener("click", followed, true);
+    window.addEventListener("pagehide", () => {
+      target.removeEventListener("beforeunload", warn);
+      page.removeEventListener("click", followed, true);
+    });
+  }
   document.addEventListener("submit", (event) => {
     if (event.target === form || event.target.method !== "post" || !isEdited()) return;
     event.preventDefault();

@@ -38,6 +38,13 @@ export function mapping() {
   });
 }
 
+// The paths of the event beside the form, for completions: `source` and the start of its value.
+export function fieldsOfEvent() {
+  const tree = document.querySelector("#event [role=tree]");
+  const items = tree?.querySelectorAll("[role=treeitem] [role=treeitem][data-source]") ?? [];
+  return [...items].map((item) => ({ source: item.dataset.source, value: item.querySelector(".value").textContent }));
+}
+
 function rowsOf(form) {
   return [...form.querySelectorAll("#lines tr")]
     .map((row) => ({ name: row.querySelector("[data-name]").value, input: row.querySelector("[name=mapping_expression]") }))

@@ -1,5 +1,6 @@
 // Times: relative ones stay current, absolute ones follow the time zone that the user chose in Airflow's interface.
 // The server renders `<time datetime="…" data-shown="ago|exact">` with a text in UTC for browsers without scripts.
+export const ZONE_CHANGED = "timezonechange";
 const KEY = "timezone";
 const EVERY_MILLISECONDS = 10_000;
 const UNITS = [[86_400, "d"], [3_600, "h"], [60, "min"], [1, "s"]];
@@ -21,7 +22,14 @@ export function times() {
     if (event.key !== KEY && event.key !== null) return;
     format = null;
     showAll();
+    document.dispatchEvent(new Event(ZONE_CHANGED));
   });
+}
+
+// The time zone of Airflow's interface, such as "Europe/Berlin".
+export function zoneName() {
+  format ??= formatOf(zone());
+  return format.resolvedOptions().timeZone;
 }
 
 // `2026-11-23 21:04:05`, as Airflow's own pages show it.
@@ -40,11 +48,12 @@ export function ago(text) {
 function showAll() {
   for (const element of document.querySelectorAll("time[data-shown]")) {
     const when = element.getAttribute("datetime");
-    const exact = `${absolute(when)} ${format.resolvedOptions().timeZone}`;
+    const exact = `${absolute(when)} ${zoneName()}`;
     const isExact = element.dataset.shown === "exact";
     // Only what differs: each write wakes the observer again.
     const text = isExact ? absolute(when) : ago(when);
-    const title = isExact ? `${ago(when)}, ${exact}` : exact;
+    const isPast = Date.parse(when) <= Date.now() + skew;
+    const title = isExact && isPast ? `${ago(when)}, ${exact}` : exact;
     if (element.textContent !== text) element.textContent = text;
     if (element.title !== title) element.title = title;
   }
