@@ -15,7 +15,6 @@ from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.claims import ClaimedDelivery, WaitingWebhook, waiting_webhooks
 from inbound_webhooks.storage.database import transaction
 
-
 Item = TypeVar("Item")
 
 
