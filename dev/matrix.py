@@ -43,7 +43,7 @@ AIRFLOW_TESTS = (
     "tests/unit/test_provider.py",
     "tests/integration/test_readiness.py",
     "tests/integration/test_sender_commands.py",
-    "tests/integration/test_sender_settings.py",
+    "tests/integration/test_preset_settings.py",
     "tests/unit/test_settings.py",
 )
 

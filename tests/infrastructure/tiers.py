@@ -10,7 +10,7 @@ from __future__ import annotations
 import pytest
 
 CONTRACT = (
-    "integration/receiver/test_answers.py",
+    "integration/receiver/test_responses.py",
     "integration/receiver/test_order.py",
     "promises/test_changes_between.py",
     "promises/test_deduplication.py",

@@ -59,7 +59,7 @@ def test_what_is_no_json_of_ours_is_reported_as_a_problem(admin, body):
         assert response.status_code in (400, 422), response.text
 
 
-def test_no_mistake_repeats_a_secret(admin):
+def test_no_problem_repeats_a_secret(admin):
     hook = store_webhook(new_name(), preset="github", secrets={"signing": SECRET})
     wrong = {"secrets": {"signing": SECRET, "other": SECRET}}
     asked = [
