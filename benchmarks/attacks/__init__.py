@@ -9,6 +9,7 @@ ATTACKS: dict[str, type[Attack]] = {
     attack.__name__: attack
     for attack in (
         confs.SlowPattern,
+        confs.LookingAhead,
         confs.LongArrays,
         storage.Deletion,
         storage.LockedRow,

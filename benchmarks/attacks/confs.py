@@ -24,6 +24,16 @@ class SlowPattern(Attack):
         await stage.flood([stage.target(self.hook, body)], connections=2)
 
 
+class LookingAhead(SlowPattern):
+    """The same with a pattern that looks ahead, which a process checks that can be killed."""
+
+    title = "sends 27 characters against the pattern `^(?=a)(\\w+\\s?)*$`"
+
+    async def prepare(self, stage: Stage) -> None:
+        """Make the webhook."""
+        self.hook = await stage.webhook("looking ahead", mapping={"ahead": "${Webhook::Body.text}"})
+
+
 class LongArrays(Attack):
     """Arrays of 2 MiB, whose items the param's schema checks one by one."""
 

@@ -50,10 +50,14 @@ class ToJson(Attack):
         await stage.flood([stage.target(self.hook, body)], connections=2)
 
 
-class Recompilation(Attack):
-    """100 long lines, changed before each request, so that each request compiles them."""
+LINES = 4
+"""Lines of 300 terms: five would have more than max_expression_parts."""
 
-    title = "changes a mapping of 100 long lines before each request"
+
+class Recompilation(Attack):
+    """As many long lines as are saved, changed before each request, so that each request compiles them."""
+
+    title = "changes a mapping as large as is saved before each request"
 
     async def prepare(self, stage: Stage) -> None:
         """Make the webhook."""
@@ -72,4 +76,4 @@ class Recompilation(Attack):
     def _mapping(self) -> dict[str, str]:
         turn = next(self.turns)
         terms = ", ".join(["body.order.id"] * 300)
-        return {f"p{number}": f"{{{{ [{turn}, {terms}] | length }}}}" for number in range(100)}
+        return {f"p{number}": f"{{{{ [{turn}, {terms}] | length }}}}" for number in range(LINES)}

@@ -10,6 +10,7 @@ with DAG(
     catchup=False,
     params={
         "text": Param("a", type="string", pattern=r"^(\w+\s?)*$"),
+        "ahead": Param("a", type="string", pattern=r"^(?=a)(\w+\s?)*$"),
         "items": Param([], type="array", items={"type": "integer"}),
     },
 ):
