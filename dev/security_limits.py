@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from inbound_webhooks.airflow_bridge.check_process import CHECK_MILLISECONDS, MAX_WAITING
 from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES
+from inbound_webhooks.dispatch.dispatcher import CHECK_SECONDS
 from inbound_webhooks.dispatch.key_fetch import FETCH_SECONDS, MAX_KEY_BYTES
 from inbound_webhooks.event.conf.mapping import MAX_CONF_CHARS
 from inbound_webhooks.event.conf.violations import MAX_COMPARED_ITEMS
@@ -109,6 +111,11 @@ FIXED = (
     Limit("a text that an expression makes", MAX_TEXT_CHARS, "characters", REFUSED),
     Limit("a response of a template", MAX_RESPONSE_CHARS, "characters", "the default response"),
     Limit("a conf", MAX_CONF_CHARS, "characters", REFUSED),
+    Limit("the slow check of a value, in its process", CHECK_MILLISECONDS, "ms of a processor", REFUSED),
+    Limit("values that wait for a slow check", MAX_WAITING, "", "503 with `Retry-After`"),
+    Limit(
+        "checks of confs in one round of a dispatcher", CHECK_SECONDS, "seconds", "the next round has them"
+    ),
     Limit("objects that `uniqueItems` compares", MAX_COMPARED_ITEMS, "", REFUSED),
     Limit("recorded rejections of a webhook", MAX_PER_SECOND, "a second", "the rejection is not recorded"),
     Limit("the kept body of a response", KEPT_BYTES, "bytes", "the rest is not kept"),
