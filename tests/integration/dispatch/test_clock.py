@@ -18,8 +18,8 @@ from tests.infrastructure.webhooks_builder import (
     store_webhook,
 )
 from tests.integration.dispatch.conftest import AT
-from tests.integration.dispatch.test_retention import make_cleaner
 from tests.integration.dispatch.test_notifications import make_mailer, store_mail
+from tests.integration.dispatch.test_retention import make_cleaner
 from tests.integration.dispatch.test_run_tracker import (
     BOTH,
     dispatched,
