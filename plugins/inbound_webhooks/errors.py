@@ -168,6 +168,14 @@ class DeliveryNotFound(WebhookError):
     """There is no such delivery."""
 
 
+class WaitNotFound(WebhookError):
+    """There is no such wait, or you may not see its DAG."""
+
+
+class WaitNotResumable(WebhookError):
+    """The task is not waiting, or its call has come already."""
+
+
 class NotReplayable(WebhookError):
     """This delivery cannot be replayed."""
 
@@ -226,8 +234,14 @@ class MethodNotAllowed(RequestError):
 
     def __init__(self, allowed: str = "GET, HEAD, OPTIONS, POST") -> None:
         self.allowed = allowed
-        names = allowed.rpartition(", ")
-        super().__init__(f"Only {names[0]} and {names[2]} are supported.")
+        others, _, last = allowed.rpartition(", ")
+        super().__init__(
+            f"Only {others} and {last} are supported." if others else f"Only {last} is supported."
+        )
+
+
+class WaitOver(RequestError):
+    """The task no longer waits for this call."""
 
 
 class WebhookDisabled(RequestError):
@@ -318,6 +332,22 @@ class ParameterRefused(ContentRefused):
 
 class ExpressionFailed(ContentRefused):
     """An expression could not be evaluated for this request."""
+
+
+class ResultTooLarge(RequestError):
+    """The result of the call is too large for a task."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        super().__init__(f"The result is larger than {limit_bytes} bytes. Let result= select a part of it.")
+
+
+class ResultRefused(RequestError):
+    """The result of the call cannot be handed to a task."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(f"An object of the result has the key {key}, which Airflow reserves.")
 
 
 class Unavailable(RequestError):

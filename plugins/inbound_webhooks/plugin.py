@@ -38,6 +38,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
         from inbound_webhooks.web.replay_jobs import ReplayJobsView
         from inbound_webhooks.web.sample_events import SamplesView
         from inbound_webhooks.web.setup import SetupView
+        from inbound_webhooks.web.waits import WaitsView
         from inbound_webhooks.web.webhook_rows import WebhookRowsView
         from inbound_webhooks.web.webhooks import WebhooksView
 
@@ -45,7 +46,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
             *(WebhooksView, WebhookRowsView, FormView, SetupView, DagsView),
             *(PreviewView, SamplesView, ListeningView),
             *(DeliveriesView, DeliveryListsView, RejectionsView, ReplayJobsView),
-            *(ActivityView, ExportView, DocumentationView),
+            *(ActivityView, ExportView, DocumentationView, WaitsView),
         )
         # Instances instead of classes: FAB adds each view once, with its own state.
         return [{"view": view()} for view in views]
@@ -64,6 +65,13 @@ class InboundWebhooksPlugin(AirflowPlugin):
                     "destination": "dag_run",
                     "href": f"{root}/run/{{DAG_ID}}/{{RUN_ID}}",
                     "url_route": "webhook-of-run",
+                    "name": "Webhook",
+                },
+                {
+                    "destination": "task_instance",
+                    "href": f"{root}/task?dag_id={{DAG_ID}}&run_id={{RUN_ID}}&task_id={{TASK_ID}}"
+                    "&map_index={MAP_INDEX}",
+                    "url_route": "webhook-of-task",
                     "name": "Webhook",
                 },
             )

@@ -402,6 +402,20 @@ def public_url(settings: Settings) -> str:
     return airflow_url() + BLUEPRINT_PREFIX
 
 
+def configured_public_url() -> str:
+    """Base of the URLs that senders call; "" where neither option says it.
+
+    For processes that do not serve the endpoint: none of them can assume that it is on their own host.
+    """
+    from airflow.configuration import conf
+
+    (option,) = (option for option in fields(Settings) if option.name == "public_url")
+    if stated := str(_read(option)).rstrip("/"):
+        return stated
+    base = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
+    return base + BLUEPRINT_PREFIX if base else ""
+
+
 def docs_page(name: str) -> str:
     """The URL of a page of the documentation; "" without the option docs_url."""
     (option,) = (option for option in fields(Settings) if option.name == "docs_url")

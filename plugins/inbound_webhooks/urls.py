@@ -20,6 +20,9 @@ WEBHOOK_PATH = re.compile(rf"([A-Za-z0-9_-]{{{WEBHOOK_ID_CHARS}}})/([0-9a-f]{{{2
 RESULT_PATH = re.compile(rf"result/([0-9a-f]{{32}})/([0-9a-f]{{{2 * TOKEN_BYTES}}})")
 """The same for the URL of a result: id of the delivery and a token of its own."""
 
+WAIT_PATH = re.compile(rf"wait/([0-9a-f]{{32}})/([0-9a-f]{{{2 * TOKEN_BYTES}}})")
+"""The same for the URL that a waiting task hands out: the wait's id and token."""
+
 
 def endpoint_url(public_url: str, webhook_id: str, token: str) -> str:
     """The URL that a sender calls."""
@@ -29,6 +32,11 @@ def endpoint_url(public_url: str, webhook_id: str, token: str) -> str:
 def result_url(public_url: str, delivery_id: str, token: str) -> str:
     """The URL at which a sender finds the result of a run that its response did not wait for."""
     return f"{public_url}/webhook/result/{delivery_id}/{token}"
+
+
+def wait_url(public_url: str, wait_id: str, token: str) -> str:
+    """The URL by which an external system resumes a waiting task."""
+    return f"{public_url}/webhook/wait/{wait_id}/{token}"
 
 
 def delivery_url(base_url: str, delivery_id: str) -> str:
@@ -53,7 +61,12 @@ def run_url(base_url: str, dag_id: str, run_id: str) -> str:
 
 def log_url(base_url: str, dag_id: str, run_id: str, task: FailedTask) -> str:
     """URL of Airflow's page of a task's last try, which opens on its log."""
-    # -1 stands for a task that is not mapped.
-    mapped = f"/mapped/{task.map_index}" if task.map_index >= 0 else ""
     tried = f"?try_number={task.try_number}" if task.try_number > 0 else ""
-    return f"{run_url(base_url, dag_id, run_id)}/tasks/{quote(task.task_id, safe='')}{mapped}{tried}"
+    return task_url(base_url, dag_id, run_id, task.task_id, task.map_index) + tried
+
+
+def task_url(base_url: str, dag_id: str, run_id: str, task_id: str, map_index: int) -> str:
+    """URL of Airflow's page of a task instance."""
+    # -1 stands for a task that is not mapped.
+    mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
+    return f"{run_url(base_url, dag_id, run_id)}/tasks/{quote(task_id, safe='')}{mapped}"

@@ -152,6 +152,7 @@ CALLS: dict[str, tuple[tuple[str, ...], Callable[[str], None]]] = {
     "sample": (("sample", "{name}", "-o", "json"), is_json),
     "sample for a shell": (("sample", "{name}", "--curl"), text(r"[\s\S]*curl [\s\S]*")),
     "stats": (("stats", "{name}", "-o", "json"), is_json),
+    "waits": (("waits", "-o", "json"), is_json),
     "end-grace": (("end-grace", "{name}"), text(r"[^\n]+")),
     "try": (("try", "{name}", "--data", "x", "-o", "json"), is_json),
     "try, as a back-test": (("try", "{name}", "--against-last", "5", "-o", "json"), is_json),

@@ -32,7 +32,7 @@ the recorded names."""
 
 ADDED_COLUMNS: dict[str, set[str]] = {
     "webhook": {"description", "owner", "team", "listening_until"},
-    "delivery": {"checked_dag_hash", "custom_response", "accepted_at"},
+    "delivery": {"checked_dag_hash", "custom_response", "accepted_at", "wait_id"},
 }
 """Table -> columns that came later; they are not compared."""
 

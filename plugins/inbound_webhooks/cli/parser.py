@@ -121,6 +121,12 @@ ARG_WHERE = Arg(
 )
 ARG_JOB_ID = Arg(("job_id",), metavar="JOB_ID", nargs="?", help="A replay job to show with its report")
 ARG_CANCEL = Arg(("--cancel",), action="store_true", help="Stop the job; what was replayed stays")
+ARG_WAIT_ID = Arg(("wait_id",), metavar="WAIT_ID", nargs="?", help="A wait to show")
+ARG_RESUME = Arg(
+    ("--resume",), action="store_true", help="Resume its task without a call; the task's result is None"
+)
+ARG_WAIT_STATE = Arg(("--state",), metavar="STATE", help="Only waits in this state")
+ARG_LISTED = Arg(("--limit",), metavar="N", type=int, default=25, help="Number of waits (default: 25)")
 ARG_REMAP = Arg(
     ("--remap",), action="store_true", help="Use the current mapping instead of the original conf"
 )
@@ -194,6 +200,7 @@ MODULES = {
     "replays": {"replay", "replays", "deliveries"},
     "samples": {"sample"},
     "activity": {"stats"},
+    "waits": {"waits"},
 }
 """Module -> its commands; all other commands are in ``webhooks``."""
 
@@ -238,6 +245,10 @@ COMMANDS = (
     _action(
         "replays", "List the replays of many deliveries, or show or cancel one",
         ARG_JOB_ID, ARG_CANCEL, ARG_OUTPUT,
+    ),
+    _action(
+        "waits", "List tasks that wait for a call, or show or resume one",
+        ARG_WAIT_ID, ARG_RESUME, ARG_WAIT_STATE, ARG_LISTED, ARG_OUTPUT,
     ),
     _action(
         "try",

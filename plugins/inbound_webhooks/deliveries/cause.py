@@ -40,6 +40,7 @@ class Circumstances:
     """What decides about a delivery beside itself.
 
     ``state`` is that of the delivery, or of its run where that is ahead. ``waits_for`` is a limit.
+    ``is_call`` says that it is the call of a waiting task.
     """
 
     state: str
@@ -50,10 +51,13 @@ class Circumstances:
     has_dispatcher: bool
     waits_for: str | None = None
     failed_tasks: Sequence[FailedTask] = ()
+    is_call: bool = False
 
 
 def cause_of(now: Circumstances) -> Cause | None:
     """The cause of a delivery's state; None where all is well."""
+    if now.is_call:
+        return _of_call(now)
     match now.state:
         case State.REFUSED:
             return Cause(now.error or "Its content cannot be used.", "bad", (*_edit(now), _SEE_REQUEST))
@@ -69,6 +73,19 @@ def cause_of(now: Circumstances) -> Cause | None:
             return _waiting(now)
         case "queued" | State.DISPATCHED if now.dag is not None and now.dag.is_paused:
             return Cause(f"Dag {now.dag_id} is paused, so its run stays queued.", "warn", (_UNPAUSE,))
+    return None
+
+
+def _of_call(now: Circumstances) -> Cause | None:
+    match now.state:
+        case State.CANCELLED:
+            return Cause(now.error or "Its task did not wait any more.", "warn")
+        case State.FAILED:
+            return Cause("The call failed its task, as the task's fail_when says.", "info")
+        case State.ACCEPTED if not now.has_dispatcher:
+            return Cause("No dispatcher is running. Calls wait until one starts.", "warn")
+        case State.ACCEPTED:
+            return Cause("The call is kept until its task waits.", "info")
     return None
 
 

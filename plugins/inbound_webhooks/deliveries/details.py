@@ -19,8 +19,10 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.mails import Mail, mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
+from inbound_webhooks.storage.waits import find_wait
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.urls import delivery_url, log_url, run_url
+from inbound_webhooks.webhooks.waits import as_data
 
 MAX_BODY_CHARS = 2_000
 """Longer bodies are truncated."""
@@ -38,6 +40,7 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         mails = mails_of_delivery(connection, delivery_id)
         waits_for = waiting_reason(connection, delivery)
         response = sent_response(connection, delivery)
+        wait = find_wait(connection, delivery.wait_id) if delivery.wait_id else None
     return {
         "id": delivery.id,
         "webhook": delivery.webhook_name,
@@ -50,6 +53,7 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         "response": response.document(),
         "conf": None if delivery.conf is None else json.loads(delivery.conf),
         "run": _run(delivery),
+        "wait": None if wait is None else as_data(wait),
         "mails": [_mail(mail) for mail in mails],
     }
 

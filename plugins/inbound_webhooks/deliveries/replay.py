@@ -16,6 +16,7 @@ from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.webhooks.compiled import compile_webhook
 
+OF_A_TASK = "It resumed, or was to resume, a waiting task: that works once, so it cannot be replayed."
 CHANGED = "The webhook was changed at the same time. Try again."
 WEBHOOK_DELETED = "The webhook of this delivery was deleted."
 
@@ -44,6 +45,8 @@ def replay(
         webhook = webhook_by_id(connection, stored.webhook_id) if stored else None
     if stored is None:
         raise DeliveryNotFound(f"There is no delivery {delivery_id!r}.")
+    if stored.wait_id is not None:
+        raise NotReplayable(OF_A_TASK)
     if webhook is None:
         raise NotReplayable(WEBHOOK_DELETED)
     # The commit compares the version that is read here, so nothing changes after this either.

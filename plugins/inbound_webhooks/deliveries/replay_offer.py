@@ -7,6 +7,7 @@ from typing import Any
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagState
 from inbound_webhooks.deliveries.cause import dag_problem
+from inbound_webhooks.deliveries.replay import OF_A_TASK
 from inbound_webhooks.records.webhook import Webhook
 
 NO_BODY = (
@@ -44,6 +45,8 @@ def replay_offer(
     :param dag: the state of the webhook's DAG, which takes the replay
     :param is_visible: whether the user may see the webhook
     """
+    if delivery.wait_id is not None:
+        return ReplayOffer(reason=OF_A_TASK)
     if reason := _blocked(webhook, dag, is_visible=is_visible, runs=may_read_runs, replay=may_replay):
         return ReplayOffer(reason=reason)
     if delivery.body_stored:

@@ -79,9 +79,18 @@ def _steps(delivery: Any, state: str, run: RunTimes, mails: Sequence[Mail]) -> I
     decided = {State.REFUSED: "Refused", State.FILTERED: "Filtered"}.get(delivery.state, "Accepted")
     yield Step(name=decided, at=delivery.accepted_at, help=_DECIDED)
     if decided == "Accepted":
-        yield from _run_steps(delivery, state, run)
+        yield from _call_steps(delivery) if delivery.wait_id else _run_steps(delivery, state, run)
     if mails:
         yield _notified(mails)
+
+
+def _call_steps(delivery: Any) -> Iterator[Step]:
+    if delivery.state == State.CANCELLED:
+        yield Step(name="Cancelled", at=delivery.finished_at, help="Its task did not wait any more.")
+        return
+    is_done = delivery.state != State.ACCEPTED
+    name = "Task failed" if delivery.state == State.FAILED else "Task resumed"
+    yield Step(name=name, at=delivery.dispatched_at, is_done=is_done, help="The waiting task went on.")
 
 
 def _run_steps(delivery: Any, state: str, run: RunTimes) -> Iterator[Step]:

@@ -19,6 +19,7 @@ from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.dispatchers import forget_dispatchers_before
 from inbound_webhooks.storage.endpoints import forget_endpoints_before
 from inbound_webhooks.storage.replay_jobs import delete_jobs
+from inbound_webhooks.storage.waits import delete_waits
 
 log = get_logger(__name__)
 
@@ -82,6 +83,7 @@ class RetentionJob:
             ("rejections", partial(retention.delete_rejections, before=before)),
             ("replay jobs", partial(delete_jobs, before=before)),
             ("captured", partial(retention.delete_captured, before=self._now() - self._captured)),
+            ("waits", partial(delete_waits, before=before)),
             ("counts", partial(delete_counts, before=hour_of(self._now() - self._counts_kept))),
         )
         done = sum(self._repeat(name, batch) for name, batch in batches)

@@ -16,6 +16,8 @@ from inbound_webhooks.dispatch.replay_jobs import POLL_SECONDS as REPLAY_SECONDS
 from inbound_webhooks.dispatch.replay_jobs import ReplayJobs
 from inbound_webhooks.dispatch.retention import ROUND_SECONDS, RetentionJob
 from inbound_webhooks.dispatch.run_tracker import RunTracker
+from inbound_webhooks.dispatch.targets.waiting_task import POLL_SECONDS as WAIT_SECONDS
+from inbound_webhooks.dispatch.targets.waiting_task import WaitingTasks
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.loop import Loop, attempt
 from inbound_webhooks.notifications.sender import POLL_SECONDS, NotificationSender
@@ -35,6 +37,7 @@ class DispatchService:
         self._drift_watcher = DriftWatcher(settings, now=now)
         self._replay_jobs = ReplayJobs(now=now)
         self._activity_counter = ActivityCounter(settings, now=now)
+        self._waits = Loop("waits", WaitingTasks(now=now).look, seconds=WAIT_SECONDS)
         sender, refresher = NotificationSender(settings, now=now), KeyRefresher(now=now)
         self.loops = (
             self._dispatcher.loop,
@@ -45,11 +48,16 @@ class DispatchService:
             Loop("drift", self._watch_drift, seconds=DRIFT_SECONDS),
             Loop("replays", self._replay, seconds=REPLAY_SECONDS),
             Loop("activity", self._count_activity, seconds=ACTIVITY_SECONDS),
+            self._waits,
         )
 
     def wake(self) -> None:
         """Look for deliveries immediately, since this process has accepted one."""
         self._dispatcher.wake()
+
+    def wake_waits(self) -> None:
+        """Look for calls of waiting tasks immediately, since this process has accepted one."""
+        self._waits.wake()
 
     def stop(self) -> None:
         """Let the threads end after the current rounds."""

@@ -30,12 +30,15 @@ from inbound_webhooks.errors import (
     RateLimited,
     RefusedTooOften,
     RequestError,
+    ResultRefused,
+    ResultTooLarge,
     SecretMissing,
     TokenUnreadable,
     TooBusy,
     Unavailable,
     UnknownWebhook,
     VerificationFailed,
+    WaitOver,
     WebhookDisabled,
 )
 from inbound_webhooks.event.data_sources import DataSources
@@ -47,6 +50,7 @@ from inbound_webhooks.event.waiting import RunResult, standard_status, status_of
 STATUS: dict[type[RequestError], int] = {
     UnknownWebhook: 404,
     MethodNotAllowed: 405,
+    WaitOver: 410,
     WebhookDisabled: 403,
     AddressNotAllowed: 403,
     KeyUnknown: 401,
@@ -68,6 +72,8 @@ STATUS: dict[type[RequestError], int] = {
     QueryMalformed: 400,
     ParameterRefused: 422,
     ExpressionFailed: 422,
+    ResultTooLarge: 413,
+    ResultRefused: 422,
     DatabaseUnavailable: 503,
     DefinitionUnusable: 503,
     ClientAddressReplaced: 503,
@@ -186,6 +192,12 @@ def of_run(rules: Rules, sources: DataSources, delivery_id: str, found: RunResul
 def options(allowed: str = ALLOWED_METHODS) -> Response:
     """The response to OPTIONS."""
     return Response(204, headers=(("Allow", allowed),))
+
+
+def call_accepted(delivery_id: str, *, is_duplicate: bool) -> Response:
+    """The response to the call of a waiting task."""
+    status = "duplicate" if is_duplicate else "accepted"
+    return json_response(202, {"status": status, "delivery_id": delivery_id})
 
 
 def standard(status: int, *, is_filtered: bool, delivery_id: str) -> Response:

@@ -36,7 +36,11 @@ _NO_TOKEN = token_hex(32).encode()
 
 class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     """What is known before the body is read; ``declared_length`` is Content-Length in bytes, None where there
-    is none that is a number. ``webhook_id`` is a delivery's id where ``is_of_result``."""
+    is none that is a number.
+
+    ``webhook_id`` is the id in the URL: that of a delivery where ``is_of_result``, of a task's wait where
+    ``is_call``.
+    """
 
     method: str
     webhook_id: str
@@ -44,6 +48,7 @@ class RequestHead(msgspec.Struct, frozen=True, kw_only=True):
     declared_length: int | None
     source_ip: str
     is_of_result: bool = False
+    is_call: bool = False
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -80,6 +85,11 @@ class Admission(msgspec.Struct, frozen=True):
         if self.head.method not in METHODS:
             raise MethodNotAllowed
         check_state(self.compiled, self.head.source_ip)
+
+    @property
+    def webhook_id(self) -> str:
+        """The webhook in whose list a rejection appears."""
+        return self.compiled.webhook.id
 
     @property
     def fetched_from(self) -> frozenset[str]:

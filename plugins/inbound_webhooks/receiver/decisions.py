@@ -138,6 +138,13 @@ class Decisions:
         """
         return await self._in_turn(webhook_id, render)
 
+    async def decide_call(self, wait_id: str, decide: Callable[[], Result], body_bytes: int) -> Result:
+        """What a call means for the task that waits for it, computed in a thread.
+
+        :raises TooBusy: others of the wait take too long
+        """
+        return await self._in_turn(wait_id, decide, body_bytes)
+
     def requests_of(self, webhook_id: str) -> int:
         """How many long decisions of a webhook run, wait, or have ended a moment ago."""
         return self._long.requests_of(webhook_id) + self._costly.requests_of(webhook_id)

@@ -58,6 +58,7 @@ from inbound_webhooks.receiver.admission import (
     credentials_of,
     matching_token,
 )
+from inbound_webhooks.receiver.calls import CallAdmission, Calls
 from inbound_webhooks.receiver.captures import Captures
 from inbound_webhooks.receiver.client_address import REPLACED, UNKNOWN, trusted_proxies
 from inbound_webhooks.receiver.decisions import Decisions
@@ -120,6 +121,7 @@ class Receiver:
         self.previews = UserSlots(previews, per_user=max(previews // 2, 1))
         self._limits = Limits(settings)
         self._decisions = Decisions(settings, self._dags)
+        self.calls = Calls(settings, self.inbox, self._decisions, now=now)
         self.results = Results(settings, self._decisions, self.responses)
         self._refused = RefusedBudget(settings)
         self._compiled = CompiledWebhookCache()
@@ -145,8 +147,8 @@ class Receiver:
             self._limits.count_backlog(webhook)
         self._limits.admit_webhook(webhook)
 
-    async def admit(self, head: RequestHead, *, from_cache: bool = True) -> Admission:
-        """Check declared length, limit per address, webhook, token, method, state and address.
+    async def admit(self, head: RequestHead, *, from_cache: bool = True) -> Admission | CallAdmission:
+        """Check declared length, limit per address, webhook or wait, token, method, state and address.
 
         :param from_cache: whether a webhook that was read within the last second will do for a POST
         :raises RequestError: the request is not admitted
@@ -157,6 +159,8 @@ class Receiver:
             # Only a restart with other options changes it, so nothing resolves the problem.
             ENVIRONMENT.report(REPLACED)
         await self._admit_address(head)
+        if head.is_call:
+            return await self.calls.admit(head)
         cached = self._cached_admission(head) if from_cache else None
         return cached or await self.confirm(head)
 
@@ -202,12 +206,14 @@ class Receiver:
         return admission
 
     async def receive(
-        self, admission: Admission, request: InboundRequest, heard: Heard | None = None
+        self, admission: Admission | CallAdmission, request: InboundRequest, heard: Heard | None = None
     ) -> Response | Pending:
         """Answer an admitted request; a POST is committed before this returns 2xx, or a response that waits.
 
         :param heard: learns why the request is rejected
         """
+        if isinstance(admission, CallAdmission):
+            return await self._receive_call(admission, request)
         if heard is None and admission.compiled.webhook.listening_until is not None:
             return await self._listen(admission, request)
         if request.method == "POST":
@@ -237,6 +243,17 @@ class Receiver:
             return self.reject(error, admission.head)
         except Exception as error:  # noqa: BLE001 - an unforeseen failure is ours, not the sender's
             log_unexpected_error("request", error, action="endpoint_error")
+            return self.reject(InternalError(), None)
+
+    async def _receive_call(self, admission: CallAdmission, request: InboundRequest) -> Response:
+        """Answer the call of a waiting task."""
+        metrics.count("received")
+        try:
+            return await self.calls.receive(admission, request)
+        except RequestError as error:
+            return self.reject(error, admission.head)
+        except Exception as error:  # noqa: BLE001 - an unforeseen failure is ours, not the sender's
+            log_unexpected_error("call", error, action="endpoint_error")
             return self.reject(InternalError(), None)
 
     async def _listen(self, admission: Admission, request: InboundRequest) -> Response | Pending:

@@ -35,7 +35,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     ``checked_dag_hash`` is that of the DAG's version whose params have accepted ``conf``. ``custom_response``
     tells whether the response is kept in a row of its own; None where that is not known. At ``accepted_at``
-    the request was decided about and handed to the database.
+    the request was decided about and handed to the database. ``wait_id`` is the wait that it is the call of;
+    its ``conf`` is what the call means for the task (event/task_wait.py).
     """
 
     id: str
@@ -66,6 +67,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     checked_dag_hash: str | None = None
     custom_response: bool | None = None
     accepted_at: datetime | None = None
+    wait_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from inbound_webhooks.rest.problems import install_error_handlers
 from inbound_webhooks.rest.replays import router as replays_router
 from inbound_webhooks.rest.same_origin import require_same_origin
 from inbound_webhooks.rest.samples import router as samples_router
+from inbound_webhooks.rest.waits import router as waits_router
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 from inbound_webhooks.storage.encryption import check_key
@@ -68,6 +69,7 @@ def _start(running: ExitStack) -> Receiver:
         return receiver
     service = DispatchService(receiver.settings)
     receiver.inbox.on_accepted(service.wake)
+    receiver.inbox.on_called(service.wake_waits)
     service.start()
     # The dispatcher stops after the current batch, which waits for a lock at most LOCK_TIMEOUT_SECONDS.
     running.callback(service.join, 2 * LOCK_TIMEOUT_SECONDS)
@@ -91,6 +93,7 @@ app.include_router(webhooks_router, prefix="/v1")
 app.include_router(replays_router, prefix="/v1")
 app.include_router(activity_router, prefix="/v1")
 app.include_router(deliveries_router, prefix="/v1")
+app.include_router(waits_router, prefix="/v1")
 app.include_router(presets_router, prefix="/v1")
 app.include_router(samples_router, prefix="/v1")
 install_error_handlers(app)

@@ -117,6 +117,7 @@ class DeliveryDetails(BaseModel):
     )
     conf: Any
     run: dict[str, Any]
+    wait: dict[str, Any] | None = Field(None, description="The waiting task that it is the call of.")
     mails: list[dict[str, Any]] | None = Field(description="The notifications.")
 
 
@@ -212,6 +213,32 @@ class ActivityResponse(BaseModel):
     is_complete: bool = Field(description="False if there may be deliveries that are not counted yet.")
     total: CountedResponse
     hours: list[HourResponse]
+
+
+class WaitResponse(BaseModel):
+    """A task that waits for a call, or has waited."""
+
+    id: str = Field(description="Of the task instance's try, in hex.")
+    state: str = Field(description="waiting, resumed, timed_out or ended")
+    dag_id: str
+    run_id: str
+    task_id: str
+    map_index: int = Field(description="-1 for a task that is not mapped.")
+    try_number: int
+    since: datetime
+    deadline: datetime
+    ended_at: datetime | None
+    delivery_id: str | None = Field(description="The call that counts.")
+    refused_calls: int
+    refusal: str | None = Field(description="Why the last refused call was refused.")
+    page: str
+
+
+class WaitCollection(BaseModel):
+    """One page of waits."""
+
+    waits: list[WaitResponse]
+    total_entries: int
 
 
 class ErrorResponse(BaseModel):

@@ -41,7 +41,7 @@ def _late_deliveries(now: datetime) -> Select[Any]:
     never_tried = columns.attempts == 0
     too_late = columns.next_attempt_at > now + LONGEST_DELAY
     is_late = (text(tables.ACCEPTED), columns.next_attempt_at > now, never_tried | too_late)
-    return select(columns.id).where(*is_late)
+    return select(columns.id).where(text(tables.OF_WEBHOOK), *is_late)
 
 
 def _late_mails(now: datetime, digest_window: timedelta) -> Select[Any]:

@@ -138,7 +138,8 @@ def count_accepted_by_webhook(connection: Connection, limit: int) -> dict[str, i
 
 
 def _waiting(limit: int, *conditions: Any) -> Any:
-    waiting = select(tables.delivery.c.webhook_id).where(text(tables.ACCEPTED), *conditions)
+    of_webhooks = (text(tables.ACCEPTED), text(tables.OF_WEBHOOK))
+    waiting = select(tables.delivery.c.webhook_id).where(*of_webhooks, *conditions)
     return waiting.order_by(*WAITING_ORDER).limit(limit)
 
 
@@ -152,7 +153,8 @@ def read_backlog(connection: Connection) -> tuple[int, datetime | None]:
 def counted_backlog() -> Subquery:
     """The arrivals of the deliveries that wait for their run, MAX_COUNTED at most."""
     # On the states that count only, so that the partial index answers it.
-    waiting = select(tables.delivery.c.received_at).where(text(tables.ACCEPTED))
+    of_webhooks = (text(tables.ACCEPTED), text(tables.OF_WEBHOOK))
+    waiting = select(tables.delivery.c.received_at).where(*of_webhooks)
     return waiting.limit(MAX_COUNTED).subquery()
 
 

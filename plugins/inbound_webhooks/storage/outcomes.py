@@ -60,7 +60,8 @@ def finished_since(
 ) -> list[TrackedDelivery]:
     """Deliveries whose run ended since then, latest first; ``before`` is the last one of the page before."""
     columns = tables.delivery.c
-    query = select(*_TRACKED).where(text(tables.FINISHED), columns.finished_at >= since)
+    of_webhooks = (text(tables.FINISHED), text(tables.OF_WEBHOOK))
+    query = select(*_TRACKED).where(*of_webhooks, columns.finished_at >= since)
     # From the page's last row on, by the index: an OFFSET would read all rows before it.
     if before is not None:
         same_time = and_(columns.finished_at == before.finished_at, columns.id < before.id)

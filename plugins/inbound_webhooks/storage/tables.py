@@ -54,10 +54,13 @@ UNUSUAL = "state NOT IN ('accepted', 'dispatched', 'succeeded')"
 WAITING = "state = 'waiting'"
 RUNNING = "state = 'running'"
 LISTENING = "listening_until IS NOT NULL"
+CALLED = "wait_id IS NOT NULL AND state = 'accepted'"
+OF_WEBHOOK = "wait_id IS NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
 nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
-sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a webhook: it listens, or
-has listened lately.
+sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call has resumed
+its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call that has not
+resumed its task yet, it is no call of a waiting task.
 
 Partial indexes have them as predicates, so queries must repeat them word for word."""
 
@@ -207,6 +210,8 @@ delivery = Table(
     Column("custom_response", Boolean, nullable=True),
     # When the request was decided about and handed to the database; null where that is not known.
     Column("accepted_at", UtcDateTime, nullable=True),
+    # The wait that it is the call of; null for a delivery of a webhook.
+    Column("wait_id", String(32), nullable=True),
     # Queries repeat the predicates of these indexes word for word: storage/outcomes.py, storage/retention.py.
     Index(
         "idx_inbound_webhook_delivery_unfinished",
@@ -283,6 +288,49 @@ delivery = Table(
         postgresql_where=text(UNFINISHED),
         sqlite_where=text(UNFINISHED),
     ),
+    # Calls that have not resumed their tasks yet: storage/waits.py.
+    Index(
+        "idx_inbound_webhook_delivery_called",
+        "id",
+        postgresql_where=text(CALLED),
+        sqlite_where=text(CALLED),
+    ),
+)
+
+# A task that waits for a call. No foreign key: it outlives its run, and its call may be deleted before it.
+wait = Table(
+    "inbound_webhook_wait",
+    metadata,
+    # Of the task instance's try, in hex.
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(10), nullable=False),
+    Column("state", String(10), nullable=False),
+    # SHA-256 in hex; the token itself is stored nowhere.
+    Column("token_sha256", String(64), nullable=True),
+    Column("dag_id", String(250), nullable=False),
+    Column("run_id", String(250), nullable=False),
+    Column("task_id", String(250), nullable=False),
+    Column("map_index", Integer, nullable=False),
+    Column("try_number", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("deadline", UtcDateTime, nullable=False),
+    # Expressions over the call's request: what the task gets, and what fails it.
+    Column("result", Text, nullable=True),
+    Column("fail_when", Text, nullable=True),
+    # The call that counts.
+    Column("delivery_id", String(32), nullable=True),
+    Column("ended_at", UtcDateTime, nullable=True),
+    # Calls whose content could not be used, and why the last one could not.
+    Column("refused_calls", Integer, nullable=False, server_default="0"),
+    Column("refusal", Text, nullable=True),
+    Index(
+        "idx_inbound_webhook_wait_waiting",
+        "id",
+        postgresql_where=text(WAITING),
+        sqlite_where=text(WAITING),
+    ),
+    Index("idx_inbound_webhook_wait_run", "dag_id", "run_id", "task_id"),
+    Index("idx_inbound_webhook_wait_ended_at", "ended_at"),
 )
 
 # Written after the response was sent, so a row may be missing. It has no foreign key: ids sort by time, which

@@ -13,8 +13,9 @@ from flask import url_for
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.failed_task import FailedTask
+from inbound_webhooks.records.wait import Wait
 from inbound_webhooks.settings import docs_page
-from inbound_webhooks.urls import log_url
+from inbound_webhooks.urls import log_url, task_url
 from inbound_webhooks.web.documentation_text import has_page
 
 TONES = {
@@ -180,6 +181,11 @@ def docs(name: str) -> str:
     return docs_page(name) or (url_for("DocumentationView.page", page=name) if has_page(name) else "")
 
 
+def waiting_task(wait: Wait, base_url: str) -> str:
+    """The URL of a waiting task in Airflow's interface."""
+    return task_url(base_url.rstrip("/"), wait.dag_id, wait.run_id, wait.task_id, wait.map_index)
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "webhook_ago": ago,
     "webhook_exact": exact,
@@ -198,5 +204,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_docs": docs,
     "webhook_pretty": pretty,
     "webhook_log_url": task_log,
+    "webhook_task_url": waiting_task,
 }
 """Jinja filters; the prefix avoids clashes, because all plugins share the application's names."""

@@ -18,12 +18,14 @@ from inbound_webhooks.deliveries.timeline import RunTimes, Step, timeline
 from inbound_webhooks.dispatch.run_tracker import RECHECKED
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.failed_task import FailedTask
+from inbound_webhooks.records.wait import Wait
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
 from inbound_webhooks.storage.mails import Mail, MailState, mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
+from inbound_webhooks.storage.waits import find_wait
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.web.shown_delivery import Shown, with_runs
 from inbound_webhooks.webhooks.access import Access
@@ -34,7 +36,8 @@ from inbound_webhooks.webhooks.readiness import DISPATCHER_SILENT
 class LiveDelivery:
     """``webhook`` is None where it was deleted, or the user may not see it.
 
-    ``mails`` is None where the user may not read the runs of the delivery's DAG.
+    ``wait`` is that of the task that it is the call of. ``mails`` is None where the user may not read the
+    runs of the delivery's DAG.
     """
 
     item: Shown
@@ -49,6 +52,7 @@ class LiveDelivery:
     failed_tasks: Sequence[FailedTask]
     waits_for: str | None
     may_unpause: bool
+    wait: Wait | None
 
     @property
     def is_open(self) -> bool:
@@ -80,6 +84,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         waits_for = waiting_reason(connection, row)
         has_dispatcher = _is_recent(dispatchers_seen(connection))
         has_conf = listing.has_conf(connection, row.id)
+        wait = find_wait(connection, row.wait_id) if row.wait_id else None
     visible = webhook if webhook is not None and access.may_see(webhook.dag_id) else None
     failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
     times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)
@@ -97,6 +102,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
                 has_dispatcher=has_dispatcher,
                 waits_for=waits_for,
                 failed_tasks=failed_tasks,
+                is_call=row.wait_id is not None,
             )
         ),
         steps=timeline(row, item.state, times, mails or ()),
@@ -107,6 +113,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         failed_tasks=failed_tasks,
         waits_for=waits_for,
         may_unpause=access.may_unpause(row.dag_id),
+        wait=wait,
     )
 
 

@@ -30,7 +30,11 @@ Teams = frozenset[str | None]
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 """Read, create, edit and delete, as auth managers name them."""
 
-ENTITIES = {"run": DagAccessEntity.RUN, "xcom": DagAccessEntity.XCOM}
+ENTITIES = {
+    "run": DagAccessEntity.RUN,
+    "task": DagAccessEntity.TASK_INSTANCE,
+    "xcom": DagAccessEntity.XCOM,
+}
 """Parts of a DAG that a permission may be for; without one, it is for the DAG itself."""
 
 MAY_NOT_READ_RESULTS = (
@@ -82,6 +86,10 @@ class Access:
     def may_unpause(self, dag_id: str) -> bool:
         """Whether the user may unpause a DAG, as Airflow's own pages require it."""
         return self.may_see(dag_id) and self._check("dag", "PUT", dag_id)
+
+    def may_clear(self, dag_id: str) -> bool:
+        """Whether the user may clear tasks of a DAG, as Airflow's own pages require it."""
+        return self.may_see(dag_id) and self._check("task", "PUT", dag_id)
 
     def may_read_runs(self, dag_id: str) -> bool:
         """Whether the user may see bodies, headers, queries and conf."""

@@ -9,6 +9,7 @@ import pytest
 
 from tests.infrastructure.environment import CHECKOUT
 from tests.infrastructure.gateway_process import GatewayProcess
+from tests.infrastructure.waits_builder import store_waiting_task
 from tests.infrastructure.webhooks_builder import change_webhook, now, rows, store_webhook
 
 ORDER = b'{"number": 1}'
@@ -59,11 +60,14 @@ def test_the_grants_of_the_page_are_enough_for_all_that_a_gateway_does(gateway):
         gateway.request("GET", f"{path}x")[0],
     ]
     assert (accepted, refused) == ([200, 200], [422, 401, 404])
+    called = store_waiting_task().path.removeprefix("/pluginsv2")
+    calls = [gateway.request("POST", called, ORDER)[0] for _ in range(2)]
+    assert (calls, gateway.request("POST", f"{called[:-1]}x", ORDER)[0]) == ([202, 202], 404)
     assert gateway.request("GET", path)[0] == 200
     assert gateway.request("GET", "/health")[0] == 503
     gateway.stop()  # which writes the rejections that wait
     assert [row.status for row in rows("rejection")] == [401]
-    assert sorted(row.state for row in rows("delivery")) == ["accepted", "refused"]
+    assert sorted(row.state for row in rows("delivery")) == ["accepted", "accepted", "refused"]
     assert [row.status for row in rows("captured")] == [200, 200, 422, 401, 200]
     assert len(rows("response")) == 2
     assert rows("token")[0].last_used_at is not None

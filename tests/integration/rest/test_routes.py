@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.infrastructure.dags_builder import store_dag
+from tests.infrastructure.waits_builder import stored_wait
 from tests.infrastructure.webhooks_builder import (
     audit_rows,
     rows,
@@ -61,6 +62,9 @@ TABLE = {
     ("GET", "/v1/replays"): Heard(401, 200, 200, 200),
     ("GET", "/v1/replays/{job_id}"): Heard(401, 404, 404, 200),
     ("POST", "/v1/replays/{job_id}/cancel"): Heard(401, 403, 404, 200),
+    ("GET", "/v1/waits"): Heard(401, 200, 200, 200),
+    ("GET", "/v1/waits/{wait_id}"): Heard(401, 200, 404, 200),
+    ("POST", "/v1/waits/{wait_id}/resume"): Heard(401, 403, 404, 200),
     ("POST", "/v1/webhooks/{webhook_id}/disable"): Heard(401, 403, 404, 200),
     ("POST", "/v1/webhooks/{webhook_id}/enable"): Heard(401, 403, 404, 200),
     ("DELETE", "/v1/webhooks/{webhook_id}"): Heard(401, 403, 404, 204),
@@ -94,6 +98,7 @@ def hidden(pages):
     return {
         **{"webhook_id": hook.id, "delivery_id": delivery, "name": "github", "token": hook.token},
         "rejection_id": store_rejection(hook),
+        "wait_id": stored_wait("hidden").id,
         "job_id": replay_jobs.start(access=None, actor="an operator", remap=False, ids=[delivery]).id,
     }
 

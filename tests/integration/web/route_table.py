@@ -44,6 +44,8 @@ PAGES: dict[tuple[str, str], Row] = {
     ("GET", "/webhooks/help/<page>"): READERS,
     ("GET", "/webhooks/dag/<dag_id>"): READERS_OF_THE_DAG,
     ("GET", "/webhooks/run/<dag_id>/<path:run_id>"): READERS_OF_THE_DAG,
+    ("GET", "/webhooks/task"): READERS_OF_THE_DAG,
+    ("POST", "/webhooks/wait/<wait_id>/resume"): EDITORS_OF_THE_WEBHOOK,
     ("GET", HOOK): READERS_OF_THE_WEBHOOK,
     ("GET", f"{HOOK}/deliveries"): READERS_OF_THE_WEBHOOK,
     ("GET", f"{HOOK}/deliveries/rows"): READERS_OF_THE_WEBHOOK,

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.dags_builder import store_dag
+from tests.infrastructure.waits_builder import stored_wait
 from tests.infrastructure.webhooks_builder import audit_rows, rows, store_delivery, store_webhook
 from tests.integration.web.route_table import ACTIONS, PAGES, UNKNOWN
 from tests.integration.web.site import BASE, ROOT
@@ -32,7 +33,9 @@ def hidden(pages):
     delivery = store_delivery(hook, dag_id="hidden", body=b'{"canary": 1}', headers="[]", state="dispatched")
     where = DeliveryFilter(webhook=hook.id)
     job = replay_jobs.start(access=None, actor="an operator", remap=False, where=where)
-    return {"webhook_id": hook.id, "delivery_id": delivery, "token": hook.token, "job_id": job.id}
+    return {"webhook_id": hook.id, "delivery_id": delivery, "token": hook.token, "job_id": job.id} | {
+        "wait_id": stored_wait("hidden").id
+    }
 
 
 def routes(pages) -> list[tuple[str, Any]]:
@@ -54,7 +57,9 @@ def ask(client, method: str, rule: Any, hidden) -> Any:
     for name in rule.arguments:
         path = path.replace(f"<{name}>", values[name])
     if method == "GET":
-        return client.get(path.removeprefix(ROOT), query_string={"dag": "hidden", "text": "hidden"})
+        return client.get(
+            path.removeprefix(ROOT), query_string={"dag": "hidden", "dag_id": "hidden", "text": "hidden"}
+        )
     form = {
         "id": hidden["webhook_id"],
         **{"do": "delete", "confirmed": "1", "enabled": "0", "action": "save"},
@@ -65,7 +70,7 @@ def ask(client, method: str, rule: Any, hidden) -> Any:
 
 
 def of_something_hidden(rule: Any) -> bool:
-    return bool(rule.arguments & {"webhook_id", "delivery_id", "dag_id", "job_id"})
+    return bool(rule.arguments & {"webhook_id", "delivery_id", "dag_id", "job_id", "wait_id"})
 
 
 def test_a_stranger_gets_nothing_but_the_way_to_the_login(pages, hidden):
@@ -237,7 +242,7 @@ def test_the_plugin_serves_nothing_else(pages):
     assert views == {
         *("WebhooksView", "WebhookRowsView", "FormView", "SetupView", "DagsView", "PreviewView"),
         *("DeliveriesView", "DeliveryListsView", "RejectionsView", "ReplayJobsView"),
-        *("SamplesView", "ListeningView", "ActivityView", "ExportView", "DocumentationView"),
+        *("SamplesView", "ListeningView", "ActivityView", "ExportView", "DocumentationView", "WaitsView"),
     }
     assert [it["url_prefix"] for it in plugin.fastapi_apps] == ["/webhooks/api"]
     assert [it["name"] for it in plugin.fastapi_root_middlewares] == ["Webhook guard"]

@@ -105,7 +105,7 @@ def test_a_run_with_many_failed_tasks_offers_a_few_logs():
 
 def offer(webhook: Any = WEBHOOK, state: Any = None, *, body: bool = True, **given: bool) -> Any:
     rights = {"has_conf": True, "is_visible": True, "may_read_runs": True, "may_replay": True} | given
-    return replay_offer(SimpleNamespace(body_stored=body), webhook, state or dag(), **rights)
+    return replay_offer(SimpleNamespace(body_stored=body, wait_id=None), webhook, state or dag(), **rights)
 
 
 def test_both_ways_of_a_replay_are_offered_where_they_can_work():
@@ -136,3 +136,23 @@ def test_without_a_body_the_original_conf_is_all_that_can_be_replayed():
     found = offer(body=False)
     assert (found.original, found.remap) == (True, False)
     assert "Only a replay with the original conf is possible." in found.reason
+
+
+# --- calls of waiting tasks -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("state", "fields", "message"),
+    [
+        ("accepted", {}, "The call is kept until its task waits."),
+        ("accepted", {"has_dispatcher": False}, "No dispatcher is running. Calls wait until one starts."),
+        ("failed", {}, "The call failed its task, as the task's fail_when says."),
+        ("cancelled", {"error": "The task ended."}, "The task ended."),
+    ],
+)
+def test_a_call_says_what_became_of_its_task(state, fields, message):
+    assert cause(state, is_call=True, **fields).message == message
+
+
+def test_a_call_that_resumed_its_task_needs_no_cause():
+    assert cause("succeeded", is_call=True) is None

@@ -192,8 +192,9 @@ def test_each_reason_stands_there_with_the_status_that_it_has():
 # --- figures --------------------------------------------------------------------------------
 
 
+_ENDS = (State.SUCCEEDED, State.FAILED)
 SEVERAL = {
-    "outcome.*": [f"outcome.{state}" for state in (State.SUCCEEDED, State.FAILED, State.UNDELIVERABLE)],
+    "outcome.*": [f"outcome.{state}" for state in (*_ENDS, State.UNDELIVERABLE, State.CANCELLED)],
     "mails.*": [f"mails.{state}" for state in MAIL_STATES],
     "thread_failures.*": ["thread_failures.<thread>"],
     "verdict.outcome": [State.ACCEPTED, State.FILTERED],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 from sqlalchemy import Connection
@@ -12,9 +12,11 @@ from inbound_webhooks.deliveries.store.base import DeliveryStore
 from inbound_webhooks.errors import AlreadyClaimed
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.records.wait import Wait
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.deliveries import insert_delivery
+from inbound_webhooks.storage.waits import insert_call, insert_waits
 
 log = get_logger(__name__)
 
@@ -26,10 +28,15 @@ class Inbox:
         self._store = store
         self._store_bodies = store_bodies
         self._listeners: list[Callable[[], None]] = []
+        self._call_listeners: list[Callable[[], None]] = []
 
     def on_accepted(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after each commit of an accepted delivery; it must return at once."""
         self._listeners.append(listener)
+
+    def on_called(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each commit of the call of a waiting task; it must return at once."""
+        self._call_listeners.append(listener)
 
     async def commit(self, delivery: Delivery, version: int) -> str | None:
         """Write a delivery if its webhook still has this version; otherwise write nothing.
@@ -88,12 +95,32 @@ class Inbox:
             self._notify()
         return stored_id
 
+    def commit_call(self, delivery: Delivery, wait: Wait) -> str | None:
+        """Commit the call of a waiting task, and its wait where that is not stored yet; blocks.
+
+        Returns the id under which the call is stored: the delivery's own, or that of the first call; None if
+        the wait ended without one.
+        """
+        if not self._store_bodies:
+            delivery = _without_body(delivery)
+        with transaction() as connection:
+            begin_writing(connection)
+            insert_waits(connection, [wait])
+            stored_id = insert_call(connection, delivery)
+        if stored_id == delivery.id:
+            _call_each(self._call_listeners)
+        return stored_id
+
     def _notify(self) -> None:
-        for listener in self._listeners:
-            try:
-                listener()
-            except Exception as error:  # noqa: BLE001 - the delivery is committed, so the response must be 2xx
-                log.error("inbox listener failed action=listener_failed kind=%s", type(error).__name__)
+        _call_each(self._listeners)
+
+
+def _call_each(listeners: Sequence[Callable[[], None]]) -> None:
+    for listener in listeners:
+        try:
+            listener()
+        except Exception as error:  # noqa: BLE001 - the delivery is committed, so the response must be 2xx
+            log.error("inbox listener failed action=listener_failed kind=%s", type(error).__name__)
 
 
 def _without_body(delivery: Delivery) -> Delivery:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from inbound_webhooks.errors import InternalError
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.receiver.admission import Admission
+from inbound_webhooks.receiver.calls import CallAdmission
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.results import Pending
 
@@ -25,7 +26,7 @@ class Admitted:
     """
 
     receiver: Receiver
-    admission: Admission
+    admission: Admission | CallAdmission
     loop: asyncio.AbstractEventLoop
     has_arrived: bool = False
     pending: Pending | None = None

@@ -37,6 +37,7 @@ from inbound_webhooks.receiver.asgi.messages import (
     send_response,
 )
 from inbound_webhooks.receiver.asgi.paths import EndpointPaths
+from inbound_webhooks.receiver.calls import CallAdmission
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.results import Pending
@@ -147,7 +148,7 @@ class WebhookGuard:
         """The response, or the one that waits; None where the application has sent it."""
         receiver = self._get_receiver()
         head: RequestHead | None = None
-        admission: Admission | None = None
+        admission: Admission | CallAdmission | None = None
         reader: BodyReader | None = None
         try:
             head = request_head(scope, path, receiver.proxies, is_peer_known=self._is_next_to_server)
@@ -257,7 +258,10 @@ def _slots(number: int, settings: Settings) -> WebhookSlots:
 
 
 async def _rejected(
-    receiver: Receiver, error: RequestError, head: RequestHead | None, admission: Admission | None
+    receiver: Receiver,
+    error: RequestError,
+    head: RequestHead | None,
+    admission: Admission | CallAdmission | None,
 ) -> Response:
     """Reject by what the database says now: a cached webhook may be out of date."""
     if admission is not None:
@@ -265,7 +269,7 @@ async def _rejected(
             if not admission.is_fresh:
                 admission = await receiver.confirm(admission.head)
             error = admission.refusal or error
-            error.webhook_id = admission.compiled.webhook.id
+            error.webhook_id = admission.webhook_id
         except RequestError as newer:
             error = newer
     return receiver.reject(error, head)

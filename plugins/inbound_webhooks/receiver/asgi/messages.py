@@ -21,7 +21,7 @@ from inbound_webhooks.receiver.client_address import (
     is_replaced,
     source_address,
 )
-from inbound_webhooks.urls import RESULT_PATH, WEBHOOK_PATH
+from inbound_webhooks.urls import RESULT_PATH, WAIT_PATH, WEBHOOK_PATH
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -65,13 +65,13 @@ def replayed(body: bytes) -> Receive:
 
 
 def request_head(scope: Scope, path: str, proxies: IpAllowList, *, is_peer_known: bool) -> RequestHead | None:
-    """What is known before the body; None where the path below the prefix is neither ``id/token`` nor that of
-    a result.
+    """What is known before the body; None where the path below the prefix is no endpoint's: ``id/token`` of a
+    webhook, and those of results and waiting tasks.
 
     :param is_peer_known: whether the server is known to leave the scope's client as it is
     :raises HostInvalid: the Host header has a label that no host name has
     """
-    match = WEBHOOK_PATH.fullmatch(path) or RESULT_PATH.fullmatch(path)
+    match = WEBHOOK_PATH.fullmatch(path) or RESULT_PATH.fullmatch(path) or WAIT_PATH.fullmatch(path)
     if match is None:
         return None
     declared: bytes | None = None
@@ -96,6 +96,7 @@ def request_head(scope: Scope, path: str, proxies: IpAllowList, *, is_peer_known
         declared_length=int(declared) if declared and _DECLARED_LENGTH.fullmatch(declared) else None,
         source_ip=source_ip,
         is_of_result=match.re is RESULT_PATH,
+        is_call=match.re is WAIT_PATH,
     )
 
 

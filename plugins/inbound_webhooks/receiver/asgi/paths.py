@@ -6,10 +6,11 @@ import re
 
 from inbound_webhooks.receiver.asgi.masking import TOKEN_LIKE, TOKEN_MASK, mask_tokens
 from inbound_webhooks.receiver.asgi.messages import Scope
-from inbound_webhooks.urls import RESULT_PATH, WEBHOOK_PATH
+from inbound_webhooks.urls import RESULT_PATH, WAIT_PATH, WEBHOOK_PATH
 
 _SLASHES = re.compile(r"/+")
-_ENDPOINT_LIKE = re.compile(rf"/webhook/(?:{WEBHOOK_PATH.pattern}|{RESULT_PATH.pattern})/$", re.IGNORECASE)
+_PATHS = "|".join(path.pattern for path in (WEBHOOK_PATH, RESULT_PATH, WAIT_PATH))
+_ENDPOINT_LIKE = re.compile(rf"/webhook/(?:{_PATHS})/$", re.IGNORECASE)
 
 
 class EndpointPaths:

@@ -1,0 +1,56 @@
+"""The tab of a task instance: what it waits for, and how to resume it by hand."""
+
+from __future__ import annotations
+
+from flask import Response, flash, request, url_for
+from flask_appbuilder import expose
+
+from inbound_webhooks.errors import NotPermitted
+from inbound_webhooks.records.wait import Wait, WaitState
+from inbound_webhooks.web.base_view import Page, redirected
+from inbound_webhooks.webhooks import waits
+
+
+class WaitsView(Page):
+    """Tasks that wait for a call."""
+
+    default_view = "of_task"
+
+    @expose("/task", methods=["GET"])
+    def of_task(self) -> Response:
+        """The tab of a task instance; the task is in the query, since run ids have slashes."""
+        dag_id, given = request.args.get("dag_id", ""), request.args
+        if not self.access().may_see(dag_id):
+            raise NotPermitted("You may not see this Dag.")
+        found = waits.of_task(dag_id, given.get("run_id", ""), given.get("task_id", ""), _map_index())
+        return self.show(
+            "waits.html",
+            waits=found,
+            may_resume=self.access().may_clear(dag_id),
+            waiting=WaitState.WAITING,
+        )
+
+    @expose("/wait/<wait_id>/resume", methods=["POST"])
+    def resume(self, wait_id: str) -> Response:
+        """Resume a waiting task without a call."""
+        wait = waits.resume(self.access(), wait_id, actor=self.access().name)
+        flash("Resumed. The task continues with None as its result.")
+        return redirected(_tab_of(wait))
+
+
+def _map_index() -> int:
+    # Airflow leaves the placeholder where the task is not mapped.
+    try:
+        return int(request.args.get("map_index", ""))
+    except ValueError:
+        return -1
+
+
+def _tab_of(wait: Wait) -> str:
+    return url_for(
+        "WaitsView.of_task",
+        dag_id=wait.dag_id,
+        run_id=wait.run_id,
+        task_id=wait.task_id,
+        map_index=wait.map_index,
+    )

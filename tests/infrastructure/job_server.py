@@ -1,0 +1,41 @@
+"""The other system of a callback: it takes jobs by HTTP, and calls nobody by itself."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class JobServer:
+    """``jobs`` are the bodies that came, in their order."""
+
+    def __init__(self) -> None:
+        self.jobs: list[dict[str, Any]] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.jobs))
+        self.url = f"http://127.0.0.1:{self._server.server_port}/jobs"
+
+    @contextmanager
+    def running(self) -> Iterator[JobServer]:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        try:
+            yield self
+        finally:
+            self._server.shutdown()
+            self._server.server_close()
+
+
+def _handler(jobs: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            jobs.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(201)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing: tests look at ``jobs``."""
+
+    return Handler

@@ -1,0 +1,156 @@
+"""Tasks that wait for a call, in the database: as workers leave them, without running one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from tests.infrastructure.dags_builder import store_dag
+from tests.infrastructure.webhooks_builder import PREFIX, now, rows
+
+DAG_ID = "training"
+TOKEN = "7" * 64
+PARKED = {"state": "awaiting_input", "next_method": "complete_wait", "next_kwargs": {}}
+STARTING = {"state": "running", "next_method": None, "next_kwargs": None}
+
+
+def tasks_at(hours: float = 0.0, *, settled_after: timedelta = timedelta()) -> Any:
+    """The dispatcher's job for waiting tasks, with a clock that is so far ahead."""
+    from inbound_webhooks.dispatch.targets.waiting_task import WaitingTasks
+
+    return WaitingTasks(now=lambda: now() + timedelta(hours=hours), settled_after=settled_after)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A task instance that has registered a wait; ``id`` is that of its try, in hex."""
+
+    id: str
+    run_id: str
+    token: str = TOKEN
+
+    @property
+    def path(self) -> str:
+        return f"{PREFIX}/wait/{self.id}/{self.token}"
+
+
+def store_waiting_task(
+    *,
+    run_id: str = "manual",
+    dag_id: str = DAG_ID,
+    timeout: timedelta = timedelta(hours=1),
+    created_at: datetime | None = None,
+    result: str | None = None,
+    fail_when: str | None = None,
+    **columns: Any,
+) -> Waiting:
+    """Store a run whose task has registered a wait, and is parked unless ``columns`` say otherwise."""
+    from inbound_webhooks.event.task_wait import XCOM_KEY, Registration
+
+    _store_run(run_id, dag_id)
+    waiting = Waiting(task_of(run_id).id.hex, run_id)
+    began_at = created_at or now()
+    registration = Registration(
+        wait_id=waiting.id,
+        token_sha256=hashlib.sha256(TOKEN.encode()).hexdigest(),
+        created_at=began_at,
+        deadline=began_at + timeout,
+        result=result,
+        fail_when=fail_when,
+    )
+    _store_xcom(dag_id, run_id, XCOM_KEY, registration.as_json())
+    change_task(waiting, **PARKED | columns)
+    return waiting
+
+
+def stored_wait(dag_id: str = DAG_ID, **options: Any) -> Waiting:
+    """The same, a minute ago, and the dispatcher has noticed the wait."""
+    waiting = store_waiting_task(dag_id=dag_id, **options)
+    change_task(waiting, updated_at=now() - timedelta(minutes=1))
+    tasks_at().review()
+    return waiting
+
+
+def task_of(run_id: str) -> Any:
+    """The row of the run's task instance."""
+    from airflow import settings
+    from airflow.models.taskinstance import TaskInstance
+
+    table = TaskInstance.__table__
+    with settings.engine.connect() as connection:
+        return connection.execute(select(table).where(table.c.run_id == run_id)).one()
+
+
+def change_task(waiting: Waiting, **columns: Any) -> None:
+    """Write columns of the task instance, such as its state."""
+    from airflow import settings
+    from airflow.models.taskinstance import TaskInstance
+
+    with settings.NonScopedSession() as session, session.begin():
+        instance = session.get(TaskInstance, UUID(waiting.id))
+        for name, value in columns.items():
+            setattr(instance, name, value)
+
+
+def clear_task(waiting: Waiting) -> None:
+    """Let the task be tried again, as Airflow does when a user clears it, or a try has failed."""
+    from airflow import settings
+    from airflow.models.taskinstance import TaskInstance
+
+    with settings.NonScopedSession() as session, session.begin():
+        instance = session.get(TaskInstance, UUID(waiting.id))
+        instance.prepare_db_for_next_try(session)
+        instance.state, instance.next_method, instance.next_kwargs = None, None, None
+
+
+def event_of(waiting: Waiting) -> Any:
+    """The event by which the task was resumed, as its operator gets it; None if it was not."""
+    from airflow.sdk.serde import deserialize
+
+    kwargs = deserialize(task_of(waiting.run_id).next_kwargs) or {}
+    return kwargs.get("event")
+
+
+def wait_of(waiting: Waiting) -> Any:
+    """The stored wait; None if there is none."""
+    return next((row for row in rows("wait") if row.id == waiting.id), None)
+
+
+def _store_run(run_id: str, dag_id: str) -> None:
+    from airflow import settings
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunTriggeredByType, DagRunType
+
+    store_dag(dag_id)
+    with settings.NonScopedSession() as session, session.begin():
+        SerializedDagModel.get_dag(dag_id, session=session).create_dagrun(
+            run_id=run_id,
+            run_after=now(),
+            run_type=DagRunType.MANUAL,
+            triggered_by=DagRunTriggeredByType.REST_API,
+            triggering_user_name=None,
+            state=DagRunState.RUNNING,
+            session=session,
+        )
+
+
+def _store_xcom(dag_id: str, run_id: str, key: str, value: Any) -> None:
+    from airflow import settings
+    from airflow.models.xcom import XComModel
+
+    with settings.NonScopedSession() as session, session.begin():
+        XComModel.set(
+            key=key,
+            value=value,
+            dag_id=dag_id,
+            task_id="work",
+            run_id=run_id,
+            serialize=False,
+            session=session,
+        )
