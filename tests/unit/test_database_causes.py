@@ -6,6 +6,7 @@ import pytest
 
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.monitoring.environment import Environment
+from inbound_webhooks.receiver.self_report import REPORT_SECONDS
 from inbound_webhooks.storage import database_causes
 from inbound_webhooks.storage.database_causes import RECOVERY_SECONDS, DatabaseProblems, cause_of
 
@@ -119,10 +120,25 @@ def test_a_cause_is_a_problem_until_no_transaction_has_met_it_for_a_while(proble
 
 
 def test_a_transaction_on_other_tables_does_not_end_the_problem(problems, environment, clock):
-    for clock[0] in range(0, 60, 5):
+    for clock[0] in range(0, 100, 10):
         problems.failed(MISSING)
         problems.succeeded()
         assert codes(environment) == ["tables-missing"]
+
+
+def test_only_a_write_ends_the_problems_of_a_process_that_tries_one(problems, environment, clock):
+    problems.proved_usable()
+    problems.failed(MISSING)
+    clock[0] = RECOVERY_SECONDS + 1
+    problems.succeeded()
+    assert codes(environment) == ["tables-missing"]
+    problems.proved_usable()
+    assert codes(environment) == []
+
+
+def test_a_process_reports_again_before_a_cause_counts_as_removed():
+    """The report is a write that needs disk space, which nothing else tries while no request arrives."""
+    assert RECOVERY_SECONDS > REPORT_SECONDS
 
 
 def test_an_outage_is_no_problem_of_the_environment(problems, environment):

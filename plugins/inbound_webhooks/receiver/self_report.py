@@ -51,13 +51,15 @@ class SelfReport:
     def _write(self, problems: Sequence[Problem]) -> None:
         if not problems and not self._is_stored:
             return
+        known = {problem.code for problem in self._environment.problems()}
         try:
             with transaction() as connection:
                 save_problems(connection, self._process, problems, self._now())
         except DatabaseUnavailable as error:
             # Logged already; readers ignore old reports, and retention deletes them. A report that cannot be
-            # written, for want of a privilege on its table, does not stop the endpoint.
-            self._environment.resolve(error.code)
+            # written, for want of a privilege on its table alone, does not stop the endpoint.
+            if error.code not in known:
+                self._environment.resolve(error.code)
             return
         self._is_stored = bool(problems)
 

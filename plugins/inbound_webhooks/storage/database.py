@@ -209,8 +209,7 @@ def translated_errors() -> Iterator[None]:
     except SQLAlchemyError as error:
         raise translated(error) from None
     else:
-        if DATABASE_PROBLEMS.met_at:  # rarely
-            DATABASE_PROBLEMS.succeeded()
+        DATABASE_PROBLEMS.succeeded()
 
 
 def sqlstate_of(error: BaseException | None) -> str | None:

@@ -98,9 +98,9 @@ def is_locked(error: DatabaseUnavailable) -> bool:
     return error.message == LOCKED.message
 
 
-RECOVERY_SECONDS = 10.0
-"""How long no transaction may meet a cause until it counts as removed. Until then a transaction that succeeds
-proves little: it may use other tables, or only read."""
+RECOVERY_SECONDS = 15.0
+"""How long no transaction may meet a cause until it counts as removed: a transaction that succeeds may use
+other tables. Longer than the time between two reports of a process, which are writes that need disk space."""
 
 
 class DatabaseProblems:
@@ -110,6 +110,7 @@ class DatabaseProblems:
         self._environment = environment
         self._clock = clock
         self.met_at: dict[str, float] = {}
+        self._is_probed = False
 
     def failed(self, error: DatabaseUnavailable) -> None:
         """Report the error's cause, if an operator has to remove it."""
@@ -118,9 +119,21 @@ class DatabaseProblems:
             self._environment.report(Problem(error.message, code=error.code))
 
     def succeeded(self) -> None:
-        """Resolve the causes that no transaction has met for a while."""
-        if not self.met_at:  # the usual case
-            return
+        """Resolve the causes that no transaction has met for a while.
+
+        In a process of the endpoint only :meth:`proved_usable` does: a transaction that only reads succeeds
+        on a server that is read-only, and any other on a table of its own.
+        """
+        if self.met_at and not self._is_probed:
+            self._resolve()
+
+    def proved_usable(self) -> None:
+        """The same once all that the endpoint reads and writes was found to be permitted."""
+        self._is_probed = True
+        if self.met_at:
+            self._resolve()
+
+    def _resolve(self) -> None:
         oldest = self._clock() - RECOVERY_SECONDS
         for code, met_at in tuple(self.met_at.items()):
             if met_at < oldest:

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, false, func, select
+from sqlalchemy import CTE, Connection, false, func, insert, null, select, true, update
 
 from inbound_webhooks.monitoring.health import DatabaseStatus
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.credentials import with_credentials
+from inbound_webhooks.storage.database import begin_writing
+from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS
 from inbound_webhooks.storage.deliveries import counted_backlog
 from inbound_webhooks.storage.statement import Executor, Statement
 
 
 def read_status(connection: Connection) -> DatabaseStatus:
-    """Read the backlog and the latest heartbeat; fails where a column that requests need is missing."""
-    for statement in _PROBES:
+    """Read the backlog and the latest heartbeat on SQLite; fails where a request could not be stored.
+
+    Takes the write lock for a moment, since SQLite refuses writes to a read-only file no earlier.
+    """
+    for statement in _READS:
         connection.execute(statement.construct)
-    return DatabaseStatus(*connection.execute(_STATUS.construct).one())
+    begin_writing(connection)
+    return _status(connection.execute(_STATUS.construct).one())
 
 
 async def fetch_status(executor: Executor) -> DatabaseStatus:
-    """The same on the endpoint's own connection."""
-    for statement in _PROBES:
+    """The same on PostgreSQL, on the endpoint's own connection; takes no lock on any row."""
+    for statement in (*_READS, _WRITES):
         await executor.fetch(statement, {})
     [row] = await executor.fetch(_STATUS, {})
+    return _status(row)
+
+
+def _status(row: Any) -> DatabaseStatus:
+    DATABASE_PROBLEMS.proved_usable()
     return DatabaseStatus(*row)
 
 
-def _status() -> Any:
+def _status_query() -> Any:
     waiting = counted_backlog()
     last_seen = select(func.max(tables.dispatcher.c.seen_at)).scalar_subquery()
     return select(
@@ -38,9 +50,22 @@ def _status() -> Any:
     ).select_from(waiting)
 
 
-_STATUS = Statement(_status())
-_PROBES = (
+def _writes() -> Iterator[CTE]:
+    """What a gateway may write, see docs/growing.md, without any row: PostgreSQL checks privileges, and
+    whether the transaction is read-only, nevertheless."""
+    yield update(tables.webhook).where(false()).values(confirm_url=null()).cte("webhook")
+    for table in (tables.token, tables.secret):
+        yield update(table).where(false()).values(last_used_at=null()).cte(f"used_{table.name}")
+    for table in (tables.delivery, tables.rejection, tables.response, tables.captured):
+        names = [column.name for column in table.c]
+        nothing = select(*(null().label(name) for name in names)).where(false())
+        yield insert(table).from_select(names, nothing, include_defaults=False).cte(f"new_{table.name}")
+
+
+_STATUS = Statement(_status_query())
+_READS = (
     Statement(with_credentials(tables.webhook.c.id == "")),
     Statement(select(tables.delivery).where(false())),
 )
-"""Name every column that requests read or write, and find nothing."""
+"""Name every column that requests read, and find nothing."""
+_WRITES = Statement(select(true()).add_cte(*_writes()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from datetime import timedelta
 
@@ -82,6 +83,32 @@ def test_the_role_may_change_no_webhook(gateway, role, postgres_cluster):
     with pytest.raises(psycopg2.errors.InsufficientPrivilege):
         connection.cursor().execute("UPDATE inbound_webhook SET dag_id = 'other' WHERE id = %s", (hook.id,))
     connection.close()
+
+
+WRITES = (
+    "UPDATE (confirm_url) ON inbound_webhook",
+    "UPDATE (last_used_at) ON inbound_webhook_token",
+    "UPDATE (last_used_at) ON inbound_webhook_secret",
+    *(f"INSERT ON inbound_webhook_{table}" for table in ("delivery", "captured", "response", "rejection")),
+)
+
+
+@pytest.mark.parametrize("privilege", ["", *WRITES])
+def test_the_health_report_names_each_missing_privilege(
+    role, postgres_cluster, postgres_database, environment_problems, privilege
+):
+    from inbound_webhooks.monitoring.health import Health
+    from tests.infrastructure.database_status import database_status
+    from tests.infrastructure.databases import connect_airflow
+
+    if privilege:
+        connection = postgres_cluster.connect("airflow")
+        connection.cursor().execute(f"REVOKE {privilege} FROM {role}")
+        connection.close()
+    connect_airflow(postgres_database.url.replace("//airflow@", f"//{role}@"))
+    asyncio.run(Health(database_status).report())
+    connect_airflow(postgres_database.url)
+    assert list(environment_problems()) == (["database-not-permitted"] if privilege else [])
 
 
 @pytest.mark.parametrize(("privileges", "reports"), [("granted", 1), ("missing", 0)])

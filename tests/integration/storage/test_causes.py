@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,7 +11,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event, make_url
 
+from inbound_webhooks.monitoring.health import Health
+from inbound_webhooks.receiver.self_report import SelfReport
 from tests.infrastructure.asgi_endpoint import AsgiEndpoint
+from tests.infrastructure.database_status import database_status
 from tests.infrastructure.outdated_tables import MISSING_COLUMN, MISSING_TABLE, RUN_MIGRATE, outdated_tables
 from tests.infrastructure.webhooks_builder import store_webhook
 
@@ -31,6 +35,12 @@ def read() -> None:
 
 def write() -> None:
     store_webhook("another one")
+
+
+def health_codes() -> list[str]:
+    """The codes of the problems in the health report."""
+    document = asyncio.run(Health(database_status).report()).document
+    return [problem["code"] for problem in document.get("problems", ())]
 
 
 def message_of(work: Callable[[], None]) -> str:
@@ -120,6 +130,9 @@ def test_a_read_only_server_is_named_and_can_still_be_read(administer, connect, 
         "ALTER ROLE reader RESET default_transaction_read_only",
     )
     connect(username="reader")
+    assert health_codes() == ["database-read-only"]
+    SelfReport().save()  # which cannot be stored either
+    assert list(environment_problems()) == ["database-read-only"]
     read()
     assert "read-only. Point [database] sql_alchemy_conn to the primary" in message_of(write)
     assert list(environment_problems()) == ["database-read-only"]
@@ -165,6 +178,7 @@ def test_a_file_that_is_read_only_is_named(sqlite_database, environment_problems
     settings.engine.dispose()
     event.listen(settings.engine, "connect", refuse_writes)
     try:
+        assert health_codes() == ["database-read-only"]
         read()
         assert "make the file writable" in message_of(write)
         assert list(environment_problems()) == ["database-read-only"]

@@ -82,6 +82,23 @@ CAUSES = {
         other_url(username="stranger", statement="CREATE ROLE stranger LOGIN", undo="DROP ROLE stranger"),
         "The database refuses access to a table.",
     ),
+    "read-only": (
+        other_url(
+            username="reader",
+            statement="CREATE ROLE reader LOGIN SUPERUSER; "
+            "ALTER ROLE reader SET default_transaction_read_only = on",
+            undo="DROP ROLE reader",
+        ),
+        "The database is read-only.",
+    ),
+    "no privilege to write": (
+        other_url(
+            username="stranger",
+            statement="CREATE ROLE stranger LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO stranger",
+            undo="DROP OWNED BY stranger; DROP ROLE stranger",
+        ),
+        "The database refuses access to a table.",
+    ),
     "no free connection": (
         other_url(
             username="crowded",

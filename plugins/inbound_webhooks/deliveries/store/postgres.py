@@ -17,7 +17,6 @@ from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.monitoring.health import DatabaseStatus
 from inbound_webhooks.storage.async_connections import AsyncConnections
 from inbound_webhooks.storage.database import autocommit
-from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS
 from inbound_webhooks.storage.health import fetch_status
 from inbound_webhooks.storage.postgres_bulk import WebhookCache, find_stored, insert_deliveries
 from inbound_webhooks.storage.statement import StatementRefused
@@ -77,11 +76,9 @@ class PostgresBackend:
     async def status(self) -> DatabaseStatus:
         """On one of the same connections."""
         try:
-            status = await self._connections.use(fetch_status)
+            return await self._connections.use(fetch_status)
         except StatementRefused:
             raise DatabaseUnavailable from None
-        DATABASE_PROBLEMS.succeeded()
-        return status
 
     async def close(self) -> None:
         """Close the connections."""
