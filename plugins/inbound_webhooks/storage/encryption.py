@@ -18,6 +18,12 @@ from inbound_webhooks.errors import (
 )
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
 
+_KEY_IS_ANOTHER = Problem(
+    "[core] fernet_key is not the one that the webhooks' tokens were encrypted with. Set the same key in "
+    "every process of Airflow.",
+    code="fernet-key-other",
+)
+
 
 def check_key() -> None:
     """Check [core] fernet_key; an empty one is only reported, because a dispatcher works without it.
@@ -28,6 +34,19 @@ def check_key() -> None:
         _fernet()
     except FernetKeyMissing as error:
         ENVIRONMENT.report(Problem(error.message, code="fernet-key-missing"))
+
+
+def check_token(encrypted: str | None) -> None:
+    """Report where [core] fernet_key is not the one that a stored token was encrypted with."""
+    try:
+        if encrypted is not None:
+            _fernet().decrypt(encrypted.encode("ascii"))
+    except InvalidToken:
+        ENVIRONMENT.report(_KEY_IS_ANOTHER)
+    except ConfigurationError:
+        return  # reported by check_key
+    else:
+        ENVIRONMENT.resolve(_KEY_IS_ANOTHER.code)
 
 
 def encrypt(plain_text: str) -> str:

@@ -13,6 +13,7 @@ from inbound_webhooks.storage.credentials import with_credentials
 from inbound_webhooks.storage.database import begin_writing
 from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS
 from inbound_webhooks.storage.deliveries import counted_backlog
+from inbound_webhooks.storage.encryption import check_token
 from inbound_webhooks.storage.statement import Executor, Statement
 
 
@@ -36,17 +37,21 @@ async def fetch_status(executor: Executor) -> DatabaseStatus:
 
 
 def _status(row: Any) -> DatabaseStatus:
+    *figures, token = row
+    check_token(token)
     DATABASE_PROBLEMS.proved_usable()
-    return DatabaseStatus(*row)
+    return DatabaseStatus(*figures)
 
 
 def _status_query() -> Any:
     waiting = counted_backlog()
     last_seen = select(func.max(tables.dispatcher.c.seen_at)).scalar_subquery()
+    newest = select(tables.token.c.encrypted).order_by(tables.token.c.id.desc()).limit(1)
     return select(
         func.count().label("backlog"),
         func.min(waiting.c.received_at).label("oldest_received_at"),
         last_seen.label("dispatcher_seen_at"),
+        newest.scalar_subquery().label("newest_token"),
     ).select_from(waiting)
 
 

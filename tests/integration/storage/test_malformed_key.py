@@ -1,7 +1,10 @@
-"""A [core] fernet_key that is no key: one line and exit status 1, never a traceback."""
+"""A [core] fernet_key that is no key: one line and exit status 1, never a traceback; another key is named."""
 
 from __future__ import annotations
 
+import asyncio
+import base64
+import json
 import logging
 from pathlib import Path
 
@@ -10,9 +13,12 @@ import pytest
 import yaml
 
 from tests.infrastructure.asgi_endpoint import AsgiEndpoint
+from tests.infrastructure.database_status import database_status
 from tests.infrastructure.environment import FERNET_KEY
+from tests.infrastructure.gateway_process import GatewayProcess
 from tests.infrastructure.webhooks_builder import rows, store_webhook
 
+OTHER_KEY = base64.urlsafe_b64encode(b"another key, of 32 bytes too....").decode()
 MALFORMED = {
     "no key": "not-a-key",
     "another alphabet": "schlüssel",
@@ -115,3 +121,45 @@ def test_the_api_server_starts_and_names_the_key(
     assert found == code
     assert "[core] fernet_key" in message
     assert f"code={code}: {message}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("key", "code"),
+    [
+        pytest.param("", "fernet-key-missing", id="empty"),
+        pytest.param(OTHER_KEY, "fernet-key-other", id="other", marks=pytest.mark.long),
+    ],
+)
+def test_each_worker_of_a_gateway_names_a_key_that_decrypts_no_token(
+    hook, sqlite_database, tmp_path, key, code
+):
+    gateway = GatewayProcess(
+        tmp_path, sqlite_database.url, workers=2, variables={"AIRFLOW__CORE__FERNET_KEY": key}
+    )
+    try:
+        gateway.wait()
+        reply = gateway.request("POST", hook.path.removeprefix("/pluginsv2"), b"{}")
+        report = gateway.request("GET", "/health")
+    finally:
+        gateway.stop()
+    document = json.loads(report[2])
+    assert (reply[0], report[0], document["status"]) == (503, 503, "misconfigured")
+    assert [problem["code"] for problem in document["problems"]] == [code]
+    # The parent checks an empty key too; the other one only shows when a token is read.
+    assert gateway.log.read_text().count(f"code={code}") == (3 if not key else 2)
+
+
+def test_check_and_environment_name_another_key(hook, use_fernet_key, webhooks, environment_problems):
+    use_fernet_key(OTHER_KEY)
+    done = webhooks("check")
+    assert done.status == 1
+    assert list(environment_problems()) == ["fernet-key-other"]
+    assert environment_problems()["fernet-key-other"] in done.out
+
+
+def test_the_newest_token_decides_whether_the_key_is_another(hook, use_fernet_key, environment_problems):
+    """Tokens that a rotation of the key has left behind are problems of their webhooks alone."""
+    use_fernet_key(OTHER_KEY)
+    store_webhook("newer")
+    asyncio.run(database_status())
+    assert environment_problems() == {}

@@ -25,6 +25,7 @@ from inbound_webhooks.receiver.pipeline import Receiver
 from inbound_webhooks.receiver.self_report import reporting
 from inbound_webhooks.receiver.stopping import noticing_stop
 from inbound_webhooks.settings import Settings, public_url
+from inbound_webhooks.storage.encryption import check_key
 from inbound_webhooks.storage.threads import run_in_thread
 
 FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
@@ -92,8 +93,12 @@ class Gateway:
 
 
 def application() -> ASGIApp:
-    """The endpoint of one worker process, with the current settings."""
+    """The endpoint of one worker process, with the current settings.
+
+    :raises ConfigurationError: a setting is wrong
+    """
     load_provider_configuration()
+    check_key()  # here too: the process that starts the workers reports to none of them
     settings = Settings.load()
     metrics.start(in_api_server=False)
     receiver = Receiver(settings, open_store(settings))
