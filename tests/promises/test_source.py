@@ -155,7 +155,9 @@ FORGED = [
     "unknown",
     "nonsense",
     "\x85" + SENDER + "\xa0",
-    "192.0.2.7",
+    PEER,
+    f"{PEER}:1",
+    f"[{PEER}]:4000",
     "x" * 1000,
 ]
 """What a sender may write into X-Forwarded-For."""
@@ -197,9 +199,18 @@ def test_a_client_of_its_own_connection_is_known_as_such(value):
         (("127.0.0.1", 40000), f"{SENDER}, 127.0.0.1"),
         (("10.0.0.1", 40000), f"{SENDER}, 10.0.0.10, 110.0.0.1"),
         (("::1", 40000), "::1:2, 2001:db8::1"),
+        (("127.0.0.1", 40000), f"{SENDER}, 127.0.0.1:1, 127.0.0.1:4000, 127.0.0.1:40000x, 127.0.0.1:"),
+        (("2001:db8::7", 40000), "[2001:db8::7]:1, [2001:db8::7], [2001:db8::7]40"),
         (("", 0), SENDER),
     ],
-    ids=["two proxies of one host", "an address within another one", "within IPv6", "no address"],
+    ids=[
+        "two proxies of one host",
+        "an address within another one",
+        "within IPv6",
+        "another port",
+        "another port of IPv6",
+        "no address",
+    ],
 )
 def test_an_entry_that_is_not_where_the_client_comes_from_replaces_nothing(client, forwarded_for):
     from inbound_webhooks.receiver.client_address import is_replaced
@@ -264,6 +275,26 @@ def test_other_webhooks_accept_and_store_that_the_address_is_unknown(replacing, 
     (stored,) = rows("delivery")
     assert (reply.status, stored.source_ip, stored.conf) == (202, "unknown", '{"from":"unknown"}')
     assert [problem.code for problem in environment.problems()] == ["client-address-replaced"]
+
+
+def test_a_request_without_the_right_token_raises_no_alarm(replacing, environment, sqlite_database):
+    hook = store_webhook(allowed_addresses=["203.0.113.0/24"])
+    for path in (f"{hook.path[:-1]}x", hook.path.replace(hook.id, "a" * 10)):
+        reply = replacing.post(path, ORDER, [*JSON, ("x-forwarded-for", SENDER)])
+        assert (reply.status, environment.problems()) == (404, ())
+
+
+def test_the_alarm_ends_after_a_quiet_period(replacing, environment, sqlite_database, monkeypatch):
+    from inbound_webhooks.receiver.client_address import REPLACED_SECONDS
+
+    hook, seconds = store_webhook(), [0.0]
+    monkeypatch.setattr(environment, "_clock", lambda: seconds[0])
+    for _ in range(2):  # the second request is admitted by the cached webhook
+        assert posted(replacing, hook, SENDER).status == 202
+        seconds[0] += REPLACED_SECONDS - 1
+        assert [problem.code for problem in environment.problems()] == ["client-address-replaced"]
+    seconds[0] += 1
+    assert environment.problems() == ()
 
 
 def test_forged_addresses_share_one_limit(replacing, sqlite_database, configure):

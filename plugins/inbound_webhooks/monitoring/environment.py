@@ -8,6 +8,8 @@ secrets; with the severity ``stops`` the endpoint cannot accept requests.
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
 from inbound_webhooks.errors import Problem
 from inbound_webhooks.monitoring.log_lines import get_logger
@@ -18,15 +20,22 @@ log = get_logger(__name__)
 class Environment:
     """The current problems of one process; safe to use from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
+        self._clock = clock
         self._problems: dict[str, Problem] = {}
+        self._over_at: dict[str, float] = {}
 
-    def report(self, problem: Problem) -> None:
-        """Add a problem, or replace the one with its code; logged unless it is known already."""
+    def report(self, problem: Problem, *, seconds: float = float("inf")) -> None:
+        """Add a problem, or replace the one with its code; logged unless it is known already.
+
+        :param seconds: after this time without another report the problem counts as solved
+        """
+        self._resolve_old()
         with self._lock:
             is_known = self._problems.get(problem.code) == problem
             self._problems[problem.code] = problem
+            self._over_at[problem.code] = self._clock() + seconds
         if not is_known:
             write = log.error if problem.stops else log.warning
             write("environment problem action=environment_problem code=%s: %s", problem.code, problem.message)
@@ -42,9 +51,17 @@ class Environment:
 
     def problems(self) -> tuple[Problem, ...]:
         """The current problems, those that stop the endpoint first."""
+        self._resolve_old()
         with self._lock:
             found = tuple(self._problems.values())
         return tuple(sorted(found, key=lambda problem: not problem.stops))
+
+    def _resolve_old(self) -> None:
+        now = self._clock()
+        with self._lock:
+            old = [code for code in self._problems if self._over_at[code] <= now]
+        for code in old:
+            self.resolve(code)
 
 
 ENVIRONMENT = Environment()

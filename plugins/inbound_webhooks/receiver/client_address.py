@@ -29,6 +29,10 @@ REPLACED = Problem(
 )
 """What the operator has to change where :func:`is_replaced`."""
 
+REPLACED_SECONDS = 600.0
+"""For how long the problem is reported after a request that met it. A sender that knows its webhook's token
+can cause it on a connection of its own, by writing address and port of that into the header."""
+
 
 def trusted_proxies(settings: Settings) -> IpAllowList:
     """The proxies of the setting ``trusted_proxies``.
@@ -90,23 +94,32 @@ def is_replaced(client: tuple[str, int], forwarded_for: Iterable[str]) -> bool:
     uvicorn's ProxyHeadersMiddleware does, for any peer in FORWARDED_ALLOW_IPS, before an application sees the
     request: the peer is lost, and with it what ``trusted_proxies`` is compared with. What it takes stands
     literally in the header, and its port is 0 unless the header has one; a connection's own port never is 0.
-    So a sender, or one of two proxies on a host, may write its own address without being mistaken.
+    So a sender, or one of two proxies on a host, may write its own address without being mistaken, and behind
+    a proxy no sender knows the port of the connection.
     """
     address, port = client
     for value in forwarded_for:
         if address and address in value:  # seldom so, and hops cost more
             for hop in value.split(","):
-                if _could_be_taken(hop.strip(), address, port):
+                written = hop.strip()
+                if (address, port) in ((written, 0), _address_and_port(written)):
                     return True
     return False
 
 
-def _could_be_taken(hop: str, address: str, port: int) -> bool:
-    """Whether a server that reads an entry of X-Forwarded-For gets this address and port."""
-    if address not in (hop, _without_port(hop)):
-        return False
-    has_port = hop not in (address, f"[{address}]")
-    return has_port or not port
+def _address_and_port(hop: str) -> tuple[str, int]:
+    """An entry of X-Forwarded-For as uvicorn reads it; the port is 0 where there is none that is a number."""
+    if hop.startswith("["):
+        address, _, rest = hop[1:].partition("]")
+        written = rest.removeprefix(":")
+    elif hop.count(":") == 1:
+        address, _, written = hop.partition(":")
+    else:
+        return hop, 0
+    try:
+        return address, int(written)
+    except ValueError:
+        return address, 0
 
 
 def _is_address(text: str) -> bool:

@@ -60,7 +60,12 @@ from inbound_webhooks.receiver.admission import (
 )
 from inbound_webhooks.receiver.calls import CallAdmission, Calls
 from inbound_webhooks.receiver.captures import Captures
-from inbound_webhooks.receiver.client_address import REPLACED, UNKNOWN, trusted_proxies
+from inbound_webhooks.receiver.client_address import (
+    REPLACED,
+    REPLACED_SECONDS,
+    UNKNOWN,
+    trusted_proxies,
+)
 from inbound_webhooks.receiver.decisions import Decisions
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
@@ -155,12 +160,11 @@ class Receiver:
         """
         if (head.declared_length or 0) > self.settings.max_body_bytes:
             raise BodyTooLarge(self.settings.max_body_bytes)
-        if head.source_ip == UNKNOWN:
-            # Only a restart with other options changes it, so nothing resolves the problem.
-            ENVIRONMENT.report(REPLACED)
         await self._admit_address(head)
         if head.is_call:
-            return await self.calls.admit(head)
+            call = await self.calls.admit(head)
+            _report_source(head)
+            return call
         cached = self._cached_admission(head) if from_cache else None
         return cached or await self.confirm(head)
 
@@ -171,6 +175,7 @@ class Receiver:
         """
         await self._admit_address(head)
         webhook_id = await self.results.webhook_of(head)
+        _report_source(head)
         found = await self.store.find(webhook_id)
         if found is None:
             raise UnknownWebhook
@@ -194,6 +199,7 @@ class Receiver:
         :raises RequestError: the request is not admitted
         """
         known = credentials_of(head, await self.store.find(head.webhook_id), self._now())
+        _report_source(head)
         compiled = await self._compiled.get(known.webhook)
         admission = Admission(head, compiled, known.token, known.secrets, is_fresh=True)
         try:
@@ -413,6 +419,7 @@ class Receiver:
             return None
         try:
             known = credentials_of(head, found, self._now())
+            _report_source(head)
             compiled = self._compiled.cached(known.webhook)
             if compiled is None:
                 return None
@@ -421,6 +428,15 @@ class Receiver:
         except RequestError:
             return None
         return admission
+
+
+def _report_source(head: RequestHead) -> None:
+    """Report where the server replaces addresses; the token of the request was found to be right.
+
+    Without a token a stranger could raise the alarm.
+    """
+    if head.source_ip == UNKNOWN:
+        ENVIRONMENT.report(REPLACED, seconds=REPLACED_SECONDS)
 
 
 def _keep_confirm_url(webhook_id: str, url: str) -> None:
