@@ -15,7 +15,7 @@ from airflow import settings
 from airflow.configuration import conf
 from psycopg import ProgrammingError
 from psycopg.conninfo import make_conninfo
-from sqlalchemy import Engine, event
+from sqlalchemy import Dialect, Engine, event
 
 
 class ArgumentsUnusable(Exception):
@@ -59,6 +59,7 @@ def conninfo_of(engine: Engine) -> str:
 # --- what an engine would connect with ------------------------------------------------------
 
 _capturing = threading.local()
+_registering = threading.Lock()
 
 
 class _Captured(Exception):
@@ -69,7 +70,7 @@ class _Captured(Exception):
 
 def _arguments(engine: Engine) -> tuple[list[Any], dict[str, Any]]:
     """The arguments for the driver's ``connect``, after all listeners."""
-    _listen_last(engine)
+    _listen(type(engine.dialect))
     _capturing.is_on = True
     try:
         # A new pool has no connection yet, so it opens one, and our listener ends that.
@@ -78,21 +79,31 @@ def _arguments(engine: Engine) -> tuple[list[Any], dict[str, Any]]:
         return captured.arguments
     finally:
         _capturing.is_on = False
-    raise ArgumentsUnusable("a creator or listener of its own opens its connections")
+    raise ArgumentsUnusable("a creator of its own opens its connections")
 
 
-def _listen_last(engine: Engine) -> None:
-    if tuple(engine.dialect.dispatch.do_connect)[-1:] == (_capture,):
-        return
-    if event.contains(engine, "do_connect", _capture):
-        event.remove(engine, "do_connect", _capture)
-    event.listen(engine, "do_connect", _capture)
+def _listen(dialect: type[Dialect]) -> None:
+    """Register our listener once for all engines of a dialect, before their own; it is never removed.
+
+    An engine's own listeners stay untouched: another thread may be connecting, which iterates over them.
+    """
+    with _registering:
+        if not event.contains(dialect, "do_connect", _capture):
+            event.listen(dialect, "do_connect", _capture)
 
 
-def _capture(_dialect: Any, _record: Any, positional: list[Any], named: dict[str, Any]) -> None:
+def _capture(dialect: Any, record: Any, positional: list[Any], named: dict[str, Any]) -> None:
     # Airflow's own connections of other threads pass.
-    if getattr(_capturing, "is_on", False):
-        raise _Captured(list(positional), dict(named))
+    if not getattr(_capturing, "is_on", False):
+        return
+    for listener in tuple(dialect.dispatch.do_connect):
+        if listener is _capture:
+            continue
+        connection = listener(dialect, record, positional, named)
+        if connection is not None:
+            connection.close()
+            raise ArgumentsUnusable("a do_connect listener of its own opens its connections")
+    raise _Captured(list(positional), dict(named))
 
 
 # --- drivers' arguments as libpq's ----------------------------------------------------------

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Barrier
 from urllib.parse import quote
 
 import pytest
@@ -107,6 +110,41 @@ def test_a_login_token_is_created_for_each_connection(secured, asgi):
             event.remove(settings.engine, "do_connect", log_in)
     assert (reply.status, problems()) == (202, [])
     assert asked
+
+
+def test_the_engine_connects_while_the_endpoint_reads_its_arguments(secured):
+    """A listener that waits for a token must not be disturbed from another thread."""
+    from airflow import settings
+
+    from inbound_webhooks.storage.connect_arguments import conninfo_of
+
+    both_are_connecting = Barrier(2, timeout=10)
+
+    def ask_for_token(*_arguments):
+        both_are_connecting.wait()
+
+    def change_nothing(*_arguments):
+        """The engine's thread has this one still before it."""
+
+    with (
+        connected(secured.url("airflow@{here}/{db}")),
+        listening(settings.engine, ask_for_token, change_nothing),
+        ThreadPoolExecutor(1) as thread,
+    ):
+        opened = thread.submit(lambda: settings.engine.pool.recreate().connect())
+        assert "user=airflow" in conninfo_of(settings.engine)
+        opened.result().invalidate()
+
+
+@contextmanager
+def listening(engine, *listeners):
+    for listener in listeners:
+        event.listen(engine, "do_connect", listener)
+    try:
+        yield
+    finally:
+        for listener in listeners:
+            event.remove(engine, "do_connect", listener)
 
 
 def test_a_token_that_cannot_be_created_is_503(secured, asgi, caplog):
