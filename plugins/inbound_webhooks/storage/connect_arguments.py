@@ -8,7 +8,8 @@ of cloud databases. https://www.postgresql.org/docs/current/libpq-connect.html#L
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from airflow import settings
@@ -25,8 +26,11 @@ class ArgumentsUnusable(Exception):
 def conninfo_of_async_url() -> str | None:
     """Connection parameters of an explicit ``[database] sql_alchemy_conn_async``; None where there is none.
 
-    It may name another host than the synchronous URL. A URL that Airflow derives is not used: its arguments
-    are those of another driver.
+    It may name another host than the synchronous URL. The listeners of the synchronous engine count here too,
+    since Airflow has no other place for them. A URL that Airflow derives is not used: its arguments are those
+    of another driver.
+
+    Raises what a listener raises.
 
     :raises ArgumentsUnusable: libpq cannot connect with its arguments
     """
@@ -34,7 +38,10 @@ def conninfo_of_async_url() -> str | None:
     engine = settings.async_engine
     if not explicit or engine is None or engine.dialect.name != "postgresql":
         return None
-    return conninfo_of(engine.sync_engine)
+    positional, named = _arguments(engine.sync_engine)
+    with suppress(_OpensItself):  # a connection to the other URL
+        _call_listeners(settings.engine.dialect, None, positional, named)
+    return _conninfo(engine.sync_engine.dialect.driver, positional, named)
 
 
 def conninfo_of(engine: Engine) -> str:
@@ -44,10 +51,17 @@ def conninfo_of(engine: Engine) -> str:
 
     :raises ArgumentsUnusable: libpq cannot connect with its arguments
     """
-    positional, named = _arguments(engine)
-    read = _READERS.get(engine.dialect.driver)
+    try:
+        positional, named = _arguments(engine)
+    except _OpensItself:
+        raise ArgumentsUnusable("a do_connect listener of its own opens its connections") from None
+    return _conninfo(engine.dialect.driver, positional, named)
+
+
+def _conninfo(driver: str, positional: Sequence[Any], named: Mapping[str, Any]) -> str:
+    read = _READERS.get(driver)
     if read is None:
-        raise ArgumentsUnusable(f"the driver {engine.dialect.driver} has arguments of its own")
+        raise ArgumentsUnusable(f"the driver {driver} has arguments of its own")
     dsn = positional[0] if positional else ""
     try:
         return make_conninfo(dsn, **read(named))
@@ -66,6 +80,10 @@ class _Captured(Exception):
     def __init__(self, positional: list[Any], named: dict[str, Any]) -> None:
         self.arguments = positional, named
         super().__init__("captured")
+
+
+class _OpensItself(Exception):
+    """A listener has opened a connection instead of changing the arguments."""
 
 
 def _arguments(engine: Engine) -> tuple[list[Any], dict[str, Any]]:
@@ -96,14 +114,17 @@ def _capture(dialect: Any, record: Any, positional: list[Any], named: dict[str, 
     # Airflow's own connections of other threads pass.
     if not getattr(_capturing, "is_on", False):
         return
+    _call_listeners(dialect, record, positional, named)
+    raise _Captured(list(positional), dict(named))
+
+
+def _call_listeners(dialect: Any, record: Any, positional: list[Any], named: dict[str, Any]) -> None:
+    """Let an engine's own listeners change the arguments."""
     for listener in tuple(dialect.dispatch.do_connect):
-        if listener is _capture:
-            continue
-        connection = listener(dialect, record, positional, named)
+        connection = None if listener is _capture else listener(dialect, record, positional, named)
         if connection is not None:
             connection.close()
-            raise ArgumentsUnusable("a do_connect listener of its own opens its connections")
-    raise _Captured(list(positional), dict(named))
+            raise _OpensItself
 
 
 # --- drivers' arguments as libpq's ----------------------------------------------------------

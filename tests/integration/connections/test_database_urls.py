@@ -191,6 +191,50 @@ def test_the_host_of_an_asynchronous_url_is_used(secured, asgi, monkeypatch):
         assert "explicit" in application_names()
 
 
+TOKEN_URLS = {
+    "psycopg": "postgresql+psycopg_async://secret@{here}/{db}?sslmode=require&application_name=explicit",
+    "asyncpg": "postgresql+asyncpg://secret@{here}/{db}?ssl=require",
+}
+
+
+@pytest.mark.parametrize("explicit", TOKEN_URLS.values(), ids=TOKEN_URLS)
+def test_listeners_of_the_engine_log_in_at_an_asynchronous_url_too(secured, asgi, monkeypatch, explicit):
+    """The engine itself logs in without a password, so the names show whose connection was used."""
+    from airflow import settings
+
+    def log_in(_dialect, _record, _positional, named):
+        named["password"] = PASSWORD
+        named.setdefault("application_name", "engine")
+
+    with (
+        connected(
+            secured.url("airflow@{here}/{db}"), monkeypatch, sql_alchemy_conn_async=secured.filled(explicit)
+        ),
+        listening(settings.engine, log_in),
+    ):
+        assert asgi.post(secured.hook.path, ORDER).status == 202
+        assert "secret" in users()
+        assert problems() == []
+
+
+def test_a_listener_that_connects_itself_leaves_an_asynchronous_url_as_it_is(secured, asgi, monkeypatch):
+    import psycopg2
+    from airflow import settings
+
+    from tests.infrastructure.databases import TEMPLATE
+
+    def connect(*_arguments):
+        return psycopg2.connect(host="127.0.0.1", port=secured.port, user="airflow", dbname=TEMPLATE)
+
+    explicit = secured.filled("postgresql+psycopg_async://airflow@{here}/{db}?application_name=explicit")
+    with (
+        connected(secured.url("unknown@{here}/{db}"), monkeypatch, sql_alchemy_conn_async=explicit),
+        listening(settings.engine, connect),
+    ):
+        assert asgi.post(secured.hook.path, ORDER).status == 202
+        assert "explicit" in application_names()
+
+
 def test_an_asynchronous_url_that_cannot_be_used_is_reported(secured, asgi, monkeypatch):
     explicit = secured.filled("postgresql+asyncpg://airflow@{here}/{db}?colour=red")
     with connected(secured.url("airflow@{here}/{db}"), monkeypatch, sql_alchemy_conn_async=explicit):
@@ -224,9 +268,17 @@ def test_without_a_connection_of_its_own_the_endpoint_uses_the_engine_in_threads
 
 
 def application_names():
+    return connected_as("application_name")
+
+
+def users():
+    return connected_as("usename")
+
+
+def connected_as(column):
     from sqlalchemy import text
 
     from inbound_webhooks.storage.database import transaction
 
     with transaction() as connection:
-        return set(connection.scalars(text("SELECT application_name FROM pg_stat_activity")))
+        return set(connection.scalars(text(f"SELECT {column} FROM pg_stat_activity")))
