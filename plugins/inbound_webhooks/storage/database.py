@@ -18,13 +18,11 @@ from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS, cause_of
+from inbound_webhooks.storage.statement import READ_ONLY_TRANSACTION
 
 log = get_logger(__name__)
 
 Result = TypeVar("Result")
-
-READ_ONLY_TRANSACTION = "25006"
-"""SQLSTATE of a write on a standby."""
 
 LOCK_TIMEOUT_SECONDS = 5
 """Longest wait for a lock, equal to pysqlite's default."""
@@ -98,13 +96,24 @@ def connected(engine: Engine) -> Iterator[Connection]:
     with connection:
         if connection.dialect.driver == "psycopg":
             _keep_unprepared(connection)
-        try:
+        with _left_if_read_only(connection):
             yield connection
-        except DBAPIError as error:
-            # A connection that was made to a standby stays read-only when that becomes the primary.
-            if sqlstate_of(error.orig) == READ_ONLY_TRANSACTION:
-                connection.invalidate()
-            raise
+
+
+@contextmanager
+def _left_if_read_only(connection: Connection) -> Iterator[None]:
+    """Close a connection to a server that takes no writes, and the idle ones of its pool.
+
+    After a failover they may lead to the former primary, which is alive and therefore passes the pool's
+    check, while the address leads to the new one.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        if sqlstate_of(error.orig) == READ_ONLY_TRANSACTION:
+            connection.invalidate()
+            connection.engine.dispose()
+        raise
 
 
 def _keep_unprepared(connection: Connection) -> None:
@@ -180,7 +189,8 @@ def session_transaction(kind: type[Session] = Session) -> Iterator[Session]:
             _keep_unprepared(connection)
         if connection.dialect.name == "postgresql":
             connection.execute(_LOCK_TIMEOUT)
-        yield session
+        with _left_if_read_only(connection):
+            yield session
 
 
 def _session(kind: type[Session]) -> Session:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from inbound_webhooks.errors import DatabaseUnavailable, Problem
 from inbound_webhooks.monitoring.environment import ENVIRONMENT, Environment
+from inbound_webhooks.storage.statement import READ_ONLY_TRANSACTION
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ _BY_STATE: Mapping[str, Cause] = {
     "42703": TABLES_MISSING,  # undefined_column
     "3F000": TABLES_MISSING,  # invalid_schema_name
     "42501": NOT_PERMITTED,  # insufficient_privilege
-    "25006": READ_ONLY,  # read_only_sql_transaction
+    READ_ONLY_TRANSACTION: READ_ONLY,
     "53300": TOO_MANY_CONNECTIONS,
     "53": EXHAUSTED,
     "3D000": DATABASE_MISSING,  # invalid_catalog_name

@@ -11,6 +11,9 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 
 Row = tuple[Any, ...]
 
+READ_ONLY_TRANSACTION = "25006"
+"""SQLSTATE of a write on a standby."""
+
 
 class Statement:
     """A statement of SQLAlchemy's for PostgreSQL, compiled once."""
@@ -65,10 +68,11 @@ class StatementFailed(Exception):
     def ends_connection(self) -> bool:
         """Whether another connection might succeed.
 
-        The server has ended this one or shuts down; or it was a standby when the connection was made, and a
-        connection that began on a standby stays read-only after its promotion.
+        The server has ended this one or shuts down; or it is a standby, while the address leads to the
+        primary by now, as after a failover in which the former primary stays up.
         """
-        return self.sqlstate[:2] == "08" or self.sqlstate in ("57P01", "57P02", "57P03", "25006")
+        is_lost = self.sqlstate[:2] == "08" or self.sqlstate in ("57P01", "57P02", "57P03")
+        return is_lost or self.sqlstate == READ_ONLY_TRANSACTION
 
     @property
     def loses_prepared(self) -> bool:
