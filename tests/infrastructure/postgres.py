@@ -127,7 +127,7 @@ class PostgresCluster:
         """Wait until this standby has all that its primary has committed, for LOCK_SECONDS at most."""
         with contextlib.closing(primary.connect()) as connection:
             cursor = connection.cursor()
-            cursor.execute("SELECT pg_current_wal_lsn()")
+            cursor.execute("SELECT pg_current_wal_insert_lsn()")
             written = cursor.fetchone()[0]
         give_up_at = time.monotonic() + LOCK_SECONDS
         with contextlib.closing(self.connect()) as connection:

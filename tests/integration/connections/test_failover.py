@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+
 import pytest
 
 from tests.infrastructure.database_proxy import DatabaseProxy
 from tests.integration.connections.conftest import ORDER, connected, open_connections
 
 
-@pytest.fixture
-def primary(migrated_cluster):
+@contextmanager
+def replicated(copy_of):
+    """A primary and its standby."""
     from tests.infrastructure.postgres import running_cluster
 
-    with running_cluster(
-        copy_of=migrated_cluster, options=("wal_level=replica", "max_wal_senders=4")
-    ) as cluster:
-        yield cluster
+    options = ("wal_level=replica", "max_wal_senders=4")
+    with (
+        running_cluster(copy_of=copy_of, options=options) as primary,
+        running_cluster(standby_of=primary) as standby,
+    ):
+        yield primary, standby
+
+
+@pytest.fixture(scope="module")
+def servers(migrated_cluster):
+    with replicated(migrated_cluster) as both:
+        yield both
 
 
 @pytest.fixture
-def standby(primary):
-    from tests.infrastructure.postgres import running_cluster
+def primary(servers):
+    return servers[0]
 
-    with running_cluster(standby_of=primary) as cluster:
-        yield cluster
+
+@pytest.fixture
+def standby(servers):
+    return servers[1]
 
 
 @pytest.fixture
@@ -42,30 +55,120 @@ def proxy(primary):
     proxy.stop()
 
 
-def test_a_connection_to_a_standby_is_replaced_once_there_is_a_primary(hook, primary, standby, proxy, asgi):
+@pytest.fixture
+def on_standby(hook, primary, standby, proxy):
+    """Airflow on a standby, behind an address that can lead to the primary; its connections are kept."""
     from tests.infrastructure.databases import TEMPLATE
 
     standby.wait_until_applied(primary)
     proxy.lead_to(standby.port)
     with connected(proxy.url(primary.url(TEMPLATE))):
-        # A standby reads, so the connection opens and the webhook is found; only the commit fails.
-        assert asgi.post(hook.path, ORDER).status == 503
-        standby.promote()
-        assert [asgi.post(hook.path, ORDER).status for _ in range(2)] == [202, 202]
+        yield
 
 
-def test_a_new_primary_is_found_behind_the_old_address(hook, primary, standby, proxy, asgi):
-    from tests.infrastructure.databases import TEMPLATE
+def test_the_first_post_after_a_failover_is_accepted(hook, primary, proxy, on_standby, asgi):
+    """Whichever connections lead to the standby, which stays one."""
+    assert asgi.request("GET", hook.path).status == 200
+    proxy.lead_to(primary.port)
+    assert asgi.post(hook.path, ORDER).status == 202
 
-    with connected(proxy.url(primary.url(TEMPLATE))):
-        assert asgi.post(hook.path, ORDER).status == 202
-        standby.wait_until_applied(primary)
-        primary.crash()
-        assert asgi.post(hook.path, ORDER).status == 503
-        standby.promote()
-        proxy.lead_to(standby.port)
-        proxy.lose()
-        assert [asgi.post(hook.path, ORDER).status for _ in range(2)] == [202, 202]
+
+def test_a_statement_of_its_own_commits_after_a_failover(primary, proxy, on_standby):
+    from inbound_webhooks.storage.database import autocommit
+
+    at_once(autocommit)
+    proxy.lead_to(primary.port)
+    autocommit(write)
+
+
+def test_a_transaction_leaves_no_connection_to_the_standby_behind(primary, proxy, on_standby):
+    from inbound_webhooks.errors import DatabaseUnavailable
+    from inbound_webhooks.storage.database import in_transaction
+
+    at_once(in_transaction)
+    proxy.lead_to(primary.port)
+    with pytest.raises(DatabaseUnavailable):
+        in_transaction(write)
+    in_transaction(write)
+
+
+def test_a_dispatcher_creates_the_run_in_its_first_round_after_a_failover(
+    hook, primary, standby, proxy, on_standby, asgi
+):
+    from inbound_webhooks.dispatch.dispatcher import Dispatcher
+    from inbound_webhooks.settings import Settings
+    from inbound_webhooks.storage.database import in_transaction
+
+    proxy.lead_to(primary.port)
+    assert asgi.post(hook.path, ORDER).status == 202
+    proxy.lose()
+    standby.wait_until_applied(primary)
+    proxy.lead_to(standby.port)
+    at_once(in_transaction)
+    proxy.lead_to(primary.port)
+    assert Dispatcher(Settings()).dispatch_due() >= 1
+
+
+def test_the_run_tracker_leaves_no_connection_to_the_standby_behind(primary, proxy, on_standby):
+    from inbound_webhooks.errors import DatabaseUnavailable
+    from inbound_webhooks.storage.database import in_transaction, session_transaction
+
+    def write_in_session():
+        with session_transaction() as session:
+            write(session.connection())
+
+    at_once(in_transaction)
+    proxy.lead_to(primary.port)
+    with pytest.raises(DatabaseUnavailable):
+        write_in_session()
+    write_in_session()
+
+
+def at_once(run):
+    """Read on several connections at the same time, so that the pool keeps as many."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from sqlalchemy import text
+
+    together = Barrier(3, timeout=10)
+
+    def read(connection):
+        connection.execute(text("SELECT 1"))
+        together.wait()
+
+    with ThreadPoolExecutor(3) as threads:
+        for done in [threads.submit(run, read) for _ in range(3)]:
+            done.result()
+
+
+def write(connection):
+    """A write that changes nothing; a standby refuses it."""
+    from sqlalchemy import text
+
+    connection.execute(text("UPDATE inbound_webhook SET version = version"))
+
+
+class TestPromotion:
+    """The standby takes the place of a primary that is gone, so each test needs servers of its own."""
+
+    @pytest.fixture
+    def servers(self, migrated_cluster):
+        with replicated(migrated_cluster) as both:
+            yield both
+
+    def test_a_new_primary_is_found_behind_the_old_address(self, hook, primary, standby, proxy, asgi):
+        from tests.infrastructure.databases import TEMPLATE
+
+        with connected(proxy.url(primary.url(TEMPLATE))):
+            assert asgi.post(hook.path, ORDER).status == 202
+            standby.wait_until_applied(primary)
+            primary.crash()
+            assert asgi.post(hook.path, ORDER).status == 503
+            standby.promote()
+            proxy.lead_to(standby.port)
+            proxy.lose()
+            assert [asgi.post(hook.path, ORDER).status for _ in range(2)] == [202, 202]
 
 
 def test_a_connection_is_replaced_when_it_is_old(postgres_database, monkeypatch):
