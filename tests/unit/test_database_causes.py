@@ -62,10 +62,32 @@ def test_a_lost_connection_has_no_cause_that_an_operator_removes(sqlstate):
         ("attempt to write a readonly database", "database-read-only"),
         ("database or disk is full", "database-exhausted"),
         ("database is locked", ""),
+        ("SSL error: certificate verify failed", "database-tls"),
+        ("server does not support SSL, but SSL was required", "database-tls"),
+        ('root certificate file "/nowhere.pem" does not exist', "database-tls"),
+        ('certificate file "/nowhere.pem" does not exist', "database-tls"),
+        ('server certificate for "localhost" does not match host name "127.0.0.1"', "database-tls"),
+        ("SSL error: tlsv1 alert unknown ca", "database-tls"),
+        ('could not translate host name "db" to address: Name or service not known', "database-host-unknown"),
+        ("failed to resolve host 'db': [Errno -2] Name or service not known", "database-host-unknown"),
+        ("session is read-only", "database-read-only"),
     ],
 )
 def test_words_of_a_driver_without_a_sqlstate_have_a_cause(words, code):
     assert cause_of(None, words).code == code
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "SSL connection has been closed unexpectedly",
+        "SSL SYSCALL error: EOF detected",
+        "SSL error: unexpected eof while reading",
+        "Connection refused",
+    ],
+)
+def test_words_of_a_lost_connection_have_none(words):
+    assert cause_of(None, words) is None
 
 
 def test_a_sqlstate_counts_more_than_words():
@@ -82,7 +104,7 @@ def test_each_cause_says_in_one_line_what_to_do(cause):
 
 def test_the_causes_have_codes_of_their_own():
     codes = [cause.code for cause in CAUSES if cause.code]
-    assert len(set(codes)) == len(codes) == 7
+    assert len(set(codes)) == len(codes) == 9
 
 
 # --- problems of a process ------------------------------------------------------------------

@@ -50,6 +50,16 @@ LOGIN_REFUSED = Cause(
     "pg_hba.conf on the server.",
     "database-login-refused",
 )
+TLS_FAILED = Cause(
+    "The TLS connection to the database server cannot be made. Correct sslmode, sslrootcert, sslcert and "
+    "sslkey in [database] sql_alchemy_conn or sql_alchemy_connect_args, or the server's certificate.",
+    "database-tls",
+)
+HOST_UNKNOWN = Cause(
+    "The host name of the database server cannot be resolved. Correct the host in [database] "
+    "sql_alchemy_conn, or the name server.",
+    "database-host-unknown",
+)
 LOCKED = Cause("The database is locked by another transaction. Try again.")
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
@@ -83,6 +93,11 @@ _BY_WORDS: Mapping[re.Pattern[str], Cause] = {
             LOGIN_REFUSED
         ),
         r"permission denied for database": LOGIN_REFUSED,
+        r"certificate verify failed|does not support SSL|does not match host name": TLS_FAILED,
+        r"root certificate (file|store)|(certificate|private key) file|private key": TLS_FAILED,
+        r"unsupported protocol|wrong version number|tlsv1\d? alert|sslv3 alert": TLS_FAILED,
+        r"could not translate host name|failed to resolve host|could not resolve": HOST_UNKNOWN,
+        r"session is read-only|server is in hot standby mode": READ_ONLY,  # target_session_attrs
     }.items()
 }
 

@@ -8,6 +8,7 @@ with a new reader of the event loop each time. https://www.psycopg.org/psycopg3/
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from functools import partial
@@ -185,7 +186,7 @@ async def connect(conninfo: str) -> Connection:
     except (psycopg.Error, TimeoutError, asyncio.TimeoutError) as error:
         log.error("no connection action=no_connection: %s", _reason(error))
         in_time = isinstance(error, psycopg.Error) and not isinstance(error, psycopg.errors.ConnectionTimeout)
-        raise CannotConnect(type(error).__name__, in_time=in_time) from None
+        raise CannotConnect(_without_names(_reason(error)), in_time=in_time) from None
     connection.adapters.register_loader("timestamptz", _UtcLoader)
     opened = Connection(connection, asyncio.get_running_loop())
     try:
@@ -198,6 +199,17 @@ async def connect(conninfo: str) -> Connection:
     # A pooler gives its clients process ids of its own making.
     opened.prepares = backend_pid == connection.pgconn.backend_pid
     return opened
+
+
+def _without_names(reason: str) -> str:
+    """Leave out host, user, database and paths, since the health report is shown to anyone."""
+    return _QUOTED.sub("…", reason.rpartition(" failed: ")[2])[:MAX_REASON_CHARS]
+
+
+# From the first quotation mark to the last one: a name may contain some.
+_QUOTED = re.compile(r"""".*"|'.*'""")
+
+MAX_REASON_CHARS = 200
 
 
 def _reason(error: Exception) -> str:

@@ -44,14 +44,18 @@ URLS = {
     "what Helm's chart writes": SECRET + "@localhost:{port}/{db}?sslmode=prefer",
 }
 
+REFUSED, TLS, UNKNOWN = "database-login-refused", "database-tls", "database-host-unknown"
 UNREACHABLE = {
-    "wrong password": "secret:wrong@{here}/{db}",
-    "TLS refused": "plain_only@{here}/{db}?sslmode=require",
-    "TLS demanded": "tls_only@{here}/{db}?sslmode=disable",
-    "another authority": "tls_only@localhost:{port}/{db}?sslmode=verify-full&sslrootcert={other_ca}",
-    "another host's certificate": "tls_only@{here}/{db}?sslmode=verify-full&sslrootcert={ca}",
-    "only a standby will do": "airflow@{here}/{db}?target_session_attrs=standby",
+    "wrong password": ("secret:wrong@{here}/{db}", [REFUSED]),
+    "TLS refused": ("plain_only@{here}/{db}?sslmode=require", [REFUSED]),
+    "TLS demanded": ("tls_only@{here}/{db}?sslmode=disable", [REFUSED]),
+    "another authority": ("tls_only@localhost:{port}/{db}?sslmode=verify-full&sslrootcert={other_ca}", [TLS]),
+    "another host's certificate": ("tls_only@{here}/{db}?sslmode=verify-full&sslrootcert={ca}", [TLS]),
+    "no such authority": ("tls_only@{here}/{db}?sslmode=verify-ca&sslrootcert=/nowhere.pem", [TLS]),
+    "no such host": ("airflow@nowhere.invalid:{port}/{db}", [UNKNOWN]),
+    "only a standby will do": ("airflow@{here}/{db}?target_session_attrs=standby", []),
 }
+"""URL, and the causes that are reported."""
 
 
 @pytest.fixture(params=["blueprint", pytest.param("gateway", marks=pytest.mark.long)])
@@ -70,27 +74,31 @@ def test_a_request_is_accepted_on_a_connection_of_the_endpoints_own(secured, asg
     assert (reply.status, problems()) == (202, [])
 
 
-@pytest.mark.parametrize("rest", UNREACHABLE.values(), ids=UNREACHABLE)
-def test_what_the_url_forbids_is_not_done_another_way(secured, asgi, rest):
-    """The engine, which is tried in a thread, refuses as well."""
+@pytest.mark.parametrize(("rest", "causes"), UNREACHABLE.values(), ids=UNREACHABLE)
+def test_what_the_url_forbids_is_not_done_another_way(secured, asgi, rest, causes):
+    """The engine, which is tried in a thread, refuses as well, and says why."""
     with connected(secured.url(rest)):
         reply = asgi.post(secured.hook.path, ORDER)
-    assert (reply.status, reply.header("retry-after")) == (503, "10")
+    assert (reply.status, reply.header("retry-after"), problems()) == (503, "10", causes)
 
 
 CONNECT_ARGUMENTS: dict[str, str] = {}
 """Airflow imports them by this name."""
 
 
-@pytest.mark.parametrize(("trusts", "status"), [("ca_file", 202), ("other_ca_file", 503)])
-def test_arguments_of_the_engine_count(secured, asgi, monkeypatch, trusts, status):
+@pytest.mark.parametrize(
+    ("trusts", "status", "causes"),
+    [("ca_file", 202, []), ("other_ca_file", 503, [TLS])],
+    ids=["own", "other"],
+)
+def test_arguments_of_the_engine_count(secured, asgi, monkeypatch, trusts, status, causes):
     """TLS is required in sql_alchemy_connect_args alone."""
     arguments = {"sslmode": "verify-full", "sslrootcert": str(getattr(secured, trusts))}
     monkeypatch.setattr(f"{__name__}.CONNECT_ARGUMENTS", arguments)
     url = secured.url("tls_only@localhost:{port}/{db}?application_name=" + trusts)
     with connected(url, monkeypatch, sql_alchemy_connect_args=f"{__name__}.CONNECT_ARGUMENTS"):
         reply = asgi.post(secured.hook.path, ORDER)
-    assert (reply.status, problems()) == (status, [])
+    assert (reply.status, problems()) == (status, causes)
 
 
 def test_a_login_token_is_created_for_each_connection(secured, asgi):
@@ -240,6 +248,26 @@ def test_an_asynchronous_url_that_cannot_be_used_is_reported(secured, asgi, monk
     with connected(secured.url("airflow@{here}/{db}"), monkeypatch, sql_alchemy_conn_async=explicit):
         assert asgi.post(secured.hook.path, ORDER).status == 202
     assert problems() == ["async-url-unusable"]
+
+
+REASONS = {
+    "Connection refused": "airflow@127.0.0.1:1/{db}",
+    "FATAL: password authentication failed for user …": "secret:hidden@{here}/{db}",
+    "server certificate for …": "tls_only@{here}/{db}?sslmode=verify-full&sslrootcert={ca}",
+}
+
+
+@pytest.mark.parametrize(("reason", "rest"), REASONS.items())
+def test_the_reason_of_slow_connections_is_shown_without_names(
+    secured, asgi, monkeypatch, environment_problems, reason, rest
+):
+    explicit = secured.filled(f"postgresql+psycopg_async://{rest}")
+    with connected(secured.url("airflow@{here}/{db}"), monkeypatch, sql_alchemy_conn_async=explicit):
+        assert asgi.post(secured.hook.path, ORDER).status == 202
+    ((code, message),) = environment_problems().items()
+    assert code == "slow-connections"
+    assert f": {reason}" in message
+    assert not [name for name in ("hidden", '"', str(secured.ca_file), "127.0.0.1") if name in message]
 
 
 # --- threads --------------------------------------------------------------------------------
