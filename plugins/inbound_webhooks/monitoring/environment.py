@@ -16,6 +16,33 @@ from inbound_webhooks.monitoring.log_lines import get_logger
 
 log = get_logger(__name__)
 
+CODES = frozenset(
+    {
+        "async-url-unusable",
+        "client-address-replaced",
+        "database-exhausted",
+        "database-host-unknown",
+        "database-login-refused",
+        "database-missing",
+        "database-not-permitted",
+        "database-read-only",
+        "database-tls",
+        "database-too-many-connections",
+        "database-unavailable",
+        "fernet-key-missing",
+        "fernet-key-other",
+        "misconfigured",
+        "pooler-loses-statements",
+        "slow-checks-do-not-start",
+        "slow-connections",
+        "tables-missing",
+        "thread-failing",
+    }
+)
+"""The codes of all problems that may be reported; a dash and the thread's name follow the last one.
+
+docs/troubleshooting.md says what to do about each."""
+
 
 class Environment:
     """The current problems of one process; safe to use from any thread."""
