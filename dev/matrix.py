@@ -30,12 +30,14 @@ AUTH_MANAGER_TESTS = (
 # Tests that depend on Airflow but not on its auth manager; they run once for each database.
 # `event` and `presets` are missing because they import nothing of Airflow (tests/unit/test_layers.py).
 AIRFLOW_TESTS = (
+    "tests/integration/connections",
     "tests/integration/storage",
     "tests/integration/receiver",
     "tests/integration/dispatch",
     "tests/integration/files",
     "tests/promises",
     "tests/integration/test_cli.py",
+    "tests/integration/test_command_output.py",
     "tests/integration/test_definitions.py",
     "tests/integration/test_health.py",
     "tests/integration/test_metrics.py",
@@ -45,6 +47,10 @@ AIRFLOW_TESTS = (
     "tests/integration/test_sender_commands.py",
     "tests/integration/test_preset_settings.py",
     "tests/unit/test_settings.py",
+    "tests/integration/test_webhook_names.py",
+    "tests/acceptance/test_all_admins.py",
+    "tests/acceptance/test_deployments.py",
+    "tests/acceptance/test_proxies.py",
 )
 
 
