@@ -250,7 +250,8 @@ def _chart_environment(
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
     filled = {name: text.format(**places) for name, text in helm_chart.ENVIRONMENT.items()}
     path = f"{Path(sys.executable).parent}:{kept['PATH']}"
-    # The image's entry point names the user, without whom Airflow fails; a pod has a port 8080 alone.
+    # Airflow asks for the user's name, which an id without an entry in /etc/passwd does not have. The image's
+    # entry point adds one only where it may write that file. A pod has a port 8080 alone.
     own = {
         "PATH": path,
         "HOME": str(home),

@@ -71,7 +71,7 @@ def test_a_connection_that_is_lost_in_the_commit_costs_the_sender_nothing(asgi, 
 def test_a_commit_of_which_nothing_is_known_is_one_delivery_when_the_sender_repeats_it(
     asgi, proxy, hook, dispatch
 ):
-    # asyncpg says the statement first and its values later, with which it is done.
+    # The values come after the statement, in a message of their own where that is prepared anew.
     proxy.lose_at(ORDER, heard=True, then=proxy.stop)
     first = post(asgi, hook)
     assert (first.status, first.header("retry-after")) == (503, "10")

@@ -140,10 +140,10 @@ class AsyncConnections:
         """Open a connection; raises CannotConnect."""
         try:
             # Imported here because psycopg may be missing, or find no libpq.
-            from inbound_webhooks.storage import connect_arguments, postgres_connection
+            from inbound_webhooks.storage import postgres_connection
         except ImportError as error:
             raise CannotConnect(f"psycopg cannot be imported ({error.name or 'libpq is missing'})") from None
-        conninfo = await run_in_thread(partial(_conninfo, connect_arguments))
+        conninfo = await run_in_thread(_conninfo)
         connection = await postgres_connection.connect(conninfo)
         connection.prepares &= self._prepares
         ENVIRONMENT.resolve(SLOW_CONNECTIONS)
@@ -185,20 +185,24 @@ def _execute(statement: Statement, given: Any, connection: SynchronousConnection
         raise
 
 
-def _conninfo(connect_arguments: Any) -> str:
+def _conninfo() -> str:
     """What to connect with; blocks. Raises CannotConnect."""
+    from inbound_webhooks.storage import connect_arguments  # imports psycopg, too
+
     try:
-        return _explicit_conninfo(connect_arguments) or str(connect_arguments.conninfo_of(settings.engine))
+        return _explicit_conninfo() or connect_arguments.conninfo_of(settings.engine)
     except connect_arguments.ArgumentsUnusable as error:
         raise CannotConnect(f"in [database] sql_alchemy_conn, {error}") from None
     except Exception as error:  # noqa: BLE001 - listeners raise the exceptions of any cloud's library
         raise CannotConnect(f"a do_connect listener raised {type(error).__name__}") from None
 
 
-def _explicit_conninfo(connect_arguments: Any) -> str | None:
+def _explicit_conninfo() -> str | None:
     """What sql_alchemy_conn_async says; None where it is not set, or cannot be used and is reported."""
+    from inbound_webhooks.storage import connect_arguments
+
     try:
-        found: str | None = connect_arguments.conninfo_of_async_url()
+        found = connect_arguments.conninfo_of_async_url()
     except connect_arguments.ArgumentsUnusable as error:
         ENVIRONMENT.report(
             Problem(
