@@ -61,12 +61,21 @@ def _writes() -> Iterator[CTE]:
     yield update(tables.webhook).where(false()).values(confirm_url=null()).cte("webhook")
     for table in (tables.token, tables.secret):
         yield update(table).where(false()).values(last_used_at=null()).cte(f"used_{table.name}")
-    for table in (tables.delivery, tables.rejection, tables.response, tables.captured):
+    yield update(tables.wait).where(false()).values(state=null()).cte("wait")
+    for table in _INSERTED:
         names = [column.name for column in table.c]
         nothing = select(*(null().label(name) for name in names)).where(false())
         yield insert(table).from_select(names, nothing, include_defaults=False).cte(f"new_{table.name}")
 
 
+_INSERTED = (
+    tables.delivery,
+    tables.rejection,
+    tables.response,
+    tables.captured,
+    tables.result_token,
+    tables.wait,
+)
 _STATUS = Statement(_status_query())
 _READS = (
     Statement(with_credentials(tables.webhook.c.id == "")),

@@ -76,7 +76,7 @@ def test_the_first_post_after_a_failover_is_accepted(hook, primary, proxy, on_st
 def test_a_statement_of_its_own_commits_after_a_failover(primary, proxy, on_standby):
     from inbound_webhooks.storage.database import autocommit
 
-    at_once(autocommit)
+    read_together(autocommit)
     proxy.lead_to(primary.port)
     autocommit(write)
 
@@ -85,7 +85,7 @@ def test_a_transaction_leaves_no_connection_to_the_standby_behind(primary, proxy
     from inbound_webhooks.errors import DatabaseUnavailable
     from inbound_webhooks.storage.database import in_transaction
 
-    at_once(in_transaction)
+    read_together(in_transaction)
     proxy.lead_to(primary.port)
     with pytest.raises(DatabaseUnavailable):
         in_transaction(write)
@@ -104,7 +104,7 @@ def test_a_dispatcher_creates_the_run_in_its_first_round_after_a_failover(
     proxy.lose()
     standby.wait_until_applied(primary)
     proxy.lead_to(standby.port)
-    at_once(in_transaction)
+    read_together(in_transaction)
     proxy.lead_to(primary.port)
     assert Dispatcher(Settings()).dispatch_due() >= 1
 
@@ -117,14 +117,14 @@ def test_the_run_tracker_leaves_no_connection_to_the_standby_behind(primary, pro
         with session_transaction() as session:
             write(session.connection())
 
-    at_once(in_transaction)
+    read_together(in_transaction)
     proxy.lead_to(primary.port)
     with pytest.raises(DatabaseUnavailable):
         write_in_session()
     write_in_session()
 
 
-def at_once(run):
+def read_together(run):
     """Read on several connections at the same time, so that the pool keeps as many."""
     from concurrent.futures import ThreadPoolExecutor
     from threading import Barrier

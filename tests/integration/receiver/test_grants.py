@@ -89,7 +89,11 @@ WRITES = (
     "UPDATE (confirm_url) ON inbound_webhook",
     "UPDATE (last_used_at) ON inbound_webhook_token",
     "UPDATE (last_used_at) ON inbound_webhook_secret",
-    *(f"INSERT ON inbound_webhook_{table}" for table in ("delivery", "captured", "response", "rejection")),
+    "UPDATE ON inbound_webhook_wait",
+    *(
+        f"INSERT ON inbound_webhook_{table}"
+        for table in ("delivery", "captured", "response", "rejection", "result_token", "wait")
+    ),
 )
 
 
