@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 from inbound_webhooks.airflow_bridge.run_results import Found, Sought
 from inbound_webhooks.errors import DatabaseUnavailable
@@ -40,7 +41,7 @@ class Waiters:
         self._waiting: dict[Sought, list[asyncio.Future[Found | None]]] = {}
         self._of_webhook: Counter[str] = Counter()
         self._ticking: asyncio.Task[None] | None = None
-        self._is_stopping = False
+        self._stopping = asyncio.Event()
 
     @property
     def number(self) -> int:
@@ -52,7 +53,7 @@ class Waiters:
 
         :raises NoRoom: too many responses wait, in all or of this webhook
         """
-        if self._is_stopping or self.number >= self._most or self._of_webhook[webhook_id] >= self._share:
+        if self._stopping.is_set() or self.number >= self._most or self._of_webhook[webhook_id] >= self._share:
             raise NoRoom
         future: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
         self._of_webhook[webhook_id] += 1
@@ -68,17 +69,17 @@ class Waiters:
 
     def stop(self) -> None:
         """End all waits: the process is about to end."""
-        self._is_stopping = True
+        self._stopping.set()
         for futures in self._waiting.values():
             for future in futures:
                 if not future.done():
                     future.set_result(None)
 
     async def close(self) -> None:
-        """End all waits and the search for results."""
+        """End all waits, and return when no thread looks for results any more."""
         self.stop()
         if self._ticking is not None:
-            self._ticking.cancel()
+            # Not cancelled: its thread would go on with a query while the database's connections are closed.
             await asyncio.gather(self._ticking, return_exceptions=True)
 
     def _leave(self, webhook_id: str, sought: Sought, future: asyncio.Future[Found | None]) -> None:
@@ -94,14 +95,16 @@ class Waiters:
         """Look for results while any response waits."""
         failures, pause = Failures(LOOP, seconds=TICK_SECONDS), TICK_SECONDS
         try:
-            while True:
-                await asyncio.sleep(pause)
-                if not self._waiting:
-                    break
+            while not await self._stops_within(pause) and self._waiting:
                 pause = await self._look(failures, pause)
         finally:
             self._ticking = None
             metrics.gauge("waiters", self.number)
+
+    async def _stops_within(self, seconds: float) -> bool:
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
     async def _look(self, failures: Failures, pause: float) -> float:
         """Look once, whatever it raises; return the seconds until the next time."""

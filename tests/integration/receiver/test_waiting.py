@@ -38,10 +38,7 @@ def sqlite_dag(sqlite_database):
 
 def waiters_of(asgi):
     """The waiters of the endpoint that a test uses."""
-    from inbound_webhooks.receiver.instance import get_receiver
-
-    receiver = getattr(asgi.app, "_receiver", None)
-    return (receiver or get_receiver()).results.waiters
+    return _receiver_of(asgi).results.waiters
 
 
 # --- the result ------------------------------------------------------------------------------
@@ -252,8 +249,9 @@ async def _flushed(asgi) -> None:
 def _receiver_of(asgi):
     from inbound_webhooks.receiver.instance import get_receiver
 
-    found = getattr(asgi.app, "_receiver", None)
-    return found if found is not None else get_receiver()
+    # The gateway's is made with its first request.
+    app = eventually(lambda: getattr(asgi, "app", None))
+    return getattr(app, "_receiver", None) or get_receiver()
 
 
 def test_an_unknown_result_and_a_wrong_token_get_the_same_404(asgi, dag):
