@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.infrastructure.nginx import Nginx
+from tests.infrastructure.nginx import CONFIGURATION, Nginx
 
 TOKEN = "f" * 64
 PATH = f"/webhook/AAAAAAAAAA/{TOKEN}"
+RESULT_PATH = f"/webhook/result/{'a' * 32}/{TOKEN}"
 
 
 class Gateway(BaseHTTPRequestHandler):
@@ -22,8 +24,13 @@ class Gateway(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self) -> None:
+        self._respond(b"")
+
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self._respond(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _respond(self, body: bytes) -> None:
         seen = {"port": self.server.server_port, "path": self.path, "size": len(body), **self.headers}
         response = json.dumps(seen).encode()
         self.send_response(202)
@@ -84,6 +91,21 @@ def test_a_gateway_sees_the_path_the_host_and_the_true_address(nginx):
     seen = post(nginx, **{"X-Forwarded-For": "192.0.2.1", "X-Signature": "as sent"}).json()
     assert (seen["path"], seen["X-Forwarded-For"]) == (PATH, "127.0.0.1")
     assert (seen["Host"], seen["X-Signature"]) == (nginx.url.removeprefix("http://"), "as sent")
+
+
+def test_the_url_of_a_result_reaches_a_gateway_and_its_token_no_log(nginx):
+    assert requests.get(nginx.url + RESULT_PATH, timeout=30).json()["path"] == RESULT_PATH
+    log = nginx.log.read_text()
+    assert f"GET /webhook/result/{'a' * 32}/*** 202" in log
+    assert TOKEN not in log
+
+
+def test_nginx_is_patient_with_a_response_that_waits_for_its_run():
+    from inbound_webhooks.event.sizes import MAX_WAIT_SECONDS
+
+    found = re.search(r"proxy_read_timeout (\d+)s;", CONFIGURATION.read_text())
+    assert found is not None
+    assert int(found[1]) > MAX_WAIT_SECONDS
 
 
 def test_a_large_body_is_for_the_gateway_to_refuse(nginx):
