@@ -1,9 +1,12 @@
-"""The quality gate of docs/results.md: lakeFS gets the verdict of a run in the response to its hook."""
+"""Responses that wait: the quality gate of docs/results.md, in which lakeFS gets the verdict of a run in the
+response to its hook, and the end of the server."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from tests.infrastructure.airflow_processes import AirflowProcesses
 from tests.infrastructure.pages import page
 
 ANSWER_SECONDS = 70
+STOP_SECONDS = 10
 DAG_ID = "lakefs_quality_gate"
 
 COMMIT = {
@@ -60,11 +64,44 @@ def test_a_commit_that_does_not_is_aborted_with_the_reason(airflow, url):
 
 def test_the_delivery_shows_the_response_that_was_sent(airflow, url):
     response = hook(url, commit_message=" ", commit_metadata={})
-    newest = json.loads(airflow.airflow("webhooks", "deliveries", "lakefs-gate", "-o", "json").stdout)[0]
+    newest = _deliveries(airflow, "lakefs-gate")[0]
     shown = airflow.wait_for(
         lambda: _kept(airflow, newest["id"]), what="the response that is kept", seconds=10
     )
     assert (shown["status"], json.loads(shown["body"])) == (422, response.json())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("airflow", ["postgresql"], indirect=True)
+def test_a_response_that_waits_is_sent_when_the_api_server_stops(airflow, wait_for_nothing):
+    with ThreadPoolExecutor() as senders:
+        waiting = senders.submit(hook, wait_for_nothing)
+        accepted = airflow.wait_for(
+            lambda: _deliveries(airflow, "wait-for-nothing"), what="the delivery", seconds=30
+        )
+        assert not waiting.done()
+        started = time.monotonic()
+        airflow.stop("api-server")
+        stopped_after = time.monotonic() - started
+        airflow.start("api-server")
+        response = waiting.result()
+    assert (response.status_code, response.json()["delivery_id"]) == (202, accepted[0]["id"])
+    assert stopped_after < STOP_SECONDS
+    assert requests.get(response.headers["Location"], timeout=ANSWER_SECONDS).status_code == 202
+
+
+@pytest.fixture
+def wait_for_nothing(airflow: AirflowProcesses) -> Iterator[str]:
+    """A webhook whose responses wait as long as they may: the DAG does not exist yet."""
+    options = ("--dag-id", "not_yet", "--wait", "60", "--result-task", "check")
+    done = airflow.airflow("webhooks", "create", "wait-for-nothing", *options, "-o", "json")
+    yield json.loads(done.stdout)["url"]
+    airflow.airflow("webhooks", "delete", "wait-for-nothing", "--yes")
+
+
+def _deliveries(airflow: AirflowProcesses, name: str) -> list[dict]:
+    found: list[dict] = json.loads(airflow.airflow("webhooks", "deliveries", name, "-o", "json").stdout)
+    return found
 
 
 def _kept(airflow: AirflowProcesses, delivery_id: str) -> dict | None:
