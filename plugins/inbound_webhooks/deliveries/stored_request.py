@@ -72,7 +72,7 @@ def _is_custom(rules: Rules, verdict: Verdict) -> bool:
     """Whether the response is more than :func:`inbound_webhooks.event.responses.standard` can tell again."""
     if verdict.error is not None:
         return True
-    if verdict.wait_seconds or rules.response_headers:
+    if verdict.wait_seconds or verdict.preference_applied or rules.response_headers:
         return True
     if rules.response is None:
         return False

@@ -29,6 +29,7 @@ from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, MAX_CONF_ITEMS
 from inbound_webhooks.event.values import to_text
 from inbound_webhooks.event.verification.registry import verify
 from inbound_webhooks.event.verification.scheme import SignedRequest, to_bytes
+from inbound_webhooks.event.waiting import NO_WAIT
 
 Secrets = Mapping[str, Sequence[str]]
 """Purpose -> valid secrets in plain text, newest first."""
@@ -58,6 +59,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     handshake: the secrets that it used, and a link of the sender's that a user has to open.
     ``params_version`` is that of the params that have accepted ``conf``. Where ``wait_seconds`` is not 0,
     the response waits so long for the run's result; ``response`` is sent if there is none by then.
+    ``preference_applied`` is the sender's preference that says so (RFC 7240), or "".
     """
 
     outcome: str
@@ -69,6 +71,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     deduplication_key: str | None = None
     event_type: str | None = None
     wait_seconds: int = 0
+    preference_applied: str = ""
     used: Mapping[str, int] = {}
     confirm_url: str | None = None
 
@@ -137,7 +140,7 @@ def decide(
     """
     if request.method != "POST":
         return _verified_get(rules, request)
-    event_type, wait_seconds = "", 0
+    event_type, wait = "", NO_WAIT
     try:
         handshake = rules.handshake
         if handshake is not None and not handshake.before_verification:
@@ -156,11 +159,12 @@ def decide(
         else:
             conf = rules.mapping.conf_text(sources, params, max_items=max_conf_items)
             outcome = Outcome.ACCEPTED
-            wait_seconds = 0 if rules.wait is None else rules.wait.seconds_for(request)
-            if wait_seconds:
+            wait = NO_WAIT if rules.wait is None else rules.wait.preference(request)
+            if wait.seconds:
                 response = responses.unfinished(delivery_id, retry_after_seconds=RETRY_AFTER_SECONDS)
             else:
                 response = responses.accepted(rules, sources, delivery_id)
+            response = responses.with_preference(response, wait.applied)
     except ContentRefused as error:
         return refused(rules, error, delivery_id, event_type)
     except RequestError as error:
@@ -173,7 +177,8 @@ def decide(
         params_version=None if conf is None else params_version,
         deduplication_key=key,
         event_type=event_type or None,
-        wait_seconds=wait_seconds,
+        wait_seconds=wait.seconds,
+        preference_applied=wait.applied,
     )
 
 
@@ -221,7 +226,8 @@ def duplicate(
     content = inflate(request.body, encoding, limit_bytes=max_content_bytes) if encoding else request.body
     sources = rules.sources(request, content, first_id)
     sources.event_type = verdict.event_type or ""
-    return responses.duplicate(rules, sources, verdict.response.status, first_id)
+    response = responses.duplicate(rules, sources, verdict.response.status, first_id)
+    return responses.with_preference(response, verdict.preference_applied)
 
 
 def rejected(error: RequestError) -> Verdict:

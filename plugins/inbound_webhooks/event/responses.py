@@ -167,6 +167,13 @@ def unfinished(delivery_id: str, *, retry_after_seconds: int, result_url: str = 
     return Response(202, _ACCEPTED % delivery_id.encode(), headers=headers)
 
 
+def with_preference(response: Response, applied: str) -> Response:
+    """The response with the sender's preference that was applied (RFC 7240, section 3), if there is one."""
+    if not applied:
+        return response
+    return replace(response, headers=(*response.headers, ("Preference-Applied", applied)))
+
+
 def of_run(rules: Rules, sources: DataSources, delivery_id: str, found: RunResult) -> Response:
     """The response once the run has a result or there will be none: the webhook's template, or the result."""
     sources.result, sources.run = found.result, {"id": found.run_id, "state": found.run_state}

@@ -61,6 +61,17 @@ def waits(definition: WaitDefinition) -> bool:
 
 
 @dataclass(frozen=True)
+class Preference:
+    """How long a response waits, and the sender's preference that is applied so (RFC 7240), or ""."""
+
+    seconds: int
+    applied: str = ""
+
+
+NO_WAIT = Preference(0)
+
+
+@dataclass(frozen=True)
 class Wait:
     """How the responses of a webhook wait."""
 
@@ -71,14 +82,16 @@ class Wait:
     """The task whose result it is; None for the DAG's own."""
     status: Expression | None
 
-    def seconds_for(self, request: InboundRequest) -> int:
+    def preference(self, request: InboundRequest) -> Preference:
         """How long the response to a request waits."""
-        if not self.may_prefer:
-            return self.seconds
-        preferences = request.combined_header("Prefer")
-        if match := _WAIT.search(preferences):
-            return min(int(match[1]), MAX_WAIT_SECONDS)
-        return 0 if _ASYNC.search(preferences) else self.seconds
+        if self.may_prefer:
+            preferences = request.combined_header("Prefer")
+            if match := _WAIT.search(preferences):
+                seconds = min(int(match[1]), MAX_WAIT_SECONDS)
+                return Preference(seconds, f"wait={seconds}")
+            if _ASYNC.search(preferences):
+                return Preference(0, "respond-async")
+        return Preference(self.seconds)
 
 
 def standard_status(found: RunResult, success: int) -> int:

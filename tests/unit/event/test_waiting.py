@@ -58,6 +58,18 @@ def test_a_preference_replaces_the_time_of_the_webhook():
     ]
 
 
+@pytest.mark.parametrize(
+    ("preference", "applied"),
+    [("respond-async, wait=10", "wait=10"), ("wait=600", "wait=60"), ("respond-async", "respond-async")],
+)
+def test_the_response_names_the_preference_that_is_applied(preference, applied):
+    made = request({"id": 1}, JSON, headers=(("Prefer", preference),))
+    for may_prefer, headers in ((True, [applied]), (False, [])):
+        rules = rules_of(prefer_wait=may_prefer, wait_seconds=20)
+        response = decide(rules, made, made.body, None, delivery_id=DELIVERY, secrets={}).response
+        assert [value for name, value in response.headers if name == "Preference-Applied"] == headers
+
+
 def test_only_an_accepted_event_waits():
     assert waited(wait_seconds=20, filter="false") == 0
 
