@@ -12,7 +12,7 @@ from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.xcom import XCOM_RETURN_KEY, XComModel
 from airflow.utils.state import DagRunState
-from sqlalchemy import Connection, Text, and_, cast, false, func, or_, select
+from sqlalchemy import Connection, Text, and_, cast, exists, false, func, or_, select
 
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.values import NOTHING
@@ -23,11 +23,15 @@ from inbound_webhooks.storage import tables
 MAX_RESULT_CHARS = 1024 * 1024
 """Length of a result's JSON as Airflow's database has it."""
 
+EXAMINED_DELIVERIES = 20
+"""The newest ones of a webhook, among which its last run that succeeded is looked for."""
+
 TOO_LARGE = f"The result is larger than {MAX_RESULT_CHARS} characters."
 NOT_JSON = "The result is not plain JSON."
 ELSEWHERE = "Airflow is configured to store results elsewhere."
 
 _UNMAPPED = -1
+_ENDED = (DagRunState.SUCCESS, DagRunState.FAILED)
 _SEQUENCES = frozenset({"builtins.tuple", "builtins.set", "builtins.frozenset"})
 _NO_RUN = {State.UNDELIVERABLE: RunState.UNDELIVERABLE, State.CANCELLED: RunState.CANCELLED}
 
@@ -38,33 +42,70 @@ HAS_DAG_RESULTS = "dag_result" in _xcom.c
 
 @dataclass(frozen=True)
 class Sought:
-    """The result of a delivery's run; ``task_id`` None: the DAG's own."""
+    """The result of a delivery's run; ``task_id`` None: the DAG's own.
+
+    ``dag_id`` is the webhook's, whose XComs its editor may read; the delivery may be of a DAG before that.
+    """
 
     delivery_id: str
+    dag_id: str
     task_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run that has a result or has ended; :func:`read_result` reads the result."""
+
+    run_key: int
+    run_id: str
+    run_state: str
 
 
 class Paused:
     """The DAG is paused, so the result may take any time."""
 
 
-Found = RunResult | Paused
+class OfAnotherDag:
+    """The run is of a DAG that the webhook had before."""
+
+
+Found = RunResult | Ready | Paused | OfAnotherDag
 
 
 def look_up(connection: Connection, sought: Sequence[Sought]) -> dict[Sought, Found]:
-    """The runs that have a result, have ended, or belong to paused DAGs, in one query.
+    """The runs that have a result, have ended, or will not get one soon, in one query.
 
-    Where results are there, their values cost two more queries each.
+    It reads no result: those of many waits that end at the same time would fill the memory.
     """
     rows: dict[str, list[Any]] = {}
     for row in connection.execute(_progress(sought)):
         rows.setdefault(row.id, []).append(row)
     found: dict[Sought, Found] = {}
     for each in sought:
-        state = _found(connection, each, rows.get(each.delivery_id, ()))
+        state = _found(each, rows.get(each.delivery_id, ()))
         if state is not None:
             found[each] = state
     return found
+
+
+def last_run_lacks_result(connection: Connection, webhook_id: str, dag_id: str) -> bool:
+    """Whether a webhook's last run of a DAG that succeeded had no result of the DAG.
+
+    Airflow does not store which task of a DAG returns its result, so only the runs tell.
+    """
+    if not HAS_DAG_RESULTS:
+        return False
+    table = tables.delivery.c
+    of_webhook = select(table.id, table.dag_id, table.run_id, table.state)
+    of_webhook = of_webhook.where(table.webhook_id == webhook_id).order_by(table.id.desc())
+    newest = of_webhook.limit(EXAMINED_DELIVERIES).subquery()
+    is_result = and_(_xcom.c.key == XCOM_RETURN_KEY, _xcom.c.dag_result.is_(True))
+    lacks = ~exists().where(_xcom.c.dag_run_id == _run.c.id, is_result)
+    runs = select(lacks).join_from(
+        newest, _run, and_(_run.c.dag_id == newest.c.dag_id, _run.c.run_id == newest.c.run_id)
+    )
+    succeeded = runs.where(newest.c.dag_id == dag_id, newest.c.state == State.SUCCEEDED)
+    return bool(connection.scalar(succeeded.order_by(newest.c.id.desc()).limit(1)))
 
 
 def stores_elsewhere() -> bool:
@@ -94,6 +135,7 @@ def _progress(sought: Sequence[Sought]) -> Any:
     return (
         select(
             delivery.id,
+            delivery.dag_id,
             delivery.state,
             delivery.run_id,
             _run.c.id.label("run_key"),
@@ -108,27 +150,36 @@ def _progress(sought: Sequence[Sought]) -> Any:
     )
 
 
-def _found(connection: Connection, sought: Sought, rows: Sequence[Any]) -> Found | None:
+def _found(sought: Sought, rows: Sequence[Any]) -> Found | None:
     """What is known of one run; None while it is running without a result."""
     if not rows:
         # Deleted, by a user or the retention.
         return RunResult(state=RunState.CANCELLED)
     row = rows[0]
+    if row.dag_id != sought.dag_id:
+        return OfAnotherDag()
     if row.state in _NO_RUN:
         return RunResult(state=_NO_RUN[row.state])
-    has_ended = row.run_state in (DagRunState.SUCCESS, DagRunState.FAILED)
+    has_ended = row.run_state in _ENDED
     if row.run_key is None and row.state in (State.SUCCEEDED, State.FAILED):
         # The run was deleted, and its result with it.
         return RunResult(state=_state_of(row.state == State.FAILED), run_id=row.run_id)
     task_id = sought.task_id or next((one.task_id for one in rows if one.is_result), None)
     has_result = any(one.task_id == task_id for one in rows if one.task_id is not None)
-    if not (has_result or has_ended):
-        return Paused() if row.is_paused else None
-    result, problem = _read(connection, row.run_key, sought)
+    if has_result or has_ended:
+        return Ready(row.run_key, row.run_id, str(row.run_state))
+    return Paused() if row.is_paused else None
+
+
+def read_result(connection: Connection, sought: Sought, ready: Ready) -> RunResult | None:
+    """The end of a run with its result; None where the result was deleted meanwhile, as a retry does."""
+    result, problem = _read(connection, ready.run_key, sought)
+    if result is NOTHING and not problem and ready.run_state not in _ENDED:
+        return None
     return RunResult(
-        state=_state_of(row.run_state == DagRunState.FAILED),
-        run_id=row.run_id,
-        run_state=str(row.run_state),
+        state=_state_of(ready.run_state == DagRunState.FAILED),
+        run_id=ready.run_id,
+        run_state=ready.run_state,
         result=result,
         problem=problem,
     )
@@ -179,6 +230,6 @@ def plain_json(text: str | None) -> Any:
 def _plain(found: Mapping[str, Any]) -> Any:
     if "__classname__" not in found:
         return found
-    if found["__classname__"] in _SEQUENCES and isinstance(found.get("__data__"), list):
+    if str(found["__classname__"]) in _SEQUENCES and isinstance(found.get("__data__"), list):
         return found["__data__"]
     raise json_text.JsonRefused("it is an object of a class")

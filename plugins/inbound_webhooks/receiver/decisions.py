@@ -131,8 +131,8 @@ class Decisions:
         """Whether a decision about a body of this size is expected to take long."""
         return body_bytes > COSTLY_BYTES or webhook_id in self._known_costly
 
-    async def render(self, webhook_id: str, render: Callable[[], Response]) -> Response:
-        """The response to a request that has waited, rendered in a thread.
+    async def render(self, webhook_id: str, render: Callable[[], Result]) -> Result:
+        """What ``render`` makes of the result of a run, in a thread when it is the webhook's turn.
 
         :raises TooBusy: others of the webhook take too long
         """

@@ -168,10 +168,10 @@ class Receiver:
         cached = self._cached_admission(head) if from_cache else None
         return cached or await self.confirm(head)
 
-    async def result(self, head: RequestHead) -> Response:
-        """Answer a request to the URL of a result.
+    async def find_result(self, head: RequestHead) -> CompiledWebhook:
+        """The webhook of the delivery whose result is requested.
 
-        :raises RequestError: it is not admitted, or the result cannot be read now
+        :raises RequestError: the delivery is unknown, the token wrong, or there are too many requests
         """
         await self._admit_address(head)
         webhook_id = await self.results.webhook_of(head)
@@ -179,12 +179,18 @@ class Receiver:
         found = await self.store.find(webhook_id)
         if found is None:
             raise UnknownWebhook
-        compiled = await self._compiled.get(found[0])
+        return await self._compiled.get(found[0])
+
+    async def result(self, compiled: CompiledWebhook, head: RequestHead) -> Response:
+        """Answer a request to the URL of a result, whose token is right.
+
+        :raises RequestError: it is not admitted, or the result cannot be read now
+        """
         try:
             check_state(compiled, head.source_ip)
             return await self.results.at_url(compiled, head)
         except RequestError as error:
-            error.webhook_id = webhook_id
+            error.webhook_id = compiled.webhook.id
             raise
 
     async def _admit_address(self, head: RequestHead) -> None:
@@ -376,7 +382,7 @@ class Receiver:
             return None
         waiting = None
         if verdict.wait_seconds:
-            waiting = pending(compiled, delivery, stored_id, verdict.wait_seconds)
+            waiting = pending(compiled, delivery, stored_id, verdict)
         if stored_id == verdict.delivery_id:
             if delivery.custom_response and waiting is None:
                 self.responses.add(delivery, verdict.response)

@@ -15,11 +15,19 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from inbound_webhooks.airflow_bridge.run_results import Found, Paused, Sought, look_up
+from inbound_webhooks.airflow_bridge.run_results import (
+    Found,
+    OfAnotherDag,
+    Paused,
+    Ready,
+    Sought,
+    look_up,
+    read_result,
+)
 from inbound_webhooks.deliveries.stored_request import content_of, restore
 from inbound_webhooks.errors import DatabaseUnavailable, MethodNotAllowed, RequestError, UnknownWebhook
 from inbound_webhooks.event import responses
-from inbound_webhooks.event.judge import RETRY_AFTER_SECONDS
+from inbound_webhooks.event.judge import RETRY_AFTER_SECONDS, Verdict
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.waiting import RunResult
@@ -31,7 +39,7 @@ from inbound_webhooks.receiver.waiters import NoRoom, Waiters
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.database import autocommit
-from inbound_webhooks.storage.deliveries import find_delivery
+from inbound_webhooks.storage.deliveries import find_delivery, webhook_of_delivery
 from inbound_webhooks.storage.result_tokens import hashes_of, insert_token, is_among
 from inbound_webhooks.storage.threads import run_in_thread
 from inbound_webhooks.urls import TOKEN_BYTES, result_url
@@ -44,26 +52,35 @@ PAUSED_RETRY_SECONDS = 60
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
-    """A response that waits; ``kept_for`` is its delivery without the request, None for a repeated event."""
+    """A response that waits; ``kept_for`` is its delivery without the request, None for a repeated event.
+
+    ``preference_applied`` is as in the verdict.
+    """
 
     compiled: CompiledWebhook
     delivery_id: str
     seconds: int
+    preference_applied: str = ""
     kept_for: Delivery | None = None
 
     @property
     def sought(self) -> Sought:
         """What it waits for."""
-        wait = self.compiled.rules.wait
-        return Sought(self.delivery_id, None if wait is None else wait.task)
+        return _sought(self.compiled, self.delivery_id)
 
 
-def pending(compiled: CompiledWebhook, delivery: Delivery, stored_id: str, seconds: int) -> Pending:
+def pending(compiled: CompiledWebhook, delivery: Delivery, stored_id: str, verdict: Verdict) -> Pending:
     """The wait of a committed delivery, or of a repeated event for the first one's run."""
     # The log of responses masks what it has of credentials; it needs nothing else of the request.
     bare = replace(delivery, body=b"", headers="[]", conf=None)
     kept_for = bare if stored_id == delivery.id else None
-    return Pending(compiled=compiled, delivery_id=stored_id, seconds=seconds, kept_for=kept_for)
+    return Pending(
+        compiled=compiled,
+        delivery_id=stored_id,
+        seconds=verdict.wait_seconds,
+        preference_applied=verdict.preference_applied,
+        kept_for=kept_for,
+    )
 
 
 class Results:
@@ -78,24 +95,23 @@ class Results:
 
     async def response(self, wait: Pending) -> Response:
         """Wait, and return the response: that of the run, or 202 with the URL of its result."""
-        retry_after_seconds = RETRY_AFTER_SECONDS
+        applied = wait.preference_applied
+        found: Found | None = None
         try:
             found = await self.waiters.wait(wait.compiled.webhook.id, wait.sought, wait.seconds)
         except NoRoom:
-            found = None
+            applied = ""
             metrics.count("waits.no_room")
         response: Response | None = None
-        if isinstance(found, RunResult):
-            # The event is accepted, whatever keeps its result from being read now.
-            with suppress(RequestError):
-                response = await self._of_run(wait.compiled, wait.delivery_id, found)
-        elif isinstance(found, Paused):
-            retry_after_seconds = PAUSED_RETRY_SECONDS
+        # The event is accepted, whatever keeps its result from being read now.
+        with suppress(RequestError):
+            response = await self._of_run(wait.compiled, wait.sought, found)
         if response is not None:
             metrics.count("waits.answered")
         else:
             metrics.count("waits.unfinished")
-            response = await self._unfinished(wait.delivery_id, retry_after_seconds)
+            response = await self._unfinished(wait.delivery_id, found)
+        response = responses.with_preference(response, applied)
         if wait.kept_for is not None:
             self._log.add(wait.kept_for, response)
         return response
@@ -120,36 +136,47 @@ class Results:
     async def at_url(self, compiled: CompiledWebhook, head: RequestHead) -> Response:
         """The response to a request for a result, whose token is right.
 
+        :raises UnknownWebhook: the webhook sends no results any more, or those of another DAG
         :raises RequestError: another method, or the result cannot be read now
         """
+        if compiled.rules.wait is None:
+            raise UnknownWebhook
         if head.method == "OPTIONS":
             return responses.options(responses.RESULT_METHODS)
         if head.method not in ("GET", "HEAD"):
             raise MethodNotAllowed(responses.RESULT_METHODS)
-        wait = compiled.rules.wait
-        sought = Sought(head.webhook_id, None if wait is None else wait.task)
+        sought = _sought(compiled, head.webhook_id)
         found = (await _look_up([sought])).get(sought)
-        if isinstance(found, RunResult):
-            return await self._of_run(compiled, head.webhook_id, found)
-        seconds = PAUSED_RETRY_SECONDS if isinstance(found, Paused) else RETRY_AFTER_SECONDS
-        return responses.unfinished(head.webhook_id, retry_after_seconds=seconds)
+        if isinstance(found, OfAnotherDag):
+            raise UnknownWebhook
+        response = await self._of_run(compiled, sought, found)
+        return response or responses.unfinished(head.webhook_id, retry_after_seconds=_retry_after(found))
 
-    async def _of_run(self, compiled: CompiledWebhook, delivery_id: str, found: RunResult) -> Response:
-        """Render the response in a thread: results are long, and templates compute.
+    async def _of_run(
+        self, compiled: CompiledWebhook, sought: Sought, found: Found | None
+    ) -> Response | None:
+        """Read and render the result in a thread; None where there is none yet.
 
-        :raises RequestError: the request that the template reads cannot be read now
+        In turns: results are long, templates compute, and many waits may end at the same time.
+
+        :raises RequestError: the result, or the request that the template reads, cannot be read now
         """
-        render = partial(self._rendered, compiled, delivery_id, found)
+        if not isinstance(found, (Ready, RunResult)):
+            return None
+        render = partial(self._rendered, compiled, sought, found)
         return await self._decisions.render(compiled.webhook.id, render)
 
-    def _rendered(self, compiled: CompiledWebhook, delivery_id: str, found: RunResult) -> Response:
-        rules = compiled.rules
+    def _rendered(
+        self, compiled: CompiledWebhook, sought: Sought, found: Ready | RunResult
+    ) -> Response | None:
+        if isinstance(found, Ready):
+            read = autocommit(partial(read_result, sought=sought, ready=found))
+            if read is None:
+                return None
+            found = read
+        rules, delivery_id = compiled.rules, sought.delivery_id
         delivery = None
-        if (
-            rules.response is not None
-            or rules.response_headers
-            or (rules.wait is not None and rules.wait.status)
-        ):
+        if rules.response or rules.response_headers or (rules.wait is not None and rules.wait.status):
             delivery = autocommit(partial(find_delivery, delivery_id=delivery_id))
         request, content = _NO_REQUEST, b""
         if delivery is not None:
@@ -159,16 +186,26 @@ class Results:
             sources.event_type = delivery.event_type or ""
         return responses.of_run(rules, sources, delivery_id, found)
 
-    async def _unfinished(self, delivery_id: str, retry_after_seconds: int) -> Response:
-        """202 with the URL of the result; without one where it cannot be stored."""
-        token = token_hex(TOKEN_BYTES)
-        store = partial(insert_token, delivery_id=delivery_id, token=token)
-        try:
-            is_stored = await run_in_thread(partial(autocommit, store))
-        except DatabaseUnavailable:  # logged already; the delivery is committed, so the response is 2xx
-            is_stored = False
-        url = result_url(self._public_url, delivery_id, token) if is_stored else ""
-        return responses.unfinished(delivery_id, retry_after_seconds=retry_after_seconds, result_url=url)
+    async def _unfinished(self, delivery_id: str, found: Found | None) -> Response:
+        """202 with the URL of the result; without one where it cannot be stored, or would lead nowhere."""
+        url = ""
+        if not isinstance(found, OfAnotherDag):
+            token = token_hex(TOKEN_BYTES)
+            store = partial(insert_token, delivery_id=delivery_id, token=token)
+            # Logged already; the delivery is committed, so the response is 2xx.
+            with suppress(DatabaseUnavailable):
+                if await run_in_thread(partial(autocommit, store)):
+                    url = result_url(self._public_url, delivery_id, token)
+        return responses.unfinished(delivery_id, retry_after_seconds=_retry_after(found), result_url=url)
+
+
+def _sought(compiled: CompiledWebhook, delivery_id: str) -> Sought:
+    wait = compiled.rules.wait
+    return Sought(delivery_id, compiled.webhook.dag_id, None if wait is None else wait.task)
+
+
+def _retry_after(found: Found | None) -> int:
+    return PAUSED_RETRY_SECONDS if isinstance(found, Paused) else RETRY_AFTER_SECONDS
 
 
 _NO_REQUEST = InboundRequest(
@@ -187,8 +224,6 @@ async def _look_up(sought: Sequence[Sought]) -> Mapping[Sought, Found]:
 
 
 def _webhook_of(connection: Connection, head: RequestHead) -> str | None:
-    hashes = hashes_of(connection, head.webhook_id)
-    if not is_among(head.token, hashes):
+    if not is_among(head.token, hashes_of(connection, head.webhook_id)):
         return None
-    delivery = find_delivery(connection, head.webhook_id)
-    return None if delivery is None else delivery.webhook_id
+    return webhook_of_delivery(connection, head.webhook_id)

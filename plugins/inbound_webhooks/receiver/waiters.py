@@ -53,7 +53,11 @@ class Waiters:
 
         :raises NoRoom: too many responses wait, in all or of this webhook
         """
-        if self._stopping.is_set() or self.number >= self._most or self._of_webhook[webhook_id] >= self._share:
+        if (
+            self._stopping.is_set()
+            or self.number >= self._most
+            or self._of_webhook[webhook_id] >= self._share
+        ):
             raise NoRoom
         future: asyncio.Future[Found | None] = asyncio.get_running_loop().create_future()
         self._of_webhook[webhook_id] += 1

@@ -164,6 +164,12 @@ def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
     return Delivery(**row._mapping) if row else None
 
 
+def webhook_of_delivery(connection: Connection, delivery_id: str) -> str | None:
+    """The id of a delivery's webhook, None if there is no such delivery."""
+    table = tables.delivery
+    return connection.scalar(select(table.c.webhook_id).where(table.c.id == delivery_id))
+
+
 def cancel_accepted(connection: Connection, webhook_id: str, limit: int) -> int:
     """Cancel a webhook's deliveries that wait for their run, at most ``limit``; return how many."""
     columns = tables.delivery.c

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -157,19 +158,45 @@ def test_a_mapped_tasks_results_are_a_list_when_the_run_has_ended(sqlite_dag):
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import update
 
-    from inbound_webhooks.airflow_bridge.run_results import Sought, look_up
+    from inbound_webhooks.airflow_bridge.run_results import Sought, look_up, read_result
     from inbound_webhooks.storage.database import autocommit
     from tests.infrastructure.webhooks_builder import store_delivery
 
     stored = store_delivery(store_webhook())
     run_id = create_run(stored)
+    sought = Sought(stored, "orders", "work")
     with settings.engine.begin() as connection:
         connection.execute(update(TaskInstance.__table__).values(map_index=0))
     _return_mapped(run_id, 0, "first")
-    assert autocommit(lambda it: look_up(it, [Sought(stored, "work")])) == {}
+    assert autocommit(lambda it: look_up(it, [sought])) == {}
     change_run(run_id, state="success")
-    (found,) = autocommit(lambda it: look_up(it, [Sought(stored, "work")])).values()
-    assert found.result == ["first"]
+    ready = autocommit(lambda it: look_up(it, [sought]))[sought]
+    assert autocommit(lambda it: read_result(it, sought, ready)).result == ["first"]
+
+
+def test_results_that_come_at_the_same_time_are_read_one_after_the_other(sqlite_dag):
+    from inbound_webhooks.airflow_bridge.run_results import Ready, Sought, look_up
+    from inbound_webhooks.storage.database import autocommit
+    from tests.infrastructure.webhooks_builder import store_delivery
+
+    hook = store_webhook()
+    sought = [Sought(store_delivery(hook), "orders", "work") for _ in range(3)]
+    for each in sought:
+        return_value(create_run(each.delivery_id), "x" * 1_000)
+    with noted_statements() as statements:
+        found = autocommit(lambda it: look_up(it, sought))
+    assert [type(found[each]) for each in sought] == [Ready] * 3
+    assert len(statements) == 1
+
+
+def test_a_result_that_a_retry_deletes_before_it_is_read_is_none(sqlite_dag):
+    from inbound_webhooks.airflow_bridge.run_results import Ready, Sought, read_result
+    from inbound_webhooks.storage.database import autocommit
+
+    sought = Sought("d" * 32, "orders", "work")
+    assert autocommit(lambda it: read_result(it, sought, Ready(1, "run", "running"))) is None
+    ended = autocommit(lambda it: read_result(it, sought, Ready(1, "run", "failed")))
+    assert (ended.state, ended.run_state) == ("failed", "failed")
 
 
 def _return_mapped(run_id: str, map_index: int, value: object) -> None:
@@ -278,6 +305,28 @@ def test_a_result_needs_its_webhook_enabled_and_its_sender_admitted(asgi, dag):
     assert asgi.request("GET", path).status == 403
 
 
+@pytest.mark.parametrize("change", [{"dag_id": "others"}, {"wait_seconds": None, "prefer_wait": False}])
+def test_a_url_has_no_result_that_its_webhook_does_not_send_any_more(asgi, dag, change):
+    store_dag("others")
+    hook = store_webhook(wait_seconds=SHORT, result_task="work")
+    reply = Waiting(asgi, hook).reply()
+    return_value(create_run(reply.json["delivery_id"]), 7)
+    assert get(asgi, reply.header("location")).status == 200
+    change_webhook(hook.id, **change)
+    assert get(asgi, reply.header("location")).status == 404
+
+
+def test_a_repeated_event_gets_no_result_of_the_dag_that_its_webhook_had_before(asgi, dag):
+    store_dag("others")
+    hook = store_webhook(wait_seconds=SHORT, result_task="work", dedup="${Webhook::Body.id}")
+    stored = Waiting(asgi, hook, b'{"id": 1}').reply().json["delivery_id"]
+    return_value(create_run(stored), 7)
+    change_webhook(hook.id, dag_id="others", wait_seconds=LONG)
+    reply = Waiting(asgi, hook, b'{"id": 1}').reply()
+    assert (reply.status, reply.json) == (202, {"status": "accepted", "delivery_id": stored})
+    assert reply.header("location") is None
+
+
 @pytest.mark.parametrize("what", ["paused", "full", "stopping"])
 def test_where_it_cannot_wait_it_is_sent_at_once(asgi, dag, configure, what):
     if what == "paused":
@@ -331,6 +380,17 @@ def test_a_sender_chooses_where_the_webhook_lets_it(asgi, dag):
     reply = Waiting(asgi, hook, headers=[*JSON, ("prefer", "wait=1")]).reply()
     assert time.monotonic() - started > 0.9
     assert (reply.status, bool(reply.header("location"))) == (202, True)
+    assert reply.header("preference-applied") == "wait=1"
+
+
+@pytest.mark.parametrize(
+    ("preference", "applied"), [("respond-async", "respond-async"), ("wait=0", "wait=0"), ("safe", None)]
+)
+def test_a_response_at_once_names_the_preference_that_was_applied(asgi, dag, preference, applied):
+    hook = store_webhook(prefer_wait=True, dedup="${Webhook::Body.id}")
+    for _ in ("the first event", "its repetition"):
+        reply = asgi.post(hook.path, b'{"id": 1}', headers=[*JSON, ("prefer", preference)])
+        assert (reply.status, reply.header("preference-applied")) == (202, applied)
 
 
 # --- what a wait holds ---------------------------------------------------------------------------
@@ -347,6 +407,39 @@ def test_a_wait_holds_no_slot_and_no_thread(asgi, dag, configure):
     eventually(lambda: waiters_of(asgi).number == 0)
 
 
+def test_requests_for_results_that_are_costly_leave_room_for_other_webhooks(asgi, sqlite_dag, configure):
+    configure(max_concurrent_requests=4, gateway_max_concurrent_requests=4)
+    costly = store_webhook(wait_seconds=SHORT, result_task="work", result_status=COSTLY)
+    plain = store_webhook("plain")
+    paths = [_path_of_result(costly, body=b"[" + b"1," * 10_000 + b"1]") for _ in range(8)]
+    assert [asgi.request("GET", paths[0]).status, asgi.post(plain.path).status] == [500, 202]
+    ended = []
+
+    async def note(name, sending):
+        ended.append((name, (await sending).status))
+
+    headers = [*JSON, ("content-length", "2")]
+    post = asgi.send("POST", plain.path, headers=headers, chunks=[b"{}"])
+    asgi.together(*(note("costly", asgi.send("GET", path)) for path in paths[1:]), note("plain", post))
+    assert ("plain", 202) in ended[:2]
+
+
+COSTLY = "{{ [" + "body | tojson | sha256, " * 40 + "] | length }}"
+
+
+def _path_of_result(hook, **columns) -> str:
+    """The path of the result of a run that has succeeded."""
+    from inbound_webhooks.storage.database import autocommit
+    from inbound_webhooks.storage.result_tokens import insert_token
+    from tests.infrastructure.webhooks_builder import store_delivery
+
+    headers = json.dumps([["Content-Type", "application/json"]])
+    stored = store_delivery(hook, headers=headers, **columns)
+    change_run(create_run(stored), state="success")
+    autocommit(lambda it: insert_token(it, stored, "a" * 64))
+    return f"/pluginsv2/webhook/result/{stored}/{'a' * 64}"
+
+
 def test_a_wait_holds_nothing_of_a_body(asgi, dag):
     waiting = Waiting(asgi, store_webhook(wait_seconds=LONG), b'"' + b"canary" * 50_000 + b'"')
     waiting.stored()
@@ -359,8 +452,13 @@ def _bytes_with(part: bytes) -> list[int]:
     """The lengths of all bytes in memory that a garbage collector can reach and that contain a part."""
     import gc
 
+    from msgspec import Struct
+
     gc.collect()
-    held = {id(it): it for parent in gc.get_objects() for it in gc.get_referents(parent) if type(it) is bytes}
+    parents = gc.get_objects()
+    # The collector does not track structs that hold no container.
+    parents += [it for each in parents for it in gc.get_referents(each) if issubclass(type(it), Struct)]
+    held = {id(it): it for each in parents for it in gc.get_referents(each) if type(it) is bytes}
     return [len(it) for it in held.values() if len(it) > 100_000 and part in it]
 
 
@@ -385,13 +483,12 @@ def test_one_webhook_has_a_share_of_the_waiters(asgi, dag, configure):
         each.leave()
 
 
-def test_one_query_serves_all_waiters_and_none_is_sent_without_any(asgi, dag):
+@contextmanager
+def noted_statements():
+    """The statements that Airflow's database gets meanwhile."""
     from airflow import settings
     from sqlalchemy import event
 
-    hook = store_webhook(wait_seconds=LONG)
-    waiting = [Waiting(asgi, hook) for _ in range(20)]
-    eventually(lambda: waiters_of(asgi).number == 20)
     seen: list[str] = []
 
     def note(_connection, _cursor, statement, *_more):
@@ -399,6 +496,16 @@ def test_one_query_serves_all_waiters_and_none_is_sent_without_any(asgi, dag):
 
     event.listen(type(settings.engine), "before_cursor_execute", note)
     try:
+        yield seen
+    finally:
+        event.remove(type(settings.engine), "before_cursor_execute", note)
+
+
+def test_one_query_serves_all_waiters_and_none_is_sent_without_any(asgi, dag):
+    hook = store_webhook(wait_seconds=LONG)
+    waiting = [Waiting(asgi, hook) for _ in range(20)]
+    eventually(lambda: waiters_of(asgi).number == 20)
+    with noted_statements() as seen:
         time.sleep(1.05)
         looked = [it for it in seen if "dag_run" in it]
         for each in waiting:
@@ -407,8 +514,6 @@ def test_one_query_serves_all_waiters_and_none_is_sent_without_any(asgi, dag):
         time.sleep(0.3)
         seen.clear()
         time.sleep(0.5)
-    finally:
-        event.remove(type(settings.engine), "before_cursor_execute", note)
     assert 3 <= len(looked) <= 12
     assert seen == []
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from inbound_webhooks.airflow_bridge.all_admins import appends_admin_token
@@ -155,11 +156,11 @@ class WebhookGuard:
             if head is None:
                 raise UnknownWebhook
             slots = self._slots or self._open_slots(receiver)
+            if head.is_of_result:
+                return await _result(slots, receiver, head)
             # By the id that is asked for, known or not: strangers learn nothing from how long it takes.
             await slots.admissions.take(head.webhook_id)
             try:
-                if head.is_of_result:
-                    return await receiver.result(head)
                 # The api-server reads no byte of a body on the word of a cached webhook.
                 admission = await receiver.admit(head, from_cache=self._is_next_to_server)
             finally:
@@ -249,6 +250,26 @@ class WebhookGuard:
             await self._app(scope, receive, send_masked)
         finally:
             mask_tokens(scope)
+
+
+async def _result(slots: _Slots, receiver: Receiver, head: RequestHead) -> Response:
+    """The response to a request for a result.
+
+    :raises RequestError: it is rejected
+    """
+    await slots.admissions.take(head.webhook_id)
+    try:
+        compiled = await receiver.find_result(head)
+    finally:
+        slots.admissions.release(head.webhook_id)
+    # A sender has many results, and their templates may be slow: they share the slots of their webhook.
+    webhook_id = compiled.webhook.id
+    kinds = [slots.slow, slots.processing] if receiver.is_slow(webhook_id, 0) else [slots.processing]
+    async with AsyncExitStack() as held:
+        for each in kinds:
+            await each.take(webhook_id)
+            held.callback(each.release, webhook_id)
+        return await receiver.result(compiled, head)
 
 
 def _slots(number: int, settings: Settings) -> WebhookSlots:
