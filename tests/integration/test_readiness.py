@@ -7,7 +7,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from tests.infrastructure.dags_builder import change_dag, store_dag
-from tests.infrastructure.webhooks_builder import store_webhook
+from tests.infrastructure.waiting_requests import create_run, return_value
+from tests.infrastructure.webhooks_builder import change_delivery, store_delivery, store_webhook
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=timezone.utc)
 
@@ -197,3 +198,13 @@ def test_a_wait_for_a_paused_dag_is_named(dag):
 def test_a_wait_where_results_are_stored_elsewhere_is_named(dag, monkeypatch):
     monkeypatch.setenv("AIRFLOW__CORE__XCOM_BACKEND", "company.backends.BucketXCom")
     assert codes(store_webhook(result_task="work", **WAITS)) == ["wait-without-result"]
+
+
+@pytest.mark.parametrize(("is_dag_result", "expected"), [(False, ["wait-without-result"]), (True, [])])
+def test_a_dag_whose_last_run_had_no_result_is_named(dag, is_dag_result, expected):
+    hook = store_webhook(**WAITS)
+    stored = store_delivery(hook, conf='{"number": 1}')
+    return_value(create_run(stored, state="success"), 7, is_dag_result=is_dag_result)
+    assert codes(hook) == []
+    change_delivery(stored, state="succeeded")
+    assert codes(hook) == expected

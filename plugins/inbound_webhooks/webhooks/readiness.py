@@ -10,7 +10,11 @@ from sqlalchemy import Connection
 
 from inbound_webhooks.airflow_bridge.check_process import CHECK_MILLISECONDS
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states, startable
-from inbound_webhooks.airflow_bridge.run_results import HAS_DAG_RESULTS, stores_elsewhere
+from inbound_webhooks.airflow_bridge.run_results import (
+    HAS_DAG_RESULTS,
+    last_run_lacks_result,
+    stores_elsewhere,
+)
 from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnreadable
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.conf.problems import mapping_problems
@@ -49,6 +53,7 @@ class Facts:
     dispatcher_seen_at: datetime | None
     drift: Drift | None = None
     environment: Sequence[Problem] = ()
+    lacks_dag_result: bool = False
 
 
 def reasons_of(webhook: Webhook) -> list[Problem]:
@@ -65,6 +70,12 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
         seen_at = dispatchers_seen(connection)
         found = found_drifts(connection, [webhook.id for webhook in webhooks])
         environment = environment_problems(connection)
+        lacking = {
+            each.id
+            for each in webhooks
+            if waits(each) and each.result_task is None
+            if last_run_lacks_result(connection, each.id, each.dag_id)
+        }
     dags = {dag_id: _dags.get(dag_id, in_transaction) for dag_id in states}
     now = utc_now()
     return {
@@ -79,6 +90,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
                     dispatcher_seen_at=seen_at,
                     drift=found.get(webhook.id),
                     environment=environment,
+                    lacks_dag_result=webhook.id in lacking,
                 ),
             )
         )
@@ -285,10 +297,13 @@ def _wait(webhook: Webhook, facts: Facts) -> list[Problem]:
         )
     if task_id is None and not HAS_DAG_RESULTS:
         found.append("This version of Airflow has no results of DAGs. Name the task whose result it is.")
+    if facts.lacks_dag_result:
+        found.append(
+            f"The last run of DAG {dag_id} had no result of the DAG. Mark a task with @result, or name one."
+        )
     if stores_elsewhere():
         found.append(
-            "[core] xcom_backend stores results elsewhere, so responses wait until the run ends and have no "
-            "result."
+            "[core] xcom_backend stores results elsewhere, so responses have an error instead of one."
         )
     return [_problem("wait-without-result", "hint", sentence) for sentence in found]
 
