@@ -32,6 +32,7 @@ from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.waiting import RunResult
 from inbound_webhooks.monitoring import metrics
+from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.receiver.admission import RequestHead
 from inbound_webhooks.receiver.decisions import Decisions
 from inbound_webhooks.receiver.response_log import ResponseLog
@@ -95,26 +96,34 @@ class Results:
 
     async def response(self, wait: Pending) -> Response:
         """Wait, and return the response: that of the run, or 202 with the URL of its result."""
-        applied = wait.preference_applied
         found: Found | None = None
+        has_waited = True
         try:
             found = await self.waiters.wait(wait.compiled.webhook.id, wait.sought, wait.seconds)
+            has_waited = not isinstance(found, (Paused, OfAnotherDag))
         except NoRoom:
-            applied = ""
+            has_waited = False
             metrics.count("waits.no_room")
-        response: Response | None = None
-        # The event is accepted, whatever keeps its result from being read now.
-        with suppress(RequestError):
-            response = await self._of_run(wait.compiled, wait.sought, found)
+        response = await self._if_readable(wait, found)
         if response is not None:
             metrics.count("waits.answered")
         else:
             metrics.count("waits.unfinished")
             response = await self._unfinished(wait.delivery_id, found)
-        response = responses.with_preference(response, applied)
+        if has_waited:
+            response = responses.with_preference(response, wait.preference_applied)
         if wait.kept_for is not None:
             self._log.add(wait.kept_for, response)
         return response
+
+    async def _if_readable(self, wait: Pending, found: Found | None) -> Response | None:
+        try:
+            return await self._of_run(wait.compiled, wait.sought, found)
+        except RequestError:
+            return None
+        except Exception as error:  # noqa: BLE001 - the event is accepted: 503 would make the sender repeat it
+            log_unexpected_error("result", error, action="endpoint_error")
+            return None
 
     def without_wait(self, wait: Pending) -> Response:
         """The response that does not wait, without the URL of its result: a user's test event."""

@@ -333,16 +333,18 @@ def test_where_it_cannot_wait_it_is_sent_at_once(asgi, dag, configure, what):
         change_dag("orders", is_paused=True)
     if what == "full":
         configure(max_waiters=1)
-    hook = store_webhook(wait_seconds=LONG)
-    first = Waiting(asgi, hook)
+    hook = store_webhook(wait_seconds=LONG, prefer_wait=True)
+    prefers = [*JSON, ("prefer", f"wait={LONG}")]
+    first = Waiting(asgi, hook, headers=prefers)
     first.stored()
     eventually(lambda: what != "full" or waiters_of(asgi).number == 1)
     started = time.monotonic()
     if what == "stopping":
         on_the_loop(_stop(asgi))
-    reply = (Waiting(asgi, hook) if what == "full" else first).reply()
+    reply = (Waiting(asgi, hook, headers=prefers) if what == "full" else first).reply()
     assert time.monotonic() - started < 5
     assert (reply.status, bool(reply.header("location"))) == (202, True)
+    assert reply.header("preference-applied") is None or what == "stopping"
     if what == "full":
         assert first.is_waiting
         on_the_loop(_stop(asgi))
@@ -351,6 +353,17 @@ def test_where_it_cannot_wait_it_is_sent_at_once(asgi, dag, configure, what):
 
 async def _stop(asgi) -> None:
     waiters_of(asgi).stop()
+
+
+def test_an_unexpected_error_does_not_make_a_sender_repeat_an_accepted_event(asgi, dag):
+    hook = store_webhook(wait_seconds=LONG, response_template='"${Webhook::Body.id}"')
+    waiting = Waiting(asgi, hook)
+    stored = waiting.stored()
+    change_delivery(stored, headers="no JSON")
+    return_value(create_run(stored), 7)
+    reply = waiting.reply()
+    assert (reply.status, reply.json) == (202, {"status": "accepted", "delivery_id": stored})
+    assert reply.header("location")
 
 
 def test_a_repeated_event_waits_for_the_first_ones_run(asgi, dag):
