@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from tests.infrastructure.webhooks_builder import rotate_secret_for_years
 from tests.recording import changes
 
 ACTOR = "the recording"
@@ -86,8 +87,11 @@ def rotate_secret(webhook_id: str, *, purpose: str, secret: str, grace_hours: fl
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.secrets import NewSecret
 
-    new = NewSecret(changes.PURPOSES.get(purpose, purpose), secret)
-    service.rotate_secret(webhook_id, new, actor=ACTOR, grace_hours=grace_hours)
+    purpose = changes.PURPOSES.get(purpose, purpose)
+    if grace_hours > service.MAX_GRACE_HOURS:
+        rotate_secret_for_years(webhook_id, purpose, secret, grace_hours=grace_hours)
+    else:
+        service.rotate_secret(webhook_id, NewSecret(purpose, secret), actor=ACTOR, grace_hours=grace_hours)
 
 
 def rotate_token(webhook_id: str, *, grace_hours: float) -> None:

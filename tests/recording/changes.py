@@ -31,8 +31,12 @@ COLUMNS: dict[str, dict[str, str]] = {
 the recorded names."""
 
 ADDED_COLUMNS: dict[str, set[str]] = {
-    "webhook": {"description", "owner", "team", "listening_until"},
+    "webhook": {
+        *("description", "owner", "team", "listening_until"),
+        *("response_headers", "wait_seconds", "prefer_wait", "result_task", "result_status"),
+    },
     "delivery": {"checked_dag_hash", "custom_response", "accepted_at", "wait_id"},
+    "rejection": {"webhook_name", "dag_id"},
 }
 """Table -> columns that came later; they are not compared."""
 

@@ -11,7 +11,14 @@ from msgspec import structs
 
 from tests.infrastructure.asgi_endpoint import AsgiEndpoint, Reply
 from tests.infrastructure.loop import new_receiver
-from tests.infrastructure.webhooks_builder import ACTOR, Hook, now, rows, store_webhook
+from tests.infrastructure.webhooks_builder import (
+    ACTOR,
+    Hook,
+    now,
+    rotate_secret_for_years,
+    rows,
+    store_webhook,
+)
 from tests.unit.presets.signed_cases import Case
 
 PUBLIC_URL = "https://hooks.example.com"
@@ -63,8 +70,11 @@ class Sender:
         from inbound_webhooks.webhooks import service
         from inbound_webhooks.webhooks.secrets import NewSecret
 
-        new = NewSecret("signing", secret)
-        service.rotate_secret(self.hook.id, new, actor=ACTOR, grace_hours=grace_hours)
+        if grace_hours == YEARS_HOURS:
+            rotate_secret_for_years(self.hook.id, "signing", secret, grace_hours=grace_hours)
+        else:
+            new = NewSecret("signing", secret)
+            service.rotate_secret(self.hook.id, new, actor=ACTOR, grace_hours=grace_hours)
 
     def send(self, *, without: str = "", **changes: Any) -> Reply:
         """Send the case's request with something changed: ``body``, ``headers``, ``query_string``.
