@@ -16,7 +16,6 @@ from tests.infrastructure.nginx import CONFIGURATION, Nginx
 
 TOKEN = "f" * 64
 PATH = f"/webhook/AAAAAAAAAA/{TOKEN}"
-RESULT_PATH = f"/webhook/result/{'a' * 32}/{TOKEN}"
 
 
 class Gateway(BaseHTTPRequestHandler):
@@ -93,10 +92,12 @@ def test_a_gateway_sees_the_path_the_host_and_the_true_address(nginx):
     assert (seen["Host"], seen["X-Signature"]) == (nginx.url.removeprefix("http://"), "as sent")
 
 
-def test_the_url_of_a_result_reaches_a_gateway_and_its_token_no_log(nginx):
-    assert requests.get(nginx.url + RESULT_PATH, timeout=30).json()["path"] == RESULT_PATH
+@pytest.mark.parametrize("kind", ["wait", "result"])
+def test_another_url_with_a_token_reaches_a_gateway_and_its_token_no_log(nginx, kind):
+    path = f"/webhook/{kind}/{'a' * 32}/"
+    assert requests.get(nginx.url + path + TOKEN, timeout=30).json()["path"] == path + TOKEN
     log = nginx.log.read_text()
-    assert f"GET /webhook/result/{'a' * 32}/*** 202" in log
+    assert f"GET {path}*** 202" in log
     assert TOKEN not in log
 
 
