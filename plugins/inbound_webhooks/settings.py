@@ -350,6 +350,13 @@ class Settings:
     outcome_poll_seconds: float = _option(
         2.0, "How often the dispatcher checks whether deliveries' runs have ended, in seconds.", minimum=0.1
     )
+    wait_settle_seconds: float = _option(
+        10.0,
+        "How long a task has to wait before the dispatcher resumes it, in seconds. Airflow's scheduler fails "
+        "a task that is queued again before it has learned that the worker of the wait has exited. Raise it "
+        "where workers upload logs for longer, or the scheduler's loop takes longer.",
+        minimum=0,
+    )
     digest_window_seconds: float = _option(
         300.0,
         "After a mail about a failure, further failures of the same webhook within this time, in seconds, "

@@ -19,11 +19,13 @@ PARKED = {"state": "awaiting_input", "next_method": "complete_wait", "next_kwarg
 STARTING = {"state": "running", "next_method": None, "next_kwargs": None}
 
 
-def tasks_at(hours: float = 0.0, *, settled_after: timedelta = timedelta()) -> Any:
+def tasks_at(hours: float = 0.0, *, wait_settle_seconds: float = 0.0) -> Any:
     """The dispatcher's job for waiting tasks, with a clock that is so far ahead."""
     from inbound_webhooks.dispatch.targets.waiting_task import WaitingTasks
+    from inbound_webhooks.settings import Settings
 
-    return WaitingTasks(now=lambda: now() + timedelta(hours=hours), settled_after=settled_after)
+    settings = Settings(wait_settle_seconds=wait_settle_seconds)
+    return WaitingTasks(settings, now=lambda: now() + timedelta(hours=hours))
 
 
 @dataclass(frozen=True)

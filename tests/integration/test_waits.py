@@ -44,7 +44,7 @@ def test_a_task_that_began_to_wait_a_moment_ago_is_not_resumed(webhooks, sqlite_
     waiting = stored_wait()
     change_task(waiting, updated_at=now())
     done = webhooks("waits", waiting.id, "--resume")
-    assert (done.status, "Try again in ten seconds" in done.err) == (1, True)
+    assert (done.status, "Try again in 10 seconds" in done.err) == (1, True)
 
 
 def test_a_user_resumes_a_task_without_a_call(webhooks, database):

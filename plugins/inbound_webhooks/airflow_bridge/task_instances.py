@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any
 from uuid import UUID
@@ -34,15 +34,6 @@ PARKED_STATES = ("awaiting_input", "deferred")
 _FINISHED_STATES = tuple(state.value for state in TaskState.finished)
 _UNFINISHED_STATES = ("running", *PARKED_STATES)
 """Of a task that may have registered a wait and has not been resumed yet."""
-
-
-SETTLED = timedelta(seconds=10)
-"""How long a task has to be parked before it is resumed.
-
-The worker that parked it exits a moment later. If the scheduler learns of that only after it has queued the
-resumed task, it takes the exit for the end of this task, which is not in a final state, and fails it
-(``process_executor_events``). Airflow's own triggers can meet the same race.
-"""
 
 
 class Standing(Enum):

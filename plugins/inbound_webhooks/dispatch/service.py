@@ -37,7 +37,7 @@ class DispatchService:
         self._drift_watcher = DriftWatcher(settings, now=now)
         self._replay_jobs = ReplayJobs(now=now)
         self._activity_counter = ActivityCounter(settings, now=now)
-        self._waits = Loop("waits", WaitingTasks(now=now).look, seconds=WAIT_SECONDS)
+        self._waits = Loop("waits", WaitingTasks(settings, now=now).look, seconds=WAIT_SECONDS)
         sender, refresher = NotificationSender(settings, now=now), KeyRefresher(now=now)
         self.loops = (
             self._dispatcher.loop,

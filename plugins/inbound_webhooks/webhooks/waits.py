@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from inbound_webhooks.airflow_bridge.task_instances import SETTLED, Standing, lock_task
+from inbound_webhooks.airflow_bridge.task_instances import Standing, lock_task
 from inbound_webhooks.errors import NotPermitted, WaitNotFound, WaitNotResumable
 from inbound_webhooks.event.task_wait import resumed_by_user
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.wait import Wait, WaitState
-from inbound_webhooks.settings import airflow_url
+from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import waits
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.database import begin_writing, session_transaction, transaction
@@ -69,8 +69,11 @@ def resume(access: Access | None, wait_id: str, *, actor: str) -> Wait:
         is_waiting = locked is not None and locked.state == WaitState.WAITING and locked.delivery_id is None
         if not is_waiting or task is None or task.standing is not Standing.PARKED:
             raise WaitNotResumable
-        if task.parked_since is not None and task.parked_since > now - SETTLED:
-            raise WaitNotResumable("The task began to wait a moment ago. Try again in ten seconds.")
+        # As the dispatcher: see _has_settled there.
+        settled_after = timedelta(seconds=Settings.load().wait_settle_seconds)
+        if task.parked_since is not None and task.parked_since > now - settled_after:
+            seconds = f"{settled_after.total_seconds():g}"
+            raise WaitNotResumable(f"The task began to wait a moment ago. Try again in {seconds} seconds.")
         task.resume(resumed_by_user(actor))
         waits.end_wait(connection, wait.id, WaitState.RESUMED, now)
         _write_audit_entry(connection, wait, actor, now)

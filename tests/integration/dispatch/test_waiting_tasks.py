@@ -80,20 +80,18 @@ def test_a_call_before_the_task_waits_is_kept_until_it_does(call):
 
 def test_a_task_is_not_resumed_before_its_worker_is_gone(call):
     """Airflow's scheduler would take the worker's exit for a failure of the resumed task."""
-    from inbound_webhooks.airflow_bridge.task_instances import SETTLED
-
     waiting = store_waiting_task()
     called = call(waiting)
-    tasks_at(settled_after=SETTLED).look()
+    tasks_at(wait_settle_seconds=10).look()
     assert (outcome_of(called)[0], event_of(waiting)) == ("accepted", None)
-    tasks_at(hours=0.01, settled_after=SETTLED).look()
+    tasks_at(hours=0.01, wait_settle_seconds=10).look()
     assert outcome_of(called)[0] == "succeeded"
 
 
 def test_a_clock_ahead_keeps_a_task_for_no_longer_than_that(call):
     waiting = store_waiting_task()
     called = call(waiting)
-    tasks = tasks_at(hours=-1, settled_after=timedelta(seconds=0.2))
+    tasks = tasks_at(hours=-1, wait_settle_seconds=0.2)
     tasks.look()
     assert outcome_of(called)[0] == "accepted"
     time.sleep(0.3)

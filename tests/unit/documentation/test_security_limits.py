@@ -15,6 +15,7 @@ NO_LIMITS = {
     "dispatcher_poll_seconds",
     "outcome_poll_seconds",
     "digest_window_seconds",
+    "wait_settle_seconds",
     "activity_retention_days",
     "retention_days",
 }

@@ -14,7 +14,6 @@ from functools import partial
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.task_instances import (
-    SETTLED,
     DueCall,
     Standing,
     WaitingTask,
@@ -32,6 +31,7 @@ from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.wait import Wait, WaitState
+from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import waits
 from inbound_webhooks.storage.database import autocommit, begin_writing, session_transaction, transaction
 
@@ -64,9 +64,9 @@ CANCELLED_BECAUSE = {
 class WaitingTasks:
     """Any number may run at once, in any process."""
 
-    def __init__(self, *, now: Callable[[], datetime] = utc_now, settled_after: timedelta = SETTLED) -> None:
+    def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self._now = now
-        self._settled_after = settled_after
+        self._settled_after = timedelta(seconds=settings.wait_settle_seconds)
         self._reviewed_at = float("-inf")
         self._seen_parked: dict[str, float] = {}
 
@@ -90,7 +90,13 @@ class WaitingTasks:
         return sum(map(self._try_to_resume, ready[:BATCH_SIZE]))
 
     def _has_settled(self, call: DueCall) -> bool:
-        """Whether the worker that parked the task is gone, by now."""
+        """Whether the scheduler has noticed by now that the worker that parked the task is gone.
+
+        If it notices only after it has queued the resumed task, it takes the exit for the end of that task,
+        which is in no final state, and fails it (``process_executor_events``). Airflow's own triggers can
+        meet the same race. No row shows it: for a parked task the scheduler writes nothing, and neither the
+        worker's exit nor the upload of its log is recorded. So the dispatcher waits for a time.
+        """
         if call.parked_since is None or call.parked_since <= self._now() - self._settled_after:
             return True
         # The clock of the api-server that parked it may be ahead.
