@@ -23,6 +23,7 @@ from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import Loop, log_unexpected_error
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.delivery_states import BEHAVIOUR
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.claims import ClaimedDelivery, WaitingWebhook
@@ -172,7 +173,7 @@ class Dispatcher:
             self._webhooks.go_on_after(claimed.last_webhook_id)
         # Counted after the commit: what is rolled back was not dispatched.
         for delivery in dispatched:
-            metrics.count("dispatched")
+            metrics.count(BEHAVIOUR[State.DISPATCHED].metric)
             metrics.timing("dispatch_delay", self._now() - delivery.received_at)
             log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
         return len(batch), unchecked
@@ -263,7 +264,7 @@ class Dispatcher:
             values |= {"state": State.UNDELIVERABLE, "finished_at": now}
         claims.mark(connection, delivery.id, values)
         if again_at is None:
-            metrics.count(f"outcome.{State.UNDELIVERABLE}")
+            metrics.count(BEHAVIOUR[State.UNDELIVERABLE].metric)
             # In the batch's transaction, so that state and mail are recorded together.
             written = write_mails(
                 connection,

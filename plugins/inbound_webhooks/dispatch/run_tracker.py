@@ -19,6 +19,7 @@ from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.delivery_states import BEHAVIOUR
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import outcomes
 from inbound_webhooks.storage.database import begin_writing, session_transaction
@@ -125,7 +126,7 @@ class RunTracker:
             )
         metrics.count(f"mails.{MailState.WAITING}", written)
         for outcome in ended:
-            metrics.count(f"outcome.{outcome.state}")
+            metrics.count(BEHAVIOUR[outcome.state].metric)
             log.info("run ended action=outcome delivery=%s state=%s", outcome.delivery_id, outcome.state)
         return len(ours)
 

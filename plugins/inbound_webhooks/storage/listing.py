@@ -12,13 +12,14 @@ from airflow.models.dagrun import DagRun
 from sqlalchemy import Connection, and_, func, or_, select, tuple_
 
 from inbound_webhooks.records.credential import Credential
-from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.delivery_states import BEHAVIOUR
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.rejections import KEPT_REJECTIONS
 from inbound_webhooks.storage.webhooks import read_webhook
 
-OPEN_STATES = (State.ACCEPTED, State.DISPATCHED)
+OPEN_STATES = tuple(state for state, row in BEHAVIOUR.items() if not row.is_final)
 """States that will still change."""
 
 SORTS = ("name", "dag", "sender", "state", "last")

@@ -27,7 +27,7 @@ from sqlalchemy import (
     update,
 )
 
-from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.delivery_states import BEHAVIOUR
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
@@ -77,7 +77,7 @@ class Mail:
 
 def kind_of(outcome: Outcome) -> str:
     """The kind of mail for an outcome; a run that could not be started counts as a failure."""
-    return MailKind.SUCCESS if outcome.state == State.SUCCEEDED else MailKind.FAILURE
+    return BEHAVIOUR[outcome.state].mail
 
 
 # --- writing --------------------------------------------------------------------------------

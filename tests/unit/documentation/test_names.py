@@ -29,6 +29,7 @@ from inbound_webhooks.presets.description import (
 )
 from inbound_webhooks.receiver.gateway.prometheus import SummedFigures
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.delivery_states import BEHAVIOUR, BEHAVIOUR_OF_CALLS
 from inbound_webhooks.rest.app import app
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.mails import MailState
@@ -194,7 +195,12 @@ def test_each_reason_stands_there_with_the_status_that_it_has():
 
 _ENDS = (State.SUCCEEDED, State.FAILED)
 SEVERAL = {
-    "outcome.*": [f"outcome.{state}" for state in (*_ENDS, State.UNDELIVERABLE, State.CANCELLED)],
+    "BEHAVIOUR[State.DISPATCHED].metric": [BEHAVIOUR[State.DISPATCHED].metric],
+    "BEHAVIOUR[State.UNDELIVERABLE].metric": [BEHAVIOUR[State.UNDELIVERABLE].metric],
+    "BEHAVIOUR[outcome.state].metric": [BEHAVIOUR[state].metric for state in _ENDS],
+    "BEHAVIOUR_OF_CALLS[state].metric": [
+        BEHAVIOUR_OF_CALLS[state].metric for state in (*_ENDS, State.CANCELLED)
+    ],
     "mails.*": [f"mails.{state}" for state in MAIL_STATES],
     "thread_failures.*": ["thread_failures.<thread>"],
     "verdict.outcome": [State.ACCEPTED, State.FILTERED],

@@ -30,6 +30,7 @@ from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.delivery_states import BEHAVIOUR_OF_CALLS
 from inbound_webhooks.records.wait import Wait, WaitState
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import waits
@@ -159,7 +160,7 @@ class WaitingTasks:
             else:
                 state = State.CANCELLED
                 self._cancel(session, wait, call.id, CANCELLED_BECAUSE[task.standing])
-        metrics.count(f"outcome.{state}")
+        metrics.count(BEHAVIOUR_OF_CALLS[state].metric)
         if state != State.CANCELLED:
             metrics.timing("dispatch_delay", now - call.received_at)
         log.info("call decided action=wait_called delivery=%s wait=%s state=%s", call.id, wait.id, state)
