@@ -44,6 +44,11 @@ class Training:
     def wait_until(self, state: str, task_id: str = "start_training") -> None:
         self.airflow.wait_for(lambda: self.task(task_id)["state"] == state, what=state, seconds=SECONDS)
 
+    def wait_until_listed(self) -> None:
+        """Until a dispatcher has noticed the wait."""
+        stored = f"SELECT id FROM inbound_webhook_wait WHERE run_id = '{self.run_id}'"
+        self.airflow.wait_for(lambda: ask(self.airflow, stored), what="the wait", seconds=SECONDS)
+
     def task(self, task_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.airflow.rest.get(self._path(task_id))
         return found

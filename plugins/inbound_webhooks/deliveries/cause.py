@@ -55,7 +55,7 @@ class Circumstances:
 
 
 def cause_of(now: Circumstances) -> Cause | None:
-    """The cause of a delivery's state; None where all is well."""
+    """The cause of a delivery's state; None where its help says all."""
     if now.is_call:
         return _of_call(now)
     match now.state:
@@ -78,6 +78,8 @@ def cause_of(now: Circumstances) -> Cause | None:
 
 def _of_call(now: Circumstances) -> Cause | None:
     match now.state:
+        case State.SUCCEEDED:
+            return Cause("The call resumed its task.", "info")
         case State.CANCELLED:
             return Cause(now.error or "Its task did not wait any more.", "warn")
         case State.FAILED:

@@ -45,6 +45,7 @@ class Contents:
 def contents_of(delivery: Delivery, limit_bytes: int) -> Contents:
     """The contents of a delivery, with its credentials masked."""
     body = stored_requests.shown_body(delivery, limit_bytes)
+    conf_word = "Conf" if delivery.wait_id is None else "Outcome"
     return Contents(
         request=Viewer(
             name="request",
@@ -57,7 +58,7 @@ def contents_of(delivery: Delivery, limit_bytes: int) -> Contents:
         head=_head(delivery),
         has_credentials=delivery.credentials is not None,
         body_bytes=len(delivery.body) if delivery.body_stored else None,
-        conf=None if delivery.conf is None else _json_viewer("conf", "Conf", delivery.conf),
+        conf=None if delivery.conf is None else _json_viewer("conf", conf_word, delivery.conf),
     )
 
 

@@ -55,6 +55,14 @@ STATE_HELP = {
 }
 """State of a delivery -> explanation."""
 
+CALL_HELP = {
+    "accepted": "Stored; its task is resumed once it waits.",
+    "succeeded": "It resumed its task.",
+    "failed": "It failed its task.",
+    "cancelled": "Its task did not wait any more.",
+}
+"""State of the call of a waiting task -> explanation."""
+
 STATE_WORDS = {
     "succeeded": "Success",
 }
@@ -146,9 +154,9 @@ def state_word(state: str) -> str:
     return STATE_WORDS.get(state, state.replace("_", " ").capitalize())
 
 
-def state_help(state: str) -> str:
-    """The explanation of a delivery's state."""
-    return STATE_HELP.get(state, "")
+def state_help(state: str, *, is_call: bool = False) -> str:
+    """The explanation of a delivery's state, or of that of the call of a waiting task."""
+    return (CALL_HELP if is_call else STATE_HELP).get(state, "")
 
 
 def mail_help(state: str) -> str:
@@ -186,6 +194,17 @@ def waiting_task(wait: Wait, base_url: str) -> str:
     return task_url(base_url.rstrip("/"), wait.dag_id, wait.run_id, wait.task_id, wait.map_index)
 
 
+def wait_tab(wait: Wait) -> str:
+    """The URL of our page with the waits of a task instance."""
+    return url_for(
+        "WaitsView.of_task",
+        dag_id=wait.dag_id,
+        run_id=wait.run_id,
+        task_id=wait.task_id,
+        map_index=wait.map_index,
+    )
+
+
 FILTERS: dict[str, Callable[..., str]] = {
     "webhook_ago": ago,
     "webhook_exact": exact,
@@ -205,5 +224,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_pretty": pretty,
     "webhook_log_url": task_log,
     "webhook_task_url": waiting_task,
+    "webhook_wait_url": wait_tab,
 }
 """Jinja filters; the prefix avoids clashes, because all plugins share the application's names."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Response, flash, request, url_for
+from flask import Response, flash, request
 from flask_appbuilder import expose
 
 from inbound_webhooks.errors import NotPermitted
-from inbound_webhooks.records.wait import Wait, WaitState
+from inbound_webhooks.records.wait import WaitState
 from inbound_webhooks.web.base_view import Page, redirected
+from inbound_webhooks.web.formatting import wait_tab
 from inbound_webhooks.webhooks import waits
+
+QUESTION = "Resume the task without a call? It continues with None as its result."
 
 
 class WaitsView(Page):
@@ -26,16 +29,20 @@ class WaitsView(Page):
         return self.show(
             "waits.html",
             waits=found,
+            question=QUESTION,
             may_resume=self.access().may_clear(dag_id),
             waiting=WaitState.WAITING,
         )
 
     @expose("/wait/<wait_id>/resume", methods=["POST"])
     def resume(self, wait_id: str) -> Response:
-        """Resume a waiting task without a call."""
+        """Resume a waiting task without a call, once the user has confirmed it."""
+        if request.form.get("confirmed") != "1":
+            wait = waits.find(self.access(), wait_id)
+            return self.show("confirm.html", question=QUESTION, fields=[], back=wait_tab(wait))
         wait = waits.resume(self.access(), wait_id, actor=self.access().name)
         flash("Resumed. The task continues with None as its result.")
-        return redirected(_tab_of(wait))
+        return redirected(wait_tab(wait))
 
 
 def _map_index() -> int:
@@ -44,13 +51,3 @@ def _map_index() -> int:
         return int(request.args.get("map_index", ""))
     except ValueError:
         return -1
-
-
-def _tab_of(wait: Wait) -> str:
-    return url_for(
-        "WaitsView.of_task",
-        dag_id=wait.dag_id,
-        run_id=wait.run_id,
-        task_id=wait.task_id,
-        map_index=wait.map_index,
-    )

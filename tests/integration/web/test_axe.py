@@ -10,6 +10,7 @@ import pytest
 
 from tests.acceptance.browser import axe_problems
 from tests.infrastructure.dags_builder import store_dag
+from tests.infrastructure.waits_builder import stored_wait
 from tests.infrastructure.webhooks_builder import store_delivery, store_rejection, store_webhook
 from tests.integration.web.conftest import made
 from tests.integration.web.route_table import PAGES
@@ -62,6 +63,7 @@ def shown(open_window) -> dict[str, list[str]]:
         store_delivery(hook, state=state, run_id=f"webhook__{state}", error=error, **request)
         for state in STATES
     ]
+    task = stored_wait(run_id="waiting")
     job = replay_jobs.start(access=None, actor="ada", remap=False, where=DeliveryFilter(webhook=hook.id))
     return {
         "/webhooks/": ["/", "/?text=nothing+like+this"],
@@ -69,6 +71,10 @@ def shown(open_window) -> dict[str, list[str]]:
         "/webhooks/run/<dag_id>/<path:run_id>": [
             "/run/orders/webhook__failed",
             "/run/orders/manual__1",
+        ],
+        "/webhooks/task": [
+            f"/task?dag_id=training&run_id={task.run_id}&task_id=work",
+            f"/task?dag_id=training&run_id={task.run_id}&task_id=none",
         ],
         "/webhooks/hook/<webhook_id>": [f"/hook/{each.id}" for each in (hook, waiting, broken, text)],
         "/webhooks/hook/<webhook_id>/deliveries": [

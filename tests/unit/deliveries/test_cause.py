@@ -148,11 +148,8 @@ def test_without_a_body_the_original_conf_is_all_that_can_be_replayed():
         ("accepted", {"has_dispatcher": False}, "No dispatcher is running. Calls wait until one starts."),
         ("failed", {}, "The call failed its task, as the task's fail_when says."),
         ("cancelled", {"error": "The task ended."}, "The task ended."),
+        ("succeeded", {}, "The call resumed its task."),
     ],
 )
 def test_a_call_says_what_became_of_its_task(state, fields, message):
     assert cause(state, is_call=True, **fields).message == message
-
-
-def test_a_call_that_resumed_its_task_needs_no_cause():
-    assert cause("succeeded", is_call=True) is None
