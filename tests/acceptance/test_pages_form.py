@@ -8,9 +8,10 @@ import json
 import re
 import time
 
+import pytest
 import requests
 
-from tests.acceptance.browser import RUN_MILLISECONDS
+from tests.acceptance.browser import RUN_MILLISECONDS, create_on_tab
 
 SECRET = "whsec_a_secret_of_a_test"
 EVENT = json.dumps({"id": "evt_1", "type": "invoice.paid", "data": {"object": {"id": "in_1"}}}).encode()
@@ -47,3 +48,19 @@ def test_a_sender_is_set_up_whose_secret_comes_after_the_url(person, airflow):
     card.get_by_text("A verified request arrived").wait_for()
     card.get_by_role("link", name="Show deliveries").click()
     frame.locator(".badge", has_text=re.compile("^succe", re.IGNORECASE)).wait_for(timeout=RUN_MILLISECONDS)
+
+
+@pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+def test_a_click_before_the_scripts_are_loaded_takes_effect_afterwards(person, airflow, event_log):
+    webhook_id = create_on_tab(person, event_log, "clicked early").split("/")[-2]
+    page, held = person.page, []
+    page.route("**/static/pages.js*", lambda route: held.append(route))
+    page.goto(f"{airflow.url}/pluginsv2/webhooks/hook/{webhook_id}", wait_until="commit")
+    page.get_by_role("button", name="Send test event").click()
+    held.pop().continue_()
+    page.get_by_role("heading", name=re.compile("^Delivery")).wait_for()
+
+    frame = person.open("plugin/webhooks")
+    frame.get_by_role("link", name=event_log, exact=True).first.click()
+    held.pop().continue_()
+    page.wait_for_url(re.compile(f"/dags/{event_log}$"))

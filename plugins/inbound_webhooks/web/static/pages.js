@@ -36,3 +36,4 @@ panels();
 mailLinks();
 trees();
 mapping();
+document.dispatchEvent(new Event("scripts-loaded"));
