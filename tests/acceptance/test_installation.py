@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -17,6 +18,7 @@ import requests
 
 from tests.acceptance.environments import declared_requirements, make
 from tests.infrastructure.environment import CHECKOUT
+from tests.infrastructure.pages import page
 
 pytestmark = pytest.mark.long
 
@@ -34,6 +36,9 @@ COMMANDS = {
     "providers": ("providers", "list", "-o", "json"),
     "plugins": ("plugins", "-o", "json"),
 }
+DOCUMENTATION_TITLE = (
+    "from inbound_webhooks.web.documentation_text import read_page; print(read_page('pages').title)"
+)
 RUN_SECONDS = 240
 MANAGER = "inbound_webhooks.storage.database_manager.WebhookDBManager"
 
@@ -69,8 +74,11 @@ def copied(tmp_path_factory):
         PYTHONPATH=str(folder / "home" / "plugins"),
         AIRFLOW__DATABASE__EXTERNAL_DB_MANAGERS=MANAGER,
     )
-    without = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    shutil.copytree(CHECKOUT / "plugins", environment.home / "plugins", ignore=without)
+    [command] = re.findall(r"^\$ (cp .+)$", page("README.md"), re.MULTILINE)
+    variables = environment.variables | {"AIRFLOW_HOME": str(environment.home)}
+    subprocess.run(["sh", "-c", command], cwd=CHECKOUT, env=variables, check=True)
+    for installed in (environment.home / "plugins").glob("*.egg-info"):
+        shutil.rmtree(installed)
     environment.run("airflow", "db", "migrate")
     return environment
 
@@ -89,8 +97,7 @@ def test_the_wheel_brings_the_command_line(printed):
 
 
 def test_the_wheel_brings_the_documentation_for_the_help_links(installed):
-    program = "from inbound_webhooks.web.documentation_text import read_page; print(read_page('pages').title)"
-    assert installed.run("python", "-c", program).strip() == "Pages"
+    assert installed.run("python", "-c", DOCUMENTATION_TITLE).strip() == "Pages"
 
 
 def test_the_wheel_brings_the_settings(printed):
@@ -133,6 +140,10 @@ def _wait_for(found: Callable[[], bool]) -> None:
 
 def test_a_copy_brings_the_tables(copied):
     assert tables(copied) >= TABLES
+
+
+def test_a_copy_brings_the_documentation_for_the_help_links(copied):
+    assert copied.run("python", "-c", DOCUMENTATION_TITLE).strip() == "Pages"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -16,8 +16,10 @@ class DocumentationView(Page):
 
     @expose("/help", methods=["GET"])
     def contents(self) -> Response:
-        """The titles of all pages."""
+        """The titles of all pages; 404 where the package was copied without them."""
         pages = [texts.read_page(name) for name in texts.CONTENTS if texts.has_page(name)]
+        if not pages:
+            abort(404)
         return self.show("documentation_contents.html", pages=pages)
 
     @expose("/help/<page>", methods=["GET"])

@@ -7,6 +7,7 @@ import json
 import re
 from datetime import timedelta
 
+from inbound_webhooks.web import documentation_text
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.webhooks_builder import (
     now,
@@ -257,6 +258,13 @@ def test_help_links_lead_to_the_documentation_of_the_package_or_of_the_setting(p
     assert 'href="https://docs.example.com/pages.html"' in pages.client("ada").get("/").text
     monkeypatch.setenv("AIRFLOW__INBOUND_WEBHOOKS__DOCS_URL", "javascript:alert(1)")
     assert "javascript:" not in pages.client("ada").get("/").text
+
+
+def test_a_package_that_was_copied_without_its_documentation_offers_no_help(pages, monkeypatch, tmp_path):
+    monkeypatch.setattr(documentation_text, "FOLDER", tmp_path)
+    ada = pages.client("ada")
+    assert ">Help<" not in ada.get("/").text
+    assert ada.get("/help").status_code == 404
 
 
 def test_rows_of_dags_that_the_user_may_not_see_are_not_sent(fab_pages):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 
 import pytest
 
 from inbound_webhooks.web import documentation_text as texts
-from tests.infrastructure.pages import page, section, tables
+from tests.infrastructure.pages import CHECKOUT, page, section, tables
 
 
 def linked(name: str) -> list[str]:
@@ -46,3 +49,20 @@ def test_markdown_becomes_html_and_a_link_to_what_the_package_lacks_its_text():
 def test_there_is_no_other_page_and_no_other_file(name):
     assert not texts.has_page(name)
     assert texts.read_file(name) is None
+
+
+@pytest.mark.parametrize(("options", "has_pages"), [("-rL", True), ("-r", False)])
+def test_a_copy_of_the_plugins_folder_has_the_pages_where_links_are_followed(tmp_path, options, has_pages):
+    subprocess.run(["cp", options, str(CHECKOUT / "plugins"), str(tmp_path)], check=True)
+    program = (
+        "from inbound_webhooks.web import documentation_text as texts; "
+        "print({texts.has_page(name) for name in texts.CONTENTS})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(tmp_path / "plugins")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == str({has_pages})
