@@ -113,6 +113,11 @@ def wait_for_scripts(frame: Any) -> None:
     )
 
 
+def open_section(page: Any, name: str) -> None:
+    """Go to a section of the form, which opens it where it is folded."""
+    page.get_by_role("navigation", name="Sections of the form").get_by_role("link", name=name).click()
+
+
 def create_on_tab(person: Person, dag_id: str, name: str) -> str:
     """Make a webhook on the DAG's own tab; returns its URL."""
     frame = person.open(f"dags/{dag_id}/plugin/webhooks-of-dag")

@@ -128,6 +128,9 @@ function senders(form, rows) {
     for (const box of form.querySelectorAll("[data-filled]")) {
       box.value = preset?.fields[box.name] ?? box.dataset.filled;
     }
+    // As the server shows a stored webhook: event types to select from are no detail.
+    const { event_type: eventType, filter } = form.elements;
+    if (eventType.value || filter.value) filter.closest("details").open = true;
     form.elements.refresh_keys.checked = false;
   };
   select.addEventListener("change", () => show(true));
@@ -222,7 +225,8 @@ function parameters(form, rows, showRows) {
     row.querySelector(".problem").dataset.problem = `mapping:${event.target.value.trim()}`;
   });
   const dag = form.elements.dag_id;
-  let shown = dag.value.trim();
+  // The server has rendered the parameters of this one; another may have been typed before this script ran.
+  let shown = dag.defaultValue.trim();
   const load = later(TYPING_MILLISECONDS, async () => {
     const id = dag.value.trim();
     if (id === shown) return;
@@ -234,6 +238,7 @@ function parameters(form, rows, showRows) {
   });
   dag.addEventListener("input", load);
   dag.addEventListener("change", load);
+  load();
 }
 
 function showParameters(rows, params) {
