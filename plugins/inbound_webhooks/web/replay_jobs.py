@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 from flask import Response, flash, request, url_for
@@ -13,6 +14,8 @@ from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery_filter import CONDITIONS, DeliveryFilter, parse
 from inbound_webhooks.records.replay_job import ItemState
 from inbound_webhooks.settings import Settings
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.web.base_view import fragment, redirected
 from inbound_webhooks.web.webhooks import WebhookBaseView
 
@@ -50,7 +53,8 @@ class ReplayJobsView(WebhookBaseView):
         where = _conditions(request.args.items(multi=True))
         counted = search.count(where, self.access())
         most = Settings.load().max_replay_deliveries
-        return self.show("new_replay.html", where=where, counted=counted, most=most)
+        names = self._webhook_names(where.pairs())
+        return self.show("new_replay.html", where=where, counted=counted, most=most, names=names)
 
     @expose("/replays", methods=["POST"])
     def start(self) -> Response:
@@ -79,12 +83,20 @@ class ReplayJobsView(WebhookBaseView):
 
     def _values(self, job_id: str) -> dict[str, Any]:
         report = replay_jobs.report(job_id, self.access(), self.access().name)
+        conditions = json.loads(report.job.conditions)
         return {
             "report": report,
-            "conditions": json.loads(report.job.conditions),
+            "conditions": conditions,
+            "names": self._webhook_names(conditions),
             "states": ItemState,
             "may_cancel": self.access().may_replay_one_of(json.loads(report.job.dag_ids)),
         }
+
+    def _webhook_names(self, conditions: Iterable[tuple[str, str]]) -> dict[str, str]:
+        """Id -> name of the webhooks of a filter that the user may see."""
+        with transaction() as connection:
+            found = [webhook_by_id(connection, value) for name, value in conditions if name == "webhook"]
+        return {each.id: each.name for each in found if each and self.access().may_see(each.dag_id)}
 
     @expose("/replays/<job_id>/cancel", methods=["POST"])
     def cancel(self, job_id: str) -> Response:

@@ -91,7 +91,10 @@ def test_all_that_match_are_replayed_after_a_look_at_what_they_are(pages, hook):
     asked = ada.get(link.replace("&amp;", "&")).text
     assert "Replay 30 deliveries" in asked
     fields = re.findall(r'<input type="hidden" name="(webhook|state|all)" value="([^"]*)"', asked)
-    job_of(ada.post("/replays", [*fields, ("remap", "0")]))
+    job_id = job_of(ada.post("/replays", [*fields, ("remap", "0")]))
+    for shown in (asked, ada.get(f"/replays/{job_id}").text):
+        assert f">{hook.name}</a>" in shown
+        assert "<dd>Failed</dd>" in shown
     process()
     assert replayed(hook) == ids
     entry = [entry for entry in audit_rows() if entry.event == "webhook.replay_job"][-1]
