@@ -93,7 +93,7 @@ class WebhooksView(WebhookBaseView):
             page=page,
             dag_id=dag_id,
             may_create=may_create,
-            presets=PRESETS.values(),
+            presets=sorted(PRESETS.values(), key=lambda preset: preset.title.lower()),
             **webhook_rows.values_of(list_request, place, page.rows),
         )
 
