@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from inbound_webhooks.web.documentation_text import CONTENTS
 from tests.acceptance.browser import wait_for_scripts
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.webhooks_builder import store_delivery, store_rejection, store_webhook
@@ -132,5 +134,18 @@ def test_no_page_scrolls_sideways_between_a_phone_and_a_desktop(open_window, hoo
         found = frame.locator("html").evaluate("html => html.scrollWidth")
         if found > width:
             too_wide[path] = found
+    window.context.close()
+    assert too_wide == {}
+
+
+def test_the_documentation_fits_a_phone_and_breaks_no_short_word(open_window):
+    window = open_window(width=390)
+    too_wide = {}
+    for name in CONTENTS:
+        found = window.open(f"/help/{name}").locator("html").evaluate("html => html.scrollWidth")
+        if found > 390:
+            too_wide[name] = found
+    word = window.open("/help/pages").locator("td em", has_text=re.compile("^Response$"))
+    assert word.evaluate("word => word.getClientRects().length") == 1
     window.context.close()
     assert too_wide == {}
