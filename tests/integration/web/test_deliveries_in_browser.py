@@ -113,7 +113,10 @@ def test_a_search_finds_what_was_received_at_the_shown_time(window, hook):
     assert frame.locator("tr[id^=delivery-]").count() >= 6
 
 
-@pytest.mark.parametrize("width", [761, 800, 900, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "width",
+    [*(pytest.param(some, marks=pytest.mark.long) for some in (1000, 1101, 1201)), 761, 800, 900, 1376],
+)
 def test_no_page_scrolls_sideways_between_a_phone_and_a_desktop(open_window, hook, width):
     window = open_window(width=width)
     failed = store_delivery(hook, dag_id=LONG, state="failed", error=f"{LONG} " * 4)
