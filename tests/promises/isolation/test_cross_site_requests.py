@@ -50,7 +50,7 @@ def ids(pages):
     store_dag("hidden")
     hook = store_webhook("one", dag_id="hidden")
     delivery = store_delivery(hook, dag_id="hidden", headers="[]", state="dispatched", next_attempt_at=None)
-    return {"webhook_id": hook.id, "delivery_id": delivery, "job_id": "0" * 32}
+    return {"webhook_id": hook.id, "delivery_id": delivery, "job_id": "0" * 32, "wait_id": "0" * 32}
 
 
 @pytest.fixture(scope="module")
