@@ -114,14 +114,15 @@ def _wait(process: subprocess.Popen[bytes], give_up_at: float) -> None:
 def _kill_session(leader: int) -> None:
     """Kill the rest of the leader's session, because Airflow puts tasks into process groups of their own."""
     _signal_group(leader, signal.SIGKILL)
-    for pid in _session_members(leader):
+    for pid in session_members(leader):
         try:
             os.kill(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
 
 
-def _session_members(leader: int) -> list[int]:
+def session_members(leader: int) -> list[int]:
+    """The processes of the session that a process leads, itself included."""
     stats = Path("/proc").glob("[0-9]*/stat")  # empty without /proc: there the group has to suffice
     return [int(stat.parent.name) for stat in stats if _session_of(stat) == leader]
 

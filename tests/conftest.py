@@ -86,6 +86,13 @@ def _named_by(item: pytest.Item) -> set[str]:
     return databases | {value for value in (*parameters, *inside) if isinstance(value, str)}
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What a whole Airflow is not needed for follows after all that it is needed for."""
+    processes = sys.modules.get("tests.infrastructure.airflow_processes")
+    if processes is not None and processes.SHARED and "/tests/acceptance/" not in item.path.as_posix():
+        processes.SHARED.pop().pause()
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[HOME], ignore_errors=True)
 

@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.browser import Person, chromium
 from tests.acceptance.environments import Distribution, build
 from tests.acceptance.webhooks import ARGUMENTS, Webhook, create_all
-from tests.infrastructure.airflow_processes import AirflowProcesses
+from tests.infrastructure.airflow_processes import SHARED, AirflowProcesses
 from tests.infrastructure.mail_server import MailServer
 from tests.infrastructure.statsd import StatsdServer
 
@@ -61,8 +61,10 @@ def airflow(
     made = AirflowProcesses(home, url, auth=auth, env=env, warm_commands=True)
     try:
         made.start()
+        SHARED.append(made)
         yield made
     finally:
+        made.go_on()
         made.stop()
 
 

@@ -90,6 +90,7 @@ def test_a_task_waits_without_a_worker_and_is_resumed_by_a_post(airflow, job_ser
     assert training.callback_url.rpartition("/")[2] not in training.log()
 
 
+@pytest.mark.long
 def test_a_call_fails_the_task_with_the_payloads_message(airflow, job_server):
     training = Training(airflow, job_server, "broken")
     assert training.call(status="failed", message="out of memory")[0] == 202

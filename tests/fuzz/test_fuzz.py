@@ -41,6 +41,7 @@ def run(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=300, check=False)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "problem"),
     [
@@ -56,6 +57,7 @@ def test_a_faulty_input_is_reported_with_its_seed_and_reduced(kind, problem):
     assert f"input: {SMALLEST}\n" in reports()[kind]
 
 
+@pytest.mark.long
 def test_findings_make_the_command_fail_and_name_nothing_that_is_well():
     assert reports()["status"] == "1"
     assert reports()["keep_quiet"].startswith("25 inputs, at most 0.0")

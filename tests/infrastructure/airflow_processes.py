@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dev.rest import Rest, send
-from dev.services import Services
+from dev.services import Services, session_members
 from tests.infrastructure.command_server import CommandServer
 from tests.infrastructure.environment import DAGS_FOLDER, process_environment
 from tests.infrastructure.postgres import free_port
@@ -27,6 +29,9 @@ AUTH_MANAGERS = {
     "simple": "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager",
     "fab": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
 }
+SHARED: list[AirflowProcesses] = []
+"""Those of the session: they stand still once the stories are over, or they would take a part of a core."""
+
 DEFAULT_PROCESSES = ("api-server", "scheduler", "dag-processor")
 
 
@@ -86,6 +91,20 @@ class AirflowProcesses:
         self._services.stop(*names)
         if self._commands and not names:
             self._commands.stop()
+
+    def pause(self) -> None:
+        """Let its processes stand still: they look for work many times a second."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let them continue after :meth:`pause`."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._services.running.values():
+            for member in session_members(process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(member, number)
 
     def kill(self, name: str) -> None:
         """End one as a crash would: no chance to clean up."""
