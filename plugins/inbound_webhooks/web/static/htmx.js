@@ -2,11 +2,19 @@
 import { toast } from "./toasts.js";
 
 export function htmxRules() {
+  let changes = 0;
   document.body.addEventListener("htmx:beforeRequest", (event) => {
-    if (isPoll(event) && (document.hidden || !event.detail.elt.checkVisibility())) event.preventDefault();
+    if (!isPoll(event)) changes += 1;
+    else if (document.hidden || !event.detail.elt.checkVisibility()) event.preventDefault();
+    else event.detail.xhr.changesBefore = changes;
+  });
+  document.body.addEventListener("htmx:afterRequest", (event) => {
+    if (!isPoll(event)) changes += 1;
   });
   document.body.addEventListener("htmx:beforeOnLoad", (event) => {
     const { xhr } = event.detail;
+    // What was asked before a change ended may be from before it: a click on what it shows would be another one.
+    if (isPoll(event) && xhr.changesBefore !== changes) event.preventDefault();
     // Without this, the message in the response's header would come again with each poll.
     if (isPoll(event) && xhr.status >= 400 && xhr.status !== 401) event.preventDefault();
   });
