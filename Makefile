@@ -12,7 +12,7 @@ STAMP := $(VENV)/installed
 # make run PYTHON=python3.12
 PORT ?= 8080
 ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 3
 PYTEST = $(VENV)/bin/pytest -n $(WORKERS)
 export PORT PYTHON
 # Images of Python often set it; compiling Airflow each time is half of the start of every process.

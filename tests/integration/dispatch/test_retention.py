@@ -326,6 +326,7 @@ def plan_of(query, backend: str) -> str:
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
             connection.exec_driver_sql("SET LOCAL enable_sort = off")
+            connection.exec_driver_sql("SET LOCAL enable_incremental_sort = off")
         explain = "EXPLAIN " if backend == "postgresql" else "EXPLAIN QUERY PLAN "
         found = connection.exec_driver_sql(explain + statement, parameters)
         return "\n".join(str(tuple(row)) for row in found)
