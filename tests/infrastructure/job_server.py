@@ -1,4 +1,4 @@
-"""The other system of a callback: it takes jobs by HTTP, and calls nobody by itself."""
+"""The other system of a callback: it takes jobs by HTTP, and sends no call by itself."""
 
 from __future__ import annotations
 
