@@ -59,7 +59,8 @@ def connected(work: Callable[[Any], Any]) -> Any:
 def test_each_state_has_a_row():
     assert set(BEHAVIOUR) == set(State.ALL)
     # What a webhook decides about, and what is dispatched as a run, no call can be.
-    others = {State.REFUSED, State.FILTERED, State.DISPATCHED, State.UNDELIVERABLE}
+    others = {State.REFUSED, State.FILTERED, State.DISPATCHED, State.UNDELIVERABLE, *State.NOT_DUE}
+    others |= {State.SPLIT, State.SUPERSEDED, State.SKIPPED, State.UNMATCHED}
     assert set(BEHAVIOUR_OF_CALLS) == set(State.ALL) - others
 
 

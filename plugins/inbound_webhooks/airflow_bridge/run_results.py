@@ -33,7 +33,10 @@ ELSEWHERE = "Airflow is configured to store results elsewhere."
 _UNMAPPED = -1
 _ENDED = (DagRunState.SUCCESS, DagRunState.FAILED)
 _SEQUENCES = frozenset({"builtins.tuple", "builtins.set", "builtins.frozenset"})
-_NO_RUN = {State.UNDELIVERABLE: RunState.UNDELIVERABLE, State.CANCELLED: RunState.CANCELLED}
+_NO_RUN = {
+    State.UNDELIVERABLE: RunState.UNDELIVERABLE,
+    **dict.fromkeys((State.CANCELLED, State.SUPERSEDED, State.SKIPPED), RunState.CANCELLED),
+}
 
 _run, _dag, _xcom = DagRun.__table__, DagModel.__table__, XComModel.__table__
 HAS_DAG_RESULTS = "dag_result" in _xcom.c

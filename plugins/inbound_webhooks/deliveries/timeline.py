@@ -84,6 +84,15 @@ def _steps(delivery: Any, state: str, run: RunTimes, mails: Sequence[Mail]) -> I
         yield _notified(mails)
 
 
+_WITHOUT_A_RUN = {
+    State.SPLIT: ("Split", "It became several deliveries."),
+    State.SUPERSEDED: ("Superseded", "A newer event of its key ran instead."),
+    State.SKIPPED: ("Skipped", "A run of its key was active."),
+    State.UNMATCHED: ("Unmatched", "No task waited for it."),
+}
+"""State that ends a delivery without a run -> name of its step, and what it means."""
+
+
 def _call_steps(delivery: Any) -> Iterator[Step]:
     if delivery.state == State.CANCELLED:
         yield Step(name="Cancelled", at=delivery.finished_at, help="Its task did not wait any more.")
@@ -96,6 +105,9 @@ def _call_steps(delivery: Any) -> Iterator[Step]:
 def _run_steps(delivery: Any, state: str, run: RunTimes) -> Iterator[Step]:
     if delivery.state == State.CANCELLED:
         yield Step(name="Cancelled", help="The webhook was deleted before the run was created.")
+        return
+    if (no_run := _WITHOUT_A_RUN.get(delivery.state)) is not None:
+        yield Step(name=no_run[0], at=delivery.finished_at, help=no_run[1])
         return
     if delivery.state == State.UNDELIVERABLE:
         yield Step(name="Given up", at=delivery.finished_at, help="No run could be created.")

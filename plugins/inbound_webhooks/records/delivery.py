@@ -21,7 +21,25 @@ class State:
     FAILED = "failed"
     UNDELIVERABLE = "undeliverable"
 
-    ALL = (REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, SUCCEEDED, FAILED, UNDELIVERABLE)
+    HELD = "held"
+    BATCHED = "batched"
+    SETTLING = "settling"
+    IN_TURN = "in_turn"
+
+    SPLIT = "split"
+    SUPERSEDED = "superseded"
+    SKIPPED = "skipped"
+    UNMATCHED = "unmatched"
+
+    NOT_DUE = (HELD, BATCHED, SETTLING, IN_TURN)
+    """Verified and stored, but not due: its webhook is on hold, its batch is not full yet, newer events of
+    its key may follow, or the run of an earlier event of its key has not ended."""
+
+    ALL = (
+        *(REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, SUCCEEDED, FAILED, UNDELIVERABLE),
+        *NOT_DUE,
+        *(SPLIT, SUPERSEDED, SKIPPED, UNMATCHED),
+    )
 
 
 def new_delivery_id() -> str:

@@ -46,6 +46,18 @@ BEHAVIOUR: Mapping[str, Behaviour] = {
     State.FAILED:        Behaviour(True,  False, False, False, True, "outcome.failed", mail="failure"),
     State.UNDELIVERABLE: Behaviour(True,  False, False, False, True, "outcome.undeliverable", mail="failure"),
     State.CANCELLED:     Behaviour(True,  False, False, False, True, ""),
+    State.HELD:          Behaviour(False, False, False, False, True, "held",
+                                   deletion_leads_to=State.CANCELLED),
+    State.BATCHED:       Behaviour(False, False, False, False, True, "batched",
+                                   deletion_leads_to=State.CANCELLED),
+    State.SETTLING:      Behaviour(False, False, False, False, True, "settling",
+                                   deletion_leads_to=State.CANCELLED),
+    State.IN_TURN:       Behaviour(False, False, False, False, True, "in_turn",
+                                   deletion_leads_to=State.CANCELLED),
+    State.SPLIT:         Behaviour(True,  False, False, False, True, "split"),
+    State.SUPERSEDED:    Behaviour(True,  False, False, False, True, "outcome.superseded"),
+    State.SKIPPED:       Behaviour(True,  False, False, False, True, "outcome.skipped"),
+    State.UNMATCHED:     Behaviour(True,  False, False, False, True, "outcome.unmatched"),
 }
 """Of the deliveries of webhooks."""
 

@@ -33,7 +33,7 @@ class WebhookDBManager(BaseDBManager):
     migration_dir = (_HERE / "migrations").as_posix()
     alembic_file = (_HERE / "alembic.ini").as_posix()
     supports_table_dropping = True
-    revision_heads_map = {"0.1.0": "0022"}
+    revision_heads_map = {"0.1.0": "0028"}
 
     def initdb(self, use_migration_files: bool = False) -> None:
         """Create the tables, or migrate existing ones."""

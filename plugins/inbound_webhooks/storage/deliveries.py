@@ -171,10 +171,13 @@ def webhook_of_delivery(connection: Connection, delivery_id: str) -> str | None:
 
 
 def cancel_accepted(connection: Connection, webhook_id: str, limit: int) -> int:
-    """Cancel a webhook's deliveries that wait for their run, at most ``limit``; return how many."""
+    """Cancel a webhook's deliveries that wait for their run or are not due, at most ``limit``; return how many."""
     columns = tables.delivery.c
     waiting = select(columns.id).where(text(tables.ACCEPTED), columns.webhook_id == webhook_id)
     ids = list(connection.scalars(waiting.order_by(*WAITING_ORDER).limit(limit)))
+    if len(ids) < limit:
+        not_due = select(columns.id).where(text(tables.NOT_DUE), columns.webhook_id == webhook_id)
+        ids += connection.scalars(not_due.order_by(columns.webhook_id, columns.id).limit(limit - len(ids)))
     if ids:
         values = {"state": State.CANCELLED, "next_attempt_at": None, "error": "The webhook was deleted."}
         connection.execute(update(tables.delivery).where(columns.id.in_(ids)).values(values))

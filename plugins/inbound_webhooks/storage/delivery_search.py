@@ -26,7 +26,11 @@ MAX_PARTS = 60
 MAX_IDS = 1_000
 """Ids of one statement."""
 
-_OPEN = {State.ACCEPTED: tables.ACCEPTED, State.DISPATCHED: tables.UNFINISHED}
+_OPEN = {
+    State.ACCEPTED: tables.ACCEPTED,
+    State.DISPATCHED: tables.UNFINISHED,
+    **{state: f"{tables.NOT_DUE} AND state = '{state}'" for state in State.NOT_DUE},
+}
 _ENDED = tuple(state for state in State.ALL if state not in _OPEN)
 
 

@@ -49,15 +49,16 @@ TEAM_NAME_CHARS = 50
 ACCEPTED = "state = 'accepted'"
 UNFINISHED = "state = 'dispatched'"
 FINISHED = "state IN ('succeeded', 'failed')"
-ENDED = "state NOT IN ('accepted', 'dispatched')"
-UNUSUAL = "state NOT IN ('accepted', 'dispatched', 'succeeded')"
+NOT_DUE = "state IN ('held', 'batched', 'settling', 'in_turn')"
+ENDED = "state NOT IN ('accepted', 'dispatched', 'held', 'batched', 'settling', 'in_turn')"
+UNUSUAL = "state NOT IN ('accepted', 'dispatched', 'held', 'batched', 'settling', 'in_turn', 'succeeded')"
 WAITING = "state = 'waiting'"
 RUNNING = "state = 'running'"
 LISTENING = "listening_until IS NOT NULL"
 CALLED = "wait_id IS NOT NULL AND state = 'accepted'"
 OF_WEBHOOK = "wait_id IS NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
-nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
+it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
 sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call has resumed
 its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call that has not
 resumed its task yet, it is no call of a waiting task.
@@ -287,6 +288,14 @@ delivery = Table(
         "webhook_id",
         postgresql_where=text(UNFINISHED),
         sqlite_where=text(UNFINISHED),
+    ),
+    # Deliveries that are not due, in their order of arrival.
+    Index(
+        "idx_inbound_webhook_delivery_not_due",
+        "webhook_id",
+        "id",
+        postgresql_where=text(NOT_DUE),
+        sqlite_where=text(NOT_DUE),
     ),
     # Calls that have not resumed their tasks yet: storage/waits.py.
     Index(

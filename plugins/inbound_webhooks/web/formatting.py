@@ -33,6 +33,14 @@ TONES = {
     "rejected": "bad",
     "filtered": "muted",
     "cancelled": "muted",
+    "held": "info",
+    "batched": "info",
+    "settling": "info",
+    "in_turn": "info",
+    "split": "muted",
+    "superseded": "muted",
+    "skipped": "muted",
+    "unmatched": "muted",
     "verified": "muted",
     "handshake": "muted",
     "duplicate": "muted",
@@ -50,6 +58,14 @@ STATE_HELP = {
     "undeliverable": "The Dag run could not be created. Fix the problem, then replay it.",
     "filtered": "The filter excluded it, so nothing ran.",
     "cancelled": "The webhook was deleted before the Dag run was created.",
+    "held": "Stored while the webhook is on hold; it goes on when the hold is released.",
+    "batched": "Stored; its batch is not complete yet.",
+    "settling": "Stored; it runs unless a newer event of its key follows.",
+    "in_turn": "Stored; the Dag run of an earlier event of its key has not ended.",
+    "split": "It was split into several deliveries.",
+    "superseded": "A newer event of its key was run instead.",
+    "skipped": "A Dag run of its key was active, so nothing ran.",
+    "unmatched": "No task waited for this event.",
     "rejected": "The request was rejected before it was stored.",
     "verified": "The sender checked the URL; such a request never starts a run.",
 }
@@ -65,6 +81,7 @@ CALL_HELP = {
 
 STATE_WORDS = {
     "succeeded": "Success",
+    "in_turn": "Waiting for its turn",
 }
 """State -> its word on the pages where it differs; for states of a run, Airflow's own word."""
 

@@ -17,7 +17,7 @@ SCHEMA = "Meta data"
 """A name that needs quotes."""
 
 VARIABLES = {"AIRFLOW__DATABASE__SQL_ALCHEMY_SCHEMA": SCHEMA}
-HEAD = "0022"
+HEAD = "0028"
 DELIVERED = {"status": 202, "backlog": 1, "state": "dispatched", "error": None, "conf": [{"number": 7}]}
 TABLES_OF_OURS = """
 SELECT DISTINCT schemaname FROM pg_tables

@@ -113,7 +113,8 @@ def test_the_file_has_rows_of_every_table_a_webhook_of_every_preset_and_each_sta
     later = {f"inbound_webhook_{name}" for name in SINCE_THE_RENAMES}
     assert set(WRITTEN) >= {name for name in metadata.tables if name.startswith("inbound_webhook")} - later
     assert {row["preset"] for row in WRITTEN["inbound_webhook"]} >= set(PRESETS)
-    assert {row["state"] for row in WRITTEN["inbound_webhook_delivery"]} == set(State.ALL)
+    later_states = {*State.NOT_DUE, State.SPLIT, State.SUPERSEDED, State.SKIPPED, State.UNMATCHED}
+    assert {row["state"] for row in WRITTEN["inbound_webhook_delivery"]} == set(State.ALL) - later_states
     states = {value for name, value in vars(MailState).items() if name.isupper()}
     assert {row["state"] for row in WRITTEN["inbound_webhook_mail"]} == states
     kinds = {(row["kind"], row["facts"] is None) for row in WRITTEN["inbound_webhook_mail"]}
