@@ -39,6 +39,7 @@ def test_dbt_cloud_signs_into_that_header(airflow):
     assert "eyJ" not in response.text + shown_of(airflow, webhook)
 
 
+@pytest.mark.long
 def test_a_password_is_in_that_header(airflow):
     secret = airflow.home / "basic.secret"
     secret.write_text("a password of a test")

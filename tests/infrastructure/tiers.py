@@ -1,8 +1,8 @@
 """What `make test` leaves to `make test-all`, beside the tests that say so themselves with the mark `long`.
 
 A test of both endpoints on both databases is in `make test` only at the api-server's on SQLite and at the
-gateway's on PostgreSQL; the contract's own modules run at all four. Modules in which nothing depends on the
-database run on SQLite only.
+gateway's on PostgreSQL; the contract's own modules run at all four. Modules and tests in which nothing depends
+on the database run on SQLite only, and those about what both endpoints share run at the api-server's only.
 """
 
 from __future__ import annotations
@@ -19,9 +19,22 @@ CONTRACT = (
 ON_SQLITE = (
     "integration/test_metrics.py",
     "integration/dispatch/test_templates.py",
-    # Under one auth manager: the stories of the list, of a delivery and of a new user run under both.
+    # Under one auth manager: the story of a new user runs under both, and that of roles under Fab.
+    "acceptance/test_pages_deliveries.py",
+    "acceptance/test_pages_delivery.py",
     "acceptance/test_pages_form.py",
+    "acceptance/test_pages_list.py::test_a_click_toggles_in_place_and_the_list_follows_what_others_do",
+    "acceptance/test_pages_list.py::test_relative_times_pass_while_the_page_is_open",
+    "acceptance/test_pages_list.py::test_times_and_titles_are_those_of_airflows_window_and_the_dags_tab_is_not_left",
     "acceptance/test_pages_listen.py",
+    # Verification and deduplication of each sender run on both databases in integration/receiver.
+    "acceptance/test_results.py",
+    "acceptance/test_senders.py",
+)
+AT_THE_API_SERVER = (
+    # The guard is the same at both.
+    "promises/isolation/test_body_buffer.py",
+    "integration/receiver/test_exhausted_database.py",
 )
 PAIRS = {("blueprint", "sqlite"), ("gateway", "postgresql")}
 ENDPOINTS = ("blueprint", "gateway")
@@ -32,9 +45,13 @@ def mark_long(items: list[pytest.Item]) -> None:
     """Mark what runs at the other endpoint on a database, and what needs no second database."""
     for item in items:
         endpoint, database = _one_of(ENDPOINTS, item), _one_of(DATABASES, item)
-        if database == "postgresql" and item.path.as_posix().endswith(ON_SQLITE):
+        path = item.path.as_posix()
+        named = f"{path}::{getattr(item, 'originalname', item.name)}"
+        if database == "postgresql" and (path.endswith(ON_SQLITE) or named.endswith(ON_SQLITE)):
             item.add_marker(pytest.mark.long)
-        is_contract = item.path.as_posix().endswith(CONTRACT)
+        if endpoint == "gateway" and path.endswith(AT_THE_API_SERVER):
+            item.add_marker(pytest.mark.long)
+        is_contract = path.endswith(CONTRACT)
         if endpoint and database and not is_contract and (endpoint, database) not in PAIRS:
             item.add_marker(pytest.mark.long)
 

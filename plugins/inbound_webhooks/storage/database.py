@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from airflow import settings
 from airflow.configuration import conf
-from sqlalchemy import ColumnElement, Connection, Engine, create_engine, func, text, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RootTransaction,
+    create_engine,
+    func,
+    text,
+    true,
+    update,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -27,6 +39,9 @@ Result = TypeVar("Result")
 LOCK_TIMEOUT_SECONDS = 5
 """Longest wait for a lock, equal to pysqlite's default."""
 
+LOOK_AGAIN_SECONDS = 1.0
+"""Where all connections are read-only, as on a standby, they are replaced at most this often."""
+
 
 @contextmanager
 def transaction() -> Iterator[Connection]:
@@ -37,10 +52,7 @@ def transaction() -> Iterator[Connection]:
     :raises DatabaseUnavailable: the database is unreachable, locked, full or not migrated
     :raises sqlalchemy.exc.IntegrityError: a constraint is violated
     """
-    with translated_errors(), connected(settings.engine) as connection, connection.begin():
-        # PostgreSQL waits for locks without limit by default; pysqlite gives up after its busy timeout.
-        if connection.dialect.name == "postgresql":
-            connection.execute(_LOCK_TIMEOUT)
+    with translated_errors(), connected(settings.engine) as connection, _begun(connection):
         yield connection
 
 
@@ -98,6 +110,43 @@ def connected(engine: Engine) -> Iterator[Connection]:
             _keep_unprepared(connection)
         with _left_if_read_only(connection):
             yield connection
+
+
+def _begun(connection: Connection) -> RootTransaction:
+    """Begin a transaction; on another connection where this one leads to a server that takes no writes.
+
+    A page or a command runs its work once only, so it must not learn of a failover from its first write.
+    """
+    begun = connection.begin()
+    if _takes_writes(connection) or time.monotonic() < _STANDBY.looked_at + LOOK_AGAIN_SECONDS:
+        return begun
+    begun.rollback()
+    connection.invalidate()
+    connection.engine.dispose()
+    begun = connection.begin()
+    if not _takes_writes(connection):
+        _STANDBY.looked_at = time.monotonic()
+    return begun
+
+
+@dataclass
+class _Standby:
+    """When a new connection led to a server that takes no writes either."""
+
+    looked_at: float = float("-inf")
+
+
+_STANDBY = _Standby()
+
+
+def _takes_writes(connection: Connection) -> bool:
+    """Set the lock timeout of the transaction that has begun; False where it is read-only.
+
+    PostgreSQL waits for locks without limit by default; pysqlite gives up after its busy timeout.
+    """
+    if connection.dialect.name != "postgresql":
+        return True
+    return bool(connection.scalar(_LOCK_TIMEOUT_AND_WRITES))
 
 
 @contextmanager
@@ -250,6 +299,10 @@ def unavailable(error: BaseException) -> DatabaseUnavailable:
 
 
 _LOCK_TIMEOUT = text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
+_LOCK_TIMEOUT_AND_WRITES = text(
+    f"SELECT current_setting('transaction_read_only') = 'off' "
+    f"FROM set_config('lock_timeout', '{LOCK_TIMEOUT_SECONDS}s', true)"
+)
 _NO_OP_UPDATE = (
     update(tables.webhook).where(tables.webhook.c.id == "").values(version=tables.webhook.c.version)
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 
 import pytest
@@ -81,15 +82,25 @@ def test_a_statement_of_its_own_commits_after_a_failover(primary, proxy, on_stan
     autocommit(write)
 
 
-def test_a_transaction_leaves_no_connection_to_the_standby_behind(primary, proxy, on_standby):
-    from inbound_webhooks.errors import DatabaseUnavailable
-    from inbound_webhooks.storage.database import in_transaction
+def test_the_first_transaction_after_a_failover_writes(primary, proxy, on_standby):
+    from inbound_webhooks.storage.database import LOOK_AGAIN_SECONDS, in_transaction
 
     read_together(in_transaction)
+    time.sleep(LOOK_AGAIN_SECONDS)
     proxy.lead_to(primary.port)
-    with pytest.raises(DatabaseUnavailable):
+    for _ in range(3):
         in_transaction(write)
-    in_transaction(write)
+
+
+def test_reads_of_a_server_that_stays_a_standby_open_no_connection_each(standby, on_standby):
+    from inbound_webhooks.storage.database import in_transaction
+
+    in_transaction(backend_pid)
+    assert len({in_transaction(backend_pid) for _ in range(5)}) == 1
+
+
+def backend_pid(connection) -> int:
+    return connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
 
 
 def test_a_dispatcher_creates_the_run_in_its_first_round_after_a_failover(
