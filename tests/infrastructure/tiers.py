@@ -1,8 +1,8 @@
 """What `make test` leaves to `make test-all`, beside the tests that say so themselves with the mark `long`.
 
 A test of both endpoints on both databases is in `make test` only at the api-server's on SQLite and at the
-gateway's on PostgreSQL; the contract's own modules run at all four. Modules and tests in which nothing depends
-on the database run on SQLite only, and those about what both endpoints share run at the api-server's only.
+gateway's on PostgreSQL; the contract's own modules run at all four. Modules and tests in which nothing
+depends on the database run on SQLite only, and those about what both endpoints share at the api-server's.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from sqlalchemy import (
     RootTransaction,
     create_engine,
     func,
+    select,
     text,
     true,
     update,
@@ -299,9 +300,8 @@ def unavailable(error: BaseException) -> DatabaseUnavailable:
 
 
 _LOCK_TIMEOUT = text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'")
-_LOCK_TIMEOUT_AND_WRITES = text(
-    f"SELECT current_setting('transaction_read_only') = 'off' "
-    f"FROM set_config('lock_timeout', '{LOCK_TIMEOUT_SECONDS}s', true)"
+_LOCK_TIMEOUT_AND_WRITES = select(func.current_setting("transaction_read_only") == "off").where(
+    func.set_config("lock_timeout", f"{LOCK_TIMEOUT_SECONDS}s", True).is_not(None)
 )
 _NO_OP_UPDATE = (
     update(tables.webhook).where(tables.webhook.c.id == "").values(version=tables.webhook.c.version)

@@ -49,7 +49,9 @@ def expression(frame, parameter: str):
     return frame.get_by_label(f"Expression for {parameter}", exact=True)
 
 
-@pytest.mark.parametrize("width", [390, *(pytest.param(width, marks=pytest.mark.long) for width in (800, 1440))])
+@pytest.mark.parametrize(
+    "width", [390, *(pytest.param(width, marks=pytest.mark.long) for width in (800, 1440))]
+)
 @pytest.mark.parametrize("dag_id", ["long", "many"])
 def test_a_long_default_leaves_the_expression_its_width(open_window, width, dag_id):
     window = open_window(width=width)
