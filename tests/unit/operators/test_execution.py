@@ -51,11 +51,12 @@ def context(user: str | None = None, map_index: int = -1) -> dict:
 
 
 def execute(start, given: dict | None = None, **options):
-    """Run a task until it waits; returns what it parked with."""
-    from airflow.sdk.exceptions import TaskAwaitingInput
+    """Run a task until it waits; returns what it parked with, in Airflow 3.2 for a trigger."""
+    from airflow.sdk import exceptions
 
+    parking = getattr(exceptions, "TaskAwaitingInput", exceptions.TaskDeferred)
     task = WaitForWebhook(task_id="waiting", start=start, timeout=HOUR, **options)
-    with pytest.raises(TaskAwaitingInput) as parked:
+    with pytest.raises(parking) as parked:
         task.execute(given or context())
     return parked.value
 
