@@ -1,7 +1,7 @@
 """Deployments as operators have them: each accepts a request, makes its run, and reports that all is well.
 
-`make test` has their parts in one process: URLs, TLS, PgBouncer and a standby at both endpoints, in
-tests/integration/connections.
+`make test` has one of them, and their parts in one process: URLs, TLS, PgBouncer and a standby at both
+endpoints, in tests/integration/connections.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ from tests.infrastructure.environment import DAGS_FOLDER, FERNET_KEY
 from tests.infrastructure.gateway_process import GatewayProcess
 from tests.infrastructure.pgbouncer import PgBouncer
 from tests.infrastructure.postgres import free_port, running_cluster
+from tests.infrastructure.secured_postgres import running_secured
 
-pytestmark = pytest.mark.long
+long = pytest.mark.long
 
 DAG_ID = "event_log"
 SECONDS = 120
+NAME = "orders of a deployment"
 OK = {"status": "ok"}
 
 
@@ -47,7 +49,11 @@ class Site:
     def prepare(self) -> None:
         """Store the DAG as its processor does, and create the webhook."""
         self._must("dags", "reserialize")
-        self.hook = self._must("webhooks", "create", "orders", "--dag-id", DAG_ID, "-o", "json")
+        self.create()
+
+    def create(self) -> None:
+        """Create the webhook."""
+        self.hook = self._must("webhooks", "create", NAME, "--dag-id", DAG_ID, "-o", "json")
 
     def post(self, base: str) -> requests.Response:
         path = json.loads(self.hook)["url"].partition("/pluginsv2")[2]
@@ -69,7 +75,7 @@ class Site:
             )
         assert self.health() == [OK] * len(deliveries)
         checked = self.airflow.airflow("webhooks", "check", "-o", "json")
-        assert (json.loads(checked.stdout), checked.returncode) == ([], 0)
+        assert [found for found in json.loads(checked.stdout) if found["webhook"] in (None, NAME)] == []
 
     def health(self) -> list[dict[str, object]]:
         """Status and problems of each endpoint."""
@@ -125,6 +131,31 @@ def pgbouncer(postgres_cluster):
         pooler.remove()
 
 
+@pytest.mark.parametrize("airflow", ["postgresql"], indirect=True)
+def test_one_process_of_each_kind(airflow, event_log):
+    """The Airflow of the other stories, under FabAuthManager."""
+    site = Site(airflow, "")
+    site.create()
+    site.assert_all_is_well()
+
+
+@long
+def test_a_database_that_requires_tls(deploy, migrated_cluster, tmp_path):
+    """Its certificate is verified, with an authority of its own."""
+    with running_secured(migrated_cluster, tmp_path) as server:
+        url = server.url("tls_only@localhost:{port}/{db}?sslmode=verify-full&sslrootcert={ca}")
+        site = deploy(url, gateways=2)
+        site.assert_all_is_well()
+        site.stop()
+
+
+@long
+def test_multi_team_mode(deploy, database_url):
+    site = deploy(database_url, gateways=1, env={"AIRFLOW__CORE__MULTI_TEAM": "True"})
+    site.assert_all_is_well()
+
+
+@long
 def test_pgbouncer_in_transaction_mode_with_two_gateways(deploy, database_url, pgbouncer):
     site = deploy(pgbouncer.url(database_url), gateways=2)
     site.assert_all_is_well()
@@ -134,6 +165,7 @@ def test_pgbouncer_in_transaction_mode_with_two_gateways(deploy, database_url, p
     assert "Traceback" not in site.gateways[0].log.read_text()
 
 
+@long
 @pytest.mark.parametrize("server", ["uvicorn", "gunicorn"])
 def test_two_workers_of_each_server(deploy, database_url, server):
     env = {"AIRFLOW__API__SERVER_TYPE": server}
@@ -142,6 +174,7 @@ def test_two_workers_of_each_server(deploy, database_url, server):
         site.assert_all_is_well()
 
 
+@long
 def test_the_execution_api_apart(deploy, database_url, tmp_path):
     """The core application serves the endpoint; the execution application does not have it."""
     site = deploy(database_url, api_server=("--workers", "1", "--apps", "core"))
@@ -153,6 +186,7 @@ def test_the_execution_api_apart(deploy, database_url, tmp_path):
     assert site.post(f"http://127.0.0.1:{port}/pluginsv2").status_code == 404
 
 
+@long
 def test_a_standby_that_takes_the_place_of_its_primary(deploy, migrated_cluster):
     """Every process goes on with the new primary, without a restart."""
     replicated = ("wal_level=replica", "max_wal_senders=4")
@@ -198,6 +232,7 @@ CHARTS_USER = ContainerUser(helm_chart.USER_ID, helm_chart.GROUP_ID)
 RANDOM_USER = ContainerUser(1_000_650_000, 0, read_only_root=True)
 
 
+@long
 @pytest.mark.parametrize(
     "user", [pytest.param(CHARTS_USER, id="chart"), pytest.param(RANDOM_USER, id="random-read-only")]
 )
@@ -215,12 +250,15 @@ def test_the_containers_of_the_helm_chart(postgres_cluster, database_url, tmp_pa
         for command in (helm_chart.COMMANDS["api-server"], *helm_chart.OUR_COMMANDS.values()):
             filled = command.format(gateway_port=gateway_port)
             stack.callback(end, _spawn(environment, filled, tmp_path / "container.log"))
-        for base in (f"http://127.0.0.1:{port}/pluginsv2", f"http://127.0.0.1:{gateway_port}"):
+        api_server, gateway = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{gateway_port}"
+        for base in (f"{api_server}/pluginsv2", gateway):
             assert _accepted(base + path, tmp_path / "container.log")["status"] == "accepted"
         deliveries = "exec airflow webhooks deliveries -o json"
         give_up_at = time.monotonic() + SECONDS
         while [one["state"] for one in json.loads(_output(environment, deliveries))] != ["dispatched"] * 2:
             assert time.monotonic() < give_up_at, (tmp_path / "container.log").read_text()
+        for address in (f"{api_server}/webhooks/api/health", f"{gateway}/health"):
+            assert requests.get(address, timeout=SECONDS).json()["status"] == "ok"
         assert json.loads(_output(environment, "exec airflow webhooks check -o json")) == []
 
 

@@ -10,7 +10,8 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import event
 
-from tests.integration.connections.conftest import ORDER, PASSWORD, connected, problems
+from tests.infrastructure.secured_postgres import PASSWORD
+from tests.integration.connections.conftest import ORDER, connected, problems
 
 SECRET = f"secret:{quote(PASSWORD, safe='')}"
 
