@@ -228,7 +228,7 @@ def _has_deliveries(webhook_id: str) -> bool:
 
 
 def _visible_origins(access: Access) -> Collection[Origin] | None:
-    """The origins whose deliveries the user may see; None for all, so that the query needs no list of them."""
+    """The origins whose deliveries the user may see; None for all, so that the query needs no list."""
     named = named_origins()
     visible = access.visible(named)
     # Deliveries of a deleted webhook without a DAG have no origin among them.

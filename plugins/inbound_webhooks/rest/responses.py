@@ -118,6 +118,8 @@ class DeliveryDetails(BaseModel):
     )
     conf: Any
     run: dict[str, Any]
+    asset: str | None = Field(None, description="Name or URI of the asset, where it is the webhook's target.")
+    partition_key: str | None = Field(None, description="What partition the event is about.")
     wait: dict[str, Any] | None = Field(None, description="The waiting task that it is the call of.")
     mails: list[dict[str, Any]] | None = Field(description="The notifications.")
 

@@ -103,9 +103,7 @@ def _find_identical(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> 
         stored = webhook_by_name(connection, draft.name)
         credentials = list_credentials(connection, stored.id) if stored else []
     held = held_secrets(credentials)
-    is_identical = (
-        stored is not None and may.may_see(stored) and json_fields(stored) == json_fields(draft)
-    )
+    is_identical = stored is not None and may.may_see(stored) and json_fields(stored) == json_fields(draft)
     if stored is None or not is_identical or not all(is_held(secret, held) for secret in secrets):
         raise WebhookExists(f"Another webhook named {draft.name!r} already exists.")
     return stored

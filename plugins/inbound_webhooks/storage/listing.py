@@ -120,14 +120,18 @@ def _conditions(wanted: WebhookQuery) -> list[Any]:
     columns = tables.webhook.c
     found: list[Any] = []
     if wanted.text:
-        found.append(or_(*(_holds(each, wanted.text) for each in (columns.name, columns.dag_id, columns.asset))))
+        found.append(
+            or_(*(_holds(each, wanted.text) for each in (columns.name, columns.dag_id, columns.asset)))
+        )
     if wanted.dag_id:
         found.append(columns.dag_id == wanted.dag_id)
     if wanted.sender:
         found.append(columns.preset.is_(None) if wanted.sender == "none" else columns.preset == wanted.sender)
     if wanted.state == "broken" and wanted.dag_team is not None:
         of_another_team = wanted.dag_team.is_distinct_from(columns.team)
-        found.append(and_(columns.enabled.is_(True), columns.dag_id != "", or_(_DAG_IS_GONE, of_another_team)))
+        found.append(
+            and_(columns.enabled.is_(True), columns.dag_id != "", or_(_DAG_IS_GONE, of_another_team))
+        )
     elif wanted.state in _STATES:
         found.append(_STATES[wanted.state])
     return found

@@ -52,7 +52,12 @@ def by_reason(
 
 
 def newest(
-    connection: Connection, visible: Collection[Origin] | None, webhook_id: str = "", *, reason: str, limit: int
+    connection: Connection,
+    visible: Collection[Origin] | None,
+    webhook_id: str = "",
+    *,
+    reason: str,
+    limit: int,
 ) -> list[Any]:
     """The newest rejections, newest first; ``reason`` "" for any.
 
@@ -66,7 +71,9 @@ def newest(
 def named_origins(connection: Connection) -> set[Origin]:
     """The origins of all webhooks, and of deleted ones that have a rejection among the newest."""
     recent = _recent("").subquery().c
-    of_deleted = select(recent.dag_id, owner(recent.dag_id, recent.webhook_id)).where(recent.dag_id.is_not(None))
+    of_deleted = select(recent.dag_id, owner(recent.dag_id, recent.webhook_id)).where(
+        recent.dag_id.is_not(None)
+    )
     return webhook_origins(connection) | {Origin(*row) for row in connection.execute(of_deleted.distinct())}
 
 
@@ -81,7 +88,9 @@ def _newest(visible: Collection[Origin] | None, webhook_id: str) -> Any:
         webhook.id.is_(None).label("is_deleted"),
     ).join_from(recent, tables.webhook, webhook.id == recent.c.webhook_id, isouter=True)
     # Without a DAG it is not known who may see it: it was written while its webhook was being deleted.
-    return query.where(dag_id.is_not(None) if visible is None else among(dag_id, recent.c.webhook_id, visible))
+    return query.where(
+        dag_id.is_not(None) if visible is None else among(dag_id, recent.c.webhook_id, visible)
+    )
 
 
 def _recent(webhook_id: str) -> Any:

@@ -59,10 +59,10 @@ LISTENING = "listening_until IS NOT NULL"
 CALLED = "wait_id IS NOT NULL AND state = 'accepted'"
 OF_WEBHOOK = "wait_id IS NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
-it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
-sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call has resumed
-its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call that has not
-resumed its task yet, it is no call of a waiting task.
+it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail:
+it is to be sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call
+has resumed its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call
+that has not resumed its task yet, it is no call of a waiting task.
 
 Partial indexes have them as predicates, so queries must repeat them word for word."""
 

@@ -70,7 +70,9 @@ def not_permitted(draft: Draft) -> Problem:
     """The problem of a user who may not save a webhook with this target."""
     if draft.dag_id:
         return Problem("You may not trigger this Dag.", "dag_id")
-    return Problem(f"You lack the permission {subject_of(draft).right('Dag')}.", "asset" if draft.asset else "")
+    return Problem(
+        f"You lack the permission {subject_of(draft).right('Dag')}.", "asset" if draft.asset else ""
+    )
 
 
 def _problems_with_secrets(webhook: Webhook, secrets: Sequence[NewSecret]) -> Iterator[Problem]:

@@ -2,8 +2,8 @@
 
 Managing a webhook requires permission on the view :data:`VIEW` and the right to trigger the webhook's DAG.
 Seeing it requires the right to read the DAG; bodies and conf require the right to read its runs.
-Without a DAG, the right to create events of the webhook's asset takes the place of the first, and the right to
-read assets that of the others; without an asset, the permission on the view is all there is.
+Without a DAG, the right to create events of the webhook's asset takes the place of the first, and the right
+to read assets that of the others; without an asset, the permission on the view is all there is.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ Teams = frozenset[str | None]
 """Teams whose permission is needed; None among them stands for no team."""
 
 Owned = Any
-"""What a permission is asked for: a webhook or its draft, a delivery or another row with the columns ``dag_id``
-and ``webhook_id``, an :class:`Origin`, or the id of a DAG."""
+"""What a permission is asked for: a webhook or its draft, a delivery or another row with the columns
+``dag_id`` and ``webhook_id``, an :class:`Origin`, or the id of a DAG."""
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 """Read, create, edit and delete, as auth managers name them."""

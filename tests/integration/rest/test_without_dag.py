@@ -77,7 +77,8 @@ def test_an_export_leaves_the_dag_out(admin, webhooks, of_asset):
 
 
 @pytest.mark.parametrize(
-    ("name", "statuses"), [("Viewer", (200, 403, False)), ("Op", (200, 200, True)), ("Admin", (200, 200, True))]
+    ("name", "statuses"),
+    [("Viewer", (200, 403, False)), ("Op", (200, 200, True)), ("Admin", (200, 200, True))],
 )
 def test_creating_events_of_an_asset_is_what_changing_its_webhook_needs(api, of_asset, name, statuses):
     ask = api(f"{name} of assets", name)
@@ -95,7 +96,12 @@ def test_the_right_to_dags_alone_shows_no_webhook_of_an_asset(api, pages, of_ass
         return  # SimpleAuthManager's roles are for everything
     delivery = store_delivery(of_asset, dag_id="", asset=ASSET, state="succeeded", **BODY)
     store_rejection(of_asset)
-    dags = (("can_read", "Webhooks"), ("can_edit", "Webhooks"), ("can_read", "DAGs"), ("can_read", "DAG Runs"))
+    dags = (
+        ("can_read", "Webhooks"),
+        ("can_edit", "Webhooks"),
+        ("can_read", "DAGs"),
+        ("can_read", "DAG Runs"),
+    )
     ask = api("dora", role(pages, "dags alone", *dags))
     assert ask("GET", f"/webhooks/{of_asset.id}").status_code == 404
     assert shown(ask, delivery) == (404, False)
@@ -174,6 +180,12 @@ def test_every_page_of_a_webhook_without_a_dag_is_there(pages, request, kind):
     paths += [f"/hook/{hook.id}{part}" for part in ("", "/deliveries", "/activity", "/export")]
     paths += [f"/delivery/{each}{part}" for each in deliveries for part in ("", "/live")]
     found = {path: ada.get(path) for path in paths}
-    assert {path: response.status_code for path, response in found.items() if response.status_code not in (200, 286)} == {}
-    assert [path for path, response in found.items() if 'dags/"' in response.text or "dags//" in response.text] == []
+    assert {
+        path: response.status_code
+        for path, response in found.items()
+        if response.status_code not in (200, 286)
+    } == {}
+    assert [
+        path for path, response in found.items() if 'dags/"' in response.text or "dags//" in response.text
+    ] == []
     assert hook.name not in found["/?state=broken"].text

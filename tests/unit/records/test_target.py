@@ -14,7 +14,7 @@ def problems(**fields) -> list[tuple[str, str]]:
     return [(error.problem.field, error.problem.message) for error in found]
 
 
-def test_a_webhook_without_a_target_is_told_all_kinds_of_targets():
+def test_the_refusal_of_a_webhook_without_a_target_names_all_kinds():
     assert target.NO_TARGET == "a webhook needs a target: a DAG or an asset"
     assert problems() == [("dag_id", target.NO_TARGET)]
 
@@ -59,6 +59,6 @@ def test_several_dags_are_named_together():
     assert Subject(("a", "b")).right("Dag") == "to trigger the Dags a, b"
 
 
-def test_a_row_with_a_dag_needs_no_webhook_to_tell_its_origin():
+def test_the_origin_of_a_row_with_a_dag_has_no_webhook():
     assert origin("orders", "webhook1") == Origin("orders")
     assert origin("", "webhook1") == Origin("", "webhook1")
