@@ -470,6 +470,13 @@ class DagChanged(DagUnavailable):
         super().__init__(f"DAG {dag_id} got a new version at the same time.")
 
 
+class AssetUnavailable(DispatchError):
+    """The asset does not exist yet, or no longer exists."""
+
+    def __init__(self, asset: str) -> None:
+        super().__init__(f"No DAG file names the asset {asset}.")
+
+
 class DagBroken(DispatchError):
     """The DAG's file has import errors."""
 

@@ -50,6 +50,7 @@ class Outcome:
     error: str | None
     event_type: str | None
     dedup_key: str | None
+    partition_key: str | None
     repeats: str | None
     status: int
     content_type: str | None
@@ -165,6 +166,7 @@ class _Judge:
             error=None if verdict.error is None else verdict.error.message,
             event_type=verdict.event_type,
             dedup_key=verdict.deduplication_key,
+            partition_key=verdict.partition_key,
             repeats=repeats,
             status=verdict.response.status,
             content_type=verdict.response.content_type,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.airflow_bridge.assets import ConsumingRun, consuming_runs
 from inbound_webhooks.deliveries.sent_response import sent_response
 from inbound_webhooks.deliveries.stored_request import text_of
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
@@ -22,15 +24,17 @@ from inbound_webhooks.storage.outcomes import load_tasks
 from inbound_webhooks.storage.waits import find_wait
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.urls import delivery_url, log_url, run_url
+from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.waits import as_data
 
 MAX_BODY_CHARS = 2_000
 """Longer bodies are truncated."""
 
 
-def delivery_details(delivery_id: str) -> dict[str, Any]:
+def delivery_details(delivery_id: str, access: Access | None = None) -> dict[str, Any]:
     """A delivery with its request, run and notifications as JSON data; credentials are masked.
 
+    :param access: None for an operator with a shell, who may read all runs that took its asset event
     :raises DeliveryNotFound: there is no such delivery
     """
     with transaction() as connection:
@@ -41,6 +45,7 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         waits_for = waiting_reason(connection, delivery)
         response = sent_response(connection, delivery)
         wait = find_wait(connection, delivery.wait_id) if delivery.wait_id else None
+        taken = consuming_runs(connection, delivery.asset_event_id) if delivery.asset_event_id else []
     return {
         "id": delivery.id,
         "webhook": delivery.webhook_name,
@@ -55,6 +60,7 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         "run": _run(delivery),
         "asset": delivery.asset,
         "partition_key": delivery.partition_key,
+        "asset_event": _event(delivery, [run for run in taken if _may_read(run, access)]),
         "wait": None if wait is None else as_data(wait),
         "mails": [_mail(mail) for mail in mails],
     }
@@ -119,6 +125,27 @@ def _run(delivery: Delivery) -> dict[str, Any]:
             for task in load_tasks(delivery.failed_tasks)
         ],
     }
+
+
+def _event(delivery: Delivery, runs: Sequence[ConsumingRun]) -> dict[str, Any] | None:
+    if delivery.asset_event_id is None:
+        return None
+    return {
+        "id": delivery.asset_event_id,
+        "runs": [
+            {
+                "dag_id": run.dag_id,
+                "run_id": run.run_id,
+                "state": run.state,
+                "page": run_url(airflow_url(), run.dag_id, run.run_id),
+            }
+            for run in runs
+        ],
+    }
+
+
+def _may_read(run: ConsumingRun, access: Access | None) -> bool:
+    return access is None or access.may_read_runs(run.dag_id)
 
 
 def _mail(mail: Mail) -> dict[str, Any]:

@@ -39,9 +39,9 @@ def preview_request(
     A request without a signature is judged too, and any request of a webhook that waits for its secret, both
     with a note; one with a wrong signature is rejected.
 
-    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (no signature was checked, or
-    the response would wait) and the response's ``status``, ``content_type``, ``headers`` (pairs, without the
-    content type) and ``body`` (text).
+    Returns ``state`` (an outcome of the judge), ``conf``, ``partition_key``, ``error``, ``note`` (no signature
+    was checked, or the response would wait) and the response's ``status``, ``content_type``, ``headers``
+    (pairs, without the content type) and ``body`` (text).
     """
     request = InboundRequest(
         method=method,
@@ -111,6 +111,7 @@ def _shown(verdict: Verdict, note: str | None, body: bytes) -> dict[str, Any]:
     return {
         "state": verdict.outcome,
         "conf": None if verdict.conf is None else json.loads(verdict.conf),
+        "partition_key": verdict.partition_key,
         "error": None if verdict.error is None else verdict.error.message,
         "note": note,
         "status": response.status,

@@ -79,7 +79,12 @@ def _steps(delivery: Any, state: str, run: RunTimes, mails: Sequence[Mail]) -> I
     decided = {State.REFUSED: "Refused", State.FILTERED: "Filtered"}.get(delivery.state, "Accepted")
     yield Step(name=decided, at=delivery.accepted_at, help=_DECIDED)
     if decided == "Accepted":
-        yield from _call_steps(delivery) if delivery.wait_id else _run_steps(delivery, state, run)
+        if delivery.wait_id:
+            yield from _call_steps(delivery)
+        elif delivery.asset is not None:
+            yield _event_step(delivery)
+        else:
+            yield from _run_steps(delivery, state, run)
     if mails:
         yield _notified(mails)
 
@@ -100,6 +105,19 @@ def _call_steps(delivery: Any) -> Iterator[Step]:
     is_done = delivery.state != State.ACCEPTED
     name = "Task failed" if delivery.state == State.FAILED else "Task resumed"
     yield Step(name=name, at=delivery.dispatched_at, is_done=is_done, help="The waiting task went on.")
+
+
+def _event_step(delivery: Any) -> Step:
+    if delivery.state == State.CANCELLED:
+        return Step(name="Cancelled", help="The webhook was deleted before the event was created.")
+    if (no_run := _WITHOUT_A_RUN.get(delivery.state)) is not None:
+        return Step(name=no_run[0], at=delivery.finished_at, help=no_run[1])
+    if delivery.state == State.UNDELIVERABLE:
+        return Step(name="Given up", at=delivery.finished_at, help="No event could be created.")
+    is_done = delivery.asset_event_id is not None
+    return Step(
+        name="Event created", at=delivery.dispatched_at, is_done=is_done, help="Airflow has the event."
+    )
 
 
 def _run_steps(delivery: Any, state: str, run: RunTimes) -> Iterator[Step]:

@@ -72,7 +72,7 @@ def get_deliveries(
 def get_delivery(delivery_id: str, may: AccessDep) -> DeliveryDetails:
     """The details of one delivery."""
     delivery = _visible(may, delivery_id)
-    details = delivery_details(delivery_id)
+    details = delivery_details(delivery_id, may)
     if not may.may_read_runs(delivery):
         details |= {"request": None, "response": None, "conf": None, "mails": None}
         details["run"]["failed_tasks"] = []

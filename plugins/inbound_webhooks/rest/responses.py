@@ -120,6 +120,9 @@ class DeliveryDetails(BaseModel):
     run: dict[str, Any]
     asset: str | None = Field(None, description="Name or URI of the asset, where it is the webhook's target.")
     partition_key: str | None = Field(None, description="What partition the event is about.")
+    asset_event: dict[str, Any] | None = Field(
+        None, description="Airflow's event, with those of the runs that took it that the user may read."
+    )
     wait: dict[str, Any] | None = Field(None, description="The waiting task that it is the call of.")
     mails: list[dict[str, Any]] | None = Field(description="The notifications.")
 
@@ -147,6 +150,7 @@ class PreviewResponse(BaseModel):
 
     state: str
     conf: Any
+    partition_key: str | None
     error: str | None
     note: str | None
     status: int

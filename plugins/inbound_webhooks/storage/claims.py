@@ -34,6 +34,7 @@ class ClaimedDelivery:
     """What the dispatcher needs of a delivery; the body is left out because it may be large.
 
     ``team`` is the webhook's, ``checked_dag_hash`` that of the DAG's version that has accepted the conf.
+    With an ``asset`` it becomes an event of that, about the partition ``partition_key``, instead of a run.
     """
 
     id: str
@@ -45,6 +46,8 @@ class ClaimedDelivery:
     received_at: datetime
     team: str | None = None
     checked_dag_hash: str | None = None
+    asset: str | None = None
+    partition_key: str | None = None
 
 
 def waiting_webhooks(
@@ -124,6 +127,26 @@ def mark_dispatched(
             error=None,
         )
     )
+
+
+def mark_events(connection: Connection, events: Mapping[str, int], *, at: datetime) -> None:
+    """Record the asset events of deliveries that the caller has locked: delivery id -> event's id.
+
+    Nothing follows after the event, so the deliveries have succeeded.
+    """
+    columns = tables.delivery.c
+    query = update(tables.delivery).where(columns.id == bindparam("delivery_id"))
+    values = {
+        "state": State.SUCCEEDED,
+        "attempts": columns.attempts + 1,
+        "next_attempt_at": None,
+        "asset_event_id": bindparam("event_id"),
+        "dispatched_at": at,
+        "finished_at": at,
+        "error": None,
+    }
+    rows = [{"delivery_id": each, "event_id": event_id} for each, event_id in events.items()]
+    connection.execute(query.values(values), rows)
 
 
 def lock_accepted(connection: Connection, delivery_id: str) -> bool:

@@ -61,7 +61,8 @@ def finished_since(
 ) -> list[TrackedDelivery]:
     """Deliveries whose run ended since then, latest first; ``before`` is the last one of the page before."""
     columns = tables.delivery.c
-    of_webhooks = (text(tables.FINISHED), text(tables.OF_WEBHOOK))
+    # An asset event has no run of its own.
+    of_webhooks = (text(tables.FINISHED), text(tables.OF_WEBHOOK), columns.run_id.is_not(None))
     query = select(*_TRACKED).where(*of_webhooks, columns.finished_at >= since)
     # From the page's last row on, by the index: an OFFSET would read all rows before it.
     if before is not None:

@@ -23,6 +23,7 @@ LABELS = {
     "conf": "conf",
     "error": "Error",
     "event_type": "Event type",
+    "partition_key": "Partition key",
     "status": "Response status",
     "content_type": "Response content type",
     "response": "Response",

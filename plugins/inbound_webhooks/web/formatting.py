@@ -12,6 +12,7 @@ from flask import url_for
 
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.presets import PRESETS
+from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.records.wait import Wait
 from inbound_webhooks.settings import docs_page
@@ -78,6 +79,14 @@ CALL_HELP = {
     "cancelled": "Its task did not wait any more.",
 }
 """State of the call of a waiting task -> explanation."""
+
+EVENT_HELP = {
+    "accepted": "Stored; its asset event is created next.",
+    "succeeded": "Its asset event was created. Airflow decides which Dags run for it.",
+    "undeliverable": "The asset event could not be created. Fix the problem, then replay it.",
+    "cancelled": "The webhook was deleted before the asset event was created.",
+}
+"""State of a delivery whose target is an asset -> explanation, where it differs."""
 
 STATE_WORDS = {
     "succeeded": "Success",
@@ -171,9 +180,17 @@ def state_word(state: str) -> str:
     return STATE_WORDS.get(state, state.replace("_", " ").capitalize())
 
 
-def state_help(state: str, *, is_call: bool = False) -> str:
-    """The explanation of a delivery's state, or of that of the call of a waiting task."""
+def state_help(state: str, *, is_call: bool = False, is_event: bool = False) -> str:
+    """The explanation of a delivery's state, of the call of a waiting task, or for an asset event."""
+    if is_event and state in EVENT_HELP:
+        return EVENT_HELP[state]
     return (CALL_HELP if is_call else STATE_HELP).get(state, "")
+
+
+def preview_help(state: str, *, is_event: bool = False) -> str:
+    """The explanation of a preview's state, for a webhook whose target is an asset."""
+    is_accepted = is_event and state == State.ACCEPTED
+    return "An asset event would be created with this conf." if is_accepted else PREVIEW_HELP.get(state, "")
 
 
 def mail_help(state: str) -> str:

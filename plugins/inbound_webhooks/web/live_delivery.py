@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.airflow_bridge.assets import ConsumingRun, consuming_runs
 from inbound_webhooks.airflow_bridge.dag_cache import DagState, dag_states
 from inbound_webhooks.airflow_bridge.run_tasks import TaskFacts, task_facts
 from inbound_webhooks.deliveries.cause import Cause, Circumstances, cause_of
@@ -37,7 +38,8 @@ class LiveDelivery:
     """``webhook`` is None where it was deleted, or the user may not see it.
 
     ``wait`` is that of the task that it is the call of. ``mails`` is None where the user may not read the
-    runs of the delivery's DAG.
+    runs of the delivery's DAG. ``event_runs`` are those that took its asset event and that the user may read;
+    None without an event.
     """
 
     item: Shown
@@ -53,6 +55,7 @@ class LiveDelivery:
     waits_for: str | None
     may_unpause: bool
     wait: Wait | None
+    event_runs: Sequence[ConsumingRun] | None = None
 
     @property
     def is_open(self) -> bool:
@@ -65,7 +68,9 @@ class LiveDelivery:
         """Whether nothing can change any more: no run is left that a user could clear."""
         if self.is_open:
             return False
-        ends = [each.delivery.finished_at for each in (self.item, *self.replays) if each.delivery.run_id]
+        # Those of an asset event's runs are not recorded, but begin soon after it.
+        shown = [each.delivery for each in (self.item, *self.replays)]
+        ends = [each.finished_at for each in shown if each.run_id or each.asset_event_id]
         tracked_since = utc_now() - RECHECKED
         return all(ended is not None and ended < tracked_since for ended in ends)
 
@@ -85,6 +90,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         has_dispatcher = _is_recent(dispatchers_seen(connection))
         has_conf = listing.has_conf(connection, row.id)
         wait = find_wait(connection, row.wait_id) if row.wait_id else None
+        taken = consuming_runs(connection, row.asset_event_id) if row.asset_event_id else None
     visible = webhook if webhook is not None and access.may_see(webhook) else None
     failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
     times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)
@@ -114,6 +120,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         waits_for=waits_for,
         may_unpause=access.may_unpause(row.dag_id),
         wait=wait,
+        event_runs=None if taken is None else [run for run in taken if access.may_read_runs(run.dag_id)],
     )
 
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.airflow_bridge.assets import (
+    NO_SUBSCRIBERS,
+    FoundAsset,
+    Subscribers,
+    find_asset,
+    subscribers_of,
+)
 from inbound_webhooks.airflow_bridge.check_process import CHECK_MILLISECONDS
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, DagState, dag_states, startable
 from inbound_webhooks.airflow_bridge.run_results import (
@@ -54,6 +62,8 @@ class Facts:
     drift: Drift | None = None
     environment: Sequence[Problem] = ()
     lacks_dag_result: bool = False
+    asset: FoundAsset | None = None
+    subscribers: Subscribers = NO_SUBSCRIBERS
 
 
 def reasons_of(webhook: Webhook) -> list[Problem]:
@@ -70,6 +80,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
         seen_at = dispatchers_seen(connection)
         found = found_drifts(connection, [webhook.id for webhook in webhooks])
         environment = environment_problems(connection)
+        assets = _assets_of(connection, webhooks)
         lacking = {
             each.id
             for each in webhooks
@@ -91,11 +102,21 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
                     drift=found.get(webhook.id),
                     environment=environment,
                     lacks_dag_result=webhook.id in lacking,
+                    **assets.get(webhook.asset or "", {}),
                 ),
             )
         )
         for webhook in webhooks
     }
+
+
+def _assets_of(connection: Connection, webhooks: Sequence[Webhook]) -> dict[str, dict[str, Any]]:
+    """Asset of some webhooks -> the facts about it."""
+    facts: dict[str, dict[str, Any]] = {}
+    for named in {webhook.asset for webhook in webhooks if webhook.asset}:
+        if (found := find_asset(connection, named)) is not None:
+            facts[named] = {"asset": found, "subscribers": subscribers_of(connection, found)}
+    return facts
 
 
 def is_paused(problems: Sequence[Problem]) -> bool:
@@ -160,6 +181,26 @@ def _dag_state(webhook: Webhook, facts: Facts) -> list[Problem]:
     if state.is_paused:
         sentence = f"DAG {dag_id} is paused. Its runs stay queued until you unpause it."
         return [_problem("dag-paused", "delays", sentence)]
+    return []
+
+
+def _asset(webhook: Webhook, facts: Facts) -> list[Problem]:
+    """What Airflow will do with an event; no names of DAGs, which not all who see the webhook may know."""
+    asset, found, subscribers = webhook.asset, facts.asset, facts.subscribers
+    if asset is None:
+        return []
+    if found is None or not found.is_active:
+        sentence = f"No DAG file names the asset {asset}. Deliveries wait until one does."
+        return [_problem("asset-missing", "stops", sentence)]
+    if not subscribers.total:
+        sentence = f"No DAG is scheduled on the asset {asset}: its events start nothing."
+        return [_problem("asset-without-dags", "stops", sentence)]
+    if subscribers.paused:
+        number = f"{subscribers.paused} of {subscribers.total}"
+        sentence = (
+            f"Paused DAGs get no events of the asset {asset}: {number} that are scheduled on it are paused."
+        )
+        return [_problem("asset-dags-paused", "delays", sentence)]
     return []
 
 
@@ -325,6 +366,7 @@ def _is_readable(held: Credential) -> bool:
 _CHECKS: Collection[Callable[[Webhook, Facts], list[Problem]]] = (
     _disabled,
     _dag_state,
+    _asset,
     _url_token,
     _secrets,
     _params,

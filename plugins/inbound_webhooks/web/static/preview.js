@@ -107,6 +107,7 @@ function show(outcome) {
   ];
   if (outcome.error) parts.push(make("p", { class: "note bad" }, outcome.error));
   if (outcome.note) parts.push(make("p", { class: "note warn" }, outcome.note));
+  if (outcome.partition_key) parts.push(make("p", {}, `Partition key: ${outcome.partition_key}`));
   if (outcome.conf !== null) parts.push(make("h3", {}, "Conf"), make("pre", { tabindex: "0" }, outcome.conf_text));
   parts.push(make("h3", {}, `Response ${outcome.status}`), make("p", { class: "help" }, outcome.content_type),
     make("pre", { tabindex: "0" }, outcome.body || "(empty)"));
