@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.infrastructure.assets_builder import URI, queued, store_due, store_subscriber
 from tests.infrastructure.dags_builder import change_dag, store_dag, store_team
 from tests.infrastructure.webhooks_builder import (
     ACTOR,
@@ -361,3 +362,26 @@ def test_a_webhook_from_before_the_upgrade_waits_until_it_is_enabled_again(webho
     assert dispatch(hook, "orders") == "accepted"
     assert webhooks("enable", hook.name).status == 0
     assert dispatch(hook, "orders") == "dispatched"
+
+
+# --- assets ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("team", "reached"), [("red", ["of_none", "of_red"]), (None, ["of_none"])])
+def test_an_asset_event_reaches_no_dag_of_another_team(team, reached):
+    from inbound_webhooks.dispatch.dispatcher import Dispatcher
+    from inbound_webhooks.settings import Settings
+
+    for of_team in ("red", "blue"):
+        store_subscriber(f"of_{of_team}", bundle=of_team)
+    store_subscriber("of_none")
+    store_due(store_webhook(dag_id="", asset=URI, team=team))
+    Dispatcher(Settings()).dispatch_due()
+    assert (states(), queued()) == (["succeeded"], reached)
+
+
+@pytest.mark.parametrize(("teams", "team"), [(["red"], "red"), (["red", "blue"], None), ([], None)])
+def test_a_webhook_of_an_asset_stands_for_the_one_team_of_its_user(teams, team):
+    from inbound_webhooks.records.webhook import Draft
+
+    assert access(*teams, role="OP").team_for(Draft(name="orders", asset=URI)) == team

@@ -39,8 +39,8 @@ def preview_request(
     A request without a signature is judged too, and any request of a webhook that waits for its secret, both
     with a note; one with a wrong signature is rejected.
 
-    Returns ``state`` (an outcome of the judge), ``conf``, ``partition_key``, ``error``, ``note`` (no signature
-    was checked, or the response would wait) and the response's ``status``, ``content_type``, ``headers``
+    Returns ``state`` (an outcome of the judge), ``conf``, ``partition_key``, ``error``, ``note`` (nothing
+    was verified, or the response would wait) and the response's ``status``, ``content_type``, ``headers``
     (pairs, without the content type) and ``body`` (text).
     """
     request = InboundRequest(

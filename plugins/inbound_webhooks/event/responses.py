@@ -26,6 +26,7 @@ from inbound_webhooks.errors import (
     MediaTypeUnsupported,
     MethodNotAllowed,
     ParameterRefused,
+    PartitionKeyRefused,
     QueryMalformed,
     RateLimited,
     RefusedTooOften,
@@ -72,6 +73,7 @@ STATUS: dict[type[RequestError], int] = {
     QueryMalformed: 400,
     ParameterRefused: 422,
     ExpressionFailed: 422,
+    PartitionKeyRefused: 422,
     ResultTooLarge: 413,
     ResultRefused: 422,
     DatabaseUnavailable: 503,
@@ -118,7 +120,7 @@ def rejected(error: RequestError) -> Response:
 
 def refused(error: ContentRefused, invalid_status: int, delivery_id: str) -> Response:
     """The response to a request that is kept for a replay and starts nothing."""
-    breaks_params = isinstance(error, (ParameterRefused, ExpressionFailed))
+    breaks_params = isinstance(error, (ParameterRefused, ExpressionFailed, PartitionKeyRefused))
     status = invalid_status if breaks_params else status_of(error)
     document: dict[str, object] = {"status": "refused", "delivery_id": delivery_id, "error": error.message}
     if isinstance(error, ParameterRefused):

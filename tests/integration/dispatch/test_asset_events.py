@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
+from tests.infrastructure.assets_builder import (
+    NAME,
+    URI,
+    events,
+    forget_assets,
+    queued,
+    store_due,
+    store_subscriber,
+)
 from tests.infrastructure.dags_builder import change_dag, store_dag
 from tests.infrastructure.webhooks_builder import (
+    change_delivery,
     change_webhook,
     delivery,
+    now,
     rows,
     runs,
     store_delivery,
     store_webhook,
 )
-
-URI, NAME = "s3://shop/orders", "orders_of_the_shop"
 
 
 @pytest.fixture
@@ -27,16 +34,6 @@ def hook(database):
     return store_webhook(dag_id="", asset=URI)
 
 
-def store_subscriber(dag_id: str, uri: str = URI, name: str = NAME, **options) -> None:
-    from airflow.sdk import Asset
-
-    store_dag(dag_id, schedule=[Asset(name=name, uri=uri)], **options)
-
-
-def due(hook, **columns) -> str:
-    return store_delivery(hook, **{"dag_id": "", "asset": URI, "conf": '{"order": 7}', **columns})
-
-
 def dispatch() -> None:
     from inbound_webhooks.dispatch.dispatcher import Dispatcher
     from inbound_webhooks.settings import Settings
@@ -44,26 +41,8 @@ def dispatch() -> None:
     Dispatcher(Settings()).dispatch_due()
 
 
-def table_rows(name: str) -> list[dict]:
-    """The rows of one of Airflow's tables."""
-    from airflow import settings
-    from airflow.models import asset as models
-
-    model = getattr(models, name)
-    with settings.engine.connect() as connection:
-        return [dict(row) for row in connection.execute(model.__table__.select()).mappings()]
-
-
-def events() -> list[dict]:
-    return table_rows("AssetEvent")
-
-
-def queued() -> list[str]:
-    return sorted(row["target_dag_id"] for row in table_rows("AssetDagRunQueue"))
-
-
 def test_a_delivery_becomes_an_event_with_its_data_and_where_it_comes_from(hook):
-    stored = due(hook)
+    stored = store_due(hook)
     dispatch()
     [event] = events()
     assert event["extra"] == {"order": 7, "from_webhook": hook.name, "delivery_id": stored}
@@ -72,7 +51,7 @@ def test_a_delivery_becomes_an_event_with_its_data_and_where_it_comes_from(hook)
 
 
 def test_it_has_succeeded_once_the_event_is_recorded(hook):
-    stored = due(hook)
+    stored = store_due(hook)
     dispatch()
     row, [event] = delivery(stored), events()
     assert (row.state, row.attempts, row.run_id, row.next_attempt_at) == ("succeeded", 1, None, None)
@@ -82,7 +61,7 @@ def test_it_has_succeeded_once_the_event_is_recorded(hook):
 
 @pytest.mark.parametrize("named", [URI, NAME])
 def test_an_asset_is_named_by_its_name_or_its_uri(hook, named):
-    due(hook, asset=named)
+    store_due(hook, asset=named)
     dispatch()
     assert len(events()) == 1
 
@@ -90,14 +69,14 @@ def test_an_asset_is_named_by_its_name_or_its_uri(hook, named):
 def test_runs_and_events_are_created_together(hook):
     store_dag("orders")
     other = store_webhook("of a dag")
-    stored = [due(hook), store_delivery(other), due(hook)]
+    stored = [store_due(hook), store_delivery(other), store_due(hook)]
     dispatch()
     assert [delivery(each).state for each in stored] == ["succeeded", "dispatched", "succeeded"]
     assert (len(events()), len(runs())) == (2, 1)
 
 
 def test_an_unknown_asset_is_waited_for_and_stops_no_other_delivery(hook):
-    waiting, stored = due(hook, asset="s3://unknown"), due(hook)
+    waiting, stored = store_due(hook, asset="s3://unknown"), store_due(hook)
     dispatch()
     row = delivery(waiting)
     assert (row.state, row.attempts) == ("accepted", 1)
@@ -107,25 +86,21 @@ def test_an_unknown_asset_is_waited_for_and_stops_no_other_delivery(hook):
 
 
 def test_an_asset_that_no_dag_file_names_any_more_is_waited_for(hook):
-    from airflow import settings
-    from airflow.models.asset import AssetActive
-
-    with settings.engine.begin() as connection:
-        connection.execute(AssetActive.__table__.delete())
-    stored = due(hook)
+    forget_assets()
+    stored = store_due(hook)
     dispatch()
     assert (delivery(stored).state, events()) == ("accepted", [])
 
 
 def test_a_paused_dag_gets_no_event(hook):
     change_dag("two", is_paused=True)
-    due(hook)
+    store_due(hook)
     dispatch()
     assert queued() == ["one"]
 
 
 def test_an_event_is_about_the_partition_that_the_endpoint_computed(hook):
-    due(hook, partition_key="2026-12-01")
+    store_due(hook, partition_key="2026-12-01")
     dispatch()
     assert [event["partition_key"] for event in events()] == ["2026-12-01"]
 
@@ -135,8 +110,8 @@ def test_recipients_hear_of_the_success_and_of_a_failure(database):
     hook = store_webhook(
         dag_id="", asset=URI, notify_success=["good@example.com"], notify_failure=["bad@example.com"]
     )
-    due(hook)
-    due(hook, asset="s3://unknown", attempts=100)
+    store_due(hook)
+    store_due(hook, asset="s3://unknown", attempts=100)
     dispatch()
     assert sorted(mail.recipient for mail in rows("mail")) == ["bad@example.com", "good@example.com"]
 
@@ -160,7 +135,7 @@ def test_listeners_hear_of_an_event_after_the_commit_alone(hook):
     manager = get_listener_manager()
     manager.add_listener(listener)
     try:
-        due(hook)
+        store_due(hook)
         dispatch()
     finally:
         manager.pm.unregister(listener)
@@ -171,7 +146,7 @@ def test_a_failed_transaction_leaves_neither_event_nor_record(hook, monkeypatch)
     """Airflow fails after it has recorded the event."""
     from airflow.assets.manager import AssetManager
 
-    stored, register = due(hook), AssetManager.register_asset_change
+    stored, register = store_due(hook), AssetManager.register_asset_change
 
     def fail(**options):
         register(**options)
@@ -183,19 +158,13 @@ def test_a_failed_transaction_leaves_neither_event_nor_record(hook, monkeypatch)
     row = delivery(stored)
     assert (row.state, row.error) == ("accepted", "The asset event could not be created (RuntimeError).")
     monkeypatch.undo()
-    make_due(stored)
+    change_delivery(stored, next_attempt_at=now())
     dispatch()
     assert (len(events()), delivery(stored).state) == (1, "succeeded")
 
 
-def make_due(delivery_id: str) -> None:
-    from tests.infrastructure.webhooks_builder import change_delivery, now
-
-    change_delivery(delivery_id, next_attempt_at=now() - timedelta(seconds=1))
-
-
 def test_a_delivery_keeps_its_asset_when_the_webhook_gets_another_target(hook):
-    stored = due(hook)
+    stored = store_due(hook)
     change_webhook(hook.id, dag_id="one", asset=None)
     dispatch()
     assert delivery(stored).state == "succeeded"
@@ -205,7 +174,7 @@ def test_the_tracker_of_runs_leaves_it_alone(hook):
     from inbound_webhooks.dispatch.run_tracker import RunTracker
     from inbound_webhooks.settings import Settings
 
-    stored = due(hook)
+    stored = store_due(hook)
     dispatch()
     assert RunTracker(Settings()).follow() == 0
     assert delivery(stored).state == "succeeded"
