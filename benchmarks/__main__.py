@@ -10,6 +10,7 @@ from functools import partial
 
 from benchmarks import (
     against,
+    asset_events,
     checkouts,
     commands,
     dispatchers,
@@ -90,6 +91,7 @@ PARTS: dict[str, Callable[[Site, Scale], Measured]] = {
     "POSTs, dispatcher on": partial(posts.measure, dispatcher=True),
     "dispatching": dispatching.measure,
     "one dispatcher and two": dispatchers.measure,
+    "asset events": asset_events.measure,
     "from the 202 to the run": lambda site, scale: (until_run.measure(site, scale), []),
     "from the result to the response": lambda site, scale: (until_result.measure(site, scale), []),
     "GitHub's pushes": signed_posts.measure,

@@ -211,6 +211,7 @@ class WebhooksView(WebhookBaseView):
             and readiness.is_paused(reasons)
             and self.access().may_unpause(webhook.dag_id),
             may_change=may_change,
+            right=subject_of(webhook).right("Dag") if webhook else "",
             may_judge=webhook is not None and self.access().may_read_runs(webhook),
             judged=CHOICES,
             may_delete=webhook is not None and self.access().may_change(webhook, "DELETE"),
