@@ -380,8 +380,8 @@ def test_an_asset_event_reaches_no_dag_of_another_team(team, reached):
     assert (states(), queued()) == (["succeeded"], reached)
 
 
-@pytest.mark.parametrize(("teams", "team"), [(["red"], "red"), (["red", "blue"], None), ([], None)])
-def test_a_webhook_of_an_asset_stands_for_the_one_team_of_its_user(teams, team):
+@pytest.mark.parametrize(("of", "team"), [(["red"], "red"), (["red", "blue"], None), ([], None)])
+def test_a_webhook_of_an_asset_stands_for_the_one_team_of_its_user(of, team):
     from inbound_webhooks.records.webhook import Draft
 
-    assert access(*teams, role="OP").team_for(Draft(name="orders", asset=URI)) == team
+    assert access(*of, role="OP").team_for(Draft(name="orders", asset=URI)) == team

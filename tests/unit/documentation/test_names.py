@@ -196,6 +196,7 @@ def test_each_reason_stands_there_with_the_status_that_it_has():
 _ENDS = (State.SUCCEEDED, State.FAILED)
 SEVERAL = {
     "BEHAVIOUR[State.DISPATCHED].metric": [BEHAVIOUR[State.DISPATCHED].metric],
+    "BEHAVIOUR[State.SUCCEEDED].metric": [BEHAVIOUR[State.SUCCEEDED].metric],
     "BEHAVIOUR[State.UNDELIVERABLE].metric": [BEHAVIOUR[State.UNDELIVERABLE].metric],
     "BEHAVIOUR[outcome.state].metric": [BEHAVIOUR[state].metric for state in _ENDS],
     "BEHAVIOUR_OF_CALLS[state].metric": [
