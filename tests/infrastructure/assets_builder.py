@@ -41,6 +41,15 @@ def queued() -> list[str]:
     return sorted(row["target_dag_id"] for row in _rows("AssetDagRunQueue"))
 
 
+def forget_queue() -> None:
+    """As when the scheduler has created the runs."""
+    from airflow import settings
+    from airflow.models.asset import AssetDagRunQueue
+
+    with settings.engine.begin() as connection:
+        connection.execute(AssetDagRunQueue.__table__.delete())
+
+
 def take(event_id: int, dag_id: str, state: str = "success") -> str:
     """Create the run that takes an event, as Airflow's scheduler does; returns its id."""
     from airflow import settings

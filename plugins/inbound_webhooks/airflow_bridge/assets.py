@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -112,37 +112,45 @@ def consuming_runs(connection: Connection, event_id: int) -> list[ConsumingRun]:
     return [ConsumingRun(row[0], row[1], str(row[2]), row[3], row[4]) for row in rows]
 
 
-def create_event(
-    session: Session,
-    asset: FoundAsset,
-    extra: Mapping[str, Any],
-    *,
-    partition_key: str | None,
-    team: str | None,
-    callbacks: list[Callback],
-) -> int:
-    """Create an event in the caller's transaction, and queue the DAGs that are scheduled on the asset.
+@dataclass(frozen=True)
+class NewEvent:
+    """An event to be created; ``team`` is the one in whose name it is."""
+
+    asset: FoundAsset
+    extra: Mapping[str, Any]
+    partition_key: str | None
+    team: str | None
+
+
+def create_events(session: Session, events: Sequence[NewEvent], callbacks: list[Callback]) -> list[int]:
+    """Create events in the caller's transaction, in this order, and queue the DAGs scheduled on the assets.
 
     As Airflow's own route does it, which also tells whose DAGs an event may reach where there are teams.
 
     :param callbacks: gets what is to be called after the commit; Airflow 3.2 calls its listeners at once
-    :returns: the event's id
-    :raises AssetUnavailable: the asset has been deleted meanwhile
+    :returns: the ids of the events
+    :raises AssetUnavailable: an asset has been deleted meanwhile
     """
+    # Kept until the last event, or the session would forget them and read each one again.
+    models = {event.asset.id: session.get(AssetModel, event.asset.id) for event in events}
+    return [_create(session, each, models[each.asset.id], callbacks) for each in events]
+
+
+def _create(session: Session, new: NewEvent, model: AssetModel | None, callbacks: list[Callback]) -> int:
     told = {
         "source_is_api": True,
-        "api_user_teams": set() if team is None else {team},
+        "api_user_teams": set() if new.team is None else {new.team},
         "callback_sink": callbacks,
     }
-    event: AssetEvent | None = asset_manager.register_asset_change(
-        asset=session.get(AssetModel, asset.id) or asset,
-        extra=dict(extra),
+    event: AssetEvent | None = model and asset_manager.register_asset_change(
+        asset=model,
+        extra=dict(new.extra),
         session=session,
-        partition_key=partition_key,
+        partition_key=new.partition_key,
         **{name: value for name, value in told.items() if name in _KNOWN},
     )
     if event is None:
-        raise AssetUnavailable(asset.name)
+        raise AssetUnavailable(new.asset.name)
     # A manager of one's own need not have flushed it.
     session.flush()
     return int(event.id)

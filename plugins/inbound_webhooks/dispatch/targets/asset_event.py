@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from inbound_webhooks.airflow_bridge.assets import Callback, FoundAsset, create_event, find_asset
+from inbound_webhooks.airflow_bridge.assets import Callback, FoundAsset, NewEvent, create_events, find_asset
 from inbound_webhooks.errors import AssetUnavailable
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.records.delivery import State
@@ -46,16 +46,10 @@ class AssetEvents:
             digest_window_seconds=self._digest_window_seconds,
         )
         callbacks: list[Callback] = [partial(metrics.count, f"mails.{MailState.WAITING}", written)]
-        events = {}
-        for delivery in sorted(batch, key=lambda each: named[each.asset or ""].id):
-            events[delivery.id] = create_event(
-                session,
-                named[delivery.asset or ""],
-                extra_of(delivery),
-                partition_key=delivery.partition_key,
-                team=delivery.team,
-                callbacks=callbacks,
-            )
+        ordered = sorted(batch, key=lambda each: named[each.asset or ""].id)
+        new = [_event(delivery, named[delivery.asset or ""]) for delivery in ordered]
+        ids = create_events(session, new, callbacks)
+        events = {delivery.id: event_id for delivery, event_id in zip(ordered, ids, strict=True)}
         claims.mark_events(connection, events, at=at)
         return callbacks
 
@@ -64,6 +58,10 @@ def extra_of(delivery: ClaimedDelivery) -> dict[str, Any]:
     """The event's extra: the mapped data, and where it comes from."""
     conf: dict[str, Any] = json.loads(delivery.conf or "{}")
     return conf | {"from_webhook": delivery.webhook_name, "delivery_id": delivery.id}
+
+
+def _event(delivery: ClaimedDelivery, asset: FoundAsset) -> NewEvent:
+    return NewEvent(asset, extra_of(delivery), delivery.partition_key, delivery.team)
 
 
 def _usable(connection: Connection, asset: str) -> FoundAsset:
