@@ -172,7 +172,11 @@ class Access:
     @cached_property
     def may_create_any(self) -> bool:
         """Whether to offer the form for a new webhook."""
-        return self.may_view("GET") and self.may_view("POST") and self.may_trigger(None)
+        if not (self.may_view("GET") and self.may_view("POST")):
+            return False
+        return self.may_trigger(None) or bool(
+            self._manager.is_authorized_asset(method="POST", user=self.user)
+        )
 
     def team_for(self, owned: Owned) -> str | None:
         """The team to record with a webhook that the user saves; None outside of multi-team mode.

@@ -178,3 +178,22 @@ def test_the_tracker_of_runs_leaves_it_alone(hook):
     dispatch()
     assert RunTracker(Settings()).follow() == 0
     assert delivery(stored).state == "succeeded"
+
+
+def test_a_mail_names_the_asset(database):
+    from inbound_webhooks.notifications.rendering import MailTemplates
+    from inbound_webhooks.settings import Settings
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.mails import Mail, listed_outcomes
+
+    store_subscriber("one")
+    hook = store_webhook(dag_id="", asset=URI, notify_success=["good@example.com"])
+    store_due(hook)
+    dispatch()
+    [row] = rows("mail")
+    with transaction() as connection:
+        total, outcomes = listed_outcomes(connection, row.id, 10)
+    mail = MailTemplates(Settings()).render(Mail(**row._mapping), outcomes, total=total, base_url="http://a")
+    assert mail.subject == f"[Airflow] {hook.name}: {URI} succeeded"
+    assert URI in mail.text
+    assert URI in mail.html

@@ -133,6 +133,21 @@ def test_the_right_to_assets_alone_shows_a_webhook_of_an_asset_with_its_requests
     assert delivery in pages_of.get("/deliveries").text
 
 
+def test_the_right_to_create_events_is_enough_for_a_webhook_of_an_asset(pages):
+    if pages.auth != "fab":
+        return  # SimpleAuthManager's roles are for everything
+    view = (("can_read", "Webhooks"), ("can_create", "Webhooks"))
+    client = pages.client(
+        "eva", role(pages, "creates", *view, ("can_read", "Assets"), ("can_create", "Assets"))
+    )
+    assert client.get("/new").status_code == 200
+    form = {"name": new_name(), "asset": ASSET, "disabled_status": "403", "invalid_status": "422"}
+    form |= {"response_content_type": "application/json", "enabled": "1", "action": "save"}
+    assert client.post("/new", form, script=True).status_code == 200
+    refused = client.post("/new", form | {"name": new_name(), "asset": "", "dag_id": "orders"}, script=True)
+    assert (refused.status_code, list(refused.json["problems"])) == (422, ["dag_id"])
+
+
 def test_the_view_alone_shows_a_webhook_that_starts_nothing_without_its_requests(api, pages, of_nothing):
     if pages.auth != "fab":
         return  # SimpleAuthManager's roles are for everything
