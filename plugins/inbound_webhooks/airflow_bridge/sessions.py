@@ -25,7 +25,7 @@ _OF_EVENTS = (
     *(AssetModel, AssetActive, AssetAliasModel),
     *(DagScheduleAssetReference, DagScheduleAssetNameReference, DagScheduleAssetUriReference),
 )
-_READ_ONLY = {alias_association_table.key, *(model.__table__.key for model in (*_OF_RUNS, *_OF_EVENTS))}
+_READ_ONLY = {alias_association_table.name, *(model.__tablename__ for model in (*_OF_RUNS, *_OF_EVENTS))}
 """Tables that a session of this kind only reads."""
 
 _found_out: dict[Any, bool] = {}
@@ -77,7 +77,7 @@ def _reads_only(text: Any, statement: Any) -> bool:
             _found_out.clear()
         # The final ones have the joins of loader options, the statement itself has subqueries.
         parts = (statement, *statement.get_final_froms())
-        _found_out[text] = _READ_ONLY.issuperset(table.key for part in parts for table in find_tables(part))
+        _found_out[text] = _READ_ONLY.issuperset(table.name for part in parts for table in find_tables(part))
     return _found_out[text]
 
 
