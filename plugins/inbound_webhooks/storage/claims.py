@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, String, bindparam, func, literal, literal_column, or_, select, update
+from sqlalchemy import Connection, String, bindparam, case, func, literal, literal_column, or_, select, update
 
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.storage import tables
@@ -135,18 +135,20 @@ def mark_events(connection: Connection, events: Mapping[str, int], *, at: dateti
     Nothing follows after the event, so the deliveries have succeeded.
     """
     columns = tables.delivery.c
-    query = update(tables.delivery).where(columns.id == bindparam("delivery_id"))
-    values = {
-        "state": State.SUCCEEDED,
-        "attempts": columns.attempts + 1,
-        "next_attempt_at": None,
-        "asset_event_id": bindparam("event_id"),
-        "dispatched_at": at,
-        "finished_at": at,
-        "error": None,
-    }
-    rows = [{"delivery_id": each, "event_id": event_id} for each, event_id in events.items()]
-    connection.execute(query.values(values), rows)
+    # One statement: a driver would send one for each row.
+    connection.execute(
+        update(tables.delivery)
+        .where(columns.id.in_(list(events)))
+        .values(
+            state=State.SUCCEEDED,
+            attempts=columns.attempts + 1,
+            next_attempt_at=None,
+            asset_event_id=case(dict(events), value=columns.id),
+            dispatched_at=at,
+            finished_at=at,
+            error=None,
+        )
+    )
 
 
 def lock_accepted(connection: Connection, delivery_id: str) -> bool:
