@@ -18,6 +18,7 @@ from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.mails import Mail, mails_of_delivery
+from inbound_webhooks.storage.matched_waits import resumed_by
 from inbound_webhooks.storage.outcomes import load_tasks
 from inbound_webhooks.storage.waits import find_wait
 from inbound_webhooks.storage.webhooks import webhook_by_id
@@ -41,6 +42,7 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         waits_for = waiting_reason(connection, delivery)
         response = sent_response(connection, delivery)
         wait = find_wait(connection, delivery.wait_id) if delivery.wait_id else None
+        resumed = resumed_by(connection, delivery_id)
     return {
         "id": delivery.id,
         "webhook": delivery.webhook_name,
@@ -54,6 +56,7 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         "conf": None if delivery.conf is None else json.loads(delivery.conf),
         "run": _run(delivery),
         "wait": None if wait is None else as_data(wait),
+        "resumed": list(map(as_data, resumed)),
         "mails": [_mail(mail) for mail in mails],
     }
 

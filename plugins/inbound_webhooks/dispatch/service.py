@@ -37,7 +37,8 @@ class DispatchService:
         self._drift_watcher = DriftWatcher(settings, now=now)
         self._replay_jobs = ReplayJobs(now=now)
         self._activity_counter = ActivityCounter(settings, now=now)
-        self._waits = Loop("waits", WaitingTasks(settings, now=now).look, seconds=WAIT_SECONDS)
+        self._waiting_tasks = WaitingTasks(settings, now=now)
+        self._waits = Loop("waits", self._waiting_tasks.look, seconds=WAIT_SECONDS)
         sender, refresher = NotificationSender(settings, now=now), KeyRefresher(now=now)
         self.loops = (
             self._dispatcher.loop,
@@ -54,6 +55,8 @@ class DispatchService:
     def wake(self) -> None:
         """Look for deliveries immediately, since this process has accepted one."""
         self._dispatcher.wake()
+        if self._waiting_tasks.awaits_events:
+            self._waits.wake()
 
     def wake_waits(self) -> None:
         """Look for calls of waiting tasks immediately, since this process has accepted one."""

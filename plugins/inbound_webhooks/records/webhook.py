@@ -122,6 +122,20 @@ class Draft:
             wide=True,
         ),
     )
+    waiting_dags: Sequence[str] = field(
+        default=(),
+        metadata=declared(
+            label="Dags that may wait",
+            help="DAGs whose tasks may wait for events of the webhook, and so read them; "
+            "without any, its own DAG.",
+            hint="Dags whose tasks may wait for its events, and so read them, one per line. "
+            "Empty: its own Dag.",
+            flag="--waiting-dag",
+            metavar="DAG",
+            section="details",
+            rows=2,
+        ),
+    )
     preset: str | None = field(
         default=None,
         metadata=declared(

@@ -73,6 +73,7 @@ def get_delivery(delivery_id: str, may: AccessDep) -> DeliveryDetails:
     """The details of one delivery."""
     delivery = _visible(may, delivery_id)
     details = delivery_details(delivery_id)
+    details["resumed"] = [each for each in details["resumed"] if may.may_see(each["dag_id"])]
     if not may.may_read_runs(delivery.dag_id):
         details |= {"request": None, "response": None, "conf": None, "mails": None}
         details["run"]["failed_tasks"] = []

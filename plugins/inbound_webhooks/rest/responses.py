@@ -118,6 +118,9 @@ class DeliveryDetails(BaseModel):
     conf: Any
     run: dict[str, Any]
     wait: dict[str, Any] | None = Field(None, description="The waiting task that it is the call of.")
+    resumed: list[dict[str, Any]] = Field(
+        [], description="The waiting tasks that it has resumed as an event."
+    )
     mails: list[dict[str, Any]] | None = Field(description="The notifications.")
 
 
@@ -216,10 +219,17 @@ class ActivityResponse(BaseModel):
 
 
 class WaitResponse(BaseModel):
-    """A task that waits for a call, or has waited."""
+    """A task that waits for a call or an event, or has waited."""
 
     id: str = Field(description="Of the task instance's try, in hex.")
-    state: str = Field(description="waiting, resumed, timed_out or ended")
+    kind: str = Field(description="callback: a call of a one-time URL; event: an event of a webhook")
+    state: str = Field(description="waiting, resumed, timed_out, ended or refused")
+    webhook: str | None = Field(description="The webhook whose event it waits for, as the task names it.")
+    webhook_id: str | None
+    match: dict[str, str] = Field(description="Path -> value that the event needs.")
+    match_expression: str | None
+    broadcast: bool = Field(description="Whether the event may resume other tasks too.")
+    failure: str | None = Field(description="Why the wait cannot be served; the task fails with it.")
     dag_id: str
     run_id: str
     task_id: str
@@ -228,10 +238,13 @@ class WaitResponse(BaseModel):
     since: datetime
     deadline: datetime
     ended_at: datetime | None
-    delivery_id: str | None = Field(description="The call that counts.")
+    delivery_id: str | None = Field(description="The call that counts, or the event that matched.")
     refused_calls: int
     refusal: str | None = Field(description="Why the last refused call was refused.")
     page: str
+    events: dict[str, Any] | None = Field(
+        None, description="Of a task that waits for an event: `count` and the `last` ones, with reasons."
+    )
 
 
 class WaitCollection(BaseModel):

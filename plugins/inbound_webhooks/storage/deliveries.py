@@ -11,11 +11,17 @@ from sqlalchemy import (
     Connection,
     FromClause,
     Subquery,
+    Text,
+    and_,
     bindparam,
+    case,
     cast,
     func,
+    literal_column,
+    null,
     select,
     text,
+    true,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -65,6 +71,7 @@ def insert_delivery(connection: Connection, delivery: Delivery, version: int) ->
 def try_insert_delivery(connection: Connection, delivery: Delivery, version: int) -> bool:
     """The insert alone: False, and nothing written, where :func:`find_stored` has to find out why."""
     values = msgspec.structs.asdict(delivery) | {"expected_version": version}
+    del values["to_match"]
     return connection.execute(_STORE[connection.dialect.name], values).rowcount == 1
 
 
@@ -94,8 +101,12 @@ def find_stored(connection: Connection, deliveries: Sequence[tuple[Delivery, int
 
 def _insert_where(webhook: FromClause, insert: Any, values: Sequence[Any]) -> Any:
     """Inserts a row where ``webhook`` has a row of the expected version."""
-    row = select(*values).select_from(webhook).where(webhook.c.version == bindparam("expected_version"))
-    names = [column.name for column in _COLUMNS]
+    row = (
+        select(*values, to_match(webhook, bindparam("state")))
+        .select_from(webhook)
+        .where(webhook.c.version == bindparam("expected_version"))
+    )
+    names = [*(column.name for column in _COLUMNS), tables.delivery.c.to_match.name]
     # A conflict means that the event, or this delivery, is stored already; find out which.
     return insert(tables.delivery).from_select(names, row).on_conflict_do_nothing()
 
@@ -103,7 +114,7 @@ def _insert_where(webhook: FromClause, insert: Any, values: Sequence[Any]) -> An
 def _on_postgresql() -> Any:
     # One statement locks, checks and inserts, so that no transaction has to be begun and ended.
     locked = (
-        select(tables.webhook.c.version)
+        select(tables.webhook.c.version, is_awaited())
         .where(tables.webhook.c.id == bindparam("webhook_id"), waiting_is_limited("postgresql"))
         .with_for_update(read=True)
         .cte("locked")
@@ -114,11 +125,32 @@ def _on_postgresql() -> Any:
 
 def _on_sqlite() -> Any:
     # Without WITH: Python's sqlite3 counts the rows of statements that begin with INSERT only.
-    webhook = select(tables.webhook.c.version).where(tables.webhook.c.id == bindparam("webhook_id"))
+    webhook = select(tables.webhook.c.version, is_awaited()).where(
+        tables.webhook.c.id == bindparam("webhook_id")
+    )
     return _insert_where(webhook.subquery(), sqlite.insert, _VALUES)
 
 
-_COLUMNS = [column for column in tables.delivery.c if column.name in Delivery.__struct_fields__]
+def is_awaited() -> Any:
+    """Whether tasks wait for a webhook's events, as a column of a query of webhooks."""
+    return tables.webhook.c.awaited.is_not(None).label("is_awaited")
+
+
+def to_match(webhook: FromClause, state: Any) -> Any:
+    """The column ``to_match`` of a new delivery in this state; ``webhook`` has :func:`is_awaited`."""
+    # Literals, because the statement for many deliveries binds no lists.
+    others = [cast(state, Text()) != literal_column(f"'{never}'") for never in NEVER_MATCHED]
+    return case((and_(webhook.c.is_awaited, *others), true()), else_=null())
+
+
+NEVER_MATCHED = (State.REFUSED, State.FILTERED)
+"""States of what is no event of its webhook."""
+
+_COLUMNS = [
+    column
+    for column in tables.delivery.c
+    if column.name in Delivery.__struct_fields__ and column is not tables.delivery.c.to_match
+]
 _VALUES = [bindparam(column.name, type_=column.type) for column in _COLUMNS]
 _STORE = {"postgresql": _on_postgresql(), "sqlite": _on_sqlite()}
 

@@ -33,6 +33,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.credentials import webhook_with_credentials, with_credentials
 from inbound_webhooks.storage.database import waiting_is_limited
+from inbound_webhooks.storage.deliveries import is_awaited, to_match
 from inbound_webhooks.storage.statement import Executor, Statement, StatementRefused
 
 WebhookAndCredentials = tuple[Webhook, Sequence[Credential]]
@@ -152,8 +153,8 @@ async def find_stored(
 
 # --- statements -----------------------------------------------------------------------------
 
-_LATER = ("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks")
-"""Columns that are null in a new delivery of a sender."""
+_LATER = ("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks", "to_match")
+"""Columns that are null in a new delivery of a sender, and the one that the insert computes."""
 
 _COLUMNS = [
     kept for kept in tables.delivery.c if kept.name in Delivery.__struct_fields__ and kept.name not in _LATER
@@ -190,14 +191,14 @@ def _store() -> Any:
         .render_derived()
     )
     locked = (
-        select(tables.webhook.c.id, tables.webhook.c.version)
+        select(tables.webhook.c.id, tables.webhook.c.version, is_awaited())
         .where(_among("webhook_ids"), waiting_is_limited("postgresql", BATCH_LOCK_SECONDS))
         .order_by(tables.webhook.c.id)
         .with_for_update(read=True, skip_locked=True)
         .cte("locked")
     )
     rows = (
-        select(*(given.c[name] for name in _NAMES), bodies.c[_BODY])
+        select(*(given.c[name] for name in _NAMES), bodies.c[_BODY], to_match(locked, given.c.state))
         .join_from(
             given,
             locked,
@@ -207,7 +208,8 @@ def _store() -> Any:
         # Two batches with the same deduplication keys wait for each other in the same order: no deadlock.
         .order_by(given.c.webhook_id, given.c.dedup_key, given.c.id)
     )
-    inserted = postgresql.insert(tables.delivery).from_select([*_NAMES, _BODY], rows).on_conflict_do_nothing()
+    names = [*_NAMES, _BODY, tables.delivery.c.to_match.name]
+    inserted = postgresql.insert(tables.delivery).from_select(names, rows).on_conflict_do_nothing()
     return inserted.returning(tables.delivery.c.id)
 
 

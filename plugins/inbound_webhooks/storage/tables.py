@@ -56,12 +56,17 @@ WAITING = "state = 'waiting'"
 RUNNING = "state = 'running'"
 LISTENING = "listening_until IS NOT NULL"
 CALLED = "wait_id IS NOT NULL AND state = 'accepted'"
+TO_MATCH = "to_match IS NOT NULL"
+MATCHED = "state = 'waiting' AND webhook_id IS NOT NULL"
+TAKEN = "state = 'waiting' AND outcome IS NOT NULL"
+LOOKS_BACK = "look_back_due IS NOT NULL"
 OF_WEBHOOK = "wait_id IS NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
 it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
 sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call has resumed
 its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call that has not
-resumed its task yet, it is no call of a waiting task.
+resumed its task yet, it is no call of a waiting task, waiting tasks are still to be compared with it. Of a
+wait for an event: its task waits, an event has matched, earlier events are still to be compared with it.
 
 Partial indexes have them as predicates, so queries must repeat them word for word."""
 
@@ -119,6 +124,11 @@ webhook = Table(
     Column("result_status", Text, nullable=True),
     # JSON object, name -> template.
     Column("response_headers", Text, nullable=False, server_default="{}"),
+    # JSON list of the DAGs that may wait for its events; empty for its own DAG alone.
+    Column("waiting_dags", Text, nullable=False, server_default="[]"),
+    # Whether tasks wait for its events; null for not. The insert of a delivery reads it from the row that it
+    # locks, so that no event is missed between the registration of a wait and its look back.
+    Column("awaited", Boolean, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
     Index(
@@ -213,6 +223,8 @@ delivery = Table(
     Column("accepted_at", UtcDateTime, nullable=True),
     # The wait that it is the call of; null for a delivery of a webhook.
     Column("wait_id", String(32), nullable=True),
+    # True until waiting tasks were compared with it; null where there is nothing to compare.
+    Column("to_match", Boolean, nullable=True),
     # Queries repeat the predicates of these indexes word for word: storage/outcomes.py, storage/retention.py.
     Index(
         "idx_inbound_webhook_delivery_unfinished",
@@ -304,6 +316,14 @@ delivery = Table(
         postgresql_where=text(CALLED),
         sqlite_where=text(CALLED),
     ),
+    # Events that waiting tasks are still to be compared with: storage/matched_waits.py.
+    Index(
+        "idx_inbound_webhook_delivery_to_match",
+        "webhook_id",
+        "id",
+        postgresql_where=text(TO_MATCH),
+        sqlite_where=text(TO_MATCH),
+    ),
 )
 
 # A task that waits for a call. No foreign key: it outlives its run, and its call may be deleted before it.
@@ -332,6 +352,22 @@ wait = Table(
     # Calls whose content could not be used, and why the last one could not.
     Column("refused_calls", Integer, nullable=False, server_default="0"),
     Column("refusal", Text, nullable=True),
+    # The webhook whose event it is for, by id and as the task names it; null for a call.
+    Column("webhook_id", String(WEBHOOK_ID_CHARS), nullable=True),
+    Column("webhook_name", String(WEBHOOK_NAME_CHARS), nullable=True),
+    # JSON lists, and a SHA-256 in hex of both together, or of the condition.
+    Column("match_paths", Text, nullable=True),
+    Column("match_values", Text, nullable=True),
+    Column("match_key", String(64), nullable=True),
+    Column("match_expression", Text, nullable=True),
+    # Whether an event that it gets may resume other tasks too.
+    Column("broadcast", Boolean, nullable=True),
+    # Events since then count; true while those before the registration are to be looked at, else null.
+    Column("counts_from", UtcDateTime, nullable=True),
+    Column("look_back_due", Boolean, nullable=True),
+    # What the event that it has got means for the task, and why the task is to fail without one.
+    Column("outcome", Text, nullable=True),
+    Column("failure", Text, nullable=True),
     Index(
         "idx_inbound_webhook_wait_waiting",
         "id",
@@ -340,6 +376,27 @@ wait = Table(
     ),
     Index("idx_inbound_webhook_wait_run", "dag_id", "run_id", "task_id"),
     Index("idx_inbound_webhook_wait_ended_at", "ended_at"),
+    Index(
+        "idx_inbound_webhook_wait_matched",
+        "webhook_id",
+        "match_key",
+        postgresql_where=text(MATCHED),
+        sqlite_where=text(MATCHED),
+    ),
+    Index("idx_inbound_webhook_wait_taken", "id", postgresql_where=text(TAKEN), sqlite_where=text(TAKEN)),
+    Index(
+        "idx_inbound_webhook_wait_look_back",
+        "webhook_id",
+        postgresql_where=text(LOOKS_BACK),
+        sqlite_where=text(LOOKS_BACK),
+    ),
+    # From a delivery to the tasks that it has resumed.
+    Index(
+        "idx_inbound_webhook_wait_delivery",
+        "delivery_id",
+        postgresql_where=text("delivery_id IS NOT NULL"),
+        sqlite_where=text("delivery_id IS NOT NULL"),
+    ),
 )
 
 # Written after the response was sent, so a row may be missing. It has no foreign key: ids sort by time, which

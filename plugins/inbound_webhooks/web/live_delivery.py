@@ -24,6 +24,7 @@ from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
 from inbound_webhooks.storage.mails import Mail, MailState, mails_of_delivery
+from inbound_webhooks.storage.matched_waits import resumed_by
 from inbound_webhooks.storage.outcomes import load_tasks
 from inbound_webhooks.storage.waits import find_wait
 from inbound_webhooks.storage.webhooks import webhook_by_id
@@ -36,7 +37,8 @@ from inbound_webhooks.webhooks.readiness import DISPATCHER_SILENT
 class LiveDelivery:
     """``webhook`` is None where it was deleted, or the user may not see it.
 
-    ``wait`` is that of the task that it is the call of. ``mails`` is None where the user may not read the
+    ``wait`` is that of the task that it is the call of, ``resumed`` are those that it has resumed as an
+    event. ``mails`` is None where the user may not read the
     runs of the delivery's DAG.
     """
 
@@ -53,6 +55,7 @@ class LiveDelivery:
     waits_for: str | None
     may_unpause: bool
     wait: Wait | None
+    resumed: Sequence[Wait] = ()
 
     @property
     def is_open(self) -> bool:
@@ -85,6 +88,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         has_dispatcher = _is_recent(dispatchers_seen(connection))
         has_conf = listing.has_conf(connection, row.id)
         wait = find_wait(connection, row.wait_id) if row.wait_id else None
+        resumed = resumed_by(connection, row.id)
     visible = webhook if webhook is not None and access.may_see(webhook.dag_id) else None
     failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
     times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)
@@ -114,6 +118,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         waits_for=waits_for,
         may_unpause=access.may_unpause(row.dag_id),
         wait=wait,
+        resumed=[each for each in resumed if access.may_see(each.dag_id)],
     )
 
 

@@ -25,12 +25,14 @@ from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
+from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
 from inbound_webhooks.storage.drifts import Drift, found_drifts
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.endpoints import reported_problems
+from inbound_webhooks.storage.matched_waits import count_waiting
 from inbound_webhooks.webhooks.compiled import compile_webhook
 from inbound_webhooks.webhooks.secrets import missing_secrets, needed_purposes
 
@@ -54,6 +56,8 @@ class Facts:
     drift: Drift | None = None
     environment: Sequence[Problem] = ()
     lacks_dag_result: bool = False
+    waiting_tasks: int = 0
+    stores_bodies: bool = True
 
 
 def reasons_of(webhook: Webhook) -> list[Problem]:
@@ -76,6 +80,8 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
             if waits(each) and each.result_task is None
             if last_run_lacks_result(connection, each.id, each.dag_id)
         }
+        waiting = count_waiting(connection, [webhook.id for webhook in webhooks])
+    stores_bodies = Settings.load().store_bodies
     dags = {dag_id: _dags.get(dag_id, in_transaction) for dag_id in states}
     now = utc_now()
     return {
@@ -91,6 +97,8 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
                     drift=found.get(webhook.id),
                     environment=environment,
                     lacks_dag_result=webhook.id in lacking,
+                    waiting_tasks=waiting.get(webhook.id, 0),
+                    stores_bodies=stores_bodies,
                 ),
             )
         )
@@ -308,6 +316,19 @@ def _wait(webhook: Webhook, facts: Facts) -> list[Problem]:
     return [_problem("wait-without-result", "hint", sentence) for sentence in found]
 
 
+def _awaited(webhook: Webhook, facts: Facts) -> list[Problem]:
+    """What keeps the webhook's events from resuming the tasks that wait for them."""
+    found = []
+    if facts.waiting_tasks and not webhook.enabled:
+        tasks = "1 task waits" if facts.waiting_tasks == 1 else f"{facts.waiting_tasks:,} tasks wait"
+        found.append(f"{tasks} for its events until the webhook is enabled, or their time is over.")
+    if (facts.waiting_tasks or webhook.waiting_dags) and not facts.stores_bodies:
+        found.append(
+            "[inbound_webhooks] store_bodies is off, so no event can resume a task that waits for it."
+        )
+    return [_problem("awaited-in-vain", "stops", sentence) for sentence in found]
+
+
 def _problem(code: str, severity: Severity, message: str) -> Problem:
     return Problem(message, code=code, severity=severity)
 
@@ -329,6 +350,7 @@ _CHECKS: Collection[Callable[[Webhook, Facts], list[Problem]]] = (
     _bare_paths,
     _drift,
     _wait,
+    _awaited,
     _dispatcher,
     _environment,
 )

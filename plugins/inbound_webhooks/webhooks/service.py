@@ -44,6 +44,7 @@ from inbound_webhooks.storage.credentials import (
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.deliveries import cancel_accepted
 from inbound_webhooks.storage.encryption import decrypt, encrypt
+from inbound_webhooks.storage.matched_waits import fail_waits
 from inbound_webhooks.storage.rejections import keep_origin
 from inbound_webhooks.storage.webhooks import (
     ById,
@@ -395,6 +396,7 @@ def delete(
         with transaction() as connection:
             begin_writing(connection)
             webhook = _find_checked(connection, found, checked)
+            fail_waits(connection, webhook.id, f"The webhook {webhook.name!r} was deleted.")
             done = cancel_accepted(connection, webhook.id, limit)
             cancelled += done
             if done < limit:
