@@ -81,11 +81,12 @@ class AwaitedEvent:
     def matching(self, candidates: Sequence[Candidate]) -> list[Candidate]:
         """The candidates whose condition is true too."""
         both = {each.match_expression or "" for each in candidates if each.match_paths is not None} - {""}
-        sources, true = self.sources(), {""}
-        for condition in both if sources is not None else ():
-            sources.budget = Budget(self._work // len(both))  # type: ignore[union-attr]
-            if is_true(condition, sources):
-                true.add(condition)
+        true = {""}
+        for condition in both:
+            if (sources := self.sources()) is not None:
+                sources.budget = Budget(self._work // len(both))
+                if is_true(condition, sources):
+                    true.add(condition)
         return [
             each for each in candidates if each.match_paths is None or (each.match_expression or "") in true
         ]

@@ -270,7 +270,8 @@ def _pages(rows: Sequence[Any]) -> Iterator[list[str]]:
         if left < 0:
             break
         kept.append(row)
-    page, size = [], 0
+    page: list[str] = []
+    size = 0
     for row in reversed(kept):
         if page and (size + row.size > BATCH_BYTES or len(page) == BATCH_SIZE):
             yield page
