@@ -40,7 +40,7 @@ class Circumstances:
     """What decides about a delivery beside itself.
 
     ``state`` is that of the delivery, or of its run where that is ahead. ``waits_for`` is a limit.
-    ``is_call`` says that it is the call of a waiting task.
+    ``is_call`` says that it is the call of a waiting task, ``is_event`` that it can only resume one.
     """
 
     state: str
@@ -52,12 +52,15 @@ class Circumstances:
     waits_for: str | None = None
     failed_tasks: Sequence[FailedTask] = ()
     is_call: bool = False
+    is_event: bool = False
 
 
 def cause_of(now: Circumstances) -> Cause | None:
     """The cause of a delivery's state; None where its help says all."""
     if now.is_call:
         return _of_call(now)
+    if now.is_event and now.state in _OF_EVENTS:
+        return _of_event(now)
     match now.state:
         case State.REFUSED:
             return Cause(now.error or "Its content cannot be used.", "bad", (*_edit(now), _SEE_REQUEST))
@@ -91,6 +94,26 @@ def _of_call(now: Circumstances) -> Cause | None:
     return None
 
 
+_OF_EVENTS = (State.SUCCEEDED, State.FAILED, State.ACCEPTED, State.UNMATCHED)
+
+
+def _of_event(now: Circumstances) -> Cause | None:
+    match now.state:
+        case State.SUCCEEDED:
+            return Cause("The event resumed a task that waited for it.", "info")
+        case State.FAILED:
+            return Cause("The event failed its task, as the task's fail_when says.", "info")
+        case State.UNMATCHED:
+            return Cause(
+                "No task waits for this event. One that begins to wait may still look back at it.", "info"
+            )
+    if now.webhook is not None and not now.webhook.enabled:
+        return _waiting(now)
+    if not now.has_dispatcher:
+        return Cause("No dispatcher is running. Events wait until one starts.", "warn")
+    return Cause("The event is kept until its task waits.", "info")
+
+
 def _failed(now: Circumstances) -> Cause:
     tasks = now.failed_tasks
     if not tasks:
@@ -117,14 +140,16 @@ def _waiting(now: Circumstances) -> Cause | None:
     if (problem := dag_problem(now.dag_id, now.dag)) is not None:
         return problem
     if now.error:
-        return Cause(f"The last attempt failed: {now.error}", "warn", (NextStep(DAG, "Open the Dag"),))
+        return Cause(f"The last attempt failed: {now.error}", "warn", _open_dag(now))
     if not now.has_dispatcher:
         return Cause("No dispatcher is running. Deliveries wait until one starts.", "warn")
     return None
 
 
 def dag_problem(dag_id: str, dag: DagState | None) -> Cause | None:
-    """What is wrong with a DAG that cannot take runs."""
+    """What is wrong with a DAG that cannot take runs; nothing where there is none ("")."""
+    if not dag_id:
+        return None
     if dag is None or dag.is_stale:
         sentence = f"Airflow has no Dag {dag_id} now. Deliveries wait until it exists."
         return Cause(sentence, "warn", (NextStep(IMPORT_ERRORS, "Dags and import errors"),))
@@ -137,7 +162,11 @@ def dag_problem(dag_id: str, dag: DagState | None) -> Cause | None:
 def _after_giving_up(now: Circumstances) -> tuple[NextStep, ...]:
     if dag_problem(now.dag_id, now.dag) is not None:
         return (NextStep(IMPORT_ERRORS, "Dags and import errors"),)
-    return (*_edit(now), NextStep(DAG, "Open the Dag"))
+    return (*_edit(now), *_open_dag(now))
+
+
+def _open_dag(now: Circumstances) -> tuple[NextStep, ...]:
+    return (NextStep(DAG, "Open the Dag"),) if now.dag_id else ()
 
 
 def _edit(now: Circumstances) -> tuple[NextStep, ...]:

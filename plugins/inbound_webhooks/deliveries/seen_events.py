@@ -77,7 +77,7 @@ def seen(access: Access | None, wait: Wait) -> Seen | None:
         count = matched_waits.count_events(connection, webhook.id, wait.counts_from, MAX_COUNTED)
         last = matched_waits.earlier_events(connection, webhook.id, wait.counts_from, SHOWN_EVENTS)
         events = matched_waits.read_events(connection, [row.id for row in last])
-    may_read = access is None or (access.may_read_runs(wait.dag_id) and access.may_read_runs(webhook.dag_id))
+    may_read = access is None or (access.may_read_runs(wait.dag_id) and access.may_read_runs(webhook))
     return Seen(
         webhook=webhook,
         count=count,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ from inbound_webhooks.event.responses import WITHOUT_BODY
 from inbound_webhooks.event.rules import Rules
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.records.target import serves_waits_only
 from inbound_webhooks.storage.encryption import decrypt, encrypt
 from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
@@ -54,6 +56,8 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
         webhook_id=webhook.id,
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
+        asset=webhook.asset,
+        partition_key=verdict.partition_key,
         state=verdict.outcome,
         response_status=verdict.response.status,
         custom_response=_is_custom(rules, verdict),
@@ -63,9 +67,16 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
         error=None if verdict.error is None else verdict.error.message,
         event_type=verdict.event_type,
         dedup_key=verdict.deduplication_key,
-        next_attempt_at=request.received_at if verdict.outcome == State.ACCEPTED else None,
+        next_attempt_at=_due_at(compiled, request, verdict),
         **columns(request, rules.credential_names),
     )
+
+
+def _due_at(compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict) -> datetime | None:
+    """When the dispatcher starts its target: never, if tasks that wait are all that it is for."""
+    if verdict.outcome != State.ACCEPTED or serves_waits_only(compiled.webhook):
+        return None
+    return request.received_at
 
 
 def _is_custom(rules: Rules, verdict: Verdict) -> bool:

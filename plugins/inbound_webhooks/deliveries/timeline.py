@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.target import serves_waits_only
 from inbound_webhooks.storage.mails import Mail, MailState
 
 _TIME_CHARS = 12
@@ -79,7 +80,8 @@ def _steps(delivery: Any, state: str, run: RunTimes, mails: Sequence[Mail]) -> I
     decided = {State.REFUSED: "Refused", State.FILTERED: "Filtered"}.get(delivery.state, "Accepted")
     yield Step(name=decided, at=delivery.accepted_at, help=_DECIDED)
     if decided == "Accepted":
-        yield from _call_steps(delivery) if delivery.wait_id else _run_steps(delivery, state, run)
+        resumes = delivery.wait_id or serves_waits_only(delivery)
+        yield from _call_steps(delivery) if resumes else _run_steps(delivery, state, run)
     if mails:
         yield _notified(mails)
 
@@ -96,6 +98,9 @@ _WITHOUT_A_RUN = {
 def _call_steps(delivery: Any) -> Iterator[Step]:
     if delivery.state == State.CANCELLED:
         yield Step(name="Cancelled", at=delivery.finished_at, help="Its task did not wait any more.")
+        return
+    if delivery.state == State.UNMATCHED:
+        yield Step(name="Unmatched", at=delivery.finished_at, help=_WITHOUT_A_RUN[State.UNMATCHED][1])
         return
     is_done = delivery.state != State.ACCEPTED
     name = "Task failed" if delivery.state == State.FAILED else "Task resumed"

@@ -19,6 +19,7 @@ from sqlalchemy import (
     func,
     literal_column,
     null,
+    or_,
     select,
     text,
     true,
@@ -132,8 +133,13 @@ def _on_sqlite() -> Any:
 
 
 def is_awaited() -> Any:
-    """Whether tasks wait for a webhook's events, as a column of a query of webhooks."""
-    return tables.webhook.c.awaited.is_not(None).label("is_awaited")
+    """Whether a webhook's events are to be compared with waits, as a column of a query of webhooks.
+
+    Those of a webhook that starts nothing always are: the comparison decides their outcome.
+    """
+    columns = tables.webhook.c
+    serves_waits_only = and_(columns.dag_id == literal_column("''"), columns.asset.is_(None))
+    return or_(columns.awaited.is_not(None), serves_waits_only).label("is_awaited")
 
 
 def to_match(webhook: FromClause, state: Any) -> Any:
@@ -203,7 +209,7 @@ def webhook_of_delivery(connection: Connection, delivery_id: str) -> str | None:
 
 
 def cancel_accepted(connection: Connection, webhook_id: str, limit: int) -> int:
-    """Cancel a webhook's deliveries that wait for their run or are not due, at most ``limit``; return how many."""
+    """Cancel up to ``limit`` deliveries of a webhook that wait for their run or are not due; count them."""
     columns = tables.delivery.c
     waiting = select(columns.id).where(text(tables.ACCEPTED), columns.webhook_id == webhook_id)
     ids = list(connection.scalars(waiting.order_by(*WAITING_ORDER).limit(limit)))

@@ -23,7 +23,7 @@ _WAIT = tables.wait.c
 _DELIVERY = tables.delivery.c
 _WEBHOOK = tables.webhook.c
 
-WAITS_ONLY = (_DELIVERY.dag_id == "", _DELIVERY.next_attempt_at.is_(None))
+WAITS_ONLY = (_DELIVERY.dag_id == "", _DELIVERY.asset.is_(None), _DELIVERY.next_attempt_at.is_(None))
 """Of a delivery that starts nothing, whose outcome is that of the task that it resumes."""
 
 _UNSEEN = (State.HELD,)

@@ -153,8 +153,12 @@ async def find_stored(
 
 # --- statements -----------------------------------------------------------------------------
 
-_LATER = ("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks", "to_match")
-"""Columns that are null in a new delivery of a sender, and the one that the insert computes."""
+_LATER = (
+    *("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks"),
+    "asset_event_id",
+    "to_match",
+)
+"""Columns that are null in a new delivery of a sender; the insert computes the last one."""
 
 _COLUMNS = [
     kept for kept in tables.delivery.c if kept.name in Delivery.__struct_fields__ and kept.name not in _LATER

@@ -19,9 +19,10 @@ from sqlalchemy import (
     text,
 )
 
-from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
+from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, PARTITION_KEY_CHARS
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.records.webhook_fields import (
+    ASSET_CHARS,
     DAG_ID_CHARS,
     OWNER_CHARS,
     TASK_ID_CHARS,
@@ -62,11 +63,12 @@ TAKEN = "state = 'waiting' AND outcome IS NOT NULL"
 LOOKS_BACK = "look_back_due IS NOT NULL"
 OF_WEBHOOK = "wait_id IS NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
-it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
-sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call has resumed
-its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call that has not
-resumed its task yet, it is no call of a waiting task, waiting tasks are still to be compared with it. Of a
-wait for an event: its task waits, an event has matched, earlier events are still to be compared with it.
+it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail:
+it is to be sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call
+has resumed its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call
+that has not resumed its task yet, it is no call of a waiting task, waiting tasks are still to be compared
+with it. Of a wait for an event: its task waits, an event has matched, earlier events are still to be compared
+with it.
 
 Partial indexes have them as predicates, so queries must repeat them word for word."""
 
@@ -124,6 +126,10 @@ webhook = Table(
     Column("result_status", Text, nullable=True),
     # JSON object, name -> template.
     Column("response_headers", Text, nullable=False, server_default="{}"),
+    # Name or URI of the asset for which it creates events; null where it starts a DAG.
+    Column("asset", String(ASSET_CHARS), nullable=True),
+    # Expression for the partition that an event is about.
+    Column("partition_key", Text, nullable=True),
     # JSON list of the DAGs that may wait for its events; empty for its own DAG alone.
     Column("waiting_dags", Text, nullable=False, server_default="[]"),
     # Whether tasks wait for its events; null for not. The insert of a delivery reads it from the row that it
@@ -223,6 +229,11 @@ delivery = Table(
     Column("accepted_at", UtcDateTime, nullable=True),
     # The wait that it is the call of; null for a delivery of a webhook.
     Column("wait_id", String(32), nullable=True),
+    # The webhook's asset then, null for a DAG, and the partition that the event is about.
+    Column("asset", String(ASSET_CHARS), nullable=True),
+    Column("partition_key", String(PARTITION_KEY_CHARS), nullable=True),
+    # Airflow's asset event that was created for it.
+    Column("asset_event_id", Integer, nullable=True),
     # True until waiting tasks were compared with it; null where there is nothing to compare.
     Column("to_match", Boolean, nullable=True),
     # Queries repeat the predicates of these indexes word for word: storage/outcomes.py, storage/retention.py.

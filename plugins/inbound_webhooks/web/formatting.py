@@ -13,6 +13,7 @@ from flask import url_for
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.failed_task import FailedTask
+from inbound_webhooks.records.target import serves_waits_only
 from inbound_webhooks.records.wait import Wait
 from inbound_webhooks.settings import docs_page
 from inbound_webhooks.urls import log_url, task_url
@@ -172,8 +173,13 @@ def state_word(state: str) -> str:
 
 
 def state_help(state: str, *, is_call: bool = False) -> str:
-    """The explanation of a delivery's state, or of that of the call of a waiting task."""
-    return (CALL_HELP if is_call else STATE_HELP).get(state, "")
+    """The explanation of a delivery's state, or of that of one that resumes waiting tasks."""
+    return (CALL_HELP.get(state) if is_call else None) or STATE_HELP.get(state, "")
+
+
+def resumes(delivery: Any) -> bool:
+    """Whether the outcome of a delivery is that of a waiting task, instead of a run or an asset event."""
+    return delivery.wait_id is not None or serves_waits_only(delivery)
 
 
 def mail_help(state: str) -> str:
@@ -222,7 +228,7 @@ def wait_tab(wait: Wait) -> str:
     )
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., str | bool]] = {
     "webhook_ago": ago,
     "webhook_exact": exact,
     "webhook_iso": iso,
@@ -242,5 +248,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_log_url": task_log,
     "webhook_task_url": waiting_task,
     "webhook_wait_url": wait_tab,
+    "webhook_resumes": resumes,
 }
 """Jinja filters; the prefix avoids clashes, because all plugins share the application's names."""

@@ -18,6 +18,7 @@ from inbound_webhooks.deliveries.timeline import RunTimes, Step, timeline
 from inbound_webhooks.dispatch.run_tracker import RECHECKED
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.failed_task import FailedTask
+from inbound_webhooks.records.target import serves_waits_only
 from inbound_webhooks.records.wait import Wait
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
@@ -75,12 +76,12 @@ class LiveDelivery:
 
 def read_live(access: Access, row: Any) -> LiveDelivery:
     """Read the current facts of a delivery; ``row`` has no large columns."""
-    may_read = access.may_read_runs(row.dag_id)
+    may_read = access.may_read_runs(row)
     with transaction() as connection:
         item, *replays = _family(connection, access, row)
         webhook = webhook_by_id(connection, row.webhook_id)
         dag_ids = {row.dag_id} | ({webhook.dag_id} if webhook else set())
-        dags = dag_states(connection, dag_ids)
+        dags = dag_states(connection, dag_ids - {""})
         tasks = task_facts(connection, row.dag_id, row.run_id) if may_read and row.run_id else TaskFacts()
         mails = mails_of_delivery(connection, row.id) if may_read else None
         origin = listing.light_delivery(connection, row.replay_of) if row.replay_of else None
@@ -89,7 +90,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         has_conf = listing.has_conf(connection, row.id)
         wait = find_wait(connection, row.wait_id) if row.wait_id else None
         resumed = resumed_by(connection, row.id)
-    visible = webhook if webhook is not None and access.may_see(webhook.dag_id) else None
+    visible = webhook if webhook is not None and access.may_see(webhook) else None
     failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
     times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)
     return LiveDelivery(
@@ -107,10 +108,11 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
                 waits_for=waits_for,
                 failed_tasks=failed_tasks,
                 is_call=row.wait_id is not None,
+                is_event=serves_waits_only(row),
             )
         ),
         steps=timeline(row, item.state, times, mails or ()),
-        origin=origin if origin is not None and access.may_see(origin.dag_id) else None,
+        origin=origin if origin is not None and access.may_see(origin) else None,
         replays=replays,
         mails=mails,
         tasks=tasks,
@@ -124,7 +126,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
 
 def _family(connection: Connection, access: Access, row: Any) -> list[Shown]:
     """The delivery and its replays that the user may see, newest first."""
-    replays = [again for again in listing.replays_of(connection, row.id) if access.may_see(again.dag_id)]
+    replays = [again for again in listing.replays_of(connection, row.id) if access.may_see(again)]
     return with_runs(connection, [row, *replays])
 
 
@@ -136,9 +138,9 @@ def _offer(
         webhook,
         None if webhook is None else dags.get(webhook.dag_id),
         has_conf=has_conf,
-        is_visible=webhook is not None and access.may_see(webhook.dag_id),
-        may_read_runs=access.may_read_runs(row.dag_id),
-        may_replay=webhook is not None and access.may_replay(webhook.dag_id),
+        is_visible=webhook is not None and access.may_see(webhook),
+        may_read_runs=access.may_read_runs(row),
+        may_replay=webhook is not None and access.may_replay(webhook),
     )
 
 
