@@ -27,7 +27,8 @@ TARGETS = (
 EXCLUSIVE = ("dag_id", "asset")
 """A webhook has at most one of them: a delivery starts one thing."""
 
-NO_TARGET = f"a webhook needs a target: {' or '.join(target.noun for target in TARGETS)}"
+_NOUNS = [target.noun for target in TARGETS]
+NO_TARGET = f"a webhook needs a target: {', '.join(_NOUNS[:-1])} or {_NOUNS[-1]}"
 TWO_TARGETS = "a webhook has a DAG or an asset, not both"
 NOTHING_TO_WAIT_FOR = "only the run of a DAG has a result; this webhook has no DAG"
 

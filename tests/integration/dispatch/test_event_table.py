@@ -153,7 +153,9 @@ STORIES: dict[str, Story] = {
     "after the task has ended": after(lambda each: change_task(each, state="success", next_method=None)),
     "after the run was deleted": after(lambda _: delete_run(runs()[0].run_id)),
     "while the webhook is disabled": while_disabled,
-    "in time, and the webhook is disabled before it is compared": just_before(lambda scene, _: scene.disable()),
+    "in time, and the webhook is disabled before it is compared": just_before(
+        lambda scene, _: scene.disable()
+    ),
     "in time, and the webhook is deleted before it is compared": just_before(lambda scene, _: scene.delete()),
 }
 

@@ -197,6 +197,8 @@ _ENDS = (State.SUCCEEDED, State.FAILED)
 SEVERAL = {
     "BEHAVIOUR[State.DISPATCHED].metric": [BEHAVIOUR[State.DISPATCHED].metric],
     "BEHAVIOUR[State.UNDELIVERABLE].metric": [BEHAVIOUR[State.UNDELIVERABLE].metric],
+    "BEHAVIOUR[State.UNMATCHED].metric": [BEHAVIOUR[State.UNMATCHED].metric],
+    "BEHAVIOUR[state].metric": [BEHAVIOUR[state].metric for state in _ENDS],
     "BEHAVIOUR[outcome.state].metric": [BEHAVIOUR[state].metric for state in _ENDS],
     "BEHAVIOUR_OF_CALLS[state].metric": [
         BEHAVIOUR_OF_CALLS[state].metric for state in (*_ENDS, State.CANCELLED)

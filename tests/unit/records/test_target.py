@@ -15,11 +15,15 @@ def problems(**fields) -> list[tuple[str, str]]:
 
 
 def test_the_refusal_of_a_webhook_without_a_target_names_all_kinds():
-    assert target.NO_TARGET == "a webhook needs a target: a DAG or an asset"
+    assert target.NO_TARGET == (
+        "a webhook needs a target: a DAG, an asset or DAGs that may wait for its events"
+    )
     assert problems() == [("dag_id", target.NO_TARGET)]
 
 
-@pytest.mark.parametrize("fields", [{"dag_id": "orders"}, {"asset": "s3://shop/orders"}])
+@pytest.mark.parametrize(
+    "fields", [{"dag_id": "orders"}, {"asset": "s3://shop/orders"}, {"waiting_dags": ("orders",)}]
+)
 def test_one_target_is_enough(fields):
     assert problems(**fields) == []
 
