@@ -200,7 +200,8 @@ def is_true(condition: str, sources: DataSources) -> bool:
 def _or(fallback: Any, evaluate: Callable[[], Any]) -> Any:
     try:
         return evaluate()
-    except RequestError:
+    # One that does not compile was registered by another version; the waits beside it go on.
+    except (RequestError, TemplateRefused):
         return fallback
 
 
