@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from tests.infrastructure.dags_builder import change_dag, store_dag, store_team
+from tests.infrastructure.waits_builder import store_matching_task, tasks_at, wait_of
 from tests.infrastructure.webhooks_builder import (
     ACTOR,
     change_webhook,
@@ -135,6 +136,20 @@ def test_a_refusal_says_why_without_the_other_teams_name_and_ends_like_a_missing
     assert "blue" not in stored.error
     assert next_attempt_at(now(), 1, TeamMismatch("orders", "red")) is not None
     assert next_attempt_at(now(), 20, TeamMismatch("orders", "red")) is None
+
+
+def test_a_dag_of_another_team_may_not_wait_for_a_webhook():
+    hook = store_webhook("dbt", dag_id="", waiting_dags=("training",), team="red")
+    refused = {}
+    for team in ("red", "blue"):
+        waiting = store_matching_task(match={"body.a": 1}, run_id=team, registers=False)
+        store_dag("training", bundle=team)
+        tasks_at().review()
+        refused[team] = wait_of(waiting).failure
+    assert refused == {
+        "red": None,
+        "blue": f"The DAG training belongs to another team than the webhook {hook.name!r}.",
+    }
 
 
 def test_outside_of_multi_team_mode_teams_mean_nothing(monkeypatch):

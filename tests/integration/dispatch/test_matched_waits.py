@@ -219,6 +219,17 @@ def test_fail_when_fails_the_task_with_the_payloads_message(send):
     assert "failure" in json.loads(event_of(waiting)["outcome"])
 
 
+def test_a_task_gets_no_credentials_of_an_event(hook):
+    waiting = store_matching_task(match=RUN)
+    secret = [("authorization", "Bearer of the sender"), ("x-of-ours", "open")]
+    body = b'{"data": {"runId": 123}}'
+    assert AsgiEndpoint().post(hook.path, body, [*JSON, *secret]).status == 202
+    look()
+    outcome = event_of(waiting)["outcome"]
+    assert "open" in outcome
+    assert "of the sender" not in outcome
+
+
 @pytest.mark.parametrize(
     ("given", "sentence"),
     [

@@ -122,7 +122,9 @@ def test_each_condition_has_a_share_of_the_work():
     costly = "body.items | tojson | length > 0"
     conditions = [costly, "body.id == 7"]
     body = b'{"id": 7, "items": [%s]}' % b",".join(b"%d" % number for number in range(1000))
-    assert Comparison([], conditions, work=100_000_000).keys(event(body)) == set(map(condition_key, conditions))
+    assert Comparison([], conditions, work=100_000_000).keys(event(body)) == set(
+        map(condition_key, conditions)
+    )
     assert Comparison([], conditions, work=20_000).keys(event(body)) == {condition_key("body.id == 7")}
 
 

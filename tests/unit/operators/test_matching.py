@@ -100,7 +100,9 @@ def test_a_wait_that_is_refused_fails_the_task_even_if_failures_skip_it():
 
 
 def test_the_timeout_names_the_webhook():
-    sentence = "No event of webhook dbt matched within 1:00:00. 2 events were refused, the last one because: odd"
+    sentence = (
+        "No event of webhook dbt matched within 1:00:00. 2 events were refused, the last one because: odd"
+    )
     with pytest.raises(WaitFailed, match=sentence):
         operator(match=MATCH).complete_wait(
             {}, {"error_type": "timeout", "refused_calls": 2, "refusal": "odd"}
