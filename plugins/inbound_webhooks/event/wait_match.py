@@ -82,12 +82,12 @@ class MatchRegistration(msgspec.Struct, frozen=True, kw_only=True):
         return match_key(self.match) if self.match else condition_key(self.match_expression or "")
 
 
-def canonical(match: Mapping[Any, Any]) -> dict[str, str]:
+def canonical(match: Any) -> dict[str, str]:
     """Path -> value as they are stored and compared, in the order of the paths.
 
     :raises ValueError: a path is none, or a value cannot be compared; the message is a sentence
     """
-    if not match or len(match) > MAX_PATHS:
+    if not isinstance(match, Mapping) or not 0 < len(match) <= MAX_PATHS:
         raise ValueError(f"match must name 1 to {MAX_PATHS} paths, such as 'body.data.runId'.")
     written = {path_source(path): _value(path, value) for path, value in match.items()}
     return dict(sorted(written.items()))

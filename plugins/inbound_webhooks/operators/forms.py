@@ -23,12 +23,19 @@ def check_form(
 ) -> None:
     """Let the import of the DAG fail where arguments do not fit together.
 
+    ``start`` gets a URL, or returns the match for the events of ``webhook``.
+
     :raises TypeError: not exactly one of the two forms
     :raises ValueError: a path or condition does not compile, or ``look_back`` is out of range
     """
     matches = match is not None or match_expression is not None
-    if (start is None) != matches or matches != (webhook is not None):
-        raise TypeError("WaitForWebhook needs either start, or webhook with match, match_expression or both.")
+    is_call = start is not None and webhook is None and not matches
+    is_event = webhook is not None and (matches or start is not None) and (start is None or match is None)
+    if not (is_call or is_event):
+        raise TypeError(
+            "WaitForWebhook needs either start, or webhook with match, match_expression or both; "
+            "with webhook, start may return the match instead."
+        )
     if not isinstance(look_back, timedelta) or not timedelta() <= look_back <= MAX_LOOK_BACK:
         raise ValueError(f"look_back must be a timedelta of at most {MAX_LOOK_BACK}, not {look_back!r}.")
     if isinstance(match, Mapping):

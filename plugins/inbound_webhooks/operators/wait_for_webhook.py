@@ -66,7 +66,7 @@ class WaitForWebhook(BaseOperator):
     ``result`` selects. The task waits without a worker slot, in Airflow 3.3 without a triggerer too.
 
     :param start: called with ``callback_url``, and with ``op_args`` and ``op_kwargs`` (templated) as a
-        function of ``@task`` is
+        function of ``@task`` is; with ``webhook``, without a URL, and what it returns is the match
     :param webhook: name or id of a webhook; it names the DAGs that may wait for it
     :param match: path -> value, such as ``{"body.data.runId": "{{ ti.xcom_pull('start') }}"}``; values are
         templated, and compared as text, so that 1 equals "1"
@@ -104,7 +104,7 @@ class WaitForWebhook(BaseOperator):
     ) -> None:
         super().__init__(**kwargs)
         check_form(start, webhook, match, match_expression, look_back)
-        if start is not None:
+        if start is not None and webhook is None:
             _check_function(start)
         if not isinstance(timeout, timedelta) or timeout <= timedelta():
             raise ValueError(f"timeout must be a timedelta above zero, not {timeout!r}.")
@@ -134,10 +134,12 @@ class WaitForWebhook(BaseOperator):
                 "dag.test() cannot run a task that waits for a webhook: no endpoint receives its call. "
                 "Trigger the DAG in Airflow, or pass mark_success_pattern to dag.test()."
             )
-        if self.start is None:
-            self._register_match(context, began_at)
+        if self.webhook is not None:
+            match = self.match if self.start is None else self._start(self.start, context)
+            self._register_match(context, began_at, match)
             what = f"an event of webhook {self.webhook}"
         else:
+            assert self.start is not None
             self._start(self.start, context, self._register(context, began_at))
             what = "a call"
         deadline = began_at + self.timeout
@@ -179,16 +181,18 @@ class WaitForWebhook(BaseOperator):
     def _what(self) -> str:
         return "call" if self.webhook is None else "event"
 
-    def _start(self, function: Callable[..., Any], context: Context, url: str) -> None:
-        kwargs = {**context, **self.op_kwargs, CALLBACK_URL: url}
+    def _start(self, function: Callable[..., Any], context: Context, url: str | None = None) -> Any:
+        """Call the function; what it returns counts only for an event."""
+        kwargs = {**context, **self.op_kwargs} | ({} if url is None else {CALLBACK_URL: url})
         started = function(*self.op_args, **determine_kwargs(function, self.op_args, kwargs))
-        if inspect.iscoroutine(started):
-            asyncio.run(started)
+        return asyncio.run(started) if inspect.iscoroutine(started) else started
 
-    def _register_match(self, context: Context, began_at: datetime) -> None:
+    def _register_match(self, context: Context, began_at: datetime, given: Any) -> None:
         """Leave paths and values where the dispatcher finds them."""
+        if given is None and (self.start is not None or self.match_expression is None):
+            raise WaitFailed("The function returned no match, such as {'body.data.runId': 7}.")
         try:
-            match = {} if self.match is None else canonical(self.match)
+            match = {} if given is None else canonical(given)
         except ValueError as error:
             raise WaitFailed(str(error)) from None
         registration = MatchRegistration(
@@ -263,10 +267,12 @@ class _DecoratedWait(DecoratedOperator, WaitForWebhook):
         op_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        _check_function(python_callable)
-        given = {CALLBACK_URL: _NOT_YET} | dict(op_kwargs or {})
-        if given[CALLBACK_URL] != _NOT_YET:
-            raise TypeError(f"{CALLBACK_URL} is passed by wait_for_webhook; leave it out.")
+        given = dict(op_kwargs or {})
+        if kwargs.get("webhook") is None:
+            _check_function(python_callable)
+            given = {CALLBACK_URL: _NOT_YET} | given
+            if given[CALLBACK_URL] != _NOT_YET:
+                raise TypeError(f"{CALLBACK_URL} is passed by wait_for_webhook; leave it out.")
         super().__init__(
             python_callable=python_callable,
             # The URL is known when the task runs; until then DecoratedOperator misses no argument.
@@ -280,6 +286,10 @@ class _DecoratedWait(DecoratedOperator, WaitForWebhook):
 def wait_for_webhook(
     python_callable: Callable[..., Any] | None = None,
     *,
+    webhook: str | None = None,
+    match_expression: str | None = None,
+    look_back: timedelta = DEFAULT_LOOK_BACK,
+    broadcast: bool = False,
     timeout: timedelta = DEFAULT_TIMEOUT,
     result: str | None = None,
     fail_when: str | None = None,
@@ -288,6 +298,9 @@ def wait_for_webhook(
 ) -> TaskDecorator:
     """Make a task of a function that starts something and hands out ``callback_url``.
 
+    With ``webhook``, it hands out nothing: it returns the match of the event that the task waits for, such as
+    ``{"body.data.runId": run_id}``.
+
     Its other arguments are as with ``@task``: templated, and mapped by ``expand``. The rest is as in
     :class:`WaitForWebhook`; ``kwargs`` are arguments of Airflow's operators, such as ``retries``.
     """
@@ -295,6 +308,10 @@ def wait_for_webhook(
         python_callable=python_callable,
         multiple_outputs=False,
         decorated_operator_class=_DecoratedWait,
+        webhook=webhook,
+        match_expression=match_expression,
+        look_back=look_back,
+        broadcast=broadcast,
         timeout=timeout,
         result=result,
         fail_when=fail_when,

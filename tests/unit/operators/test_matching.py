@@ -8,7 +8,7 @@ import pytest
 from airflow.sdk import DAG
 
 from inbound_webhooks.event.wait_match import MatchRegistration
-from inbound_webhooks.operators import WaitForWebhook
+from inbound_webhooks.operators import WaitForWebhook, wait_for_webhook
 from inbound_webhooks.operators.errors import WaitFailed
 from tests.unit.operators.test_execution import HOUR, ID, context, supervisor
 
@@ -61,7 +61,6 @@ def test_a_template_that_found_nothing_fails_the_task_at_once(supervisor, value)
 @pytest.mark.parametrize(
     "options",
     [
-        {"start": lambda callback_url: None},
         {},
         {"match": MATCH, "start": lambda callback_url: None},
         {"match": MATCH, "webhook": None},
@@ -86,6 +85,25 @@ def test_a_task_has_one_of_the_two_forms(options):
 def test_a_mistake_is_an_error_of_the_import(options, sentence):
     with pytest.raises(ValueError, match=sentence):
         operator(**options)
+
+
+def test_a_function_returns_the_match_of_what_it_has_started(supervisor):
+    @wait_for_webhook(webhook="dbt", match_expression="body.ok", timeout=HOUR)
+    def run_dbt(job: int) -> dict[str, int]:
+        return {"body.data.runId": 10 * job}
+
+    with DAG("refresh", schedule=None):
+        task = run_dbt(7).operator
+    parked(task)
+    found = MatchRegistration.from_json(supervisor.xcom.value)
+    assert found.match == {"${Webhook::Body.data.runId}": "70"}
+    assert (found.webhook, found.match_expression) == ("dbt", "body.ok")
+
+
+@pytest.mark.parametrize("returned", [None, 7, {}, {"runId": 7}])
+def test_a_function_that_returns_no_match_fails_the_task(supervisor, returned):
+    with pytest.raises(WaitFailed, match=r"no match|match must name|is no path"):
+        operator(start=lambda: returned).execute(context())
 
 
 def test_values_can_be_mapped():
