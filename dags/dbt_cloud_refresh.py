@@ -27,7 +27,7 @@ with DAG(
     @task
     def start_job(jobs_url: str) -> int:
         """Start the job; returns the id of its run."""
-        headers = {"Authorization": f"Token {Variable.get('dbt_token', default='')}"}
+        headers = {"Authorization": f"Token {Variable.get('dbt_token', default='unset')}"}
         response = httpx.post(jobs_url, json={"cause": "Airflow"}, headers=headers)
         run_id: int = response.raise_for_status().json()["data"]["id"]
         return run_id

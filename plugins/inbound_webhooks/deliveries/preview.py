@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from inbound_webhooks.deliveries.awaited_preview import resumed_note
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.errors import SecretMissing, VerificationFailed
 from inbound_webhooks.event.charsets import of_typed_text
@@ -39,8 +40,8 @@ def preview_request(
     A request without a signature is judged too, and any request of a webhook that waits for its secret, both
     with a note; one with a wrong signature is rejected.
 
-    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (no signature was checked, or
-    the response would wait) and the response's ``status``, ``content_type``, ``headers`` (pairs, without the
+    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (no signature was checked,
+    the response would wait, waiting tasks would be resumed) and the response's ``status``, ``content_type``, ``headers`` (pairs, without the
     content type) and ``body`` (text).
     """
     request = InboundRequest(
@@ -65,7 +66,8 @@ def preview_request(
     verdict = (
         found if isinstance(found, Verdict) else endpoint.judging.decide(compiled, request, secrets=secrets)
     )
-    note = " ".join(filter(None, (note, _wait_note(compiled, verdict)))) or None
+    notes = (note, _wait_note(compiled, verdict), resumed_note(compiled, request, verdict))
+    note = " ".join(filter(None, notes)) or None
     return _shown(verdict, note, b"" if method == "HEAD" else verdict.response.body)
 
 

@@ -15,6 +15,7 @@ from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.records.target import serves_waits_only
 from inbound_webhooks.records.wait import Wait
+from inbound_webhooks.records.webhook import Draft
 from inbound_webhooks.settings import docs_page
 from inbound_webhooks.urls import log_url, task_url
 from inbound_webhooks.web.documentation_text import has_page
@@ -104,6 +105,9 @@ PREVIEW_HELP = {
 }
 """State of a preview -> explanation."""
 
+RESUMES_HELP = "It would be compared with the tasks that wait for the webhook's events."
+"""The same for a request that is accepted and starts nothing by itself."""
+
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _KIB = 1024
 _DAG_WORD = re.compile(r"(?<![\w.~'\"-])DAG(?=s?(?:'s)?(?:[\s,;:)?!]|\.?$|\.\s))")
@@ -175,6 +179,13 @@ def state_word(state: str) -> str:
 def state_help(state: str, *, is_call: bool = False) -> str:
     """The explanation of a delivery's state, or of that of one that resumes waiting tasks."""
     return (CALL_HELP.get(state) if is_call else None) or STATE_HELP.get(state, "")
+
+
+def preview_help(state: str, webhook: Draft) -> str:
+    """The explanation of a preview's state."""
+    if state == "accepted" and serves_waits_only(webhook):
+        return RESUMES_HELP
+    return PREVIEW_HELP.get(state, "")
 
 
 def resumes(delivery: Any) -> bool:

@@ -13,7 +13,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.web.backtests import CHOICES, shown
 from inbound_webhooks.web.base_view import json_reply
 from inbound_webhooks.web.form_data import by_place
-from inbound_webhooks.web.formatting import PREVIEW_HELP, pretty, tone
+from inbound_webhooks.web.formatting import pretty, preview_help, tone
 from inbound_webhooks.web.stored_requests import parse_headers
 from inbound_webhooks.web.typed_webhook import TypedWebhookView
 
@@ -77,7 +77,7 @@ class PreviewView(TypedWebhookView):
             preview
             | {
                 "tone": tone(state),
-                "state_help": PREVIEW_HELP.get(state, ""),
+                "state_help": preview_help(state, webhook),
                 "conf_text": pretty(preview["conf"]),
             }
         )

@@ -318,3 +318,16 @@ def test_a_webhook_has_a_limit_of_conditions(send):
     assert "1,000 tasks wait for the webhook 'dbt' with match_expression alone" in wait_of(refused).failure
     admitted = store_matching_task(match=RUN, run_id="admitted")
     assert wait_of(admitted).failure is None
+
+
+def test_a_preview_says_which_tasks_would_be_resumed(hook, webhooks):
+    def note() -> str | None:
+        header = ("--header", "Content-Type: application/json")
+        done = webhooks("try", "dbt", "--data", '{"data": {"runId": 123}}', *header, "-o", "json")
+        return json.loads(done.out)["note"]
+
+    assert note() is None
+    store_matching_task(match={"body.data.runId": 7})
+    assert note() == "It matches no task that waits for the webhook."
+    store_matching_task(match=RUN, run_id="second")
+    assert note() == "It would resume 1 waiting task."
