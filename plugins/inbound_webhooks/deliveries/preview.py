@@ -40,9 +40,9 @@ def preview_request(
     A request without a signature is judged too, and any request of a webhook that waits for its secret, both
     with a note; one with a wrong signature is rejected.
 
-    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (no signature was checked,
-    the response would wait, waiting tasks would be resumed) and the response's ``status``, ``content_type``, ``headers`` (pairs, without the
-    content type) and ``body`` (text).
+    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (no signature was checked, the
+    response would wait, waiting tasks would be resumed) and the response's ``status``, ``content_type``,
+    ``headers`` (pairs, without the content type) and ``body`` (text).
     """
     request = InboundRequest(
         method=method,
