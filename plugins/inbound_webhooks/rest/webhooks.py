@@ -43,7 +43,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.origins import webhook_origins
 from inbound_webhooks.storage.webhooks import ById, webhook_by_name
 from inbound_webhooks.webhooks import readiness, service
-from inbound_webhooks.webhooks.access import MAY_NOT_READ_RESULTS, Access
+from inbound_webhooks.webhooks.access import MAY_NOT_READ_RESULTS, MAY_NOT_SHARE, Access
 from inbound_webhooks.webhooks.secrets import NewSecret
 
 router = APIRouter(prefix="/webhooks", tags=["Webhook"])
@@ -85,8 +85,7 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
     draft = service.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
     if not may.may_change(draft, "POST"):
         raise NotPermitted(f"Creating a webhook requires permission {subject_of(draft).right()}.")
-    if not may.may_save(draft):
-        raise NotPermitted(MAY_NOT_READ_RESULTS)
+    _check_saving(may, draft)
     try:
         created = service.create(
             draft, secrets=_new_secrets(secrets), actor=may.name, team=may.team_for(draft)
@@ -251,9 +250,15 @@ def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
     draft = Draft(**field_values(webhook) | fields)
     if not may.may_change(draft):
         raise NotPermitted(f"Changing it requires permission {subject_of(draft).right()}.")
+    _check_saving(may, draft)
+    return draft
+
+
+def _check_saving(may: Access, draft: Draft) -> None:
     if not may.may_save(draft):
         raise NotPermitted(MAY_NOT_READ_RESULTS)
-    return draft
+    if not may.may_share(draft):
+        raise NotPermitted(MAY_NOT_SHARE)
 
 
 def _checked(may: Access, webhook: Webhook, draft: Draft) -> Webhook:

@@ -16,7 +16,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import webhook_by_name
 from inbound_webhooks.web.forms import WebhookForm, typed_secrets
 from inbound_webhooks.webhooks import service
-from inbound_webhooks.webhooks.access import MAY_NOT_READ_RESULTS, Access
+from inbound_webhooks.webhooks.access import MAY_NOT_READ_RESULTS, MAY_NOT_SHARE, Access
 from inbound_webhooks.webhooks.secrets import NewSecret, check_secret
 
 
@@ -57,6 +57,8 @@ def _problems_of(
         return
     if not access.may_save(draft):
         yield Problem(MAY_NOT_READ_RESULTS, "wait_seconds")
+    if not access.may_share(draft):
+        yield Problem(MAY_NOT_SHARE, "waiting_dags")
     webhook = webhook_of(draft, stored)
     yield from service.problems_of(webhook)
     with transaction() as connection:

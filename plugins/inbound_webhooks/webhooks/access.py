@@ -55,6 +55,8 @@ MAY_NOT_READ_RESULTS = (
     "A response that waits has the run's result: you need permission to read the Dag's XComs."
 )
 
+MAY_NOT_SHARE = "Dags that may wait get the events: you need permission to trigger each of them."
+
 ACTIONS = ("can_read", "can_create", "can_edit", "can_delete")
 
 
@@ -124,6 +126,13 @@ class Access:
         A response that waits has the result of a run, which senders and the webhook's users then get.
         """
         return not waits(draft) or not draft.dag_id or self._check("xcom", "GET", draft.dag_id)
+
+    def may_share(self, draft: Draft) -> bool:
+        """Whether the user may let the tasks of the draft's DAGs wait for its events, and so read them.
+
+        As with another DAG that is to get the events: the right to trigger it.
+        """
+        return all(map(self.may_trigger, draft.waiting_dags))
 
     def may_replay(self, owned: Owned) -> bool:
         """Whether the user may replay a webhook's deliveries, or those of a DAG's webhooks."""
