@@ -62,7 +62,7 @@ class Scene:
         service.delete(self.hook.id, actor="a tester")
 
 
-Story = Callable[[Scene], tuple[Waiting, int]]
+Scenario = Callable[[Scene], tuple[Waiting, int]]
 
 
 def before_it_waits(scene: Scene, **options: Any) -> tuple[Waiting, int]:
@@ -76,10 +76,10 @@ def while_it_waits(scene: Scene, body: bytes = b"", **options: Any) -> tuple[Wai
     return waiting, scene.send(body)
 
 
-def again(body: bytes) -> Story:
+def again(body: bytes) -> Scenario:
     """A first event has resumed the task."""
 
-    def story(scene: Scene) -> tuple[Waiting, int]:
+    def scenario(scene: Scene) -> tuple[Waiting, int]:
         waiting, _ = while_it_waits(scene, b'{"run": 7, "id": 1}')
         scene.look()
         first = event_of(waiting)
@@ -89,29 +89,29 @@ def again(body: bytes) -> Story:
         assert event_of(waiting) == first
         return waiting, status
 
-    return story
+    return scenario
 
 
-def after(change: Callable[[Waiting], object]) -> Story:
-    def story(scene: Scene) -> tuple[Waiting, int]:
+def after(change: Callable[[Waiting], object]) -> Scenario:
+    def scenario(scene: Scene) -> tuple[Waiting, int]:
         waiting = scene.wait()
         change(waiting)
         scene.look()
         return waiting, scene.send()
 
-    return story
+    return scenario
 
 
-def just_before(change: Callable[[Scene, Waiting], object], hours: float = 0) -> Story:
+def just_before(change: Callable[[Scene, Waiting], object], hours: float = 0) -> Scenario:
     """The change comes between the commit of the event and the dispatcher."""
 
-    def story(scene: Scene) -> tuple[Waiting, int]:
+    def scenario(scene: Scene) -> tuple[Waiting, int]:
         waiting, status = while_it_waits(scene)
         change(scene, waiting)
         scene.look(hours)
         return waiting, status
 
-    return story
+    return scenario
 
 
 def while_cleared(scene: Scene) -> tuple[Waiting, int]:
@@ -135,7 +135,7 @@ def while_disabled(scene: Scene) -> tuple[Waiting, int]:
     return waiting, scene.send()
 
 
-STORIES: dict[str, Story] = {
+SCENARIOS: dict[str, Scenario] = {
     "before the task waits, within `look_back`": before_it_waits,
     "before that": lambda scene: before_it_waits(scene, look_back=timedelta(), created_at=now() + HOUR / 60),
     "while the task waits": while_it_waits,
@@ -166,13 +166,13 @@ def scene(configure, database) -> Scene:
 
 
 def test_each_row_is_tested():
-    assert list(ROWS) == list(STORIES)
+    assert list(ROWS) == list(SCENARIOS)
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_row_of_the_table_is_true(scene, name):
     status, delivery, effect = ROWS[name]
-    waiting, answered = STORIES[name](scene)
+    waiting, answered = SCENARIOS[name](scene)
     assert answered == int(status)
     scene.look()
     states = [row.state for row in rows("delivery")]
