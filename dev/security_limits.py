@@ -14,7 +14,7 @@ from inbound_webhooks.airflow_bridge.check_process import CHECK_MILLISECONDS, MA
 from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES
 from inbound_webhooks.dispatch.dispatcher import CHECK_SECONDS
 from inbound_webhooks.dispatch.key_fetch import FETCH_SECONDS, MAX_KEY_BYTES
-from inbound_webhooks.dispatch.targets.matched_waits import COMPARE_SECONDS, MAX_LOOK_BACK_EVENTS
+from inbound_webhooks.dispatch.targets.event_matching import COMPARE_SECONDS, MAX_LOOK_BACK_EVENTS
 from inbound_webhooks.dispatch.targets.wait_registration import MAX_CONDITIONS, MAX_PATH_LISTS
 from inbound_webhooks.event.conf.mapping import MAX_CONF_CHARS
 from inbound_webhooks.event.conf.violations import MAX_COMPARED_ITEMS
