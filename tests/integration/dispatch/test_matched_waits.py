@@ -163,6 +163,15 @@ def test_an_event_from_before_the_look_back_does_not_count(send):
     assert wait_of(late).look_back_due is None
 
 
+def test_of_two_waits_that_look_back_together_each_has_its_own_time(send):
+    sent = send()
+    short = {"look_back": timedelta(), "created_at": now() + timedelta(seconds=5)}
+    late = store_matching_task(match=RUN, registers=False, **short)
+    early = store_matching_task(match=RUN, run_id="early", created_at=now() + timedelta(seconds=9))
+    look()
+    assert (resumed_by(early), resumed_by(late)) == (sent, None)
+
+
 def test_an_event_that_came_while_no_dispatcher_knew_the_wait_is_found(send):
     waiting = store_matching_task(match=RUN, look_back=timedelta(), registers=False)
     sent = send()

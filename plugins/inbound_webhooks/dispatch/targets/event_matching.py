@@ -102,11 +102,10 @@ class EventMatching:
         """Give events to the waits that they match; return the ids of those that are done."""
         if not events:
             return []
-        with transaction() as connection:
-            webhook = find_webhook(connection, ById(webhook_id))
-            paths, conditions = matched_waits.compared_with(connection, webhook_id)
+        webhook = autocommit(partial(find_webhook, name_or_id=ById(webhook_id)))
         if webhook is None:
             return []
+        paths, conditions = autocommit(partial(matched_waits.compared_with, webhook_id=webhook_id))
         work = self._settings.max_expression_work // (LOOK_BACK_SHARE if looking_back else 1)
         comparison = Comparison(map(json.loads, paths), conditions, work=work)
         done, unmatched, ends_at = [], [], time.monotonic() + COMPARE_SECONDS
