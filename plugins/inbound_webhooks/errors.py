@@ -330,6 +330,14 @@ class ParameterRefused(ContentRefused):
         super().__init__(f"parameter {parameter}: {reason}")
 
 
+class ScheduleRefused(ContentRefused):
+    """The request names no usable time for its run."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        super().__init__(f"{name}: {reason}")
+
+
 class ExpressionFailed(ContentRefused):
     """An expression could not be evaluated for this request."""
 
@@ -423,6 +431,17 @@ class BacklogFull(LimitReached):
         super().__init__(None if of_webhook is None else named)
 
 
+class TooManyHeld(BacklogFull):
+    """Too many deliveries of this webhook are held."""
+
+    retry_after_seconds = 60
+
+    def __init__(self, limit: int) -> None:
+        LimitReached.__init__(
+            self, f"{limit} deliveries of this webhook are held while it is on hold; that is its limit."
+        )
+
+
 class RefusedTooOften(LimitReached):
     """Too many requests of this webhook were refused within a minute."""
 
@@ -483,6 +502,16 @@ class RunRefused(DispatchError):
     """The DAG does not accept this run."""
 
     permanent = True
+
+
+class LogicalDateTaken(RunRefused):
+    """The DAG has a run with this logical date already."""
+
+    def __init__(self, dag_id: str, logical_date: str) -> None:
+        super().__init__(
+            f"DAG {dag_id} has a run with the logical date {logical_date} already, and Airflow allows one. "
+            "Clear that run instead, or change the webhook's logical date and replay the delivery."
+        )
 
 
 # --- a mail that cannot be sent -------------------------------------------------------------

@@ -101,4 +101,4 @@ def test_our_own_problems_say_when_to_try_again(error):
 
 def test_only_what_cannot_heal_is_permanent():
     permanent = {e.__name__ for e in ALL if issubclass(e, DispatchError) and e.permanent}
-    assert permanent == {"RunRefused"}
+    assert permanent == {"RunRefused", "LogicalDateTaken"}

@@ -18,6 +18,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, DagState, dag_states
+from inbound_webhooks.airflow_bridge.logical_dates import data_interval_of, free_logical_date
 from inbound_webhooks.errors import (
     DagBroken,
     DagChanged,
@@ -29,6 +30,7 @@ from inbound_webhooks.errors import (
     TooBusy,
 )
 from inbound_webhooks.event.conf.parameter import check_conf
+from inbound_webhooks.event.schedule import MAX_NOTE_CHARS
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
@@ -98,10 +100,14 @@ class DagRuns:
         cached = self._dags.version(delivery.dag_id, current.hash, lambda work: work(session.connection()))
         if cached is None or delivery.checked_dag_hash != current.hash:
             raise DagChanged(delivery.dag_id)
+        logical_date = free_logical_date(session, delivery)
         try:
             run = cached.dag.create_dagrun(
                 run_id=run_id_of(delivery),
-                run_after=run_after,
+                logical_date=logical_date,
+                data_interval=data_interval_of(cached.dag, logical_date),
+                # A time that has passed would only put the run before others of its DAG.
+                run_after=max(run_after, delivery.run_after or run_after),
                 conf=json.loads(delivery.conf or "{}"),
                 run_type=DagRunType.MANUAL,
                 triggered_by=DagRunTriggeredByType.REST_API,
@@ -185,13 +191,21 @@ class DagRuns:
         rows = [
             {
                 "dag_run_id": key,
-                "content": f"Webhook {run_ids[run_id].webhook_name}, delivery {run_ids[run_id].id}",
+                "content": _note_of(run_ids[run_id]),
                 "created_at": at,
                 "updated_at": at,
             }
             for key, run_id in keys
         ]
         session.execute(insert(DagRunNote), rows)
+
+
+def _note_of(delivery: ClaimedDelivery) -> str:
+    origin = f"Webhook {delivery.webhook_name}, delivery {delivery.id}"
+    if delivery.note is None:
+        return origin
+    whole = f"{delivery.note}\n\n{origin}"
+    return whole if len(whole) <= MAX_NOTE_CHARS else delivery.note
 
 
 class _Current(NamedTuple):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 URL_PLACE, SECRET_PLACE = "<the webhook's URL>", "<the secret>"
 GIVEN_SECRET = "<the secret from --secret>"  # noqa: S105 - a placeholder
 
-EXPECTED_AT_CREATE = ("disabled", "no-dispatcher")
+EXPECTED_AT_CREATE = ("disabled", "outside-hours", "no-dispatcher")
 """Reasons without a warning: the call asks for them, or they disappear once the api-server runs."""
 
 

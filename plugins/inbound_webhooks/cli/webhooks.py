@@ -63,6 +63,8 @@ def show_command(args: Namespace) -> None:
         "credentials": [_credential(credential) for credential in credentials],
         "confirm_url": webhook.confirm_url,
         "team": webhook.team,
+        "hold": webhook.hold,
+        "held_by_all": webhook.held_by_all,
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.deliveries.judging import Endpoint, Judging
+from inbound_webhooks.deliveries.schedule_data import schedule_data
 from inbound_webhooks.event.differences import ABSENT, Difference, differences
 from inbound_webhooks.event.judge import Verdict
 from inbound_webhooks.records.delivery import Delivery
@@ -47,6 +48,7 @@ class Outcome:
 
     state: str
     conf: Any
+    schedule: Any
     error: str | None
     event_type: str | None
     dedup_key: str | None
@@ -166,6 +168,7 @@ class _Judge:
         return Outcome(
             state=DUPLICATE if repeats else verdict.outcome,
             conf=None if verdict.conf is None else json.loads(verdict.conf),
+            schedule=schedule_data(verdict),
             error=None if verdict.error is None else verdict.error.message,
             event_type=verdict.event_type,
             dedup_key=verdict.deduplication_key,

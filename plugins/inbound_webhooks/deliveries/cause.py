@@ -14,6 +14,7 @@ MAX_LOGS = 5
 """Failed tasks that are offered with their logs; the run has the others."""
 
 MAPPING, FILTER, WEBHOOK, REQUEST = "mapping", "filter", "webhook", "request"
+RELEASE = "release"
 DAG, UNPAUSE, RUN, RUNS, LOG, IMPORT_ERRORS = "dag", "unpause", "run", "runs", "log", "import-errors"
 
 
@@ -71,6 +72,8 @@ def cause_of(now: Circumstances) -> Cause | None:
             return _failed(now)
         case State.ACCEPTED:
             return _waiting(now)
+        case State.HELD:
+            return _held(now)
         case "queued" | State.DISPATCHED if now.dag is not None and now.dag.is_paused:
             return Cause(f"Dag {now.dag_id} is paused, so its run stays queued.", "warn", (_UNPAUSE,))
     return None
@@ -121,6 +124,30 @@ def _waiting(now: Circumstances) -> Cause | None:
     if not now.has_dispatcher:
         return Cause("No dispatcher is running. Deliveries wait until one starts.", "warn")
     return None
+
+
+def _held(now: Circumstances) -> Cause | None:
+    webhook = now.webhook
+    if webhook is None:
+        return Cause("The webhook is on hold.", "warn")
+    release = (NextStep(RELEASE, "Release the webhook"),)
+    if webhook.held_by_all:
+        return Cause(
+            "All webhooks are on hold. The delivery goes on when they are released.", "warn", release
+        )
+    if webhook.is_stopped:
+        return Cause("The webhook is on hold. The delivery goes on when it is released.", "warn", release)
+    if not webhook.enabled:
+        sentence = "The webhook is disabled; its deliveries wait until it is enabled."
+        return Cause(sentence, "warn", (NextStep(WEBHOOK, "Enable the webhook"),))
+    for window in filter(None, (webhook.release_window, webhook.start_window)):
+        return Cause(f"It waits for its turn within {window}.", "info")
+    if webhook.release_per_minute is not None:
+        rate = f"{webhook.release_per_minute:,} deliveries a minute go on"
+        return Cause(f"The webhook is being released: {rate}, in their order.", "info")
+    if not now.has_dispatcher:
+        return Cause("No dispatcher is running. Deliveries wait until one starts.", "warn")
+    return Cause("The webhook is being released. The delivery goes on in its turn.", "info")
 
 
 def dag_problem(dag_id: str, dag: DagState | None) -> Cause | None:

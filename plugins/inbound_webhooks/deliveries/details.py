@@ -13,6 +13,7 @@ from inbound_webhooks.deliveries.stored_request import text_of
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.database import transaction
@@ -22,6 +23,7 @@ from inbound_webhooks.storage.outcomes import load_tasks
 from inbound_webhooks.storage.waits import find_wait
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.urls import delivery_url, log_url, run_url
+from inbound_webhooks.webhooks.queue_reason import queue_reason
 from inbound_webhooks.webhooks.waits import as_data
 
 MAX_BODY_CHARS = 2_000
@@ -59,11 +61,23 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
 
 
 def waiting_reason(connection: Connection, delivery: Any) -> str | None:
-    """The reason why a delivery with an existing DAG has no run yet: the limit on active runs."""
-    if delivery.state != State.ACCEPTED:
+    """The reason why a delivery with an existing DAG has no run yet: the limit on active runs, or on those
+    that are queued."""
+    if delivery.state != State.ACCEPTED or delivery.wait_id is not None:
         return None
     webhook = webhook_by_id(connection, delivery.webhook_id)
-    if webhook is None or webhook.max_active_runs is None:
+    if webhook is None:
+        return None
+    return _active_reason(connection, webhook) or _queue_reason(connection, webhook.dag_id)
+
+
+def _queue_reason(connection: Connection, dag_id: str) -> str | None:
+    reason = queue_reason(connection, dag_id)
+    return None if reason is None else f"room in Airflow's queue: {reason}"
+
+
+def _active_reason(connection: Connection, webhook: Webhook) -> str | None:
+    if webhook.max_active_runs is None:
         return None
     active, limit = claims.count_active(connection, webhook.id), webhook.max_active_runs
     if active < limit:
@@ -102,6 +116,9 @@ def _run(delivery: Delivery) -> dict[str, Any]:
         "dag_id": delivery.dag_id,
         "run_id": run_id,
         "page": run_id and run_url(base_url, delivery.dag_id, run_id),
+        "logical_date": _time(delivery.logical_date),
+        "run_after": _time(delivery.run_after),
+        "note": delivery.note,
         "attempts": delivery.attempts,
         "next_attempt_at": _time(delivery.next_attempt_at),
         "dispatched_at": _time(delivery.dispatched_at),

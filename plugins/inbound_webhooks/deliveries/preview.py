@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from inbound_webhooks.deliveries.judging import Endpoint
+from inbound_webhooks.deliveries.schedule_data import schedule_data
 from inbound_webhooks.errors import SecretMissing, VerificationFailed
 from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.judge import Verdict, Verified
@@ -39,7 +40,8 @@ def preview_request(
     A request without a signature is judged too, and any request of a webhook that waits for its secret, both
     with a note; one with a wrong signature is rejected.
 
-    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (no signature was checked, or
+    Returns ``state`` (an outcome of the judge), ``conf``, ``schedule`` (when the run starts, as far as the
+    webhook says), ``error``, ``note`` (no signature was checked, or
     the response would wait) and the response's ``status``, ``content_type``, ``headers`` (pairs, without the
     content type) and ``body`` (text).
     """
@@ -111,6 +113,7 @@ def _shown(verdict: Verdict, note: str | None, body: bytes) -> dict[str, Any]:
     return {
         "state": verdict.outcome,
         "conf": None if verdict.conf is None else json.loads(verdict.conf),
+        "schedule": schedule_data(verdict),
         "error": None if verdict.error is None else verdict.error.message,
         "note": note,
         "status": response.status,

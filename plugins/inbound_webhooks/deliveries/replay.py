@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
+from inbound_webhooks.deliveries.first_state import first_state
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
 from inbound_webhooks.event.judge import Outcome
@@ -80,19 +81,19 @@ def accepted_again(endpoint: Endpoint, stored: Delivery, webhook: Webhook, *, re
 
 
 def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:
-    now = utc_now()
+    now, state = utc_now(), first_state(webhook)
     return replace(
         stored,
         id=new_delivery_id(),
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
-        state=State.ACCEPTED,
+        state=state,
         received_at=now,
         replay_of=stored.id,
         dedup_key=None,
         error=None,
         attempts=0,
-        next_attempt_at=now,
+        next_attempt_at=now if state == State.ACCEPTED else None,
         run_id=None,
         dispatched_at=None,
         run_started_at=None,
@@ -124,4 +125,7 @@ def _with_current_mapping(endpoint: Endpoint, webhook: Webhook, stored: Delivery
         raise NotReplayable("The webhook now treats it as a handshake, which starts nothing.")
     now = utc_now()
     delivery = stored_request.new_delivery(compiled, request, verdict)
-    return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id, custom_response=None)
+    due_at = now if delivery.state == State.ACCEPTED else None
+    return replace(
+        delivery, received_at=now, next_attempt_at=due_at, replay_of=stored.id, custom_response=None
+    )

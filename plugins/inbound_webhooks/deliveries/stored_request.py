@@ -6,8 +6,10 @@ import json
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
+from inbound_webhooks.deliveries.first_state import first_state
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.content_encoding import inflate
@@ -47,6 +49,7 @@ def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> 
 def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict) -> Delivery:
     """The delivery for an accepted, filtered or refused request; its credentials are masked and encrypted."""
     webhook, rules = compiled.webhook, compiled.rules
+    state = first_state(webhook) if verdict.outcome == Outcome.ACCEPTED else verdict.outcome
     if rules.body_keys:
         request = replace(request, body=rules.redacted(request.body))
     return Delivery(
@@ -54,7 +57,7 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
         webhook_id=webhook.id,
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
-        state=verdict.outcome,
+        state=state,
         response_status=verdict.response.status,
         custom_response=_is_custom(rules, verdict),
         accepted_at=utc_now(),
@@ -63,9 +66,14 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
         error=None if verdict.error is None else verdict.error.message,
         event_type=verdict.event_type,
         dedup_key=verdict.deduplication_key,
-        next_attempt_at=request.received_at if verdict.outcome == State.ACCEPTED else None,
+        next_attempt_at=request.received_at if state == State.ACCEPTED else None,
+        **_schedule(verdict),
         **columns(request, rules.credential_names),
     )
+
+
+def _schedule(verdict: Verdict) -> dict[str, Any]:
+    return {} if verdict.schedule is None else msgspec.structs.asdict(verdict.schedule)
 
 
 def _is_custom(rules: Rules, verdict: Verdict) -> bool:

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagState
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX, DagRuns, Unchecked
+from inbound_webhooks.airflow_bridge.queued_runs import QueuedRuns, Room
 from inbound_webhooks.airflow_bridge.sessions import BatchSession
 from inbound_webhooks.dispatch.fair_queue import RoundRobin, claim, in_turns
 from inbound_webhooks.dispatch.heartbeat import HEARTBEAT_SECONDS, Heartbeat
@@ -20,6 +21,7 @@ from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.clock import utc_now
+from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import Loop, log_unexpected_error
 from inbound_webhooks.records.delivery import State
@@ -34,6 +36,8 @@ from inbound_webhooks.storage.clock_skew import (
 )
 from inbound_webhooks.storage.database import autocommit, begin_writing, session_transaction, transaction
 from inbound_webhooks.storage.deliveries import read_backlog
+from inbound_webhooks.storage.dispatchers import count_dispatchers
+from inbound_webhooks.storage.holds import count_all_held
 from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome
 
@@ -55,6 +59,7 @@ class Dispatcher:
         self._heartbeat = Heartbeat(now=now)
         self._webhooks = RoundRobin(settings.dispatcher_batch_size)
         self._dag_runs = DagRuns()
+        self._queued_runs = QueuedRuns(settings.max_queued_runs, settings.dag_queue_percent)
         self._looks_again_at = float("-inf")
         self.loop = Loop(
             "dispatcher",
@@ -97,9 +102,11 @@ class Dispatcher:
         try:
             with transaction() as connection:
                 backlog, _ = read_backlog(connection)
+                held = count_all_held(connection)
         except DatabaseUnavailable:
             return  # logged already; the next heartbeat brings the next value
         metrics.gauge("backlog", backlog)
+        metrics.gauge("held_now", held)
 
     def _reschedule_future_attempts(self) -> None:
         """Make deliveries and mails due that were scheduled by a clock running ahead."""
@@ -126,13 +133,16 @@ class Dispatcher:
         :raises DatabaseUnavailable: nothing of the batch was recorded
         """
         now = self._now()
+        room = self._queued_runs.room(count_shares=partial(_alive, now=now))
+        if room is not None and room.left <= 0:
+            return 0
         skipped: set[str] = set()
         while chosen := [each for each in self._webhooks.next(now) if each.webhook_id not in skipped]:
-            done, unchecked = self._dispatch_batch(chosen, now)
+            done, unchecked = self._dispatch_batch(chosen, now, room)
             if unchecked:
                 last = self._check_in_turns(unchecked)
                 # What their DAGs accept is dispatched at once; they are still the first ones that are due.
-                self._dispatch_batch(chosen, now)
+                self._dispatch_batch(chosen, now, room)
                 if last is not None:
                     self._webhooks.go_on_after(last)
             if done:
@@ -141,24 +151,29 @@ class Dispatcher:
             skipped |= {each.webhook_id for each in chosen}
         return 0
 
-    def _dispatch_batch(self, webhooks: list[WaitingWebhook], now: datetime) -> tuple[int, list[Unchecked]]:
+    def _dispatch_batch(
+        self, webhooks: list[WaitingWebhook], now: datetime, room: Room | None
+    ) -> tuple[int, list[Unchecked]]:
         try:
-            return self._dispatch(webhooks, now, self._create_runs)
+            return self._dispatch(webhooks, now, room, self._create_runs)
         except Exception as error:  # noqa: BLE001 - whatever it was, the second pass finds the delivery
             log.info("batch failed action=batch_failed kind=%s", type(error).__name__)
-            return self._dispatch(webhooks, now, self._create_runs_one_by_one)
+            return self._dispatch(webhooks, now, room, self._create_runs_one_by_one)
 
     def _dispatch(
         self,
         webhooks: list[WaitingWebhook],
         now: datetime,
+        room: Room | None,
         create_runs: Callable[..., list[ClaimedDelivery]],
     ) -> tuple[int, list[Unchecked]]:
         """Claim a batch and create its runs; return how many were claimed, and which are left unchecked."""
         with session_transaction(BatchSession) as session:
             connection = session.connection()
             begin_writing(connection)
-            claimed = claim(connection, webhooks, now, self._batch_size, limit_bytes=self._batch_bytes)
+            claimed = claim(
+                connection, webhooks, now, self._batch_size, limit_bytes=self._batch_bytes, room=room
+            )
             batch = claimed.deliveries
             if not batch:
                 return 0, []
@@ -173,6 +188,8 @@ class Dispatcher:
             self._webhooks.go_on_after(claimed.last_webhook_id)
         # Counted after the commit: what is rolled back was not dispatched.
         for delivery in dispatched:
+            if room is not None:
+                room.note(delivery.dag_id)
             metrics.count(BEHAVIOUR[State.DISPATCHED].metric)
             metrics.timing("dispatch_delay", self._now() - delivery.received_at)
             log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
@@ -281,6 +298,11 @@ class Dispatcher:
             attempts,
             type(error).__name__,
         )
+
+
+def _alive(connection: Connection, *, now: datetime) -> int:
+    """How many dispatchers share the room in Airflow's queue."""
+    return count_dispatchers(connection, seen_since=now - timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS))
 
 
 def _undeliverable(delivery: ClaimedDelivery, error: DispatchError, at: datetime) -> Outcome:

@@ -8,9 +8,11 @@ from datetime import datetime
 
 from inbound_webhooks.dispatch.activity_counter import LOOK_SECONDS as ACTIVITY_SECONDS
 from inbound_webhooks.dispatch.activity_counter import ActivityCounter
+from inbound_webhooks.dispatch.dag_watcher import WATCH_SECONDS, DagWatcher
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
 from inbound_webhooks.dispatch.drift import LOOK_SECONDS as DRIFT_SECONDS
 from inbound_webhooks.dispatch.drift import DriftWatcher
+from inbound_webhooks.dispatch.holds import HOLD_SECONDS, Holds
 from inbound_webhooks.dispatch.key_refresher import LOOK_SECONDS, KeyRefresher
 from inbound_webhooks.dispatch.replay_jobs import POLL_SECONDS as REPLAY_SECONDS
 from inbound_webhooks.dispatch.replay_jobs import ReplayJobs
@@ -37,6 +39,8 @@ class DispatchService:
         self._drift_watcher = DriftWatcher(settings, now=now)
         self._replay_jobs = ReplayJobs(now=now)
         self._activity_counter = ActivityCounter(settings, now=now)
+        self._holds = Holds(now=now)
+        self._dag_watcher = DagWatcher(now=now)
         self._waits = Loop("waits", WaitingTasks(settings, now=now).look, seconds=WAIT_SECONDS)
         sender, refresher = NotificationSender(settings, now=now), KeyRefresher(now=now)
         self.loops = (
@@ -49,6 +53,8 @@ class DispatchService:
             Loop("replays", self._replay, seconds=REPLAY_SECONDS),
             Loop("activity", self._count_activity, seconds=ACTIVITY_SECONDS),
             self._waits,
+            Loop("holds", self._release, seconds=HOLD_SECONDS),
+            Loop("dags", self._watch_dags, seconds=WATCH_SECONDS),
         )
 
     def wake(self) -> None:
@@ -98,6 +104,17 @@ class DispatchService:
         if replayed:
             self._dispatcher.wake()
         return replayed
+
+    def _release(self) -> bool:
+        released = self._holds.look() > 0
+        if released:
+            self._dispatcher.wake()
+        return released
+
+    def _watch_dags(self) -> bool:
+        if self._dag_watcher.look():
+            self._dispatcher.wake()
+        return False
 
     # All return False: a round is complete, and the next one follows after the loop's pause.
 

@@ -25,6 +25,7 @@ from inbound_webhooks.event.multidict import MultiDict, parse_query_later
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.rules import Rules
+from inbound_webhooks.event.schedule import Schedule
 from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, MAX_CONF_ITEMS
 from inbound_webhooks.event.values import to_text
 from inbound_webhooks.event.verification.registry import verify
@@ -59,7 +60,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     handshake: the secrets that it used, and a link of the sender's that a user has to open.
     ``params_version`` is that of the params that have accepted ``conf``. Where ``wait_seconds`` is not 0,
     the response waits so long for the run's result; ``response`` is sent if there is none by then.
-    ``preference_applied`` is the sender's preference that says so (RFC 7240), or "".
+    ``preference_applied`` is the sender's preference that says so (RFC 7240), or "". ``schedule`` is set
+    where the webhook has fields for it.
     """
 
     outcome: str
@@ -72,6 +74,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     event_type: str | None = None
     wait_seconds: int = 0
     preference_applied: str = ""
+    schedule: Schedule | None = None
     used: Mapping[str, int] = {}
     confirm_url: str | None = None
 
@@ -140,7 +143,7 @@ def decide(
     """
     if request.method != "POST":
         return _verified_get(rules, request)
-    event_type, wait = "", NO_WAIT
+    event_type, wait, schedule = "", NO_WAIT, None
     try:
         handshake = rules.handshake
         if handshake is not None and not handshake.before_verification:
@@ -158,6 +161,8 @@ def decide(
             response = responses.filtered(rules, sources, delivery_id)
         else:
             conf = rules.mapping.conf_text(sources, params, max_items=max_conf_items)
+            if rules.schedule is not None:
+                schedule = rules.schedule.schedule(sources, request.received_at)
             outcome = Outcome.ACCEPTED
             wait = NO_WAIT if rules.wait is None else rules.wait.preference(request)
             if wait.seconds:
@@ -179,6 +184,7 @@ def decide(
         event_type=event_type or None,
         wait_seconds=wait.seconds,
         preference_applied=wait.applied,
+        schedule=schedule,
     )
 
 

@@ -32,9 +32,11 @@ from inbound_webhooks.errors import (
     RequestError,
     ResultRefused,
     ResultTooLarge,
+    ScheduleRefused,
     SecretMissing,
     TokenUnreadable,
     TooBusy,
+    TooManyHeld,
     Unavailable,
     UnknownWebhook,
     VerificationFailed,
@@ -62,6 +64,7 @@ STATUS: dict[type[RequestError], int] = {
     MediaTypeUnsupported: 415,
     RateLimited: 429,
     BacklogFull: 429,
+    TooManyHeld: 429,
     RefusedTooOften: 429,
     BodyTooLarge: 413,
     HostInvalid: 400,
@@ -71,6 +74,7 @@ STATUS: dict[type[RequestError], int] = {
     BodyMalformed: 400,
     QueryMalformed: 400,
     ParameterRefused: 422,
+    ScheduleRefused: 422,
     ExpressionFailed: 422,
     ResultTooLarge: 413,
     ResultRefused: 422,
@@ -118,7 +122,7 @@ def rejected(error: RequestError) -> Response:
 
 def refused(error: ContentRefused, invalid_status: int, delivery_id: str) -> Response:
     """The response to a request that is kept for a replay and starts nothing."""
-    breaks_params = isinstance(error, (ParameterRefused, ExpressionFailed))
+    breaks_params = isinstance(error, (ParameterRefused, ScheduleRefused, ExpressionFailed))
     status = invalid_status if breaks_params else status_of(error)
     document: dict[str, object] = {"status": "refused", "delivery_id": delivery_id, "error": error.message}
     if isinstance(error, ParameterRefused):

@@ -22,7 +22,7 @@ from inbound_webhooks.storage.webhooks import list_webhooks
 from inbound_webhooks.webhooks import readiness
 from inbound_webhooks.webhooks.roles import role_problems
 
-INTENDED = ("disabled",)
+INTENDED = ("disabled", "held", "releasing", "outside-hours")
 """Codes of problems that a user has caused on purpose."""
 
 

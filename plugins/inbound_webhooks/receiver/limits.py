@@ -13,13 +13,14 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
-from inbound_webhooks.errors import BacklogFull, InvalidSetting, RateLimited
+from inbound_webhooks.errors import BacklogFull, InvalidSetting, RateLimited, TooManyHeld
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.receiver.client_address import sender_of
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.storage.deliveries import count_accepted, count_accepted_by_webhook
+from inbound_webhooks.storage.holds import count_held
 
 log = get_logger(__name__)
 
@@ -72,6 +73,8 @@ class Limits:
         self._backlog_is_full = False
         self._full_webhooks: frozenset[str] = frozenset()
         self._rooms: dict[str, _Room] = {}
+        self._max_held = settings.max_held
+        self._held_rooms: dict[str, _Room] = {}
 
     def admit_address(self, source_ip: str) -> None:
         """Count a request of an address; of IPv6, of its network.
@@ -82,6 +85,37 @@ class Limits:
         cost = self._uncounted(sender) if self._few else 1
         if cost and not self._counted(self._addresses, self._per_address, "address", sender, cost=cost):
             raise RateLimited(self._per_address.amount)
+
+    def admits_held(self, webhook: Webhook) -> bool:
+        """Whether one more delivery may be held, by what was counted within the last second.
+
+        False where :meth:`count_held` has to count first, which asks the database.
+
+        :raises TooManyHeld: too many of this webhook are held
+        """
+        with self._lock:
+            room = self._held_rooms.get(webhook.id)
+            if room is None or self._clock() - room.counted_at >= BACKLOG_RECHECK_SECONDS:
+                return False
+            room.left -= 1
+            if room.left < 0:
+                raise TooManyHeld(self._max_held)
+        return True
+
+    def count_held(self, webhook: Webhook) -> None:
+        """Count a webhook's held deliveries in the database, and admit one more; blocks.
+
+        :raises TooManyHeld: too many of this webhook are held
+        """
+        held = autocommit(lambda connection: count_held(connection, webhook.id, self._max_held))
+        now = self._clock()
+        with self._lock:
+            # A webhook that is no longer on hold leaves its entry behind.
+            for old in [key for key, room in self._held_rooms.items() if now - room.counted_at > 60]:
+                del self._held_rooms[old]
+            self._held_rooms[webhook.id] = _Room(self._max_held, now, left=self._max_held - held - 1)
+        if held >= self._max_held:
+            raise TooManyHeld(self._max_held)
 
     def admit_webhook(self, webhook: Webhook) -> None:
         """Count a request whose sender is verified.

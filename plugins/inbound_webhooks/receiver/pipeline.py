@@ -75,7 +75,7 @@ from inbound_webhooks.receiver.response_log import ResponseLog
 from inbound_webhooks.receiver.results import UNFINISHED_STATUS, Pending, Results, pending
 from inbound_webhooks.receiver.user_slots import UserSlots
 from inbound_webhooks.records.credential import plain_secrets
-from inbound_webhooks.records.delivery import Delivery, Rejection
+from inbound_webhooks.records.delivery import Delivery, Rejection, State
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.database import transaction
@@ -145,10 +145,13 @@ class Receiver:
     def admit_replay(self, webhook: Webhook) -> None:
         """Count a job's replay like a request whose sender is verified; blocks.
 
-        :raises BacklogFull: too many deliveries wait for their run
+        :raises BacklogFull: too many deliveries wait for their run, or are held
         :raises RateLimited: the webhook got too many requests this second
         """
-        if not self._limits.admits_backlog(webhook):
+        if webhook.holds_new:
+            if not self._limits.admits_held(webhook):
+                self._limits.count_held(webhook)
+        elif not self._limits.admits_backlog(webhook):
             self._limits.count_backlog(webhook)
         self._limits.admit_webhook(webhook)
 
@@ -373,6 +376,9 @@ class Receiver:
         delivery: Delivery | None = made
         if verdict.outcome != Outcome.ACCEPTED:
             delivery = self._refused.limited(made)
+        elif made.state == State.HELD:
+            if not self._limits.admits_held(webhook):
+                await run_in_thread(partial(self._limits.count_held, webhook))
         elif not self._limits.admits_backlog(webhook):
             await run_in_thread(partial(self._limits.count_backlog, webhook))
         if delivery is None:
@@ -382,14 +388,14 @@ class Receiver:
             return None
         waiting = None
         if verdict.wait_seconds:
-            waiting = pending(compiled, delivery, stored_id, verdict)
+            waiting = pending(compiled, delivery, stored_id, verdict, is_held=delivery.state == State.HELD)
         if stored_id == verdict.delivery_id:
             if delivery.custom_response and waiting is None:
                 self.responses.add(delivery, verdict.response)
             if verdict.error is not None:
                 metrics.count_rejection(verdict.error)
             else:
-                metrics.count(verdict.outcome)
+                metrics.count(delivery.state)
             return waiting or verdict.response
         metrics.count("duplicates")
         return waiting or await self._decisions.repeat(compiled, request, verdict, stored_id)

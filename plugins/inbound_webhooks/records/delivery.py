@@ -54,7 +54,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     ``checked_dag_hash`` is that of the DAG's version whose params have accepted ``conf``. ``custom_response``
     tells whether the response is kept in a row of its own; None where that is not known. At ``accepted_at``
     the request was decided about and handed to the database. ``wait_id`` is the wait that it is the call of;
-    its ``conf`` is what the call means for the task (event/task_wait.py).
+    its ``conf`` is what the call means for the task (event/task_wait.py). ``logical_date``, ``run_after`` and
+    ``note`` are the run's, as far as the webhook has fields for them.
     """
 
     id: str
@@ -86,6 +87,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     custom_response: bool | None = None
     accepted_at: datetime | None = None
     wait_id: str | None = None
+    logical_date: datetime | None = None
+    run_after: datetime | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from inbound_webhooks.event.sizes import MAX_WAIT_SECONDS
+from inbound_webhooks.records.hold import WINDOW_CHARS, Hold
 from inbound_webhooks.records.webhook_fields import (
     DAG_ID_CHARS,
     MAX_LIMIT,
@@ -190,6 +191,50 @@ class Draft:
             metavar="PARAMETER=EXPRESSION",
             section="mapping",
             wide=True,
+        ),
+    )
+    logical_date: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Logical date",
+            help="The run's logical date: received, or an expression that yields a time; without it, the run "
+            "has none.",
+            hint="received, or an expression such as ${Webhook::Body.day}. DAGs that use {{ ds }} need one. "
+            "Empty: none.",
+            flag="--logical-date",
+            metavar="received|EXPRESSION",
+            section="run",
+            is_code=True,
+            completes=True,
+        ),
+    )
+    run_after: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Start after",
+            help="When the run may start: seconds after the receipt, or an expression that yields seconds or "
+            "a time.",
+            hint="Seconds after the receipt, or an expression that yields seconds or a time. Empty: at once.",
+            flag="--run-after",
+            metavar="SECONDS|EXPRESSION",
+            section="run",
+            is_code=True,
+            completes=True,
+        ),
+    )
+    note: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Note",
+            help="A text with expressions for the note of the run, up to 1,000 characters.",
+            hint="A text with expressions, up to 1,000 characters; webhook and delivery follow it.",
+            flag="--note",
+            metavar="TEXT",
+            section="run",
+            rows=2,
+            wide=True,
+            is_code=True,
+            completes=True,
         ),
     )
     event_type: str | None = field(
@@ -429,6 +474,21 @@ class Draft:
             maximum=MAX_LIMIT,
         ),
     )
+    start_window: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Hours of starts",
+            help="The hours in which deliveries start, such as 22:00-06:00, in Airflow's default time zone; "
+            "at other times they are held.",
+            hint="Such as 22:00-06:00, in Airflow's default time zone; at other times deliveries are held. "
+            "Empty: always.",
+            flag="--start-window",
+            metavar="HH:MM-HH:MM",
+            section="limits",
+            max_chars=WINDOW_CHARS,
+            one_line=True,
+        ),
+    )
     max_active_runs: int | None = field(
         default=None,
         metadata=declared(
@@ -452,6 +512,10 @@ class Webhook(Draft):
     user with the right to trigger that DAG last saved or enabled the webhook; None where the DAG had none. It
     is no field of the definition: users could give themselves another team's DAGs. Until
     ``listening_until``, its page shows the requests that come.
+
+    ``hold`` is its own (:class:`Hold`), ``held_by_all`` that of all webhooks. They are no fields of the
+    definition either: an import during a deployment must not release what is on hold. ``release_per_minute``
+    and ``release_window`` limit how held deliveries go on.
     """
 
     id: str
@@ -461,6 +525,20 @@ class Webhook(Draft):
     confirm_url: str | None = None
     team: str | None = None
     listening_until: datetime | None = None
+    hold: str | None = None
+    held_by_all: bool = False
+    release_per_minute: int | None = None
+    release_window: str | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its deliveries wait until a user releases them."""
+        return self.held_by_all or self.hold == Hold.HELD
+
+    @property
+    def holds_new(self) -> bool:
+        """Whether a delivery that arrives is held: it would overtake those that are held already."""
+        return self.held_by_all or self.hold is not None or self.start_window is not None
 
 
 FIELDS = fields_of(Draft)

@@ -18,6 +18,7 @@ SECTIONS = {
     "details": "Details",
     "sender": "Sender",
     "mapping": "Parameters",
+    "run": "Run",
     "filter": "Filter",
     "response": "Response",
     "notifications": "Notifications",

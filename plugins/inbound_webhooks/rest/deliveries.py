@@ -8,6 +8,7 @@ from fastapi import APIRouter, HTTPException, Query
 
 from inbound_webhooks.deliveries.details import delivery_details
 from inbound_webhooks.deliveries.replay import replay
+from inbound_webhooks.deliveries.retry_now import retry_now
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import Delivery, State
@@ -22,7 +23,12 @@ from inbound_webhooks.rest.dependencies import (
 )
 from inbound_webhooks.rest.problems import documented
 from inbound_webhooks.rest.requests import Replay
-from inbound_webhooks.rest.responses import DeliveryCollection, DeliveryDetails, DeliveryResponse
+from inbound_webhooks.rest.responses import (
+    DeliveryCollection,
+    DeliveryDetails,
+    DeliveryResponse,
+    RetryResponse,
+)
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.delivery_pages import MAX_COUNTED, DeliveryPages
@@ -93,6 +99,18 @@ def replay_delivery(delivery_id: str, may: AccessDep, body: Replay | None = None
     remap = body.remap if body else False
     again = replay(get_receiver(), delivery_id, actor=may.name, remap=remap, checked=webhook)
     return response_of(again)
+
+
+@router.post("/{delivery_id}/retry", responses=documented(404, 409))
+def retry_delivery(delivery_id: str, may: AccessDep) -> RetryResponse:
+    """Try a delivery and its mails again now that wait after a failed attempt."""
+    delivery = _visible(may, delivery_id)
+    with transaction() as connection:
+        webhook = webhook_by_id(connection, delivery.webhook_id)
+    dag_id = webhook.dag_id if webhook else delivery.dag_id
+    if not (may.may_read_runs(delivery.dag_id) and may.may_replay(dag_id)):
+        raise NotPermitted("A retry requires permission to read the DAG's runs and to trigger it.")
+    return RetryResponse(**vars(retry_now(delivery_id, actor=may.name)))
 
 
 def _visible(may: Access, delivery_id: str) -> Delivery:

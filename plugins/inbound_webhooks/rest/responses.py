@@ -43,6 +43,13 @@ WebhookResponse = create_model(
         str | None,
         Field(description="In multi-team mode, the team whose DAG it may start; null for none."),
     ),
+    hold=(
+        str | None,
+        Field(description="held, or releasing while held deliveries go on; null for neither."),
+    ),
+    held_by_all=(bool, Field(description="Whether it is on hold because all webhooks are.")),
+    release_per_minute=(int | None, Field(description="Held deliveries that go on in a minute.")),
+    release_window=(str | None, Field(description="Hours in which held deliveries go on.")),
     url=(str | None, _URL),
     reasons=(list[ReasonResponse], ...),
 )
@@ -68,6 +75,13 @@ class DeliveryResponse(BaseModel):
     event_type: str | None
     replay_of: str | None
     error: str | None
+
+
+class RetryResponse(BaseModel):
+    """Whether a delivery is tried again, and how many of its mails are."""
+
+    delivery: bool
+    mails: int
 
 
 class DeliveryCollection(BaseModel):
@@ -144,6 +158,9 @@ class PreviewResponse(BaseModel):
 
     state: str
     conf: Any
+    schedule: dict[str, str] | None = Field(
+        description="The run's logical_date, run_after and note, as far as the webhook has them."
+    )
     error: str | None
     note: str | None
     status: int

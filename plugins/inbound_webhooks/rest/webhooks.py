@@ -93,7 +93,7 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
     except WebhookExists:
         created = _find_identical(may, draft, _new_secrets(secrets))
         response.status_code = 200
-    return _response_of(may, created)
+    return response_of(may, created)
 
 
 def _find_identical(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> Webhook:
@@ -113,7 +113,7 @@ def _find_identical(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> 
 @router.get("/{webhook_id}", responses=documented(404))
 def get_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
     """One webhook."""
-    return _response_of(may, visible(may, webhook_id))
+    return response_of(may, visible(may, webhook_id))
 
 
 @router.patch("/{webhook_id}", responses=documented(400, 404, 409))
@@ -132,7 +132,7 @@ def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> Webhoo
         team=may.team_for(draft.dag_id),
         checked=webhook,
     )
-    return _response_of(may, visible(may, webhook_id))
+    return response_of(may, visible(may, webhook_id))
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=documented(404, 409))
@@ -164,7 +164,7 @@ def rotate_webhook(webhook_id: str, body: Rotation, may: AccessDep) -> WebhookRe
     else:
         secret = NewSecret(body.purpose, body.secret)
         service.rotate_secret(found, secret, actor=may.name, grace_hours=hours, checked=webhook)
-    return _response_of(may, visible(may, webhook_id))
+    return response_of(may, visible(may, webhook_id))
 
 
 @router.post("/{webhook_id}/endGrace", responses=documented(404, 409))
@@ -172,7 +172,7 @@ def end_grace(webhook_id: str, may: AccessDep) -> WebhookResponse:
     """End the grace period of old URLs and secrets; the newest ones stay valid."""
     webhook = changeable(may, webhook_id)
     service.end_grace(ById(webhook.id), actor=may.name, checked=webhook)
-    return _response_of(may, visible(may, webhook_id))
+    return response_of(may, visible(may, webhook_id))
 
 
 @router.get("/{webhook_id}/rejections", responses=documented(400, 404))
@@ -268,14 +268,15 @@ def _set_enabled(may: Access, webhook_id: str, on: bool) -> WebhookResponse:
     webhook = changeable(may, webhook_id)
     team = may.team_for(webhook.dag_id)
     service.set_enabled(ById(webhook.id), on, actor=may.name, team=team, checked=webhook)
-    return _response_of(may, visible(may, webhook_id))
+    return response_of(may, visible(may, webhook_id))
 
 
 def _new_secrets(given: dict[str, str]) -> list[NewSecret]:
     return [NewSecret(purpose, value.strip("\r\n")) for purpose, value in given.items()]
 
 
-def _response_of(may: Access, webhook: Webhook) -> WebhookResponse:
+def response_of(may: Access, webhook: Webhook) -> WebhookResponse:
+    """A webhook as the user may see it."""
     return _responses_of(may, [webhook])[0]
 
 
@@ -290,6 +291,10 @@ def _responses_of(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookRespo
             updated_at=webhook.updated_at,
             confirm_url=webhook.confirm_url,
             team=webhook.team,
+            hold=webhook.hold,
+            held_by_all=webhook.held_by_all,
+            release_per_minute=webhook.release_per_minute,
+            release_window=webhook.release_window,
             url=url_of(webhook) if may.may_change(webhook.dag_id) else None,
             reasons=[reason_of(problem) for problem in reasons[webhook.id]],
         )

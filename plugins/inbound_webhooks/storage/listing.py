@@ -14,6 +14,7 @@ from sqlalchemy import Connection, and_, func, or_, select, tuple_
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.delivery_states import BEHAVIOUR
+from inbound_webhooks.records.hold import Hold
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.rejections import KEPT_REJECTIONS
@@ -146,6 +147,7 @@ _DAG_IS_GONE = or_(
 _STATES = {
     "enabled": tables.webhook.c.enabled.is_(True),
     "disabled": tables.webhook.c.enabled.is_(False),
+    "held": or_(tables.webhook.c.held_by_all, tables.webhook.c.hold == Hold.HELD),
     "paused": and_(tables.webhook.c.enabled.is_(True), DagModel.is_paused.is_(True)),
     "broken": and_(tables.webhook.c.enabled.is_(True), _DAG_IS_GONE),
 }

@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
+from inbound_webhooks.records.hold import WINDOW_CHARS
 from inbound_webhooks.records.webhook_fields import (
     DAG_ID_CHARS,
     OWNER_CHARS,
@@ -58,10 +59,10 @@ LISTENING = "listening_until IS NOT NULL"
 CALLED = "wait_id IS NOT NULL AND state = 'accepted'"
 OF_WEBHOOK = "wait_id IS NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
-it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
-sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call has resumed
-its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call that has not
-resumed its task yet, it is no call of a waiting task.
+it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail:
+it is to be sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no
+call has resumed its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a
+call that has not resumed its task yet, it is no call of a waiting task.
 
 Partial indexes have them as predicates, so queries must repeat them word for word."""
 
@@ -119,6 +120,18 @@ webhook = Table(
     Column("result_status", Text, nullable=True),
     # JSON object, name -> template.
     Column("response_headers", Text, nullable=False, server_default="{}"),
+    # Its own hold ("held", "releasing"), and that of all webhooks.
+    Column("hold", String(10), nullable=True),
+    Column("held_by_all", Boolean, nullable=False, server_default="0"),
+    # How held deliveries go on; null for at once.
+    Column("release_per_minute", Integer, nullable=True),
+    Column("release_window", String(WINDOW_CHARS), nullable=True),
+    # The hours in which deliveries start; null for always.
+    Column("start_window", String(WINDOW_CHARS), nullable=True),
+    # Expressions for the fields of runs, and the template of their note.
+    Column("logical_date", Text, nullable=True),
+    Column("run_after", Text, nullable=True),
+    Column("note", Text, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
     Index(
@@ -213,6 +226,10 @@ delivery = Table(
     Column("accepted_at", UtcDateTime, nullable=True),
     # The wait that it is the call of; null for a delivery of a webhook.
     Column("wait_id", String(32), nullable=True),
+    # Fields of its run; null for those that a run has anyway.
+    Column("logical_date", UtcDateTime, nullable=True),
+    Column("run_after", UtcDateTime, nullable=True),
+    Column("note", Text, nullable=True),
     # Queries repeat the predicates of these indexes word for word: storage/outcomes.py, storage/retention.py.
     Index(
         "idx_inbound_webhook_delivery_unfinished",
@@ -606,4 +623,15 @@ activity_hour = Table(
     Column("passes", Integer, nullable=False),
     # End of the last count; null where one is due because a webhook was deleted.
     Column("counted_at", UtcDateTime, nullable=True),
+)
+
+# When a webhook was put on hold, and when its next held delivery may go on.
+hold = Table(
+    "inbound_webhook_hold",
+    metadata,
+    # Empty for all webhooks together, those included that are created later. No foreign key: that is no id.
+    Column("webhook_id", String(10), primary_key=True),
+    Column("held_at", UtcDateTime, nullable=False),
+    Column("actor", String(ACTOR_CHARS), nullable=False),
+    Column("next_release_at", UtcDateTime, nullable=True),
 )

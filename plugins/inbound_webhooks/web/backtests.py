@@ -27,6 +27,10 @@ LABELS = {
     "content_type": "Response content type",
     "response": "Response",
     "repeats": "Duplicate of",
+    "schedule": "Run",
+    "schedule.logical_date": "Logical date",
+    "schedule.run_after": "Start after",
+    "schedule.note": "Note",
 }
 """Field of a change -> its label; a part of conf is labelled with its path."""
 

@@ -16,6 +16,7 @@ from inbound_webhooks.records.webhook import FIELDS, Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.activity import read_activity
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.holds import HoldOfAll, hold_of_all
 from inbound_webhooks.storage.listing import WebhookQuery
 from inbound_webhooks.storage.rejections import KEPT_REJECTIONS, count_rejections
 from inbound_webhooks.webhooks.access import Access
@@ -113,6 +114,7 @@ class WebhookPage:
     senders: Sequence[str]
     environment: Sequence[Problem]
     """What is wrong with the processes that serve the endpoint, and for administrators with roles."""
+    hold: HoldOfAll | None
 
     @property
     def pages(self) -> int:
@@ -126,9 +128,10 @@ def read(access: Access, list_request: ListRequest) -> WebhookPage:
     with transaction() as connection:
         senders = listing.senders(connection, readable)
         environment = environment_problems(connection)
+        hold = hold_of_all(connection)
         if access.may_see_roles:
             environment += role_problems(connection)
-    return WebhookPage(list_request, rows_of(access, webhooks), total, senders, environment)
+    return WebhookPage(list_request, rows_of(access, webhooks), total, senders, environment, hold)
 
 
 def ids_of(access: Access, list_request: ListRequest) -> list[str]:

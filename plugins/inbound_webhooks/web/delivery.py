@@ -10,6 +10,7 @@ from flask_appbuilder import expose
 
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX
 from inbound_webhooks.deliveries.replay import replay
+from inbound_webhooks.deliveries.retry_now import retry_now
 from inbound_webhooks.deliveries.sent_response import sent_response
 from inbound_webhooks.deliveries.stored_request import content_of
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted, RequestError, TokenUnreadable
@@ -101,6 +102,24 @@ class DeliveryPages(WebhookBaseView):
             checked=webhook,
         )
         return self._after_replay(delivery, replayed, _place(request.form))
+
+    @expose("/delivery/<delivery_id>/retry", methods=["POST"])
+    def retry(self, delivery_id: str) -> Response:
+        """Try the delivery and its mails again now."""
+        delivery = self.found(delivery_id)
+        with transaction() as connection:
+            webhook = webhook_by_id(connection, delivery.webhook_id)
+        dag_id = webhook.dag_id if webhook else delivery.dag_id
+        if not (self.access().may_replay(dag_id) and self.access().may_read_runs(delivery.dag_id)):
+            raise NotPermitted(
+                f"A retry requires the permission to trigger the Dag {dag_id} and read its runs."
+            )
+        sentence = retry_now(delivery.id, actor=self.access().name).sentence
+        if wants_fragment():
+            live, place = self._live(delivery.id), _place(request.form)
+            return fragment("delivery_live.html", live=live, place=place, is_alone=True, toast=sentence)
+        flash(sentence)
+        return redirected(url_for("DeliveriesView.one", delivery_id=delivery.id))
 
     def _after_replay(self, delivery: Delivery, replayed: Delivery, place: str) -> Response:
         """The same page, which lists the replay; the tab of a run stays that of its delivery."""

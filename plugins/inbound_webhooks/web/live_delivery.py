@@ -17,6 +17,7 @@ from inbound_webhooks.deliveries.replay_offer import ReplayOffer, replay_offer
 from inbound_webhooks.deliveries.timeline import RunTimes, Step, timeline
 from inbound_webhooks.dispatch.run_tracker import RECHECKED
 from inbound_webhooks.monitoring.clock import utc_now
+from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.records.wait import Wait
 from inbound_webhooks.records.webhook import Webhook
@@ -25,6 +26,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
 from inbound_webhooks.storage.mails import Mail, MailState, mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
+from inbound_webhooks.storage.retries import LONGEST_CLAIM
 from inbound_webhooks.storage.waits import find_wait
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.web.shown_delivery import Shown, with_runs
@@ -52,6 +54,7 @@ class LiveDelivery:
     failed_tasks: Sequence[FailedTask]
     waits_for: str | None
     may_unpause: bool
+    may_retry: bool
     wait: Wait | None
 
     @property
@@ -113,6 +116,9 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         failed_tasks=failed_tasks,
         waits_for=waits_for,
         may_unpause=access.may_unpause(row.dag_id),
+        may_retry=_waits_for_attempt(row, mails or ())
+        and may_read
+        and access.may_replay(webhook.dag_id if webhook else row.dag_id),
         wait=wait,
     )
 
@@ -134,6 +140,21 @@ def _offer(
         is_visible=webhook is not None and access.may_see(webhook.dag_id),
         may_read_runs=access.may_read_runs(row.dag_id),
         may_replay=webhook is not None and access.may_replay(webhook.dag_id),
+    )
+
+
+def _waits_for_attempt(row: Any, mails: Sequence[Mail]) -> bool:
+    """Whether the delivery, or a mail of it, waits after a failed attempt."""
+    now = utc_now()
+    if row.state == State.ACCEPTED and row.attempts and row.next_attempt_at and row.next_attempt_at > now:
+        return True
+    later = now + LONGEST_CLAIM
+    return any(
+        mail.state == MailState.WAITING
+        and mail.error
+        and mail.next_attempt_at
+        and mail.next_attempt_at > later
+        for mail in mails
     )
 
 

@@ -81,5 +81,6 @@ class PreviewView(TypedWebhookView):
                 "tone": tone(state),
                 "state_help": PREVIEW_HELP.get(state, ""),
                 "conf_text": pretty(preview["conf"]),
+                "schedule_text": pretty(preview["schedule"]),
             }
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Response, flash, request, url_for
@@ -28,7 +28,7 @@ from inbound_webhooks.web.form_data import Line, attributes, by_place, lines, pr
 from inbound_webhooks.web.forms import WebhookForm, secret_fields
 from inbound_webhooks.web.offered import offered_curl
 from inbound_webhooks.web.submission import read_submission, unknown_dag
-from inbound_webhooks.webhooks import listening, readiness, service
+from inbound_webhooks.webhooks import hold, listening, readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
 from inbound_webhooks.webhooks.setup import progress_of
 
@@ -332,10 +332,15 @@ class WebhooksView(WebhookBaseView):
 
     @expose("/bulk", methods=["POST"])
     def bulk(self) -> Response:
-        """Enable, disable or delete several webhooks; the user needs the permission for each of them."""
-        act = {"enable": self._enable, "disable": self._disable, "delete": self._delete}.get(
-            request.form.get("do", "")
-        )
+        """Change or delete several webhooks; the user needs the permission for each of them."""
+        acts: dict[str, tuple[Callable[[Webhook], object], str]] = {
+            "enable": (self._enable, "Enabled"),
+            "disable": (self._disable, "Disabled"),
+            "hold": (self._hold, "Put on hold"),
+            "release": (self._release, "Released"),
+            "delete": (self._delete, "Deleted"),
+        }
+        act, word = acts.get(request.form.get("do", ""), (None, ""))
         ids = request.form.getlist("id")[:MAX_BULK]
         if act is None or not ids:
             return self._done("No webhooks were selected.")
@@ -345,7 +350,6 @@ class WebhooksView(WebhookBaseView):
             return self._confirm(f"Delete {named(changed)}, with their URLs and secrets?")
         for webhook in changed:
             act(webhook)
-        word = {"enable": "Enabled", "disable": "Disabled", "delete": "Deleted"}[request.form["do"]]
         return self._done(f"{word} {named(changed)}.")
 
     def _enable(self, webhook: Webhook) -> None:
@@ -353,6 +357,12 @@ class WebhooksView(WebhookBaseView):
 
     def _disable(self, webhook: Webhook) -> None:
         self._set_enabled(webhook, False)
+
+    def _hold(self, webhook: Webhook) -> None:
+        hold.hold(ById(webhook.id), actor=self.access().name, checked=webhook)
+
+    def _release(self, webhook: Webhook) -> None:
+        hold.release(ById(webhook.id), actor=self.access().name, checked=webhook)
 
     def _set_enabled(self, webhook: Webhook, on: bool) -> None:
         access = self.access()

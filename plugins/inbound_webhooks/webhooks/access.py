@@ -83,6 +83,11 @@ class Access:
         """Whether the user may create, edit or delete webhooks of a DAG."""
         return self.may_see(dag_id) and self.may_view(method) and self.may_trigger(dag_id)
 
+    @property
+    def may_hold_all(self) -> bool:
+        """Whether the user may put all webhooks on hold, as far as the user may change each of them."""
+        return self.may_view("GET") and self.may_view("PUT")
+
     def may_unpause(self, dag_id: str) -> bool:
         """Whether the user may unpause a DAG, as Airflow's own pages require it."""
         return self.may_see(dag_id) and self._check("dag", "PUT", dag_id)

@@ -24,7 +24,9 @@ from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
 from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.hold import Hold, is_open
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
+from inbound_webhooks.settings import in_default_time_zone
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
@@ -32,6 +34,7 @@ from inbound_webhooks.storage.drifts import Drift, found_drifts
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.endpoints import reported_problems
 from inbound_webhooks.webhooks.compiled import compile_webhook
+from inbound_webhooks.webhooks.queue_reason import queue_reason
 from inbound_webhooks.webhooks.secrets import missing_secrets, needed_purposes
 
 MANUAL_RUN = "manual"
@@ -54,6 +57,7 @@ class Facts:
     drift: Drift | None = None
     environment: Sequence[Problem] = ()
     lacks_dag_result: bool = False
+    queue_reason: str | None = None
 
 
 def reasons_of(webhook: Webhook) -> list[Problem]:
@@ -70,6 +74,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
         seen_at = dispatchers_seen(connection)
         found = found_drifts(connection, [webhook.id for webhook in webhooks])
         environment = environment_problems(connection)
+        queues = {dag_id: queue_reason(connection, dag_id) for dag_id in dag_ids}
         lacking = {
             each.id
             for each in webhooks
@@ -91,6 +96,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
                     drift=found.get(webhook.id),
                     environment=environment,
                     lacks_dag_result=webhook.id in lacking,
+                    queue_reason=queues[webhook.dag_id],
                 ),
             )
         )
@@ -138,6 +144,28 @@ def _disabled(webhook: Webhook, _facts: Facts) -> list[Problem]:
     return [_problem("disabled", "stops", sentence)]
 
 
+def _hold(webhook: Webhook, facts: Facts) -> list[Problem]:
+    if webhook.held_by_all:
+        return [
+            _problem("held", "delays", "All webhooks are on hold. Deliveries are stored until a release.")
+        ]
+    if webhook.hold == Hold.HELD:
+        return [_problem("held", "delays", "It is on hold. Deliveries are stored until you release it.")]
+    local = in_default_time_zone(facts.now)
+    if not is_open(webhook.release_window, local):
+        sentence = f"It is released: held deliveries go on within {webhook.release_window}."
+        return [_problem("releasing", "delays", sentence)]
+    if webhook.hold == Hold.RELEASING:
+        rate = webhook.release_per_minute
+        at_rate = "" if rate is None else f", {rate:,} a minute"
+        sentence = f"It is released: held deliveries go on in their order{at_rate}, and new ones after them."
+        return [_problem("releasing", "delays", sentence)]
+    if not is_open(webhook.start_window, local):
+        sentence = f"Deliveries start within {webhook.start_window}; until then they are held."
+        return [_problem("outside-hours", "delays", sentence)]
+    return []
+
+
 def _dag_state(webhook: Webhook, facts: Facts) -> list[Problem]:
     dag_id, state = webhook.dag_id, facts.state
     if state is None:
@@ -159,6 +187,12 @@ def _dag_state(webhook: Webhook, facts: Facts) -> list[Problem]:
         sentence = f"DAG {dag_id} is paused. Its runs stay queued until you unpause it."
         return [_problem("dag-paused", "delays", sentence)]
     return []
+
+
+def _queue(_webhook: Webhook, facts: Facts) -> list[Problem]:
+    if facts.queue_reason is None:
+        return []
+    return [_problem("queue-full", "delays", f"{facts.queue_reason} Deliveries wait until there are fewer.")]
 
 
 _MISSING = "Airflow has no DAG {} yet. Deliveries wait until it exists."
@@ -322,7 +356,9 @@ def _is_readable(held: Credential) -> bool:
 
 _CHECKS: Collection[Callable[[Webhook, Facts], list[Problem]]] = (
     _disabled,
+    _hold,
     _dag_state,
+    _queue,
     _url_token,
     _secrets,
     _params,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,6 +26,7 @@ from inbound_webhooks.errors import (
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.monitoring.clock import utc_now
+from inbound_webhooks.records.hold import NOT_A_WINDOW, Hold, TimeWindow
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.activity_counts import forget_webhook
@@ -44,6 +45,7 @@ from inbound_webhooks.storage.credentials import (
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.deliveries import cancel_accepted
 from inbound_webhooks.storage.encryption import decrypt, encrypt
+from inbound_webhooks.storage.holds import hold_of_all, lock_hold_of_all
 from inbound_webhooks.storage.rejections import keep_origin
 from inbound_webhooks.storage.webhooks import (
     ById,
@@ -121,6 +123,10 @@ def create(
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     try:
         with transaction() as connection:
+            begin_writing(connection)
+            lock_hold_of_all(connection, shared=True)
+            if hold_of_all(connection) is not None:
+                webhook = replace(webhook, held_by_all=True)
             insert_webhook(connection, webhook)
             _check_name(connection, webhook)
             insert_token(connection, webhook.id, token, now)
@@ -159,6 +165,8 @@ def _errors_of(webhook: Webhook) -> Iterator[DefinitionError]:
     if webhook.response_status in (204, 205) and webhook.response_template is not None:
         reason = f"{webhook.response_status} cannot have a body, so leave out the template"
         yield InvalidDefinition("response_status", reason)
+    if webhook.start_window is not None and TimeWindow.parse(webhook.start_window) is None:
+        yield InvalidDefinition("start_window", NOT_A_WINDOW)
     for check_one in (
         partial(check_recipients, "notify_success", webhook.notify_success),
         partial(check_recipients, "notify_failure", webhook.notify_failure),
@@ -211,7 +219,7 @@ def change(
             held = _find_checked(connection, ById(webhook_id), checked)
             if held.version != version:
                 raise WebhookChanged
-            webhook = replace(held, team=team, **vars(draft))
+            webhook = replace(held, team=team, **vars(draft), hold=_hold_after(held, draft))
             # A name from before this rule stays until the webhook is renamed.
             if webhook.name != held.name:
                 _check_name(connection, webhook)
@@ -227,6 +235,13 @@ def change(
     except IntegrityError:
         raise WebhookExists(f"A webhook named {draft.name!r} already exists.") from None
     return webhook
+
+
+def _hold_after(held: Webhook, draft: Draft) -> str | None:
+    """Deliveries that were held outside of the former hours go on before new ones."""
+    if held.start_window is not None and draft.start_window is None and held.hold is None:
+        return Hold.RELEASING
+    return held.hold
 
 
 def _check_name(connection: Connection, webhook: Webhook) -> None:
@@ -282,6 +297,28 @@ def set_enabled(
         webhook = replace(held, enabled=enabled, team=team if enabled else held.team)
         update_webhook(connection, webhook, utc_now())
         _audit(connection, "webhook.enable" if enabled else "webhook.disable", webhook, actor, {})
+    return webhook
+
+
+def set_state(
+    name_or_id: str,
+    values: Mapping[str, Any],
+    *,
+    event: str,
+    actor: str,
+    details: Mapping[str, Any] | None = None,
+    checked: Webhook | None = None,
+) -> Webhook:
+    """Change fields that are no part of the definition, and write an audit entry.
+
+    :param checked: as in :func:`change`
+    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    """
+    with transaction() as connection:
+        begin_writing(connection)
+        webhook = replace(_find_checked(connection, name_or_id, checked), **values)
+        update_webhook(connection, webhook, utc_now())
+        _audit(connection, event, webhook, actor, dict(details or {}))
     return webhook
 
 

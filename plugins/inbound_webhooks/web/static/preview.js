@@ -108,6 +108,7 @@ function show(outcome) {
   if (outcome.error) parts.push(make("p", { class: "note bad" }, outcome.error));
   if (outcome.note) parts.push(make("p", { class: "note warn" }, outcome.note));
   if (outcome.conf !== null) parts.push(make("h3", {}, "Conf"), make("pre", { tabindex: "0" }, outcome.conf_text));
+  if (outcome.schedule) parts.push(make("h3", {}, "Run"), make("pre", { tabindex: "0" }, outcome.schedule_text));
   parts.push(make("h3", {}, `Response ${outcome.status}`), make("p", { class: "help" }, outcome.content_type),
     make("pre", { tabindex: "0" }, outcome.body || "(empty)"));
   document.getElementById("preview").replaceChildren(...parts);
