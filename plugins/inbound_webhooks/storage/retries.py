@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, String, literal, literal_column, select, text, update
+from sqlalchemy import Connection, String, desc, literal, literal_column, select, text, update
 
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.storage import tables
@@ -22,7 +22,7 @@ MAX_WOKEN = 500
 
 @dataclass(frozen=True)
 class Waiting:
-    """A webhook with deliveries that wait after a failed attempt, with the DAG and team of the last."""
+    """A webhook with deliveries for a DAG that wait after a failed attempt, and its team."""
 
     webhook_id: str
     dag_id: str
@@ -54,24 +54,26 @@ def waiting_after_failure(connection: Connection, at: datetime, *, limit: int) -
     """Webhooks with deliveries whose next attempt is later than a time; one probe of an index for each."""
     walk = select(_next_webhook(literal("", String())).label("webhook_id")).cte("walk", recursive=True)
     walk = walk.union_all(select(_next_webhook(walk.c.webhook_id)).where(walk.c.webhook_id.is_not(None)))
-    columns = tables.delivery.alias().c
-    last = (
-        select(columns.dag_id)
-        .where(
-            columns.state == _ACCEPTED,
-            columns.webhook_id == walk.c.webhook_id,
-            columns.next_attempt_at > at,
-            columns.attempts > 0,
-        )
-        .order_by(columns.webhook_id.desc(), columns.next_attempt_at.desc(), columns.id.desc())
-        .limit(1)
-        .correlate(walk)
-        .scalar_subquery()
-    )
     team = select(tables.webhook.c.team).where(tables.webhook.c.id == walk.c.webhook_id).scalar_subquery()
-    query = select(walk.c.webhook_id, last.label("dag_id"), team.label("team"))
+    # The first and the last one: a webhook that got another DAG has deliveries for both.
+    dag_ids = (_dag_id(walk, at, is_last=False).label("first"), _dag_id(walk, at, is_last=True).label("last"))
+    query = select(walk.c.webhook_id, team.label("team"), *dag_ids)
     rows = connection.execute(query.where(walk.c.webhook_id.is_not(None)).limit(limit))
-    return [Waiting(*row) for row in rows if row.dag_id is not None]
+    found = {Waiting(row.webhook_id, dag_id, row.team) for row in rows for dag_id in (row.first, row.last)}
+    return [each for each in found if each.dag_id is not None]
+
+
+def _dag_id(walk: Any, at: datetime, *, is_last: bool) -> Any:
+    columns = tables.delivery.alias().c
+    order = (columns.webhook_id, columns.next_attempt_at, columns.id)
+    late = (
+        columns.state == _ACCEPTED,
+        columns.webhook_id == walk.c.webhook_id,
+        columns.next_attempt_at > at,
+        columns.attempts > 0,
+    )
+    waiting = select(columns.dag_id).where(*late).order_by(*(map(desc, order) if is_last else order))
+    return waiting.limit(1).correlate(walk).scalar_subquery()
 
 
 def wake(connection: Connection, webhook_id: str, dag_ids: Collection[str], at: datetime) -> int:

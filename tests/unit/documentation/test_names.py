@@ -201,6 +201,7 @@ SEVERAL = {
     "BEHAVIOUR_OF_CALLS[state].metric": [
         BEHAVIOUR_OF_CALLS[state].metric for state in (*_ENDS, State.CANCELLED)
     ],
+    "delivery.state": [State.ACCEPTED, State.FILTERED, State.HELD],
     "mails.*": [f"mails.{state}" for state in MAIL_STATES],
     "thread_failures.*": ["thread_failures.<thread>"],
     "verdict.outcome": [State.ACCEPTED, State.FILTERED],
