@@ -18,6 +18,7 @@ def store_dag(
     *,
     params: Mapping[str, Any] | None = None,
     bundle: str = BUNDLE,
+    schedule: Any = None,
     **options: Any,
 ) -> str:
     """Store a DAG of one task, or its next version; returns its id."""
@@ -30,7 +31,7 @@ def store_dag(
     from airflow.sdk import DAG
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
 
-    with DAG(dag_id, schedule=None, params=dict(params or {}), **options) as dag:
+    with DAG(dag_id, schedule=schedule, params=dict(params or {}), **options) as dag:
         EmptyOperator(task_id="work")
     stored = LazyDeserializedDAG.from_dag(dag)
     with settings.NonScopedSession() as session, session.begin():
@@ -40,6 +41,7 @@ def store_dag(
         is_new = session.scalar(select(DagModel.dag_id).where(DagModel.dag_id == dag_id)) is None
         key = (settings.engine.dialect.name, bundle, dag_id, stored.hash)
         connection = session.connection()
+        is_new = is_new and schedule is None  # assets have ids of their own
         if is_new and key in _stored:
             repeat(connection, *_stored[key])
             return dag_id

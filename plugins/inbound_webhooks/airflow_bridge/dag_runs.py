@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, DagState, dag_states
 from inbound_webhooks.airflow_bridge.logical_dates import data_interval_of, free_logical_date
+from inbound_webhooks.airflow_bridge.partitions import partition_of
 from inbound_webhooks.errors import (
     DagBroken,
     DagChanged,
@@ -109,6 +110,7 @@ class DagRuns:
                 # A time that has passed would only put the run before others of its DAG.
                 run_after=max(run_after, delivery.run_after or run_after),
                 conf=json.loads(delivery.conf or "{}"),
+                **partition_of(cached.dag, delivery.partition_key),
                 run_type=DagRunType.MANUAL,
                 triggered_by=DagRunTriggeredByType.REST_API,
                 triggering_user_name=f"webhook {delivery.webhook_name}",
@@ -218,6 +220,8 @@ class _Current(NamedTuple):
 def _runnable(delivery: ClaimedDelivery, state: DagState | None) -> _Current:
     """Raises DispatchError where the delivery's DAG cannot take a run."""
     dag_id = delivery.dag_id
+    if not dag_id:
+        raise DagUnavailable("The webhook has no DAG.")
     if state is None or state.is_stale:
         raise DagUnavailable(f"Airflow knows no active DAG {dag_id}.")
     if not state.owner.admits(delivery.team):

@@ -64,6 +64,8 @@ class JudgedDelivery:
 
     delivery_id: str
     dag_id: str
+    webhook_id: str
+    asset: str | None
     received_at: datetime
     before: Outcome | None = None
     after: Outcome | None = None
@@ -139,17 +141,11 @@ def _with_pauses(deliveries: Iterator[Delivery], pause: Callable[[float], None])
 
 
 def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> JudgedDelivery:
+    known = (delivery.id, delivery.dag_id, delivery.webhook_id, delivery.asset, delivery.received_at)
     if not delivery.body_stored:
-        return JudgedDelivery(delivery.id, delivery.dag_id, delivery.received_at, note=NO_BODY)
+        return JudgedDelivery(*known, note=NO_BODY)
     old, new = before.outcome(delivery), after.outcome(delivery)
-    return JudgedDelivery(
-        delivery.id,
-        delivery.dag_id,
-        delivery.received_at,
-        old,
-        new,
-        tuple(differences(asdict(old), asdict(new))),
-    )
+    return JudgedDelivery(*known, old, new, tuple(differences(asdict(old), asdict(new))))
 
 
 class _Judge:

@@ -57,6 +57,8 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
         webhook_id=webhook.id,
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
+        asset=webhook.asset,
+        partition_key=verdict.partition_key,
         state=state,
         response_status=verdict.response.status,
         custom_response=_is_custom(rules, verdict),

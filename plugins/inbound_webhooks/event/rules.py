@@ -79,6 +79,8 @@ class Definition(WaitDefinition, ScheduleDefinition, Protocol):
     def filter(self) -> str | None: ...
     @property
     def dedup(self) -> str | None: ...
+    @property
+    def partition_key(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class Rules:
     event_type: Expression | None
     filter: Condition | None
     deduplication_key: Expression | None
+    partition_key: Expression | None
     schedule: ScheduleRules | None
     credential_names: frozenset[str]
     body_keys: bool
@@ -115,7 +118,8 @@ class Rules:
         Paths and constants only copy the data, so they cost as much as the copies are long. Everything else
         runs in a thread, whatever its size.
         """
-        computed = (self.event_type, self.deduplication_key, self.filter, self.response, self.schedule)
+        keys = (self.event_type, self.deduplication_key, self.partition_key)
+        computed = (*keys, self.filter, self.response, self.schedule)
         lines = self.mapping.lines.values()
         if len(lines) > MAX_INLINE_LINES or not all(
             part is None or part.is_plain for part in (*computed, *self.response_headers, *lines)
@@ -167,6 +171,7 @@ def compile_rules(definition: Definition, limits: ExpressionLimits = DEFAULT_LIM
         event_type=_compiled("event_type", compile_source, definition.event_type),
         filter=_compiled("filter", partial(compile_condition, budget=budget), definition.filter),
         deduplication_key=_compiled("dedup", compile_source, definition.dedup),
+        partition_key=_compiled("partition_key", compile_source, definition.partition_key),
         schedule=compile_schedule(definition, budget),
         credential_names=credential_names(verification),
         body_keys=any(isinstance(required.scheme, BodyKey) for required in verification),

@@ -8,3 +8,6 @@ checks them again, at about 5 µs for a value."""
 
 MAX_WAIT_SECONDS = 60
 """Longest wait of a response for its run: proxies and senders give up on later ones."""
+
+PARTITION_KEY_CHARS = 250
+"""The longest partition key in Airflow."""

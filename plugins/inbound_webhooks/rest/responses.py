@@ -68,7 +68,8 @@ class DeliveryResponse(BaseModel):
     id: str
     webhook_id: str
     webhook: str
-    dag_id: str
+    dag_id: str | None = Field(description="Null for a webhook without a DAG.")
+    asset: str | None = Field(description="Name or URI of the asset, where it is the webhook's target.")
     state: str
     received_at: datetime
     run_id: str | None
@@ -131,6 +132,8 @@ class DeliveryDetails(BaseModel):
     )
     conf: Any
     run: dict[str, Any]
+    asset: str | None = Field(None, description="Name or URI of the asset, where it is the webhook's target.")
+    partition_key: str | None = Field(None, description="What partition the event is about.")
     wait: dict[str, Any] | None = Field(None, description="The waiting task that it is the call of.")
     mails: list[dict[str, Any]] | None = Field(description="The notifications.")
 

@@ -51,6 +51,7 @@ class ClaimedDelivery:
     logical_date: datetime | None = None
     run_after: datetime | None = None
     note: str | None = None
+    partition_key: str | None = None
     moves_logical_date: bool | None = None
 
 

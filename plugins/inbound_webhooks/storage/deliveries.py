@@ -171,7 +171,7 @@ def webhook_of_delivery(connection: Connection, delivery_id: str) -> str | None:
 
 
 def cancel_accepted(connection: Connection, webhook_id: str, limit: int) -> int:
-    """Cancel a webhook's deliveries that wait for their run or are not due, ``limit`` at most; count them."""
+    """Cancel up to ``limit`` deliveries of a webhook that wait for their run or are not due; count them."""
     columns = tables.delivery.c
     waiting = select(columns.id).where(text(tables.ACCEPTED), columns.webhook_id == webhook_id)
     ids = list(connection.scalars(waiting.order_by(*WAITING_ORDER).limit(limit)))

@@ -19,10 +19,11 @@ from sqlalchemy import (
     text,
 )
 
-from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
+from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, PARTITION_KEY_CHARS
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.records.hold import WINDOW_CHARS
 from inbound_webhooks.records.webhook_fields import (
+    ASSET_CHARS,
     DAG_ID_CHARS,
     OWNER_CHARS,
     TASK_ID_CHARS,
@@ -60,9 +61,9 @@ CALLED = "wait_id IS NOT NULL AND state = 'accepted'"
 OF_WEBHOOK = "wait_id IS NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
 it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail:
-it is to be sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no
-call has resumed its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a
-call that has not resumed its task yet, it is no call of a waiting task.
+it is to be sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call
+has resumed its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call
+that has not resumed its task yet, it is no call of a waiting task.
 
 Partial indexes have them as predicates, so queries must repeat them word for word."""
 
@@ -120,6 +121,10 @@ webhook = Table(
     Column("result_status", Text, nullable=True),
     # JSON object, name -> template.
     Column("response_headers", Text, nullable=False, server_default="{}"),
+    # Name or URI of the asset for which it creates events; null where it starts a DAG.
+    Column("asset", String(ASSET_CHARS), nullable=True),
+    # Expression for the partition that an event is about.
+    Column("partition_key", Text, nullable=True),
     # Its own hold ("held", "releasing"), and that of all webhooks.
     Column("hold", String(10), nullable=True),
     Column("held_by_all", Boolean, nullable=False, server_default="0"),
@@ -226,6 +231,11 @@ delivery = Table(
     Column("accepted_at", UtcDateTime, nullable=True),
     # The wait that it is the call of; null for a delivery of a webhook.
     Column("wait_id", String(32), nullable=True),
+    # The webhook's asset then, null for a DAG, and the partition that the event is about.
+    Column("asset", String(ASSET_CHARS), nullable=True),
+    Column("partition_key", String(PARTITION_KEY_CHARS), nullable=True),
+    # Airflow's asset event that was created for it.
+    Column("asset_event_id", Integer, nullable=True),
     # Fields of its run; null for those that a run has anyway.
     Column("logical_date", UtcDateTime, nullable=True),
     Column("run_after", UtcDateTime, nullable=True),

@@ -16,6 +16,7 @@ from inbound_webhooks.deliveries.stored_request import content_of
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted, RequestError, TokenUnreadable
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.target import subject_of
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
@@ -55,7 +56,7 @@ class DeliveryPages(WebhookBaseView):
 
     def _one(self, delivery: Delivery, place: str) -> Response:
         contents = sent = None
-        if self.access().may_read_runs(delivery.dag_id):
+        if self.access().may_read_runs(delivery):
             contents = delivery_content.contents_of(delivery, Settings.load().max_body_bytes)
             with transaction() as connection:
                 sent = sent_response(connection, delivery)
@@ -80,7 +81,7 @@ class DeliveryPages(WebhookBaseView):
     def _live(self, delivery_id: str) -> LiveDelivery:
         with transaction() as connection:
             row = light_delivery(connection, delivery_id)
-        if row is None or not self.access().may_see(row.dag_id):
+        if row is None or not self.access().may_see(row):
             raise _not_found()
         return read_live(self.access(), row)
 
@@ -90,9 +91,9 @@ class DeliveryPages(WebhookBaseView):
         delivery = self.found(delivery_id)
         with transaction() as connection:
             webhook = webhook_by_id(connection, delivery.webhook_id)
-        if webhook is not None and not self.access().may_replay(webhook.dag_id):
-            raise NotPermitted(f"A replay requires the permission to trigger the Dag {webhook.dag_id}.")
-        if not self.access().may_read_runs(delivery.dag_id):
+        if webhook is not None and not self.access().may_replay(webhook):
+            raise NotPermitted(f"A replay requires the permission {subject_of(webhook).right('Dag')}.")
+        if not self.access().may_read_runs(delivery):
             raise NotPermitted("A replay requires the permission to read the runs of the delivery's Dag.")
         replayed = replay(
             get_receiver(),
@@ -109,11 +110,8 @@ class DeliveryPages(WebhookBaseView):
         delivery = self.found(delivery_id)
         with transaction() as connection:
             webhook = webhook_by_id(connection, delivery.webhook_id)
-        dag_id = webhook.dag_id if webhook else delivery.dag_id
-        if not (self.access().may_replay(dag_id) and self.access().may_read_runs(delivery.dag_id)):
-            raise NotPermitted(
-                f"A retry requires the permission to trigger the Dag {dag_id} and read its runs."
-            )
+        if not (self.access().may_replay(webhook or delivery) and self.access().may_read_runs(delivery)):
+            raise NotPermitted("A retry requires the permission for a replay of the delivery.")
         sentence = retry_now(delivery.id, actor=self.access().name).sentence
         if wants_fragment():
             live, place = self._live(delivery.id), _place(request.form)
@@ -156,7 +154,7 @@ class DeliveryPages(WebhookBaseView):
         with transaction() as connection:
             webhook = webhook_by_id(connection, delivery.webhook_id)
         url = ""
-        if webhook is not None and self.access().may_change(webhook.dag_id):
+        if webhook is not None and self.access().may_change(webhook):
             # Without a readable token the command still shows everything else.
             with suppress(TokenUnreadable):
                 url = service.url(webhook)
@@ -169,13 +167,13 @@ class DeliveryPages(WebhookBaseView):
         """
         with transaction() as connection:
             delivery = find_delivery(connection, delivery_id)
-        if delivery is None or not self.access().may_see(delivery.dag_id):
+        if delivery is None or not self.access().may_see(delivery):
             raise _not_found()
         return delivery
 
     def _readable_delivery(self, delivery_id: str) -> Delivery:
         delivery = self.found(delivery_id)
-        if not self.access().may_read_runs(delivery.dag_id):
+        if not self.access().may_read_runs(delivery):
             raise NotPermitted("You may not read the runs of this Dag.")
         return delivery
 

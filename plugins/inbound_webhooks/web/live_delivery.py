@@ -75,12 +75,12 @@ class LiveDelivery:
 
 def read_live(access: Access, row: Any) -> LiveDelivery:
     """Read the current facts of a delivery; ``row`` has no large columns."""
-    may_read = access.may_read_runs(row.dag_id)
+    may_read = access.may_read_runs(row)
     with transaction() as connection:
         item, *replays = _family(connection, access, row)
         webhook = webhook_by_id(connection, row.webhook_id)
         dag_ids = {row.dag_id} | ({webhook.dag_id} if webhook else set())
-        dags = dag_states(connection, dag_ids)
+        dags = dag_states(connection, dag_ids - {""})
         tasks = task_facts(connection, row.dag_id, row.run_id) if may_read and row.run_id else TaskFacts()
         mails = mails_of_delivery(connection, row.id) if may_read else None
         origin = listing.light_delivery(connection, row.replay_of) if row.replay_of else None
@@ -88,7 +88,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         has_dispatcher = _is_recent(dispatchers_seen(connection))
         has_conf = listing.has_conf(connection, row.id)
         wait = find_wait(connection, row.wait_id) if row.wait_id else None
-    visible = webhook if webhook is not None and access.may_see(webhook.dag_id) else None
+    visible = webhook if webhook is not None and access.may_see(webhook) else None
     failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
     times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)
     return LiveDelivery(
@@ -109,23 +109,21 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
             )
         ),
         steps=timeline(row, item.state, times, mails or ()),
-        origin=origin if origin is not None and access.may_see(origin.dag_id) else None,
+        origin=origin if origin is not None and access.may_see(origin) else None,
         replays=replays,
         mails=mails,
         tasks=tasks,
         failed_tasks=failed_tasks,
         waits_for=waits_for,
         may_unpause=access.may_unpause(row.dag_id),
-        may_retry=_waits_for_attempt(row, mails or ())
-        and may_read
-        and access.may_replay(webhook.dag_id if webhook else row.dag_id),
+        may_retry=_waits_for_attempt(row, mails or ()) and may_read and access.may_replay(webhook or row),
         wait=wait,
     )
 
 
 def _family(connection: Connection, access: Access, row: Any) -> list[Shown]:
     """The delivery and its replays that the user may see, newest first."""
-    replays = [again for again in listing.replays_of(connection, row.id) if access.may_see(again.dag_id)]
+    replays = [again for again in listing.replays_of(connection, row.id) if access.may_see(again)]
     return with_runs(connection, [row, *replays])
 
 
@@ -137,9 +135,9 @@ def _offer(
         webhook,
         None if webhook is None else dags.get(webhook.dag_id),
         has_conf=has_conf,
-        is_visible=webhook is not None and access.may_see(webhook.dag_id),
-        may_read_runs=access.may_read_runs(row.dag_id),
-        may_replay=webhook is not None and access.may_replay(webhook.dag_id),
+        is_visible=webhook is not None and access.may_see(webhook),
+        may_read_runs=access.may_read_runs(row),
+        may_replay=webhook is not None and access.may_replay(webhook),
     )
 
 

@@ -187,8 +187,8 @@ def _refused(access: Access | None) -> dict[str, str | None]:
         return {}
     with transaction() as connection:
         found = list_webhooks(connection)
-    refused = [each for each in found if not access.may_change(each.dag_id)]
-    return {each.id: each.name if access.may_see(each.dag_id) else None for each in refused}
+    refused = [each for each in found if not access.may_change(each)]
+    return {each.id: each.name if access.may_see(each) else None for each in refused}
 
 
 def _left(refused: dict[str, str | None]) -> dict[str, Any]:

@@ -108,3 +108,20 @@ def test_a_replay_has_the_original_schedule_or_that_of_the_current_mapping(hook,
         assert (again.logical_date.isoformat(), again.note) == (DAY, "new")
     else:
         assert (again.logical_date, again.note) == (kept.logical_date, "old")
+
+
+def test_a_run_of_a_partitioned_dag_has_the_partition_key(database):
+    from airflow.sdk import PartitionedAtRuntime
+
+    store_dag("orders", schedule=PartitionedAtRuntime())
+    store_delivery(store_webhook(), partition_key="2026-02")
+    dispatch()
+    assert [run.partition_key for run in runs()] == ["2026-02"]
+
+
+def test_a_dag_without_partitions_ends_the_delivery_with_a_sentence(hook):
+    stored = store_delivery(hook, partition_key="2026-02")
+    dispatch()
+    found = delivery(stored)
+    sentence = "DAG orders is not partitioned, so its runs have no partition key."
+    assert (found.state, found.error) == ("undeliverable", sentence)

@@ -146,7 +146,11 @@ def test_one_dispatcher_at_a_time_is_alone_with_a_webhook_and_the_endpoint_goes_
 
     hook, other = store_webhook(max_active_runs=1), store_webhook("another", max_active_runs=1)
     with transaction() as first, transaction() as second:
-        assert claims.lock_enabled(first, [hook.id]) == claims.lock_enabled(second, [hook.id]) == {hook.id: ("orders", 1)}
+        assert (
+            claims.lock_enabled(first, [hook.id])
+            == claims.lock_enabled(second, [hook.id])
+            == {hook.id: ("orders", 1)}
+        )
         assert claims.try_lock_webhook(first, hook.id)
         assert not claims.try_lock_webhook(second, hook.id)
         assert claims.try_lock_webhook(second, other.id)
