@@ -35,7 +35,7 @@ class HoldOfAllReport(BaseModel):
 
     changed: int
     not_permitted: list[str] = Field(description="Webhooks that the user may see, and may not change.")
-    hidden: int = Field(description="Webhooks that were not changed and that the user may not see.")
+    hides_others: bool = Field(description="Whether more were not changed, which the user may not see.")
     own: list[str] = Field(description="Webhooks that stay on hold: they were put on hold by themselves.")
     covers_new: bool = Field(description="Whether webhooks that are created from now on are on hold.")
 
@@ -66,7 +66,7 @@ def get_hold_of_all(_may: AccessDep) -> HoldOfAllResponse:
     return HoldOfAllResponse(is_on=True, held_at=found.held_at, actor=found.actor)
 
 
-@router.post("/holdOfAll", responses=documented(400))
+@router.post("/holdOfAll")
 def hold_all(may: AccessDep) -> HoldOfAllReport:
     """Put all webhooks on hold that the user may change; if these are all, new ones are on hold too."""
     _check(may)

@@ -52,14 +52,14 @@ AT_FULL_PACE = Pace()
 class HeldAll:
     """What a hold or a release of all webhooks did.
 
-    ``not_permitted``: names of webhooks that the user may see and not change; ``hidden`` counts those that
-    the user may not see. ``own``: names of webhooks that stay on hold, since they were put on hold by
-    themselves. ``covers_new``: whether webhooks that are created from now on are on hold too.
+    ``not_permitted``: names of webhooks that the user may see and not change; ``hides_others``: there are
+    more of them, which the user may not see. ``own``: names of webhooks that stay on hold, since they were
+    put on hold by themselves. ``covers_new``: whether webhooks that are created from now on are on hold too.
     """
 
     changed: int
     not_permitted: Sequence[str] = ()
-    hidden: int = 0
+    hides_others: bool = False
     own: Sequence[str] = ()
     covers_new: bool = False
 
@@ -69,8 +69,8 @@ class HeldAll:
         found = []
         if self.not_permitted:
             found.append(f"You may not change {', '.join(self.not_permitted)}.")
-        if self.hidden:
-            found.append(f"{self.hidden} webhooks of Dags that you may not see were left as they are.")
+        if self.hides_others:
+            found.append("Webhooks that you may not see were left as they are.")
         if self.own:
             found.append(f"On hold by themselves: {', '.join(self.own)}.")
         return found
@@ -113,13 +113,12 @@ def hold_all(*, actor: str, access: Access | None = None) -> HeldAll:
     refused = _refused(access)
     with transaction() as connection:
         begin_writing(connection)
-        now = utc_now()
         if not refused:
             # Creations wait for this, so each webhook is stored before the walk below or sees the hold.
             holds.lock_hold_of_all(connection)
-            holds.insert_hold_of_all(connection, actor=actor, at=now)
-        _audit(connection, "webhook.hold_all", actor, now, left=len(refused))
+            holds.insert_hold_of_all(connection, actor=actor, at=utc_now())
     changed = _change_all(lambda each: not each.held_by_all and each.id not in refused, _hold_each)
+    _audit("webhook.hold_all", actor, changed=changed, left=len(refused))
     return HeldAll(changed=changed, covers_new=not refused, **_left(refused))
 
 
@@ -133,11 +132,9 @@ def release_all(*, actor: str, pace: Pace = AT_FULL_PACE, access: Access | None 
     refused = _refused(access)
     with transaction() as connection:
         begin_writing(connection)
-        now = utc_now()
         if not refused:
             holds.lock_hold_of_all(connection)
             holds.delete_hold_of_all(connection)
-        _audit(connection, "webhook.release_all", actor, now, left=len(refused))
 
     def release_each(connection: Connection, webhooks: Sequence[Webhook], at: datetime) -> None:
         own = [each.id for each in webhooks if each.hold == Hold.HELD]
@@ -146,6 +143,7 @@ def release_all(*, actor: str, pace: Pace = AT_FULL_PACE, access: Access | None 
         holds.set_holds(connection, others, _released(pace), at)
 
     changed = _change_all(lambda each: each.held_by_all and each.id not in refused, release_each)
+    _audit("webhook.release_all", actor, changed=changed, left=len(refused))
     with transaction() as connection:
         held = [
             each for each in list_webhooks(connection) if each.hold == Hold.HELD and each.id not in refused
@@ -193,7 +191,7 @@ def _refused(access: Access | None) -> dict[str, str | None]:
 
 def _left(refused: dict[str, str | None]) -> dict[str, Any]:
     names = [name for name in refused.values() if name is not None]
-    return {"not_permitted": sorted(names), "hidden": len(refused) - len(names)}
+    return {"not_permitted": sorted(names), "hides_others": len(refused) > len(names)}
 
 
 def _hold_each(connection: Connection, webhooks: Sequence[Webhook], at: datetime) -> None:
@@ -218,6 +216,9 @@ def _change_all(
             changed += len(wanted)
 
 
-def _audit(connection: Connection, event: str, actor: str, at: datetime, *, left: int) -> None:
-    details = {"not_permitted": left}
-    write_audit_entry(connection, event=event, dag_id=None, actor=actor, at=at, details=details)
+def _audit(event: str, actor: str, *, changed: int, left: int) -> None:
+    if not changed and left:
+        return  # the user may change nothing that there is
+    details = {"changed": changed, "not_permitted": left}
+    with transaction() as connection:
+        write_audit_entry(connection, event=event, dag_id=None, actor=actor, at=utc_now(), details=details)

@@ -96,7 +96,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
                     drift=found.get(webhook.id),
                     environment=environment,
                     lacks_dag_result=webhook.id in lacking,
-                    queue_reason=queues[webhook.dag_id],
+                    queue_reason=queues.get(webhook.dag_id),
                 ),
             )
         )

@@ -19,6 +19,8 @@ from tests.integration.rest.conftest import new_name
 ONLY_POSSIBLE = {
     "dag_id": "orders",
     "preset": "generic-hmac",  # fills no field with the value that it has here
+    "logical_date": "received",
+    "start_window": "22:00-06:00",
     "allowed_addresses": ["192.0.2.0/24", "2001:db8::/32"],
     "response_headers": {"X-Number": "${Webhook::Body.number}", "X-Note": "a note: with a colon"},
 }
