@@ -50,12 +50,15 @@ class Room:
     @property
     def left(self) -> int:
         """Runs that this process may still create."""
-        return max(0, self.limit - self.queued) // self.share - sum(self._created.values())
+        return self._part(self.limit - self.queued) - sum(self._created.values())
 
     def left_of(self, dag_id: str) -> int:
         """The same for one DAG."""
-        left = max(0, self.dag_limit - self.by_dag.get(dag_id, 0)) // self.share
-        return left - self._created.get(dag_id, 0)
+        return self._part(self.dag_limit - self.by_dag.get(dag_id, 0)) - self._created.get(dag_id, 0)
+
+    def _part(self, free: int) -> int:
+        # At least one: with many dispatchers and little room none of them would create a run.
+        return max(1, free // self.share) if free > 0 else 0
 
     def note(self, dag_id: str) -> None:
         """Count a run that was created."""

@@ -133,11 +133,11 @@ class Dispatcher:
         :raises DatabaseUnavailable: nothing of the batch was recorded
         """
         now = self._now()
-        room = self._queued_runs.room(count_shares=partial(_alive, now=now))
-        if room is not None and room.left <= 0:
-            return 0
         skipped: set[str] = set()
         while chosen := [each for each in self._webhooks.next(now) if each.webhook_id not in skipped]:
+            room = self._queued_runs.room(count_shares=partial(_alive, now=now))
+            if room is not None and room.left <= 0:
+                return 0
             done, unchecked = self._dispatch_batch(chosen, now, room)
             if unchecked:
                 last = self._check_in_turns(unchecked)

@@ -19,7 +19,7 @@ from inbound_webhooks.webhooks.hold import end_release
 
 log = get_logger(__name__)
 
-HOLD_SECONDS = 0.5
+HOLD_SECONDS = 1.0
 """Time between two looks; deliveries that were accepted before a hold are held after that."""
 
 RELEASED_AHEAD = 200
@@ -42,7 +42,9 @@ class Holds:
 
     def _look_at(self, webhook: Webhook) -> int:
         if self._is_closed(webhook):
-            self._hold_back(webhook.id)
+            # Outside of its hours there mostly is nothing, which must not take SQLite's write lock.
+            if autocommit(lambda it: count_accepted(it, webhook.id, 1)):
+                self._hold_back(webhook.id)
             return 0
         released = self._release(webhook.id)
         if not released and webhook.hold == Hold.RELEASING and end_release(webhook.id):

@@ -46,7 +46,7 @@ from inbound_webhooks.storage.credentials import (
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.deliveries import cancel_accepted
 from inbound_webhooks.storage.encryption import decrypt, encrypt
-from inbound_webhooks.storage.holds import hold_of_all, lock_hold_of_all
+from inbound_webhooks.storage.holds import forget_pace, hold_of_all, lock_hold_of_all
 from inbound_webhooks.storage.rejections import keep_origin
 from inbound_webhooks.storage.webhooks import (
     ById,
@@ -439,6 +439,7 @@ def delete(
                 keep_origin(connection, webhook)
                 delete_webhook(connection, webhook.id)
                 forget_webhook(connection, webhook.id)
+                forget_pace(connection, webhook.id)
                 _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})
                 return cancelled
             if webhook.enabled:

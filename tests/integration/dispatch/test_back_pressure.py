@@ -111,6 +111,15 @@ def test_dispatchers_share_what_is_left(hooks):
     assert dispatch(max_queued_runs=20, dag_queue_percent=100) == 5
 
 
+def test_more_dispatchers_than_room_still_leave_each_of_them_some():
+    from inbound_webhooks.airflow_bridge.queued_runs import Room
+
+    room = Room(limit=10, dag_limit=10, queued=7, share=20)
+    assert (room.left, room.left_of("a")) == (1, 1)
+    room.note("a")
+    assert (room.left, room.left_of("a")) == (0, 0)
+
+
 def test_the_runs_are_counted_once_a_second(database):
     from inbound_webhooks.airflow_bridge.queued_runs import QueuedRuns
 
