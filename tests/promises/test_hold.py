@@ -289,7 +289,11 @@ def test_held_deliveries_have_a_limit_of_their_own(orders, asgi, configure):
     put_on_hold(orders)
     store_deliveries(orders, 1, state="held", next_attempt_at=None)
     assert [asgi.post(orders.path, ORDER).status for _ in range(2)] == [202, 429]
-    other = store_webhook("another")
+    full, other = store_webhook("full"), store_webhook("another")
+    put_on_hold(full)
+    store_deliveries(full, 2, state="held", next_attempt_at=None)
+    reply = asgi.post(full.path, ORDER)
+    assert (reply.status, reply.header("retry-after")) == (429, "60")
     assert asgi.post(other.path, ORDER).status == 202
 
 
