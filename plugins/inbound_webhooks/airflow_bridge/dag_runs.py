@@ -101,22 +101,18 @@ class DagRuns:
         cached = self._dags.version(delivery.dag_id, current.hash, lambda work: work(session.connection()))
         if cached is None or delivery.checked_dag_hash != current.hash:
             raise DagChanged(delivery.dag_id)
-        logical_date = free_logical_date(session, delivery)
+        fields = _fields_of(session, delivery, cached.dag, run_after)
         try:
             run = cached.dag.create_dagrun(
                 run_id=run_id_of(delivery),
-                logical_date=logical_date,
-                data_interval=data_interval_of(cached.dag, logical_date),
-                # A time that has passed would only put the run before others of its DAG.
-                run_after=max(run_after, delivery.run_after or run_after),
                 conf=json.loads(delivery.conf or "{}"),
-                **partition_of(cached.dag, delivery.partition_key),
                 run_type=DagRunType.MANUAL,
                 triggered_by=DagRunTriggeredByType.REST_API,
                 triggering_user_name=f"webhook {delivery.webhook_name}",
                 state=DagRunState.QUEUED,
                 # Passed in, or Airflow would use the thread's scoped session and commit it.
                 session=session,
+                **fields,
             )
         except ValueError as error:
             # Without Airflow's message, which may quote the conf: deliveries' errors are shown and mailed.
@@ -200,6 +196,18 @@ class DagRuns:
             for key, run_id in keys
         ]
         session.execute(insert(DagRunNote), rows)
+
+
+def _fields_of(session: Session, delivery: ClaimedDelivery, dag: Any, now: datetime) -> dict[str, Any]:
+    """When the run starts, for which logical date and partition; raises DispatchError."""
+    logical_date = free_logical_date(session, delivery)
+    return {
+        "logical_date": logical_date,
+        "data_interval": data_interval_of(dag, logical_date),
+        # A time that has passed would only put the run before others of its DAG.
+        "run_after": max(now, delivery.run_after or now),
+        **partition_of(dag, delivery.partition_key),
+    }
 
 
 def _note_of(delivery: ClaimedDelivery) -> str:
