@@ -203,6 +203,28 @@ def test_nothing_is_started_after_a_hold_returned_while_dispatchers_work(databas
             each.join(10)
 
 
+def test_nothing_is_started_after_a_hold_of_all_returned(database):
+    from inbound_webhooks.dispatch.service import DispatchService
+    from inbound_webhooks.settings import Settings
+    from inbound_webhooks.webhooks import hold
+
+    store_dag("orders")
+    hooks = [store_webhook(f"webhook {number}") for number in range(3)]
+    ids = [each for hook in hooks for each in store_deliveries(hook, 150)]
+    service = DispatchService(Settings(dispatcher_batch_size=5, dispatcher_poll_seconds=0.05))
+    service.start()
+    try:
+        _wait_until(lambda: len(runs()) > 10)
+        hold.hold_all(actor=ACTOR)
+        started = len(runs())
+        assert started < len(ids)
+        _wait_until(lambda: "accepted" not in states())
+        assert len(runs()) == started
+    finally:
+        service.stop()
+        service.join(10)
+
+
 def _wait_until(happened) -> None:
     give_up_at = time.monotonic() + 20
     while not happened():
