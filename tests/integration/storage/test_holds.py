@@ -40,5 +40,5 @@ def test_only_deliveries_that_are_not_due_are_read(sqlite_database, question):
             for statement, parameters in asked
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
         ]
-    assert [step for step in plans if "not_due" in step]
+    assert any("not_due" in step for step in plans)
     assert [step for step in plans if HISTORY in step] == []
