@@ -334,6 +334,25 @@ class ExpressionFailed(ContentRefused):
     """An expression could not be evaluated for this request."""
 
 
+class ListTooLong(ContentRefused):
+    """The list has too many items."""
+
+    def __init__(self, items: int, most: int) -> None:
+        self.items = items
+        super().__init__(f"The list has {items:,} items; a request may have {most:,}.")
+
+
+class ConfsTooLarge(ContentRefused):
+    """The confs of a request's events are too large."""
+
+    def __init__(self, most_chars: int) -> None:
+        super().__init__(f"The confs of the request's events are longer than {most_chars:,} characters.")
+
+
+class NoneAccepted(ContentRefused):
+    """No event of the request can be used."""
+
+
 class ResultTooLarge(RequestError):
     """The result of the call is too large for a task."""
 

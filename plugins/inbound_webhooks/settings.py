@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from inbound_webhooks.errors import InvalidSetting
 from inbound_webhooks.event.expressions.budget import MAX_PARTS, MAX_WORK, ExpressionLimits
-from inbound_webhooks.event.sizes import MAX_CONF_ITEMS
+from inbound_webhooks.event.sizes import MAX_CONF_ITEMS, MAX_ITEMS_PER_REQUEST
 
 SECTION = "inbound_webhooks"
 
@@ -280,6 +280,14 @@ class Settings:
         minimum=1,
         unit="percent of these deliveries for one webhook",
         beyond="429 with `Retry-After` for this webhook",
+    )
+    max_items_per_request: int = _option(
+        MAX_ITEMS_PER_REQUEST,
+        "Limit on the items of a request that a webhook splits into deliveries (each); above it the response "
+        "is 422, and the delivery is refused.",
+        minimum=1,
+        unit="items of a list that becomes deliveries",
+        beyond="422; the delivery is kept as refused",
     )
     max_refused_bytes_per_minute: int = _option(
         8 * 1024 * 1024,

@@ -42,7 +42,7 @@ MAX_REASON_CHARS = 1_000
 MAX_FAILED_TASKS = 50
 
 RUN_PREFIX = "webhook__"
-"""Prefix of run ids; the delivery's id follows."""
+"""Prefix of run ids; the delivery's id follows, of a child its parent's id and its number."""
 
 RunKey = tuple[str, str]
 """DAG id and run id."""
@@ -226,7 +226,7 @@ def _is_unchecked(delivery: ClaimedDelivery, state: DagState | None) -> bool:
 
 def run_id_of(delivery: ClaimedDelivery) -> str:
     """The id of a delivery's run."""
-    return RUN_PREFIX + delivery.id
+    return RUN_PREFIX + delivery.run_suffix
 
 
 def _short(error: Exception) -> str:

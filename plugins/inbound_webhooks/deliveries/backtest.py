@@ -17,6 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
+from inbound_webhooks.deliveries.family import judged_family
 from inbound_webhooks.deliveries.judging import Endpoint, Judging
 from inbound_webhooks.event.differences import ABSENT, Difference, differences
 from inbound_webhooks.event.judge import Verdict
@@ -25,7 +26,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
-from inbound_webhooks.webhooks.compiled import CompiledWebhook, compile_webhook
+from inbound_webhooks.webhooks.compiled import CompiledWebhook, load_compiled
 
 MAX_DELIVERIES = 1000
 DUPLICATE = "duplicate"
@@ -42,7 +43,8 @@ NO_BODY = "The body was not stored, so the delivery cannot be judged."
 class Outcome:
     """The outcome of one request: an outcome of the judge, or "duplicate".
 
-    ``repeats`` is the first of the judged deliveries with the same deduplication key.
+    ``repeats`` is the first of the judged deliveries with the same deduplication key. ``events`` are those of a
+    request that is several: the first ones, and ``event_count`` how many; ``routes`` is route -> outcome.
     """
 
     state: str
@@ -54,6 +56,9 @@ class Outcome:
     status: int
     content_type: str | None
     response: str
+    events: list[dict[str, Any]] | None = None
+    event_count: int | None = None
+    routes: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,8 +111,8 @@ def back_test(
     :raises DefinitionError: the change does not compile
     """
     before, after = (
-        _Judge(endpoint.judging, compile_webhook(webhook)),
-        _Judge(endpoint.judging, compile_webhook(changed)),
+        _Judge(endpoint.judging, load_compiled(webhook)),
+        _Judge(endpoint.judging, load_compiled(changed)),
     )
     with transaction() as connection:
         ids = listing.newest_ids(connection, webhook.id, min(limit, MAX_DELIVERIES))
@@ -150,6 +155,17 @@ def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> JudgedDelivery
     )
 
 
+def _events_of(verdict: Verdict) -> tuple[list[dict[str, Any]] | None, int | None, dict[str, str] | None]:
+    """The events of a request; None where it is one."""
+    if not (verdict.children or verdict.routes):
+        return None, None, None
+    found = judged_family(verdict)
+    routes = {
+        route["webhook"]: f"{route['state']}: {route['reason']}".rstrip(": ") for route in found["routes"]
+    }
+    return found["children"], found["children_total"], routes or None
+
+
 class _Judge:
     """One definition, and the deduplication keys that it has produced."""
 
@@ -163,16 +179,20 @@ class _Judge:
         request = stored_request.restore(replace(delivery, credentials=None))
         verdict = self._judging.decide(self._compiled, request, delivery_id=delivery.id)
         repeats = self._repeats(verdict)
+        events, count, routes = _events_of(verdict)
         return Outcome(
             state=DUPLICATE if repeats else verdict.outcome,
             conf=None if verdict.conf is None else json.loads(verdict.conf),
-            error=None if verdict.error is None else verdict.error.message,
+            error=(verdict.reason or None) if verdict.error is None else verdict.error.message,
             event_type=verdict.event_type,
             dedup_key=verdict.deduplication_key,
             repeats=repeats,
             status=verdict.response.status,
             content_type=verdict.response.content_type,
             response=verdict.response.body.decode("utf-8", "replace"),
+            events=events,
+            event_count=count,
+            routes=routes,
         )
 
     def _repeats(self, verdict: Verdict) -> str | None:

@@ -62,7 +62,8 @@ def cause_of(now: Circumstances) -> Cause | None:
         case State.REFUSED:
             return Cause(now.error or "Its content cannot be used.", "bad", (*_edit(now), _SEE_REQUEST))
         case State.FILTERED:
-            return Cause("The webhook's filter excluded it.", "info", _of_webhook(now, FILTER, "Edit filter"))
+            sentence = now.error or "The webhook's filter excluded it."
+            return Cause(sentence, "info", _of_webhook(now, FILTER, "Edit filter"))
         case State.CANCELLED:
             return Cause(now.error or "The webhook was deleted.", "info")
         case State.UNDELIVERABLE:

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.deliveries.family import family_of, routes_of
 from inbound_webhooks.deliveries.sent_response import sent_response
 from inbound_webhooks.deliveries.stored_request import text_of
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
@@ -41,6 +42,7 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         waits_for = waiting_reason(connection, delivery)
         response = sent_response(connection, delivery)
         wait = find_wait(connection, delivery.wait_id) if delivery.wait_id else None
+        family = family_of(connection, delivery)
     return {
         "id": delivery.id,
         "webhook": delivery.webhook_name,
@@ -54,6 +56,8 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         "conf": None if delivery.conf is None else json.loads(delivery.conf),
         "run": _run(delivery),
         "wait": None if wait is None else as_data(wait),
+        **family,
+        "routes": routes_of(delivery.routes),
         "mails": [_mail(mail) for mail in mails],
     }
 

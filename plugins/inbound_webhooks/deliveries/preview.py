@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from inbound_webhooks.deliveries.family import judged_family
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.errors import SecretMissing, VerificationFailed
 from inbound_webhooks.event.charsets import of_typed_text
@@ -18,7 +19,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.webhooks.compiled import CompiledWebhook, compile_webhook
+from inbound_webhooks.webhooks.compiled import CompiledWebhook, load_compiled
 
 SIGNATURE_NOT_CHECKED = "The request has no signature, so none was checked."
 NOT_YET_CHECKED = "The webhook has no secret yet, so no signature was checked."
@@ -41,7 +42,8 @@ def preview_request(
 
     Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (no signature was checked, or
     the response would wait) and the response's ``status``, ``content_type``, ``headers`` (pairs, without the
-    content type) and ``body`` (text).
+    content type) and ``body`` (text); and ``children``, ``children_total`` and ``routes`` of a request that
+    would be several events (deliveries/family.py).
     """
     request = InboundRequest(
         method=method,
@@ -51,7 +53,7 @@ def preview_request(
         source_ip="127.0.0.1",
         received_at=now or utc_now(),
     )
-    compiled = compile_webhook(webhook)
+    compiled = load_compiled(webhook)
     credentials = _valid_credentials(webhook.id, request.received_at)
     token = next((decrypt(one.encrypted) for one in credentials if not one.purpose), "")
     secrets = plain_secrets([one for one in credentials if one.purpose], decrypt)
@@ -111,10 +113,11 @@ def _shown(verdict: Verdict, note: str | None, body: bytes) -> dict[str, Any]:
     return {
         "state": verdict.outcome,
         "conf": None if verdict.conf is None else json.loads(verdict.conf),
-        "error": None if verdict.error is None else verdict.error.message,
+        "error": (verdict.reason or None) if verdict.error is None else verdict.error.message,
         "note": note,
         "status": response.status,
         "content_type": response.content_type,
         "headers": [list(pair) for pair in response.all_headers if pair[0] != "Content-Type"],
         "body": body.decode("utf-8", "replace"),
+        **judged_family(verdict),
     }

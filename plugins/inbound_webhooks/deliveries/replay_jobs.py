@@ -269,7 +269,7 @@ def _checked(stored: Delivery, webhook: Webhook | None, access: Access | None) -
 
 def _commit(endpoint: Endpoint, job: ReplayJob, stored: Delivery, webhook: Webhook) -> bool:
     """Commit the replay; False if the webhook has changed since it was read."""
-    again = accepted_again(endpoint, stored, webhook, remap=job.remap)
+    again, children = accepted_again(endpoint, stored, webhook, remap=job.remap)
     claim = partial(
         statements.claim_item,
         job_id=job.id,
@@ -278,7 +278,7 @@ def _commit(endpoint: Endpoint, job: ReplayJob, stored: Delivery, webhook: Webho
         replay_id=again.id,
         reason=None,
     )
-    return endpoint.inbox.commit_claimed(again, webhook.version, claim) is not None
+    return endpoint.inbox.commit_claimed(again, webhook.version, claim, children) is not None
 
 
 def refuse_all(job: ReplayJob, reason: str) -> None:

@@ -24,6 +24,7 @@ from inbound_webhooks.event.handshakes.exchange import Handshake, HandshakeReque
 from inbound_webhooks.event.multidict import MultiDict, parse_query_later
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
+from inbound_webhooks.event.responses import ItemCounts
 from inbound_webhooks.event.rules import Rules
 from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, MAX_CONF_ITEMS
 from inbound_webhooks.event.values import to_text
@@ -36,7 +37,7 @@ Secrets = Mapping[str, Sequence[str]]
 
 
 class Outcome:
-    """The outcome of a request; the last three are also states of a delivery."""
+    """The outcome of a request; the last four are also states of a delivery."""
 
     VERIFIED = "verified"
     HANDSHAKE = "handshake"
@@ -44,6 +45,7 @@ class Outcome:
     FILTERED = "filtered"
     REFUSED = "refused"
     ACCEPTED = "accepted"
+    SPLIT = "split"
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -60,6 +62,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ``params_version`` is that of the params that have accepted ``conf``. Where ``wait_seconds`` is not 0,
     the response waits so long for the run's result; ``response`` is sent if there is none by then.
     ``preference_applied`` is the sender's preference that says so (RFC 7240), or "".
+
+    Of a request that is several events (event/fan_out.py), ``children`` are the events, ``items`` counts
+    those of a list, and ``routes`` says what each webhook made of it. ``reason`` says why it is filtered.
     """
 
     outcome: str
@@ -74,6 +79,33 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     preference_applied: str = ""
     used: Mapping[str, int] = {}
     confirm_url: str | None = None
+    reason: str = ""
+    children: tuple[Child, ...] = ()
+    items: ItemCounts | None = None
+    routes: tuple[RouteResult, ...] = ()
+
+
+class Child(msgspec.Struct, frozen=True, kw_only=True):
+    """One event for one webhook; its verdict's response is that of the request.
+
+    ``target`` is the webhook's place among those that may take the event, ``index`` the child's among all of
+    the request, ``item_index`` its place in a list.
+    """
+
+    target: int
+    index: int
+    item_index: int | None
+    verdict: Verdict
+
+
+class RouteResult(msgspec.Struct, frozen=True):
+    """What a webhook made of an event that it gets from another one: an outcome, or why it got none."""
+
+    webhook_id: str
+    name: str
+    state: str
+    reason: str = ""
+    items: ItemCounts | None = None
 
 
 EXAMINED_TYPE_CHARS = 10 * EVENT_TYPE_CHARS
@@ -105,7 +137,7 @@ def authenticate(
     try:
         handshake, is_post = rules.handshake, request.method == "POST"
         if handshake is not None and (not is_post or handshake.before_verification):
-            verdict = _handshake_verdict(handshake, request, b"", secrets)
+            verdict = handshake_verdict(handshake, request, b"", secrets)
             if verdict is not None:
                 return verdict
         if not is_post or not (rules.verification or handshake):
@@ -144,15 +176,15 @@ def decide(
     try:
         handshake = rules.handshake
         if handshake is not None and not handshake.before_verification:
-            verdict = _handshake_verdict(handshake, request, content, secrets)
+            verdict = handshake_verdict(handshake, request, content, secrets)
             if verdict is not None:
                 return verdict
         if rules.body_keys:
             content = rules.redacted(content)
         sources = rules.sources(request, content, delivery_id)
         if rules.event_type is not None:
-            event_type = sources.event_type = _event_type(rules, sources)
-        key = None if rules.deduplication_key is None else _deduplication_key(rules, sources)
+            event_type = sources.event_type = event_type_of(rules, sources)
+        key = None if rules.deduplication_key is None else deduplication_key_of(rules, sources)
         if rules.filter is not None and not rules.filter(sources):
             outcome, conf = Outcome.FILTERED, None
             response = responses.filtered(rules, sources, delivery_id)
@@ -258,7 +290,7 @@ def _verified_get(rules: Rules, request: InboundRequest) -> Verdict:
     return Verdict(outcome=Outcome.VERIFIED, response=responses.verified(rules, sources))
 
 
-def _handshake_verdict(
+def handshake_verdict(
     handshake: Handshake, request: InboundRequest, content: bytes, secrets: Secrets
 ) -> Verdict | None:
     """The handshake's response; None if the request is not a handshake."""
@@ -292,7 +324,7 @@ def _signed(request: InboundRequest, url: str) -> SignedRequest:
     )
 
 
-def _event_type(rules: Rules, sources: DataSources) -> str:
+def event_type_of(rules: Rules, sources: DataSources) -> str:
     """The sender's name for this kind of event, or ""; a missing type is no reason to refuse the event."""
     expression: Any = rules.event_type
     try:
@@ -307,7 +339,7 @@ def _event_type(rules: Rules, sources: DataSources) -> str:
     return named[:EVENT_TYPE_CHARS]
 
 
-def _deduplication_key(rules: Rules, sources: DataSources) -> str | None:
+def deduplication_key_of(rules: Rules, sources: DataSources) -> str | None:
     """SHA-256 of the expression's value; None if the event has no key."""
     expression: Any = rules.deduplication_key
     with charging(sources.budget):

@@ -6,5 +6,8 @@ MAX_CONF_ITEMS = 100_000
 """Values in a conf, unless set: Airflow's scheduler reads confs in its loop, and the process of each task
 checks them again, at about 5 µs for a value."""
 
+MAX_ITEMS_PER_REQUEST = 1_000
+"""Items of a list that becomes deliveries, unless set."""
+
 MAX_WAIT_SECONDS = 60
 """Longest wait of a response for its run: proxies and senders give up on later ones."""

@@ -10,7 +10,8 @@ It runs on an event loop, at both endpoints; blocking work goes to a thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -39,6 +40,7 @@ from inbound_webhooks.errors import (
     WebhookDisabled,
 )
 from inbound_webhooks.event import responses
+from inbound_webhooks.event.fan_out import with_duplicates
 from inbound_webhooks.event.judge import (
     Outcome,
     Secrets,
@@ -78,7 +80,8 @@ from inbound_webhooks.records.credential import plain_secrets
 from inbound_webhooks.records.delivery import Delivery, Rejection
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, public_url
-from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.database import autocommit, transaction
+from inbound_webhooks.storage.deliveries import stored_children
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.threads import run_in_thread
 from inbound_webhooks.storage.webhooks import set_confirm_url
@@ -119,6 +122,7 @@ class Receiver:
             public_url=public_url(settings),
             max_body_bytes=settings.max_body_bytes,
             max_conf_items=settings.max_conf_items,
+            max_items=settings.max_items_per_request,
         )
         self.back_tests = UserSlots(settings.max_concurrent_back_tests, per_user=1)
         self.searches = UserSlots(settings.max_concurrent_searches, per_user=1)
@@ -325,20 +329,25 @@ class Receiver:
         )
         verdict: Verified | Verdict = await self._decisions.authenticate(compiled, request, authenticate)
         delivery: Delivery | None = None
+        children: Sequence[Delivery] = ()
         used = list(starmap(admission.secret, verdict.used.items()))
         if isinstance(verdict, Verified):
             if is_post:
                 used.append(admission.token)
                 if compiled.webhook.max_per_second is not None:
                     await self._limit_webhook(compiled.webhook)
-            verdict, delivery = await self._decisions.decide(compiled, request, secrets)
+            verdict, delivery, children = await self._decisions.decide(compiled, request, secrets)
         if verdict.outcome == Outcome.REJECTED and verdict.error is not None:
             raise verdict.error
         if verdict.confirm_url is not None:
             await run_in_thread(partial(_keep_confirm_url, compiled.webhook.id, verdict.confirm_url))
         response: Response | Pending | None = verdict.response
         if delivery is not None:
-            response = await self._commit(compiled, request, verdict, delivery, is_fresh=admission.is_fresh)
+            is_fresh = admission.is_fresh
+            if verdict.outcome == Outcome.SPLIT:
+                response = await self._commit_events(compiled, request, verdict, delivery, children)
+            else:
+                response = await self._commit(compiled, request, verdict, delivery, is_fresh=is_fresh)
         if response is not None:
             for credential in used:
                 if self._last_use.is_due(credential):
@@ -393,6 +402,55 @@ class Receiver:
             return waiting or verdict.response
         metrics.count("duplicates")
         return waiting or await self._decisions.repeat(compiled, request, verdict, stored_id)
+
+    async def _commit_events(
+        self,
+        compiled: CompiledWebhook,
+        request: InboundRequest,
+        verdict: Verdict,
+        parent: Delivery,
+        children: Sequence[Delivery],
+    ) -> Response | None:
+        """Store a delivery that is several events, with its children; None where the webhook has changed."""
+        await self._admit_events(compiled, children)
+        children = self._refused.fitting(children)
+        stored_id = await self.inbox.commit(parent, compiled.webhook.version, children)
+        if stored_id is None:
+            return None
+        if stored_id != parent.id:
+            metrics.count("duplicates")
+            return await self._decisions.repeat(compiled, request, verdict, stored_id)
+        if any(child.dedup_key for child in children):
+            find = partial(stored_children, parent_id=parent.id)
+            stored = frozenset(await run_in_thread(partial(autocommit, find)))
+            dropped = {child.id for child in children if child.id not in stored}
+            metrics.count("duplicates", len(dropped))
+            children = [child for child in children if child.id in stored]
+            verdict = with_duplicates(compiled.rules, verdict, dropped)
+        for child in verdict.children:
+            if child.verdict.error is not None:
+                metrics.count_rejection(child.verdict.error)
+        for state, number in Counter(child.state for child in children).items():
+            if state != Outcome.REFUSED:
+                metrics.count(state, number)
+        metrics.count(Outcome.SPLIT)
+        if parent.custom_response:
+            self.responses.add(parent, verdict.response)
+        return verdict.response
+
+    async def _admit_events(self, compiled: CompiledWebhook, children: Sequence[Delivery]) -> None:
+        """Count the accepted children of a request towards the limits of their webhooks.
+
+        :raises BacklogFull: too many of one of the webhooks would wait
+        """
+        webhooks = {target.webhook.id: target.webhook for target in compiled.targets}
+        numbers = Counter(child.webhook_id for child in children if child.state == Outcome.ACCEPTED)
+        for webhook_id, number in numbers.items():
+            webhook = webhooks[webhook_id]
+            if not self._limits.admits_backlog(webhook, number):
+                await run_in_thread(partial(self._limits.count_backlog, webhook, number))
+            if number > 1:
+                self._limits.admit_many(webhook, number)
 
     def _not_stored(self, verdict: Verdict, *, is_fresh: bool) -> Response | None:
         """The response to a refused or filtered request that is counted and leaves no row.

@@ -55,6 +55,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     tells whether the response is kept in a row of its own; None where that is not known. At ``accepted_at``
     the request was decided about and handed to the database. ``wait_id`` is the wait that it is the call of;
     its ``conf`` is what the call means for the task (event/task_wait.py).
+
+    ``parent_id`` is the delivery that it was split from, and whose request it shares: its own columns of the
+    request are empty. ``child_index`` numbers the children of a parent, and is None for the replay of a
+    child. ``item_index`` is its place in a list. ``routes`` has a line of JSON for each route of a parent.
     """
 
     id: str
@@ -86,6 +90,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     custom_response: bool | None = None
     accepted_at: datetime | None = None
     wait_id: str | None = None
+    parent_id: str | None = None
+    child_index: int | None = None
+    item_index: int | None = None
+    routes: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -225,6 +225,23 @@ class Draft:
             example='body.ref == "refs/heads/main"',
         ),
     )
+    each: str | None = field(
+        default=None,
+        metadata=declared(
+            label="List of events",
+            help="An expression for a list, such as body.records: each item becomes a delivery and a run of "
+            "its own; filter, parameters, event type and deduplication key read it as item.",
+            hint="An expression for a list, such as body.records: each item becomes a delivery of its own, "
+            "which expressions read as item. Empty: the request is one event.",
+            flag="--each",
+            metavar="EXPRESSION",
+            section="filter",
+            wide=True,
+            is_code=True,
+            completes=True,
+            example="body.records",
+        ),
+    )
     response_status: int | None = field(
         default=None,
         metadata=declared(
@@ -451,7 +468,7 @@ class Webhook(Draft):
     ``confirm_url`` is a link of the sender's that a user has to open. ``team`` is the team of its DAG when a
     user with the right to trigger that DAG last saved or enabled the webhook; None where the DAG had none. It
     is no field of the definition: users could give themselves another team's DAGs. Until
-    ``listening_until``, its page shows the requests that come.
+    ``listening_until``, its page shows the requests that come. ``route_count`` webhooks get its events.
     """
 
     id: str
@@ -461,6 +478,7 @@ class Webhook(Draft):
     confirm_url: str | None = None
     team: str | None = None
     listening_until: datetime | None = None
+    route_count: int = 0
 
 
 FIELDS = fields_of(Draft)

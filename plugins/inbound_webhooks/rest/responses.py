@@ -68,6 +68,8 @@ class DeliveryResponse(BaseModel):
     event_type: str | None
     replay_of: str | None
     error: str | None
+    parent_id: str | None = Field(description="The delivery that it was split from, whose request it shares.")
+    item_index: int | None = Field(description="Its place in that delivery's list; null for a route.")
 
 
 class DeliveryCollection(BaseModel):
@@ -118,6 +120,11 @@ class DeliveryDetails(BaseModel):
     conf: Any
     run: dict[str, Any]
     wait: dict[str, Any] | None = Field(None, description="The waiting task that it is the call of.")
+    parent_id: str | None = Field(None, description="The delivery that it was split from.")
+    item_index: int | None = Field(None, description="Its place in that delivery's list; null for a route.")
+    children: list[dict[str, Any]] = Field([], description="The first 100 deliveries that it was split into.")
+    children_total: int = 0
+    routes: list[dict[str, Any]] = Field([], description="What each route made of it, and why.")
     mails: list[dict[str, Any]] | None = Field(description="The notifications.")
 
 
@@ -150,6 +157,9 @@ class PreviewResponse(BaseModel):
     content_type: str | None
     headers: list[list[str]]
     body: str
+    children: list[dict[str, Any]] = Field(description="The first 100 events that it would be split into.")
+    children_total: int
+    routes: list[dict[str, Any]] = Field(description="What each route would make of it, and why.")
 
 
 class Move(BaseModel):

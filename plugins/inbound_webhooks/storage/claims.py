@@ -14,7 +14,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, String, bindparam, func, literal, literal_column, or_, select, update
+from sqlalchemy import (
+    Connection,
+    String,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.storage import tables
@@ -34,6 +46,7 @@ class ClaimedDelivery:
     """What the dispatcher needs of a delivery; the body is left out because it may be large.
 
     ``team`` is the webhook's, ``checked_dag_hash`` that of the DAG's version that has accepted the conf.
+    ``parent_id`` and ``child_index`` name a child in the id of its run.
     """
 
     id: str
@@ -45,6 +58,13 @@ class ClaimedDelivery:
     received_at: datetime
     team: str | None = None
     checked_dag_hash: str | None = None
+    parent_id: str | None = None
+    child_index: int | None = None
+
+    @property
+    def run_suffix(self) -> str:
+        """What its run's id has behind the prefix."""
+        return self.id if self.child_index is None else f"{self.parent_id}__{self.child_index}"
 
 
 def waiting_webhooks(
@@ -110,7 +130,7 @@ def claim_due(
 def mark_dispatched(
     connection: Connection, delivery_ids: Sequence[str], *, run_prefix: str, at: datetime
 ) -> None:
-    """Record the runs of deliveries that the caller has locked: run id = prefix + delivery id."""
+    """Record the runs of deliveries that the caller has locked: run id = prefix + run suffix."""
     columns = tables.delivery.c
     connection.execute(
         update(tables.delivery)
@@ -119,7 +139,7 @@ def mark_dispatched(
             state=State.DISPATCHED,
             attempts=columns.attempts + 1,
             next_attempt_at=None,
-            run_id=literal(run_prefix) + columns.id,
+            run_id=literal(run_prefix) + _RUN_SUFFIX,
             dispatched_at=at,
             error=None,
         )
@@ -137,6 +157,12 @@ def mark(connection: Connection, delivery_id: str, values: Mapping[str, Any]) ->
     """Record the outcome of an attempt on a delivery that the caller has locked."""
     connection.execute(update(tables.delivery).where(tables.delivery.c.id == delivery_id).values(**values))
 
+
+# As ClaimedDelivery.run_suffix.
+_RUN_SUFFIX: Any = case(
+    (tables.delivery.c.child_index.is_(None), tables.delivery.c.id),
+    else_=tables.delivery.c.parent_id + "__" + cast(tables.delivery.c.child_index, String()),
+)
 
 # Literals instead of bound values: a planner uses a partial index only where it sees the index's predicate.
 _ACCEPTED: Any = literal_column(f"'{State.ACCEPTED}'")

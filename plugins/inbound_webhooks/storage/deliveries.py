@@ -32,6 +32,8 @@ WAITING_ORDER = (
 """The order of the index of waiting deliveries. In any other order, or in none, SQLite reads the index of all
 deliveries of a webhook."""
 
+MAX_NUMBER_DIGITS = 10
+
 MAX_COUNTED = 100_000
 """Upper limit when the whole backlog is counted: exact figures beyond it are not worth the scan."""
 
@@ -46,7 +48,9 @@ def count_deliveries(connection: Connection, webhook_id: str) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-def insert_delivery(connection: Connection, delivery: Delivery, version: int) -> str | None:
+def insert_delivery(
+    connection: Connection, delivery: Delivery, version: int, children: Sequence[Delivery] = ()
+) -> str | None:
     """Insert a delivery if its webhook still has this version, in one statement that locks the webhook.
 
     The lock is FOR SHARE: requests do not wait for each other, and a change of the webhook waits until they
@@ -55,23 +59,63 @@ def insert_delivery(connection: Connection, delivery: Delivery, version: int) ->
     Returns the id under which the event is stored: the delivery's own, or that of an earlier delivery with
     the same deduplication key; None if the webhook has changed. If another transaction is about to commit the
     same key, this waits for it. An earlier attempt of the same call whose response was lost is recognised.
+
+    :param children: stored with the delivery, without those whose keys other deliveries have; they need a
+        transaction
     """
-    if try_insert_delivery(connection, delivery, version):
+    if try_insert_delivery(connection, delivery, version, children):
         return delivery.id
-    [found] = find_stored(connection, [(delivery, version)])
+    [found] = find_stored(connection, [(delivery, version, children)])
     return found
 
 
-def try_insert_delivery(connection: Connection, delivery: Delivery, version: int) -> bool:
+def try_insert_delivery(
+    connection: Connection, delivery: Delivery, version: int, children: Sequence[Delivery] = ()
+) -> bool:
     """The insert alone: False, and nothing written, where :func:`find_stored` has to find out why."""
     values = msgspec.structs.asdict(delivery) | {"expected_version": version}
-    return connection.execute(_STORE[connection.dialect.name], values).rowcount == 1
+    is_stored = connection.execute(_STORE[connection.dialect.name], values).rowcount == 1
+    if is_stored:
+        _insert_children(connection, children)
+    return is_stored
 
 
-def find_stored(connection: Connection, deliveries: Sequence[tuple[Delivery, int]]) -> list[str | None]:
+def _insert_children(connection: Connection, children: Sequence[Delivery]) -> None:
+    # Two transactions with the same keys wait for each other in the same order: no deadlock.
+    ordered = sorted(children, key=lambda child: (child.webhook_id, child.dedup_key or "", child.id))
+    if ordered:
+        rows = [msgspec.structs.asdict(child) for child in ordered]
+        connection.execute(_STORE_CHILDREN[connection.dialect.name], rows)
+
+
+def insert_replay(
+    connection: Connection, delivery: Delivery, version: int, children: Sequence[Delivery]
+) -> str | None:
+    """As :func:`insert_delivery`, and a child whose key another delivery has is stored without its key: a user
+    asked for this replay explicitly."""
+    stored_id = insert_delivery(connection, delivery, version, children)
+    if stored_id == delivery.id and any(child.dedup_key for child in children):
+        stored = set(stored_children(connection, delivery.id))
+        left = [
+            msgspec.structs.replace(child, dedup_key=None) for child in children if child.id not in stored
+        ]
+        _insert_children(connection, left)
+    return stored_id
+
+
+def stored_children(connection: Connection, parent_id: str) -> list[str]:
+    """The ids of a delivery's children, in their order, without replays of them."""
+    columns = tables.delivery.c
+    of_parent = (text(tables.CHILD), columns.parent_id == parent_id, columns.child_index.is_not(None))
+    return list(connection.scalars(select(columns.id).where(*of_parent).order_by(columns.child_index)))
+
+
+def find_stored(
+    connection: Connection, deliveries: Sequence[tuple[Delivery, int, Sequence[Delivery]]]
+) -> list[str | None]:
     """The results of :func:`insert_delivery` for deliveries that were not inserted, in three queries."""
     columns, webhook = tables.delivery.c, tables.webhook.c
-    given = [delivery for delivery, _ in deliveries]
+    given = [each[0] for each in deliveries]
     own = set(connection.scalars(select(columns.id).where(columns.id.in_([each.id for each in given]))))
     webhook_ids = {each.webhook_id for each in given}
     rows = connection.execute(select(webhook.id, webhook.version).where(webhook.id.in_(webhook_ids)))
@@ -89,7 +133,7 @@ def find_stored(connection: Connection, deliveries: Sequence[tuple[Delivery, int
             return None
         return first.get((delivery.webhook_id, delivery.dedup_key))
 
-    return [result(*each) for each in deliveries]
+    return [result(*each[:2]) for each in deliveries]
 
 
 def _insert_where(webhook: FromClause, insert: Any, values: Sequence[Any]) -> Any:
@@ -121,6 +165,10 @@ def _on_sqlite() -> Any:
 _COLUMNS = [column for column in tables.delivery.c if column.name in Delivery.__struct_fields__]
 _VALUES = [bindparam(column.name, type_=column.type) for column in _COLUMNS]
 _STORE = {"postgresql": _on_postgresql(), "sqlite": _on_sqlite()}
+_STORE_CHILDREN: dict[str, Any] = {
+    "postgresql": postgresql.insert(tables.delivery).on_conflict_do_nothing(),
+    "sqlite": sqlite.insert(tables.delivery).on_conflict_do_nothing(),
+}
 
 
 def count_accepted(connection: Connection, webhook_id: str, limit: int) -> int:
@@ -159,9 +207,36 @@ def counted_backlog() -> Subquery:
 
 
 def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
-    """Find a delivery by id."""
+    """Find a delivery by id, with its request, which is that of its parent if it has one."""
     row = connection.execute(select(tables.delivery).where(tables.delivery.c.id == delivery_id)).first()
-    return Delivery(**row._mapping) if row else None
+    return with_request(connection, Delivery(**row._mapping)) if row else None
+
+
+def with_request(connection: Connection, delivery: Delivery) -> Delivery:
+    """A delivery with the request that it shares with its parent."""
+    if delivery.parent_id is None:
+        return delivery
+    columns = tables.delivery.c
+    wanted = select(*(columns[name] for name in REQUEST_COLUMNS)).where(columns.id == delivery.parent_id)
+    row = connection.execute(wanted).first()
+    if row is None:
+        return msgspec.structs.replace(delivery, body_stored=False)
+    return msgspec.structs.replace(delivery, **row._mapping)
+
+
+REQUEST_COLUMNS = ("query_string", "headers", "credentials", "body", "body_stored")
+"""The columns in which a child has nothing of its own."""
+
+
+def find_of_run(connection: Connection, run_suffix: str) -> Delivery | None:
+    """Find the delivery of a run by what its id has behind the prefix; see :func:`find_delivery`."""
+    parent_id, _, number = run_suffix.partition("__")
+    if not (number.isascii() and number.isdigit() and len(number) < MAX_NUMBER_DIGITS):
+        return find_delivery(connection, run_suffix)
+    columns = tables.delivery.c
+    is_child = (text(tables.CHILD), columns.parent_id == parent_id, columns.child_index == int(number))
+    row = connection.execute(select(tables.delivery).where(*is_child)).first()
+    return with_request(connection, Delivery(**row._mapping)) if row else None
 
 
 def webhook_of_delivery(connection: Connection, delivery_id: str) -> str | None:

@@ -9,13 +9,14 @@ from typing import Any
 
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
-from sqlalchemy import Connection, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, and_, func, or_, select, text, tuple_
 
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.delivery_states import BEHAVIOUR
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.deliveries import with_request
 from inbound_webhooks.storage.rejections import KEPT_REJECTIONS
 from inbound_webhooks.storage.webhooks import read_webhook
 
@@ -26,7 +27,7 @@ SORTS = ("name", "dag", "sender", "state", "last")
 
 _ID_CHARS = 32
 _TIME_CHARS = 12  # of a UUID version 7: milliseconds since 1970
-_HEAVY = {"body", "headers", "credentials", "conf", "query_string"}
+_HEAVY = {"body", "headers", "credentials", "conf", "query_string", "routes"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,6 +230,15 @@ def deliveries_by_id(connection: Connection, webhook_id: str, ids: Sequence[str]
     return list(connection.execute(light().where(columns.webhook_id == webhook_id, columns.id.in_(ids))))
 
 
+def children_of(connection: Connection, parent_id: str, limit: int) -> tuple[list[Any], int]:
+    """The first children of a delivery, without their large columns, and how many there are."""
+    columns = tables.delivery.c
+    is_child = (text(tables.CHILD), columns.parent_id == parent_id, columns.child_index.is_not(None))
+    total = connection.scalar(select(func.count()).select_from(tables.delivery).where(*is_child)) or 0
+    query = light().where(*is_child).order_by(columns.child_index).limit(limit)
+    return list(connection.execute(query)), total
+
+
 def replays_of(connection: Connection, delivery_id: str, limit: int = 25) -> list[Any]:
     """The newest replays of a delivery, without their large columns."""
     columns = tables.delivery.c
@@ -239,6 +249,12 @@ def replays_of(connection: Connection, delivery_id: str, limit: int = 25) -> lis
 def light_delivery(connection: Connection, delivery_id: str) -> Any:
     """A delivery without its large columns; None if there is none."""
     return connection.execute(light().where(tables.delivery.c.id == delivery_id)).first()
+
+
+def routes_text(connection: Connection, delivery_id: str) -> str | None:
+    """What each route made of a delivery, as it is stored; None where its webhook has no routes."""
+    columns = tables.delivery.c
+    return connection.scalar(select(columns.routes).where(columns.id == delivery_id))
 
 
 def has_conf(connection: Connection, delivery_id: str) -> bool:
@@ -254,13 +270,14 @@ def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None
     row = connection.execute(
         select(tables.delivery).where(columns.webhook_id == webhook_id).order_by(columns.id.desc()).limit(1)
     ).first()
-    return Delivery(**row._mapping) if row else None
+    return with_request(connection, Delivery(**row._mapping)) if row else None
 
 
 def newest_ids(connection: Connection, webhook_id: str, limit: int) -> list[str]:
-    """Ids of a webhook's newest deliveries, newest first, without replays."""
+    """Ids of a webhook's newest requests, newest first, without replays and the children of requests."""
     columns = tables.delivery.c
-    query = select(columns.id).where(columns.webhook_id == webhook_id, columns.replay_of.is_(None))
+    is_request = (columns.replay_of.is_(None), columns.parent_id.is_(None))
+    query = select(columns.id).where(columns.webhook_id == webhook_id, *is_request)
     return list(connection.scalars(query.order_by(columns.id.desc()).limit(limit)))
 
 

@@ -57,11 +57,14 @@ RUNNING = "state = 'running'"
 LISTENING = "listening_until IS NOT NULL"
 CALLED = "wait_id IS NOT NULL AND state = 'accepted'"
 OF_WEBHOOK = "wait_id IS NULL"
+CHILD = "parent_id IS NOT NULL"
+ROUTE = "source IS NOT NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
 it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
 sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call has resumed
 its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call that has not
-resumed its task yet, it is no call of a waiting task.
+resumed its task yet, it is no call of a waiting task, it was split from another one. Of a webhook again: it
+gets the events of another one.
 
 Partial indexes have them as predicates, so queries must repeat them word for word."""
 
@@ -119,6 +122,14 @@ webhook = Table(
     Column("result_status", Text, nullable=True),
     # JSON object, name -> template.
     Column("response_headers", Text, nullable=False, server_default="{}"),
+    # Expression for the list whose items are events of their own.
+    Column("each", Text, nullable=True),
+    # The webhook whose events it gets, null for one that has senders; and how many webhooks get its own.
+    Column("source", String(WEBHOOK_ID_CHARS), nullable=True),
+    Column("route_count", Integer, nullable=False, server_default="0"),
+    # Whether only the first route that matches gets an event, and the place of a route among the others.
+    Column("first_match", Boolean, nullable=False, server_default="0"),
+    Column("position", Integer, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
     Index(
@@ -126,6 +137,12 @@ webhook = Table(
         "listening_until",
         postgresql_where=text(LISTENING),
         sqlite_where=text(LISTENING),
+    ),
+    Index(
+        "idx_inbound_webhook_source",
+        "source",
+        postgresql_where=text(ROUTE),
+        sqlite_where=text(ROUTE),
     ),
 )
 
@@ -213,6 +230,13 @@ delivery = Table(
     Column("accepted_at", UtcDateTime, nullable=True),
     # The wait that it is the call of; null for a delivery of a webhook.
     Column("wait_id", String(32), nullable=True),
+    # The delivery that it was split from, which has the request; its number among the children of that, null
+    # for a replay; and its place in a list.
+    Column("parent_id", String(32), nullable=True),
+    Column("child_index", Integer, nullable=True),
+    Column("item_index", Integer, nullable=True),
+    # Of a parent: JSON list, what became of each route.
+    Column("routes", Text, nullable=True),
     # Queries repeat the predicates of these indexes word for word: storage/outcomes.py, storage/retention.py.
     Index(
         "idx_inbound_webhook_delivery_unfinished",
@@ -303,6 +327,14 @@ delivery = Table(
         "id",
         postgresql_where=text(CALLED),
         sqlite_where=text(CALLED),
+    ),
+    # The children of a delivery, in their order.
+    Index(
+        "idx_inbound_webhook_delivery_child",
+        "parent_id",
+        "child_index",
+        postgresql_where=text(CHILD),
+        sqlite_where=text(CHILD),
     ),
 )
 

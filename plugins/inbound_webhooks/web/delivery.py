@@ -17,7 +17,7 @@ from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.deliveries import find_delivery
+from inbound_webhooks.storage.deliveries import find_delivery, find_of_run
 from inbound_webhooks.storage.listing import light_delivery
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.web import delivery_content
@@ -47,7 +47,7 @@ class DeliveryPages(WebhookBaseView):
         if not self.access().may_see(dag_id):
             raise NotPermitted("You may not see this Dag.")
         with transaction() as connection:
-            delivery = find_delivery(connection, run_id.removeprefix(RUN_PREFIX))
+            delivery = find_of_run(connection, run_id.removeprefix(RUN_PREFIX))
         if delivery is None or delivery.run_id != run_id or delivery.dag_id != dag_id:
             return self.show("no_delivery.html")
         return self._one(delivery, place="run")

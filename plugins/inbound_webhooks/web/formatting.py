@@ -93,8 +93,18 @@ MAIL_HELP = {
 }
 """State of a mail -> explanation."""
 
+ROUTE_WORDS = {
+    "accepted": "yes",
+    "refused": "yes, but its content cannot be used",
+    "filtered": "no, its filter excludes it",
+    "disabled": "no, it is disabled",
+    "not first": "no, another one came first",
+}
+"""What a route made of an event -> words."""
+
 PREVIEW_HELP = {
     "accepted": "A run would start with this conf.",
+    "split": "It would be split into several deliveries.",
     "filtered": "The filter would exclude it; nothing would run.",
     "refused": "It would be stored for a replay; nothing would run.",
     "rejected": "It would be rejected; nothing would be stored or run.",
@@ -234,6 +244,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_tone": tone,
     "webhook_state": state_word,
     "webhook_state_help": state_help,
+    "webhook_route": lambda state: ROUTE_WORDS.get(state, state),
     "webhook_mail_help": mail_help,
     "webhook_prose": prose,
     "webhook_sender": sender,

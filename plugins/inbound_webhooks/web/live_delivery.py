@@ -13,10 +13,12 @@ from inbound_webhooks.airflow_bridge.dag_cache import DagState, dag_states
 from inbound_webhooks.airflow_bridge.run_tasks import TaskFacts, task_facts
 from inbound_webhooks.deliveries.cause import Cause, Circumstances, cause_of
 from inbound_webhooks.deliveries.details import waiting_reason
+from inbound_webhooks.deliveries.family import MAX_CHILDREN, routes_of
 from inbound_webhooks.deliveries.replay_offer import ReplayOffer, replay_offer
 from inbound_webhooks.deliveries.timeline import RunTimes, Step, timeline
 from inbound_webhooks.dispatch.run_tracker import RECHECKED
 from inbound_webhooks.monitoring.clock import utc_now
+from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.records.wait import Wait
 from inbound_webhooks.records.webhook import Webhook
@@ -53,19 +55,25 @@ class LiveDelivery:
     waits_for: str | None
     may_unpause: bool
     wait: Wait | None
+    parent: Any
+    children: Sequence[Shown]
+    children_total: int
+    routes: Sequence[dict[str, Any]]
 
     @property
     def is_open(self) -> bool:
         """Whether something of it will change by itself."""
         is_mail_open = any(mail.state == MailState.WAITING for mail in self.mails or ())
-        return self.item.is_open or is_mail_open or any(again.is_open for again in self.replays)
+        others = (*self.replays, *self.children)
+        return self.item.is_open or is_mail_open or any(each.is_open for each in others)
 
     @property
     def is_final(self) -> bool:
         """Whether nothing can change any more: no run is left that a user could clear."""
         if self.is_open:
             return False
-        ends = [each.delivery.finished_at for each in (self.item, *self.replays) if each.delivery.run_id]
+        shown = (self.item, *self.replays, *self.children)
+        ends = [each.delivery.finished_at for each in shown if each.delivery.run_id]
         tracked_since = utc_now() - RECHECKED
         return all(ended is not None and ended < tracked_since for ended in ends)
 
@@ -85,6 +93,9 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         has_dispatcher = _is_recent(dispatchers_seen(connection))
         has_conf = listing.has_conf(connection, row.id)
         wait = find_wait(connection, row.wait_id) if row.wait_id else None
+        parent = listing.light_delivery(connection, row.parent_id) if row.parent_id else None
+        children, children_total = _children(connection, access, row)
+        routes = routes_of(listing.routes_text(connection, row.id))
     visible = webhook if webhook is not None and access.may_see(webhook.dag_id) else None
     failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
     times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)
@@ -114,6 +125,10 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         waits_for=waits_for,
         may_unpause=access.may_unpause(row.dag_id),
         wait=wait,
+        parent=parent if parent is not None and access.may_see(parent.dag_id) else None,
+        children=children,
+        children_total=children_total,
+        routes=routes,
     )
 
 
@@ -121,6 +136,14 @@ def _family(connection: Connection, access: Access, row: Any) -> list[Shown]:
     """The delivery and its replays that the user may see, newest first."""
     replays = [again for again in listing.replays_of(connection, row.id) if access.may_see(again.dag_id)]
     return with_runs(connection, [row, *replays])
+
+
+def _children(connection: Connection, access: Access, row: Any) -> tuple[list[Shown], int]:
+    """The first children that the user may see, and how many there are."""
+    if row.state != State.SPLIT:
+        return [], 0
+    children, total = listing.children_of(connection, row.id, MAX_CHILDREN)
+    return with_runs(connection, [child for child in children if access.may_see(child.dag_id)]), total
 
 
 def _offer(

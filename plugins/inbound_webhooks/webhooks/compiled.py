@@ -19,7 +19,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from inbound_webhooks.errors import DefinitionError, DefinitionUnusable
-from inbound_webhooks.event.rules import Rules, compile_rules
+from inbound_webhooks.event.cached_attribute import cached_attribute
+from inbound_webhooks.event.rules import (
+    MAX_INLINE_BODY_BYTES,
+    MAX_INLINE_COPIED_BYTES,
+    MAX_INLINE_LINES,
+    Rules,
+    compile_rules,
+)
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import expression_limits
 from inbound_webhooks.storage.threads import run_in_thread
@@ -29,10 +36,32 @@ MAX_COMPILED_WEBHOOKS = 1024
 
 @dataclass(frozen=True)
 class CompiledWebhook:
-    """A webhook's row and the rules that it defines."""
+    """A webhook's row and the rules that it defines; ``routes`` are the webhooks that get its events."""
 
     webhook: Webhook
     rules: Rules
+    routes: tuple[CompiledWebhook, ...] = ()
+
+    @cached_attribute
+    def fans_out(self) -> bool:
+        """Whether a request may be several events."""
+        return self.rules.each is not None or bool(self.routes)
+
+    @cached_attribute
+    def targets(self) -> tuple[CompiledWebhook, ...]:
+        """The webhooks that an event may start something of, in their order."""
+        return (self, *self.routes) if self.webhook.dag_id else self.routes
+
+    @cached_attribute
+    def inline_bytes(self) -> int:
+        """As of :class:`Rules`, for the rules of all targets together."""
+        if not self.routes:
+            return self.rules.inline_bytes
+        every = [self.rules, *(route.rules for route in self.routes)]
+        copies = sum(len(rules.mapping.lines) or 1 for rules in every)
+        if copies > MAX_INLINE_LINES or any(rules.inline_bytes < 0 for rules in every):
+            return -1
+        return min(MAX_INLINE_BODY_BYTES, MAX_INLINE_COPIED_BYTES // copies)
 
 
 @dataclass(frozen=True)
@@ -49,6 +78,14 @@ def compile_webhook(webhook: Webhook) -> CompiledWebhook:
     :raises DefinitionError: it does not compile; names the field
     """
     return CompiledWebhook(webhook, compile_rules(webhook, expression_limits()))
+
+
+def load_compiled(webhook: Webhook) -> CompiledWebhook:
+    """Compile a webhook with its routes, which are read where it has some; blocks.
+
+    :raises DefinitionError: one of them does not compile
+    """
+    return compile_webhook(webhook)
 
 
 class CompiledWebhookCache:
