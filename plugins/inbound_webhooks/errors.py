@@ -330,6 +330,13 @@ class ParameterRefused(ContentRefused):
         super().__init__(f"parameter {parameter}: {reason}")
 
 
+class PartitionKeyRefused(ContentRefused):
+    """The partition key cannot be used."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"partition key: {reason}")
+
+
 class ExpressionFailed(ContentRefused):
     """An expression could not be evaluated for this request."""
 

@@ -204,6 +204,8 @@ class _Current(NamedTuple):
 def _runnable(delivery: ClaimedDelivery, state: DagState | None) -> _Current:
     """Raises DispatchError where the delivery's DAG cannot take a run."""
     dag_id = delivery.dag_id
+    if not dag_id:
+        raise DagUnavailable("The webhook has no DAG.")
     if state is None or state.is_stale:
         raise DagUnavailable(f"Airflow knows no active DAG {dag_id}.")
     if not state.owner.admits(delivery.team):

@@ -214,7 +214,7 @@ def _action(name: str, help: str, *args: Arg) -> ActionCommand:
 COMMANDS = (
     _action(
         "create",
-        "Create a webhook for a DAG",
+        "Create a webhook for a DAG or an asset",
         *map(_field_argument, FIELDS.values()), ARG_SECRET, ARG_REFRESH_KEYS, ARG_EVENT, ARG_PROOF,
         ARG_OUTPUT,
     ),

@@ -123,7 +123,7 @@ def _delivery(row: Any) -> dict[str, Any]:
     return {
         "id": row.id,
         "webhook": row.webhook_name,
-        "dag_id": row.dag_id,
+        "dag_id": row.dag_id or None,
         "state": row.state,
         "received_at": row.received_at.isoformat(),
         "run_id": row.run_id,

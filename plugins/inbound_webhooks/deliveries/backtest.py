@@ -43,8 +43,8 @@ NO_BODY = "The body was not stored, so the delivery cannot be judged."
 class Outcome:
     """The outcome of one request: an outcome of the judge, or "duplicate".
 
-    ``repeats`` is the first of the judged deliveries with the same deduplication key. ``events`` are those of a
-    request that is several: the first ones, and ``event_count`` how many; ``routes`` is route -> outcome.
+    ``repeats`` is the first of the judged deliveries with the same deduplication key. ``events`` has the first
+    of a request that is several, ``event_count`` says how many; ``routes`` is route -> outcome.
     """
 
     state: str
@@ -67,6 +67,8 @@ class JudgedDelivery:
 
     delivery_id: str
     dag_id: str
+    webhook_id: str
+    asset: str | None
     received_at: datetime
     before: Outcome | None = None
     after: Outcome | None = None
@@ -142,17 +144,11 @@ def _with_pauses(deliveries: Iterator[Delivery], pause: Callable[[float], None])
 
 
 def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> JudgedDelivery:
+    known = (delivery.id, delivery.dag_id, delivery.webhook_id, delivery.asset, delivery.received_at)
     if not delivery.body_stored:
-        return JudgedDelivery(delivery.id, delivery.dag_id, delivery.received_at, note=NO_BODY)
+        return JudgedDelivery(*known, note=NO_BODY)
     old, new = before.outcome(delivery), after.outcome(delivery)
-    return JudgedDelivery(
-        delivery.id,
-        delivery.dag_id,
-        delivery.received_at,
-        old,
-        new,
-        tuple(differences(asdict(old), asdict(new))),
-    )
+    return JudgedDelivery(*known, old, new, tuple(differences(asdict(old), asdict(new))))
 
 
 def _events_of(verdict: Verdict) -> tuple[list[dict[str, Any]] | None, int | None, dict[str, str] | None]:

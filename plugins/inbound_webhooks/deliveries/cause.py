@@ -118,14 +118,16 @@ def _waiting(now: Circumstances) -> Cause | None:
     if (problem := dag_problem(now.dag_id, now.dag)) is not None:
         return problem
     if now.error:
-        return Cause(f"The last attempt failed: {now.error}", "warn", (NextStep(DAG, "Open the Dag"),))
+        return Cause(f"The last attempt failed: {now.error}", "warn", _open_dag(now))
     if not now.has_dispatcher:
         return Cause("No dispatcher is running. Deliveries wait until one starts.", "warn")
     return None
 
 
 def dag_problem(dag_id: str, dag: DagState | None) -> Cause | None:
-    """What is wrong with a DAG that cannot take runs."""
+    """What is wrong with a DAG that cannot take runs; nothing where there is none ("")."""
+    if not dag_id:
+        return None
     if dag is None or dag.is_stale:
         sentence = f"Airflow has no Dag {dag_id} now. Deliveries wait until it exists."
         return Cause(sentence, "warn", (NextStep(IMPORT_ERRORS, "Dags and import errors"),))
@@ -138,7 +140,11 @@ def dag_problem(dag_id: str, dag: DagState | None) -> Cause | None:
 def _after_giving_up(now: Circumstances) -> tuple[NextStep, ...]:
     if dag_problem(now.dag_id, now.dag) is not None:
         return (NextStep(IMPORT_ERRORS, "Dags and import errors"),)
-    return (*_edit(now), NextStep(DAG, "Open the Dag"))
+    return (*_edit(now), *_open_dag(now))
+
+
+def _open_dag(now: Circumstances) -> tuple[NextStep, ...]:
+    return (NextStep(DAG, "Open the Dag"),) if now.dag_id else ()
 
 
 def _edit(now: Circumstances) -> tuple[NextStep, ...]:

@@ -55,6 +55,8 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         "response": response.document(),
         "conf": None if delivery.conf is None else json.loads(delivery.conf),
         "run": _run(delivery),
+        "asset": delivery.asset,
+        "partition_key": delivery.partition_key,
         "wait": None if wait is None else as_data(wait),
         **family,
         "routes": routes_of(delivery.routes),
@@ -103,7 +105,7 @@ def _run(delivery: Delivery) -> dict[str, Any]:
     base_url, run_id = airflow_url(), delivery.run_id
     started, ended = delivery.run_started_at, delivery.finished_at
     return {
-        "dag_id": delivery.dag_id,
+        "dag_id": delivery.dag_id or None,
         "run_id": run_id,
         "page": run_id and run_url(base_url, delivery.dag_id, run_id),
         "attempts": delivery.attempts,

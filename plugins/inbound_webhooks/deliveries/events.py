@@ -1,4 +1,4 @@
-"""The events of a request to a webhook that splits lists or has routes, judged with the params of every DAG."""
+"""Judges the events of a request to a webhook that splits lists or has routes, by the params of each DAG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What became of the events of a request, as data: the children of a delivery, and what each route made of it."""
+"""The children of a delivery, and what each route made of it, as data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_CHILDREN = 100
 
 
 def routes_of(text: str | None) -> list[dict[str, Any]]:
-    """The stored line of each route: webhook_id, webhook, state, reason, and the items of its list or None."""
+    """What each route made of a delivery: webhook_id, webhook, state, reason, and items of a list or None."""
     if text is None:
         return []
     return [

@@ -15,6 +15,7 @@ from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
 from inbound_webhooks.event.judge import Outcome, Verdict
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.delivery import Delivery, State, new_delivery_id
+from inbound_webhooks.records.target import basis_of
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
@@ -37,7 +38,7 @@ def replay(
     remap: bool = False,
     checked: Webhook | None = None,
 ) -> Delivery:
-    """Accept a stored delivery again, for the webhook's current DAG.
+    """Accept a stored delivery again, for the webhook's current target.
 
     The conf is the original one. With ``remap``, and for refused deliveries, the current mapping computes it
     from the stored request. A refused delivery has no deduplication key; its replay takes the key unless
@@ -58,7 +59,7 @@ def replay(
     if webhook is None:
         raise NotReplayable(WEBHOOK_DELETED)
     # The commit compares the version that is read here, so nothing changes after this either.
-    if checked is not None and (webhook.dag_id, webhook.team) != (checked.dag_id, checked.team):
+    if checked is not None and basis_of(webhook) != basis_of(checked):
         raise NotReplayable(CHANGED)
     again, children = accepted_again(endpoint, stored, webhook, remap=remap)
     stored_id = endpoint.inbox.commit_as(actor, again, webhook.version, children)
@@ -98,6 +99,8 @@ def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:
         id=new_delivery_id(),
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
+        asset=webhook.asset,
+        asset_event_id=None,
         state=State.ACCEPTED,
         received_at=now,
         replay_of=stored.id,

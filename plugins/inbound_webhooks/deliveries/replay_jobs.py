@@ -9,7 +9,7 @@ from functools import partial
 
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.deliveries.replay import CHANGED, WEBHOOK_DELETED, accepted_again
-from inbound_webhooks.deliveries.search import find_all, named_dag_ids
+from inbound_webhooks.deliveries.search import FoundDelivery, find_all, named_origins
 from inbound_webhooks.errors import (
     AlreadyClaimed,
     NotPermitted,
@@ -104,9 +104,9 @@ def start(
         conditions=json.dumps([] if where is None else where.pairs()),
         remap=remap,
         total=len(found),
-        dag_ids=json.dumps(sorted({dag_id for _, dag_id, _ in found})),
+        dag_ids=json.dumps(sorted({each.dag_id for each in found})),
     )
-    items = [ReplayItem(delivery_id=found_id, webhook_id=webhook_id) for found_id, _, webhook_id in found]
+    items = [ReplayItem(delivery_id=each.id, webhook_id=each.webhook_id) for each in found]
     with transaction() as connection:
         begin_writing(connection)
         statements.lock_creation(connection)
@@ -129,16 +129,15 @@ def require_permission(access: Access | None) -> None:
 
     :raises NotPermitted: there is none
     """
-    if access is not None and not access.may_replay_one_of(named_dag_ids()):
+    if access is not None and not access.may_replay_one_of(named_origins()):
         raise NotPermitted(NO_PERMISSION)
 
 
-def _selected(ids: Collection[str], access: Access | None) -> list[tuple[str, str, str]]:
+def _selected(ids: Collection[str], access: Access | None) -> list[FoundDelivery]:
     with transaction() as connection:
         rows = rows_of(connection, sorted(set(ids)))
-    return [
-        (row.id, row.dag_id, row.webhook_id) for row in rows if access is None or access.may_see(row.dag_id)
-    ]
+    visible = [row for row in rows if access is None or access.may_see(row)]
+    return [FoundDelivery(row.id, row.dag_id, row.webhook_id) for row in visible]
 
 
 def _refuse_too_many(running: Sequence[str], actor: str, most: int) -> None:
@@ -262,7 +261,7 @@ def replay_item(endpoint: Endpoint, job: ReplayJob, item: ReplayItem, access: Ac
 def _checked(stored: Delivery, webhook: Webhook | None, access: Access | None) -> Webhook:
     if webhook is None:
         raise NotReplayable(WEBHOOK_DELETED)
-    if access is not None and (problem := access.replay_problem(stored.dag_id, webhook.dag_id)):
+    if access is not None and (problem := access.replay_problem(stored, webhook)):
         raise NotPermitted(problem)
     return webhook
 

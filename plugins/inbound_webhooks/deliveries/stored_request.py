@@ -68,6 +68,8 @@ def new_delivery(
         webhook_id=webhook.id,
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
+        asset=webhook.asset,
+        partition_key=verdict.partition_key,
         state=verdict.outcome,
         response_status=verdict.response.status,
         custom_response=_is_custom(rules, verdict),

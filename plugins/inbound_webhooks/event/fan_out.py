@@ -91,6 +91,8 @@ def decide_as_received(
     :param new_id: makes the ids of the children
     :param first_match: whether only the first target that takes the event gets it
     """
+    if request.method != "POST":
+        return judge.decide(rules, request, b"", None, delivery_id=delivery_id, secrets=secrets)
     content, encoding = request.body, request.combined_header("Content-Encoding")
     try:
         if encoding:
@@ -227,7 +229,7 @@ class _Events:
 
     def judged(self, target: Target, sources: DataSources) -> Verdict:
         """What becomes of one event; its response is that of the request."""
-        rules, key, conf = target.rules, None, None
+        rules, key, conf, partition_key = target.rules, None, None, None
         delivery_id, event_type = sources.delivery["id"], sources.event_type
         try:
             if not target.is_own:
@@ -238,6 +240,9 @@ class _Events:
                 outcome = Outcome.FILTERED
             else:
                 conf = rules.mapping.conf_text(sources, target.params, max_items=self._limits.max_conf_items)
+                partition_key = (
+                    None if rules.partition_key is None else judge.partition_key_of(rules, sources)
+                )
                 outcome = Outcome.ACCEPTED
         except ContentRefused as error:
             return judge.refused(rules, error, delivery_id, event_type)
@@ -249,6 +254,7 @@ class _Events:
             params_version=None if conf is None else target.params_version,
             deduplication_key=key,
             event_type=event_type or None,
+            partition_key=partition_key,
         )
 
 

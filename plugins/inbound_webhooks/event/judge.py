@@ -14,7 +14,14 @@ from typing import Any
 
 import msgspec
 
-from inbound_webhooks.errors import ContentRefused, KeyPending, KeyUnknown, RequestError, VerificationFailed
+from inbound_webhooks.errors import (
+    ContentRefused,
+    KeyPending,
+    KeyUnknown,
+    PartitionKeyRefused,
+    RequestError,
+    VerificationFailed,
+)
 from inbound_webhooks.event import responses
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.content_encoding import inflate
@@ -26,7 +33,7 @@ from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
 from inbound_webhooks.event.responses import ItemCounts
 from inbound_webhooks.event.rules import Rules
-from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, MAX_CONF_ITEMS
+from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, MAX_CONF_ITEMS, PARTITION_KEY_CHARS
 from inbound_webhooks.event.values import to_text
 from inbound_webhooks.event.verification.registry import verify
 from inbound_webhooks.event.verification.scheme import SignedRequest, to_bytes
@@ -74,6 +81,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     conf: str | None = None
     params_version: str | None = None
     deduplication_key: str | None = None
+    partition_key: str | None = None
     event_type: str | None = None
     wait_seconds: int = 0
     preference_applied: str = ""
@@ -172,7 +180,7 @@ def decide(
     """
     if request.method != "POST":
         return _verified_get(rules, request)
-    event_type, wait = "", NO_WAIT
+    event_type, wait, partition_key = "", NO_WAIT, None
     try:
         handshake = rules.handshake
         if handshake is not None and not handshake.before_verification:
@@ -190,6 +198,7 @@ def decide(
             response = responses.filtered(rules, sources, delivery_id)
         else:
             conf = rules.mapping.conf_text(sources, params, max_items=max_conf_items)
+            partition_key = None if rules.partition_key is None else partition_key_of(rules, sources)
             outcome = Outcome.ACCEPTED
             wait = NO_WAIT if rules.wait is None else rules.wait.preference(request)
             if wait.seconds:
@@ -208,6 +217,7 @@ def decide(
         conf=conf,
         params_version=None if conf is None else params_version,
         deduplication_key=key,
+        partition_key=partition_key,
         event_type=event_type or None,
         wait_seconds=wait.seconds,
         preference_applied=wait.applied,
@@ -345,3 +355,15 @@ def deduplication_key_of(rules: Rules, sources: DataSources) -> str | None:
     with charging(sources.budget):
         named = to_text(expression.evaluate(sources))
     return hashlib.sha256(to_bytes(named)).hexdigest() if named else None
+
+
+def partition_key_of(rules: Rules, sources: DataSources) -> str | None:
+    """The value as text; None if the event is about no partition."""
+    expression: Any = rules.partition_key
+    with charging(sources.budget):
+        named = to_text(expression.evaluate(sources))
+    if len(named) > PARTITION_KEY_CHARS:
+        raise PartitionKeyRefused(f"it is longer than {PARTITION_KEY_CHARS} characters")
+    if not named.isprintable():
+        raise PartitionKeyRefused("it contains characters that cannot be printed")
+    return named or None

@@ -80,6 +80,8 @@ class Definition(WaitDefinition, Protocol):
     @property
     def dedup(self) -> str | None: ...
     @property
+    def partition_key(self) -> str | None: ...
+    @property
     def each(self) -> str | None: ...
 
 
@@ -104,6 +106,7 @@ class Rules:
     event_type: Expression | None
     filter: Condition | None
     deduplication_key: Expression | None
+    partition_key: Expression | None
     each: Expression | None
     credential_names: frozenset[str]
     body_keys: bool
@@ -119,7 +122,7 @@ class Rules:
         """
         if self.each is not None:
             return -1
-        computed = (self.event_type, self.deduplication_key, self.filter, self.response)
+        computed = (self.event_type, self.deduplication_key, self.partition_key, self.filter, self.response)
         lines = self.mapping.lines.values()
         if len(lines) > MAX_INLINE_LINES or not all(
             part is None or part.is_plain for part in (*computed, *self.response_headers, *lines)
@@ -175,6 +178,7 @@ def compile_rules(definition: Definition, limits: ExpressionLimits = DEFAULT_LIM
             "filter", partial(compile_condition, budget=budget, sources=of_event), definition.filter
         ),
         deduplication_key=_compiled("dedup", compile_source, definition.dedup),
+        partition_key=_compiled("partition_key", compile_source, definition.partition_key),
         each=_compiled("each", compile_list, definition.each),
         credential_names=credential_names(verification),
         body_keys=any(isinstance(required.scheme, BodyKey) for required in verification),

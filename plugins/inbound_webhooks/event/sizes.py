@@ -11,3 +11,6 @@ MAX_ITEMS_PER_REQUEST = 1_000
 
 MAX_WAIT_SECONDS = 60
 """Longest wait of a response for its run: proxies and senders give up on later ones."""
+
+PARTITION_KEY_CHARS = 250
+"""The longest partition key in Airflow."""

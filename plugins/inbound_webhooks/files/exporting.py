@@ -35,7 +35,7 @@ def entry_of(webhook: Draft, secrets: dict[str, str]) -> dict[str, Any]:
             preset=webhook.preset, purposes=set(secrets), name=webhook.name, dag_id=webhook.dag_id
         )
     )
-    leading = ("name", "dag_id", "preset")
+    leading = ("name", "dag_id", "asset", "preset")
     fields = {
         name: value
         for name, value in json_fields(webhook).items()

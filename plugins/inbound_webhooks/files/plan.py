@@ -20,6 +20,7 @@ from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.references import PLAIN, resolve
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.target import target_in_words
 from inbound_webhooks.records.webhook import Draft, Webhook, json_fields
 from inbound_webhooks.storage.credentials import list_credentials, secret_references
 from inbound_webhooks.storage.database import transaction
@@ -51,6 +52,12 @@ class Step:
     secrets: tuple[NewSecret, ...] = ()
     differences: tuple[Difference, ...] = ()
     hints: tuple[Problem, ...] = ()
+
+    @property
+    def target(self) -> str:
+        """What its deliveries start, in words."""
+        webhook = self.draft or self.stored
+        return "" if webhook is None else target_in_words(webhook)
 
 
 def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:

@@ -51,7 +51,7 @@ class RefusedBudget:
         return replace(delivery, body=b"", body_stored=False)
 
     def fitting(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
-        """The children of a delivery that may be stored: the accepted ones, and others while there is room."""
+        """The children that may be stored: the accepted ones, and others while there is room."""
         fitting = []
         for delivery in deliveries:
             if delivery.state in (State.FILTERED, State.REFUSED) and not self._has_room(delivery):

@@ -51,6 +51,7 @@ def new_delivery_id() -> str:
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A stored request. ``conf``, ``headers`` and ``credentials`` are encoded as in the table.
 
+    ``dag_id`` is empty for a webhook without a DAG; ``asset`` is then the name or URI of its asset, or None.
     ``checked_dag_hash`` is that of the DAG's version whose params have accepted ``conf``. ``custom_response``
     tells whether the response is kept in a row of its own; None where that is not known. At ``accepted_at``
     the request was decided about and handed to the database. ``wait_id`` is the wait that it is the call of;
@@ -90,6 +91,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     custom_response: bool | None = None
     accepted_at: datetime | None = None
     wait_id: str | None = None
+    asset: str | None = None
+    partition_key: str | None = None
+    asset_event_id: int | None = None
     parent_id: str | None = None
     child_index: int | None = None
     item_index: int | None = None

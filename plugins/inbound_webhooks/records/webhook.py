@@ -9,6 +9,7 @@ from typing import Any
 
 from inbound_webhooks.event.sizes import MAX_WAIT_SECONDS
 from inbound_webhooks.records.webhook_fields import (
+    ASSET_CHARS,
     DAG_ID_CHARS,
     MAX_LIMIT,
     OWNER_CHARS,
@@ -69,6 +70,7 @@ class Draft:
         )
     )
     dag_id: str = field(
+        default="",
         metadata=declared(
             label="Dag",
             help="The DAG that each request starts.",
@@ -78,7 +80,22 @@ class Draft:
             section="details",
             listed=True,
             max_chars=DAG_ID_CHARS,
-        )
+            blank=True,
+        ),
+    )
+    asset: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Asset",
+            help="Instead of a DAG: the name or URI of the asset for which each request creates an event.",
+            hint="Instead of a Dag: the name or URI of the asset for which each request creates an event.",
+            flag="--asset",
+            metavar="NAME|URI",
+            section="details",
+            listed=True,
+            max_chars=ASSET_CHARS,
+            one_line=True,
+        ),
     )
     description: str | None = field(
         default=None,
@@ -190,6 +207,20 @@ class Draft:
             metavar="PARAMETER=EXPRESSION",
             section="mapping",
             wide=True,
+        ),
+    )
+    partition_key: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Partition key",
+            help="An expression for the partition of the asset that the event is about.",
+            hint="An expression for the partition of the asset that the event is about. Empty: none.",
+            flag="--partition-key",
+            metavar="EXPRESSION",
+            section="mapping",
+            wide=True,
+            is_code=True,
+            completes=True,
         ),
     )
     event_type: str | None = field(
@@ -460,6 +491,11 @@ class Draft:
         ),
     )
 
+    def __post_init__(self) -> None:
+        # JSON has null for a webhook without a DAG.
+        if self.dag_id is None:
+            object.__setattr__(self, "dag_id", "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Webhook(Draft):
@@ -492,4 +528,5 @@ def field_values(draft: Draft) -> dict[str, Any]:
 
 def json_fields(draft: Draft) -> dict[str, Any]:
     """The same as JSON values, for files, REST and comparisons."""
-    return {name: json_value(value) for name, value in field_values(draft).items()}
+    found = {name: json_value(value) for name, value in field_values(draft).items()}
+    return {name: None if FIELDS[name].blank and not value else value for name, value in found.items()}

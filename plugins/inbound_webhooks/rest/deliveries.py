@@ -58,12 +58,12 @@ def get_deliveries(
     window = DeliveryPages(webhook_id, state, cursor, ascending=not down)
     with transaction() as connection:
         counts, next_cursor = window.counts(connection)
-    readable = may.readable(counts)
+    visible = may.visible(counts)
     with transaction() as connection:
-        rows = window.page(connection, readable, offset, min(limit, MAX_LIMIT))
+        rows = window.page(connection, visible, offset, min(limit, MAX_LIMIT))
     return DeliveryCollection(
-        deliveries=[response_of(row) for row in rows],
-        total_entries=sum(counts[dag_id] for dag_id in readable),
+        deliveries=[response_of(row) for row in rows if may.may_see(row)],
+        total_entries=sum(counts[each] for each in visible),
         next_cursor=next_cursor,
     )
 
@@ -73,7 +73,7 @@ def get_delivery(delivery_id: str, may: AccessDep) -> DeliveryDetails:
     """The details of one delivery."""
     delivery = _visible(may, delivery_id)
     details = delivery_details(delivery_id)
-    if not may.may_read_runs(delivery.dag_id):
+    if not may.may_read_runs(delivery):
         details |= {"request": None, "response": None, "conf": None, "mails": None}
         details["run"]["failed_tasks"] = []
     return DeliveryDetails(**details)
@@ -85,10 +85,7 @@ def replay_delivery(delivery_id: str, may: AccessDep, body: Replay | None = None
     delivery = _visible(may, delivery_id)
     with transaction() as connection:
         webhook = webhook_by_id(connection, delivery.webhook_id)
-    allowed = may.may_read_runs(delivery.dag_id) and may.may_replay(
-        webhook.dag_id if webhook else delivery.dag_id
-    )
-    if not allowed:
+    if not (may.may_read_runs(delivery) and may.may_replay(webhook or delivery)):
         raise NotPermitted("A replay requires permission to read the DAG's runs and to trigger it.")
     remap = body.remap if body else False
     again = replay(get_receiver(), delivery_id, actor=may.name, remap=remap, checked=webhook)
@@ -100,14 +97,18 @@ def _visible(may: Access, delivery_id: str) -> Delivery:
     if delivery_id.isascii() and delivery_id.isprintable():  # PostgreSQL rejects NUL
         with transaction() as connection:
             delivery = find_delivery(connection, delivery_id)
-    if delivery is None or not may.may_see(delivery.dag_id):
+    if delivery is None or not may.may_see(delivery):
         raise DeliveryNotFound("The delivery does not exist, or you may not see its DAG.")
     return delivery
+
+
+_RENAMED = ("webhook", "dag_id")
 
 
 def response_of(row: Any) -> DeliveryResponse:
     """Convert a delivery."""
     return DeliveryResponse(
         webhook=row.webhook_name,
-        **{name: getattr(row, name) for name in DeliveryResponse.model_fields if name != "webhook"},
+        dag_id=row.dag_id or None,
+        **{name: getattr(row, name) for name in DeliveryResponse.model_fields if name not in _RENAMED},
     )

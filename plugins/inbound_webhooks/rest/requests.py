@@ -82,9 +82,7 @@ class _Change(_Body):
     model_config = _with_example({"filter": 'body.ref == "refs/heads/main"', "max_per_second": 10})
 
 
-WebhookBody = create_model(
-    "WebhookBody", __base__=_New, **fields(required=("name", "dag_id")), secrets=_SECRETS
-)
+WebhookBody = create_model("WebhookBody", __base__=_New, **fields(required=("name",)), secrets=_SECRETS)
 """A new webhook; its preset, or the default, fills in fields that are not given."""
 
 WebhookPatch = create_model(

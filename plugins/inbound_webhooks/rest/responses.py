@@ -61,7 +61,8 @@ class DeliveryResponse(BaseModel):
     id: str
     webhook_id: str
     webhook: str
-    dag_id: str
+    dag_id: str | None = Field(description="Null for a webhook without a DAG.")
+    asset: str | None = Field(description="Name or URI of the asset, where it is the webhook's target.")
     state: str
     received_at: datetime
     run_id: str | None

@@ -13,6 +13,7 @@ from inbound_webhooks.deliveries.preview import preview_request, typed_body
 from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
 from inbound_webhooks.files.plan import held_secrets, is_held
 from inbound_webhooks.receiver.instance import get_receiver
+from inbound_webhooks.records.target import subject_of
 from inbound_webhooks.records.webhook import Draft, Webhook, field_values, json_fields
 from inbound_webhooks.rest.dependencies import (
     DEFAULT_LIMIT,
@@ -39,6 +40,7 @@ from inbound_webhooks.rest.responses import (
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.origins import webhook_origins
 from inbound_webhooks.storage.webhooks import ById, webhook_by_name
 from inbound_webhooks.webhooks import readiness, service
 from inbound_webhooks.webhooks.access import MAY_NOT_READ_RESULTS, Access
@@ -57,13 +59,12 @@ def get_webhooks(
     offset: Offset = 0,
     limit: Limit = DEFAULT_LIMIT,
 ) -> WebhookCollection:
-    """The webhooks of DAGs that the user may read."""
+    """The webhooks that the user may see."""
     sort, down = descending(order_by, ORDERS)
     with transaction() as connection:
-        dag_ids = listing.dag_ids(connection)
-    readable = may.readable(dag_ids)
+        named = webhook_origins(connection)
     wanted = listing.WebhookQuery(
-        dag_ids=readable,
+        visible=may.visible(named),
         dag_id=dag_id,
         sort=sort,
         descending=down,
@@ -72,7 +73,7 @@ def get_webhooks(
     )
     with transaction() as connection:
         webhooks, total = listing.webhooks_page(connection, wanted)
-    seen = [webhook for webhook in webhooks if may.may_see(webhook.dag_id)]
+    seen = [webhook for webhook in webhooks if may.may_see(webhook)]
     return WebhookCollection(webhooks=_responses_of(may, seen), total_entries=total)
 
 
@@ -81,14 +82,14 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
     """Create a webhook; 200, without a change, if an identical one of this name exists."""
     fields = body.model_dump(exclude_unset=True)  # type: ignore[attr-defined]
     secrets = fields.pop("secrets", {})
-    if not may.may_change(fields["dag_id"], "POST"):
-        raise NotPermitted(f"Creating a webhook requires permission to trigger the DAG {fields['dag_id']}.")
     draft = service.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
+    if not may.may_change(draft, "POST"):
+        raise NotPermitted(f"Creating a webhook requires permission {subject_of(draft).right()}.")
     if not may.may_save(draft):
         raise NotPermitted(MAY_NOT_READ_RESULTS)
     try:
         created = service.create(
-            draft, secrets=_new_secrets(secrets), actor=may.name, team=may.team_for(draft.dag_id)
+            draft, secrets=_new_secrets(secrets), actor=may.name, team=may.team_for(draft)
         )
     except WebhookExists:
         created = _find_identical(may, draft, _new_secrets(secrets))
@@ -102,9 +103,7 @@ def _find_identical(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> 
         stored = webhook_by_name(connection, draft.name)
         credentials = list_credentials(connection, stored.id) if stored else []
     held = held_secrets(credentials)
-    is_identical = (
-        stored is not None and may.may_see(stored.dag_id) and json_fields(stored) == json_fields(draft)
-    )
+    is_identical = stored is not None and may.may_see(stored) and json_fields(stored) == json_fields(draft)
     if stored is None or not is_identical or not all(is_held(secret, held) for secret in secrets):
         raise WebhookExists(f"Another webhook named {draft.name!r} already exists.")
     return stored
@@ -129,7 +128,7 @@ def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> Webhoo
         version=version,
         secrets=secrets,
         actor=may.name,
-        team=may.team_for(draft.dag_id),
+        team=may.team_for(draft),
         checked=webhook,
     )
     return _response_of(may, visible(may, webhook_id))
@@ -233,40 +232,39 @@ def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> PreviewRespon
 def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> Response:
     """Back-test a change against the newest deliveries, without storing or running anything."""
     webhook = changeable(may, webhook_id)
-    if not may.may_read_runs(webhook.dag_id):
+    if not may.may_read_runs(webhook):
         raise NotPermitted("A back-test requires permission to read the DAG's runs.")
     changed = _checked(may, webhook, _changed(may, webhook, body.draft))
     receiver = get_receiver()
     with receiver.back_tests.held_by(may.name):
         test = back_test(receiver, webhook, changed, limit=body.last)
         # Older deliveries may belong to a previous DAG of the webhook, which the user may not read.
-        dag_ids = set(filter(may.may_read_runs, {one.dag_id for one in test.judged}))
-        readable = BackTest(tuple(one for one in test.judged if one.dag_id in dag_ids))
+        readable = BackTest(tuple(filter(may.may_read_runs, test.judged)))
         # Written in this thread: FastAPI would write megabytes on the event loop.
         written = BackTestResponse(**as_data(readable)).model_dump_json()
     return Response(written, media_type="application/json")
 
 
 def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
-    """The draft of a change; a new DAG requires permission to trigger it too."""
+    """The draft of a change; a new target requires the permission for it too."""
     fields = body.model_dump(exclude_unset=True, exclude={"secrets", "version"})
     draft = Draft(**field_values(webhook) | fields)
-    if not may.may_change(draft.dag_id):
-        raise NotPermitted(f"Changing it requires permission to trigger the DAG {draft.dag_id}.")
+    if not may.may_change(draft):
+        raise NotPermitted(f"Changing it requires permission {subject_of(draft).right()}.")
     if not may.may_save(draft):
         raise NotPermitted(MAY_NOT_READ_RESULTS)
     return draft
 
 
 def _checked(may: Access, webhook: Webhook, draft: Draft) -> Webhook:
-    changed = replace(webhook, team=may.team_for(draft.dag_id), **vars(draft))
+    changed = replace(webhook, team=may.team_for(draft), **vars(draft))
     service.check(changed)
     return changed
 
 
 def _set_enabled(may: Access, webhook_id: str, on: bool) -> WebhookResponse:
     webhook = changeable(may, webhook_id)
-    team = may.team_for(webhook.dag_id)
+    team = may.team_for(webhook)
     service.set_enabled(ById(webhook.id), on, actor=may.name, team=team, checked=webhook)
     return _response_of(may, visible(may, webhook_id))
 
@@ -290,7 +288,7 @@ def _responses_of(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookRespo
             updated_at=webhook.updated_at,
             confirm_url=webhook.confirm_url,
             team=webhook.team,
-            url=url_of(webhook) if may.may_change(webhook.dag_id) else None,
+            url=url_of(webhook) if may.may_change(webhook) else None,
             reasons=[reason_of(problem) for problem in reasons[webhook.id]],
         )
         for webhook in webhooks

@@ -91,8 +91,10 @@ def _insert_children(connection: Connection, children: Sequence[Delivery]) -> No
 def insert_replay(
     connection: Connection, delivery: Delivery, version: int, children: Sequence[Delivery]
 ) -> str | None:
-    """As :func:`insert_delivery`, and a child whose key another delivery has is stored without its key: a user
-    asked for this replay explicitly."""
+    """As :func:`insert_delivery`, for a replay that a user asked for.
+
+    A child whose key another delivery has is stored without its key.
+    """
     stored_id = insert_delivery(connection, delivery, version, children)
     if stored_id == delivery.id and any(child.dedup_key for child in children):
         stored = set(stored_children(connection, delivery.id))

@@ -41,6 +41,7 @@ class Outcome:
     finished_at: datetime
     failed_tasks: tuple[FailedTask, ...] = ()
     error: str | None = None
+    asset: str | None = None
 
 
 _TRACKED = [tables.delivery.c[name] for name in TrackedDelivery.__dataclass_fields__]

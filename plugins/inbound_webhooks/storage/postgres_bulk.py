@@ -161,7 +161,10 @@ async def find_stored(connection: Executor, deliveries: Sequence[VersionedDelive
 
 # --- statements -----------------------------------------------------------------------------
 
-_LATER = ("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks")
+_LATER = (
+    *("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks"),
+    "asset_event_id",
+)
 """Columns that are null in a new delivery of a sender."""
 
 _OF_PARENTS, _OF_CHILDREN = ("routes",), ("parent_id", "child_index", "item_index")

@@ -19,9 +19,10 @@ from sqlalchemy import (
     text,
 )
 
-from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
+from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, PARTITION_KEY_CHARS
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.records.webhook_fields import (
+    ASSET_CHARS,
     DAG_ID_CHARS,
     OWNER_CHARS,
     TASK_ID_CHARS,
@@ -122,6 +123,10 @@ webhook = Table(
     Column("result_status", Text, nullable=True),
     # JSON object, name -> template.
     Column("response_headers", Text, nullable=False, server_default="{}"),
+    # Name or URI of the asset for which it creates events; null where it starts a DAG.
+    Column("asset", String(ASSET_CHARS), nullable=True),
+    # Expression for the partition that an event is about.
+    Column("partition_key", Text, nullable=True),
     # Expression for the list whose items are events of their own.
     Column("each", Text, nullable=True),
     # The webhook whose events it gets, null for one that has senders; and how many webhooks get its own.
@@ -230,6 +235,11 @@ delivery = Table(
     Column("accepted_at", UtcDateTime, nullable=True),
     # The wait that it is the call of; null for a delivery of a webhook.
     Column("wait_id", String(32), nullable=True),
+    # The webhook's asset then, null for a DAG, and the partition that the event is about.
+    Column("asset", String(ASSET_CHARS), nullable=True),
+    Column("partition_key", String(PARTITION_KEY_CHARS), nullable=True),
+    # Airflow's asset event that was created for it.
+    Column("asset_event_id", Integer, nullable=True),
     # The delivery that it was split from, which has the request; its number among the children of that, null
     # for a replay; and its place in a list.
     Column("parent_id", String(32), nullable=True),

@@ -15,6 +15,7 @@ from inbound_webhooks.deliveries.stored_request import content_of
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted, RequestError, TokenUnreadable
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.target import subject_of
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery, find_of_run
@@ -54,7 +55,7 @@ class DeliveryPages(WebhookBaseView):
 
     def _one(self, delivery: Delivery, place: str) -> Response:
         contents = sent = None
-        if self.access().may_read_runs(delivery.dag_id):
+        if self.access().may_read_runs(delivery):
             contents = delivery_content.contents_of(delivery, Settings.load().max_body_bytes)
             with transaction() as connection:
                 sent = sent_response(connection, delivery)
@@ -79,7 +80,7 @@ class DeliveryPages(WebhookBaseView):
     def _live(self, delivery_id: str) -> LiveDelivery:
         with transaction() as connection:
             row = light_delivery(connection, delivery_id)
-        if row is None or not self.access().may_see(row.dag_id):
+        if row is None or not self.access().may_see(row):
             raise _not_found()
         return read_live(self.access(), row)
 
@@ -89,9 +90,9 @@ class DeliveryPages(WebhookBaseView):
         delivery = self.found(delivery_id)
         with transaction() as connection:
             webhook = webhook_by_id(connection, delivery.webhook_id)
-        if webhook is not None and not self.access().may_replay(webhook.dag_id):
-            raise NotPermitted(f"A replay requires the permission to trigger the Dag {webhook.dag_id}.")
-        if not self.access().may_read_runs(delivery.dag_id):
+        if webhook is not None and not self.access().may_replay(webhook):
+            raise NotPermitted(f"A replay requires the permission {subject_of(webhook).right('Dag')}.")
+        if not self.access().may_read_runs(delivery):
             raise NotPermitted("A replay requires the permission to read the runs of the delivery's Dag.")
         replayed = replay(
             get_receiver(),
@@ -137,7 +138,7 @@ class DeliveryPages(WebhookBaseView):
         with transaction() as connection:
             webhook = webhook_by_id(connection, delivery.webhook_id)
         url = ""
-        if webhook is not None and self.access().may_change(webhook.dag_id):
+        if webhook is not None and self.access().may_change(webhook):
             # Without a readable token the command still shows everything else.
             with suppress(TokenUnreadable):
                 url = service.url(webhook)
@@ -150,13 +151,13 @@ class DeliveryPages(WebhookBaseView):
         """
         with transaction() as connection:
             delivery = find_delivery(connection, delivery_id)
-        if delivery is None or not self.access().may_see(delivery.dag_id):
+        if delivery is None or not self.access().may_see(delivery):
             raise _not_found()
         return delivery
 
     def _readable_delivery(self, delivery_id: str) -> Delivery:
         delivery = self.found(delivery_id)
-        if not self.access().may_read_runs(delivery.dag_id):
+        if not self.access().may_read_runs(delivery):
             raise NotPermitted("You may not read the runs of this Dag.")
         return delivery
 

@@ -80,8 +80,6 @@ class WebhookForm(FlaskForm):
         ]
         if not (self.name.data or "").strip():
             found.append(Problem("Enter a name.", "name"))
-        if not (self.dag_id.data or "").strip():
-            found.append(Problem("Enter the id of a Dag.", "dag_id"))
         return [*found, *self._expression_problems(form_data)]
 
     def _expression_problems(self, form_data: Any) -> Iterator[Problem]:

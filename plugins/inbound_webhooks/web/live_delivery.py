@@ -80,12 +80,12 @@ class LiveDelivery:
 
 def read_live(access: Access, row: Any) -> LiveDelivery:
     """Read the current facts of a delivery; ``row`` has no large columns."""
-    may_read = access.may_read_runs(row.dag_id)
+    may_read = access.may_read_runs(row)
     with transaction() as connection:
         item, *replays = _family(connection, access, row)
         webhook = webhook_by_id(connection, row.webhook_id)
         dag_ids = {row.dag_id} | ({webhook.dag_id} if webhook else set())
-        dags = dag_states(connection, dag_ids)
+        dags = dag_states(connection, dag_ids - {""})
         tasks = task_facts(connection, row.dag_id, row.run_id) if may_read and row.run_id else TaskFacts()
         mails = mails_of_delivery(connection, row.id) if may_read else None
         origin = listing.light_delivery(connection, row.replay_of) if row.replay_of else None
@@ -96,7 +96,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         parent = listing.light_delivery(connection, row.parent_id) if row.parent_id else None
         children, children_total = _children(connection, access, row)
         routes = routes_of(listing.routes_text(connection, row.id))
-    visible = webhook if webhook is not None and access.may_see(webhook.dag_id) else None
+    visible = webhook if webhook is not None and access.may_see(webhook) else None
     failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
     times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)
     return LiveDelivery(
@@ -117,7 +117,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
             )
         ),
         steps=timeline(row, item.state, times, mails or ()),
-        origin=origin if origin is not None and access.may_see(origin.dag_id) else None,
+        origin=origin if origin is not None and access.may_see(origin) else None,
         replays=replays,
         mails=mails,
         tasks=tasks,
@@ -125,7 +125,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         waits_for=waits_for,
         may_unpause=access.may_unpause(row.dag_id),
         wait=wait,
-        parent=parent if parent is not None and access.may_see(parent.dag_id) else None,
+        parent=parent if parent is not None and access.may_see(parent) else None,
         children=children,
         children_total=children_total,
         routes=routes,
@@ -134,7 +134,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
 
 def _family(connection: Connection, access: Access, row: Any) -> list[Shown]:
     """The delivery and its replays that the user may see, newest first."""
-    replays = [again for again in listing.replays_of(connection, row.id) if access.may_see(again.dag_id)]
+    replays = [again for again in listing.replays_of(connection, row.id) if access.may_see(again)]
     return with_runs(connection, [row, *replays])
 
 
@@ -143,7 +143,7 @@ def _children(connection: Connection, access: Access, row: Any) -> tuple[list[Sh
     if row.state != State.SPLIT:
         return [], 0
     children, total = listing.children_of(connection, row.id, MAX_CHILDREN)
-    return with_runs(connection, [child for child in children if access.may_see(child.dag_id)]), total
+    return with_runs(connection, [child for child in children if access.may_see(child)]), total
 
 
 def _offer(
@@ -154,9 +154,9 @@ def _offer(
         webhook,
         None if webhook is None else dags.get(webhook.dag_id),
         has_conf=has_conf,
-        is_visible=webhook is not None and access.may_see(webhook.dag_id),
-        may_read_runs=access.may_read_runs(row.dag_id),
-        may_replay=webhook is not None and access.may_replay(webhook.dag_id),
+        is_visible=webhook is not None and access.may_see(webhook),
+        may_read_runs=access.may_read_runs(row),
+        may_replay=webhook is not None and access.may_replay(webhook),
     )
 
 

@@ -15,6 +15,7 @@ from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.target import subject_of
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
@@ -50,8 +51,8 @@ class WebhookBaseView(Page):
         """
         with transaction() as connection:
             webhook = webhook_by_id(connection, webhook_id)
-        if webhook is None or not self.access().may_see(webhook.dag_id):
-            raise WebhookNotFound("There is no such webhook, or you may not see its Dag.")
+        if webhook is None or not self.access().may_see(webhook):
+            raise WebhookNotFound("There is no such webhook, or you may not see it.")
         return webhook
 
     def changeable(self, webhook_id: str, method: Any = "PUT") -> Webhook:
@@ -60,9 +61,9 @@ class WebhookBaseView(Page):
         :raises NotPermitted: the user may see it but not change it
         """
         webhook = self.visible(webhook_id)
-        if not self.access().may_change(webhook.dag_id, method):
+        if not self.access().may_change(webhook, method):
             raise NotPermitted(
-                f"Changing this webhook requires the permission to trigger the Dag {webhook.dag_id}."
+                f"Changing this webhook requires the permission {subject_of(webhook).right('Dag')}."
             )
         return webhook
 
@@ -142,7 +143,7 @@ class WebhooksView(WebhookBaseView):
         except DefinitionError as error:
             return self._refused(form, webhook, [error.problem])
         flash(f"{'Saved' if webhook else 'Created'} {saved.name}.")
-        if listens and self.access().may_read_runs(saved.dag_id):
+        if listens and self.access().may_read_runs(saved):
             listening.start(saved, get_receiver().settings, actor=self.access().name)
         target = url_for("WebhooksView.edit", webhook_id=saved.id, new=None if webhook else 1)
         return json_reply({"location": target}) if wants_json() else redirected(target)
@@ -150,7 +151,7 @@ class WebhooksView(WebhookBaseView):
     def _save(
         self, form: WebhookForm, draft: Draft, webhook: Webhook | None, secrets: Sequence[NewSecret]
     ) -> Webhook:
-        actor, team = self.access().name, self.access().team_for(draft.dag_id)
+        actor, team = self.access().name, self.access().team_for(draft)
         if webhook is None:
             return service.create(draft, secrets=secrets, actor=actor, team=team)
         version = int(form.version.data) if (form.version.data or "").isdecimal() else 0
@@ -180,7 +181,7 @@ class WebhooksView(WebhookBaseView):
         status: int = 200,
         unknown: str = "",
     ) -> Response:
-        may_change = webhook is None or self.access().may_change(webhook.dag_id)
+        may_change = webhook is None or self.access().may_change(webhook)
         url, credentials, progress = self._url(webhook, may_change), [], None
         reasons = readiness.reasons_of(webhook) if webhook else []
         if webhook is not None:
@@ -210,16 +211,16 @@ class WebhooksView(WebhookBaseView):
             and readiness.is_paused(reasons)
             and self.access().may_unpause(webhook.dag_id),
             may_change=may_change,
-            may_judge=webhook is not None and self.access().may_read_runs(webhook.dag_id),
+            may_judge=webhook is not None and self.access().may_read_runs(webhook),
             judged=CHOICES,
-            may_delete=webhook is not None and self.access().may_change(webhook.dag_id, "DELETE"),
+            may_delete=webhook is not None and self.access().may_change(webhook, "DELETE"),
             is_new=bool(request.args.get("new")),
             **self._listener(webhook, may_change),
         )
 
     def _listener(self, webhook: Webhook | None, may_change: bool) -> dict[str, Any]:
         """What its page shows of captured requests; see ``listener.html``."""
-        if webhook is None or not may_change or not self.access().may_read_runs(webhook.dag_id):
+        if webhook is None or not may_change or not self.access().may_read_runs(webhook):
             return {}
         return captured_requests.values(webhook)
 
@@ -356,7 +357,7 @@ class WebhooksView(WebhookBaseView):
 
     def _set_enabled(self, webhook: Webhook, on: bool) -> None:
         access = self.access()
-        team = access.team_for(webhook.dag_id)
+        team = access.team_for(webhook)
         service.set_enabled(ById(webhook.id), on, actor=access.name, team=team, checked=webhook)
 
     def _delete(self, webhook: Webhook) -> None:

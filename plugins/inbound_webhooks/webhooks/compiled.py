@@ -50,7 +50,8 @@ class CompiledWebhook:
     @cached_attribute
     def targets(self) -> tuple[CompiledWebhook, ...]:
         """The webhooks that an event may start something of, in their order."""
-        return (self, *self.routes) if self.webhook.dag_id else self.routes
+        has_target = bool(self.webhook.dag_id or self.webhook.asset)
+        return (self, *self.routes) if has_target else self.routes
 
     @cached_attribute
     def inline_bytes(self) -> int:

@@ -63,7 +63,7 @@ def reasons_of(webhook: Webhook) -> list[Problem]:
 
 def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
     """The problems of several webhooks: webhook id -> problems, most severe first."""
-    dag_ids = {webhook.dag_id for webhook in webhooks}
+    dag_ids = {webhook.dag_id for webhook in webhooks if webhook.dag_id}
     with transaction() as connection:
         states = dag_states(connection, dag_ids)
         credentials = listing.credentials_of(connection, [webhook.id for webhook in webhooks])
@@ -140,6 +140,8 @@ def _disabled(webhook: Webhook, _facts: Facts) -> list[Problem]:
 
 def _dag_state(webhook: Webhook, facts: Facts) -> list[Problem]:
     dag_id, state = webhook.dag_id, facts.state
+    if not dag_id:
+        return []
     if state is None:
         return [_problem("dag-missing", "stops", _MISSING.format(dag_id))]
     if not state.owner.admits(webhook.team):

@@ -26,6 +26,7 @@ from inbound_webhooks.errors import (
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.monitoring.clock import utc_now
+from inbound_webhooks.records.target import basis_of, target_problems
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.activity_counts import forget_webhook
@@ -133,8 +134,11 @@ def create(
 
 
 def team_of(draft: Draft) -> str | None:
-    """The current team of a draft's DAG, for callers who may trigger every DAG: operators with a shell."""
-    return None if text_problem(draft.dag_id) else current_team(draft.dag_id)
+    """The current team of a draft's DAG, for callers who may trigger every DAG: operators with a shell.
+
+    Without a DAG there is none: such a webhook stands for no team.
+    """
+    return None if not draft.dag_id or text_problem(draft.dag_id) else current_team(draft.dag_id)
 
 
 def check(webhook: Webhook) -> None:
@@ -156,6 +160,7 @@ def _errors_of(webhook: Webhook) -> Iterator[DefinitionError]:
         value = getattr(webhook, name)
         if reason := text_problem(value) or field.problem(value):
             yield InvalidDefinition(name, reason)
+    yield from target_problems(webhook)
     if webhook.response_status in (204, 205) and webhook.response_template is not None:
         reason = f"{webhook.response_status} cannot have a body, so leave out the template"
         yield InvalidDefinition("response_status", reason)
@@ -240,14 +245,10 @@ def _find_checked(connection: Connection, name_or_id: str, checked: Webhook | No
     The permission itself is checked before: auth managers read with sessions of their own, which on SQLite
     cannot follow a transaction that writes, and in which they could wait for its locks.
 
-    :raises WebhookChanged: its DAG or team has changed since, for which the actor may have no permission
+    :raises WebhookChanged: its target or team has changed since, for which the actor may have no permission
     """
     held = _find(connection, name_or_id, locked=True)
-    if checked is not None and (held.id, held.dag_id, held.team) != (
-        checked.id,
-        checked.dag_id,
-        checked.team,
-    ):
+    if checked is not None and (held.id, basis_of(held)) != (checked.id, basis_of(checked)):
         raise WebhookChanged
     return held
 
@@ -274,7 +275,7 @@ def set_enabled(
 
     :param team: with ``enabled``, the team of its DAG, as in :func:`create`
     :param checked: as in :func:`change`
-    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises WebhookChanged: its target or team has changed since the permission was checked
     """
     with transaction() as connection:
         begin_writing(connection)
@@ -291,7 +292,7 @@ def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0, checked: Webh
     Without a grace period they are invalid once this returns.
 
     :param checked: as in :func:`change`
-    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises WebhookChanged: its target or team has changed since the permission was checked
     :raises DefinitionError: the grace period is too long
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
@@ -327,7 +328,7 @@ def rotate_secret(
     """Give a webhook a new secret for one purpose; old ones expire after the grace period.
 
     :param checked: as in :func:`change`
-    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises WebhookChanged: its target or team has changed since the permission was checked
     :raises DefinitionError: the secret is invalid, or the grace period too long
     :raises FernetKeyMissing: there is no key to encrypt it with
     """
@@ -354,7 +355,7 @@ def end_grace(name_or_id: str, *, actor: str, checked: Webhook | None = None) ->
     Once this returns, they are invalid; the newest ones stay.
 
     :param checked: as in :func:`change`
-    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises WebhookChanged: its target or team has changed since the permission was checked
     """
     now = utc_now()
     with transaction() as connection:
@@ -386,7 +387,7 @@ def delete(
     disables the webhook; where a failure ends the deletion early, it stays disabled and can be deleted again.
 
     :param checked: as in :func:`change`
-    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises WebhookChanged: its target or team has changed since the permission was checked
     :raises DatabaseUnavailable: the webhook was not deleted
     """
     found, cancelled, size = name_or_id, 0, BatchSize(MAX_CANCELLED)
@@ -435,7 +436,7 @@ def _audit(connection: Connection, event: str, webhook: Webhook, actor: str, det
     write_audit_entry(
         connection,
         event=event,
-        dag_id=webhook.dag_id,
+        dag_id=webhook.dag_id or None,
         actor=actor,
         at=utc_now(),
         details={"webhook": webhook.name, "webhook_id": webhook.id, **details},

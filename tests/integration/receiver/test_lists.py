@@ -91,7 +91,8 @@ def test_children_share_the_stored_request(endpoint):
     with transaction() as connection:
         found = find_delivery(connection, children[1].id)
         of_run = find_of_run(connection, f"{parent.id}__1")
-    assert found is not None and (found.body, found.headers) == (body, parent.headers)
+    assert found is not None
+    assert (found.body, found.headers) == (body, parent.headers)
     assert of_run == found
 
 

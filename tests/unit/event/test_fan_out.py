@@ -221,7 +221,7 @@ def test_repeated_items_are_counted_as_duplicates_in_the_response():
 
 def test_one_item_is_judged_again_by_its_place():
     rules = rules_of(each="body")
-    again = dict(new_id=lambda: "1" * 32, max_content_bytes=2**20, limits=FanOutLimits())
+    again: dict[str, Any] = {"new_id": lambda: "1" * 32, "max_content_bytes": 2**20, "limits": FanOutLimits()}
     body = request([{"number": 1}, {"number": 2}])
     assert decide_child(target_of(rules), body, 1, **again).conf == '{"number":2}'
     gone = decide_child(target_of(rules), body, 2, **again)

@@ -155,7 +155,7 @@ def _audit_replay(connection: Connection, delivery: Delivery, actor: str) -> Non
     write_audit_entry(
         connection,
         event="webhook.replay",
-        dag_id=delivery.dag_id,
+        dag_id=delivery.dag_id or None,
         actor=actor,
         at=delivery.received_at,
         details={"webhook": delivery.webhook_name, "delivery": delivery.id, "replay_of": delivery.replay_of},
