@@ -152,6 +152,21 @@ class WebhookExists(DefinitionError):
         return Problem(self.message, "name")
 
 
+class RoutesExist(DefinitionError):
+    """Other webhooks get the events of this one."""
+
+    def __init__(self, name: str, routes: Sequence[str]) -> None:
+        super().__init__(
+            f"These webhooks get the events of {name!r}: {', '.join(routes)}. Delete them first, or give them "
+            "another source."
+        )
+
+    @property
+    def problem(self) -> Problem:
+        """The problem, with the field that it concerns."""
+        return Problem(self.message, "routes")
+
+
 class WebhookNotFound(WebhookError):
     """There is no such webhook."""
 

@@ -57,7 +57,7 @@ def create_command(args: Namespace) -> None:
     )
     webhook = service.create(draft, secrets=secrets, actor=actor(), team=service.team_of(draft))
     url = service.url(webhook)
-    print_data(summary(webhook) | {"url": url}, args.output)
+    print_data(summary(webhook) | {"url": url or None}, args.output)
     for reason in readiness.reasons_of(webhook):
         if reason.code not in EXPECTED_AT_CREATE:
             print_hint(reason.message)

@@ -11,6 +11,7 @@ from inbound_webhooks.event.fan_out import FanOutLimits, Target, decide_as_recei
 from inbound_webhooks.event.judge import Outcome, Secrets, Verdict
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.records.delivery import Delivery, new_delivery_id
+from inbound_webhooks.records.webhook import FIRST_ROUTE
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
@@ -52,6 +53,7 @@ class EventJudge:
             max_content_bytes=self.max_content_bytes,
             secrets=secrets,
             limits=self.limits,
+            first_match=compiled.webhook.routes == FIRST_ROUTE,
         )
 
     def decide_child(
@@ -84,7 +86,7 @@ def _target(
         params=None if dag is None else dag.params,
         params_version=None if dag is None else dag.dag_hash,
         is_enabled=webhook.enabled,
-        is_own=compiled is source and bool(compiled.routes),
+        is_own=compiled is source and webhook.routes is not None,
         is_checked_slowly=dag is not None and dag.may_check_slowly,
     )
 

@@ -17,13 +17,20 @@ class Target(NamedTuple):
     noun: str
 
 
-TARGETS = (Target("dag_id", "a DAG"), Target("asset", "an asset"))
+TARGETS = (
+    Target("dag_id", "a DAG"),
+    Target("asset", "an asset"),
+    Target("routes", "webhooks that get its events"),
+)
 """A webhook needs at least one of them."""
 
 EXCLUSIVE = ("dag_id", "asset")
 """A webhook has at most one of them: a delivery starts one thing."""
 
 NO_TARGET = f"a webhook needs a target: {' or '.join(target.noun for target in TARGETS)}"
+ONE_LEVEL = "a webhook that gets its events from another one has no routes of its own"
+VERIFIED_BY_SOURCE = "its events are verified by the webhook that they come from; leave it empty"
+LISTS_OF_ROUTES = "a webhook with routes splits no list; its routes can"
 TWO_TARGETS = "a webhook has a DAG or an asset, not both"
 NOTHING_TO_WAIT_FOR = "only the run of a DAG has a result; this webhook has no DAG"
 
@@ -43,8 +50,19 @@ def target_problems(draft: Draft) -> Iterator[InvalidDefinition]:
         yield InvalidDefinition("dag_id", "it is empty")
     if all(getattr(draft, name) for name in EXCLUSIVE):
         yield InvalidDefinition("asset", TWO_TARGETS)
+    yield from _route_problems(draft)
     if not draft.dag_id and (draft.wait_seconds or draft.prefer_wait):
         yield InvalidDefinition("wait_seconds" if draft.wait_seconds else "prefer_wait", NOTHING_TO_WAIT_FOR)
+
+
+def _route_problems(draft: Draft) -> Iterator[InvalidDefinition]:
+    if draft.source is not None and draft.routes is not None:
+        yield InvalidDefinition("routes", ONE_LEVEL)
+    if draft.routes is not None and draft.each is not None:
+        yield InvalidDefinition("each", LISTS_OF_ROUTES)
+    for name in ("verification", "handshake", "allowed_addresses"):
+        if draft.source is not None and getattr(draft, name):
+            yield InvalidDefinition(name, VERIFIED_BY_SOURCE)
 
 
 @dataclass(frozen=True)

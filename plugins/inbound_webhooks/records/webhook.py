@@ -52,6 +52,14 @@ def _invalid_statuses() -> dict[int, str]:
     }
 
 
+def _routes() -> dict[str | None, str]:
+    return {None: "None", ALL_ROUTES: "Every webhook that matches", FIRST_ROUTE: "The first one that matches"}
+
+
+ALL_ROUTES, FIRST_ROUTE = "all", "first"
+"""Which of the webhooks that get the events of another one take an event."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Draft:
     """A definition without an id. ``mapping`` is parameter -> expression; empty: conf is the whole event."""
@@ -254,6 +262,46 @@ class Draft:
             is_code=True,
             completes=True,
             example='body.ref == "refs/heads/main"',
+        ),
+    )
+    source: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Events of",
+            help="The webhook whose events it gets, by name or id; it then has no URL of its own.",
+            hint="Name or id of the webhook whose events it gets; it then has no URL of its own. Empty: its "
+            "URL is called.",
+            flag="--source",
+            metavar="WEBHOOK",
+            section="sender",
+            max_chars=WEBHOOK_NAME_CHARS,
+            one_line=True,
+        ),
+    )
+    position: int | None = field(
+        default=None,
+        metadata=declared(
+            label="Place among the routes",
+            help="Its place among the webhooks that get the same events: lower ones come first, then those "
+            "without a place, by name.",
+            flag="--position",
+            metavar="N",
+            section="sender",
+            minimum=1,
+            maximum=1_000,
+        ),
+    )
+    routes: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Routes",
+            help="Whether other webhooks may get its events (their field source), and which of them take an "
+            "event: all that match, or the first.",
+            hint="Whether other webhooks may get its events, and which of them take one.",
+            flag="--routes",
+            metavar="all|first",
+            section="sender",
+            choices=_routes,
         ),
     )
     each: str | None = field(

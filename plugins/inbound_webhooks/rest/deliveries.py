@@ -11,6 +11,7 @@ from inbound_webhooks.deliveries.replay import replay
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.records.target import origin
 from inbound_webhooks.rest.dependencies import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -73,7 +74,11 @@ def get_delivery(delivery_id: str, may: AccessDep) -> DeliveryDetails:
     """The details of one delivery."""
     delivery = _visible(may, delivery_id)
     details = delivery_details(delivery_id)
+    details["children"] = [
+        child for child in details["children"] if may.may_see(origin(child["dag_id"], child["webhook_id"]))
+    ]
     if not may.may_read_runs(delivery):
+        details["routes"] = []
         details |= {"request": None, "response": None, "conf": None, "mails": None}
         details["run"]["failed_tasks"] = []
     return DeliveryDetails(**details)

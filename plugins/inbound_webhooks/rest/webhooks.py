@@ -43,7 +43,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.origins import webhook_origins
 from inbound_webhooks.storage.webhooks import ById, webhook_by_name
 from inbound_webhooks.webhooks import readiness, service
-from inbound_webhooks.webhooks.access import MAY_NOT_READ_RESULTS, Access
+from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.secrets import NewSecret
 
 router = APIRouter(prefix="/webhooks", tags=["Webhook"])
@@ -85,11 +85,15 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
     draft = service.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
     if not may.may_change(draft, "POST"):
         raise NotPermitted(f"Creating a webhook requires permission {subject_of(draft).right()}.")
-    if not may.may_save(draft):
-        raise NotPermitted(MAY_NOT_READ_RESULTS)
+    if (problem := may.save_problem(draft)) is not None:
+        raise NotPermitted(problem.message)
     try:
         created = service.create(
-            draft, secrets=_new_secrets(secrets), actor=may.name, team=may.team_for(draft)
+            draft,
+            secrets=_new_secrets(secrets),
+            actor=may.name,
+            team=may.team_for(draft),
+            checked_source=may.checked_source(draft),
         )
     except WebhookExists:
         created = _find_identical(may, draft, _new_secrets(secrets))
@@ -130,6 +134,7 @@ def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> Webhoo
         actor=may.name,
         team=may.team_for(draft),
         checked=webhook,
+        checked_source=may.checked_source(draft),
     )
     return _response_of(may, visible(may, webhook_id))
 
@@ -251,8 +256,8 @@ def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
     draft = Draft(**field_values(webhook) | fields)
     if not may.may_change(draft):
         raise NotPermitted(f"Changing it requires permission {subject_of(draft).right()}.")
-    if not may.may_save(draft):
-        raise NotPermitted(MAY_NOT_READ_RESULTS)
+    if (problem := may.save_problem(draft)) is not None:
+        raise NotPermitted(problem.message)
     return draft
 
 
@@ -298,6 +303,6 @@ def _responses_of(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookRespo
 def url_of(webhook: Webhook) -> str | None:
     """A webhook's URL with its token; None where it cannot be read."""
     try:
-        return service.url(webhook)
+        return service.url(webhook) or None
     except (TokenUnreadable, StopIteration):
         return None

@@ -132,8 +132,9 @@ webhook = Table(
     # The webhook whose events it gets, null for one that has senders; and how many webhooks get its own.
     Column("source", String(WEBHOOK_ID_CHARS), nullable=True),
     Column("route_count", Integer, nullable=False, server_default="0"),
-    # Whether only the first route that matches gets an event, and the place of a route among the others.
-    Column("first_match", Boolean, nullable=False, server_default="0"),
+    # Which of the webhooks that get its events take one: "all" that match, or the "first"; null for none.
+    Column("routes", String(10), nullable=True),
+    # Its place among the webhooks that get the events of the same one.
     Column("position", Integer, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),

@@ -95,7 +95,7 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         wait = find_wait(connection, row.wait_id) if row.wait_id else None
         parent = listing.light_delivery(connection, row.parent_id) if row.parent_id else None
         children, children_total = _children(connection, access, row)
-        routes = routes_of(listing.routes_text(connection, row.id))
+        routes = routes_of(listing.routes_text(connection, row.id)) if may_read else ()
     visible = webhook if webhook is not None and access.may_see(webhook) else None
     failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
     times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)

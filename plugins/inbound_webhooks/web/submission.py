@@ -16,7 +16,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import webhook_by_name
 from inbound_webhooks.web.forms import WebhookForm, typed_secrets
 from inbound_webhooks.webhooks import service
-from inbound_webhooks.webhooks.access import MAY_NOT_READ_RESULTS, Access
+from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.secrets import NewSecret, check_secret
 
 
@@ -55,8 +55,8 @@ def _problems_of(
     if not access.may_change(draft, "PUT" if stored else "POST"):
         yield not_permitted(draft)
         return
-    if not access.may_save(draft):
-        yield Problem(MAY_NOT_READ_RESULTS, "wait_seconds")
+    if (problem := access.save_problem(draft)) is not None:
+        yield problem
     webhook = webhook_of(draft, stored)
     yield from service.problems_of(webhook)
     with transaction() as connection:

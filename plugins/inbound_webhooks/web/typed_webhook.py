@@ -44,4 +44,5 @@ class TypedWebhookView(WebhookBaseView):
         now = utc_now()
         named = vars(draft) | {"name": draft.name or "(not saved yet)"}
         team = self.access().team_for(draft)
-        return Webhook(id=stored.id if stored else "", created_at=now, updated_at=now, team=team, **named)
+        known = {"id": stored.id, "route_count": stored.route_count} if stored else {"id": ""}
+        return Webhook(created_at=now, updated_at=now, team=team, **known, **named)

@@ -20,7 +20,7 @@ from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import in_transaction, transaction
-from inbound_webhooks.storage.webhooks import ById, webhook_by_id
+from inbound_webhooks.storage.webhooks import ById, routes_of, webhook_by_id
 from inbound_webhooks.web import captured_requests, catalog, way_back, webhook_rows
 from inbound_webhooks.web.backtests import CHOICES
 from inbound_webhooks.web.base_view import Page, fragment, json_reply, redirected, wants_fragment, wants_json
@@ -153,10 +153,18 @@ class WebhooksView(WebhookBaseView):
     ) -> Webhook:
         actor, team = self.access().name, self.access().team_for(draft)
         if webhook is None:
-            return service.create(draft, secrets=secrets, actor=actor, team=team)
+            source = self.access().checked_source(draft)
+            return service.create(draft, secrets=secrets, actor=actor, team=team, checked_source=source)
         version = int(form.version.data) if (form.version.data or "").isdecimal() else 0
         return service.change(
-            webhook.id, draft, version=version, secrets=secrets, actor=actor, team=team, checked=webhook
+            webhook.id,
+            draft,
+            version=version,
+            secrets=secrets,
+            actor=actor,
+            team=team,
+            checked=webhook,
+            checked_source=self.access().checked_source(draft),
         )
 
     def _asked(self, form: WebhookForm, webhook: Webhook | None, question: str) -> Response:
@@ -215,6 +223,7 @@ class WebhooksView(WebhookBaseView):
             judged=CHOICES,
             may_delete=webhook is not None and self.access().may_change(webhook, "DELETE"),
             is_new=bool(request.args.get("new")),
+            **self._routes(webhook),
             **self._listener(webhook, may_change),
         )
 
@@ -223,6 +232,19 @@ class WebhooksView(WebhookBaseView):
         if webhook is None or not may_change or not self.access().may_read_runs(webhook):
             return {}
         return captured_requests.values(webhook)
+
+    def _routes(self, webhook: Webhook | None) -> dict[str, Any]:
+        """The webhook whose events it gets, and those that get its own, as far as the user may see them."""
+        if webhook is None or (webhook.source is None and webhook.routes is None):
+            return {"source": None, "routes": ()}
+        with transaction() as connection:
+            source = webhook_by_id(connection, webhook.source) if webhook.source else None
+            routes = routes_of(connection, webhook.id)
+        may_see = self.access().may_see
+        return {
+            "source": source if source is not None and may_see(source) else None,
+            "routes": [route for route in routes if may_see(route)],
+        }
 
     def _url(self, webhook: Webhook | None, may_change: bool) -> str | None:
         if webhook is None or not may_change:

@@ -8,7 +8,7 @@ read assets that of the others; without an asset, the permission on the view is 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -24,12 +24,14 @@ from inbound_webhooks.airflow_bridge.fab_roles import has_roles
 from inbound_webhooks.airflow_bridge.stored_users import restored_user
 from inbound_webhooks.airflow_bridge.teams import cached_teams, has_teams, teams_of
 from inbound_webhooks.airflow_bridge.users import stored_users
+from inbound_webhooks.errors import Problem
+from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.waiting import waits
 from inbound_webhooks.records.target import EVERY_DAG, Origin, Subject, subject_of
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.origins import webhooks_without_dag
-from inbound_webhooks.storage.webhooks import teams_by_dag
+from inbound_webhooks.storage.webhooks import all_routes, find_webhook, teams_by_dag
 
 VIEW = "Webhooks"
 """The view that FabAuthManager's permissions belong to."""
@@ -55,6 +57,11 @@ MAY_NOT_READ_RESULTS = (
     "A response that waits has the run's result: you need permission to read the Dag's XComs."
 )
 
+MAY_NOT_ROUTE = (
+    "A webhook that gets the events of another one has its requests: that webhook must exist, and you need "
+    "permission to change it."
+)
+
 ACTIONS = ("can_read", "can_create", "can_edit", "can_delete")
 
 
@@ -76,6 +83,7 @@ class Access:
         self._checked_assets: dict[tuple[Method, str], bool] = {}
         self._teams: dict[str, Teams] = {}
         self._known: set[str] = set()
+        self._sources: dict[str, Webhook | None] = {}
 
     @property
     def name(self) -> str:
@@ -115,15 +123,31 @@ class Access:
         """
         subject = self._subject(owned)
         if subject == Subject():
-            return self.may_change(subject)
+            return self.may_change(subject) and all(map(self.may_read_runs, self._routes_of(owned)))
         return self.may_see(subject) and self._may(subject, "run", "GET")
 
-    def may_save(self, draft: Draft) -> bool:
-        """Whether the user may save a definition of a webhook that they may change.
+    def save_problem(self, draft: Draft) -> Problem | None:
+        """Why the user may not save a definition of a webhook that they may change; None if they may.
 
-        A response that waits has the result of a run, which senders and the webhook's users then get.
+        A response that waits has the result of a run, which senders and the webhook's users then get. A
+        webhook that gets the events of another one gives that one's requests to its users.
         """
-        return not waits(draft) or not draft.dag_id or self._check("xcom", "GET", draft.dag_id)
+        if waits(draft) and draft.dag_id and not self._check("xcom", "GET", draft.dag_id):
+            return Problem(MAY_NOT_READ_RESULTS, "wait_seconds")
+        if draft.source is not None and self.checked_source(draft) is None:
+            return Problem(MAY_NOT_ROUTE, "source")
+        return None
+
+    def checked_source(self, draft: Draft) -> Webhook | None:
+        """The webhook whose events a draft gets, if it exists and the user may change it."""
+        if draft.source is None or text_problem(draft.source):
+            return None
+        if draft.source not in self._sources:
+            with transaction() as connection:
+                found = find_webhook(connection, draft.source)
+            may = found is not None and self.may_change(found)
+            self._sources[draft.source] = found if may else None
+        return self._sources[draft.source]
 
     def may_replay(self, owned: Owned) -> bool:
         """Whether the user may replay a webhook's deliveries, or those of a DAG's webhooks."""
@@ -239,6 +263,19 @@ class Access:
     def _without_dag(self) -> dict[str, Subject]:
         with transaction() as connection:
             return {key: subject_of(webhook) for key, webhook in webhooks_without_dag(connection).items()}
+
+    def _routes_of(self, owned: Owned) -> Sequence[Subject]:
+        """What the permissions on the webhooks depend on that get the events of one without a target."""
+        webhook_id = getattr(owned, "id" if isinstance(owned, Webhook) else "webhook_id", "")
+        return self._routes.get(webhook_id, ())
+
+    @cached_property
+    def _routes(self) -> dict[str, list[Subject]]:
+        found: dict[str, list[Subject]] = {}
+        with transaction() as connection:
+            for route in all_routes(connection):
+                found.setdefault(route.source or "", []).append(subject_of(route))
+        return found
 
     def _may(self, subject: Subject, what: str, method: Method) -> bool:
         """Whether the user may do something with all of the DAGs and the asset."""

@@ -15,8 +15,9 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 
 from inbound_webhooks.errors import DefinitionError, DefinitionUnusable
 from inbound_webhooks.event.cached_attribute import cached_attribute
@@ -29,7 +30,9 @@ from inbound_webhooks.event.rules import (
 )
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import expression_limits
+from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.storage.threads import run_in_thread
+from inbound_webhooks.storage.webhooks import routes_of
 
 MAX_COMPILED_WEBHOOKS = 1024
 
@@ -45,7 +48,7 @@ class CompiledWebhook:
     @cached_attribute
     def fans_out(self) -> bool:
         """Whether a request may be several events."""
-        return self.rules.each is not None or bool(self.routes)
+        return self.rules.each is not None or self.webhook.routes is not None
 
     @cached_attribute
     def targets(self) -> tuple[CompiledWebhook, ...]:
@@ -84,9 +87,37 @@ def compile_webhook(webhook: Webhook) -> CompiledWebhook:
 def load_compiled(webhook: Webhook) -> CompiledWebhook:
     """Compile a webhook with its routes, which are read where it has some; blocks.
 
+    The routes may be newer than the webhook, but then its version is another one by now: a commit finds that.
+
     :raises DefinitionError: one of them does not compile
     """
-    return compile_webhook(webhook)
+    compiled = compile_webhook(webhook)
+    if not webhook.route_count:
+        return compiled
+    found = autocommit(partial(routes_of, source_id=webhook.id))
+    return replace(compiled, routes=tuple(map(_ROUTES.get, found)))
+
+
+class _CompiledRoutes:
+    """Compiled routes by id, for any thread: a change of one of them compiles no other one again."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._held: OrderedDict[str, CompiledWebhook] = OrderedDict()
+
+    def get(self, webhook: Webhook) -> CompiledWebhook:
+        with self._lock:
+            held = self._held.get(webhook.id)
+        if held is None or held.webhook != webhook:
+            held = compile_webhook(webhook)
+            with self._lock:
+                self._held[webhook.id] = held
+                while len(self._held) > MAX_COMPILED_WEBHOOKS:
+                    self._held.popitem(last=False)
+        return held
+
+
+_ROUTES = _CompiledRoutes()
 
 
 class CompiledWebhookCache:
@@ -100,7 +131,7 @@ class CompiledWebhookCache:
         self,
         size: int = MAX_COMPILED_WEBHOOKS,
         *,
-        compile: Callable[[Webhook], CompiledWebhook] = compile_webhook,
+        compile: Callable[[Webhook], CompiledWebhook] = load_compiled,
     ) -> None:
         self._size = size
         self._compile = compile

@@ -31,6 +31,7 @@ from inbound_webhooks.storage.dispatchers import dispatchers_seen
 from inbound_webhooks.storage.drifts import Drift, found_drifts
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.endpoints import reported_problems
+from inbound_webhooks.storage.webhooks import webhooks_by_id
 from inbound_webhooks.webhooks.compiled import compile_webhook
 from inbound_webhooks.webhooks.secrets import missing_secrets, needed_purposes
 
@@ -54,6 +55,7 @@ class Facts:
     drift: Drift | None = None
     environment: Sequence[Problem] = ()
     lacks_dag_result: bool = False
+    source: Webhook | None = None
 
 
 def reasons_of(webhook: Webhook) -> list[Problem]:
@@ -70,6 +72,8 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
         seen_at = dispatchers_seen(connection)
         found = found_drifts(connection, [webhook.id for webhook in webhooks])
         environment = environment_problems(connection)
+        source_ids = {webhook.source for webhook in webhooks if webhook.source is not None}
+        sources = webhooks_by_id(connection, source_ids) if source_ids else {}
         lacking = {
             each.id
             for each in webhooks
@@ -91,6 +95,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
                     drift=found.get(webhook.id),
                     environment=environment,
                     lacks_dag_result=webhook.id in lacking,
+                    source=sources.get(webhook.source or ""),
                 ),
             )
         )
@@ -175,7 +180,22 @@ def _team_sentence(dag_id: str, dag_team: str | None, webhook_team: str | None) 
     )
 
 
-def _url_token(_webhook: Webhook, facts: Facts) -> list[Problem]:
+def _routes(webhook: Webhook, facts: Facts) -> list[Problem]:
+    """What keeps events from getting to a webhook from another one, or from there to others."""
+    if webhook.source is not None and facts.source is None:
+        return [_problem("source-missing", "stops", "The webhook whose events it gets does not exist.")]
+    if facts.source is not None and not facts.source.enabled:
+        sentence = f"{facts.source.name} is disabled, so its events do not come. Enable it."
+        return [_problem("source-disabled", "stops", sentence)]
+    if webhook.routes is not None and not webhook.route_count and not (webhook.dag_id or webhook.asset):
+        sentence = "No webhook gets its events yet. Create one with this webhook as its source."
+        return [_problem("no-route", "stops", sentence)]
+    return []
+
+
+def _url_token(webhook: Webhook, facts: Facts) -> list[Problem]:
+    if webhook.source is not None:
+        return []
     tokens = [held for held in facts.credentials if not held.purpose and held.is_valid(facts.now)]
     if not tokens:
         return [_problem("no-token", "stops", "Its URL has expired. Rotate it to get a new one.")]
@@ -324,6 +344,7 @@ def _is_readable(held: Credential) -> bool:
 
 _CHECKS: Collection[Callable[[Webhook, Facts], list[Problem]]] = (
     _disabled,
+    _routes,
     _dag_state,
     _url_token,
     _secrets,

@@ -52,11 +52,13 @@ from inbound_webhooks.storage.webhooks import (
     find_webhook,
     insert_webhook,
     is_webhook_id,
+    raise_source,
     update_webhook,
 )
 from inbound_webhooks.urls import TOKEN_BYTES, WEBHOOK_ID_CHARS, endpoint_url
 from inbound_webhooks.webhooks.compiled import compile_webhook
 from inbound_webhooks.webhooks.recipients import check_recipients
+from inbound_webhooks.webhooks.routes import check_routes, with_source
 from inbound_webhooks.webhooks.secrets import (
     NewSecret,
     check_secret,
@@ -94,7 +96,12 @@ def drafted(
     :raises InvalidDefinition: the preset does not exist, does not publish keys, or has no event types
     """
     given = {*purposes, DEFAULT_PURPOSE} if refresh_keys else purposes
-    settings = preset_fields(preset, given) | fields
+    settings = preset_fields(preset, given)
+    if fields.get("source") is not None:
+        # The webhook that the events come from verifies their senders, and recognises repetitions.
+        settings |= {name: None for name in ("handshake", "dedup") if name in settings}
+        settings["verification"] = ()
+    settings |= fields
     if refresh_keys:
         settings["verification"] = with_refreshed_keys(settings.get("verification", ()))
     if events:
@@ -103,13 +110,19 @@ def drafted(
 
 
 def create(
-    draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = (), team: str | None = None
+    draft: Draft,
+    *,
+    actor: str,
+    secrets: Sequence[NewSecret] = (),
+    team: str | None = None,
+    checked_source: Webhook | None = None,
 ) -> Webhook:
     """Store a new webhook with a new token.
 
     It may wait for its secrets: some senders generate theirs only once they have the URL.
 
     :param team: the team of the DAG, as it was when the actor's right to trigger it was checked
+    :param checked_source: the webhook whose events it gets, as it was when the actor's right to it was checked
     :raises DefinitionError: a field or secret is invalid, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
@@ -122,6 +135,8 @@ def create(
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     try:
         with transaction() as connection:
+            begin_writing(connection)
+            webhook = with_source(connection, webhook, checked=checked_source)
             insert_webhook(connection, webhook)
             _check_name(connection, webhook)
             insert_token(connection, webhook.id, token, now)
@@ -193,6 +208,7 @@ def change(
     secrets: Sequence[NewSecret] = (),
     team: str | None = None,
     checked: Webhook | None = None,
+    checked_source: Webhook | None = None,
 ) -> Webhook:
     """Replace a webhook's definition by a draft, and secrets by new ones for the same purpose.
 
@@ -217,6 +233,8 @@ def change(
             if held.version != version:
                 raise WebhookChanged
             webhook = replace(held, team=team, **vars(draft))
+            check_routes(connection, held, webhook)
+            webhook = with_source(connection, webhook, checked=checked_source)
             # A name from before this rule stays until the webhook is renamed.
             if webhook.name != held.name:
                 _check_name(connection, webhook)
@@ -224,6 +242,8 @@ def change(
             if checked is not None:
                 check_signing(held, webhook, held_for - {secret.purpose for secret in secrets})
             update_webhook(connection, webhook, now)
+            if held.source != webhook.source:
+                raise_source(connection, held.source)
             for purpose, encrypted, reference in sealed:
                 delete_secrets(connection, webhook_id, purpose)
                 insert_secret(connection, webhook_id, purpose, encrypted, now, reference=reference)
@@ -396,6 +416,7 @@ def delete(
         with transaction() as connection:
             begin_writing(connection)
             webhook = _find_checked(connection, found, checked)
+            check_routes(connection, webhook, None)
             done = cancel_accepted(connection, webhook.id, limit)
             cancelled += done
             if done < limit:
@@ -415,10 +436,12 @@ def delete(
 
 
 def url(webhook: Webhook) -> str:
-    """The URL for the sender, with the webhook's newest token.
+    """The URL for the sender, with the webhook's newest token; "" where another webhook has the sender.
 
     :raises TokenUnreadable: the token cannot be decrypted
     """
+    if webhook.source is not None:
+        return ""
     with transaction() as connection:
         held = list_credentials(connection, webhook.id)
     newest = next(credential for credential in held if not credential.purpose)

@@ -21,7 +21,7 @@ def upgrade() -> None:
     op.add_column(WEBHOOK, sa.Column("each", sa.Text, nullable=True))
     op.add_column(WEBHOOK, sa.Column("source", sa.String(10), nullable=True))
     op.add_column(WEBHOOK, sa.Column("route_count", sa.Integer, nullable=False, server_default="0"))
-    op.add_column(WEBHOOK, sa.Column("first_match", sa.Boolean, nullable=False, server_default="0"))
+    op.add_column(WEBHOOK, sa.Column("routes", sa.String(10), nullable=True))
     op.add_column(WEBHOOK, sa.Column("position", sa.Integer, nullable=True))
     op.add_column(DELIVERY, sa.Column("parent_id", sa.String(32), nullable=True))
     op.add_column(DELIVERY, sa.Column("child_index", sa.Integer, nullable=True))
@@ -36,7 +36,7 @@ def downgrade() -> None:
     op.drop_index(SOURCE, WEBHOOK)
     for name in ("routes", "item_index", "child_index", "parent_id"):
         op.drop_column(DELIVERY, name)
-    for name in ("position", "first_match", "route_count", "source", "each"):
+    for name in ("position", "routes", "route_count", "source", "each"):
         op.drop_column(WEBHOOK, name)
 
 
