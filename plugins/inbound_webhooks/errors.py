@@ -157,8 +157,8 @@ class RoutesExist(DefinitionError):
 
     def __init__(self, name: str, routes: Sequence[str]) -> None:
         super().__init__(
-            f"These webhooks get the events of {name!r}: {', '.join(routes)}. Delete them first, or give them "
-            "another source."
+            f"These webhooks get the events of {name!r}: {', '.join(routes)}. "
+            "Delete them first, or give them another source."
         )
 
     @property

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from msgspec.structs import replace
 
@@ -136,12 +135,12 @@ def _with_current_mapping(endpoint: Endpoint, webhook: Webhook, stored: Delivery
     verdict = endpoint.judging.decide(compiled, request)
     _check(verdict)
     delivery, children = with_children(compiled, request, verdict)
-    again = {"received_at": utc_now(), "custom_response": None}
-    is_due = {} if children else {"next_attempt_at": again["received_at"]}
-    return (
-        replace(delivery, replay_of=stored.id, **again, **is_due),
-        [replace(child, **again, **_due(child, again["received_at"])) for child in children],
-    )
+    now = utc_now()
+    parts = [
+        replace(each, received_at=now, custom_response=None, next_attempt_at=each.next_attempt_at and now)
+        for each in (delivery, *children)
+    ]
+    return replace(parts[0], replay_of=stored.id), parts[1:]
 
 
 def _child_with_current_mapping(endpoint: Endpoint, webhook: Webhook, stored: Delivery) -> Delivery:
@@ -165,10 +164,6 @@ def _child_with_current_mapping(endpoint: Endpoint, webhook: Webhook, stored: De
         parent_id=stored.parent_id,
         item_index=stored.item_index,
     )
-
-
-def _due(child: Delivery, now: datetime) -> dict[str, datetime]:
-    return {} if child.next_attempt_at is None else {"next_attempt_at": now}
 
 
 def _check(verdict: Verdict) -> None:

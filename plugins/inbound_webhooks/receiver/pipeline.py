@@ -430,10 +430,10 @@ class Receiver:
         for child in verdict.children:
             if child.verdict.error is not None:
                 metrics.count_rejection(child.verdict.error)
-        for state, number in Counter(child.state for child in children).items():
-            if state != Outcome.REFUSED:
-                metrics.count(state, number)
-        metrics.count(Outcome.SPLIT)
+        states = Counter(child.state for child in children)
+        metrics.count("accepted", states[Outcome.ACCEPTED])
+        metrics.count("filtered", states[Outcome.FILTERED])
+        metrics.count("split")
         if parent.custom_response:
             self.responses.add(parent, verdict.response)
         return verdict.response

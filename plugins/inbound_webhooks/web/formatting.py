@@ -186,6 +186,11 @@ def state_help(state: str, *, is_call: bool = False) -> str:
     return (CALL_HELP if is_call else STATE_HELP).get(state, "")
 
 
+def route_words(state: str) -> str:
+    """What a route made of an event."""
+    return ROUTE_WORDS.get(state, state)
+
+
 def mail_help(state: str) -> str:
     """The explanation of a mail's state."""
     return MAIL_HELP.get(state, "")
@@ -244,7 +249,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_tone": tone,
     "webhook_state": state_word,
     "webhook_state_help": state_help,
-    "webhook_route": lambda state: ROUTE_WORDS.get(state, state),
+    "webhook_route": route_words,
     "webhook_mail_help": mail_help,
     "webhook_prose": prose,
     "webhook_sender": sender,

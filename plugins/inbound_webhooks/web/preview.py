@@ -13,7 +13,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.web.backtests import CHOICES, shown
 from inbound_webhooks.web.base_view import json_reply
 from inbound_webhooks.web.form_data import by_place
-from inbound_webhooks.web.formatting import PREVIEW_HELP, ROUTE_WORDS, pretty, tone
+from inbound_webhooks.web.formatting import PREVIEW_HELP, pretty, route_words, tone
 from inbound_webhooks.web.stored_requests import parse_headers
 from inbound_webhooks.web.typed_webhook import TypedWebhookView
 
@@ -77,10 +77,7 @@ class PreviewView(TypedWebhookView):
             preview
             | {
                 "children": [child | {"tone": tone(child["state"])} for child in preview["children"]],
-                "routes": [
-                    route | {"words": ROUTE_WORDS.get(route["state"], route["state"])}
-                    for route in preview["routes"]
-                ],
+                "routes": [route | {"words": route_words(route["state"])} for route in preview["routes"]],
                 "tone": tone(state),
                 "state_help": PREVIEW_HELP.get(state, ""),
                 "conf_text": pretty(preview["conf"]),

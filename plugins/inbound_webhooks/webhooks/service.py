@@ -122,7 +122,7 @@ def create(
     It may wait for its secrets: some senders generate theirs only once they have the URL.
 
     :param team: the team of the DAG, as it was when the actor's right to trigger it was checked
-    :param checked_source: the webhook whose events it gets, as it was when the actor's right to it was checked
+    :param checked_source: the webhook whose events it gets, as when the actor's right to it was checked
     :raises DefinitionError: a field or secret is invalid, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
