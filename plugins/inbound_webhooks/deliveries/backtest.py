@@ -107,7 +107,7 @@ def back_test(
     limit: int,
     pause: Callable[[float], None] = time.sleep,
 ) -> BackTest:
-    """Judge a webhook's newest deliveries, except replays.
+    """Judge a webhook's newest requests; those of its source where it gets the events of another one.
 
     :param limit: the number of deliveries, at most :data:`MAX_DELIVERIES`
     :raises DefinitionError: the change does not compile
@@ -117,7 +117,8 @@ def back_test(
         _Judge(endpoint.judging, load_compiled(changed)),
     )
     with transaction() as connection:
-        ids = listing.newest_ids(connection, webhook.id, min(limit, MAX_DELIVERIES))
+        # What a route excludes leaves no delivery of its own, so the requests of its source are judged.
+        ids = listing.newest_ids(connection, webhook.source or webhook.id, min(limit, MAX_DELIVERIES))
     # In order of arrival: of two deliveries with the same key, the later one is the duplicate.
     judged = [_judged(delivery, before, after) for delivery in _with_pauses(_stored(reversed(ids)), pause)]
     return BackTest(tuple(reversed(judged)))

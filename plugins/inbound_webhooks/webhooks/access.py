@@ -28,7 +28,7 @@ from inbound_webhooks.errors import Problem
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.waiting import waits
 from inbound_webhooks.records.target import EVERY_DAG, Origin, Subject, subject_of
-from inbound_webhooks.records.webhook import Draft, Webhook
+from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.origins import webhooks_without_dag
 from inbound_webhooks.storage.webhooks import all_routes, find_webhook, teams_by_dag
@@ -134,7 +134,8 @@ class Access:
         """
         if waits(draft) and draft.dag_id and not self._check("xcom", "GET", draft.dag_id):
             return Problem(MAY_NOT_READ_RESULTS, "wait_seconds")
-        if draft.source is not None and self.checked_source(draft) is None:
+        is_valid = not text_problem(draft.source) and FIELDS["source"].problem(draft.source) is None
+        if draft.source is not None and is_valid and self.checked_source(draft) is None:
             return Problem(MAY_NOT_ROUTE, "source")
         return None
 

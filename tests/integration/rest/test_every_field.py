@@ -46,6 +46,8 @@ def sample(field: WebhookField) -> Any:
 DEFAULTS = json_fields(Draft(name=""))
 INSTEAD: dict[str, dict[str, Any]] = {
     "asset": {"dag_id": None, "wait_seconds": None, "prefer_wait": False},
+    "routes": {"each": None},
+    "source": {"verification": [], "handshake": None, "allowed_addresses": []},
 }
 """Field -> the values that others have on a webhook that has it, because it excludes them."""
 
@@ -60,8 +62,9 @@ def named_sample() -> dict[str, Any]:
 
 
 @pytest.fixture(params=SAMPLES)
-def fields(request) -> dict[str, Any]:
-    return SAMPLES[request.param] | {"name": new_name()}
+def fields(request, pages) -> dict[str, Any]:
+    of_source = {"source": store_webhook(new_name(), routes="all").id} if request.param == "source" else {}
+    return SAMPLES[request.param] | {"name": new_name()} | of_source
 
 
 def stored(name: str) -> dict[str, Any]:
@@ -173,7 +176,14 @@ def test_a_file_has_every_field_in_both_directions(admin, webhooks, tmp_path, fi
     assert done.status == 0, done.err
     assert missing(stored(fields["name"]), fields) == {}
     (exported,) = yaml.safe_load(webhooks("export", fields["name"]).out)["webhooks"]
-    assert missing(exported, fields) == {}
+    assert missing(exported, fields | named_source(fields)) == {}
+
+
+def named_source(fields: dict[str, Any]) -> dict[str, Any]:
+    """A file names a source, whose id is another one elsewhere."""
+    from inbound_webhooks.webhooks import service
+
+    return {"source": service.get(fields["source"]).name} if fields["source"] else {}
 
 
 def test_the_schema_takes_every_field_and_knows_its_limits():
@@ -215,7 +225,8 @@ def test_rest_takes_every_field_when_a_webhook_is_made_and_gives_it(admin, field
 @pytest.mark.parametrize("name", FIELDS)
 def test_rest_changes_one_field_and_no_other(admin, name):
     hook = store_webhook(new_name(), enabled=False, verification=SAMPLE["verification"])
-    before, value = stored(hook.name), new_name() if name == "name" else EVERY[name]
+    made = {"name": new_name, "source": lambda: store_webhook(new_name(), routes="all").id}
+    before, value = stored(hook.name), made[name]() if name in made else EVERY[name]
     change = {name: value} | INSTEAD.get(name, {})
     response = admin("PATCH", f"/webhooks/{hook.id}", change)
     assert response.status_code == 200, response.text
