@@ -22,6 +22,8 @@ ITEM_SOURCES = {"Item": "item"}
 
 ALL_SOURCES = SOURCES | RUN_SOURCES
 
+EVERY_SOURCE = ALL_SOURCES | ITEM_SOURCES
+
 ONLY_AFTER_RUN = "{} is only known to the response of a webhook that waits for its run"
 """Why one of these sources is refused elsewhere."""
 
