@@ -157,7 +157,7 @@ def test_the_request_stays_while_a_replay_of_a_child_needs_it():
     assert found.body == LIST
 
 
-def test_a_request_that_is_kept_for_keys_alone_is_emptied(monkeypatch):
+def test_a_request_that_is_kept_for_keys_alone_is_emptied():
     from inbound_webhooks.dispatch.retention import RetentionJob
     from inbound_webhooks.settings import Settings
 
@@ -169,6 +169,16 @@ def test_a_request_that_is_kept_for_keys_alone_is_emptied(monkeypatch):
     assert len(kept) == 3
     assert {row.body for row in kept} == {b""}
     assert next(row for row in kept if row.id == parent.id).headers == "[]"
+
+
+def test_a_request_is_not_emptied_while_a_run_of_a_child_is_unfinished():
+    from inbound_webhooks.dispatch.retention import RetentionJob
+    from inbound_webhooks.settings import Settings
+
+    parent, children = post(list_hook(dedup="${Webhook::Item.number}"))
+    change_delivery(children[0].id, state="succeeded")
+    RetentionJob(Settings(retention_days=1), now=lambda: now() + timedelta(days=2)).clean()
+    assert next(row for row in rows("delivery") if row.id == parent.id).body == LIST
 
 
 # --- details, preview, back-test --------------------------------------------------------------

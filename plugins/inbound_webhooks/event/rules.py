@@ -120,13 +120,10 @@ class Rules:
         Paths and constants only copy the data, so they cost as much as the copies are long. Everything else
         runs in a thread, whatever its size, and so does what is decided about each item of a list.
         """
-        if self.each is not None:
-            return -1
         computed = (self.event_type, self.deduplication_key, self.partition_key, self.filter, self.response)
         lines = self.mapping.lines.values()
-        if len(lines) > MAX_INLINE_LINES or not all(
-            part is None or part.is_plain for part in (*computed, *self.response_headers, *lines)
-        ):
+        is_plain = all(part is None or part.is_plain for part in (*computed, *self.response_headers, *lines))
+        if self.each is not None or len(lines) > MAX_INLINE_LINES or not is_plain:
             return -1
         return min(MAX_INLINE_BODY_BYTES, MAX_INLINE_COPIED_BYTES // max(len(lines), 1))
 

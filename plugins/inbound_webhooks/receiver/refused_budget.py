@@ -78,4 +78,5 @@ class RefusedBudget:
 def row_bytes(delivery: Delivery) -> int:
     """About how many bytes a delivery takes in the database beside its body."""
     texts = (delivery.headers, delivery.query_string, delivery.credentials, delivery.conf, delivery.error)
+    texts += (delivery.routes,)
     return ROW_BYTES + sum(len(text.encode()) for text in texts if text)
