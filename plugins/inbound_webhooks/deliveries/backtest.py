@@ -43,8 +43,8 @@ NO_BODY = "The body was not stored, so the delivery cannot be judged."
 class Outcome:
     """The outcome of one request: an outcome of the judge, or "duplicate".
 
-    ``repeats`` is the first of the judged deliveries with the same deduplication key. ``events`` are the first
-    ones of a request that is several, of ``event_count``; ``routes`` is route -> outcome.
+    ``repeats`` is the first of the judged deliveries with the same deduplication key. ``events`` are the
+    first ones of a request that is several, of ``event_count``; ``routes`` is route -> outcome.
     """
 
     state: str

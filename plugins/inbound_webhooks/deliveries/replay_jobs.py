@@ -18,7 +18,7 @@ from inbound_webhooks.errors import (
     ReplayJobRefused,
 )
 from inbound_webhooks.monitoring.clock import utc_now
-from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.records.delivery_filter import DeliveryFilter
 from inbound_webhooks.records.replay_job import ItemState, JobState, ReplayItem, ReplayJob
 from inbound_webhooks.records.webhook import Webhook
@@ -45,6 +45,7 @@ MAX_REPORTED = 100
 """Replays that a report names one by one."""
 
 DELIVERY_DELETED = "The delivery was deleted."
+SPLIT = "It was split into deliveries, which are replayed themselves where they match."
 STILL_OPEN = "Its own run has not ended."
 NO_PERMISSION = "Replays require the permission to edit webhooks and to trigger a DAG."
 
@@ -248,6 +249,8 @@ def replay_item(endpoint: Endpoint, job: ReplayJob, item: ReplayItem, access: Ac
             return record(job, item, ItemState.SKIPPED, DELIVERY_DELETED)
         if stored.state in OPEN_STATES:
             return record(job, item, ItemState.SKIPPED, STILL_OPEN)
+        if stored.state == State.SPLIT:
+            return record(job, item, ItemState.SKIPPED, SPLIT)
         try:
             if _commit(endpoint, job, stored, _checked(stored, webhook, access)):
                 return True
