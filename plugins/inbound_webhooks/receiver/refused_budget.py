@@ -77,6 +77,6 @@ class RefusedBudget:
 
 def row_bytes(delivery: Delivery) -> int:
     """About how many bytes a delivery takes in the database beside its body."""
-    texts = (delivery.headers, delivery.query_string, delivery.credentials, delivery.conf, delivery.error)
-    texts += (delivery.routes,)
+    request = (delivery.headers, delivery.query_string, delivery.credentials)
+    texts = (*request, delivery.conf, delivery.error, delivery.routes)
     return ROW_BYTES + sum(len(text.encode()) for text in texts if text)

@@ -87,6 +87,22 @@ def test_a_user_sees_no_child_of_a_dag_that_they_may_not_read(api, pages, source
     assert child not in pages.client("bill", "billing alone").get(f"/delivery/{parent}").text
 
 
+def test_requests_of_a_source_without_a_target_need_the_right_to_the_runs_of_its_routes(api, pages):
+    from inbound_webhooks.webhooks import service
+
+    if pages.auth != "fab":
+        return  # SimpleAuthManager's roles are for everything
+    source = store_webhook(new_name(), dag_id="", routes="all")
+    delivery = store_delivery(source, dag_id="", state="filtered", **BODY)
+    pages.role("edits", ("can_read", "Webhooks"), ("can_edit", "Webhooks"))
+    shown = [api("ed", "edits")("GET", f"/deliveries/{delivery}")]
+    draft = service.drafted(preset=None, name=new_name(), dag_id="orders", source=source.id)
+    service.create(draft, actor=ACTOR)
+    shown.append(api("ed", "edits")("GET", f"/deliveries/{delivery}"))
+    assert [(each.status_code, "canary" in each.text) for each in shown] == [(200, True), (200, False)]
+    assert "canary" in api("ada")("GET", f"/deliveries/{delivery}").text
+
+
 def test_pages_link_a_delivery_with_its_children(pages, source):
     parent, child = family(source)
     ada = pages.client("ada")
