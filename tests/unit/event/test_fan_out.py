@@ -177,9 +177,12 @@ def test_a_list_beyond_the_limit_is_refused_as_a_whole(limits, slow, most):
 
 
 def test_confs_of_all_items_together_are_limited():
-    body = {"text": "x" * 100_000, "records": [1] * 200}
-    verdict = decided(body, each="body.records", mapping={"text": "${Webhook::Body.text}"})
+    text = {"each": "body.records", "mapping": {"text": "${Webhook::Body.text}"}, "params": None}
+    few, many = ({"text": "x" * 100_000, "records": [1] * number} for number in (160, 200))
+    assert decided(few, **text).outcome == Outcome.SPLIT
+    verdict = decided(many, **text)
     assert (verdict.outcome, verdict.response.status) == (Outcome.REFUSED, 422)
+    assert "confs" in document(verdict)["error"]
 
 
 def test_all_items_share_one_budget_of_expressions():
