@@ -423,6 +423,17 @@ class BacklogFull(LimitReached):
         super().__init__(None if of_webhook is None else named)
 
 
+class GroupsFull(LimitReached):
+    """Too many deliveries are waiting for others of their group."""
+
+    retry_after_seconds = 30
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+        named = f"{limit} deliveries of this webhook wait for others of their group; that is its limit."
+        super().__init__(None if limit is None else named)
+
+
 class RefusedTooOften(LimitReached):
     """Too many requests of this webhook were refused within a minute."""
 

@@ -281,6 +281,22 @@ class Settings:
         unit="percent of these deliveries for one webhook",
         beyond="429 with `Retry-After` for this webhook",
     )
+    max_grouped_deliveries: int = _option(
+        100_000,
+        "Limit on deliveries of one webhook that wait for their batch, for a quiet period or for their turn; "
+        "above it the response is 429 with Retry-After.",
+        minimum=1,
+        unit="deliveries of a webhook that wait for others of their group",
+        beyond="429 with `Retry-After` for this webhook",
+    )
+    max_batch_bytes: int = _option(
+        1024 * 1024,
+        "Limit on the confs of a batch together, in bytes; a batch with more is closed earlier, and a longer "
+        "conf has a batch of its own.",
+        minimum=1,
+        unit="bytes of the conf of a batch",
+        beyond="the batch is closed earlier",
+    )
     max_refused_bytes_per_minute: int = _option(
         8 * 1024 * 1024,
         "Bytes per minute that the refused and filtered deliveries of one webhook may store, counted in each "

@@ -49,12 +49,13 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
     webhook, rules = compiled.webhook, compiled.rules
     if rules.body_keys:
         request = replace(request, body=rules.redacted(request.body))
+    state = first_state(rules, verdict)
     return Delivery(
         id=verdict.delivery_id,
         webhook_id=webhook.id,
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
-        state=verdict.outcome,
+        state=state,
         response_status=verdict.response.status,
         custom_response=_is_custom(rules, verdict),
         accepted_at=utc_now(),
@@ -63,9 +64,17 @@ def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Ve
         error=None if verdict.error is None else verdict.error.message,
         event_type=verdict.event_type,
         dedup_key=verdict.deduplication_key,
-        next_attempt_at=request.received_at if verdict.outcome == State.ACCEPTED else None,
+        next_attempt_at=request.received_at if state == State.ACCEPTED else None,
+        group_key=verdict.group_key,
         **columns(request, rules.credential_names),
     )
+
+
+def first_state(rules: Rules, verdict: Verdict) -> str:
+    """The state in which a delivery is stored: an accepted one may have to wait for others of its group."""
+    if verdict.outcome == Outcome.ACCEPTED and rules.grouping is not None:
+        return rules.grouping.state
+    return verdict.outcome
 
 
 def _is_custom(rules: Rules, verdict: Verdict) -> bool:

@@ -16,6 +16,7 @@ import msgspec
 
 from inbound_webhooks.errors import ContentRefused, KeyPending, KeyUnknown, RequestError, VerificationFailed
 from inbound_webhooks.event import responses
+from inbound_webhooks.event.conf.of_batch import of_one_event
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.data_sources import DataSources
@@ -60,6 +61,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     ``params_version`` is that of the params that have accepted ``conf``. Where ``wait_seconds`` is not 0,
     the response waits so long for the run's result; ``response`` is sent if there is none by then.
     ``preference_applied`` is the sender's preference that says so (RFC 7240), or "".
+    ``group_key`` is set where the event waits for others. Where ``cancels`` is true, it starts nothing: it
+    cancels what its key runs or waits for.
     """
 
     outcome: str
@@ -74,6 +77,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     preference_applied: str = ""
     used: Mapping[str, int] = {}
     confirm_url: str | None = None
+    group_key: str | None = None
+    cancels: bool = False
 
 
 EXAMINED_TYPE_CHARS = 10 * EVENT_TYPE_CHARS
@@ -140,7 +145,7 @@ def decide(
     """
     if request.method != "POST":
         return _verified_get(rules, request)
-    event_type, wait = "", NO_WAIT
+    event_type, wait, group_key, cancels = "", NO_WAIT, None, False
     try:
         handshake = rules.handshake
         if handshake is not None and not handshake.before_verification:
@@ -157,9 +162,15 @@ def decide(
             outcome, conf = Outcome.FILTERED, None
             response = responses.filtered(rules, sources, delivery_id)
         else:
-            conf = rules.mapping.conf_text(sources, params, max_items=max_conf_items)
-            outcome = Outcome.ACCEPTED
-            wait = NO_WAIT if rules.wait is None else rules.wait.preference(request)
+            outcome, grouping = Outcome.ACCEPTED, rules.grouping
+            if grouping is not None:
+                group_key = grouping.key_of(sources)
+                cancels = grouping.cancel_on is not None and grouping.cancel_on(sources)
+                # The DAG gets a list of confs, so it has a param for that and none for the parts of one.
+                params = of_one_event(params) if grouping.is_batch else params
+            elif rules.wait is not None:
+                wait = rules.wait.preference(request)
+            conf = None if cancels else rules.mapping.conf_text(sources, params, max_items=max_conf_items)
             if wait.seconds:
                 response = responses.unfinished(delivery_id, retry_after_seconds=RETRY_AFTER_SECONDS)
             else:
@@ -179,6 +190,8 @@ def decide(
         event_type=event_type or None,
         wait_seconds=wait.seconds,
         preference_applied=wait.applied,
+        group_key=group_key,
+        cancels=cancels,
     )
 
 

@@ -19,6 +19,7 @@ from inbound_webhooks.event.expressions.engine import (
     compile_expression,
 )
 from inbound_webhooks.event.expressions.syntax import ALL_SOURCES, SOURCES
+from inbound_webhooks.event.grouping import Grouping, GroupingDefinition, compile_grouping
 from inbound_webhooks.event.handshakes.exchange import Handshake
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.ip_allow_list import IpAllowList
@@ -47,7 +48,7 @@ MAX_INLINE_COPIED_BYTES = 512 * 1024
 MAX_INLINE_LINES = 100
 
 
-class Definition(WaitDefinition, Protocol):
+class Definition(WaitDefinition, GroupingDefinition, Protocol):
     """The fields of a webhook that rules are compiled from; documented in :mod:`records.webhook`."""
 
     @property
@@ -101,6 +102,7 @@ class Rules:
     event_type: Expression | None
     filter: Condition | None
     deduplication_key: Expression | None
+    grouping: Grouping | None
     credential_names: frozenset[str]
     body_keys: bool
     challenges: tuple[str, ...]
@@ -113,7 +115,7 @@ class Rules:
         Paths and constants only copy the data, so they cost as much as the copies are long. Everything else
         runs in a thread, whatever its size.
         """
-        computed = (self.event_type, self.deduplication_key, self.filter, self.response)
+        computed = (self.event_type, self.deduplication_key, self.filter, self.response, self.grouping)
         lines = self.mapping.lines.values()
         if len(lines) > MAX_INLINE_LINES or not all(
             part is None or part.is_plain for part in (*computed, *self.response_headers, *lines)
@@ -165,6 +167,7 @@ def compile_rules(definition: Definition, limits: ExpressionLimits = DEFAULT_LIM
         event_type=_compiled("event_type", compile_source, definition.event_type),
         filter=_compiled("filter", partial(compile_condition, budget=budget), definition.filter),
         deduplication_key=_compiled("dedup", compile_source, definition.dedup),
+        grouping=compile_grouping(definition, budget),
         credential_names=credential_names(verification),
         body_keys=any(isinstance(required.scheme, BodyKey) for required in verification),
         challenges=challenges(verification),

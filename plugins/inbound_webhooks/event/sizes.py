@@ -8,3 +8,15 @@ checks them again, at about 5 µs for a value."""
 
 MAX_WAIT_SECONDS = 60
 """Longest wait of a response for its run: proxies and senders give up on later ones."""
+
+MIN_BATCH_SIZE, MAX_BATCH_SIZE = 2, 1_000
+"""Events of a batch."""
+
+MAX_GROUP_SECONDS = 24 * 3_600
+"""Longest time for which a batch stays open, and longest quiet period."""
+
+MAX_AT_MOST_SECONDS = 7 * MAX_GROUP_SECONDS
+"""Longest time for which newer events may put off the first one."""
+
+QUEUE, SKIP, CANCEL_RUNNING = "queue", "skip", "cancel-running"
+"""What an event does while a run of its key is active."""

@@ -39,6 +39,7 @@ from inbound_webhooks.errors import (
     WebhookDisabled,
 )
 from inbound_webhooks.event import responses
+from inbound_webhooks.event.grouping import grouped_state
 from inbound_webhooks.event.judge import (
     Outcome,
     Secrets,
@@ -67,6 +68,7 @@ from inbound_webhooks.receiver.client_address import (
     trusted_proxies,
 )
 from inbound_webhooks.receiver.decisions import Decisions
+from inbound_webhooks.receiver.group_limit import GroupLimit
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.refused_budget import RefusedBudget
@@ -125,6 +127,7 @@ class Receiver:
         previews = settings.max_concurrent_previews
         self.previews = UserSlots(previews, per_user=max(previews // 2, 1))
         self._limits = Limits(settings)
+        self._groups = GroupLimit(settings.max_grouped_deliveries)
         self._decisions = Decisions(settings, self._dags)
         self.calls = Calls(settings, self.inbox, self._decisions, now=now)
         self.results = Results(settings, self._decisions, self.responses)
@@ -146,9 +149,13 @@ class Receiver:
         """Count a job's replay like a request whose sender is verified; blocks.
 
         :raises BacklogFull: too many deliveries wait for their run
+        :raises GroupsFull: too many deliveries of the webhook wait for others of their group
         :raises RateLimited: the webhook got too many requests this second
         """
-        if not self._limits.admits_backlog(webhook):
+        if grouped_state(webhook):
+            if not self._groups.admits(webhook.id):
+                self._groups.count(webhook.id)
+        elif not self._limits.admits_backlog(webhook):
             self._limits.count_backlog(webhook)
         self._limits.admit_webhook(webhook)
 
@@ -373,6 +380,9 @@ class Receiver:
         delivery: Delivery | None = made
         if verdict.outcome != Outcome.ACCEPTED:
             delivery = self._refused.limited(made)
+        elif made.group_key is not None:
+            if not self._groups.admits(webhook.id):
+                await run_in_thread(partial(self._groups.count, webhook.id))
         elif not self._limits.admits_backlog(webhook):
             await run_in_thread(partial(self._limits.count_backlog, webhook))
         if delivery is None:
@@ -389,7 +399,7 @@ class Receiver:
             if verdict.error is not None:
                 metrics.count_rejection(verdict.error)
             else:
-                metrics.count(verdict.outcome)
+                metrics.count(delivery.state)
             return waiting or verdict.response
         metrics.count("duplicates")
         return waiting or await self._decisions.repeat(compiled, request, verdict, stored_id)

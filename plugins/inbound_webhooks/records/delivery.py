@@ -35,6 +35,9 @@ class State:
     """Verified and stored, but not due: its webhook is on hold, its batch is not full yet, newer events of
     its key may follow, or the run of an earlier event of its key has not ended."""
 
+    GROUPED = (BATCHED, SETTLING, IN_TURN)
+    """Those that wait for other events of their webhook."""
+
     ALL = (
         *(REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, SUCCEEDED, FAILED, UNDELIVERABLE),
         *NOT_DUE,
@@ -55,6 +58,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     tells whether the response is kept in a row of its own; None where that is not known. At ``accepted_at``
     the request was decided about and handed to the database. ``wait_id`` is the wait that it is the call of;
     its ``conf`` is what the call means for the task (event/task_wait.py).
+
+    ``group_key`` is that of its group (event/grouping.py), ``batch_id`` the first delivery of its closed
+    batch, ``superseded_by`` the delivery that ran instead of it, ``cancelled_by`` the one that cancelled it.
     """
 
     id: str
@@ -86,6 +92,10 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     custom_response: bool | None = None
     accepted_at: datetime | None = None
     wait_id: str | None = None
+    group_key: str | None = None
+    batch_id: str | None = None
+    superseded_by: str | None = None
+    cancelled_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

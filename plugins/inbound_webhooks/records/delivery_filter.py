@@ -111,7 +111,8 @@ def _moment(field: str) -> Callable[[str, str, DeliveryFilter], dict[str, Any]]:
 
 def _id(name: str, text: str, _: DeliveryFilter) -> dict[str, Any]:
     # As it stands in a URL, it may have hyphens.
-    short = text.removeprefix(_RUN_PREFIX).replace("-", "").lower()
+    # The id of a batch is that of its first delivery.
+    short = text.removeprefix(_RUN_PREFIX).removeprefix("batch_").replace("-", "").lower()
     if not _ID.fullmatch(short):
         raise InvalidDefinition(
             name,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from inbound_webhooks.event.sizes import MAX_WAIT_SECONDS
+from inbound_webhooks.event.sizes import MAX_WAIT_SECONDS, QUEUE
+from inbound_webhooks.records import grouping
 from inbound_webhooks.records.webhook_fields import (
     DAG_ID_CHARS,
     MAX_LIMIT,
@@ -442,6 +443,15 @@ class Draft:
             maximum=MAX_LIMIT,
         ),
     )
+    batch_size: int | None = field(default=None, metadata=grouping.BATCH_SIZE)
+    batch_seconds: int | None = field(default=None, metadata=grouping.BATCH_SECONDS)
+    batch_by: str | None = field(default=None, metadata=grouping.BATCH_BY)
+    latest_by: str | None = field(default=None, metadata=grouping.LATEST_BY)
+    quiet_seconds: int | None = field(default=None, metadata=grouping.QUIET_SECONDS)
+    at_most_seconds: int | None = field(default=None, metadata=grouping.AT_MOST_SECONDS)
+    one_at_a_time: str | None = field(default=None, metadata=grouping.ONE_AT_A_TIME)
+    when_busy: str = field(default=QUEUE, metadata=grouping.WHEN_BUSY)
+    cancel_on: str | None = field(default=None, metadata=grouping.CANCEL_ON)
 
 
 @dataclass(frozen=True, kw_only=True)

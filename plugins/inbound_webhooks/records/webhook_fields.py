@@ -19,6 +19,7 @@ SECTIONS = {
     "sender": "Sender",
     "mapping": "Parameters",
     "filter": "Filter",
+    "grouping": "Batches and order",
     "response": "Response",
     "notifications": "Notifications",
     "limits": "Limits",

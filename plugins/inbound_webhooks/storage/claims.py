@@ -34,6 +34,7 @@ class ClaimedDelivery:
     """What the dispatcher needs of a delivery; the body is left out because it may be large.
 
     ``team`` is the webhook's, ``checked_dag_hash`` that of the DAG's version that has accepted the conf.
+    With a ``batch_id`` it stands for a batch of ``deliveries``, and ``conf`` is theirs once they are read.
     """
 
     id: str
@@ -45,6 +46,8 @@ class ClaimedDelivery:
     received_at: datetime
     team: str | None = None
     checked_dag_hash: str | None = None
+    batch_id: str | None = None
+    deliveries: int = 1
 
 
 def waiting_webhooks(
@@ -157,7 +160,9 @@ def _active(webhook_id: Any, dialect_name: str) -> Any:
     # PostgreSQL counts rows from the index of active runs alone. SQLite would count them from the index of
     # all deliveries, with the whole history of the webhook; that one lacks this column.
     number = func.count(columns.received_at) if dialect_name == "sqlite" else func.count()
-    return select(number).where(columns.state == _DISPATCHED, columns.webhook_id == webhook_id)
+    # The first delivery of a batch stands for its run.
+    is_run = or_(columns.batch_id.is_(None), columns.batch_id == columns.id)
+    return select(number).where(columns.state == _DISPATCHED, columns.webhook_id == webhook_id, is_run)
 
 
 def _due(walk: Any) -> Any:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     FromClause,
     Subquery,
     bindparam,
+    case,
     cast,
     func,
     select,
@@ -151,11 +152,13 @@ def read_backlog(connection: Connection) -> tuple[int, datetime | None]:
 
 
 def counted_backlog() -> Subquery:
-    """The arrivals of the deliveries that wait for their run, MAX_COUNTED at most."""
+    """Since when deliveries wait for their run, for MAX_COUNTED at most."""
     # On the states that count only, so that the partial index answers it.
     of_webhooks = (text(tables.ACCEPTED), text(tables.OF_WEBHOOK))
-    waiting = select(tables.delivery.c.received_at).where(*of_webhooks)
-    return waiting.limit(MAX_COUNTED).subquery()
+    columns = tables.delivery.c
+    # What has waited for others of its group waits for its run since it is due, and in a batch one does.
+    since = case((columns.group_key.is_(None), columns.received_at), else_=columns.next_attempt_at)
+    return select(since.label("received_at")).where(*of_webhooks).limit(MAX_COUNTED).subquery()
 
 
 def find_delivery(connection: Connection, delivery_id: str) -> Delivery | None:
@@ -171,10 +174,18 @@ def webhook_of_delivery(connection: Connection, delivery_id: str) -> str | None:
 
 
 def cancel_accepted(connection: Connection, webhook_id: str, limit: int) -> int:
-    """Cancel a webhook's deliveries that wait for their run or are not due, at most ``limit``; return how many."""
+    """Cancel a webhook's deliveries that wait for their run or are not due, at most ``limit``.
+
+    Returns how many.
+    """
     columns = tables.delivery.c
     waiting = select(columns.id).where(text(tables.ACCEPTED), columns.webhook_id == webhook_id)
-    ids = list(connection.scalars(waiting.order_by(*WAITING_ORDER).limit(limit)))
+    # What is not due by itself first: the first delivery of a batch starts the run of those that are left.
+    of_batches = waiting.where(columns.next_attempt_at.is_(None))
+    ids = list(connection.scalars(of_batches.order_by(*WAITING_ORDER).limit(limit)))
+    if len(ids) < limit:
+        due = waiting.where(columns.next_attempt_at.is_not(None))
+        ids += connection.scalars(due.order_by(*WAITING_ORDER).limit(limit - len(ids)))
     if len(ids) < limit:
         not_due = select(columns.id).where(text(tables.NOT_DUE), columns.webhook_id == webhook_id)
         ids += connection.scalars(not_due.order_by(columns.webhook_id, columns.id).limit(limit - len(ids)))

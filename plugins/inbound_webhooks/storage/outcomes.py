@@ -76,7 +76,10 @@ def finished_since(
 def lock_tracked(connection: Connection, tracked: Sequence[TrackedDelivery]) -> dict[str, Any]:
     """Lock deliveries; return rows by id, without those that changed meanwhile or are locked elsewhere."""
     columns = tables.delivery.c
-    named = (*_TRACKED, columns.webhook_id, columns.webhook_name, columns.received_at)
+    named = (
+        *(*_TRACKED, columns.webhook_id, columns.webhook_name, columns.received_at),
+        *(columns.batch_id, columns.cancelled_by),
+    )
     rows = connection.execute(
         select(*named).where(columns.id.in_([each.id for each in tracked])).with_for_update(skip_locked=True)
     )

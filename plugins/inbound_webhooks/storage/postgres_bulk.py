@@ -152,7 +152,10 @@ async def find_stored(
 
 # --- statements -----------------------------------------------------------------------------
 
-_LATER = ("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks")
+_LATER = (
+    *("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks"),
+    *("batch_id", "superseded_by", "cancelled_by"),
+)
 """Columns that are null in a new delivery of a sender."""
 
 _COLUMNS = [

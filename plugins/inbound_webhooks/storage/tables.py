@@ -52,13 +52,17 @@ FINISHED = "state IN ('succeeded', 'failed')"
 NOT_DUE = "state IN ('held', 'batched', 'settling', 'in_turn')"
 ENDED = "state NOT IN ('accepted', 'dispatched', 'held', 'batched', 'settling', 'in_turn')"
 UNUSUAL = "state NOT IN ('accepted', 'dispatched', 'held', 'batched', 'settling', 'in_turn', 'succeeded')"
+GROUPED = "state IN ('batched', 'settling', 'in_turn')"
+BUSY = "group_key IS NOT NULL AND state IN ('accepted', 'dispatched')"
+IN_BATCH = "batch_id IS NOT NULL"
 WAITING = "state = 'waiting'"
 RUNNING = "state = 'running'"
 LISTENING = "listening_until IS NOT NULL"
 CALLED = "wait_id IS NOT NULL AND state = 'accepted'"
 OF_WEBHOOK = "wait_id IS NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
-it is not due, nothing more will be done, the same without the success that most deliveries have. Of a mail: it is to be
+it is not due, nothing more will be done, the same without the success that most deliveries have, it waits
+for others of its group, its run keeps its key busy, its batch is closed. Of a mail: it is to be
 sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call has resumed
 its task yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call that has not
 resumed its task yet, it is no call of a waiting task.
@@ -119,6 +123,18 @@ webhook = Table(
     Column("result_status", Text, nullable=True),
     # JSON object, name -> template.
     Column("response_headers", Text, nullable=False, server_default="{}"),
+    # One run of several events: the expression of their key, how many, how long after the first one.
+    Column("batch_by", Text, nullable=True),
+    Column("batch_size", Integer, nullable=True),
+    Column("batch_seconds", Integer, nullable=True),
+    # Only the newest event of a key runs: after so long without another, and so long after the first one.
+    Column("latest_by", Text, nullable=True),
+    Column("quiet_seconds", Integer, nullable=True),
+    Column("at_most_seconds", Integer, nullable=True),
+    # One active run of a key, what events do meanwhile, and which events cancel it.
+    Column("one_at_a_time", Text, nullable=True),
+    Column("when_busy", String(20), nullable=False, server_default="queue"),
+    Column("cancel_on", Text, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
     Index(
@@ -213,6 +229,14 @@ delivery = Table(
     Column("accepted_at", UtcDateTime, nullable=True),
     # The wait that it is the call of; null for a delivery of a webhook.
     Column("wait_id", String(32), nullable=True),
+    # SHA-256 in hex of the key of its group; null for a delivery that is not grouped. One that is in turn and
+    # has no conf starts nothing: it cancels what its key runs or waits for.
+    Column("group_key", String(64), nullable=True),
+    # The first delivery of its closed batch, which alone is due: the others have no next attempt.
+    Column("batch_id", String(32), nullable=True),
+    # The delivery that ran instead of it, and the one that cancelled it or its run.
+    Column("superseded_by", String(32), nullable=True),
+    Column("cancelled_by", String(32), nullable=True),
     # Queries repeat the predicates of these indexes word for word: storage/outcomes.py, storage/retention.py.
     Index(
         "idx_inbound_webhook_delivery_unfinished",
@@ -303,6 +327,32 @@ delivery = Table(
         "id",
         postgresql_where=text(CALLED),
         sqlite_where=text(CALLED),
+    ),
+    # From group to group of a webhook, whether its key is busy, and the deliveries of a batch:
+    # storage/groups.py.
+    Index(
+        "idx_inbound_webhook_delivery_grouped",
+        "webhook_id",
+        "state",
+        "group_key",
+        "id",
+        postgresql_where=text(GROUPED),
+        sqlite_where=text(GROUPED),
+    ),
+    Index(
+        "idx_inbound_webhook_delivery_busy",
+        "webhook_id",
+        "group_key",
+        "id",
+        postgresql_where=text(BUSY),
+        sqlite_where=text(BUSY),
+    ),
+    Index(
+        "idx_inbound_webhook_delivery_batch",
+        "batch_id",
+        "id",
+        postgresql_where=text(IN_BATCH),
+        sqlite_where=text(IN_BATCH),
     ),
 )
 

@@ -29,6 +29,7 @@ class Inbox:
         self._store_bodies = store_bodies
         self._listeners: list[Callable[[], None]] = []
         self._call_listeners: list[Callable[[], None]] = []
+        self._group_listeners: list[Callable[[], None]] = []
 
     def on_accepted(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after each commit of an accepted delivery; it must return at once."""
@@ -37,6 +38,11 @@ class Inbox:
     def on_called(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after each commit of the call of a waiting task; it must return at once."""
         self._call_listeners.append(listener)
+
+    def on_grouped(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each commit of a delivery that waits for others of its group; it must
+        return at once."""
+        self._group_listeners.append(listener)
 
     async def commit(self, delivery: Delivery, version: int) -> str | None:
         """Write a delivery if its webhook still has this version; otherwise write nothing.
@@ -56,8 +62,8 @@ class Inbox:
         stored_id = await self._store.insert(given)
         if isinstance(stored_id, LeftOut):
             stored_id = await self._store.insert_left_out(given, stored_id)
-        if self._listeners and stored_id == delivery.id and delivery.state == State.ACCEPTED:
-            self._notify()
+        if self._listeners and stored_id == delivery.id:
+            self._notify(delivery)
         return stored_id
 
     def commit_as(self, actor: str, delivery: Delivery, version: int) -> str | None:
@@ -65,8 +71,8 @@ class Inbox:
         if not self._store_bodies:
             delivery = _without_body(delivery)
         stored_id = _store_with_audit(delivery, version, actor)
-        if stored_id == delivery.id and delivery.state == State.ACCEPTED:
-            self._notify()
+        if stored_id == delivery.id:
+            self._notify(delivery)
         return stored_id
 
     def commit_claimed(
@@ -91,8 +97,8 @@ class Inbox:
                 stored_id = insert_delivery(connection, replace(delivery, dedup_key=None), version)
             if stored_id is None:
                 connection.get_transaction().rollback()  # type: ignore[union-attr]
-        if stored_id is not None and delivery.state == State.ACCEPTED:
-            self._notify()
+        if stored_id is not None:
+            self._notify(delivery)
         return stored_id
 
     def commit_call(self, delivery: Delivery, wait: Wait) -> str | None:
@@ -111,8 +117,11 @@ class Inbox:
             _call_each(self._call_listeners)
         return stored_id
 
-    def _notify(self) -> None:
-        _call_each(self._listeners)
+    def _notify(self, delivery: Delivery) -> None:
+        if delivery.state == State.ACCEPTED:
+            _call_each(self._listeners)
+        elif delivery.state in State.GROUPED:
+            _call_each(self._group_listeners)
 
 
 def _call_each(listeners: Sequence[Callable[[], None]]) -> None:
