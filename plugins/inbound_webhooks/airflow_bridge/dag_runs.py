@@ -44,6 +44,9 @@ MAX_FAILED_TASKS = 50
 RUN_PREFIX = "webhook__"
 """Prefix of run ids; the delivery's id follows."""
 
+BATCH_PREFIX = f"{RUN_PREFIX}batch_"
+"""The same for a run of a batch; the id of its first delivery follows."""
+
 RunKey = tuple[str, str]
 """DAG id and run id."""
 
@@ -153,7 +156,7 @@ class DagRuns:
         """State and times of those runs that exist."""
         found: dict[RunKey, RunStatus] = {}
         # One query for each DAG, because Airflow's index begins with the DAG's id.
-        for dag_id, of_dag in groupby(sorted(keys), key=lambda key: key[0]):
+        for dag_id, of_dag in groupby(sorted(set(keys)), key=lambda key: key[0]):
             rows = session.execute(
                 select(DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.end_date).where(
                     DagRun.dag_id == dag_id, DagRun.run_id.in_([run_id for _, run_id in of_dag])
@@ -185,7 +188,7 @@ class DagRuns:
         rows = [
             {
                 "dag_run_id": key,
-                "content": f"Webhook {run_ids[run_id].webhook_name}, delivery {run_ids[run_id].id}",
+                "content": _note(run_ids[run_id]),
                 "created_at": at,
                 "updated_at": at,
             }
@@ -225,8 +228,20 @@ def _is_unchecked(delivery: ClaimedDelivery, state: DagState | None) -> bool:
 
 
 def run_id_of(delivery: ClaimedDelivery) -> str:
-    """The id of a delivery's run."""
-    return RUN_PREFIX + delivery.id
+    """The id of a delivery's run; it is fixed once the delivery, or its batch, can be dispatched."""
+    return RUN_PREFIX + delivery.id if delivery.batch_id is None else BATCH_PREFIX + delivery.batch_id
+
+
+def delivery_id_of(run_id: str) -> str:
+    """The id of the delivery, or of the first one of the batch, that a run's id names."""
+    return run_id.removeprefix(BATCH_PREFIX).removeprefix(RUN_PREFIX)
+
+
+def _note(delivery: ClaimedDelivery) -> str:
+    what = f"delivery {delivery.id}"
+    if delivery.batch_id is not None:
+        what = f"batch of {delivery.deliveries} deliveries, the first is {delivery.id}"
+    return f"Webhook {delivery.webhook_name}, {what}"
 
 
 def _short(error: Exception) -> str:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from inbound_webhooks.airflow_bridge.dag_cache import DagState
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX, DagRuns, Unchecked
 from inbound_webhooks.airflow_bridge.sessions import BatchSession
+from inbound_webhooks.dispatch.batches import mark_batches_dispatched, with_batches
 from inbound_webhooks.dispatch.fair_queue import RoundRobin, claim, in_turns
 from inbound_webhooks.dispatch.heartbeat import HEARTBEAT_SECONDS, Heartbeat
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
@@ -25,7 +26,7 @@ from inbound_webhooks.monitoring.loop import Loop, log_unexpected_error
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.delivery_states import BEHAVIOUR
 from inbound_webhooks.settings import Settings
-from inbound_webhooks.storage import claims
+from inbound_webhooks.storage import claims, groups
 from inbound_webhooks.storage.claims import ClaimedDelivery, WaitingWebhook
 from inbound_webhooks.storage.clock_skew import (
     is_scheduled_too_late,
@@ -159,7 +160,7 @@ class Dispatcher:
             connection = session.connection()
             begin_writing(connection)
             claimed = claim(connection, webhooks, now, self._batch_size, limit_bytes=self._batch_bytes)
-            batch = claimed.deliveries
+            batch = with_batches(connection, claimed.deliveries, limit_bytes=self._batch_bytes)
             if not batch:
                 return 0, []
             # Read once for the whole batch, instead of once for each run.
@@ -173,7 +174,7 @@ class Dispatcher:
             self._webhooks.go_on_after(claimed.last_webhook_id)
         # Counted after the commit: what is rolled back was not dispatched.
         for delivery in dispatched:
-            metrics.count(BEHAVIOUR[State.DISPATCHED].metric)
+            metrics.count(BEHAVIOUR[State.DISPATCHED].metric, delivery.deliveries)
             metrics.timing("dispatch_delay", self._now() - delivery.received_at)
             log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
         return len(batch), unchecked
@@ -250,8 +251,10 @@ class Dispatcher:
         return dispatched
 
     def _mark(self, session: Session, batch: list[ClaimedDelivery]) -> None:
-        ids = [delivery.id for delivery in batch]
-        claims.mark_dispatched(session.connection(), ids, run_prefix=RUN_PREFIX, at=self._now())
+        at, connection = self._now(), session.connection()
+        ids = [delivery.id for delivery in batch if delivery.batch_id is None]
+        claims.mark_dispatched(connection, ids, run_prefix=RUN_PREFIX, at=at)
+        mark_batches_dispatched(connection, batch, at)
 
     def _record_failure(
         self, connection: Connection, delivery: ClaimedDelivery, error: DispatchError
@@ -264,7 +267,9 @@ class Dispatcher:
             values |= {"state": State.UNDELIVERABLE, "finished_at": now}
         claims.mark(connection, delivery.id, values)
         if again_at is None:
-            metrics.count(BEHAVIOUR[State.UNDELIVERABLE].metric)
+            if delivery.batch_id is not None:
+                groups.mark_batch(connection, delivery.batch_id, values)
+            metrics.count(BEHAVIOUR[State.UNDELIVERABLE].metric, delivery.deliveries)
             # In the batch's transaction, so that state and mail are recorded together.
             written = write_mails(
                 connection,

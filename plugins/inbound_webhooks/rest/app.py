@@ -70,6 +70,7 @@ def _start(running: ExitStack) -> Receiver:
     service = DispatchService(receiver.settings)
     receiver.inbox.on_accepted(service.wake)
     receiver.inbox.on_called(service.wake_waits)
+    receiver.inbox.on_grouped(service.wake_groups)
     service.start()
     # The dispatcher stops after the current batch, which waits for a lock at most LOCK_TIMEOUT_SECONDS.
     running.callback(service.join, 2 * LOCK_TIMEOUT_SECONDS)
