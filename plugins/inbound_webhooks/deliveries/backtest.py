@@ -40,7 +40,7 @@ NO_BODY = "The body was not stored, so the delivery cannot be judged."
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one request: an outcome of the judge, or "duplicate".
+    """The outcome of one request: the first state of its delivery, an outcome of the judge, or "duplicate".
 
     ``repeats`` is the first of the judged deliveries with the same deduplication key.
     """
@@ -164,7 +164,7 @@ class _Judge:
         verdict = self._judging.decide(self._compiled, request, delivery_id=delivery.id)
         repeats = self._repeats(verdict)
         return Outcome(
-            state=DUPLICATE if repeats else verdict.outcome,
+            state=DUPLICATE if repeats else stored_request.first_state(self._compiled.rules, verdict),
             conf=None if verdict.conf is None else json.loads(verdict.conf),
             error=None if verdict.error is None else verdict.error.message,
             event_type=verdict.event_type,

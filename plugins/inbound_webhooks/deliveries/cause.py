@@ -14,16 +14,20 @@ MAX_LOGS = 5
 """Failed tasks that are offered with their logs; the run has the others."""
 
 MAPPING, FILTER, WEBHOOK, REQUEST = "mapping", "filter", "webhook", "request"
+DELIVERY = "delivery"
+SUPERSEDED = "A newer event of its key ran instead."
+NO_DISPATCHER = "No dispatcher is running. Deliveries wait until one starts."
 DAG, UNPAUSE, RUN, RUNS, LOG, IMPORT_ERRORS = "dag", "unpause", "run", "runs", "log", "import-errors"
 
 
 @dataclass(frozen=True)
 class NextStep:
-    """A place that helps; ``task`` is the one whose log it is."""
+    """A place that helps; ``task`` is the one whose log it is, ``delivery_id`` another delivery."""
 
     place: str
     label: str
     task: FailedTask | None = None
+    delivery_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Circumstances:
     """What decides about a delivery beside itself.
 
     ``state`` is that of the delivery, or of its run where that is ahead. ``waits_for`` is a limit.
-    ``is_call`` says that it is the call of a waiting task.
+    ``is_call`` says that it is the call of a waiting task. ``progress`` is what it waits for with others of
+    its group; ``batch_id`` and ``superseded_by`` are other deliveries, None where they are this one.
     """
 
     state: str
@@ -52,6 +57,10 @@ class Circumstances:
     waits_for: str | None = None
     failed_tasks: Sequence[FailedTask] = ()
     is_call: bool = False
+    progress: str | None = None
+    batch_id: str | None = None
+    superseded_by: str | None = None
+    cancelled_by: str | None = None
 
 
 def cause_of(now: Circumstances) -> Cause | None:
@@ -64,7 +73,14 @@ def cause_of(now: Circumstances) -> Cause | None:
         case State.FILTERED:
             return Cause("The webhook's filter excluded it.", "info", _of_webhook(now, FILTER, "Edit filter"))
         case State.CANCELLED:
-            return Cause(now.error or "The webhook was deleted.", "info")
+            sentence = now.error or "The webhook was deleted."
+            return Cause(sentence, "info", _other(now.cancelled_by, "What cancelled it"))
+        case State.SUPERSEDED:
+            return Cause(SUPERSEDED, "info", _other(now.superseded_by, "The newer delivery"))
+        case State.SKIPPED:
+            return Cause(now.error or "A run of its key was active.", "info")
+        case State.BATCHED | State.SETTLING | State.IN_TURN:
+            return _in_group(now)
         case State.UNDELIVERABLE:
             return Cause(now.error or "The run could not be created.", "bad", _after_giving_up(now))
         case State.FAILED:
@@ -74,6 +90,18 @@ def cause_of(now: Circumstances) -> Cause | None:
         case "queued" | State.DISPATCHED if now.dag is not None and now.dag.is_paused:
             return Cause(f"Dag {now.dag_id} is paused, so its run stays queued.", "warn", (_UNPAUSE,))
     return None
+
+
+def _in_group(now: Circumstances) -> Cause | None:
+    if now.webhook is not None and not now.webhook.enabled:
+        return _waiting(now)
+    if not now.has_dispatcher:
+        return Cause(NO_DISPATCHER, "warn")
+    return None if now.progress is None else Cause(now.progress, "info")
+
+
+def _other(delivery_id: str | None, label: str) -> tuple[NextStep, ...]:
+    return () if delivery_id is None else (NextStep(DELIVERY, label, delivery_id=delivery_id),)
 
 
 def _of_call(now: Circumstances) -> Cause | None:
@@ -112,6 +140,8 @@ def _waiting(now: Circumstances) -> Cause | None:
     if now.webhook is not None and not now.webhook.enabled:
         sentence = "The webhook is disabled; its deliveries wait until it is enabled."
         return Cause(sentence, "warn", (NextStep(WEBHOOK, "Enable the webhook"),))
+    if now.batch_id is not None:
+        return Cause("It is part of a batch.", "info", _other(now.batch_id, "The first one of its batch"))
     if now.waits_for:
         return Cause(f"It waits for {now.waits_for}", "warn", (NextStep(RUNS, "Runs of the Dag"),))
     if (problem := dag_problem(now.dag_id, now.dag)) is not None:
@@ -119,7 +149,7 @@ def _waiting(now: Circumstances) -> Cause | None:
     if now.error:
         return Cause(f"The last attempt failed: {now.error}", "warn", (NextStep(DAG, "Open the Dag"),))
     if not now.has_dispatcher:
-        return Cause("No dispatcher is running. Deliveries wait until one starts.", "warn")
+        return Cause(NO_DISPATCHER, "warn")
     return None
 
 

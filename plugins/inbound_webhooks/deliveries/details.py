@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.deliveries.group_notes import batch_of, progress_of
 from inbound_webhooks.deliveries.sent_response import sent_response
 from inbound_webhooks.deliveries.stored_request import text_of
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
@@ -27,6 +28,9 @@ from inbound_webhooks.webhooks.waits import as_data
 MAX_BODY_CHARS = 2_000
 """Longer bodies are truncated."""
 
+MAX_LISTED = 1_000
+"""Deliveries of a batch that are listed: as many as one can have."""
+
 
 def delivery_details(delivery_id: str) -> dict[str, Any]:
     """A delivery with its request, run and notifications as JSON data; credentials are masked.
@@ -41,14 +45,19 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         waits_for = waiting_reason(connection, delivery)
         response = sent_response(connection, delivery)
         wait = find_wait(connection, delivery.wait_id) if delivery.wait_id else None
+        batch = batch_of(connection, delivery, limit=MAX_LISTED)
+        progress = progress_of(connection, delivery)
     return {
         "id": delivery.id,
         "webhook": delivery.webhook_name,
         "state": delivery.state,
         "error": delivery.error,
-        "waits_for": waits_for,
+        "waits_for": waits_for or progress,
         "page": delivery_url(airflow_url(), delivery.id),
         "replay_of": delivery.replay_of,
+        "batch": batch,
+        "superseded_by": delivery.superseded_by,
+        "cancelled_by": delivery.cancelled_by,
         "request": _request(delivery),
         "response": response.document(),
         "conf": None if delivery.conf is None else json.loads(delivery.conf),

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from inbound_webhooks.deliveries.group_notes import group_note
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.errors import SecretMissing, VerificationFailed
 from inbound_webhooks.event.charsets import of_typed_text
@@ -65,7 +66,8 @@ def preview_request(
     verdict = (
         found if isinstance(found, Verdict) else endpoint.judging.decide(compiled, request, secrets=secrets)
     )
-    note = " ".join(filter(None, (note, _wait_note(compiled, verdict)))) or None
+    more = (_wait_note(compiled, verdict), group_note(compiled.webhook, verdict))
+    note = " ".join(filter(None, (note, *more))) or None
     return _shown(verdict, note, b"" if method == "HEAD" else verdict.response.body)
 
 

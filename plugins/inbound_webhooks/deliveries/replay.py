@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
+from inbound_webhooks.event.grouping import NO_KEY, grouped_state
 from inbound_webhooks.event.judge import Outcome
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.delivery import Delivery, State, new_delivery_id
@@ -31,6 +32,8 @@ def replay(
 ) -> Delivery:
     """Accept a stored delivery again, for the webhook's current DAG.
 
+    A webhook with batches gets it as a batch of one.
+
     The conf is the original one. With ``remap``, and for refused deliveries, the current mapping computes it
     from the stored request. A refused delivery has no deduplication key; its replay takes the key unless
     another delivery has it, so that a later retry by the sender is recognised as a duplicate.
@@ -52,7 +55,7 @@ def replay(
     # The commit compares the version that is read here, so nothing changes after this either.
     if checked is not None and (webhook.dag_id, webhook.team) != (checked.dag_id, checked.team):
         raise NotReplayable(CHANGED)
-    again = accepted_again(endpoint, stored, webhook, remap=remap)
+    again = _alone(accepted_again(endpoint, stored, webhook, remap=remap))
     stored_id = endpoint.inbox.commit_as(actor, again, webhook.version)
     if stored_id not in (None, again.id):
         # Another delivery has the event's key, but the user asked for this replay explicitly.
@@ -80,19 +83,19 @@ def accepted_again(endpoint: Endpoint, stored: Delivery, webhook: Webhook, *, re
 
 
 def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:
-    now = utc_now()
+    now, state = utc_now(), _state_of_replay(webhook)
     return replace(
         stored,
         id=new_delivery_id(),
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
-        state=State.ACCEPTED,
+        state=state,
         received_at=now,
         replay_of=stored.id,
         dedup_key=None,
         error=None,
         attempts=0,
-        next_attempt_at=now,
+        next_attempt_at=now if state == State.ACCEPTED else None,
         run_id=None,
         dispatched_at=None,
         run_started_at=None,
@@ -101,7 +104,30 @@ def _with_original_conf(webhook: Webhook, stored: Delivery) -> Delivery:
         checked_dag_hash=None,
         custom_response=None,
         accepted_at=now,
+        group_key=None if state == State.ACCEPTED else stored.group_key or NO_KEY,
+        batch_id=None,
+        superseded_by=None,
+        cancelled_by=None,
     )
+
+
+def _state_of_replay(webhook: Webhook) -> str:
+    """The first state of a replay: it joins a batch, or waits for its turn, as other deliveries do.
+
+    Only a debounce is left out: an old event must not supersede a newer one, nor be superseded itself, since
+    a user has asked for it.
+    """
+    state = grouped_state(webhook)
+    return State.ACCEPTED if state in ("", State.SETTLING) else state
+
+
+def _alone(again: Delivery) -> Delivery:
+    """The replay of one delivery waits for no others: where there are batches, it is one of its own."""
+    if again.state != State.BATCHED:
+        return again
+    now = again.received_at
+    # What was accepted is the conf of the event, and not their list.
+    return replace(again, state=State.ACCEPTED, batch_id=again.id, next_attempt_at=now, checked_dag_hash=None)
 
 
 def _without_body(stored: Delivery) -> str:
@@ -124,4 +150,7 @@ def _with_current_mapping(endpoint: Endpoint, webhook: Webhook, stored: Delivery
         raise NotReplayable("The webhook now treats it as a handshake, which starts nothing.")
     now = utc_now()
     delivery = stored_request.new_delivery(compiled, request, verdict)
-    return replace(delivery, received_at=now, next_attempt_at=now, replay_of=stored.id, custom_response=None)
+    again = replace(delivery, received_at=now, replay_of=stored.id, custom_response=None)
+    if again.state == State.SETTLING:
+        again = replace(again, state=State.ACCEPTED, group_key=None)
+    return replace(again, next_attempt_at=now if again.state == State.ACCEPTED else None)

@@ -87,10 +87,14 @@ def _steps(delivery: Any, state: str, run: RunTimes, mails: Sequence[Mail]) -> I
 _WITHOUT_A_RUN = {
     State.SPLIT: ("Split", "It became several deliveries."),
     State.SUPERSEDED: ("Superseded", "A newer event of its key ran instead."),
-    State.SKIPPED: ("Skipped", "A run of its key was active."),
+    State.SKIPPED: ("Skipped", "A run of its key was active, or it only cancelled runs."),
     State.UNMATCHED: ("Unmatched", "No task waited for it."),
 }
 """State that ends a delivery without a run -> name of its step, and what it means."""
+
+
+_WAITING = {State.BATCHED: "Batch closed", State.SETTLING: "Settled", State.IN_TURN: "Its turn"}
+"""State of a delivery that waits for others -> the step that it waits for."""
 
 
 def _call_steps(delivery: Any) -> Iterator[Step]:
@@ -104,7 +108,11 @@ def _call_steps(delivery: Any) -> Iterator[Step]:
 
 def _run_steps(delivery: Any, state: str, run: RunTimes) -> Iterator[Step]:
     if delivery.state == State.CANCELLED:
-        yield Step(name="Cancelled", help="The webhook was deleted before the run was created.")
+        what = "run" if delivery.run_id else "delivery"
+        by = "An event cancelled the" if delivery.cancelled_by else "The webhook was deleted, and with it the"
+        if delivery.run_id:
+            yield Step(name="Run created", at=delivery.dispatched_at)
+        yield Step(name="Cancelled", at=delivery.finished_at, help=f"{by} {what}.")
         return
     if (no_run := _WITHOUT_A_RUN.get(delivery.state)) is not None:
         yield Step(name=no_run[0], at=delivery.finished_at, help=no_run[1])
@@ -112,6 +120,8 @@ def _run_steps(delivery: Any, state: str, run: RunTimes) -> Iterator[Step]:
     if delivery.state == State.UNDELIVERABLE:
         yield Step(name="Given up", at=delivery.finished_at, help="No run could be created.")
         return
+    if delivery.state in _WAITING:
+        yield Step(name=_WAITING[delivery.state], is_done=False, help="It waits for others of its group.")
     has_ended = state in (State.SUCCEEDED, State.FAILED)
     created, started = delivery.dispatched_at, run.started_at
     yield Step(name="Run created", at=created, is_done=delivery.run_id is not None)

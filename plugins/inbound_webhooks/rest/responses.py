@@ -68,6 +68,9 @@ class DeliveryResponse(BaseModel):
     event_type: str | None
     replay_of: str | None
     error: str | None
+    batch_id: str | None = Field(None, description="The first delivery of its batch, which is one run.")
+    superseded_by: str | None = Field(None, description="The delivery that ran instead of it.")
+    cancelled_by: str | None = Field(None, description="The delivery that cancelled it or its run.")
 
 
 class DeliveryCollection(BaseModel):
@@ -111,6 +114,9 @@ class DeliveryDetails(BaseModel):
     error: str | None
     page: str
     replay_of: str | None
+    batch: dict[str, Any] | None = Field(None, description="Its batch, with the ids of the deliveries in it.")
+    superseded_by: str | None = Field(None, description="The delivery that ran instead of it.")
+    cancelled_by: str | None = Field(None, description="The delivery that cancelled it or its run.")
     request: dict[str, Any] | None = Field(description="The request, with credentials masked.")
     response: dict[str, Any] | None = Field(
         description="What the sender got, with credentials masked; `note` says what of it is not known."

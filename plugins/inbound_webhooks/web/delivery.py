@@ -8,7 +8,7 @@ from typing import Any
 from flask import Response, flash, request, url_for
 from flask_appbuilder import expose
 
-from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX
+from inbound_webhooks.airflow_bridge.dag_runs import delivery_id_of
 from inbound_webhooks.deliveries.replay import replay
 from inbound_webhooks.deliveries.sent_response import sent_response
 from inbound_webhooks.deliveries.stored_request import content_of
@@ -47,7 +47,7 @@ class DeliveryPages(WebhookBaseView):
         if not self.access().may_see(dag_id):
             raise NotPermitted("You may not see this Dag.")
         with transaction() as connection:
-            delivery = find_delivery(connection, run_id.removeprefix(RUN_PREFIX))
+            delivery = find_delivery(connection, delivery_id_of(run_id))
         if delivery is None or delivery.run_id != run_id or delivery.dag_id != dag_id:
             return self.show("no_delivery.html")
         return self._one(delivery, place="run")

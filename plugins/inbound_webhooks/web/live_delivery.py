@@ -13,6 +13,7 @@ from inbound_webhooks.airflow_bridge.dag_cache import DagState, dag_states
 from inbound_webhooks.airflow_bridge.run_tasks import TaskFacts, task_facts
 from inbound_webhooks.deliveries.cause import Cause, Circumstances, cause_of
 from inbound_webhooks.deliveries.details import waiting_reason
+from inbound_webhooks.deliveries.group_notes import progress_of
 from inbound_webhooks.deliveries.replay_offer import ReplayOffer, replay_offer
 from inbound_webhooks.deliveries.timeline import RunTimes, Step, timeline
 from inbound_webhooks.dispatch.run_tracker import RECHECKED
@@ -23,6 +24,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
+from inbound_webhooks.storage.groups import list_batch
 from inbound_webhooks.storage.mails import Mail, MailState, mails_of_delivery
 from inbound_webhooks.storage.outcomes import load_tasks
 from inbound_webhooks.storage.waits import find_wait
@@ -31,13 +33,17 @@ from inbound_webhooks.web.shown_delivery import Shown, with_runs
 from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.readiness import DISPATCHER_SILENT
 
+LISTED = 20
+"""Deliveries of the same batch that the page lists."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LiveDelivery:
     """``webhook`` is None where it was deleted, or the user may not see it.
 
-    ``wait`` is that of the task that it is the call of. ``mails`` is None where the user may not read the
-    runs of the delivery's DAG.
+    ``in_batch`` counts the deliveries of its batch, ``batch`` has the first of the others. ``wait`` is that
+    of the task that it is the call of. ``mails`` is None where the user may not read the runs of the
+    delivery's DAG.
     """
 
     item: Shown
@@ -53,6 +59,8 @@ class LiveDelivery:
     waits_for: str | None
     may_unpause: bool
     wait: Wait | None
+    in_batch: int
+    batch: Sequence[Any]
 
     @property
     def is_open(self) -> bool:
@@ -85,6 +93,8 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         has_dispatcher = _is_recent(dispatchers_seen(connection))
         has_conf = listing.has_conf(connection, row.id)
         wait = find_wait(connection, row.wait_id) if row.wait_id else None
+        progress = progress_of(connection, row)
+        in_batch, batch = list_batch(connection, row.batch_id, limit=LISTED) if row.batch_id else (0, [])
     visible = webhook if webhook is not None and access.may_see(webhook.dag_id) else None
     failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
     times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)
@@ -103,6 +113,10 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
                 waits_for=waits_for,
                 failed_tasks=failed_tasks,
                 is_call=row.wait_id is not None,
+                progress=progress,
+                batch_id=None if row.batch_id == row.id else row.batch_id,
+                superseded_by=row.superseded_by,
+                cancelled_by=row.cancelled_by,
             )
         ),
         steps=timeline(row, item.state, times, mails or ()),
@@ -114,6 +128,8 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         waits_for=waits_for,
         may_unpause=access.may_unpause(row.dag_id),
         wait=wait,
+        in_batch=in_batch,
+        batch=[each for each in batch if each.id != row.id and access.may_see(each.dag_id)],
     )
 
 

@@ -16,9 +16,11 @@ from inbound_webhooks.airflow_bridge.run_results import (
     stores_elsewhere,
 )
 from inbound_webhooks.errors import DefinitionError, Problem, Severity, TokenUnreadable
-from inbound_webhooks.event.conf.parameter import Parameter
+from inbound_webhooks.event.conf.of_batch import of_one_event
+from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
 from inbound_webhooks.event.conf.problems import mapping_problems
 from inbound_webhooks.event.expressions.bare_path import expression_meant
+from inbound_webhooks.event.grouping import BATCHED, EVENTS, grouped_state
 from inbound_webhooks.event.waiting import waits
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.environment import ENVIRONMENT
@@ -229,7 +231,8 @@ def _bare_paths(webhook: Webhook, _facts: Facts) -> list[Problem]:
 def bare_paths(webhook: Draft) -> list[Problem]:
     """The values of a definition that look like a path without its braces, and so are constants."""
     values = [("mapping", name, text) for name, text in webhook.mapping.items()]
-    values += [("event_type", "", webhook.event_type or ""), ("dedup", "", webhook.dedup or "")]
+    named = ("event_type", "dedup", "batch_by", "latest_by", "one_at_a_time")
+    values += [(name, "", getattr(webhook, name) or "") for name in named]
     return [_bare_path(*value, meant) for value in values if (meant := expression_meant(value[2]))]
 
 
@@ -245,7 +248,7 @@ def _drift(webhook: Webhook, facts: Facts) -> list[Problem]:
     """Params of a new DAG version that would refuse recent deliveries; the dispatcher has stored them."""
     if facts.dag is None or facts.drift is None or facts.drift.dag_hash != facts.dag.dag_hash:
         return []
-    reported = {problem.part for problem in mapping_problems(webhook.mapping, facts.dag.params)}
+    reported = {problem.part for problem in _mapping_problems(webhook, facts.dag.params)}
     return [
         replace(
             problem,
@@ -259,8 +262,42 @@ def _drift(webhook: Webhook, facts: Facts) -> list[Problem]:
 
 def mapping_reasons(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Problem]:
     """Conflicts between a mapping and a DAG's params that do not depend on the request, and slow params."""
-    found = [_mapping_reason(webhook, problem) for problem in mapping_problems(webhook.mapping, params)]
-    return found + [problem for param in params.values() for problem in _slow_param(webhook, param)]
+    found = [_mapping_reason(webhook, problem) for problem in _mapping_problems(webhook, params)]
+    return (
+        found
+        + batch_reasons(webhook, params)
+        + [problem for param in params.values() for problem in _slow_param(webhook, param)]
+    )
+
+
+def _mapping_problems(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Problem]:
+    """Problems of the mapping; with batches it describes one event."""
+    of_mapping = of_one_event(params) if grouped_state(webhook) == BATCHED else params
+    return mapping_problems(webhook.mapping, of_mapping or {})
+
+
+def batch_reasons(webhook: Webhook, params: Mapping[str, Parameter]) -> list[Problem]:
+    """Conflicts between a DAG's params and batches, whose conf is a list of events and nothing else."""
+    if grouped_state(webhook) != BATCHED:
+        return []
+    dag_id, events = webhook.dag_id, params.get(EVENTS)
+    found = [
+        Problem(
+            f"Param {param.name} of DAG {dag_id} has no default, and a batch has only the param {EVENTS}.",
+            "batch_size",
+            code="batch-param",
+            severity="stops",
+        )
+        for param in params.values()
+        if param.name != EVENTS and param.default is NO_DEFAULT
+    ]
+    if events is not None and events.types and "array" not in events.types:
+        sentence = f"Param {EVENTS} of DAG {dag_id} takes no list, so it refuses every batch."
+        found.append(Problem(sentence, "batch_size", code="batch-param", severity="stops"))
+    if events is None and params:
+        sentence = f"DAG {dag_id} has no param {EVENTS}; the list of a batch only appears in conf."
+        found.append(Problem(sentence, "batch_size", code="batch-param", severity="hint"))
+    return found
 
 
 def _slow_param(webhook: Webhook, param: Parameter) -> list[Problem]:
@@ -288,6 +325,8 @@ def _wait(webhook: Webhook, facts: Facts) -> list[Problem]:
     if not waits(webhook):
         return []
     found = []
+    if grouped_state(webhook):
+        found.append("Events wait for others of their group, so responses do not wait: senders get 202.")
     dag_id, task_id = webhook.dag_id, webhook.result_task
     if facts.state is not None and facts.state.is_paused:
         found.append(f"While DAG {dag_id} is paused, responses do not wait for its runs: senders get 202.")
