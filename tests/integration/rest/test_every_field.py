@@ -20,6 +20,7 @@ ONLY_POSSIBLE = {
     "dag_id": "orders",
     "preset": "generic-hmac",  # fills no field with the value that it has here
     "allowed_addresses": ["192.0.2.0/24", "2001:db8::/32"],
+    "at_most_seconds": 60,  # not less than quiet_seconds
     "response_headers": {"X-Number": "${Webhook::Body.number}", "X-Note": "a note: with a colon"},
 }
 """Values of fields whose kind does not say what is valid."""
@@ -46,8 +47,41 @@ def sample(field: WebhookField) -> Any:
 SAMPLE = {name: sample(field) for name, field in FIELDS.items()}
 
 
-def named_sample() -> dict[str, Any]:
-    return SAMPLE | {"name": new_name()}
+ALTERNATIVES = (
+    ("batch_size", "batch_seconds", "batch_by"),
+    ("latest_by", "quiet_seconds", "at_most_seconds"),
+    ("one_at_a_time", "when_busy", "cancel_on"),
+)
+"""Fields that belong together, and exclude those of the other lines."""
+
+
+def alternative_of(name: str) -> int:
+    """The line of ALTERNATIVES that has a field; the first one for all others."""
+    return next((number for number, names in enumerate(ALTERNATIVES) if name in names), 0)
+
+
+def named_sample(alternative: int = 0) -> dict[str, Any]:
+    """A value for every field, but for those that exclude the chosen ones."""
+    excluded = {name for at, names in enumerate(ALTERNATIVES) if at != alternative for name in names}
+    return SAMPLE | {name: FIELDS[name].default for name in excluded} | {"name": new_name()}
+
+
+def needed_by(name: str) -> dict[str, Any]:
+    """The fields without which a field cannot be set."""
+    names = ALTERNATIVES[alternative_of(name)]
+    return {each: SAMPLE[each] for each in names} if name in names else {}
+
+
+def another(name: str) -> Any:
+    """A value that a webhook does not have that was made with what the field needs."""
+    field, value = FIELDS[name], SAMPLE[name]
+    if name == "name":
+        return new_name()
+    if not needed_by(name):
+        return value
+    if field.choices is not None:
+        return field.default
+    return value + 1 if field.kind == "integer" else "13"
 
 
 def stored(name: str) -> dict[str, Any]:
@@ -62,9 +96,11 @@ def missing(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
 
 
 def arguments(fields: dict[str, Any]) -> list[str]:
-    """The call of `create` that sets every field."""
+    """The call of `create` that sets every field that has a value."""
     call = []
     for name, value in fields.items():
+        if value is None:
+            continue
         field = FIELDS[name]
         values = {
             "boolean": [None],
@@ -136,7 +172,7 @@ def test_a_field_is_declared_in_full(field):
 
 
 def test_the_call_of_create_sets_every_field_and_show_shows_it(admin, webhooks):
-    fields = named_sample()
+    fields = named_sample(1)
     done = webhooks("create", *arguments(fields), "-o", "json")
     assert done.status == 0, done.err
     assert missing(stored(fields["name"]), fields) == {}
@@ -152,7 +188,7 @@ def test_list_has_the_fields_that_are_listed(admin, webhooks):
 
 
 def test_a_file_has_every_field_in_both_directions(admin, webhooks, tmp_path):
-    fields = named_sample()
+    fields = named_sample(2)
     file = tmp_path / "hooks.yaml"
     file.write_text(yaml.safe_dump({"webhooks": [fields]}))
     done = webhooks("import", str(file))
@@ -185,14 +221,15 @@ def beyond_limits(field: WebhookField) -> list[Any]:
 
 @pytest.mark.parametrize("field", FIELDS.values(), ids=lambda field: field.name)
 def test_a_value_beyond_the_limits_of_a_field_is_refused_by_name(admin, field):
-    hook = store_webhook(**named_sample())
+    hook = store_webhook(**named_sample(alternative_of(field.name)))
     for beyond in beyond_limits(field)[1:]:
         response = admin("PATCH", f"/webhooks/{hook.id}", {field.name: beyond})
         assert (response.status_code, response.json()["detail"][0]["loc"]) == (422, ["body", field.name])
 
 
-def test_rest_takes_every_field_when_a_webhook_is_made_and_gives_it(admin):
-    fields = named_sample()
+@pytest.mark.parametrize("alternative", range(len(ALTERNATIVES)))
+def test_rest_takes_every_field_when_a_webhook_is_made_and_gives_it(admin, alternative):
+    fields = named_sample(alternative)
     made = admin("POST", "/webhooks", fields)
     assert made.status_code == 201, made.text
     assert missing(made.json(), fields) == {}
@@ -201,8 +238,9 @@ def test_rest_takes_every_field_when_a_webhook_is_made_and_gives_it(admin):
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_rest_changes_one_field_and_no_other(admin, name):
-    hook = store_webhook(new_name(), enabled=False, verification=SAMPLE["verification"])
-    before, value = stored(hook.name), new_name() if name == "name" else SAMPLE[name]
+    needed = needed_by(name)
+    hook = store_webhook(new_name(), enabled=False, verification=SAMPLE["verification"], **needed)
+    before, value = stored(hook.name), another(name)
     response = admin("PATCH", f"/webhooks/{hook.id}", {name: value})
     assert response.status_code == 200, response.text
     assert missing(response.json(), before | {name: value}) == {}

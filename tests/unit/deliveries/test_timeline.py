@@ -30,7 +30,7 @@ def row(**fields: Any) -> Any:
         "dispatched_at": None,
         "finished_at": None,
     }
-    return SimpleNamespace(**{"wait_id": None} | base | fields)
+    return SimpleNamespace(**{"wait_id": None, "cancelled_by": None} | base | fields)
 
 
 def mail(**fields: Any) -> Any:

@@ -198,12 +198,14 @@ SEVERAL = {
     "BEHAVIOUR[State.DISPATCHED].metric": [BEHAVIOUR[State.DISPATCHED].metric],
     "BEHAVIOUR[State.UNDELIVERABLE].metric": [BEHAVIOUR[State.UNDELIVERABLE].metric],
     "BEHAVIOUR[outcome.state].metric": [BEHAVIOUR[state].metric for state in _ENDS],
+    "BEHAVIOUR[ended_in].metric": [BEHAVIOUR[state].metric for state in (State.SUPERSEDED, State.SKIPPED)],
     "BEHAVIOUR_OF_CALLS[state].metric": [
         BEHAVIOUR_OF_CALLS[state].metric for state in (*_ENDS, State.CANCELLED)
     ],
     "mails.*": [f"mails.{state}" for state in MAIL_STATES],
     "thread_failures.*": ["thread_failures.<thread>"],
     "verdict.outcome": [State.ACCEPTED, State.FILTERED],
+    "delivery.state": [State.ACCEPTED, State.FILTERED, *State.GROUPED],
 }
 """What a module puts together -> the figures that come of it."""
 
