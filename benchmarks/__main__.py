@@ -10,6 +10,7 @@ from functools import partial
 
 from benchmarks import (
     against,
+    batches,
     checkouts,
     commands,
     dispatchers,
@@ -96,6 +97,7 @@ PARTS: dict[str, Callable[[Site, Scale], Measured]] = {
     "what the door turns away": lambda site, scale: (door_times.measure(site, scale), []),
     "gateway": gateway.measure,
     "gateway, size and memory": gateway.measure_size,
+    "batches": batches.measure,
     "isolation": isolation.measure,
     "retention": retention.measure,
     "pages": lambda site, scale: (pages.measure(site, scale), []),
