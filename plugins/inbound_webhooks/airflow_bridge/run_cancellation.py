@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.api.common.mark_tasks import set_dag_run_state_to_failed
+from airflow.listeners.listener import get_listener_manager
 from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.utils.state import DagRunState
@@ -10,8 +13,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.monitoring.log_lines import get_logger
+from inbound_webhooks.monitoring.loop import log_unexpected_error
 
 log = get_logger(__name__)
+
+CANCELLED = "An event that a webhook received cancelled the run."
 
 _ENDED = (DagRunState.SUCCESS, DagRunState.FAILED)
 
@@ -37,4 +43,17 @@ def cancel_run(session: Session, dag_id: str, run_id: str) -> bool:
     session.flush()
     session.refresh(run)
     log.info("run cancelled action=run_cancelled dag=%s run=%s", dag_id, run_id)
-    return run.state in _ENDED
+    has_ended = run.state in _ENDED
+    if has_ended and dag is not None:
+        _call_listeners(run, dag)
+    return has_ended
+
+
+def _call_listeners(run: DagRun, dag: Any) -> None:
+    """Call Airflow's listeners as its API does: the scheduler does not, since the run has ended for it."""
+    if run.dag is None:
+        run.dag = dag
+    try:
+        get_listener_manager().hook.on_dag_run_failed(dag_run=run, msg=CANCELLED)
+    except Exception as error:  # noqa: BLE001 - a listener of another plugin must not keep the run alive
+        log_unexpected_error("listener", error)

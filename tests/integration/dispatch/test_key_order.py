@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from airflow.listeners import hookimpl
 
 from tests.infrastructure.dags_builder import change_dag, store_dag
 from tests.infrastructure.groups_builder import ONE, Works, key_of, runs_by_id, states_of, waiting
@@ -103,6 +104,37 @@ def rows_of_tasks(delivery_id: str):
     query = table.select().where(table.c.run_id == f"webhook__{delivery_id}")
     with settings.engine.connect() as connection:
         return list(connection.execute(query))
+
+
+class Listener:
+    """What Airflow calls when a run has failed."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    @hookimpl
+    def on_dag_run_failed(self, dag_run, msg) -> None:
+        self.failed.append(dag_run.run_id)
+        raise RuntimeError("a listener that fails")
+
+
+@pytest.fixture
+def listener():
+    from airflow.listeners.listener import get_listener_manager
+
+    made = Listener()
+    get_listener_manager().add_listener(made)
+    yield made
+    get_listener_manager().pm.unregister(made)
+
+
+def test_listeners_learn_of_a_cancelled_run_and_cannot_keep_it_alive(hook, works, listener):
+    change_webhook(hook.id, when_busy="cancel-running")
+    first = in_turn(hook)
+    works.work()
+    in_turn(hook)
+    works.work()
+    assert (listener.failed, run_states()) == ([f"webhook__{first}"], ["failed", "queued"])
 
 
 def test_a_cancelled_run_is_no_failure_that_is_mailed(hook, works):
