@@ -168,6 +168,21 @@ def test_a_replay_of_an_event_from_before_there_were_batches_is_a_batch_too(asgi
     assert again.batch_id == again.id
 
 
+@pytest.mark.parametrize("remap", [False, True], ids=["original conf", "current mapping"])
+def test_a_replay_of_many_joins_the_batches_of_their_keys(asgi, orders_of_keys, remap):
+    from inbound_webhooks.deliveries.replay import accepted_again
+    from inbound_webhooks.receiver.instance import get_receiver
+    from inbound_webhooks.records.delivery import Delivery
+    from inbound_webhooks.webhooks import service
+
+    hook = orders_of_keys(**BATCHES)
+    asgi.post(hook.path, b'{"key": "a"}')
+    stored = Delivery(**rows("delivery")[0]._mapping)
+    again = accepted_again(get_receiver(), stored, service.get(hook.id), remap=remap)
+    assert (again.state, again.group_key) == ("batched", key_of("a"))
+    assert (again.batch_id, again.next_attempt_at) == (None, None)
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
