@@ -62,7 +62,7 @@ def _triggered(number: int) -> float:
     return time.perf_counter() - started
 
 
-def fill(number: int) -> None:
+def fill(number: int, webhook: str = "bench") -> None:
     """Accept so many events as the door does, with one commit for all of them."""
     from inbound_webhooks.airflow_bridge.dag_cache import DagCache
     from inbound_webhooks.deliveries.stored_request import new_delivery
@@ -74,9 +74,10 @@ def fill(number: int) -> None:
     from inbound_webhooks.webhooks import service
     from inbound_webhooks.webhooks.compiled import compile_webhook
 
-    compiled = compile_webhook(service.get("bench"))
-    dag = DagCache(recheck_seconds=60).get(DAG_ID, in_transaction)
-    assert dag is not None
+    compiled = compile_webhook(service.get(webhook))
+    dag = DagCache(recheck_seconds=60).get(compiled.webhook.dag_id, in_transaction)
+    assert (dag is None) == (not compiled.webhook.dag_id)
+    params = None if dag is None else dag.params
     with transaction() as connection:
         for _ in range(number):
             request = InboundRequest(
@@ -88,7 +89,7 @@ def fill(number: int) -> None:
                 received_at=datetime.now(timezone.utc),
             )
             verdict = decide(
-                compiled.rules, request, request.body, dag.params, delivery_id=new_delivery_id(), secrets={}
+                compiled.rules, request, request.body, params, delivery_id=new_delivery_id(), secrets={}
             )
             insert_delivery(connection, new_delivery(compiled, request, verdict), compiled.webhook.version)
 

@@ -1,7 +1,7 @@
 """A dispatcher in a process of its own that works when it is told to.
 
-Reads lines from standard input, "fill NUMBER" or "drain"; answers each with a line of JSON on the descriptor
-that is its argument. What Airflow logs goes to standard output, as that of any dispatcher.
+Reads lines from standard input, "fill NUMBER WEBHOOK" or "drain"; answers each with a line of JSON on the
+descriptor that is its argument. What Airflow logs goes to standard output, as that of any dispatcher.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ def main(descriptor: int) -> None:
     dispatcher = Dispatcher(Settings.load())
     with os.fdopen(descriptor, "w") as responses:
         for line in sys.stdin:
-            command, *number = line.split()
+            command, *arguments = line.split()
             started, done = time.monotonic(), 0
             if command == "fill":
-                fill(int(number[0]))
+                fill(int(arguments[0]), arguments[1])
             else:
                 while handled := dispatcher.dispatch_due():
                     done += handled

@@ -52,13 +52,13 @@ def measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     twos: list[float] = []
     with running(site.airflow(name, dispatcher=False)) as airflow, ExitStack() as ended:
         theirs = Side(site.trigger(airflow))
-        first, second = (ended.enter_context(_worker(airflow)) for _ in range(2))
+        first, second = (ended.enter_context(worker(airflow)) for _ in range(2))
         theirs.take(CONNECTIONS, WARM_UP_SECONDS, keep=False)
-        _drained(WARM_UP, first, second)
+        drained(WARM_UP, first, second)
         for _ in range(scale.dispatcher_rounds):
             theirs.take(CONNECTIONS, scale.round_seconds)
-            ones.append(_drained(scale.dispatched, first))
-            twos.append(_drained(scale.dispatched, first, second))
+            ones.append(drained(scale.dispatched, first))
+            twos.append(drained(scale.dispatched, first, second))
     made, wanted = site.count(name, RUNS), WARM_UP + 2 * scale.dispatcher_rounds * scale.dispatched
     verdict = "equal" if made == wanted else "**not equal**"
     note = f"One dispatcher and two: {wanted:,} deliveries, {made:,} DAG runs ({verdict})."
@@ -87,9 +87,9 @@ def _rows(ones: list[float], twos: list[float], theirs: Side) -> list[Row]:
     ]
 
 
-def _drained(number: int, *workers: Worker) -> float:
-    """Runs a second of so many deliveries, from the first worker's start to the last one's end."""
-    workers[0].tell(f"fill {number}")
+def drained(number: int, *workers: Worker, webhook: str = "bench") -> float:
+    """Targets a second of so many deliveries, from the first worker's start to the last one's end."""
+    workers[0].tell(f"fill {number} {webhook}")
     workers[0].response()
     for worker in workers:
         worker.tell("drain")
@@ -104,7 +104,8 @@ def _drained(number: int, *workers: Worker) -> float:
 
 
 @contextmanager
-def _worker(airflow: AirflowProcesses) -> Iterator[Worker]:
+def worker(airflow: AirflowProcesses) -> Iterator[Worker]:
+    """A dispatcher's process for the time of a block."""
     reading, writing = os.pipe()
     with (airflow.home / "dispatcher.log").open("ab") as log, os.fdopen(reading) as responses:
         process = subprocess.Popen(

@@ -39,14 +39,14 @@ def measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     airflow.home.mkdir(parents=True, exist_ok=True)
     with ExitStack() as ended:
         own = ended.enter_context(running(airflow))
-        gateway = ended.enter_context(_gateway(site, DATABASE))
+        gateway = ended.enter_context(gateway_on(site, DATABASE))
         bare = ended.enter_context(bare_starlette(airflow.home, site.url(DATABASE)))
         webhook = ended.enter_context(adnanh_webhook(airflow.home))
         flow = ended.enter_context(node_red(airflow.home))
         targets = {
-            "gateway": _event(gateway, site.webhook_path),
+            "gateway": event_at(gateway, site.webhook_path),
             "signed": post(
-                gateway.port, _at_gateway(site.event_path), event(), headers=github_headers(event())
+                gateway.port, at_gateway(site.event_path), event(), headers=github_headers(event())
             ),
             "bare": post(bare, "/webhook", event()),
             "own": site.trigger(own),
@@ -71,9 +71,9 @@ def measure_size(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     for name in ("gateway_few", pages.DATABASE_WITH_MANY):
         site.airflow(name, dispatcher=False).home.mkdir(parents=True, exist_ok=True)
     pages.fill(site, scale)
-    with _gateway(site, "gateway_few") as small, _gateway(site, pages.DATABASE_WITH_MANY) as large:
+    with gateway_on(site, "gateway_few") as small, gateway_on(site, pages.DATABASE_WITH_MANY) as large:
         wait_until_quiet()
-        few, many = Side(_event(small, site.webhook_path)), Side(_event(large, site.webhook_path))
+        few, many = Side(event_at(small, site.webhook_path)), Side(event_at(large, site.webhook_path))
         for side in (few, many):
             side.take(CONNECTIONS[0], WARM_UP_SECONDS, keep=False)
         for _ in range(scale.rounds):
@@ -153,7 +153,7 @@ def _rows(sides: dict[str, Side], connections: int) -> list[Row]:
 def _steady(target: Target, scale: Scale) -> tuple[Row, Side]:
     """Answers at a steady rate, whatever they take; a late start counts as waiting."""
     side = Side(target)
-    waits = asyncio.run(_paced(side, STEADY_A_SECOND, scale.steady_seconds))
+    waits = asyncio.run(paced(side, STEADY_A_SECOND, scale.steady_seconds))
     p99 = percentile(waits, 99)
     return Row(
         measured=f"Gateway's answers at {STEADY_A_SECOND} requests a second, {len(waits):,} requests",
@@ -163,7 +163,8 @@ def _steady(target: Target, scale: Scale) -> tuple[Row, Side]:
     ), side
 
 
-async def _paced(side: Side, a_second: int, seconds: float) -> list[float]:
+async def paced(side: Side, a_second: int, seconds: float) -> list[float]:
+    """Send at a steady rate for so long; returns the seconds from when each request was due."""
     started = time.perf_counter()
     waits: list[float] = []
     async with opened(CONNECTIONS[1]) as channels:
@@ -211,7 +212,8 @@ def _resident_bytes(pid: int) -> int:
 
 
 @contextmanager
-def _gateway(site: Site, database: str) -> Iterator[GatewayProcess]:
+def gateway_on(site: Site, database: str) -> Iterator[GatewayProcess]:
+    """A gateway on a database of the site."""
     process = GatewayProcess(site.folder / database, site.url(database), **UNLIMITED)
     try:
         yield process.wait()
@@ -219,9 +221,11 @@ def _gateway(site: Site, database: str) -> Iterator[GatewayProcess]:
         process.stop()
 
 
-def _event(gateway: GatewayProcess, path: str) -> Target:
-    return post(gateway.port, _at_gateway(path), event())
+def event_at(gateway: GatewayProcess, path: str) -> Target:
+    """The 1 KB event to a webhook."""
+    return post(gateway.port, at_gateway(path), event())
 
 
-def _at_gateway(path: str) -> str:
+def at_gateway(path: str) -> str:
+    """The path of a webhook at a gateway."""
     return path.removeprefix("/pluginsv2")

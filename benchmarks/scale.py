@@ -42,6 +42,8 @@ class Scale:
     """How long B's requests are measured while A attacks."""
     deleted: int
     """Waiting deliveries of each webhook that A deletes."""
+    batched: int
+    """Events of a webhook with batches."""
 
 
 FULL = Scale(
@@ -66,6 +68,7 @@ FULL = Scale(
     command_runs=20,
     attack_seconds=10,
     deleted=100_000,
+    batched=50_000,
 )
 SHORT = replace(
     FULL,
@@ -82,6 +85,7 @@ SHORT = replace(
     memory_requests=200_000,
     command_runs=10,
     attack_seconds=5,
+    batched=10_000,
 )
 QUICK = Scale(
     rounds=1,
@@ -105,6 +109,7 @@ QUICK = Scale(
     command_runs=3,
     attack_seconds=2.5,
     deleted=20_000,
+    batched=2_000,
 )
 AGAINST = replace(
     QUICK,

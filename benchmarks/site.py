@@ -135,7 +135,8 @@ def create_webhook(
 ) -> str:
     """Create a webhook; returns the path of its URL."""
     lines = [word for param, source in mapping.items() for word in ("--map", f"{param}={source}")]
-    arguments = ("webhooks", "create", name, "--dag-id", dag_id, *lines, *options, "-o", "json")
+    target = ("--dag-id", dag_id) if dag_id else ()
+    arguments = ("webhooks", "create", name, *target, *lines, *options, "-o", "json")
     created: Any = json.loads(command(airflow, *arguments))
     webhook = created[0] if isinstance(created, list) else created
     return urlsplit(webhook["url"]).path

@@ -14,6 +14,8 @@ from inbound_webhooks.airflow_bridge.check_process import CHECK_MILLISECONDS, MA
 from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES
 from inbound_webhooks.dispatch.dispatcher import CHECK_SECONDS
 from inbound_webhooks.dispatch.key_fetch import FETCH_SECONDS, MAX_KEY_BYTES
+from inbound_webhooks.dispatch.targets.event_matching import COMPARE_SECONDS, MAX_LOOK_BACK_EVENTS
+from inbound_webhooks.dispatch.targets.wait_registration import MAX_CONDITIONS, MAX_PATH_LISTS
 from inbound_webhooks.event.conf.mapping import MAX_CONF_CHARS
 from inbound_webhooks.event.conf.violations import MAX_COMPARED_ITEMS
 from inbound_webhooks.event.content_encoding import MAX_GZIP_MEMBERS
@@ -49,6 +51,7 @@ REFUSED_FILE = "the file is refused, with the line"
 NOT_SAVED = "the definition is not saved"
 NOT_KEPT = "the response is sent and not kept"
 UNSET = "none unless set"
+WAIT_FAILS = "the task fails with a sentence"
 
 
 @dataclass(frozen=True)
@@ -115,6 +118,17 @@ FIXED = (
     Limit("values that wait for a slow check", MAX_WAITING, "", "503 with `Retry-After`"),
     Limit(
         "checks of confs in one round of a dispatcher", CHECK_SECONDS, "seconds", "the next round has them"
+    ),
+    Limit("tasks that wait for a webhook with a condition alone", MAX_CONDITIONS, "", WAIT_FAILS),
+    Limit(
+        "different lists of paths that tasks compare a webhook's events at", MAX_PATH_LISTS, "", WAIT_FAILS
+    ),
+    Limit("events that a waiting task looks back at", MAX_LOOK_BACK_EVENTS, "", "older ones do not count"),
+    Limit(
+        "comparisons of one webhook's events with waiting tasks in one round of a dispatcher",
+        COMPARE_SECONDS,
+        "seconds",
+        "the next round has them",
     ),
     Limit("objects that `uniqueItems` compares", MAX_COMPARED_ITEMS, "", REFUSED),
     Limit("recorded rejections of a webhook", MAX_PER_SECOND, "a second", "the rejection is not recorded"),

@@ -152,6 +152,21 @@ class WebhookExists(DefinitionError):
         return Problem(self.message, "name")
 
 
+class RoutesExist(DefinitionError):
+    """Other webhooks get the events of this one."""
+
+    def __init__(self, name: str, routes: Sequence[str]) -> None:
+        super().__init__(
+            f"These webhooks get the events of {name!r}: {', '.join(routes)}. "
+            "Delete them first, or give them another source."
+        )
+
+    @property
+    def problem(self) -> Problem:
+        """The problem, with the field that it concerns."""
+        return Problem(self.message, "routes")
+
+
 class WebhookNotFound(WebhookError):
     """There is no such webhook."""
 
@@ -330,8 +345,42 @@ class ParameterRefused(ContentRefused):
         super().__init__(f"parameter {parameter}: {reason}")
 
 
+class ScheduleRefused(ContentRefused):
+    """The request names no usable time for its run."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name = name
+        super().__init__(f"{name}: {reason}")
+
+
+class PartitionKeyRefused(ContentRefused):
+    """The partition key cannot be used."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"partition key: {reason}")
+
+
 class ExpressionFailed(ContentRefused):
     """An expression could not be evaluated for this request."""
+
+
+class ListTooLong(ContentRefused):
+    """The list has too many items."""
+
+    def __init__(self, items: int, most: int) -> None:
+        self.items = items
+        super().__init__(f"The list has {items:,} items; a request may have {most:,}.")
+
+
+class ConfsTooLarge(ContentRefused):
+    """The confs of a request's events are too large."""
+
+    def __init__(self, most_chars: int) -> None:
+        super().__init__(f"The confs of the request's events are longer than {most_chars:,} characters.")
+
+
+class NoneAccepted(ContentRefused):
+    """No event of the request can be used."""
 
 
 class ResultTooLarge(RequestError):
@@ -423,6 +472,28 @@ class BacklogFull(LimitReached):
         super().__init__(None if of_webhook is None else named)
 
 
+class TooManyHeld(BacklogFull):
+    """Too many deliveries of this webhook are held."""
+
+    retry_after_seconds = 60
+
+    def __init__(self, limit: int) -> None:
+        LimitReached.__init__(
+            self, f"{limit} deliveries of this webhook are held while it is on hold; that is its limit."
+        )
+
+
+class GroupsFull(LimitReached):
+    """Too many deliveries are waiting for others of their group."""
+
+    retry_after_seconds = 30
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
+        named = f"{limit} deliveries of this webhook wait for others of their group; that is its limit."
+        super().__init__(None if limit is None else named)
+
+
 class RefusedTooOften(LimitReached):
     """Too many requests of this webhook were refused within a minute."""
 
@@ -463,6 +534,13 @@ class DagChanged(DagUnavailable):
         super().__init__(f"DAG {dag_id} got a new version at the same time.")
 
 
+class AssetUnavailable(DispatchError):
+    """The asset does not exist yet, or no longer exists."""
+
+    def __init__(self, asset: str) -> None:
+        super().__init__(f"No DAG file names the asset {asset}.")
+
+
 class DagBroken(DispatchError):
     """The DAG's file has import errors."""
 
@@ -483,6 +561,16 @@ class RunRefused(DispatchError):
     """The DAG does not accept this run."""
 
     permanent = True
+
+
+class LogicalDateTaken(RunRefused):
+    """The DAG has a run with this logical date already."""
+
+    def __init__(self, dag_id: str, logical_date: str) -> None:
+        super().__init__(
+            f"DAG {dag_id} has a run with the logical date {logical_date} already, and Airflow allows one. "
+            "Clear that run instead, or change the webhook's logical date and replay the delivery."
+        )
 
 
 # --- a mail that cannot be sent -------------------------------------------------------------

@@ -32,6 +32,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
         from inbound_webhooks.web.documentation import DocumentationView
         from inbound_webhooks.web.exporting import ExportView
         from inbound_webhooks.web.form_view import FormView
+        from inbound_webhooks.web.holds import HoldsView
         from inbound_webhooks.web.listening import ListeningView
         from inbound_webhooks.web.preview import PreviewView
         from inbound_webhooks.web.rejections import RejectionsView
@@ -43,7 +44,7 @@ class InboundWebhooksPlugin(AirflowPlugin):
         from inbound_webhooks.web.webhooks import WebhooksView
 
         views = (
-            *(WebhooksView, WebhookRowsView, FormView, SetupView, DagsView),
+            *(WebhooksView, WebhookRowsView, FormView, SetupView, DagsView, HoldsView),
             *(PreviewView, SamplesView, ListeningView),
             *(DeliveriesView, DeliveryListsView, RejectionsView, ReplayJobsView),
             *(ActivityView, ExportView, DocumentationView, WaitsView),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from inbound_webhooks.errors import InvalidSetting
 from inbound_webhooks.event.expressions.budget import MAX_PARTS, MAX_WORK, ExpressionLimits
-from inbound_webhooks.event.sizes import MAX_CONF_ITEMS
+from inbound_webhooks.event.sizes import MAX_CONF_ITEMS, MAX_ITEMS_PER_REQUEST
 
 SECTION = "inbound_webhooks"
 
@@ -281,6 +283,53 @@ class Settings:
         unit="percent of these deliveries for one webhook",
         beyond="429 with `Retry-After` for this webhook",
     )
+    max_queued_runs: int = _option(
+        1_000,
+        "Queued runs of all origins that Airflow's scheduler could start; while there are so many, "
+        "dispatchers create no further runs, and deliveries wait. 0 switches the limit off.",
+        minimum=0,
+        unit="queued runs that the scheduler could start",
+        beyond="deliveries wait",
+    )
+    dag_queue_percent: int = _option(
+        50,
+        "Share of max_queued_runs for the queued runs of one DAG, in percent.",
+        minimum=1,
+        unit="percent of these runs for one DAG",
+        beyond="deliveries for this DAG wait",
+    )
+    max_held: int = _option(
+        100_000,
+        "Limit on deliveries of one webhook that are held while it is on hold; above it the response is 429 "
+        "with Retry-After.",
+        minimum=1,
+        unit="held deliveries of a webhook",
+        beyond="429 with `Retry-After` for this webhook",
+    )
+    max_items_per_request: int = _option(
+        MAX_ITEMS_PER_REQUEST,
+        "Limit on the items of a request that a webhook splits into deliveries (each); above it the response "
+        "is 422, and the delivery is refused.",
+        minimum=1,
+        unit="items of a list that becomes deliveries",
+        beyond="422; the delivery is kept as refused",
+    )
+    max_grouped_deliveries: int = _option(
+        100_000,
+        "Limit on deliveries of one webhook that wait for their batch, for a quiet period or for their turn; "
+        "above it the response is 429 with Retry-After.",
+        minimum=1,
+        unit="deliveries of a webhook that wait for others of their group",
+        beyond="429 with `Retry-After` for this webhook",
+    )
+    max_batch_bytes: int = _option(
+        1024 * 1024,
+        "Limit on the confs of a batch together, in bytes; a batch with more is closed earlier, and a longer "
+        "conf has a batch of its own.",
+        minimum=1,
+        unit="bytes of the conf of a batch",
+        beyond="the batch is closed earlier",
+    )
     max_refused_bytes_per_minute: int = _option(
         8 * 1024 * 1024,
         "Bytes per minute that the refused and filtered deliveries of one webhook may store, counted in each "
@@ -454,6 +503,16 @@ def base_path() -> str:
     from airflow.configuration import conf
 
     return urlsplit(conf.get("api", "base_url", fallback="")).path.rstrip("/")
+
+
+def in_default_time_zone(at: datetime) -> datetime:
+    """A time in Airflow's default time zone."""
+    from airflow.configuration import conf
+
+    name = conf.get("core", "default_timezone", fallback="utc").strip()
+    if name.lower() == "system":
+        return at.astimezone()
+    return at.astimezone(timezone.utc if name.lower() == "utc" else ZoneInfo(name))
 
 
 def option_descriptions() -> dict[str, dict[str, Any]]:

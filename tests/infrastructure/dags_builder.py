@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,8 @@ def store_dag(
     *,
     params: Mapping[str, Any] | None = None,
     bundle: str = BUNDLE,
+    schedule: Any = None,
+    outlets: Sequence[Any] = (),
     **options: Any,
 ) -> str:
     """Store a DAG of one task, or its next version; returns its id."""
@@ -30,8 +32,8 @@ def store_dag(
     from airflow.sdk import DAG
     from airflow.serialization.serialized_objects import LazyDeserializedDAG
 
-    with DAG(dag_id, schedule=None, params=dict(params or {}), **options) as dag:
-        EmptyOperator(task_id="work")
+    with DAG(dag_id, schedule=schedule, params=dict(params or {}), **options) as dag:
+        EmptyOperator(task_id="work", outlets=list(outlets))
     stored = LazyDeserializedDAG.from_dag(dag)
     with settings.NonScopedSession() as session, session.begin():
         if session.get(DagBundleModel, bundle) is None:
@@ -40,6 +42,7 @@ def store_dag(
         is_new = session.scalar(select(DagModel.dag_id).where(DagModel.dag_id == dag_id)) is None
         key = (settings.engine.dialect.name, bundle, dag_id, stored.hash)
         connection = session.connection()
+        is_new = is_new and schedule is None and not outlets  # assets have ids of their own
         if is_new and key in _stored:
             repeat(connection, *_stored[key])
             return dag_id

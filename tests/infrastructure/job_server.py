@@ -11,11 +11,11 @@ from typing import Any
 
 
 class JobServer:
-    """``jobs`` are the bodies that came, in their order."""
+    """``jobs`` are the bodies that came, in their order; ``answer`` is the JSON of each response."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: Any = None) -> None:
         self.jobs: list[dict[str, Any]] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.jobs))
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self.jobs, answer))
         self.url = f"http://127.0.0.1:{self._server.server_port}/jobs"
 
     @contextmanager
@@ -28,12 +28,16 @@ class JobServer:
             self._server.server_close()
 
 
-def _handler(jobs: list[dict[str, Any]]) -> type[BaseHTTPRequestHandler]:
+def _handler(jobs: list[dict[str, Any]], answer: Any) -> type[BaseHTTPRequestHandler]:
+    written = b"" if answer is None else json.dumps(answer).encode()
+
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             jobs.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(201)
+            self.send_header("Content-Length", str(len(written)))
             self.end_headers()
+            self.wfile.write(written)
 
         def log_message(self, *_: Any) -> None:
             """Nothing: tests look at ``jobs``."""

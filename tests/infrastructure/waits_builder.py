@@ -70,6 +70,51 @@ def store_waiting_task(
     return waiting
 
 
+def store_matching_task(
+    *,
+    webhook: str = "dbt",
+    match: dict[str, Any] | None = None,
+    match_expression: str | None = None,
+    look_back: timedelta = timedelta(minutes=10),
+    broadcast: bool = False,
+    run_id: str = "manual",
+    dag_id: str = DAG_ID,
+    timeout: timedelta = timedelta(hours=1),
+    created_at: datetime | None = None,
+    result: str | None = None,
+    fail_when: str | None = None,
+    registers: bool = True,
+    **columns: Any,
+) -> Waiting:
+    """Store a run whose task waits for an event of a webhook, parked unless ``columns`` say otherwise.
+
+    The dispatcher has noticed it, unless ``registers`` is False.
+    """
+    from inbound_webhooks.event.task_wait import XCOM_KEY
+    from inbound_webhooks.event.wait_match import MatchRegistration, canonical
+
+    _store_run(run_id, dag_id)
+    waiting = Waiting(task_of(run_id).id.hex, run_id)
+    began_at = created_at or now()
+    registration = MatchRegistration(
+        wait_id=waiting.id,
+        created_at=began_at,
+        deadline=began_at + timeout,
+        webhook=webhook,
+        match=canonical(match) if match else {},
+        match_expression=match_expression,
+        look_back_seconds=look_back.total_seconds(),
+        broadcast=broadcast,
+        result=result,
+        fail_when=fail_when,
+    )
+    _store_xcom(dag_id, run_id, XCOM_KEY, registration.as_json())
+    change_task(waiting, **PARKED | columns)
+    if registers:
+        tasks_at().review()
+    return waiting
+
+
 def stored_wait(dag_id: str = DAG_ID, **options: Any) -> Waiting:
     """The same, a minute ago, and the dispatcher has noticed the wait."""
     waiting = store_waiting_task(dag_id=dag_id, **options)

@@ -173,7 +173,7 @@ def test_list_shows_all_by_name_without_tokens(webhooks, database):
     hooks = [store_webhook(name) for name in ("b", "a")]
     done = webhooks("list", "-o", "json")
     assert [found["name"] for found in done.json] == ["a", "b"]
-    assert set(done.json[0]) == {"id", "name", "dag_id", "description", "owner", "enabled"}
+    assert set(done.json[0]) == {"id", "name", "dag_id", "asset", "description", "owner", "enabled"}
     assert not [hook for hook in hooks if hook.token in done.out]
 
 

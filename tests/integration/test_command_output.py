@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,12 @@ class Installation:
     environment: dict[str, str]
     folder: Path
     delivery_id: str
+    waiting_id: str
 
     def run(self, program: str, *arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        filled = [word.format(delivery=self.delivery_id, folder=self.folder, name=NAME) for word in arguments]
+        ids = {"delivery": self.delivery_id, "waiting": self.waiting_id}
+        filled = [word.format(folder=self.folder, name=NAME, **ids) for word in arguments]
         environment = {**self.environment, **more.pop("env", {})}
         return subprocess.run(
             [*PROGRAMS[program], *filled],
@@ -80,7 +83,9 @@ def quiet(sqlite_database, tmp_path) -> Installation:
     from inbound_webhooks.storage.dispatchers import DispatcherRow, note_dispatcher
 
     store_dag("orders")
-    stored = store_delivery(store_webhook(NAME), state="undeliverable", next_attempt_at=None)
+    hook = store_webhook(NAME)
+    stored = store_delivery(hook, state="undeliverable", next_attempt_at=None)
+    waiting = store_delivery(hook, attempts=1, next_attempt_at=now() + timedelta(hours=1))
     with transaction() as connection:
         row = DispatcherRow(id="d" * 32, host=host(), pid=1, started_at=now())
         note_dispatcher(connection, row, now())
@@ -93,7 +98,7 @@ def quiet(sqlite_database, tmp_path) -> Installation:
     environment = process_environment(
         tmp_path / "home", sqlite_database.url, PYTHONUNBUFFERED="", PYTHONIOENCODING="utf-8"
     )
-    return Installation(environment, tmp_path, stored)
+    return Installation(environment, tmp_path, stored, waiting)
 
 
 @pytest.fixture
@@ -141,6 +146,8 @@ CALLS: dict[str, tuple[tuple[str, ...], Callable[[str], None]]] = {
     "url": (("url", "{name}"), URL),
     "enable": (("enable", "{name}"), text(f"Enabled {NAME}.")),
     "disable": (("disable", "{name}"), text(f"Disabled {NAME}.")),
+    "hold": (("hold", "{name}"), text(f"{NAME} is on hold.")),
+    "release": (("release", "{name}"), text(f"Released {NAME}.")),
     "delete": (("delete", "{name}", "--yes"), text(f"Deleted {NAME}.")),
     "rotate": (("rotate", "{name}"), URL),
     "presets": (("presets", "-o", "json"), is_json),
@@ -148,6 +155,7 @@ CALLS: dict[str, tuple[tuple[str, ...], Callable[[str], None]]] = {
     "deliveries": (("deliveries", "-o", "json"), is_json),
     "delivery": (("delivery", "{delivery}", "-o", "json"), is_json),
     "replay": (("replay", "{delivery}", "-o", "json"), is_json),
+    "retry": (("retry", "{waiting}"), text("Trying the delivery again now.")),
     "replays": (("replays", "-o", "json"), is_json),
     "sample": (("sample", "{name}", "-o", "json"), is_json),
     "sample for a shell": (("sample", "{name}", "--curl"), text(r"[\s\S]*curl [\s\S]*")),

@@ -116,6 +116,7 @@ def test_every_figure_reaches_a_real_socket(mailing_hook, statsd):
         "rejected.unknown_webhook": 1,
         "rejected.body_too_large": 1,
         "backlog": 1,
+        "held_now": 1,
         "dispatched": 2,
         "outcome.succeeded": 1,
         "outcome.failed": 1,

@@ -208,3 +208,49 @@ def test_a_dag_whose_last_run_had_no_result_is_named(dag, is_dag_result, expecte
     assert codes(hook) == []
     change_delivery(stored, state="succeeded")
     assert codes(hook) == expected
+
+
+# --- batches --------------------------------------------------------------------------------
+
+BATCH = {"batch_size": 10, "batch_seconds": 60}
+
+
+def sentences(hook) -> list[str]:
+    from inbound_webhooks.webhooks import readiness, service
+
+    return [reason.message for reason in readiness.reasons_of(service.get(hook.id))]
+
+
+def store_dag_for_batches(**more) -> None:
+    from airflow.sdk import Param
+
+    item = {"type": "object", "properties": {"number": {"type": "integer"}}, "required": ["number"]}
+    store_dag("orders", params={"events": Param([], type="array", items=item)} | more)
+
+
+def test_a_dag_for_batches_has_no_reason(dispatcher):
+    store_dag_for_batches()
+    assert codes(store_webhook(mapping={"number": "${Webhook::Body.number}"}, **BATCH)) == []
+
+
+def test_a_param_that_a_batch_cannot_fill_stops_every_run(dispatcher):
+    from airflow.sdk import Param
+
+    store_dag_for_batches(region=Param(type="string"))
+    hook = store_webhook(mapping={"number": "${Webhook::Body.number}"}, **BATCH)
+    assert sentences(hook) == [
+        "Param region of DAG orders has no default, and a batch has only the param events."
+    ]
+
+
+def test_a_line_that_no_event_of_a_batch_has_is_named(dispatcher):
+    store_dag_for_batches()
+    assert codes(store_webhook(mapping={"other": "${Webhook::Body.number}"}, **BATCH)) == [
+        "mapping-breaks",
+        "mapping-unknown",
+    ]
+
+
+def test_a_dag_that_does_not_know_the_list_of_a_batch_is_named(dag):
+    hook = store_webhook(**BATCH)
+    assert "DAG orders has no param events; the list of a batch only appears in conf." in sentences(hook)

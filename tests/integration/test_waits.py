@@ -81,7 +81,7 @@ def test_an_unknown_wait_is_an_error(webhooks, sqlite_database):
     ("arguments", "message"),
     [
         (("--resume",), "--resume needs a WAIT_ID.\n"),
-        (("--state", "odd"), "--state must be one of waiting, resumed, timed_out, ended.\n"),
+        (("--state", "odd"), "--state must be one of waiting, resumed, timed_out, ended, refused.\n"),
         (("--limit", "0"), "--limit must be at least 1.\n"),
     ],
 )

@@ -9,7 +9,15 @@ import pytest
 
 from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.loop import in_use, new_receiver, on_the_loop
-from tests.infrastructure.webhooks_builder import ACTOR, change_webhook, made_delivery, rows, states
+from tests.infrastructure.webhooks_builder import (
+    ACTOR,
+    Hook,
+    change_webhook,
+    made_delivery,
+    rows,
+    states,
+    store_webhook,
+)
 
 ORDER = b'{"number": 1}'
 
@@ -224,3 +232,55 @@ def _wait_until(happened: Callable[[], bool]) -> None:
     while not happened():
         assert time.monotonic() < give_up_at, "it did not happen"
         time.sleep(0.01)
+
+
+# --- a route of the webhook changes ---------------------------------------------------------
+
+
+def routed() -> tuple[Hook, Hook]:
+    """A webhook whose events another one gets, and that one."""
+    source = store_webhook("source", dag_id="", routes="all")
+    route = store_webhook_of(source.id)
+    return source, Hook(route, "", "route")
+
+
+def store_webhook_of(source: str) -> str:
+    from inbound_webhooks.webhooks import service
+
+    draft = service.drafted(preset=None, name="route", dag_id="orders", source=source, mapping={})
+    return service.create(draft, actor=ACTOR).id
+
+
+def refuse_all(hook) -> None:
+    change_webhook(hook.id, filter="body.number > 100")
+
+
+@pytest.mark.parametrize("change", [disable, delete, refuse_all], ids=["disable", "delete", "filter"])
+def test_a_route_that_changes_in_between_gets_no_event(database, change):
+    source, route = routed()
+    finish = admitted(source)
+    change(route)
+    assert finish().status == 200
+    assert states() == ["filtered"]
+
+
+@pytest.mark.parametrize("change", [disable, delete], ids=["disable", "delete"])
+def test_a_change_of_a_route_does_not_return_before_an_event_that_is_about_to_commit(
+    postgres_database, change
+):
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.deliveries import insert_delivery
+    from inbound_webhooks.webhooks import service
+
+    source, route = routed()
+    version = service.get(source.id).version
+    parent = made_delivery(source, 1, state="split")
+    child = made_delivery(route, 2, parent_id=parent.id, child_index=0)
+    changing = threading.Thread(target=change, args=(route,))
+    with transaction() as connection:
+        assert insert_delivery(connection, parent, version, [child]) is not None
+        changing.start()
+        changing.join(0.2)
+        assert changing.is_alive()
+    changing.join(10)
+    assert not changing.is_alive()

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from tests.infrastructure.assets_builder import URI, queued, store_due, store_subscriber
 from tests.infrastructure.dags_builder import change_dag, store_dag, store_team
+from tests.infrastructure.waits_builder import store_matching_task, tasks_at, wait_of
 from tests.infrastructure.webhooks_builder import (
     ACTOR,
     change_webhook,
@@ -135,6 +137,20 @@ def test_a_refusal_says_why_without_the_other_teams_name_and_ends_like_a_missing
     assert "blue" not in stored.error
     assert next_attempt_at(now(), 1, TeamMismatch("orders", "red")) is not None
     assert next_attempt_at(now(), 20, TeamMismatch("orders", "red")) is None
+
+
+def test_a_dag_of_another_team_may_not_wait_for_a_webhook():
+    hook = store_webhook("dbt", dag_id="", waiting_dags=("training",), team="red")
+    refused = {}
+    for team in ("red", "blue"):
+        waiting = store_matching_task(match={"body.a": 1}, run_id=team, registers=False)
+        store_dag("training", bundle=team)
+        tasks_at().review()
+        refused[team] = wait_of(waiting).failure
+    assert refused == {
+        "red": None,
+        "blue": f"The DAG training belongs to another team than the webhook {hook.name!r}.",
+    }
 
 
 def test_outside_of_multi_team_mode_teams_mean_nothing(monkeypatch):
@@ -361,3 +377,26 @@ def test_a_webhook_from_before_the_upgrade_waits_until_it_is_enabled_again(webho
     assert dispatch(hook, "orders") == "accepted"
     assert webhooks("enable", hook.name).status == 0
     assert dispatch(hook, "orders") == "dispatched"
+
+
+# --- assets ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("team", "reached"), [("red", ["of_none", "of_red"]), (None, ["of_none"])])
+def test_an_asset_event_reaches_no_dag_of_another_team(team, reached):
+    from inbound_webhooks.dispatch.dispatcher import Dispatcher
+    from inbound_webhooks.settings import Settings
+
+    for of_team in ("red", "blue"):
+        store_subscriber(f"of_{of_team}", bundle=of_team)
+    store_subscriber("of_none")
+    store_due(store_webhook(dag_id="", asset=URI, team=team))
+    Dispatcher(Settings()).dispatch_due()
+    assert (states(), queued()) == (["succeeded"], reached)
+
+
+@pytest.mark.parametrize(("of", "team"), [(["red"], "red"), (["red", "blue"], None), ([], None)])
+def test_a_webhook_of_an_asset_stands_for_the_one_team_of_its_user(of, team):
+    from inbound_webhooks.records.webhook import Draft
+
+    assert access(*of, role="OP").team_for(Draft(name="orders", asset=URI)) == team

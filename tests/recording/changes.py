@@ -34,8 +34,13 @@ ADDED_COLUMNS: dict[str, set[str]] = {
     "webhook": {
         *("description", "owner", "team", "listening_until"),
         *("response_headers", "wait_seconds", "prefer_wait", "result_task", "result_status"),
+        *("batch_by", "batch_size", "batch_seconds", "latest_by", "quiet_seconds", "at_most_seconds"),
+        *("one_at_a_time", "when_busy", "cancel_on"),
     },
-    "delivery": {"checked_dag_hash", "custom_response", "accepted_at", "wait_id"},
+    "delivery": {
+        *("checked_dag_hash", "custom_response", "accepted_at", "wait_id"),
+        *("group_key", "batch_id", "superseded_by", "cancelled_by"),
+    },
     "rejection": {"webhook_name", "dag_id"},
 }
 """Table -> columns that came later; they are not compared."""

@@ -90,8 +90,9 @@ def test_each_error_belongs_to_exactly_one_family():
 
 def test_only_content_of_a_verified_sender_is_kept_for_a_replay():
     kept = {error.__name__ for error in ALL if issubclass(error, ContentRefused)}
-    unusable = {"BodyMalformed", "QueryMalformed", "ParameterRefused", "ExpressionFailed"}
-    assert kept == {"ContentRefused", *unusable}
+    unusable = {"BodyMalformed", "QueryMalformed", "ParameterRefused", "ScheduleRefused", "ExpressionFailed"}
+    of_lists = {"ListTooLong", "ConfsTooLarge", "NoneAccepted"}
+    assert kept == {"ContentRefused", "PartitionKeyRefused", *unusable, *of_lists}
 
 
 @pytest.mark.parametrize("error", [made for made in ALL if issubclass(made, Unavailable)])
@@ -101,4 +102,4 @@ def test_our_own_problems_say_when_to_try_again(error):
 
 def test_only_what_cannot_heal_is_permanent():
     permanent = {e.__name__ for e in ALL if issubclass(e, DispatchError) and e.permanent}
-    assert permanent == {"RunRefused"}
+    assert permanent == {"RunRefused", "LogicalDateTaken"}

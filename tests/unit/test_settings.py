@@ -100,7 +100,7 @@ def test_airflow_gets_every_option_with_type_default_and_help():
 UNITS = (
     *("_bytes", "_seconds", "_size", "_requests", "_per_address", "_backlog", "_connections", "_days"),
     *("_back_tests", "_previews", "_percent", "_per_minute", "_items", "_parts", "_work"),
-    *("_searches", "_deliveries", "_jobs", "_listeners", "_waiters"),
+    *("_searches", "_deliveries", "_jobs", "_listeners", "_waiters", "_runs", "_held", "_per_request"),
 )
 WITHOUT_UNIT = (
     *("public_url", "docs_url", "dispatcher_enabled", "trusted_proxies", "rate_limit_storage_uri"),

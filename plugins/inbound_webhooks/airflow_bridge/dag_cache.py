@@ -72,10 +72,12 @@ class DagCache:
         self._entries: OrderedDict[str, tuple[float, CachedDag | None]] = OrderedDict()
 
     def peek(self, dag_id: str) -> tuple[CachedDag | None, bool]:
-        """The version that was read last, and whether the caller has to refresh it.
+        """The version that was read last, and whether the caller has to refresh it; none for no DAG ("").
 
         While a version is cached, one caller has to refresh it and the others continue with that version.
         """
+        if not dag_id:
+            return None, False
         now = self._clock()
         with self._lock:
             checked_at, held = self._entries.get(dag_id, _UNKNOWN)

@@ -18,6 +18,8 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.dag_cache import DagCache, DagState, dag_states
+from inbound_webhooks.airflow_bridge.logical_dates import data_interval_of, free_logical_date
+from inbound_webhooks.airflow_bridge.partitions import partition_of
 from inbound_webhooks.errors import (
     DagBroken,
     DagChanged,
@@ -29,6 +31,7 @@ from inbound_webhooks.errors import (
     TooBusy,
 )
 from inbound_webhooks.event.conf.parameter import check_conf
+from inbound_webhooks.event.schedule import MAX_NOTE_CHARS
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
@@ -42,7 +45,10 @@ MAX_REASON_CHARS = 1_000
 MAX_FAILED_TASKS = 50
 
 RUN_PREFIX = "webhook__"
-"""Prefix of run ids; the delivery's id follows."""
+"""Prefix of run ids; the delivery's id follows, of a child its parent's id and its number."""
+
+BATCH_PREFIX = f"{RUN_PREFIX}batch_"
+"""The same for a run of a batch; the id of its first delivery follows."""
 
 RunKey = tuple[str, str]
 """DAG id and run id."""
@@ -98,10 +104,10 @@ class DagRuns:
         cached = self._dags.version(delivery.dag_id, current.hash, lambda work: work(session.connection()))
         if cached is None or delivery.checked_dag_hash != current.hash:
             raise DagChanged(delivery.dag_id)
+        fields = _fields_of(session, delivery, cached.dag, run_after)
         try:
             run = cached.dag.create_dagrun(
                 run_id=run_id_of(delivery),
-                run_after=run_after,
                 conf=json.loads(delivery.conf or "{}"),
                 run_type=DagRunType.MANUAL,
                 triggered_by=DagRunTriggeredByType.REST_API,
@@ -109,6 +115,7 @@ class DagRuns:
                 state=DagRunState.QUEUED,
                 # Passed in, or Airflow would use the thread's scoped session and commit it.
                 session=session,
+                **fields,
             )
         except ValueError as error:
             # Without Airflow's message, which may quote the conf: deliveries' errors are shown and mailed.
@@ -153,7 +160,7 @@ class DagRuns:
         """State and times of those runs that exist."""
         found: dict[RunKey, RunStatus] = {}
         # One query for each DAG, because Airflow's index begins with the DAG's id.
-        for dag_id, of_dag in groupby(sorted(keys), key=lambda key: key[0]):
+        for dag_id, of_dag in groupby(sorted(set(keys)), key=lambda key: key[0]):
             rows = session.execute(
                 select(DagRun.run_id, DagRun.state, DagRun.start_date, DagRun.end_date).where(
                     DagRun.dag_id == dag_id, DagRun.run_id.in_([run_id for _, run_id in of_dag])
@@ -185,13 +192,33 @@ class DagRuns:
         rows = [
             {
                 "dag_run_id": key,
-                "content": f"Webhook {run_ids[run_id].webhook_name}, delivery {run_ids[run_id].id}",
+                "content": _note_of(run_ids[run_id]),
                 "created_at": at,
                 "updated_at": at,
             }
             for key, run_id in keys
         ]
         session.execute(insert(DagRunNote), rows)
+
+
+def _fields_of(session: Session, delivery: ClaimedDelivery, dag: Any, now: datetime) -> dict[str, Any]:
+    """When the run starts, for which logical date and partition; raises DispatchError."""
+    logical_date = free_logical_date(session, delivery)
+    return {
+        "logical_date": logical_date,
+        "data_interval": data_interval_of(dag, logical_date),
+        # A time that has passed would only put the run before others of its DAG.
+        "run_after": max(now, delivery.run_after or now),
+        **partition_of(dag, delivery.partition_key),
+    }
+
+
+def _note_of(delivery: ClaimedDelivery) -> str:
+    origin = f"Webhook {delivery.webhook_name}, {_what(delivery)}"
+    if delivery.note is None:
+        return origin
+    whole = f"{delivery.note}\n\n{origin}"
+    return whole if len(whole) <= MAX_NOTE_CHARS else delivery.note
 
 
 class _Current(NamedTuple):
@@ -204,6 +231,8 @@ class _Current(NamedTuple):
 def _runnable(delivery: ClaimedDelivery, state: DagState | None) -> _Current:
     """Raises DispatchError where the delivery's DAG cannot take a run."""
     dag_id = delivery.dag_id
+    if not dag_id:
+        raise DagUnavailable("The webhook has no DAG.")
     if state is None or state.is_stale:
         raise DagUnavailable(f"Airflow knows no active DAG {dag_id}.")
     if not state.owner.admits(delivery.team):
@@ -225,8 +254,21 @@ def _is_unchecked(delivery: ClaimedDelivery, state: DagState | None) -> bool:
 
 
 def run_id_of(delivery: ClaimedDelivery) -> str:
-    """The id of a delivery's run."""
-    return RUN_PREFIX + delivery.id
+    """The id of a delivery's run; it is fixed once the delivery, or its batch, can be dispatched."""
+    if delivery.batch_id is not None:
+        return BATCH_PREFIX + delivery.batch_id
+    return RUN_PREFIX + delivery.run_suffix
+
+
+def run_suffix_of(run_id: str) -> str:
+    """What a run's id has behind its prefix: it names the delivery, or the first one of its batch."""
+    return run_id.removeprefix(BATCH_PREFIX).removeprefix(RUN_PREFIX)
+
+
+def _what(delivery: ClaimedDelivery) -> str:
+    if delivery.batch_id is not None:
+        return f"batch of {delivery.deliveries} deliveries, the first is {delivery.id}"
+    return f"delivery {delivery.id}"
 
 
 def _short(error: Exception) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, String, Uuid, and_, cast, func, literal, lite
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.event.task_wait import RESUME_METHOD, XCOM_KEY, Registration
+from inbound_webhooks.event.wait_match import MatchRegistration
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.wait import Wait, WaitKind, WaitState
 from inbound_webhooks.storage import tables
@@ -108,9 +109,12 @@ def unregistered_waits(connection: Connection, limit: int) -> list[Wait]:
 
 @dataclass(frozen=True)
 class DueCall:
-    """A call that can be decided; ``parked_since`` is when its task was parked, None if it is not parked."""
+    """What can be decided; ``parked_since`` is when its task was parked, None if it is not parked.
 
-    delivery_id: str
+    ``id`` is that of the call, or of a wait that has got an event.
+    """
+
+    id: str
     parked_since: datetime | None
 
 
@@ -119,7 +123,6 @@ def due_calls(connection: Connection, now: datetime, limit: int) -> list[DueCall
 
     A call that failed unexpectedly is due at its next attempt.
     """
-    is_starting = and_(_TASK.next_method.is_(None), _TASK.state.not_in(_FINISHED_STATES))
     query = (
         select(_DELIVERY.id, _TASK.state, _TASK.next_method, _TASK.updated_at)
         .join(
@@ -130,7 +133,7 @@ def due_calls(connection: Connection, now: datetime, limit: int) -> list[DueCall
         .where(
             *_IS_CALLED,
             or_(_DELIVERY.attempts == 0, _DELIVERY.next_attempt_at <= now),
-            or_(_TASK.id.is_(None), ~func.coalesce(is_starting, True)),
+            _HAS_STARTED,
         )
         .order_by(_DELIVERY.id)
         .limit(limit)
@@ -141,12 +144,31 @@ def due_calls(connection: Connection, now: datetime, limit: int) -> list[DueCall
     ]
 
 
+def taken_waits(connection: Connection, limit: int) -> list[DueCall]:
+    """Waits that have got an event, whose tasks do not run any more before they wait."""
+    query = (
+        select(_WAIT.id, _TASK.state, _TASK.next_method, _TASK.updated_at)
+        .join(TaskInstance.__table__, _TASK.id == cast(_WAIT.id, Uuid()), isouter=True)
+        .where(_IS_WAITING, _WAIT.outcome.is_not(None), _HAS_STARTED)
+        .order_by(_WAIT.id)
+        .limit(limit)
+    )
+    return [
+        DueCall(row.id, _parked_since(row.state, row.next_method, row.updated_at))
+        for row in connection.execute(query)
+    ]
+
+
 @dataclass(frozen=True)
 class WaitingTask:
-    """A wait that is not over, and the standing of its task; ``parked_since`` as in :class:`DueCall`."""
+    """A wait that is not over, and the standing of its task; ``parked_since`` as in :class:`DueCall`.
+
+    ``must_fail`` says that its task is to fail before the deadline.
+    """
 
     wait_id: str
     deadline: datetime
+    must_fail: bool
     standing: Standing
     parked_since: datetime | None
 
@@ -154,9 +176,9 @@ class WaitingTask:
 def waiting_tasks(connection: Connection, *, after: str, limit: int) -> list[WaitingTask]:
     """Waits that are not over, by id, beginning behind ``after``."""
     query = (
-        select(_WAIT.id.label("wait_id"), _WAIT.deadline, _TASK.updated_at, *_TASK_COLUMNS)
+        select(_WAIT.id.label("wait_id"), _WAIT.deadline, _WAIT.failure, _TASK.updated_at, *_TASK_COLUMNS)
         .join(TaskInstance.__table__, _TASK.id == cast(_WAIT.id, Uuid()), isouter=True)
-        .where(_WAIT.state == literal_column(f"'{WaitState.WAITING}'"), _WAIT.id > after)
+        .where(_IS_WAITING, _WAIT.id > after)
         .order_by(_WAIT.id)
         .limit(limit)
     )
@@ -164,6 +186,7 @@ def waiting_tasks(connection: Connection, *, after: str, limit: int) -> list[Wai
         WaitingTask(
             row.wait_id,
             row.deadline,
+            row.failure is not None,
             Standing.GONE if row.task_instance_id is None else _standing(row.task_state, row.next_method),
             _parked_since(row.task_state, row.next_method, row.updated_at),
         )
@@ -224,15 +247,14 @@ def _parked_since(state: str | None, next_method: str | None, updated_at: dateti
 
 def _registered(row: Any) -> Wait | None:
     """The wait that a task has registered; None where there is none of this try."""
-    registration = Registration.from_json(_stored_value(row.registered))
+    stored = _stored_value(row.registered)
+    registration = Registration.from_json(stored) or MatchRegistration.from_json(stored)
     if registration is None or row.task_instance_id is None:
         return None
     if registration.wait_id != row.task_instance_id.hex:
         return None
     return Wait(
         id=registration.wait_id,
-        kind=WaitKind.CALLBACK,
-        token_sha256=registration.token_sha256,
         dag_id=row.dag_id,
         run_id=row.run_id,
         task_id=row.task_id,
@@ -242,7 +264,24 @@ def _registered(row: Any) -> Wait | None:
         deadline=registration.deadline,
         result=registration.result,
         fail_when=registration.fail_when,
+        **_what_it_waits_for(registration),
     )
+
+
+def _what_it_waits_for(registration: Registration | MatchRegistration) -> dict[str, Any]:
+    if isinstance(registration, Registration):
+        return {"kind": WaitKind.CALLBACK, "token_sha256": registration.token_sha256}
+    return {
+        "kind": WaitKind.EVENT,
+        "token_sha256": None,
+        "webhook_name": registration.webhook,
+        "match_paths": json.dumps(sorted(registration.match)) if registration.match else None,
+        "match_values": json.dumps([registration.match[path] for path in sorted(registration.match)]),
+        "match_key": registration.key,
+        "match_expression": registration.match_expression,
+        "broadcast": registration.broadcast,
+        "counts_from": registration.counts_from,
+    }
 
 
 def _stored_value(value: Any) -> Any:
@@ -264,6 +303,9 @@ _TASK_COLUMNS: Sequence[Any] = (
 )
 # Literals instead of bound values: a planner uses a partial index only where it sees the index's predicate.
 _IS_CALLED = (_DELIVERY.wait_id.is_not(None), _DELIVERY.state == literal_column(f"'{State.ACCEPTED}'"))
+_IS_WAITING = _WAIT.state == literal_column(f"'{WaitState.WAITING}'")
+_IS_STARTING = and_(_TASK.next_method.is_(None), _TASK.state.not_in(_FINISHED_STATES))
+_HAS_STARTED = or_(_TASK.id.is_(None), ~func.coalesce(_IS_STARTING, True))
 _OF_RUN = and_(_RUN.dag_id == _TASK.dag_id, _RUN.run_id == _TASK.run_id)
 _OF_TASK = and_(
     _XCOM.dag_run_id == _RUN.id,

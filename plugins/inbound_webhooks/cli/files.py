@@ -77,7 +77,7 @@ def _print_steps(steps: Sequence[Step], output: str, *, dry_run: bool) -> None:
     lines: list[str] = []
     for step in steps:
         if step.action != "keep":
-            lines.append(f"{SIGNS[step.action]} {step.name} (DAG {step.dag_id})")
+            lines.append(f"{SIGNS[step.action]} {step.name}{step.target and f' ({step.target})'}")
             lines += [f"    {_in_words(one)}" for one in step.differences]
     counts: Counter[str] = Counter(step.action for step in steps)
     summary = ", ".join(f"{counts[action]} {word}" for action, word in COUNTED.items() if counts[action])
@@ -105,7 +105,7 @@ def _as_data(step: Step) -> dict[str, Any]:
     return {
         "action": step.action,
         "name": step.name,
-        "dag_id": step.dag_id,
+        "dag_id": step.dag_id or None,
         "file": step.file,
         "differences": [
             {

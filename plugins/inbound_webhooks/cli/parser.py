@@ -171,6 +171,18 @@ ARG_PRUNE = Arg(
 ARG_NAMES = Arg(
     ("names",), metavar="NAME", nargs="*", help="Names or ids of webhooks; without any, all webhooks"
 )
+ARG_HELD_NAMES = Arg(("names",), metavar="NAME", nargs="*", help="Names or ids of webhooks")
+ARG_ALL = Arg(
+    ("--all",), action="store_true", help="All webhooks, also those that are created while the hold lasts"
+)
+ARG_PER_MINUTE = Arg(
+    ("--per-minute",), metavar="N", type=_positive, help="Held deliveries that go on in a minute, at most"
+)
+ARG_WINDOW = Arg(
+    ("--window",),
+    metavar="HH:MM-HH:MM",
+    help="Hours in which held deliveries go on, in Airflow's default time zone",
+)
 ARG_WITH_SECRETS = Arg(
     ("--with-secrets",), action="store_true", help="Include secrets in plain text; never commit such a file"
 )
@@ -197,10 +209,11 @@ MODULES = {
     "senders": {"create", "rotate", "end-grace", "presets"},
     "files": {"import", "export"},
     "check": {"check"},
-    "replays": {"replay", "replays", "deliveries"},
+    "replays": {"replay", "replays", "retry", "deliveries"},
     "samples": {"sample"},
     "activity": {"stats"},
     "waits": {"waits"},
+    "holds": {"hold", "release"},
 }
 """Module -> its commands; all other commands are in ``webhooks``."""
 
@@ -214,7 +227,7 @@ def _action(name: str, help: str, *args: Arg) -> ActionCommand:
 COMMANDS = (
     _action(
         "create",
-        "Create a webhook for a DAG",
+        "Create a webhook for a DAG or an asset",
         *map(_field_argument, FIELDS.values()), ARG_SECRET, ARG_REFRESH_KEYS, ARG_EVENT, ARG_PROOF,
         ARG_OUTPUT,
     ),
@@ -223,6 +236,11 @@ COMMANDS = (
     _action("url", "Print the URL to give to the sender", ARG_NAME),
     _action("enable", "Accept requests, and start the deliveries that waited", ARG_NAME),
     _action("disable", "Reject requests, and start nothing", ARG_NAME),
+    _action("hold", "Accept and store requests, and start nothing", ARG_HELD_NAMES, ARG_ALL),
+    _action(
+        "release", "End a hold: held deliveries go on in their order, and new ones after them",
+        ARG_HELD_NAMES, ARG_ALL, ARG_PER_MINUTE, ARG_WINDOW,
+    ),
     _action("delete", "Delete a webhook", ARG_NAME, ARG_YES),
     _action("rotate", "Generate a new URL, or set a new secret", ARG_NAME, ARG_GRACE, ARG_ONE_SECRET),
     _action("end-grace", "End the grace period of old URLs and secrets immediately", ARG_NAME),
@@ -242,6 +260,7 @@ COMMANDS = (
         "replay", "Accept a stored delivery again, or all that match --where",
         ARG_OPTIONAL_DELIVERY_ID, ARG_WHERE, ARG_REMAP, ARG_YES, ARG_OUTPUT,
     ),
+    _action("retry", "Try a delivery, and its mails, again at once after a failed attempt", ARG_DELIVERY_ID),
     _action(
         "replays", "List the replays of many deliveries, or show or cancel one",
         ARG_JOB_ID, ARG_CANCEL, ARG_OUTPUT,

@@ -41,7 +41,7 @@ def deliveries_command(args: Namespace) -> None:
     more = [("state", args.state)] if args.state else []
     more += [("webhook", service.get(args.name).id)] if args.name else []
     found = find(_conditions(args.where, more), None, limit=args.limit, seconds=FIND_SECONDS)
-    print_data([_delivery(row) for row in found.rows], args.output)
+    print_data([_delivery(row) | {"waits_for": _waits_for(row)} for row in found.rows], args.output)
 
 
 @handler
@@ -69,6 +69,14 @@ def _replay_many(args: Namespace) -> None:
         return
     job = replay_jobs.start(access=None, actor=actor(), remap=args.remap, where=where)
     print_data(_summary(replay_jobs.report(job.id, None, actor())), args.output)
+
+
+@handler
+def retry_command(args: Namespace) -> None:
+    """Try a delivery and its mails again now."""
+    from inbound_webhooks.deliveries.retry_now import retry_now
+
+    print_text(retry_now(args.delivery_id, actor=actor()).sentence)
 
 
 @handler
@@ -119,11 +127,23 @@ def _summary(report: Report) -> dict[str, Any]:
     }
 
 
+def _waits_for(row: Any) -> str | None:
+    """Why a delivery that could be dispatched is not: too many runs are queued, as of the last second."""
+    from inbound_webhooks.records.delivery import State
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.webhooks.queue_reason import queue_reason
+
+    if row.state != State.ACCEPTED:
+        return None
+    with transaction() as connection:
+        return queue_reason(connection, row.dag_id)
+
+
 def _delivery(row: Any) -> dict[str, Any]:
     return {
         "id": row.id,
         "webhook": row.webhook_name,
-        "dag_id": row.dag_id,
+        "dag_id": row.dag_id or None,
         "state": row.state,
         "received_at": row.received_at.isoformat(),
         "run_id": row.run_id,

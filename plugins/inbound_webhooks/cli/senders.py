@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 URL_PLACE, SECRET_PLACE = "<the webhook's URL>", "<the secret>"
 GIVEN_SECRET = "<the secret from --secret>"  # noqa: S105 - a placeholder
 
-EXPECTED_AT_CREATE = ("disabled", "no-dispatcher")
+EXPECTED_AT_CREATE = ("disabled", "outside-hours", "no-dispatcher")
 """Reasons without a warning: the call asks for them, or they disappear once the api-server runs."""
 
 
@@ -57,7 +57,7 @@ def create_command(args: Namespace) -> None:
     )
     webhook = service.create(draft, secrets=secrets, actor=actor(), team=service.team_of(draft))
     url = service.url(webhook)
-    print_data(summary(webhook) | {"url": url}, args.output)
+    print_data(summary(webhook) | {"url": url or None}, args.output)
     for reason in readiness.reasons_of(webhook):
         if reason.code not in EXPECTED_AT_CREATE:
             print_hint(reason.message)

@@ -1,4 +1,4 @@
-"""The command about tasks that wait for a call."""
+"""The command about tasks that wait for a call or an event."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from inbound_webhooks.cli.console import WRONG_CALL, actor, exit_with, handler, 
 @handler
 def waits_command(args: Namespace) -> None:
     """List waiting tasks, newest first, or show or resume one."""
+    from inbound_webhooks.deliveries.seen_events import shown
     from inbound_webhooks.records.wait import WaitState
     from inbound_webhooks.webhooks import waits
 
     if args.wait_id is not None:
         if args.resume:
             waits.resume(None, args.wait_id, actor=actor())
-        print_data(waits.as_data(waits.find(None, args.wait_id)), args.output)
+        print_data(shown(None, args.wait_id), args.output)
         return
     if args.resume:
         exit_with(WRONG_CALL, "--resume needs a WAIT_ID.")

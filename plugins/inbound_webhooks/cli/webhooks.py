@@ -58,11 +58,13 @@ def show_command(args: Namespace) -> None:
         credentials = list_credentials(connection, webhook.id)
         rejections = list_rejections(connection, webhook.id, KEPT_REJECTIONS)
     shown = summary(webhook) | {
-        "url": service.url(webhook),
+        "url": service.url(webhook) or None,
         **json_fields(webhook),
         "credentials": [_credential(credential) for credential in credentials],
         "confirm_url": webhook.confirm_url,
         "team": webhook.team,
+        "hold": webhook.hold,
+        "held_by_all": webhook.held_by_all,
         "created_at": webhook.created_at.isoformat(),
         "updated_at": webhook.updated_at.isoformat(),
         "deliveries": deliveries,
@@ -86,7 +88,11 @@ def url_command(args: Namespace) -> None:
     """Print only the URL."""
     from inbound_webhooks.webhooks import service
 
-    print_text(service.url(service.get(args.name)))
+    webhook = service.get(args.name)
+    url = service.url(webhook)
+    if not url:
+        exit_with(FAILED, f"{webhook.name} has no URL: it gets the events of another webhook.")
+    print_text(url)
 
 
 @handler

@@ -17,15 +17,18 @@ from typing import Any
 from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
+from inbound_webhooks.deliveries.family import judged_family
+from inbound_webhooks.deliveries.first_state import state_without_hold
 from inbound_webhooks.deliveries.judging import Endpoint, Judging
+from inbound_webhooks.deliveries.schedule_data import schedule_data
 from inbound_webhooks.event.differences import ABSENT, Difference, differences
 from inbound_webhooks.event.judge import Verdict
-from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
-from inbound_webhooks.webhooks.compiled import CompiledWebhook, compile_webhook
+from inbound_webhooks.webhooks.compiled import CompiledWebhook, load_compiled
 
 MAX_DELIVERIES = 1000
 DUPLICATE = "duplicate"
@@ -40,20 +43,26 @@ NO_BODY = "The body was not stored, so the delivery cannot be judged."
 
 @dataclass(frozen=True)
 class Outcome:
-    """The outcome of one request: an outcome of the judge, or "duplicate".
+    """The outcome of one request: the first state of its delivery, an outcome of the judge, or "duplicate".
 
-    ``repeats`` is the first of the judged deliveries with the same deduplication key.
+    ``repeats`` is the first of the judged deliveries with the same deduplication key. ``events`` are the
+    first ones of a request that is several, of ``event_count``; ``routes`` is route -> outcome.
     """
 
     state: str
     conf: Any
+    schedule: Any
     error: str | None
     event_type: str | None
     dedup_key: str | None
+    partition_key: str | None
     repeats: str | None
     status: int
     content_type: str | None
     response: str
+    events: list[dict[str, Any]] | None = None
+    event_count: int | None = None
+    routes: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,8 @@ class JudgedDelivery:
 
     delivery_id: str
     dag_id: str
+    webhook_id: str
+    asset: str | None
     received_at: datetime
     before: Outcome | None = None
     after: Outcome | None = None
@@ -100,17 +111,18 @@ def back_test(
     limit: int,
     pause: Callable[[float], None] = time.sleep,
 ) -> BackTest:
-    """Judge a webhook's newest deliveries, except replays.
+    """Judge a webhook's newest requests; those of its source where it gets the events of another one.
 
     :param limit: the number of deliveries, at most :data:`MAX_DELIVERIES`
     :raises DefinitionError: the change does not compile
     """
     before, after = (
-        _Judge(endpoint.judging, compile_webhook(webhook)),
-        _Judge(endpoint.judging, compile_webhook(changed)),
+        _Judge(endpoint.judging, load_compiled(webhook)),
+        _Judge(endpoint.judging, load_compiled(changed)),
     )
     with transaction() as connection:
-        ids = listing.newest_ids(connection, webhook.id, min(limit, MAX_DELIVERIES))
+        # What a route excludes leaves no delivery of its own, so the requests of its source are judged.
+        ids = listing.newest_ids(connection, webhook.source or webhook.id, min(limit, MAX_DELIVERIES))
     # In order of arrival: of two deliveries with the same key, the later one is the duplicate.
     judged = [_judged(delivery, before, after) for delivery in _with_pauses(_stored(reversed(ids)), pause)]
     return BackTest(tuple(reversed(judged)))
@@ -137,17 +149,22 @@ def _with_pauses(deliveries: Iterator[Delivery], pause: Callable[[float], None])
 
 
 def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> JudgedDelivery:
+    known = (delivery.id, delivery.dag_id, delivery.webhook_id, delivery.asset, delivery.received_at)
     if not delivery.body_stored:
-        return JudgedDelivery(delivery.id, delivery.dag_id, delivery.received_at, note=NO_BODY)
+        return JudgedDelivery(*known, note=NO_BODY)
     old, new = before.outcome(delivery), after.outcome(delivery)
-    return JudgedDelivery(
-        delivery.id,
-        delivery.dag_id,
-        delivery.received_at,
-        old,
-        new,
-        tuple(differences(asdict(old), asdict(new))),
-    )
+    return JudgedDelivery(*known, old, new, tuple(differences(asdict(old), asdict(new))))
+
+
+def _events_of(verdict: Verdict) -> tuple[list[dict[str, Any]] | None, int | None, dict[str, str] | None]:
+    """The events of a request; None where it is one."""
+    if not (verdict.children or verdict.routes):
+        return None, None, None
+    found = judged_family(verdict)
+    routes = {
+        route["webhook"]: f"{route['state']}: {route['reason']}".rstrip(": ") for route in found["routes"]
+    }
+    return found["children"], found["children_total"], routes or None
 
 
 class _Judge:
@@ -158,21 +175,33 @@ class _Judge:
         self._compiled = compiled
         self._first: dict[str, str] = {}
 
+    def _state(self, verdict: Verdict) -> str:
+        """The first state of the delivery, were the webhook not on hold."""
+        if verdict.outcome != State.ACCEPTED:
+            return verdict.outcome
+        return state_without_hold(self._compiled.webhook)
+
     def outcome(self, delivery: Delivery) -> Outcome:
         # Keep credentials masked: an expression on trial must not reveal them.
         request = stored_request.restore(replace(delivery, credentials=None))
         verdict = self._judging.decide(self._compiled, request, delivery_id=delivery.id)
         repeats = self._repeats(verdict)
+        events, count, routes = _events_of(verdict)
         return Outcome(
-            state=DUPLICATE if repeats else verdict.outcome,
+            state=DUPLICATE if repeats else self._state(verdict),
             conf=None if verdict.conf is None else json.loads(verdict.conf),
-            error=None if verdict.error is None else verdict.error.message,
+            schedule=schedule_data(verdict),
+            error=(verdict.reason or None) if verdict.error is None else verdict.error.message,
             event_type=verdict.event_type,
             dedup_key=verdict.deduplication_key,
+            partition_key=verdict.partition_key,
             repeats=repeats,
             status=verdict.response.status,
             content_type=verdict.response.content_type,
             response=verdict.response.body.decode("utf-8", "replace"),
+            events=events,
+            event_count=count,
+            routes=routes,
         )
 
     def _repeats(self, verdict: Verdict) -> str | None:

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.airflow_bridge.assets import ConsumingRun, consuming_runs
+from inbound_webhooks.deliveries.family import family_of, routes_of
+from inbound_webhooks.deliveries.group_notes import batch_of, progress_of
 from inbound_webhooks.deliveries.sent_response import sent_response
 from inbound_webhooks.deliveries.stored_request import text_of
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.mails import Mail, mails_of_delivery
+from inbound_webhooks.storage.matched_waits import resumed_by
 from inbound_webhooks.storage.outcomes import load_tasks
 from inbound_webhooks.storage.waits import find_wait
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.urls import delivery_url, log_url, run_url
+from inbound_webhooks.webhooks.access import Access
+from inbound_webhooks.webhooks.queue_reason import queue_reason
 from inbound_webhooks.webhooks.waits import as_data
 
 MAX_BODY_CHARS = 2_000
 """Longer bodies are truncated."""
 
+MAX_LISTED = 1_000
+"""Deliveries of a batch that are listed: as many as one can have."""
 
-def delivery_details(delivery_id: str) -> dict[str, Any]:
+
+def delivery_details(delivery_id: str, access: Access | None = None) -> dict[str, Any]:
     """A delivery with its request, run and notifications as JSON data; credentials are masked.
 
+    :param access: None for an operator with a shell, who may read all runs that took its asset event
     :raises DeliveryNotFound: there is no such delivery
     """
     with transaction() as connection:
@@ -41,29 +53,55 @@ def delivery_details(delivery_id: str) -> dict[str, Any]:
         waits_for = waiting_reason(connection, delivery)
         response = sent_response(connection, delivery)
         wait = find_wait(connection, delivery.wait_id) if delivery.wait_id else None
+        taken = consuming_runs(connection, delivery.asset_event_id) if delivery.asset_event_id else []
+        resumed = resumed_by(connection, delivery_id)
+        family = family_of(connection, delivery)
+        batch = batch_of(connection, delivery, limit=MAX_LISTED)
+        progress = progress_of(connection, delivery)
     return {
         "id": delivery.id,
         "webhook": delivery.webhook_name,
         "state": delivery.state,
         "error": delivery.error,
-        "waits_for": waits_for,
+        "waits_for": waits_for or progress,
         "page": delivery_url(airflow_url(), delivery.id),
         "replay_of": delivery.replay_of,
+        "batch": batch,
+        "superseded_by": delivery.superseded_by,
+        "cancelled_by": delivery.cancelled_by,
         "request": _request(delivery),
         "response": response.document(),
         "conf": None if delivery.conf is None else json.loads(delivery.conf),
         "run": _run(delivery),
+        "asset": delivery.asset,
+        "partition_key": delivery.partition_key,
+        "asset_event": _event(delivery, [run for run in taken if _may_read(run, access)]),
         "wait": None if wait is None else as_data(wait),
+        "resumed": list(map(as_data, resumed)),
+        **family,
+        "routes": routes_of(delivery.routes),
         "mails": [_mail(mail) for mail in mails],
     }
 
 
 def waiting_reason(connection: Connection, delivery: Any) -> str | None:
-    """The reason why a delivery with an existing DAG has no run yet: the limit on active runs."""
-    if delivery.state != State.ACCEPTED:
+    """The reason why a delivery with an existing DAG has no run yet: the limit on active runs, or on those
+    that are queued."""
+    if delivery.state != State.ACCEPTED or delivery.wait_id is not None:
         return None
     webhook = webhook_by_id(connection, delivery.webhook_id)
-    if webhook is None or webhook.max_active_runs is None:
+    if webhook is None:
+        return None
+    return _active_reason(connection, webhook) or _queue_reason(connection, webhook.dag_id)
+
+
+def _queue_reason(connection: Connection, dag_id: str) -> str | None:
+    reason = queue_reason(connection, dag_id)
+    return None if reason is None else f"room in Airflow's queue: {reason}"
+
+
+def _active_reason(connection: Connection, webhook: Webhook) -> str | None:
+    if webhook.max_active_runs is None:
         return None
     active, limit = claims.count_active(connection, webhook.id), webhook.max_active_runs
     if active < limit:
@@ -99,9 +137,12 @@ def _run(delivery: Delivery) -> dict[str, Any]:
     base_url, run_id = airflow_url(), delivery.run_id
     started, ended = delivery.run_started_at, delivery.finished_at
     return {
-        "dag_id": delivery.dag_id,
+        "dag_id": delivery.dag_id or None,
         "run_id": run_id,
         "page": run_id and run_url(base_url, delivery.dag_id, run_id),
+        "logical_date": _time(delivery.logical_date),
+        "run_after": _time(delivery.run_after),
+        "note": delivery.note,
         "attempts": delivery.attempts,
         "next_attempt_at": _time(delivery.next_attempt_at),
         "dispatched_at": _time(delivery.dispatched_at),
@@ -117,6 +158,27 @@ def _run(delivery: Delivery) -> dict[str, Any]:
             for task in load_tasks(delivery.failed_tasks)
         ],
     }
+
+
+def _event(delivery: Delivery, runs: Sequence[ConsumingRun]) -> dict[str, Any] | None:
+    if delivery.asset_event_id is None:
+        return None
+    return {
+        "id": delivery.asset_event_id,
+        "runs": [
+            {
+                "dag_id": run.dag_id,
+                "run_id": run.run_id,
+                "state": run.state,
+                "page": run_url(airflow_url(), run.dag_id, run.run_id),
+            }
+            for run in runs
+        ],
+    }
+
+
+def _may_read(run: ConsumingRun, access: Access | None) -> bool:
+    return access is None or access.may_read_runs(run.dag_id)
 
 
 def _mail(mail: Mail) -> dict[str, Any]:

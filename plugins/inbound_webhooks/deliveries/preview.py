@@ -7,7 +7,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from inbound_webhooks.deliveries.awaited_preview import resumed_note
+from inbound_webhooks.deliveries.family import judged_family
+from inbound_webhooks.deliveries.group_notes import group_note
 from inbound_webhooks.deliveries.judging import Endpoint
+from inbound_webhooks.deliveries.schedule_data import schedule_data
 from inbound_webhooks.errors import SecretMissing, VerificationFailed
 from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.judge import Verdict, Verified
@@ -18,7 +22,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
-from inbound_webhooks.webhooks.compiled import CompiledWebhook, compile_webhook
+from inbound_webhooks.webhooks.compiled import CompiledWebhook, load_compiled
 
 SIGNATURE_NOT_CHECKED = "The request has no signature, so none was checked."
 NOT_YET_CHECKED = "The webhook has no secret yet, so no signature was checked."
@@ -39,9 +43,11 @@ def preview_request(
     A request without a signature is judged too, and any request of a webhook that waits for its secret, both
     with a note; one with a wrong signature is rejected.
 
-    Returns ``state`` (an outcome of the judge), ``conf``, ``error``, ``note`` (no signature was checked, or
-    the response would wait) and the response's ``status``, ``content_type``, ``headers`` (pairs, without the
-    content type) and ``body`` (text).
+    Returns ``state`` (an outcome of the judge), ``conf``, ``partition_key``, ``schedule`` (when the run
+    starts, as far as the webhook says), ``error``, ``note`` (nothing was verified, the response would wait,
+    waiting tasks would be resumed) and the response's ``status``, ``content_type``, ``headers`` (pairs,
+    without the content type) and ``body`` (text); and ``children``, ``children_total`` and ``routes`` of a
+    request that would be several events (deliveries/family.py).
     """
     request = InboundRequest(
         method=method,
@@ -51,7 +57,7 @@ def preview_request(
         source_ip="127.0.0.1",
         received_at=now or utc_now(),
     )
-    compiled = compile_webhook(webhook)
+    compiled = load_compiled(webhook)
     credentials = _valid_credentials(webhook.id, request.received_at)
     token = next((decrypt(one.encrypted) for one in credentials if not one.purpose), "")
     secrets = plain_secrets([one for one in credentials if one.purpose], decrypt)
@@ -65,7 +71,8 @@ def preview_request(
     verdict = (
         found if isinstance(found, Verdict) else endpoint.judging.decide(compiled, request, secrets=secrets)
     )
-    note = " ".join(filter(None, (note, _wait_note(compiled, verdict)))) or None
+    more = (_wait_note(compiled, verdict), group_note(compiled.webhook, verdict))
+    note = " ".join(filter(None, (note, *more, resumed_note(compiled, request, verdict)))) or None
     return _shown(verdict, note, b"" if method == "HEAD" else verdict.response.body)
 
 
@@ -111,10 +118,13 @@ def _shown(verdict: Verdict, note: str | None, body: bytes) -> dict[str, Any]:
     return {
         "state": verdict.outcome,
         "conf": None if verdict.conf is None else json.loads(verdict.conf),
-        "error": None if verdict.error is None else verdict.error.message,
+        "partition_key": verdict.partition_key,
+        "schedule": schedule_data(verdict),
+        "error": (verdict.reason or None) if verdict.error is None else verdict.error.message,
         "note": note,
         "status": response.status,
         "content_type": response.content_type,
         "headers": [list(pair) for pair in response.all_headers if pair[0] != "Content-Type"],
         "body": body.decode("utf-8", "replace"),
+        **judged_family(verdict),
     }

@@ -9,7 +9,7 @@ from functools import partial
 
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.deliveries.replay import CHANGED, WEBHOOK_DELETED, accepted_again
-from inbound_webhooks.deliveries.search import find_all, named_dag_ids
+from inbound_webhooks.deliveries.search import FoundDelivery, find_all, named_origins
 from inbound_webhooks.errors import (
     AlreadyClaimed,
     NotPermitted,
@@ -18,7 +18,7 @@ from inbound_webhooks.errors import (
     ReplayJobRefused,
 )
 from inbound_webhooks.monitoring.clock import utc_now
-from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.records.delivery_filter import DeliveryFilter
 from inbound_webhooks.records.replay_job import ItemState, JobState, ReplayItem, ReplayJob
 from inbound_webhooks.records.webhook import Webhook
@@ -45,6 +45,7 @@ MAX_REPORTED = 100
 """Replays that a report names one by one."""
 
 DELIVERY_DELETED = "The delivery was deleted."
+SPLIT = "It was split into deliveries, which are replayed themselves where they match."
 STILL_OPEN = "Its own run has not ended."
 NO_PERMISSION = "Replays require the permission to edit webhooks and to trigger a DAG."
 
@@ -104,9 +105,9 @@ def start(
         conditions=json.dumps([] if where is None else where.pairs()),
         remap=remap,
         total=len(found),
-        dag_ids=json.dumps(sorted({dag_id for _, dag_id, _ in found})),
+        dag_ids=json.dumps(sorted({each.dag_id for each in found})),
     )
-    items = [ReplayItem(delivery_id=found_id, webhook_id=webhook_id) for found_id, _, webhook_id in found]
+    items = [ReplayItem(delivery_id=each.id, webhook_id=each.webhook_id) for each in found]
     with transaction() as connection:
         begin_writing(connection)
         statements.lock_creation(connection)
@@ -129,16 +130,15 @@ def require_permission(access: Access | None) -> None:
 
     :raises NotPermitted: there is none
     """
-    if access is not None and not access.may_replay_one_of(named_dag_ids()):
+    if access is not None and not access.may_replay_one_of(named_origins()):
         raise NotPermitted(NO_PERMISSION)
 
 
-def _selected(ids: Collection[str], access: Access | None) -> list[tuple[str, str, str]]:
+def _selected(ids: Collection[str], access: Access | None) -> list[FoundDelivery]:
     with transaction() as connection:
         rows = rows_of(connection, sorted(set(ids)))
-    return [
-        (row.id, row.dag_id, row.webhook_id) for row in rows if access is None or access.may_see(row.dag_id)
-    ]
+    visible = [row for row in rows if access is None or access.may_see(row)]
+    return [FoundDelivery(row.id, row.dag_id, row.webhook_id) for row in visible]
 
 
 def _refuse_too_many(running: Sequence[str], actor: str, most: int) -> None:
@@ -249,6 +249,8 @@ def replay_item(endpoint: Endpoint, job: ReplayJob, item: ReplayItem, access: Ac
             return record(job, item, ItemState.SKIPPED, DELIVERY_DELETED)
         if stored.state in OPEN_STATES:
             return record(job, item, ItemState.SKIPPED, STILL_OPEN)
+        if stored.state == State.SPLIT:
+            return record(job, item, ItemState.SKIPPED, SPLIT)
         try:
             if _commit(endpoint, job, stored, _checked(stored, webhook, access)):
                 return True
@@ -262,14 +264,14 @@ def replay_item(endpoint: Endpoint, job: ReplayJob, item: ReplayItem, access: Ac
 def _checked(stored: Delivery, webhook: Webhook | None, access: Access | None) -> Webhook:
     if webhook is None:
         raise NotReplayable(WEBHOOK_DELETED)
-    if access is not None and (problem := access.replay_problem(stored.dag_id, webhook.dag_id)):
+    if access is not None and (problem := access.replay_problem(stored, webhook)):
         raise NotPermitted(problem)
     return webhook
 
 
 def _commit(endpoint: Endpoint, job: ReplayJob, stored: Delivery, webhook: Webhook) -> bool:
     """Commit the replay; False if the webhook has changed since it was read."""
-    again = accepted_again(endpoint, stored, webhook, remap=job.remap)
+    again, children = accepted_again(endpoint, stored, webhook, remap=job.remap)
     claim = partial(
         statements.claim_item,
         job_id=job.id,
@@ -278,7 +280,7 @@ def _commit(endpoint: Endpoint, job: ReplayJob, stored: Delivery, webhook: Webho
         replay_id=again.id,
         reason=None,
     )
-    return endpoint.inbox.commit_claimed(again, webhook.version, claim) is not None
+    return endpoint.inbox.commit_claimed(again, webhook.version, claim, children) is not None
 
 
 def refuse_all(job: ReplayJob, reason: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from inbound_webhooks.airflow_bridge.dag_cache import DagState
 from inbound_webhooks.deliveries.cause import dag_problem
 from inbound_webhooks.deliveries.replay import OF_A_TASK
+from inbound_webhooks.records.target import subject_of
 from inbound_webhooks.records.webhook import Webhook
 
 NO_BODY = (
@@ -66,9 +67,8 @@ def _blocked(
     if not runs:
         return "A replay requires the permission to read the Dag's runs."
     if not replay:
-        return (
-            f"A replay requires the permission to change the webhook and to trigger the Dag {webhook.dag_id}."
-        )
+        right = subject_of(webhook).right("Dag")
+        return f"A replay requires the permission to change the webhook and {right}."
     if not webhook.enabled:
         return "The webhook is disabled, so nothing can be replayed. Enable it first."
     problem = dag_problem(webhook.dag_id, dag)

@@ -7,16 +7,17 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 
 from inbound_webhooks.deliveries.stored_request import content_of
 from inbound_webhooks.errors import RequestError, SearchTooLong
 from inbound_webhooks.records.delivery_filter import DeliveryFilter
+from inbound_webhooks.records.target import EVERY_DAG, Origin
 from inbound_webhooks.storage import delivery_search as statements
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.delivery_search import SearchedDeliveries
-from inbound_webhooks.storage.listing import dag_ids
+from inbound_webhooks.storage.origins import webhook_origins
 from inbound_webhooks.storage.time_limit import limited_transaction
 from inbound_webhooks.storage.webhooks import find_webhook
 from inbound_webhooks.urls import WEBHOOK_ID_CHARS
@@ -37,6 +38,14 @@ FIRST_BODIES, MOST_BODIES = 8, 1_000
 
 MAX_INFLATED_BYTES = 2 * 1024 * 1024
 """Compressed bodies whose content is larger are not looked into."""
+
+
+class FoundDelivery(NamedTuple):
+    """What tells whose a delivery is."""
+
+    id: str
+    dag_id: str
+    webhook_id: str
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,7 @@ def count(wanted: DeliveryFilter, access: Access | None) -> int | None:
 
 def find_all(
     wanted: DeliveryFilter, access: Access | None, *, limit: int, seconds: float
-) -> list[tuple[str, str, str]]:
+) -> list[FoundDelivery]:
     """(id, dag_id, webhook_id) of all deliveries that match, newest first; ``limit`` + 1 for more.
 
     :raises SearchTooLong: the time is over before all were found
@@ -98,15 +107,15 @@ def find_all(
         searched = _searched(wanted, access)
         with limited_transaction(seconds) as connection:
             rows = connection.execute(statements.newest_ids(searched, limit + 1))
-            return [(row.id, row.dag_id, row.webhook_id) for row in rows]
+            return [FoundDelivery(row.id, row.dag_id, row.webhook_id) for row in rows]
     ends_at = time.monotonic() + seconds
-    found: list[tuple[str, str, str]] = []
+    found: list[FoundDelivery] = []
     cursor: str | None = ""
     while cursor is not None and len(found) <= limit:
         if time.monotonic() > ends_at:
             raise SearchTooLong
         page = find(wanted, access, before=cursor, limit=MOST_BODIES)
-        found += [(row.id, row.dag_id, row.webhook_id) for row in page.rows]
+        found += [FoundDelivery(row.id, row.dag_id, row.webhook_id) for row in page.rows]
         cursor = page.cursor
     return found[: limit + 1]
 
@@ -145,7 +154,7 @@ def _step(
     with limited_transaction(seconds) as connection:
         rows = connection.execute(statements.newest_ids(searched, size)).all()
     # Checked without a transaction: auth managers read with sessions of their own.
-    readable = [row.id for row in rows if access is None or access.may_read_runs(row.dag_id)]
+    readable = [row.id for row in rows if access is None or access.may_read_runs(row)]
     with limited_transaction(seconds) as connection:
         matches = statements.look_into_bodies(connection, readable, needle)
     matching = {match.id for match in matches if match.has_text}
@@ -175,7 +184,7 @@ def _load(ids: list[str], access: Access | None) -> list[Any]:
 
 def _visible(rows: list[Any], access: Access | None) -> list[Any]:
     # The DAGs of the query may be those of a minute ago.
-    return [row for row in rows if access is None or access.may_see(row.dag_id)]
+    return [row for row in rows if access is None or access.may_see(row)]
 
 
 def _time_of(delivery_id: str) -> datetime:
@@ -184,14 +193,14 @@ def _time_of(delivery_id: str) -> datetime:
 
 
 def _searched(wanted: DeliveryFilter, access: Access | None) -> SearchedDeliveries:
-    readable = None if access is None else _readable(access)
+    visible = None if access is None else _visible_origins(access)
     if wanted.dag_id:
-        readable = {wanted.dag_id} if access is None or access.may_see(wanted.dag_id) else set()
+        visible = {Origin(wanted.dag_id)} if access is None or access.may_see(wanted.dag_id) else set()
     webhook_id, webhook_name = _webhook(wanted.webhook)
     return SearchedDeliveries(
         webhook_id=webhook_id,
         webhook_name=webhook_name,
-        dag_ids=readable,
+        origins=visible,
         states=wanted.states,
         event_type=wanted.event_type,
         since=wanted.since,
@@ -218,17 +227,18 @@ def _has_deliveries(webhook_id: str) -> bool:
         return connection.execute(wanted).first() is not None
 
 
-def _readable(access: Access) -> Collection[str] | None:
-    """The DAGs whose deliveries the user may see; None for all, so that the query needs no list of them."""
-    named = named_dag_ids()
-    readable = access.readable(named)
-    return None if named <= readable else readable
+def _visible_origins(access: Access) -> Collection[Origin] | None:
+    """The origins whose deliveries the user may see; None for all, so that the query needs no list."""
+    named = named_origins()
+    visible = access.visible(named)
+    # Deliveries of a deleted webhook without a DAG have no origin among them.
+    return None if named <= visible and access.may_see(EVERY_DAG) else visible
 
 
-def named_dag_ids() -> set[str]:
-    """The DAGs of all webhooks and of all deliveries that have ended."""
+def named_origins() -> set[Origin]:
+    """The origins of all webhooks, and the DAGs of all deliveries that have ended."""
     with transaction() as connection:
-        return dag_ids(connection) | _PAST_DAGS.get(connection)
+        return webhook_origins(connection) | {Origin(dag_id) for dag_id in _PAST_DAGS.get(connection)}
 
 
 class _PastDags:

@@ -57,14 +57,16 @@ def sent_response(connection: Connection, delivery: Delivery) -> SentResponse:
         return SentResponse(status=status, note=OLDER)
     if delivery.custom_response:
         return _kept(connection, delivery)
-    sent = standard(status, is_filtered=delivery.state == State.FILTERED, delivery_id=delivery.id)
+    # The events of a request have one response, with the id of the delivery that they were split from.
+    is_filtered = delivery.state == State.FILTERED and delivery.parent_id is None
+    sent = standard(status, is_filtered=is_filtered, delivery_id=delivery.parent_id or delivery.id)
     return SentResponse(
         status=status, headers=sent.all_headers, body=sent.body.decode(), body_bytes=len(sent.body)
     )
 
 
 def _kept(connection: Connection, delivery: Delivery) -> SentResponse:
-    kept = find_response(connection, delivery.id)
+    kept = find_response(connection, delivery.parent_id or delivery.id)
     if kept is None:
         return SentResponse(status=delivery.response_status, note=NOT_KEPT)
     is_cut = len(kept.body) < kept.body_bytes

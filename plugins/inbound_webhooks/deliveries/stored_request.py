@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
+from inbound_webhooks.deliveries.first_state import first_state, is_due
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.content_encoding import inflate
-from inbound_webhooks.event.judge import Outcome, Verdict
+from inbound_webhooks.event.judge import Child, Outcome, Verdict
 from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.responses import WITHOUT_BODY
 from inbound_webhooks.event.rules import Rules
 from inbound_webhooks.monitoring.clock import utc_now
-from inbound_webhooks.records.delivery import Delivery, State
+from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.storage.encryption import decrypt, encrypt
 from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
@@ -44,33 +46,97 @@ def columns(request: InboundRequest, credential_names: Collection[str] = ()) -> 
     }
 
 
-def new_delivery(compiled: CompiledWebhook, request: InboundRequest, verdict: Verdict) -> Delivery:
-    """The delivery for an accepted, filtered or refused request; its credentials are masked and encrypted."""
+def new_delivery(
+    compiled: CompiledWebhook,
+    request: InboundRequest,
+    verdict: Verdict,
+    *,
+    shared: Mapping[str, Any] | None = None,
+) -> Delivery:
+    """The delivery for an accepted, split, filtered or refused request.
+
+    Its credentials are masked and encrypted.
+
+    :param shared: the request's columns where another delivery has the request
+    """
     webhook, rules = compiled.webhook, compiled.rules
-    if rules.body_keys:
+    state = first_state(webhook) if verdict.outcome == Outcome.ACCEPTED else verdict.outcome
+    if shared is not None:
+        shared = {"received_at": request.received_at, **shared}
+    elif rules.body_keys:
         request = replace(request, body=rules.redacted(request.body))
     return Delivery(
         id=verdict.delivery_id,
         webhook_id=webhook.id,
         webhook_name=webhook.name,
         dag_id=webhook.dag_id,
-        state=verdict.outcome,
+        asset=webhook.asset,
+        partition_key=verdict.partition_key,
+        state=state,
         response_status=verdict.response.status,
         custom_response=_is_custom(rules, verdict),
         accepted_at=utc_now(),
         conf=verdict.conf,
         checked_dag_hash=verdict.params_version,
-        error=None if verdict.error is None else verdict.error.message,
+        error=(verdict.reason or None) if verdict.error is None else verdict.error.message,
         event_type=verdict.event_type,
         dedup_key=verdict.deduplication_key,
-        next_attempt_at=request.received_at if verdict.outcome == State.ACCEPTED else None,
-        **columns(request, rules.credential_names),
+        next_attempt_at=request.received_at if is_due(webhook, state) else None,
+        group_key=verdict.group_key,
+        routes=routes_text(verdict) if verdict.routes else None,
+        **_schedule(verdict),
+        **(columns(request, rules.credential_names) if shared is None else shared),
     )
+
+
+def _schedule(verdict: Verdict) -> dict[str, Any]:
+    return {} if verdict.schedule is None else msgspec.structs.asdict(verdict.schedule)
+
+
+def new_children(
+    targets: Sequence[CompiledWebhook], request: InboundRequest, verdict: Verdict, parent: Delivery
+) -> tuple[Delivery, ...]:
+    """The children of a delivery that is split; they share its request and its response.
+
+    :param targets: the webhooks that the children's ``target`` counts
+    """
+    return tuple(_child(targets[child.target], request, child, parent) for child in verdict.children)
+
+
+def _child(target: CompiledWebhook, request: InboundRequest, child: Child, parent: Delivery) -> Delivery:
+    made = new_delivery(target, request, child.verdict, shared=SHARED)
+    return replace(
+        made,
+        source_ip=parent.source_ip,
+        response_status=parent.response_status,
+        custom_response=parent.custom_response,
+        body_stored=parent.body_stored,
+        parent_id=parent.id,
+        child_index=child.index,
+        item_index=child.item_index,
+    )
+
+
+def routes_text(verdict: Verdict) -> str | None:
+    """What each route made of an event, as its delivery's column stores it."""
+    if not verdict.routes:
+        return None
+    return msgspec.json.encode(verdict.routes).decode()
+
+
+SHARED: Mapping[str, Any] = {
+    "source_ip": "",
+    "query_string": "",
+    "headers": "[]",
+    "credentials": None,
+    "body": b"",
+}
+"""The request's columns of a child, whose parent has them."""
 
 
 def _is_custom(rules: Rules, verdict: Verdict) -> bool:
     """Whether the response is more than :func:`inbound_webhooks.event.responses.standard` can tell again."""
-    if verdict.error is not None:
+    if verdict.error is not None or verdict.items is not None:
         return True
     if verdict.wait_seconds or verdict.preference_applied or rules.response_headers:
         return True

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.target import serves_waits_only
 from inbound_webhooks.storage.mails import Mail, MailState
 
 _TIME_CHARS = 12
@@ -79,7 +80,12 @@ def _steps(delivery: Any, state: str, run: RunTimes, mails: Sequence[Mail]) -> I
     decided = {State.REFUSED: "Refused", State.FILTERED: "Filtered"}.get(delivery.state, "Accepted")
     yield Step(name=decided, at=delivery.accepted_at, help=_DECIDED)
     if decided == "Accepted":
-        yield from _call_steps(delivery) if delivery.wait_id else _run_steps(delivery, state, run)
+        if delivery.wait_id or serves_waits_only(delivery):
+            yield from _call_steps(delivery)
+        elif delivery.asset is not None:
+            yield _event_step(delivery)
+        else:
+            yield from _run_steps(delivery, state, run)
     if mails:
         yield _notified(mails)
 
@@ -87,24 +93,48 @@ def _steps(delivery: Any, state: str, run: RunTimes, mails: Sequence[Mail]) -> I
 _WITHOUT_A_RUN = {
     State.SPLIT: ("Split", "It became several deliveries."),
     State.SUPERSEDED: ("Superseded", "A newer event of its key ran instead."),
-    State.SKIPPED: ("Skipped", "A run of its key was active."),
+    State.SKIPPED: ("Skipped", "A run of its key was active, or it only cancelled runs."),
     State.UNMATCHED: ("Unmatched", "No task waited for it."),
 }
 """State that ends a delivery without a run -> name of its step, and what it means."""
+
+
+_WAITING = {State.BATCHED: "Batch closed", State.SETTLING: "Settled", State.IN_TURN: "Its turn"}
+"""State of a delivery that waits for others -> the step that it waits for."""
 
 
 def _call_steps(delivery: Any) -> Iterator[Step]:
     if delivery.state == State.CANCELLED:
         yield Step(name="Cancelled", at=delivery.finished_at, help="Its task did not wait any more.")
         return
+    if delivery.state == State.UNMATCHED:
+        yield Step(name="Unmatched", at=delivery.finished_at, help=_WITHOUT_A_RUN[State.UNMATCHED][1])
+        return
     is_done = delivery.state != State.ACCEPTED
     name = "Task failed" if delivery.state == State.FAILED else "Task resumed"
     yield Step(name=name, at=delivery.dispatched_at, is_done=is_done, help="The waiting task went on.")
 
 
+def _event_step(delivery: Any) -> Step:
+    if delivery.state == State.CANCELLED:
+        return Step(name="Cancelled", help="The webhook was deleted before the event was created.")
+    if (no_run := _WITHOUT_A_RUN.get(delivery.state)) is not None:
+        return Step(name=no_run[0], at=delivery.finished_at, help=no_run[1])
+    if delivery.state == State.UNDELIVERABLE:
+        return Step(name="Given up", at=delivery.finished_at, help="No event could be created.")
+    is_done = delivery.asset_event_id is not None
+    return Step(
+        name="Event created", at=delivery.dispatched_at, is_done=is_done, help="Airflow has the event."
+    )
+
+
 def _run_steps(delivery: Any, state: str, run: RunTimes) -> Iterator[Step]:
     if delivery.state == State.CANCELLED:
-        yield Step(name="Cancelled", help="The webhook was deleted before the run was created.")
+        what = "run" if delivery.run_id else "delivery"
+        by = "An event cancelled the" if delivery.cancelled_by else "The webhook was deleted, and with it the"
+        if delivery.run_id:
+            yield Step(name="Run created", at=delivery.dispatched_at)
+        yield Step(name="Cancelled", at=delivery.finished_at, help=f"{by} {what}.")
         return
     if (no_run := _WITHOUT_A_RUN.get(delivery.state)) is not None:
         yield Step(name=no_run[0], at=delivery.finished_at, help=no_run[1])
@@ -112,6 +142,8 @@ def _run_steps(delivery: Any, state: str, run: RunTimes) -> Iterator[Step]:
     if delivery.state == State.UNDELIVERABLE:
         yield Step(name="Given up", at=delivery.finished_at, help="No run could be created.")
         return
+    if delivery.state in _WAITING:
+        yield Step(name=_WAITING[delivery.state], is_done=False, help="It waits for others of its group.")
     has_ended = state in (State.SUCCEEDED, State.FAILED)
     created, started = delivery.dispatched_at, run.started_at
     yield Step(name="Run created", at=created, is_done=delivery.run_id is not None)

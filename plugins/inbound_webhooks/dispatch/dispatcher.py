@@ -1,9 +1,10 @@
-"""Turns committed deliveries into DAG runs: claim, create runs, record, in one transaction per batch."""
+"""Turns committed deliveries into their targets: claim, create, record, in one transaction per batch."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -11,21 +12,26 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from inbound_webhooks.airflow_bridge.assets import Callback
 from inbound_webhooks.airflow_bridge.dag_cache import DagState
 from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX, DagRuns, Unchecked
+from inbound_webhooks.airflow_bridge.queued_runs import QueuedRuns, Room
 from inbound_webhooks.airflow_bridge.sessions import BatchSession
+from inbound_webhooks.dispatch.batches import mark_batches_dispatched, with_batches
 from inbound_webhooks.dispatch.fair_queue import RoundRobin, claim, in_turns
 from inbound_webhooks.dispatch.heartbeat import HEARTBEAT_SECONDS, Heartbeat
+from inbound_webhooks.dispatch.targets.asset_event import AssetEvents
 from inbound_webhooks.errors import DatabaseUnavailable, DispatchError
 from inbound_webhooks.event.retry import next_attempt_at
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.clock import utc_now
+from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import Loop, log_unexpected_error
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.delivery_states import BEHAVIOUR
 from inbound_webhooks.settings import Settings
-from inbound_webhooks.storage import claims
+from inbound_webhooks.storage import claims, groups
 from inbound_webhooks.storage.claims import ClaimedDelivery, WaitingWebhook
 from inbound_webhooks.storage.clock_skew import (
     is_scheduled_too_late,
@@ -34,6 +40,8 @@ from inbound_webhooks.storage.clock_skew import (
 )
 from inbound_webhooks.storage.database import autocommit, begin_writing, session_transaction, transaction
 from inbound_webhooks.storage.deliveries import read_backlog
+from inbound_webhooks.storage.dispatchers import count_dispatchers
+from inbound_webhooks.storage.holds import count_all_held
 from inbound_webhooks.storage.mails import MailState, write_mails
 from inbound_webhooks.storage.outcomes import Outcome
 
@@ -43,8 +51,21 @@ CHECK_SECONDS = 0.5
 """Longest time for checks of confs in a round, and one check more: the deliveries of other webhooks wait."""
 
 
+@dataclass
+class Started:
+    """What a transaction has started, and what is to be called once it is committed."""
+
+    deliveries: list[ClaimedDelivery] = field(default_factory=list)
+    callbacks: list[Callback] = field(default_factory=list)
+
+    def add(self, other: Started) -> None:
+        """Add what a part of the transaction has started."""
+        self.deliveries += other.deliveries
+        self.callbacks += other.callbacks
+
+
 class Dispatcher:
-    """Any number may run at once, in any process; each delivery still becomes exactly one run."""
+    """Any number may run at once, in any process; each delivery still becomes exactly one run or event."""
 
     def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self._batch_size = settings.dispatcher_batch_size
@@ -55,6 +76,8 @@ class Dispatcher:
         self._heartbeat = Heartbeat(now=now)
         self._webhooks = RoundRobin(settings.dispatcher_batch_size)
         self._dag_runs = DagRuns()
+        self._asset_events = AssetEvents(settings.digest_window_seconds)
+        self._queued_runs = QueuedRuns(settings.max_queued_runs, settings.dag_queue_percent)
         self._looks_again_at = float("-inf")
         self.loop = Loop(
             "dispatcher",
@@ -97,9 +120,11 @@ class Dispatcher:
         try:
             with transaction() as connection:
                 backlog, _ = read_backlog(connection)
+                held = count_all_held(connection)
         except DatabaseUnavailable:
             return  # logged already; the next heartbeat brings the next value
         metrics.gauge("backlog", backlog)
+        metrics.gauge("held_now", held)
 
     def _reschedule_future_attempts(self) -> None:
         """Make deliveries and mails due that were scheduled by a clock running ahead."""
@@ -128,11 +153,14 @@ class Dispatcher:
         now = self._now()
         skipped: set[str] = set()
         while chosen := [each for each in self._webhooks.next(now) if each.webhook_id not in skipped]:
-            done, unchecked = self._dispatch_batch(chosen, now)
+            room = self._queued_runs.room(count_shares=partial(_alive, now=now))
+            if room is not None and room.left <= 0:
+                return 0
+            done, unchecked = self._dispatch_batch(chosen, now, room)
             if unchecked:
                 last = self._check_in_turns(unchecked)
                 # What their DAGs accept is dispatched at once; they are still the first ones that are due.
-                self._dispatch_batch(chosen, now)
+                self._dispatch_batch(chosen, now, room)
                 if last is not None:
                     self._webhooks.go_on_after(last)
             if done:
@@ -141,42 +169,63 @@ class Dispatcher:
             skipped |= {each.webhook_id for each in chosen}
         return 0
 
-    def _dispatch_batch(self, webhooks: list[WaitingWebhook], now: datetime) -> tuple[int, list[Unchecked]]:
+    def _dispatch_batch(
+        self, webhooks: list[WaitingWebhook], now: datetime, room: Room | None
+    ) -> tuple[int, list[Unchecked]]:
         try:
-            return self._dispatch(webhooks, now, self._create_runs)
+            return self._dispatch(webhooks, now, room, self._start)
         except Exception as error:  # noqa: BLE001 - whatever it was, the second pass finds the delivery
             log.info("batch failed action=batch_failed kind=%s", type(error).__name__)
-            return self._dispatch(webhooks, now, self._create_runs_one_by_one)
+            return self._dispatch(webhooks, now, room, self._start_one_by_one)
 
     def _dispatch(
         self,
         webhooks: list[WaitingWebhook],
         now: datetime,
-        create_runs: Callable[..., list[ClaimedDelivery]],
+        room: Room | None,
+        start: Callable[..., Started],
     ) -> tuple[int, list[Unchecked]]:
-        """Claim a batch and create its runs; return how many were claimed, and which are left unchecked."""
+        """Claim a batch and start its targets; return how many were claimed, and which are left unchecked."""
         with session_transaction(BatchSession) as session:
             connection = session.connection()
             begin_writing(connection)
-            claimed = claim(connection, webhooks, now, self._batch_size, limit_bytes=self._batch_bytes)
-            batch = claimed.deliveries
+            claimed = claim(
+                connection, webhooks, now, self._batch_size, limit_bytes=self._batch_bytes, room=room
+            )
+            batch = with_batches(connection, claimed.deliveries, limit_bytes=self._batch_bytes)
             if not batch:
                 return 0, []
             # Read once for the whole batch, instead of once for each run.
-            states = self._dag_runs.states(session, {delivery.dag_id for delivery in batch})
+            states = self._dag_runs.states(
+                session, {delivery.dag_id for delivery in batch if delivery.dag_id}
+            )
             # Checks take time, for which this transaction would keep its locks: they follow after it.
             unchecked = self._dag_runs.unchecked(batch, states)
             left = {delivery.id for delivery, _ in unchecked}
             ready = [delivery for delivery in batch if delivery.id not in left]
-            dispatched = create_runs(session, ready, states) if ready else []
+            started = start(session, ready, states) if ready else Started()
         if claimed.last_webhook_id is not None:
             self._webhooks.go_on_after(claimed.last_webhook_id)
-        # Counted after the commit: what is rolled back was not dispatched.
-        for delivery in dispatched:
-            metrics.count(BEHAVIOUR[State.DISPATCHED].metric)
-            metrics.timing("dispatch_delay", self._now() - delivery.received_at)
-            log.info("delivery dispatched action=dispatched delivery=%s dag=%s", delivery.id, delivery.dag_id)
+        # After the commit: what is rolled back was not dispatched.
+        self._report(started, room)
         return len(batch), unchecked
+
+    def _report(self, started: Started, room: Room | None) -> None:
+        for delivery in started.deliveries:
+            if room is not None and delivery.asset is None:
+                room.note(delivery.dag_id)
+            metrics.count(BEHAVIOUR[State.DISPATCHED].metric, delivery.deliveries)
+            if delivery.asset is not None:
+                metrics.count(BEHAVIOUR[State.SUCCEEDED].metric)
+            metrics.timing("dispatch_delay", self._now() - delivery.received_at)
+            log.info(
+                "delivery dispatched action=dispatched delivery=%s dag=%s asset=%s",
+                delivery.id,
+                delivery.dag_id,
+                delivery.asset,
+            )
+        for callback in started.callbacks:
+            callback()
 
     def _check_in_turns(self, unchecked: Sequence[Unchecked]) -> str | None:
         """Check confs, one of each webhook before a second one, for CHECK_SECONDS at most.
@@ -213,26 +262,29 @@ class Dispatcher:
             else:
                 self._record_failure(connection, delivery, failure)
 
-    def _create_runs(
-        self, session: Session, batch: list[ClaimedDelivery], states: dict[str, DagState]
-    ) -> list[ClaimedDelivery]:
-        """Create the runs of a batch, all or none: one failure rolls back the transaction."""
-        for delivery in batch:
+    def _start(self, session: Session, batch: list[ClaimedDelivery], states: dict[str, DagState]) -> Started:
+        """Start the targets of a batch, all or none: one failure rolls back the transaction."""
+        runs = [delivery for delivery in batch if delivery.asset is None]
+        events = [delivery for delivery in batch if delivery.asset is not None]
+        for delivery in runs:
             self._dag_runs.create(session, delivery, states.get(delivery.dag_id), self._now())
-        self._dag_runs.note(session, batch, self._now())
-        self._mark(session, batch)
-        return batch
+        if runs:
+            self._dag_runs.note(session, runs, self._now())
+            self._mark(session, runs)
+        # Last, see targets/asset_event.py.
+        callbacks = self._asset_events.create(session, events, self._now()) if events else []
+        return Started(batch, callbacks)
 
-    def _create_runs_one_by_one(
+    def _start_one_by_one(
         self, session: Session, batch: list[ClaimedDelivery], states: dict[str, DagState]
-    ) -> list[ClaimedDelivery]:
-        """Create runs inside a savepoint each, and record the failures."""
-        dispatched: list[ClaimedDelivery] = []
-        for delivery in batch:
+    ) -> Started:
+        """Start targets inside a savepoint each, and record the failures."""
+        started = Started()
+        for delivery in sorted(batch, key=lambda each: each.asset is not None):
             try:
                 # A savepoint each: a failed delivery is rolled back alone, and the transaction stays usable.
                 with session.begin_nested():
-                    dispatched += self._create_runs(session, [delivery], states)
+                    one = self._start(session, [delivery], states)
             except DispatchError as error:
                 failure = error
             # A unique constraint on the run id: another process has created this run already.
@@ -245,13 +297,16 @@ class Dispatcher:
             except Exception as error:  # noqa: BLE001 - one bad delivery must not stop the others
                 failure = _unexpected_failure(delivery, error)
             else:
+                started.add(one)
                 continue
             self._record_failure(session.connection(), delivery, failure)
-        return dispatched
+        return started
 
     def _mark(self, session: Session, batch: list[ClaimedDelivery]) -> None:
-        ids = [delivery.id for delivery in batch]
-        claims.mark_dispatched(session.connection(), ids, run_prefix=RUN_PREFIX, at=self._now())
+        at, connection = self._now(), session.connection()
+        ids = [delivery.id for delivery in batch if delivery.batch_id is None]
+        claims.mark_dispatched(connection, ids, run_prefix=RUN_PREFIX, at=at)
+        mark_batches_dispatched(connection, batch, at)
 
     def _record_failure(
         self, connection: Connection, delivery: ClaimedDelivery, error: DispatchError
@@ -264,7 +319,9 @@ class Dispatcher:
             values |= {"state": State.UNDELIVERABLE, "finished_at": now}
         claims.mark(connection, delivery.id, values)
         if again_at is None:
-            metrics.count(BEHAVIOUR[State.UNDELIVERABLE].metric)
+            if delivery.batch_id is not None:
+                groups.mark_batch(connection, delivery.batch_id, values)
+            metrics.count(BEHAVIOUR[State.UNDELIVERABLE].metric, delivery.deliveries)
             # In the batch's transaction, so that state and mail are recorded together.
             written = write_mails(
                 connection,
@@ -283,6 +340,11 @@ class Dispatcher:
         )
 
 
+def _alive(connection: Connection, *, now: datetime) -> int:
+    """How many dispatchers share the room in Airflow's queue."""
+    return count_dispatchers(connection, seen_since=now - timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS))
+
+
 def _undeliverable(delivery: ClaimedDelivery, error: DispatchError, at: datetime) -> Outcome:
     return Outcome(
         delivery_id=delivery.id,
@@ -295,9 +357,11 @@ def _undeliverable(delivery: ClaimedDelivery, error: DispatchError, at: datetime
         started_at=None,
         finished_at=at,
         error=error.message,
+        asset=delivery.asset,
     )
 
 
 def _unexpected_failure(delivery: ClaimedDelivery, error: Exception) -> DispatchError:
     log_unexpected_error(f"delivery {delivery.id}", error)
-    return DispatchError(f"The run could not be created ({type(error).__name__}).")
+    what = "run" if delivery.asset is None else "asset event"
+    return DispatchError(f"The {what} could not be created ({type(error).__name__}).")

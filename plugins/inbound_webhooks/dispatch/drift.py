@@ -10,7 +10,9 @@ from sqlalchemy.exc import IntegrityError
 
 from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, startable
 from inbound_webhooks.errors import DatabaseUnavailable, Problem
+from inbound_webhooks.event.conf.of_batch import of_one_event
 from inbound_webhooks.event.conf.problems import conf_problems, mapping_problems
+from inbound_webhooks.event.grouping import BATCHED, grouped_state
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
@@ -91,12 +93,15 @@ class DriftWatcher:
             return None
 
     def _problems(self, webhook: Webhook, dag: CachedDag, since: datetime) -> list[Problem]:
-        found = mapping_problems(webhook.mapping, dag.params)
+        # With batches, mapping and past confs are those of one event.
+        is_batch = grouped_state(webhook) == BATCHED
+        params = (of_one_event(dag.params) if is_batch else dag.params) or {}
+        found = mapping_problems(webhook.mapping, params)
         # Past confs show what the mapping alone cannot: which types its expressions produce.
         with transaction() as connection:
             confs = drifts.last_confs(connection, webhook, since, CONFS)
         named = {problem.part for problem in found}
-        return found + [problem for problem in conf_problems(confs, dag.params) if problem.part not in named]
+        return found + [problem for problem in conf_problems(confs, params) if problem.part not in named]
 
     def _save(self, changed: Changed, found: Drift) -> bool:
         new_problems = self._new_problems(changed, found)

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from inbound_webhooks.airflow_bridge.queued_runs import Room
 from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.claims import ClaimedDelivery, WaitingWebhook, waiting_webhooks
 from inbound_webhooks.storage.database import transaction
@@ -61,21 +62,28 @@ def claim(
     places: int,
     *,
     limit_bytes: int,
+    room: Room | None = None,
 ) -> Claim:
     """Lock webhooks and then their first due deliveries, a fair share of each, in the order of arrival.
 
     The confs of a batch have ``limit_bytes`` together, unless the first delivery alone has more.
     Webhooks are locked before deliveries, the order in which a deletion locks them too, so that the two
     cannot deadlock.
+
+    :param room: for further runs in Airflow's queue; None for any number
     """
-    limits = claims.lock_enabled(connection, [webhook.webhook_id for webhook in webhooks])
-    wanted = {
-        webhook.webhook_id: min(webhook.due, _free_runs(connection, webhook, limits[webhook.webhook_id]))
-        for webhook in webhooks
-        if webhook.webhook_id in limits
-    }
+    found_limits = claims.lock_enabled(connection, [webhook.webhook_id for webhook in webhooks])
+    wanted = {}
+    for webhook in webhooks:
+        if (limits := found_limits.get(webhook.webhook_id)) is not None:
+            free = min(webhook.due, _free_runs(connection, webhook, limits.max_active_runs))
+            wanted[webhook.webhook_id] = free if room is None else min(free, room.left_of(limits.dag_id))
     claimed: list[ClaimedDelivery] = []
-    shares = shared(places, wanted)
+    if room is None:
+        shares = shared(places, wanted)
+    else:
+        dag_ids = {webhook_id: limits.dag_id for webhook_id, limits in found_limits.items()}
+        shares = _within_dags(shared(min(places, room.left), wanted), dag_ids, room)
     waiting, left_bytes, webhook_id = deque(shares), limit_bytes, ""
     while waiting and (left_bytes > 0 or not claimed):
         webhook_id = waiting.popleft()
@@ -85,6 +93,19 @@ def claim(
         left_bytes -= sum(len(delivery.conf or "") for delivery in found)
         claimed += found
     return Claim(claimed, webhook_id if waiting else None)
+
+
+def _within_dags(shares: Mapping[str, int], dag_ids: Mapping[str, str], room: Room) -> dict[str, int]:
+    """The shares as far as the queues of their DAGs have room, which webhooks of one DAG share."""
+    left = {dag_id: room.left_of(dag_id) for dag_id in dag_ids.values()}
+    given: dict[str, int] = {}
+    for webhook_id, share in shares.items():
+        dag_id = dag_ids[webhook_id]
+        number = min(share, left[dag_id])
+        left[dag_id] -= number
+        if number > 0:
+            given[webhook_id] = number
+    return given
 
 
 def _free_runs(connection: Connection, webhook: WaitingWebhook, max_active_runs: int | None) -> int:

@@ -10,7 +10,7 @@ from functools import partial
 from sqlalchemy import Connection
 
 from inbound_webhooks.deliveries.replay_jobs import access_of, refuse_all, replay_item
-from inbound_webhooks.errors import BacklogFull, NotPermitted, RateLimited, TokenUnreadable
+from inbound_webhooks.errors import BacklogFull, GroupsFull, NotPermitted, RateLimited, TokenUnreadable
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.receiver.instance import get_receiver
@@ -126,6 +126,6 @@ def _has_room(receiver: Receiver, webhook_id: str) -> bool:
             return False
     try:
         receiver.admit_replay(webhook)
-    except (BacklogFull, RateLimited):
+    except (BacklogFull, GroupsFull, RateLimited):
         return False
     return True

@@ -12,7 +12,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from inbound_webhooks.airflow_bridge.dag_runs import DagRuns, RunStatus
+from inbound_webhooks.airflow_bridge.dag_runs import DagRuns, RunKey, RunStatus
+from inbound_webhooks.dispatch.key_order import RUN_CANCELLED
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.clock import utc_now
@@ -20,6 +21,7 @@ from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.delivery_states import BEHAVIOUR
+from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage import outcomes
 from inbound_webhooks.storage.database import begin_writing, session_transaction
@@ -117,34 +119,52 @@ class RunTracker:
             rows = outcomes.lock_tracked(connection, [tracked for tracked, _ in changes])
             ours = [(rows[each.id], each, run) for each, run in changes if each.id in rows]
             reopened = [each.id for _, each, run in ours if run is not None and not run.has_ended]
-            ended = [self._outcome(session, row, run) for row, _, run in ours if run is None or run.has_ended]
+            tasks = self._failed_tasks(session, ours)
+            ended = [
+                self._outcome(row, run, tasks.get((row.dag_id, row.run_id), ()))
+                for row, _, run in ours
+                if run is None or run.has_ended
+            ]
+            # One mail for a run, also where a batch of deliveries started it.
+            first_ones = {row.id for row, _, _ in ours if row.batch_id in (None, row.id)}
+            mailed = [outcome for outcome in ended if outcome.delivery_id in first_ones]
             if reopened:
                 outcomes.reopen(connection, reopened)
             outcomes.record(connection, ended)
             written = write_mails(
-                connection, ended, at=self._now(), digest_window_seconds=self._window_seconds
+                connection, mailed, at=self._now(), digest_window_seconds=self._window_seconds
             )
         metrics.count(f"mails.{MailState.WAITING}", written)
         for outcome in ended:
-            metrics.count(BEHAVIOUR[outcome.state].metric)
+            if BEHAVIOUR[outcome.state].metric:
+                metrics.count(BEHAVIOUR[outcome.state].metric)
             log.info("run ended action=outcome delivery=%s state=%s", outcome.delivery_id, outcome.state)
         return len(ours)
 
-    def _outcome(self, session: Session, row: Any, run: RunStatus | None) -> Outcome:
-        # Only failed runs cost the query for their tasks.
+    def _failed_tasks(self, session: Session, changes: Sequence[Any]) -> dict[RunKey, tuple[FailedTask, ...]]:
+        """The failed tasks of failed runs, read once for a run that has many deliveries."""
+        failed = {
+            (row.dag_id, row.run_id)
+            for row, _, run in changes
+            if run is not None and run.has_ended and not run.has_succeeded
+        }
+        return {key: self._dag_runs.failed_tasks(session, *key) for key in failed}
+
+    def _outcome(self, row: Any, run: RunStatus | None, tasks: tuple[FailedTask, ...]) -> Outcome:
         failed = run is None or not run.has_succeeded
-        tasks = self._dag_runs.failed_tasks(session, row.dag_id, row.run_id) if run and failed else ()
-        error = None
+        state, error = State.FAILED if failed else State.SUCCEEDED, None
         # The run timed out or was marked by hand; the mail should not leave the reader without a reason.
         if failed and not tasks:
             error = WITHOUT_FAILED_TASK if run else DELETED
+        if failed and row.cancelled_by is not None:
+            state, error = State.CANCELLED, RUN_CANCELLED
         return Outcome(
             delivery_id=row.id,
             webhook_id=row.webhook_id,
             webhook_name=row.webhook_name,
             dag_id=row.dag_id,
             run_id=row.run_id,
-            state=State.FAILED if failed else State.SUCCEEDED,
+            state=state,
             received_at=row.received_at,
             started_at=run.started_at if run else None,
             finished_at=(run.ended_at if run else None) or self._now(),

@@ -8,9 +8,12 @@ from datetime import datetime
 
 from inbound_webhooks.dispatch.activity_counter import LOOK_SECONDS as ACTIVITY_SECONDS
 from inbound_webhooks.dispatch.activity_counter import ActivityCounter
+from inbound_webhooks.dispatch.dag_watcher import WATCH_SECONDS, DagWatcher
 from inbound_webhooks.dispatch.dispatcher import Dispatcher
 from inbound_webhooks.dispatch.drift import LOOK_SECONDS as DRIFT_SECONDS
 from inbound_webhooks.dispatch.drift import DriftWatcher
+from inbound_webhooks.dispatch.groups import Groups
+from inbound_webhooks.dispatch.holds import HOLD_SECONDS, Holds
 from inbound_webhooks.dispatch.key_refresher import LOOK_SECONDS, KeyRefresher
 from inbound_webhooks.dispatch.replay_jobs import POLL_SECONDS as REPLAY_SECONDS
 from inbound_webhooks.dispatch.replay_jobs import ReplayJobs
@@ -37,7 +40,12 @@ class DispatchService:
         self._drift_watcher = DriftWatcher(settings, now=now)
         self._replay_jobs = ReplayJobs(now=now)
         self._activity_counter = ActivityCounter(settings, now=now)
-        self._waits = Loop("waits", WaitingTasks(settings, now=now).look, seconds=WAIT_SECONDS)
+        self._holds = Holds(now=now)
+        self._dag_watcher = DagWatcher(now=now)
+        self._waiting_tasks = WaitingTasks(settings, now=now)
+        self._waits = Loop("waits", self._waiting_tasks.look, seconds=WAIT_SECONDS)
+        groups = Groups(settings, now=now, on_due=self._dispatcher.wake)
+        self._groups = Loop("groups", groups.look, seconds=settings.dispatcher_poll_seconds)
         sender, refresher = NotificationSender(settings, now=now), KeyRefresher(now=now)
         self.loops = (
             self._dispatcher.loop,
@@ -49,15 +57,24 @@ class DispatchService:
             Loop("replays", self._replay, seconds=REPLAY_SECONDS),
             Loop("activity", self._count_activity, seconds=ACTIVITY_SECONDS),
             self._waits,
+            Loop("holds", self._release, seconds=HOLD_SECONDS),
+            Loop("dags", self._watch_dags, seconds=WATCH_SECONDS),
+            self._groups,
         )
 
     def wake(self) -> None:
         """Look for deliveries immediately, since this process has accepted one."""
         self._dispatcher.wake()
+        if self._waiting_tasks.awaits_events:
+            self._waits.wake()
 
     def wake_waits(self) -> None:
         """Look for calls of waiting tasks immediately, since this process has accepted one."""
         self._waits.wake()
+
+    def wake_groups(self) -> None:
+        """Look at groups immediately, since this process has accepted a delivery that waits for others."""
+        self._groups.wake()
 
     def stop(self) -> None:
         """Let the threads end after the current rounds."""
@@ -91,13 +108,26 @@ class DispatchService:
         changed = self._run_tracker.follow() > 0
         if changed:
             self._dispatcher.wake()  # a webhook at its limit of active runs may have a free run again
+            self._groups.wake()  # and the next one of a key may have its turn
         return changed
 
     def _replay(self) -> bool:
         replayed = self._replay_jobs.process_due()
         if replayed:
             self._dispatcher.wake()
+            self._groups.wake()
         return replayed
+
+    def _release(self) -> bool:
+        released = self._holds.look() > 0
+        if released:
+            self._dispatcher.wake()
+        return released
+
+    def _watch_dags(self) -> bool:
+        if self._dag_watcher.look():
+            self._dispatcher.wake()
+        return False
 
     # All return False: a round is complete, and the next one follows after the loop's pause.
 

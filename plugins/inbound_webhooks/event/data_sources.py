@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from inbound_webhooks.event.body import Body
@@ -39,10 +40,18 @@ class DataSources:
         self.body = Body(content, request.header("Content-Type"))
         self.result: Any = NOTHING
         """The result of the run, where the response has waited for it."""
+        self.item: Any = NOTHING
+        """The event, where it is an item of a list."""
         self.run: dict[str, str | None] = {}
         """Values that ``${Webhook::Run.…}`` reads."""
         self.budget = budget or Budget()
         """Computing budget, shared by all expressions of the request."""
+
+    def of_child(self, delivery_id: str, webhook: str, item: Any = NOTHING) -> DataSources:
+        """The same request as the event of another delivery; body, query and budget are shared."""
+        made = copy(self)
+        made._delivery_id, made._webhook, made.item = delivery_id, webhook, item
+        return made
 
     @property
     def headers(self) -> MultiDict:

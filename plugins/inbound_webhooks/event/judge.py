@@ -14,8 +14,16 @@ from typing import Any
 
 import msgspec
 
-from inbound_webhooks.errors import ContentRefused, KeyPending, KeyUnknown, RequestError, VerificationFailed
+from inbound_webhooks.errors import (
+    ContentRefused,
+    KeyPending,
+    KeyUnknown,
+    PartitionKeyRefused,
+    RequestError,
+    VerificationFailed,
+)
 from inbound_webhooks.event import responses
+from inbound_webhooks.event.conf.of_batch import of_one_event
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.content_encoding import inflate
 from inbound_webhooks.event.data_sources import DataSources
@@ -24,8 +32,10 @@ from inbound_webhooks.event.handshakes.exchange import Handshake, HandshakeReque
 from inbound_webhooks.event.multidict import MultiDict, parse_query_later
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import Response
+from inbound_webhooks.event.responses import ItemCounts
 from inbound_webhooks.event.rules import Rules
-from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, MAX_CONF_ITEMS
+from inbound_webhooks.event.schedule import Schedule
+from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, MAX_CONF_ITEMS, PARTITION_KEY_CHARS
 from inbound_webhooks.event.values import to_text
 from inbound_webhooks.event.verification.registry import verify
 from inbound_webhooks.event.verification.scheme import SignedRequest, to_bytes
@@ -36,7 +46,7 @@ Secrets = Mapping[str, Sequence[str]]
 
 
 class Outcome:
-    """The outcome of a request; the last three are also states of a delivery."""
+    """The outcome of a request; the last four are also states of a delivery."""
 
     VERIFIED = "verified"
     HANDSHAKE = "handshake"
@@ -44,6 +54,7 @@ class Outcome:
     FILTERED = "filtered"
     REFUSED = "refused"
     ACCEPTED = "accepted"
+    SPLIT = "split"
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -59,7 +70,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     handshake: the secrets that it used, and a link of the sender's that a user has to open.
     ``params_version`` is that of the params that have accepted ``conf``. Where ``wait_seconds`` is not 0,
     the response waits so long for the run's result; ``response`` is sent if there is none by then.
-    ``preference_applied`` is the sender's preference that says so (RFC 7240), or "".
+    ``preference_applied`` is the sender's preference that says so (RFC 7240), or "". ``schedule`` is set
+    where the webhook has fields for it. ``group_key`` is set where the event waits for others. Where
+    ``cancels`` is true, it starts nothing: it cancels what its key runs or waits for.
+
+    Of a request that is several events (event/fan_out.py), ``children`` are the events, ``items`` counts
+    those of a list, and ``routes`` says what each webhook made of it. ``reason`` says why it is filtered.
     """
 
     outcome: str
@@ -69,11 +85,42 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     conf: str | None = None
     params_version: str | None = None
     deduplication_key: str | None = None
+    partition_key: str | None = None
     event_type: str | None = None
     wait_seconds: int = 0
     preference_applied: str = ""
+    schedule: Schedule | None = None
     used: Mapping[str, int] = {}
     confirm_url: str | None = None
+    group_key: str | None = None
+    cancels: bool = False
+    reason: str = ""
+    children: tuple[Child, ...] = ()
+    items: ItemCounts | None = None
+    routes: tuple[RouteResult, ...] = ()
+
+
+class Child(msgspec.Struct, frozen=True, kw_only=True):
+    """One event for one webhook; its verdict's response is that of the request.
+
+    ``target`` is the webhook's place among those that may take the event, ``index`` the child's among all of
+    the request, ``item_index`` its place in a list.
+    """
+
+    target: int
+    index: int
+    item_index: int | None
+    verdict: Verdict
+
+
+class RouteResult(msgspec.Struct, frozen=True):
+    """What a webhook made of an event that it gets from another one: an outcome, or why it got none."""
+
+    webhook_id: str
+    name: str
+    state: str
+    reason: str = ""
+    items: ItemCounts | None = None
 
 
 EXAMINED_TYPE_CHARS = 10 * EVENT_TYPE_CHARS
@@ -105,7 +152,7 @@ def authenticate(
     try:
         handshake, is_post = rules.handshake, request.method == "POST"
         if handshake is not None and (not is_post or handshake.before_verification):
-            verdict = _handshake_verdict(handshake, request, b"", secrets)
+            verdict = handshake_verdict(handshake, request, b"", secrets)
             if verdict is not None:
                 return verdict
         if not is_post or not (rules.verification or handshake):
@@ -140,26 +187,28 @@ def decide(
     """
     if request.method != "POST":
         return _verified_get(rules, request)
-    event_type, wait = "", NO_WAIT
+    event_type, wait, parts = "", NO_WAIT, NO_PARTS
     try:
         handshake = rules.handshake
         if handshake is not None and not handshake.before_verification:
-            verdict = _handshake_verdict(handshake, request, content, secrets)
+            verdict = handshake_verdict(handshake, request, content, secrets)
             if verdict is not None:
                 return verdict
         if rules.body_keys:
             content = rules.redacted(content)
         sources = rules.sources(request, content, delivery_id)
         if rules.event_type is not None:
-            event_type = sources.event_type = _event_type(rules, sources)
-        key = None if rules.deduplication_key is None else _deduplication_key(rules, sources)
+            event_type = sources.event_type = event_type_of(rules, sources)
+        key = None if rules.deduplication_key is None else deduplication_key_of(rules, sources)
         if rules.filter is not None and not rules.filter(sources):
-            outcome, conf = Outcome.FILTERED, None
+            outcome = Outcome.FILTERED
             response = responses.filtered(rules, sources, delivery_id)
         else:
-            conf = rules.mapping.conf_text(sources, params, max_items=max_conf_items)
+            parts = parts_of(rules, sources, params, request.received_at, max_items=max_conf_items)
             outcome = Outcome.ACCEPTED
-            wait = NO_WAIT if rules.wait is None else rules.wait.preference(request)
+            # A response that waits needs a run of its own.
+            if rules.wait is not None and rules.grouping is None:
+                wait = rules.wait.preference(request)
             if wait.seconds:
                 response = responses.unfinished(delivery_id, retry_after_seconds=RETRY_AFTER_SECONDS)
             else:
@@ -168,17 +217,57 @@ def decide(
     except ContentRefused as error:
         return refused(rules, error, delivery_id, event_type)
     except RequestError as error:
-        return _rejected(rules, error)
+        return rejected(error)
     return Verdict(
         outcome=outcome,
         response=response,
         delivery_id=delivery_id,
-        conf=conf,
-        params_version=None if conf is None else params_version,
+        params_version=None if parts.conf is None else params_version,
         deduplication_key=key,
         event_type=event_type or None,
         wait_seconds=wait.seconds,
         preference_applied=wait.applied,
+        **msgspec.structs.asdict(parts),
+    )
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What an accepted event starts its target with; fields as in :class:`Verdict`."""
+
+    conf: str | None = None
+    partition_key: str | None = None
+    schedule: Schedule | None = None
+    group_key: str | None = None
+    cancels: bool = False
+
+
+NO_PARTS = Parts()
+
+
+def parts_of(
+    rules: Rules,
+    sources: DataSources,
+    params: Mapping[str, Parameter] | None,
+    received_at: datetime,
+    *,
+    max_items: int,
+) -> Parts:
+    """Compute what an event starts its target with.
+
+    :raises ContentRefused: the content cannot be used for it
+    """
+    grouping, group_key = rules.grouping, None
+    if grouping is not None:
+        group_key = grouping.key_of(sources)
+        if grouping.cancel_on is not None and grouping.cancel_on(sources):
+            return Parts(group_key=group_key, cancels=True)
+        # The DAG gets a list of confs, so it has a param for that and none for the parts of one.
+        params = of_one_event(params) if grouping.is_batch else params
+    return Parts(
+        conf=rules.mapping.conf_text(sources, params, max_items=max_items),
+        partition_key=None if rules.partition_key is None else partition_key_of(rules, sources),
+        schedule=None if rules.schedule is None else rules.schedule.schedule(sources, received_at),
+        group_key=group_key,
     )
 
 
@@ -258,7 +347,7 @@ def _verified_get(rules: Rules, request: InboundRequest) -> Verdict:
     return Verdict(outcome=Outcome.VERIFIED, response=responses.verified(rules, sources))
 
 
-def _handshake_verdict(
+def handshake_verdict(
     handshake: Handshake, request: InboundRequest, content: bytes, secrets: Secrets
 ) -> Verdict | None:
     """The handshake's response; None if the request is not a handshake."""
@@ -292,7 +381,7 @@ def _signed(request: InboundRequest, url: str) -> SignedRequest:
     )
 
 
-def _event_type(rules: Rules, sources: DataSources) -> str:
+def event_type_of(rules: Rules, sources: DataSources) -> str:
     """The sender's name for this kind of event, or ""; a missing type is no reason to refuse the event."""
     expression: Any = rules.event_type
     try:
@@ -307,9 +396,21 @@ def _event_type(rules: Rules, sources: DataSources) -> str:
     return named[:EVENT_TYPE_CHARS]
 
 
-def _deduplication_key(rules: Rules, sources: DataSources) -> str | None:
+def deduplication_key_of(rules: Rules, sources: DataSources) -> str | None:
     """SHA-256 of the expression's value; None if the event has no key."""
     expression: Any = rules.deduplication_key
     with charging(sources.budget):
         named = to_text(expression.evaluate(sources))
     return hashlib.sha256(to_bytes(named)).hexdigest() if named else None
+
+
+def partition_key_of(rules: Rules, sources: DataSources) -> str | None:
+    """The value as text; None if the event is about no partition."""
+    expression: Any = rules.partition_key
+    with charging(sources.budget):
+        named = to_text(expression.evaluate(sources))
+    if len(named) > PARTITION_KEY_CHARS:
+        raise PartitionKeyRefused(f"it is longer than {PARTITION_KEY_CHARS} characters")
+    if not named.isprintable():
+        raise PartitionKeyRefused("it contains characters that cannot be printed")
+    return named or None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.structs import replace
 
 from inbound_webhooks.errors import (
@@ -12,29 +13,36 @@ from inbound_webhooks.errors import (
     BodyTimeout,
     BodyTooLarge,
     ClientAddressReplaced,
+    ConfsTooLarge,
     ContentRefused,
     DatabaseUnavailable,
     DefinitionUnusable,
     EncodingUnsupported,
     ExpressionFailed,
+    GroupsFull,
     HandshakeForged,
     HandshakeMalformed,
     HostInvalid,
     InternalError,
     KeyPending,
     KeyUnknown,
+    ListTooLong,
     MediaTypeUnsupported,
     MethodNotAllowed,
+    NoneAccepted,
     ParameterRefused,
+    PartitionKeyRefused,
     QueryMalformed,
     RateLimited,
     RefusedTooOften,
     RequestError,
     ResultRefused,
     ResultTooLarge,
+    ScheduleRefused,
     SecretMissing,
     TokenUnreadable,
     TooBusy,
+    TooManyHeld,
     Unavailable,
     UnknownWebhook,
     VerificationFailed,
@@ -62,6 +70,8 @@ STATUS: dict[type[RequestError], int] = {
     MediaTypeUnsupported: 415,
     RateLimited: 429,
     BacklogFull: 429,
+    TooManyHeld: 429,
+    GroupsFull: 429,
     RefusedTooOften: 429,
     BodyTooLarge: 413,
     HostInvalid: 400,
@@ -71,7 +81,12 @@ STATUS: dict[type[RequestError], int] = {
     BodyMalformed: 400,
     QueryMalformed: 400,
     ParameterRefused: 422,
+    ScheduleRefused: 422,
     ExpressionFailed: 422,
+    PartitionKeyRefused: 422,
+    ListTooLong: 422,
+    ConfsTooLarge: 422,
+    NoneAccepted: 422,
     ResultTooLarge: 413,
     ResultRefused: 422,
     DatabaseUnavailable: 503,
@@ -116,14 +131,30 @@ def rejected(error: RequestError) -> Response:
     return json_response(status, {"status": "rejected", "error": message}, headers)
 
 
-def refused(error: ContentRefused, invalid_status: int, delivery_id: str) -> Response:
-    """The response to a request that is kept for a replay and starts nothing."""
-    breaks_params = isinstance(error, (ParameterRefused, ExpressionFailed))
+class ItemCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The items of a list by what becomes of them; ``errors`` has place and message of the first refused."""
+
+    accepted: int = 0
+    filtered: int = 0
+    duplicates: int = 0
+    refused: int = 0
+    errors: tuple[tuple[int, str], ...] = ()
+
+
+def refused(
+    error: ContentRefused, invalid_status: int, delivery_id: str, items: ItemCounts | None = None
+) -> Response:
+    """The response to a request that is kept for a replay and starts nothing.
+
+    :param items: the items of a list, none of which is accepted
+    """
+    refusals = (ParameterRefused, ScheduleRefused, PartitionKeyRefused, ExpressionFailed, NoneAccepted)
+    breaks_params = isinstance(error, refusals)
     status = invalid_status if breaks_params else status_of(error)
     document: dict[str, object] = {"status": "refused", "delivery_id": delivery_id, "error": error.message}
     if isinstance(error, ParameterRefused):
         document["parameter"] = error.parameter
-    return json_response(status, document)
+    return json_response(status, document | ({} if items is None else _counts(items)))
 
 
 def accepted(rules: Rules, sources: DataSources, delivery_id: str) -> Response:
@@ -131,6 +162,29 @@ def accepted(rules: Rules, sources: DataSources, delivery_id: str) -> Response:
     status = rules.response_status or 202
     rendered = None if rules.response is None or status in WITHOUT_BODY else _rendered(rules, sources)
     return _with_headers(rules, sources, rendered or _standard(status, delivery_id))
+
+
+def split(rules: Rules, sources: DataSources, delivery_id: str, items: ItemCounts | None) -> Response:
+    """The response to a request of several events, at least one of which is accepted.
+
+    :param items: the items of a list, which the default body counts; None for the events of routes
+    """
+    response = accepted(rules, sources, delivery_id)
+    if items is None or rules.response is not None or response.status in WITHOUT_BODY:
+        return response
+    return replace(response, body=of_items(response.status, delivery_id, items).body)
+
+
+def of_items(status: int, delivery_id: str, items: ItemCounts) -> Response:
+    """A response that counts the items of a list."""
+    found = "accepted" if items.accepted else "duplicate"
+    return json_response(status, {"status": found, "delivery_id": delivery_id, **_counts(items)})
+
+
+def _counts(items: ItemCounts) -> dict[str, object]:
+    counts = {name: getattr(items, name) for name in ("accepted", "filtered", "duplicates", "refused")}
+    errors = [{"item": place, "error": message} for place, message in items.errors]
+    return {"items": counts, **({"errors": errors} if errors else {})}
 
 
 _ACCEPTED = b'{"status": "accepted", "delivery_id": "%s"}'

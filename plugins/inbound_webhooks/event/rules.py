@@ -15,16 +15,19 @@ from inbound_webhooks.event.expressions.budget import Budget, CompileBudget, Exp
 from inbound_webhooks.event.expressions.engine import (
     Condition,
     Expression,
+    compile_bare,
     compile_condition,
     compile_expression,
 )
-from inbound_webhooks.event.expressions.syntax import ALL_SOURCES, SOURCES
+from inbound_webhooks.event.expressions.syntax import ALL_SOURCES, ITEM_SOURCES, SOURCES
+from inbound_webhooks.event.grouping import Grouping, GroupingDefinition, compile_grouping
 from inbound_webhooks.event.handshakes.exchange import Handshake
 from inbound_webhooks.event.handshakes.registry import HANDSHAKES
 from inbound_webhooks.event.ip_allow_list import IpAllowList
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.response import ResponseTemplate, compile_response
 from inbound_webhooks.event.response_headers import HeaderTemplate, compile_headers
+from inbound_webhooks.event.schedule import ScheduleDefinition, ScheduleRules, compile_schedule
 from inbound_webhooks.event.verification.api_keys import BodyKey
 from inbound_webhooks.event.verification.challenges import challenges
 from inbound_webhooks.event.verification.registry import (
@@ -47,7 +50,7 @@ MAX_INLINE_COPIED_BYTES = 512 * 1024
 MAX_INLINE_LINES = 100
 
 
-class Definition(WaitDefinition, Protocol):
+class Definition(WaitDefinition, ScheduleDefinition, GroupingDefinition, Protocol):
     """The fields of a webhook that rules are compiled from; documented in :mod:`records.webhook`."""
 
     @property
@@ -78,6 +81,10 @@ class Definition(WaitDefinition, Protocol):
     def filter(self) -> str | None: ...
     @property
     def dedup(self) -> str | None: ...
+    @property
+    def partition_key(self) -> str | None: ...
+    @property
+    def each(self) -> str | None: ...
 
 
 @dataclass(frozen=True)
@@ -101,6 +108,10 @@ class Rules:
     event_type: Expression | None
     filter: Condition | None
     deduplication_key: Expression | None
+    partition_key: Expression | None
+    schedule: ScheduleRules | None
+    each: Expression | None
+    grouping: Grouping | None
     credential_names: frozenset[str]
     body_keys: bool
     challenges: tuple[str, ...]
@@ -111,13 +122,13 @@ class Rules:
         """The longest body that is judged on the event loop, where all requests wait meanwhile; -1 for none.
 
         Paths and constants only copy the data, so they cost as much as the copies are long. Everything else
-        runs in a thread, whatever its size.
+        runs in a thread, whatever its size, and so does what is decided about each item of a list.
         """
-        computed = (self.event_type, self.deduplication_key, self.filter, self.response)
+        keys = (self.event_type, self.deduplication_key, self.partition_key)
+        computed = (*keys, self.filter, self.response, self.schedule, self.grouping)
         lines = self.mapping.lines.values()
-        if len(lines) > MAX_INLINE_LINES or not all(
-            part is None or part.is_plain for part in (*computed, *self.response_headers, *lines)
-        ):
+        is_plain = all(part is None or part.is_plain for part in (*computed, *self.response_headers, *lines))
+        if self.each is not None or len(lines) > MAX_INLINE_LINES or not is_plain:
             return -1
         return min(MAX_INLINE_BODY_BYTES, MAX_INLINE_COPIED_BYTES // max(len(lines), 1))
 
@@ -145,11 +156,13 @@ def compile_rules(definition: Definition, limits: ExpressionLimits = DEFAULT_LIM
     verification = tuple(read_scheme(settings) for settings in definition.verification)
     addresses = tuple(definition.allowed_addresses)
     budget = CompileBudget(limits.parts)
-    compile_source = partial(compile_expression, budget=budget)
+    of_event = SOURCES if definition.each is None else SOURCES | ITEM_SOURCES
+    compile_source = partial(compile_expression, budget=budget, sources=of_event)
+    compile_list = partial(compile_bare, budget=budget, what="a list of events")
     sources = ALL_SOURCES if waits(definition) else SOURCES
     return Rules(
         webhook_name=definition.name,
-        mapping=compile_mapping(definition.mapping, budget),
+        mapping=compile_mapping(definition.mapping, budget, sources=of_event),
         response=_compiled(
             "response_template",
             partial(compile_response, definition.response_content_type, budget=budget, sources=sources),
@@ -163,8 +176,14 @@ def compile_rules(definition: Definition, limits: ExpressionLimits = DEFAULT_LIM
         handshake=_handshake(definition.handshake, verification),
         ip_allow_list=IpAllowList(allowed=addresses) if addresses else None,
         event_type=_compiled("event_type", compile_source, definition.event_type),
-        filter=_compiled("filter", partial(compile_condition, budget=budget), definition.filter),
+        filter=_compiled(
+            "filter", partial(compile_condition, budget=budget, sources=of_event), definition.filter
+        ),
         deduplication_key=_compiled("dedup", compile_source, definition.dedup),
+        partition_key=_compiled("partition_key", compile_source, definition.partition_key),
+        schedule=compile_schedule(definition, budget, of_event),
+        each=_compiled("each", compile_list, definition.each),
+        grouping=compile_grouping(definition, budget, of_event),
         credential_names=credential_names(verification),
         body_keys=any(isinstance(required.scheme, BodyKey) for required in verification),
         challenges=challenges(verification),

@@ -22,7 +22,7 @@ from inbound_webhooks.storage.webhooks import list_webhooks
 from inbound_webhooks.webhooks import readiness
 from inbound_webhooks.webhooks.roles import role_problems
 
-INTENDED = ("disabled",)
+INTENDED = ("disabled", "held", "releasing", "outside-hours")
 """Codes of problems that a user has caused on purpose."""
 
 
@@ -75,6 +75,8 @@ def _plain_secrets(entry: Entry) -> list[Problem]:
 
 def _mapping(entry: Entry, dags: Mapping[str, Mapping[str, Parameter]]) -> list[Problem]:
     webhook = webhook_of(entry.draft())
+    if not webhook.dag_id:
+        return []
     if webhook.dag_id not in dags:
         return [entry.problem_at("dag_id", f"no DAG file defines the DAG {webhook.dag_id!r}")]
     reasons = readiness.mapping_reasons(webhook, dags[webhook.dag_id])

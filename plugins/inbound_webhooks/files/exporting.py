@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ from inbound_webhooks.records.webhook import Draft, Webhook, json_fields
 from inbound_webhooks.storage.credentials import list_credentials, secret_references
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
+from inbound_webhooks.storage.webhooks import webhooks_by_id
 from inbound_webhooks.webhooks import service
 
 
@@ -25,17 +27,32 @@ def exported(webhooks: Sequence[Webhook], *, with_secrets: bool = False) -> list
     :raises TokenUnreadable: ``with_secrets``, and a secret cannot be decrypted
     """
     secrets_of = _secrets if with_secrets else _references
-    return [entry_of(webhook, secrets_of(webhook)) for webhook in webhooks]
+    named = with_named_sources(webhooks)
+    return [entry_of(webhook, secrets_of(webhook)) for webhook in named]
+
+
+def with_named_sources(webhooks: Sequence[Webhook]) -> list[Webhook]:
+    """The webhooks with the names of their sources instead of ids, which differ between installations."""
+    ids = {webhook.source for webhook in webhooks if webhook.source is not None}
+    if not ids:
+        return list(webhooks)
+    with transaction() as connection:
+        names = {key: source.name for key, source in webhooks_by_id(connection, ids).items()}
+    return [replace(one, source=names.get(one.source or "", one.source)) for one in webhooks]
 
 
 def entry_of(webhook: Draft, secrets: dict[str, str]) -> dict[str, Any]:
     """The entry of one webhook; ``secrets`` are purpose -> reference."""
     filled = json_fields(
         service.drafted(
-            preset=webhook.preset, purposes=set(secrets), name=webhook.name, dag_id=webhook.dag_id
+            preset=webhook.preset,
+            purposes=set(secrets),
+            name=webhook.name,
+            dag_id=webhook.dag_id,
+            source=webhook.source,
         )
     )
-    leading = ("name", "dag_id", "preset")
+    leading = ("name", "dag_id", "asset", "source", "preset")
     fields = {
         name: value
         for name, value in json_fields(webhook).items()

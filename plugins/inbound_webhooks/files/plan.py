@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -20,6 +20,7 @@ from inbound_webhooks.files.entry import Entry
 from inbound_webhooks.files.references import PLAIN, resolve
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.target import target_in_words
 from inbound_webhooks.records.webhook import Draft, Webhook, json_fields
 from inbound_webhooks.storage.credentials import list_credentials, secret_references
 from inbound_webhooks.storage.database import transaction
@@ -52,6 +53,12 @@ class Step:
     differences: tuple[Difference, ...] = ()
     hints: tuple[Problem, ...] = ()
 
+    @property
+    def target(self) -> str:
+        """What its deliveries start, in words."""
+        webhook = self.draft or self.stored
+        return "" if webhook is None else target_in_words(webhook)
+
 
 def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
     """The steps of an import; writes nothing.
@@ -66,6 +73,7 @@ def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
         credentials = {webhook.name: list_credentials(connection, webhook.id) for webhook in stored.values()}
         references = {webhook.name: secret_references(connection, webhook.id) for webhook in stored.values()}
     ids = {webhook.id for webhook in stored.values()}
+    named = {entry.name for entry in entries}
     steps, problems = [], []
     for entry in entries:
         try:
@@ -73,14 +81,36 @@ def plan(entries: Sequence[Entry], *, prune: bool = False) -> list[Step]:
             if name in ids and name not in stored:
                 raise InvalidDefinition("name", service.NAME_IS_AN_ID)
             held = credentials.get(name, ())
-            steps.append(_step(entry, stored.get(name), held, references.get(name, {})))
+            draft = _with_source(entry.draft(), stored, named)
+            steps.append(_step(entry, draft, stored.get(name), held, references.get(name, {})))
         except DefinitionError as error:
             problems.append(entry.problem(error))
     if problems:
         raise FilesRefused([str(problem) for problem in problems])
-    named = {entry.name for entry in entries}
     gone = [webhook for name, webhook in stored.items() if prune and name not in named]
-    return steps + [Step("delete", webhook.name, webhook.dag_id, stored=webhook) for webhook in gone]
+    steps += [Step("delete", webhook.name, webhook.dag_id, stored=webhook) for webhook in gone]
+    return sorted(steps, key=_order)
+
+
+def _order(step: Step) -> int:
+    """A webhook exists before those that get its events, and is deleted after them."""
+    webhook = step.draft or step.stored
+    is_route = webhook is not None and webhook.source is not None
+    if step.action == "delete":
+        return 2 if is_route else 3
+    return 1 if is_route else 0
+
+
+def _with_source(draft: Draft, stored: Mapping[str, Webhook], named: Collection[str]) -> Draft:
+    """The draft with the id of its source, or its name if an entry creates it."""
+    source = draft.source
+    if source is None or source in {webhook.id for webhook in stored.values()}:
+        return draft
+    if source in stored:
+        return replace(draft, source=stored[source].id)
+    if source not in named:
+        raise InvalidDefinition("source", f"there is no webhook {source!r}")
+    return draft
 
 
 def apply(steps: Sequence[Step], *, actor: str) -> None:
@@ -129,11 +159,11 @@ def webhook_of(draft: Draft, stored: Webhook | None = None) -> Webhook:
 
 def _step(
     entry: Entry,
+    draft: Draft,
     stored: Webhook | None,
     credentials: Sequence[Credential],
     references: Mapping[int, str],
 ) -> Step:
-    draft = entry.draft()
     webhook = webhook_of(draft, stored)
     service.check(webhook)
     given = [

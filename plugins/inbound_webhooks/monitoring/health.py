@@ -35,19 +35,21 @@ class Report:
 
 @dataclass(frozen=True)
 class DatabaseStatus:
-    """What the database knows: deliveries that wait for their run, arrival of the oldest one, and the latest
-    heartbeat of a dispatcher."""
+    """What the database knows: deliveries that wait for their run, arrival of the oldest one, the latest
+    heartbeat of a dispatcher, and deliveries that are held."""
 
     backlog: int
     oldest_received_at: datetime | None
     dispatcher_seen_at: datetime | None
+    held: int = 0
 
 
 class Health:
     """One for each process and event loop; concurrent callers share one read.
 
     ``read_status`` raises DatabaseUnavailable; it is None where a wrong setting keeps the endpoint from
-    opening connections, and the report then has no figures. A problem of the database is also one of the
+    opening connections, and the report then has no figures. ``count_queued`` counts the runs that wait for
+    Airflow's scheduler; None without a limit on them. A problem of the database is also one of the
     environment, so the first report tells the log what is wrong from the start.
     """
 
@@ -55,11 +57,13 @@ class Health:
         self,
         read_status: Callable[[], Awaitable[DatabaseStatus]] | None,
         *,
+        count_queued: Callable[[], Awaitable[int | None]] | None = None,
         environment: Environment = ENVIRONMENT,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._read_status = read_status
+        self._count_queued = count_queued
         self._environment = environment
         self._clock = clock
         self._now = now
@@ -94,6 +98,7 @@ class Health:
             return {}
         try:
             database = await self._read_status()
+            queued = await self._count_queued() if self._count_queued is not None else None
         except DatabaseUnavailable as error:
             # An error with a code has been reported where it was raised.
             if not error.code:
@@ -103,6 +108,8 @@ class Health:
         seen_at, oldest, now = database.dispatcher_seen_at, database.oldest_received_at, self._now()
         return {
             "backlog": database.backlog,
+            "held": database.held,
+            "queued_runs": queued,
             "oldest_undispatched_seconds": None if oldest is None else _seconds(now, oldest),
             "dispatcher_seen_at": None if seen_at is None else seen_at.isoformat(),
             "dispatcher_silent_seconds": None if seen_at is None else _seconds(now, seen_at),

@@ -28,7 +28,7 @@ MAX_LISTED = 50
 
 DEFAULT_SUBJECT = (
     "[Airflow] {{ webhook }}: "
-    "{% if total == 1 %}{{ deliveries[0].dag_id }} {{ deliveries[0].state }}"
+    "{% if total == 1 %}{{ deliveries[0].target }} {{ deliveries[0].state }}"
     "{% else %}{{ total }} deliveries failed{% endif %}"
 )
 
@@ -38,7 +38,7 @@ DEFAULT_HTML = """\
 a delivery {{ deliveries[0].state }}.{% else %}{{ total }} deliveries failed.{% endif %}</p>
 {% for delivery in deliveries -%}
 <div style="border: 1px solid #ccc; border-radius: 6px; padding: 10px 12px; margin: 0 0 12px">
-<div><b>{{ delivery.dag_id }}</b> {{ delivery.state }}
+<div><b>{{ delivery.target }}</b> {{ delivery.state }}
 {%- if delivery.duration %} after {{ delivery.duration }}{% endif %}</div>
 {% if delivery.error %}<div style="margin: 6px 0; padding: 6px 10px; background: #fdecea; color: #8a1c12">
 {{- delivery.error }}</div>
@@ -60,7 +60,7 @@ TEXT = """\
 Webhook {{ webhook }}: {% if total == 1 -%}
 a delivery {{ deliveries[0].state }}.{% else %}{{ total }} deliveries failed.{% endif %}
 {% for delivery in deliveries %}
-{{ delivery.dag_id }} {{ delivery.state }}{% if delivery.duration %} after {{ delivery.duration }}{% endif %}
+{{ delivery.target }} {{ delivery.state }}{% if delivery.duration %} after {{ delivery.duration }}{% endif %}
 {% if delivery.error %}  {{ delivery.error }}
 {% endif %}
 {%- for task in delivery.failed_tasks %}  Failed task {{ task.name }}: {{ task.log_url }}
@@ -146,6 +146,7 @@ def _template_values(outcome: Outcome, base_url: str) -> dict[str, Any]:
     return {
         "id": outcome.delivery_id,
         "url": delivery_url(base_url, outcome.delivery_id),
+        "target": outcome.dag_id or outcome.asset or outcome.webhook_name,
         "dag_id": outcome.dag_id,
         "run_id": outcome.run_id,
         "run_url": run,

@@ -31,7 +31,9 @@ from inbound_webhooks.event.task_wait import (
     Registration,
     check_expressions,
 )
+from inbound_webhooks.event.wait_match import REFUSED_KEY, MatchRegistration, canonical
 from inbound_webhooks.operators.errors import WaitFailed
+from inbound_webhooks.operators.forms import DEFAULT_LOOK_BACK, check_form
 from inbound_webhooks.settings import configured_public_url
 from inbound_webhooks.urls import TOKEN_BYTES, wait_url
 
@@ -55,28 +57,43 @@ _TRIGGER_TIMEOUT = "Trigger timeout"
 
 
 class WaitForWebhook(BaseOperator):
-    """Calls ``start`` with a one-time URL, and waits until an external system sends a POST to it.
+    """Waits until an external system sends a POST: to a one-time URL, or to a webhook of its own.
 
-    The task's result is the call's ``{"body", "headers", "query"}``, without credentials, or what ``result``
-    selects. The task waits without a worker slot, in Airflow 3.3 without a triggerer too.
+    With ``start``, calls that function with a one-time URL, and waits for the call. With ``webhook``, waits
+    for an event of that webhook that has the values of ``match``, and for which ``match_expression`` is true.
+
+    The task's result is the request's ``{"body", "headers", "query"}``, without credentials, or what
+    ``result`` selects. The task waits without a worker slot, in Airflow 3.3 without a triggerer too.
 
     :param start: called with ``callback_url``, and with ``op_args`` and ``op_kwargs`` (templated) as a
-        function of ``@task`` is
-    :param timeout: from the beginning of the try; a task that is not called in time fails
+        function of ``@task`` is; with ``webhook``, without a URL, and what it returns is the match
+    :param webhook: name or id of a webhook; it names the DAGs that may wait for it
+    :param match: path -> value, such as ``{"body.data.runId": "{{ ti.xcom_pull('start') }}"}``; values are
+        templated, and compared as text, so that 1 equals "1"
+    :param match_expression: a condition over the event, such as ``"body.total > 100"``, beside ``match`` or
+        instead; never templated
+    :param look_back: events that the webhook received so long before the task began to wait count too
+    :param broadcast: share the event with the other tasks that it matches
+    :param timeout: from the beginning of the try; a task that gets no request in time fails
     :param result: expression for the result, such as ``"${Webhook::Body.status}"``
     :param fail_when: expression that fails the task where it is true, such as ``"body.status == 'failed'"``
-    :param soft_fail: skip the task instead of failing it, where the call fails it or does not come
+    :param soft_fail: skip the task instead of failing it, where the request fails it or does not come
     """
 
-    template_fields: Sequence[str] = ("op_args", "op_kwargs")
-    template_fields_renderers = {"op_args": "py", "op_kwargs": "py"}
+    template_fields: Sequence[str] = ("op_args", "op_kwargs", "match")
+    template_fields_renderers = {"op_args": "py", "op_kwargs": "py", "match": "json"}
     # Functions cannot always be copied.
     shallow_copy_attrs: Sequence[str] = ("start",)
 
     def __init__(
         self,
         *,
-        start: Callable[..., Any],
+        start: Callable[..., Any] | None = None,
+        webhook: str | None = None,
+        match: Mapping[str, Any] | None = None,
+        match_expression: str | None = None,
+        look_back: timedelta = DEFAULT_LOOK_BACK,
+        broadcast: bool = False,
         timeout: timedelta = DEFAULT_TIMEOUT,
         result: str | None = None,
         fail_when: str | None = None,
@@ -86,11 +103,18 @@ class WaitForWebhook(BaseOperator):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        _check_function(start)
+        check_form(start, webhook, match, match_expression, look_back)
+        if start is not None and webhook is None:
+            _check_function(start)
         if not isinstance(timeout, timedelta) or timeout <= timedelta():
             raise ValueError(f"timeout must be a timedelta above zero, not {timeout!r}.")
         _check_expressions(result, fail_when)
         self.start = start
+        self.webhook = webhook
+        self.match = match
+        self.match_expression = match_expression
+        self.look_back = look_back
+        self.broadcast = broadcast
         self.timeout = timeout
         self.result = result
         self.fail_when = fail_when
@@ -99,9 +123,10 @@ class WaitForWebhook(BaseOperator):
         self.op_kwargs = op_kwargs or {}
 
     def execute(self, context: Context) -> NoReturn:
-        """Register the wait, call the function, and wait.
+        """Register the wait, call the function if there is one, and wait.
 
-        :raises WaitFailed: the worker knows no public URL, or ``dag.test()`` runs the task
+        :raises WaitFailed: the worker knows no public URL, ``dag.test()`` runs the task, or a template of
+            ``match`` found nothing
         """
         began_at = _utc_now()
         if context["dag_run"].triggering_user_name == _OF_DAG_TEST:
@@ -109,13 +134,16 @@ class WaitForWebhook(BaseOperator):
                 "dag.test() cannot run a task that waits for a webhook: no endpoint receives its call. "
                 "Trigger the DAG in Airflow, or pass mark_success_pattern to dag.test()."
             )
-        url = self._register(context, began_at)
-        kwargs = {**context, **self.op_kwargs, CALLBACK_URL: url}
-        started = self.start(*self.op_args, **determine_kwargs(self.start, self.op_args, kwargs))
-        if inspect.iscoroutine(started):
-            asyncio.run(started)
+        if self.webhook is not None:
+            match = self.match if self.start is None else self._start(self.start, context)
+            self._register_match(context, began_at, match)
+            what = f"an event of webhook {self.webhook}"
+        else:
+            assert self.start is not None
+            self._start(self.start, context, self._register(context, began_at))
+            what = "a call"
         deadline = began_at + self.timeout
-        self.log.info("Waiting for a call until %s.", deadline.isoformat(timespec="seconds"))
+        self.log.info("Waiting for %s until %s.", what, deadline.isoformat(timespec="seconds"))
         self._park(max(deadline - _utc_now(), timedelta()) + AIRFLOW_GRACE)
 
     def complete_wait(self, context: Context, event: Mapping[str, Any]) -> Any:
@@ -123,16 +151,21 @@ class WaitForWebhook(BaseOperator):
 
         :raises WaitFailed: the call fails the task, or none came in time
         """
+        if REFUSED_KEY in event:
+            # Not skipped by soft_fail: the webhook would never resume the task.
+            raise WaitFailed(event[REFUSED_KEY])
         if event.get("error_type") == TIMEOUT:
             self._fail(self._timeout_message(event))
         outcome = json.loads(event["outcome"])
         if FAILURE_KEY in outcome:
             # Quoted, because it is the payload's.
-            self._fail(f"The call fails the task, as fail_when says. Its message: {outcome[FAILURE_KEY]!r}")
+            self._fail(
+                f"The {self._what} fails the task, as fail_when says. Its message: {outcome[FAILURE_KEY]!r}"
+            )
         if "resumed_by" in event:
-            self.log.info("Resumed by %s, without a call.", event["resumed_by"])
+            self.log.info("Resumed by %s, without a request.", event["resumed_by"])
         else:
-            self.log.info("Resumed by the call that is delivery %s.", event["delivery_id"])
+            self.log.info("Resumed by the %s that is delivery %s.", self._what, event["delivery_id"])
         return outcome[RESULT_KEY]
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -143,6 +176,38 @@ class WaitForWebhook(BaseOperator):
         if next_method == _FAIL_METHOD and (next_kwargs or {}).get("error") == _TRIGGER_TIMEOUT:
             self._fail(self._timeout_message({}))
         return super().resume_execution(next_method, next_kwargs, context)
+
+    @property
+    def _what(self) -> str:
+        return "call" if self.webhook is None else "event"
+
+    def _start(self, function: Callable[..., Any], context: Context, url: str | None = None) -> Any:
+        """Call the function; what it returns counts only for an event."""
+        kwargs = {**context, **self.op_kwargs} | ({} if url is None else {CALLBACK_URL: url})
+        started = function(*self.op_args, **determine_kwargs(function, self.op_args, kwargs))
+        return asyncio.run(started) if inspect.iscoroutine(started) else started
+
+    def _register_match(self, context: Context, began_at: datetime, given: Any) -> None:
+        """Leave paths and values where the dispatcher finds them."""
+        if given is None and (self.start is not None or self.match_expression is None):
+            raise WaitFailed("The function returned no match, such as {'body.data.runId': 7}.")
+        try:
+            match = {} if given is None else canonical(given)
+        except ValueError as error:
+            raise WaitFailed(str(error)) from None
+        registration = MatchRegistration(
+            wait_id=context["ti"].id.hex,
+            created_at=began_at,
+            deadline=began_at + self.timeout,
+            webhook=self.webhook or "",
+            match=match,
+            match_expression=self.match_expression,
+            look_back_seconds=self.look_back.total_seconds(),
+            broadcast=self.broadcast,
+            result=self.result,
+            fail_when=self.fail_when,
+        )
+        _leave(context, registration)
 
     def _register(self, context: Context, began_at: datetime) -> str:
         """Leave the hash of a new token where the endpoint finds it; return the URL."""
@@ -163,15 +228,7 @@ class WaitForWebhook(BaseOperator):
             result=self.result,
             fail_when=self.fail_when,
         )
-        # Not by the configured backend, which may store a reference that only workers can follow.
-        BaseXCom.set(
-            key=XCOM_KEY,
-            value=registration.as_json(),
-            dag_id=instance.dag_id,
-            task_id=instance.task_id,
-            run_id=instance.run_id,
-            map_index=-1 if instance.map_index is None else instance.map_index,
-        )
+        _leave(context, registration)
         return wait_url(base, registration.wait_id, token)
 
     def _park(self, left: timedelta) -> NoReturn:
@@ -189,8 +246,10 @@ class WaitForWebhook(BaseOperator):
 
     def _timeout_message(self, event: Mapping[str, Any]) -> str:
         message = f"No call came within {self.timeout}."
+        if self.webhook is not None:
+            message = f"No event of webhook {self.webhook} matched within {self.timeout}."
         if refused := event.get("refused_calls"):
-            calls = "1 call was" if refused == 1 else f"{refused} calls were"
+            calls = f"1 {self._what} was" if refused == 1 else f"{refused} {self._what}s were"
             message = f"{message} {calls} refused, the last one because: {event.get('refusal')}"
         return message
 
@@ -208,10 +267,12 @@ class _DecoratedWait(DecoratedOperator, WaitForWebhook):
         op_kwargs: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
-        _check_function(python_callable)
-        given = {CALLBACK_URL: _NOT_YET} | dict(op_kwargs or {})
-        if given[CALLBACK_URL] != _NOT_YET:
-            raise TypeError(f"{CALLBACK_URL} is passed by wait_for_webhook; leave it out.")
+        given = dict(op_kwargs or {})
+        if kwargs.get("webhook") is None:
+            _check_function(python_callable)
+            given = {CALLBACK_URL: _NOT_YET} | given
+            if given[CALLBACK_URL] != _NOT_YET:
+                raise TypeError(f"{CALLBACK_URL} is passed by wait_for_webhook; leave it out.")
         super().__init__(
             python_callable=python_callable,
             # The URL is known when the task runs; until then DecoratedOperator misses no argument.
@@ -225,6 +286,10 @@ class _DecoratedWait(DecoratedOperator, WaitForWebhook):
 def wait_for_webhook(
     python_callable: Callable[..., Any] | None = None,
     *,
+    webhook: str | None = None,
+    match_expression: str | None = None,
+    look_back: timedelta = DEFAULT_LOOK_BACK,
+    broadcast: bool = False,
     timeout: timedelta = DEFAULT_TIMEOUT,
     result: str | None = None,
     fail_when: str | None = None,
@@ -233,6 +298,9 @@ def wait_for_webhook(
 ) -> TaskDecorator:
     """Make a task of a function that starts something and hands out ``callback_url``.
 
+    With ``webhook``, it hands out nothing: it returns the match of the event that the task waits for, such as
+    ``{"body.data.runId": run_id}``.
+
     Its other arguments are as with ``@task``: templated, and mapped by ``expand``. The rest is as in
     :class:`WaitForWebhook`; ``kwargs`` are arguments of Airflow's operators, such as ``retries``.
     """
@@ -240,11 +308,29 @@ def wait_for_webhook(
         python_callable=python_callable,
         multiple_outputs=False,
         decorated_operator_class=_DecoratedWait,
+        webhook=webhook,
+        match_expression=match_expression,
+        look_back=look_back,
+        broadcast=broadcast,
         timeout=timeout,
         result=result,
         fail_when=fail_when,
         soft_fail=soft_fail,
         **kwargs,
+    )
+
+
+def _leave(context: Context, registration: Registration | MatchRegistration) -> None:
+    """Store what a task waits for, where endpoint and dispatcher find it."""
+    instance = context["ti"]
+    # Not by the configured backend, which may store a reference that only workers can follow.
+    BaseXCom.set(
+        key=XCOM_KEY,
+        value=registration.as_json(),
+        dag_id=instance.dag_id,
+        task_id=instance.task_id,
+        run_id=instance.run_id,
+        map_index=-1 if instance.map_index is None else instance.map_index,
     )
 
 

@@ -59,7 +59,9 @@ PRESET = Preset(
     ),
     notes=(
         "One request contains up to 100 events, which start one run. A repeated batch of several events "
-        "starts another run, because it contains the number of the attempt.",
+        "starts another run, because it contains the number of the attempt. With the list of events `body`, "
+        "each event starts a run of its own; its deduplication key is then "
+        '`{{ item.eventId ~ "-" ~ item.subscriptionId }}`.',
         "HubSpot signs the URL that it calls: behind a proxy, set the public URL, so that this server knows "
         "the same host and path.",
         "HubSpot does not retry after 400, 401, 403, 404 and 405, so a disabled webhook responds with 503.",

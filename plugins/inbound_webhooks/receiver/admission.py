@@ -125,7 +125,8 @@ def credentials_of(
         if held.expires_at is None or held.expires_at > now:
             (secrets if held.purpose else tokens).append(held)
     token = matching_token(tokens, head.token)
-    if found is None or token is None:
+    # A webhook that gets the events of another one has no URL that works.
+    if found is None or token is None or found[0].source is not None:
         raise UnknownWebhook
     return Credentials(found[0], token, tuple(secrets))
 

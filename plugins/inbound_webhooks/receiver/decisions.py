@@ -7,11 +7,12 @@ Decisions that are known to cost much wait for each other, and pause afterwards.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from inbound_webhooks.airflow_bridge.dag_cache import DagCache, startable
+from inbound_webhooks.airflow_bridge.dag_cache import CachedDag, DagCache, startable
+from inbound_webhooks.deliveries.events import EventJudge, with_children
 from inbound_webhooks.deliveries.stored_request import new_delivery
 from inbound_webhooks.event.judge import Outcome, Secrets, Verdict, decide_as_received, duplicate
 from inbound_webhooks.event.request import InboundRequest
@@ -53,7 +54,10 @@ MAX_INLINE_HEADER_CHARS = 8 * 1024
 are matched there with values of at most MAX_MATCHED_CHARS, and longer ones in a process, which may take
 seconds."""
 
-_STORED = frozenset({Outcome.ACCEPTED, Outcome.FILTERED, Outcome.REFUSED})
+_STORED = frozenset({Outcome.ACCEPTED, Outcome.FILTERED, Outcome.REFUSED, Outcome.SPLIT})
+
+Decided = tuple[Verdict, Delivery | None, Sequence[Delivery]]
+"""A verdict, the delivery to be stored, and its children."""
 
 
 class Decisions:
@@ -62,6 +66,7 @@ class Decisions:
     def __init__(self, settings: Settings, dags: DagCache) -> None:
         self._settings = settings
         self._dags = dags
+        self._events = EventJudge.of(settings)
         seconds = settings.queue_timeout_seconds
         self._long = WebhookSlots(
             CONCURRENT_DECISIONS, share=CONCURRENT_DECISIONS // 2, queue_seconds=seconds
@@ -81,13 +86,13 @@ class Decisions:
             return await self._in_turn(compiled.webhook.id, authenticate)
         return authenticate()
 
-    async def decide(
-        self, compiled: CompiledWebhook, request: InboundRequest, secrets: Secrets
-    ) -> tuple[Verdict, Delivery | None]:
-        """The verdict, and the delivery to be stored.
+    async def decide(self, compiled: CompiledWebhook, request: InboundRequest, secrets: Secrets) -> Decided:
+        """The verdict, and the delivery to be stored with its children.
 
         :raises TooBusy: others of the webhook take too long
         """
+        if compiled.fans_out:
+            return await self._decide_events(compiled, request, secrets)
         dag_id = compiled.webhook.dag_id
         dag, is_due = self._dags.peek(dag_id)
         if is_due:
@@ -95,7 +100,7 @@ class Decisions:
         dag = startable(dag, compiled.webhook)
         encoding = request.combined_header("Content-Encoding")
 
-        def decide() -> tuple[Verdict, Delivery | None]:
+        def decide() -> Decided:
             verdict = decide_as_received(
                 compiled.rules,
                 request,
@@ -108,9 +113,31 @@ class Decisions:
                 max_conf_items=self._settings.max_conf_items,
             )
             # Here as well: its credentials are looked for in all of the request.
-            return verdict, new_delivery(compiled, request, verdict) if verdict.outcome in _STORED else None
+            is_stored = verdict.outcome in _STORED
+            return verdict, new_delivery(compiled, request, verdict) if is_stored else None, ()
 
         if _is_short(compiled, request, encoding) and not (dag is not None and dag.may_check_slowly):
+            return decide()
+        return await self._in_turn(compiled.webhook.id, decide, len(request.body))
+
+    async def _decide_events(
+        self, compiled: CompiledWebhook, request: InboundRequest, secrets: Secrets
+    ) -> Decided:
+        """The same where the request may be several events."""
+        dags: dict[str, CachedDag | None] = {}
+        for dag_id in {target.webhook.dag_id for target in compiled.targets}:
+            dags[dag_id], is_due = self._dags.peek(dag_id)
+            if is_due:
+                dags[dag_id] = await run_in_thread(partial(self._dags.refresh, dag_id, autocommit))
+
+        def decide() -> Decided:
+            verdict = self._events.decide(compiled, request, dags.__getitem__, secrets=secrets)
+            if verdict.outcome not in _STORED:
+                return verdict, None, ()
+            return verdict, *with_children(compiled, request, verdict)
+
+        is_slow = any(dag is not None and dag.may_check_slowly for dag in dags.values())
+        if _is_short(compiled, request, request.combined_header("Content-Encoding")) and not is_slow:
             return decide()
         return await self._in_turn(compiled.webhook.id, decide, len(request.body))
 
@@ -188,7 +215,7 @@ def _is_short(compiled: CompiledWebhook, request: InboundRequest, encoding: str)
     """Whether it can be decided on the event loop, where all requests wait meanwhile."""
     return (
         not encoding
-        and len(request.body) <= compiled.rules.inline_bytes
+        and len(request.body) <= compiled.inline_bytes
         and len(request.query_string) <= MAX_INLINE_QUERY_CHARS
         and len(request.headers) <= MAX_INLINE_HEADERS
         and sum(len(value) for _, value in request.headers) <= MAX_INLINE_HEADER_CHARS

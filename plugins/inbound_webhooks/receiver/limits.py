@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,13 +14,14 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage, Storage, storage_from_string
 from limits.strategies import MovingWindowRateLimiter, RateLimiter, SlidingWindowCounterRateLimiter
 
-from inbound_webhooks.errors import BacklogFull, InvalidSetting, RateLimited
+from inbound_webhooks.errors import BacklogFull, InvalidSetting, RateLimited, TooManyHeld
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.receiver.client_address import sender_of
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.storage.deliveries import count_accepted, count_accepted_by_webhook
+from inbound_webhooks.storage.holds import count_held
 
 log = get_logger(__name__)
 
@@ -72,6 +74,10 @@ class Limits:
         self._backlog_is_full = False
         self._full_webhooks: frozenset[str] = frozenset()
         self._rooms: dict[str, _Room] = {}
+        self._max_held = settings.max_held
+        self._held_rooms: dict[str, _Room] = {}
+        self._waiting: dict[str, int] = {}
+        self._added: Counter[str] = Counter()
 
     def admit_address(self, source_ip: str) -> None:
         """Count a request of an address; of IPv6, of its network.
@@ -82,6 +88,37 @@ class Limits:
         cost = self._uncounted(sender) if self._few else 1
         if cost and not self._counted(self._addresses, self._per_address, "address", sender, cost=cost):
             raise RateLimited(self._per_address.amount)
+
+    def admits_held(self, webhook: Webhook) -> bool:
+        """Whether one more delivery may be held, by what was counted within the last second.
+
+        False where :meth:`count_held` has to count first, which asks the database.
+
+        :raises TooManyHeld: too many of this webhook are held
+        """
+        with self._lock:
+            room = self._held_rooms.get(webhook.id)
+            if room is None or self._clock() - room.counted_at >= BACKLOG_RECHECK_SECONDS:
+                return False
+            room.left -= 1
+            if room.left < 0:
+                raise TooManyHeld(self._max_held)
+        return True
+
+    def count_held(self, webhook: Webhook) -> None:
+        """Count a webhook's held deliveries in the database, and admit one more; blocks.
+
+        :raises TooManyHeld: too many of this webhook are held
+        """
+        held = autocommit(lambda connection: count_held(connection, webhook.id, self._max_held))
+        now = self._clock()
+        with self._lock:
+            # A webhook that is no longer on hold leaves its entry behind.
+            for old in [key for key, room in self._held_rooms.items() if now - room.counted_at > 60]:
+                del self._held_rooms[old]
+            self._held_rooms[webhook.id] = _Room(self._max_held, now, left=self._max_held - held - 1)
+        if held >= self._max_held:
+            raise TooManyHeld(self._max_held)
 
     def admit_webhook(self, webhook: Webhook) -> None:
         """Count a request whose sender is verified.
@@ -94,10 +131,11 @@ class Limits:
         if not self._counted(self._webhooks, item, "webhook", webhook.id):
             raise RateLimited(webhook.max_per_second)
 
-    def admits_backlog(self, webhook: Webhook) -> bool:
-        """Whether one more delivery may wait, by what was counted within the last second.
+    def admits_backlog(self, webhook: Webhook, number: int = 1) -> bool:
+        """Whether more deliveries may wait, by what was counted within the last second.
 
-        False where :meth:`count_backlog` has to count first, which asks the database.
+        False where :meth:`count_backlog` has to count first, which asks the database. More deliveries than
+        the limit are admitted while none wait: they come in one request, which would never fit.
 
         :raises BacklogFull: too many of this webhook wait, or too many in all and not few of this webhook
         """
@@ -113,14 +151,14 @@ class Limits:
                 return False
             if now - room.counted_at >= BACKLOG_RECHECK_SECONDS:
                 return False
-            # What this process admitted since the last count counts too.
-            room.left -= 1
-            if room.left < 0:
+            if room.left < min(number, limit):
                 raise self._full(limit)
+            # What this process admitted since the last count counts too.
+            room.left -= number
         return True
 
-    def count_backlog(self, webhook: Webhook) -> None:
-        """Count waiting deliveries in the database, in all once a second, and admit one more; blocks.
+    def count_backlog(self, webhook: Webhook, number: int = 1) -> None:
+        """Count waiting deliveries in the database, in all once a second, and admit more; blocks.
 
         :raises BacklogFull: too many of this webhook wait, or too many in all and not few of this webhook
         """
@@ -130,17 +168,37 @@ class Limits:
                 self._backlog_checked_at = self._clock()
         if is_due:
             counts = autocommit(lambda connection: count_accepted_by_webhook(connection, self._max_backlog))
+            with self._lock:
+                self._waiting, self._added = counts, Counter()
             self._backlog_is_full = sum(counts.values()) >= self._max_backlog
             full = (webhook_id for webhook_id, count in counts.items() if count >= self._webhook_backlog)
             self._full_webhooks = frozenset(full)
         limit = self._limit_of(webhook)
-        if limit is None or self.admits_backlog(webhook):
+        if limit is None or self.admits_backlog(webhook, number):
             return
         waiting = autocommit(lambda connection: count_accepted(connection, webhook.id, limit))
+        has_room = waiting + min(number, limit) <= limit
         with self._lock:
-            self._rooms[webhook.id] = _Room(limit, self._clock(), left=limit - waiting - 1)
-        if waiting >= limit:
+            left = limit - waiting - (number if has_room else 0)
+            self._rooms[webhook.id] = _Room(limit, self._clock(), left=left)
+        if not has_room:
             raise self._full(limit)
+
+    def admit_many(self, webhook: Webhook, number: int) -> None:
+        """Count the deliveries of one request towards the limits of all webhooks, which are counted again a
+        second later; until then a few requests with long lists could exceed them by far.
+
+        :raises BacklogFull: with them too many would wait, of this webhook or in all
+        """
+        with self._lock:
+            own, total = self._added[webhook.id], self._added.total()
+            waiting = self._waiting.get(webhook.id, 0) + own
+            if waiting and waiting + number > self._webhook_backlog:
+                raise BacklogFull(self._webhook_backlog)
+            waiting = sum(self._waiting.values()) + total
+            if waiting and waiting + number > self._max_backlog:
+                raise BacklogFull
+            self._added[webhook.id] += number
 
     def _limit_of(self, webhook: Webhook) -> int | None:
         """How many deliveries of a webhook may wait; None for no limit but the one of all webhooks.

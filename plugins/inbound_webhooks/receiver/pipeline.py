@@ -10,7 +10,8 @@ It runs on an event loop, at both endpoints; blocking work goes to a thread.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -39,6 +40,8 @@ from inbound_webhooks.errors import (
     WebhookDisabled,
 )
 from inbound_webhooks.event import responses
+from inbound_webhooks.event.fan_out import with_duplicates
+from inbound_webhooks.event.grouping import grouped_state
 from inbound_webhooks.event.judge import (
     Outcome,
     Secrets,
@@ -67,6 +70,7 @@ from inbound_webhooks.receiver.client_address import (
     trusted_proxies,
 )
 from inbound_webhooks.receiver.decisions import Decisions
+from inbound_webhooks.receiver.group_limit import GroupLimit
 from inbound_webhooks.receiver.last_use import LastUse
 from inbound_webhooks.receiver.limits import Limits
 from inbound_webhooks.receiver.refused_budget import RefusedBudget
@@ -75,10 +79,11 @@ from inbound_webhooks.receiver.response_log import ResponseLog
 from inbound_webhooks.receiver.results import UNFINISHED_STATUS, Pending, Results, pending
 from inbound_webhooks.receiver.user_slots import UserSlots
 from inbound_webhooks.records.credential import plain_secrets
-from inbound_webhooks.records.delivery import Delivery, Rejection
+from inbound_webhooks.records.delivery import Delivery, Rejection, State
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, public_url
-from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.database import autocommit, transaction
+from inbound_webhooks.storage.deliveries import stored_children
 from inbound_webhooks.storage.encryption import decrypt
 from inbound_webhooks.storage.threads import run_in_thread
 from inbound_webhooks.storage.webhooks import set_confirm_url
@@ -119,12 +124,14 @@ class Receiver:
             public_url=public_url(settings),
             max_body_bytes=settings.max_body_bytes,
             max_conf_items=settings.max_conf_items,
+            max_items=settings.max_items_per_request,
         )
         self.back_tests = UserSlots(settings.max_concurrent_back_tests, per_user=1)
         self.searches = UserSlots(settings.max_concurrent_searches, per_user=1)
         previews = settings.max_concurrent_previews
         self.previews = UserSlots(previews, per_user=max(previews // 2, 1))
         self._limits = Limits(settings)
+        self._groups = GroupLimit(settings.max_grouped_deliveries)
         self._decisions = Decisions(settings, self._dags)
         self.calls = Calls(settings, self.inbox, self._decisions, now=now)
         self.results = Results(settings, self._decisions, self.responses)
@@ -145,10 +152,17 @@ class Receiver:
     def admit_replay(self, webhook: Webhook) -> None:
         """Count a job's replay like a request whose sender is verified; blocks.
 
-        :raises BacklogFull: too many deliveries wait for their run
+        :raises BacklogFull: too many deliveries wait for their run, or are held
+        :raises GroupsFull: too many deliveries of the webhook wait for others of their group
         :raises RateLimited: the webhook got too many requests this second
         """
-        if not self._limits.admits_backlog(webhook):
+        if webhook.holds_new:
+            if not self._limits.admits_held(webhook):
+                self._limits.count_held(webhook)
+        elif grouped_state(webhook):
+            if not self._groups.admits(webhook.id):
+                self._groups.count(webhook.id)
+        elif not self._limits.admits_backlog(webhook):
             self._limits.count_backlog(webhook)
         self._limits.admit_webhook(webhook)
 
@@ -325,20 +339,25 @@ class Receiver:
         )
         verdict: Verified | Verdict = await self._decisions.authenticate(compiled, request, authenticate)
         delivery: Delivery | None = None
+        children: Sequence[Delivery] = ()
         used = list(starmap(admission.secret, verdict.used.items()))
         if isinstance(verdict, Verified):
             if is_post:
                 used.append(admission.token)
                 if compiled.webhook.max_per_second is not None:
                     await self._limit_webhook(compiled.webhook)
-            verdict, delivery = await self._decisions.decide(compiled, request, secrets)
+            verdict, delivery, children = await self._decisions.decide(compiled, request, secrets)
         if verdict.outcome == Outcome.REJECTED and verdict.error is not None:
             raise verdict.error
         if verdict.confirm_url is not None:
             await run_in_thread(partial(_keep_confirm_url, compiled.webhook.id, verdict.confirm_url))
         response: Response | Pending | None = verdict.response
         if delivery is not None:
-            response = await self._commit(compiled, request, verdict, delivery, is_fresh=admission.is_fresh)
+            is_fresh = admission.is_fresh
+            if verdict.outcome == Outcome.SPLIT:
+                response = await self._commit_events(compiled, request, verdict, delivery, children)
+            else:
+                response = await self._commit(compiled, request, verdict, delivery, is_fresh=is_fresh)
         if response is not None:
             for credential in used:
                 if self._last_use.is_due(credential):
@@ -373,6 +392,12 @@ class Receiver:
         delivery: Delivery | None = made
         if verdict.outcome != Outcome.ACCEPTED:
             delivery = self._refused.limited(made)
+        elif made.state == State.HELD:
+            if not self._limits.admits_held(webhook):
+                await run_in_thread(partial(self._limits.count_held, webhook))
+        elif made.group_key is not None:
+            if not self._groups.admits(webhook.id):
+                await run_in_thread(partial(self._groups.count, webhook.id))
         elif not self._limits.admits_backlog(webhook):
             await run_in_thread(partial(self._limits.count_backlog, webhook))
         if delivery is None:
@@ -382,17 +407,66 @@ class Receiver:
             return None
         waiting = None
         if verdict.wait_seconds:
-            waiting = pending(compiled, delivery, stored_id, verdict)
+            waiting = pending(compiled, delivery, stored_id, verdict, is_held=delivery.state == State.HELD)
         if stored_id == verdict.delivery_id:
             if delivery.custom_response and waiting is None:
                 self.responses.add(delivery, verdict.response)
             if verdict.error is not None:
                 metrics.count_rejection(verdict.error)
             else:
-                metrics.count(verdict.outcome)
+                metrics.count(delivery.state)
             return waiting or verdict.response
         metrics.count("duplicates")
         return waiting or await self._decisions.repeat(compiled, request, verdict, stored_id)
+
+    async def _commit_events(
+        self,
+        compiled: CompiledWebhook,
+        request: InboundRequest,
+        verdict: Verdict,
+        parent: Delivery,
+        children: Sequence[Delivery],
+    ) -> Response | None:
+        """Store a delivery that is several events, with its children; None where the webhook has changed."""
+        await self._admit_events(compiled, children)
+        children = self._refused.fitting(children)
+        stored_id = await self.inbox.commit(parent, compiled.webhook.version, children)
+        if stored_id is None:
+            return None
+        if stored_id != parent.id:
+            metrics.count("duplicates")
+            return await self._decisions.repeat(compiled, request, verdict, stored_id)
+        if any(child.dedup_key for child in children):
+            find = partial(stored_children, parent_id=parent.id)
+            stored = frozenset(await run_in_thread(partial(autocommit, find)))
+            dropped = {child.id for child in children if child.id not in stored}
+            metrics.count("duplicates", len(dropped))
+            children = [child for child in children if child.id in stored]
+            verdict = with_duplicates(compiled.rules, verdict, dropped)
+        for child in verdict.children:
+            if child.verdict.error is not None:
+                metrics.count_rejection(child.verdict.error)
+        states = Counter(child.state for child in children)
+        metrics.count("accepted", states[Outcome.ACCEPTED])
+        metrics.count("filtered", states[Outcome.FILTERED])
+        metrics.count("split")
+        if parent.custom_response:
+            self.responses.add(parent, verdict.response)
+        return verdict.response
+
+    async def _admit_events(self, compiled: CompiledWebhook, children: Sequence[Delivery]) -> None:
+        """Count the accepted children of a request towards the limits of their webhooks.
+
+        :raises BacklogFull: too many of one of the webhooks would wait
+        """
+        webhooks = {target.webhook.id: target.webhook for target in compiled.targets}
+        numbers = Counter(child.webhook_id for child in children if child.state == Outcome.ACCEPTED)
+        for webhook_id, number in numbers.items():
+            webhook = webhooks[webhook_id]
+            if not self._limits.admits_backlog(webhook, number):
+                await run_in_thread(partial(self._limits.count_backlog, webhook, number))
+            if number > 1:
+                self._limits.admit_many(webhook, number)
 
     def _not_stored(self, verdict: Verdict, *, is_fresh: bool) -> Response | None:
         """The response to a refused or filtered request that is counted and leaves no row.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.settings import Settings
 
 WINDOW_SECONDS = 60.0
@@ -39,10 +39,7 @@ class RefusedBudget:
     def limited(self, delivery: Delivery) -> Delivery | None:
         """The delivery as it may be stored, without its body where that would be too much; None for not at
         all."""
-        now = self._clock()
-        if now >= self._window_ends_at:
-            # A new dict, so that it holds only webhooks of the current window.
-            self._window_ends_at, self._stored = now + WINDOW_SECONDS, {}
+        self._begin_window()
         stored = self._stored.setdefault(delivery.webhook_id, _Stored())
         size = row_bytes(delivery) + (len(delivery.body) if self._stores_bodies else 0)
         if stored.bytes + size <= self._max_bytes:
@@ -53,8 +50,33 @@ class RefusedBudget:
         stored.without_body += 1
         return replace(delivery, body=b"", body_stored=False)
 
+    def fitting(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """The children that may be stored: the accepted ones, and others while there is room."""
+        fitting = []
+        for delivery in deliveries:
+            if delivery.state in (State.FILTERED, State.REFUSED) and not self._has_room(delivery):
+                continue
+            fitting.append(delivery)
+        return fitting
+
+    def _has_room(self, delivery: Delivery) -> bool:
+        self._begin_window()
+        stored = self._stored.setdefault(delivery.webhook_id, _Stored())
+        size = row_bytes(delivery)
+        if stored.bytes + size > self._max_bytes:
+            return False
+        stored.bytes += size
+        return True
+
+    def _begin_window(self) -> None:
+        now = self._clock()
+        if now >= self._window_ends_at:
+            # A new dict, so that it holds only webhooks of the current window.
+            self._window_ends_at, self._stored = now + WINDOW_SECONDS, {}
+
 
 def row_bytes(delivery: Delivery) -> int:
     """About how many bytes a delivery takes in the database beside its body."""
-    texts = (delivery.headers, delivery.query_string, delivery.credentials, delivery.conf, delivery.error)
+    request = (delivery.headers, delivery.query_string, delivery.credentials)
+    texts = (*request, delivery.conf, delivery.error, delivery.routes)
     return ROW_BYTES + sum(len(text.encode()) for text in texts if text)

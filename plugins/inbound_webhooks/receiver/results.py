@@ -55,7 +55,7 @@ PAUSED_RETRY_SECONDS = 60
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
     """A response that waits; ``kept_for`` is its delivery without the request, None for a repeated event.
 
-    ``preference_applied`` is as in the verdict.
+    ``preference_applied`` is as in the verdict. With ``is_held`` it ends at once: nothing starts.
     """
 
     compiled: CompiledWebhook
@@ -63,6 +63,7 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     seconds: int
     preference_applied: str = ""
     kept_for: Delivery | None = None
+    is_held: bool = False
 
     @property
     def sought(self) -> Sought:
@@ -70,7 +71,9 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
         return _sought(self.compiled, self.delivery_id)
 
 
-def pending(compiled: CompiledWebhook, delivery: Delivery, stored_id: str, verdict: Verdict) -> Pending:
+def pending(
+    compiled: CompiledWebhook, delivery: Delivery, stored_id: str, verdict: Verdict, *, is_held: bool
+) -> Pending:
     """The wait of a committed delivery, or of a repeated event for the first one's run."""
     # The log of responses masks what it has of credentials; it needs nothing else of the request.
     bare = replace(delivery, body=b"", headers="[]", conf=None)
@@ -81,6 +84,7 @@ def pending(compiled: CompiledWebhook, delivery: Delivery, stored_id: str, verdi
         seconds=verdict.wait_seconds,
         preference_applied=verdict.preference_applied,
         kept_for=kept_for,
+        is_held=is_held,
     )
 
 
@@ -97,10 +101,11 @@ class Results:
     async def response(self, wait: Pending) -> Response:
         """Wait, and return the response: that of the run, or 202 with the URL of its result."""
         found: Found | None = None
-        has_waited = True
+        has_waited = not wait.is_held
         try:
-            found = await self.waiters.wait(wait.compiled.webhook.id, wait.sought, wait.seconds)
-            has_waited = not isinstance(found, (Paused, OfAnotherDag))
+            if has_waited:
+                found = await self.waiters.wait(wait.compiled.webhook.id, wait.sought, wait.seconds)
+                has_waited = not isinstance(found, (Paused, OfAnotherDag))
         except NoRoom:
             has_waited = False
             metrics.count("waits.no_room")

@@ -89,7 +89,7 @@ def send_test_event(
         write_audit_entry(
             connection,
             event="webhook.test",
-            dag_id=webhook.dag_id,
+            dag_id=webhook.dag_id or None,
             actor=actor,
             at=now,
             details={"webhook": webhook.name, "status": response.status, "delivery": delivery_id},

@@ -35,6 +35,9 @@ class State:
     """Verified and stored, but not due: its webhook is on hold, its batch is not full yet, newer events of
     its key may follow, or the run of an earlier event of its key has not ended."""
 
+    GROUPED = (BATCHED, SETTLING, IN_TURN)
+    """Those that wait for other events of their webhook."""
+
     ALL = (
         *(REFUSED, FILTERED, CANCELLED, ACCEPTED, DISPATCHED, SUCCEEDED, FAILED, UNDELIVERABLE),
         *NOT_DUE,
@@ -51,10 +54,20 @@ def new_delivery_id() -> str:
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """A stored request. ``conf``, ``headers`` and ``credentials`` are encoded as in the table.
 
+    ``dag_id`` is empty for a webhook without a DAG; ``asset`` is then the name or URI of its asset, or None.
     ``checked_dag_hash`` is that of the DAG's version whose params have accepted ``conf``. ``custom_response``
     tells whether the response is kept in a row of its own; None where that is not known. At ``accepted_at``
     the request was decided about and handed to the database. ``wait_id`` is the wait that it is the call of;
-    its ``conf`` is what the call means for the task (event/task_wait.py).
+    its ``conf`` is what the call means for the task (event/task_wait.py). ``to_match`` says that waiting
+    tasks are still to be compared with it; the database decides that when it stores the delivery.
+    ``logical_date``, ``run_after`` and ``note`` are the run's, as far as the webhook has fields for them.
+
+    ``parent_id`` is the delivery that it was split from, and whose request it shares: its own columns of the
+    request are empty. ``child_index`` numbers the children of a parent, and is None for the replay of a
+    child. ``item_index`` is its place in a list. ``routes`` has a line of JSON for each route of a parent.
+
+    ``group_key`` is that of its group (event/grouping.py), ``batch_id`` the first delivery of its closed
+    batch, ``superseded_by`` the delivery that ran instead of it, ``cancelled_by`` the one that cancelled it.
     """
 
     id: str
@@ -86,6 +99,21 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     custom_response: bool | None = None
     accepted_at: datetime | None = None
     wait_id: str | None = None
+    asset: str | None = None
+    partition_key: str | None = None
+    asset_event_id: int | None = None
+    to_match: bool | None = None
+    logical_date: datetime | None = None
+    run_after: datetime | None = None
+    note: str | None = None
+    parent_id: str | None = None
+    child_index: int | None = None
+    item_index: int | None = None
+    routes: str | None = None
+    group_key: str | None = None
+    batch_id: str | None = None
+    superseded_by: str | None = None
+    cancelled_by: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,6 +21,7 @@ SHORTEST_ID_CHARS = 8
 """Characters of a delivery's id that are enough: those of its time, to 65 seconds."""
 
 _RUN_PREFIX = "webhook__"
+_CHILD_NUMBER = re.compile(r"(?<=[0-9a-f])__[0-9]{1,9}$")
 _ID = re.compile(rf"[0-9a-f]{{{SHORTEST_ID_CHARS},{ID_CHARS}}}")
 
 
@@ -110,8 +111,11 @@ def _moment(field: str) -> Callable[[str, str, DeliveryFilter], dict[str, Any]]:
 
 
 def _id(name: str, text: str, _: DeliveryFilter) -> dict[str, Any]:
-    # As it stands in a URL, it may have hyphens.
-    short = text.removeprefix(_RUN_PREFIX).replace("-", "").lower()
+    # As it stands in a URL, it may have hyphens. The run of a child has its parent's id and a number, that of
+    # a batch the id of its first delivery.
+    if text.startswith(_RUN_PREFIX):
+        text = _CHILD_NUMBER.sub("", text)
+    short = text.removeprefix(_RUN_PREFIX).removeprefix("batch_").replace("-", "").lower()
     if not _ID.fullmatch(short):
         raise InvalidDefinition(
             name,

@@ -36,7 +36,7 @@ class ReplayJob:
         with a shell
     :param claims: the user as the auth manager stores it in a token; None when the job has ended
     :param conditions: JSON list of the filter's pairs; empty where the deliveries were selected one by one
-    :param dag_ids: JSON list of the DAGs of the deliveries
+    :param dag_ids: JSON list of the DAGs of the deliveries; "" for those without a DAG
     """
 
     id: str = field(default_factory=new_delivery_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,14 +17,16 @@ class WaitState:
     RESUMED = "resumed"
     TIMED_OUT = "timed_out"
     ENDED = "ended"
+    REFUSED = "refused"
 
-    ALL = (WAITING, RESUMED, TIMED_OUT, ENDED)
+    ALL = (WAITING, RESUMED, TIMED_OUT, ENDED, REFUSED)
 
 
 class WaitKind:
     """What a task waits for."""
 
     CALLBACK = "callback"
+    EVENT = "event"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +36,12 @@ class Wait:
     ``id`` is the task instance's own in hex, which changes with each try. ``delivery_id`` is the call that
     counts. ``refused_calls`` are calls whose content could not be used, ``refusal`` says why the last one
     could not.
+
+    Of a wait for an event of a webhook: ``match_paths`` and ``match_values`` are JSON lists,
+    ``match_key`` the hash by which an event finds it (event/wait_match.py). Events since ``counts_from``
+    count; ``look_back_due`` says that those before its registration are still to be looked at. ``outcome``
+    is what the event that it has got means for the task (event/task_wait.py). ``failure`` says why the task
+    is to fail instead.
     """
 
     id: str
@@ -52,6 +61,24 @@ class Wait:
     ended_at: datetime | None = None
     refused_calls: int = 0
     refusal: str | None = None
+    webhook_id: str | None = None
+    webhook_name: str | None = None
+    match_paths: str | None = None
+    match_values: str | None = None
+    match_key: str | None = None
+    match_expression: str | None = None
+    broadcast: bool | None = None
+    counts_from: datetime | None = None
+    look_back_due: bool | None = None
+    outcome: str | None = None
+    failure: str | None = None
+
+    @property
+    def match(self) -> dict[str, str]:
+        """Path -> value that an event needs; empty where a condition decides, or a call."""
+        return dict(
+            zip(json.loads(self.match_paths or "[]"), json.loads(self.match_values or "[]"), strict=True)
+        )
 
     @property
     def task_name(self) -> str:

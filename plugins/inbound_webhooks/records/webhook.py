@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from inbound_webhooks.event.sizes import MAX_WAIT_SECONDS
+from inbound_webhooks.event.sizes import MAX_WAIT_SECONDS, QUEUE
+from inbound_webhooks.records import grouping
+from inbound_webhooks.records.hold import WINDOW_CHARS, Hold
 from inbound_webhooks.records.webhook_fields import (
+    ASSET_CHARS,
     DAG_ID_CHARS,
     MAX_LIMIT,
     OWNER_CHARS,
@@ -51,6 +54,14 @@ def _invalid_statuses() -> dict[int, str]:
     }
 
 
+def _routes() -> dict[str | None, str]:
+    return {None: "None", ALL_ROUTES: "Every webhook that matches", FIRST_ROUTE: "The first one that matches"}
+
+
+ALL_ROUTES, FIRST_ROUTE = "all", "first"
+"""Which of the webhooks that get the events of another one take an event."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Draft:
     """A definition without an id. ``mapping`` is parameter -> expression; empty: conf is the whole event."""
@@ -69,6 +80,7 @@ class Draft:
         )
     )
     dag_id: str = field(
+        default="",
         metadata=declared(
             label="Dag",
             help="The DAG that each request starts.",
@@ -78,7 +90,22 @@ class Draft:
             section="details",
             listed=True,
             max_chars=DAG_ID_CHARS,
-        )
+            blank=True,
+        ),
+    )
+    asset: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Asset",
+            help="Instead of a DAG: the name or URI of the asset for which each request creates an event.",
+            hint="Instead of a Dag: the name or URI of the asset for which each request creates an event.",
+            flag="--asset",
+            metavar="NAME|URI",
+            section="details",
+            listed=True,
+            max_chars=ASSET_CHARS,
+            one_line=True,
+        ),
     )
     description: str | None = field(
         default=None,
@@ -120,6 +147,20 @@ class Draft:
             section="details",
             listed=True,
             wide=True,
+        ),
+    )
+    waiting_dags: Sequence[str] = field(
+        default=(),
+        metadata=declared(
+            label="Dags that may wait",
+            help="DAGs whose tasks may wait for events of the webhook, and so read them; "
+            "without any, its own DAG.",
+            hint="Dags whose tasks may wait for its events, and so read them, one per line. "
+            "Empty: its own Dag.",
+            flag="--waiting-dag",
+            metavar="DAG",
+            section="details",
+            rows=2,
         ),
     )
     preset: str | None = field(
@@ -192,6 +233,65 @@ class Draft:
             wide=True,
         ),
     )
+    partition_key: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Partition key",
+            help="An expression for the partition of the asset's event, or of a partitioned DAG's run.",
+            hint="An expression for the partition of the asset's event, or of a partitioned Dag's run. "
+            "Empty: none.",
+            flag="--partition-key",
+            metavar="EXPRESSION",
+            section="mapping",
+            wide=True,
+            is_code=True,
+            completes=True,
+        ),
+    )
+    logical_date: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Logical date",
+            help="The run's logical date: received, or an expression that yields a time; without it, the run "
+            "has none.",
+            hint="received, or an expression such as ${Webhook::Body.day}. DAGs that use {{ ds }} need one. "
+            "Empty: none.",
+            flag="--logical-date",
+            metavar="received|EXPRESSION",
+            section="run",
+            is_code=True,
+            completes=True,
+        ),
+    )
+    run_after: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Start after",
+            help="When the run may start: seconds after the receipt, or an expression that yields seconds or "
+            "a time.",
+            hint="Seconds after the receipt, or an expression that yields seconds or a time. Empty: at once.",
+            flag="--run-after",
+            metavar="SECONDS|EXPRESSION",
+            section="run",
+            is_code=True,
+            completes=True,
+        ),
+    )
+    note: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Note",
+            help="A text with expressions for the note of the run, up to 1,000 characters.",
+            hint="A text with expressions, up to 1,000 characters; webhook and delivery follow it.",
+            flag="--note",
+            metavar="TEXT",
+            section="run",
+            rows=2,
+            wide=True,
+            is_code=True,
+            completes=True,
+        ),
+    )
     event_type: str | None = field(
         default=None,
         metadata=declared(
@@ -223,6 +323,63 @@ class Draft:
             is_code=True,
             completes=True,
             example='body.ref == "refs/heads/main"',
+        ),
+    )
+    source: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Events of",
+            help="The webhook whose events it gets, by name or id; it then has no URL of its own.",
+            hint="Name or id of the webhook whose events it gets; it then has no URL of its own. Empty: its "
+            "URL is called.",
+            flag="--source",
+            metavar="WEBHOOK",
+            section="sender",
+            max_chars=WEBHOOK_NAME_CHARS,
+            one_line=True,
+        ),
+    )
+    position: int | None = field(
+        default=None,
+        metadata=declared(
+            label="Place among the routes",
+            help="Its place among the webhooks that get the same events: lower ones come first, then those "
+            "without a place, by name.",
+            flag="--position",
+            metavar="N",
+            section="sender",
+            minimum=1,
+            maximum=1_000,
+        ),
+    )
+    routes: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Routes",
+            help="Whether other webhooks may get its events (their field source), and which of them take an "
+            "event: all that match, or the first.",
+            hint="Whether other webhooks may get its events, and which of them take one.",
+            flag="--routes",
+            metavar="all|first",
+            section="sender",
+            choices=_routes,
+        ),
+    )
+    each: str | None = field(
+        default=None,
+        metadata=declared(
+            label="List of events",
+            help="An expression for a list, such as body.records: each item becomes a delivery and a run of "
+            "its own; filter, parameters, event type and deduplication key read it as item.",
+            hint="An expression for a list, such as body.records: each item becomes a delivery of its own, "
+            "which expressions read as item. Empty: the request is one event.",
+            flag="--each",
+            metavar="EXPRESSION",
+            section="filter",
+            wide=True,
+            is_code=True,
+            completes=True,
+            example="body.records",
         ),
     )
     response_status: int | None = field(
@@ -429,6 +586,21 @@ class Draft:
             maximum=MAX_LIMIT,
         ),
     )
+    start_window: str | None = field(
+        default=None,
+        metadata=declared(
+            label="Hours of starts",
+            help="The hours in which deliveries start, such as 22:00-06:00, in Airflow's default time zone; "
+            "at other times they are held.",
+            hint="Such as 22:00-06:00, in Airflow's default time zone; at other times deliveries are held. "
+            "Empty: always.",
+            flag="--start-window",
+            metavar="HH:MM-HH:MM",
+            section="limits",
+            max_chars=WINDOW_CHARS,
+            one_line=True,
+        ),
+    )
     max_active_runs: int | None = field(
         default=None,
         metadata=declared(
@@ -442,6 +614,20 @@ class Draft:
             maximum=MAX_LIMIT,
         ),
     )
+    batch_size: int | None = field(default=None, metadata=grouping.BATCH_SIZE)
+    batch_seconds: int | None = field(default=None, metadata=grouping.BATCH_SECONDS)
+    batch_by: str | None = field(default=None, metadata=grouping.BATCH_BY)
+    latest_by: str | None = field(default=None, metadata=grouping.LATEST_BY)
+    quiet_seconds: int | None = field(default=None, metadata=grouping.QUIET_SECONDS)
+    at_most_seconds: int | None = field(default=None, metadata=grouping.AT_MOST_SECONDS)
+    one_at_a_time: str | None = field(default=None, metadata=grouping.ONE_AT_A_TIME)
+    when_busy: str = field(default=QUEUE, metadata=grouping.WHEN_BUSY)
+    cancel_on: str | None = field(default=None, metadata=grouping.CANCEL_ON)
+
+    def __post_init__(self) -> None:
+        # JSON has null for a webhook without a DAG.
+        if self.dag_id is None:
+            object.__setattr__(self, "dag_id", "")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -451,7 +637,11 @@ class Webhook(Draft):
     ``confirm_url`` is a link of the sender's that a user has to open. ``team`` is the team of its DAG when a
     user with the right to trigger that DAG last saved or enabled the webhook; None where the DAG had none. It
     is no field of the definition: users could give themselves another team's DAGs. Until
-    ``listening_until``, its page shows the requests that come.
+    ``listening_until``, its page shows the requests that come. ``route_count`` webhooks get its events.
+
+    ``hold`` is its own (:class:`Hold`), ``held_by_all`` that of all webhooks. They are no fields of the
+    definition either: an import during a deployment must not release what is on hold. ``release_per_minute``
+    and ``release_window`` limit how held deliveries go on.
     """
 
     id: str
@@ -461,6 +651,21 @@ class Webhook(Draft):
     confirm_url: str | None = None
     team: str | None = None
     listening_until: datetime | None = None
+    route_count: int = 0
+    hold: str | None = None
+    held_by_all: bool = False
+    release_per_minute: int | None = None
+    release_window: str | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether its deliveries wait until a user releases them."""
+        return self.held_by_all or self.hold == Hold.HELD
+
+    @property
+    def holds_new(self) -> bool:
+        """Whether a delivery that arrives is held: it would overtake those that are held already."""
+        return self.held_by_all or self.hold is not None or self.start_window is not None
 
 
 FIELDS = fields_of(Draft)
@@ -474,4 +679,5 @@ def field_values(draft: Draft) -> dict[str, Any]:
 
 def json_fields(draft: Draft) -> dict[str, Any]:
     """The same as JSON values, for files, REST and comparisons."""
-    return {name: json_value(value) for name, value in field_values(draft).items()}
+    found = {name: json_value(value) for name, value in field_values(draft).items()}
+    return {name: None if FIELDS[name].blank and not value else value for name, value in found.items()}

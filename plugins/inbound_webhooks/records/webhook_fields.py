@@ -18,7 +18,9 @@ SECTIONS = {
     "details": "Details",
     "sender": "Sender",
     "mapping": "Parameters",
+    "run": "Run",
     "filter": "Filter",
+    "grouping": "Batches and order",
     "response": "Response",
     "notifications": "Notifications",
     "limits": "Limits",
@@ -29,6 +31,9 @@ WEBHOOK_NAME_CHARS = 200
 DAG_ID_CHARS = 250
 OWNER_CHARS = 250
 TASK_ID_CHARS = 250
+ASSET_CHARS = 1_500
+"""The longest name or URI of an asset in Airflow."""
+
 MAX_LIMIT = 1_000_000
 """Far more than one webhook can handle, and far less than the columns can store."""
 
@@ -54,6 +59,7 @@ class WebhookField:
     users; the help shows ``example``.
     Limits: ``choices``, or ``minimum`` and ``maximum``, or ``max_chars`` and ``one_line``.
     ``filled_by_preset``: presets have a field with the same name.
+    ``blank``: the empty text stands for no value; JSON has null for it.
     ``name``, ``kind``, ``nullable`` and ``default`` (or REQUIRED) come from the dataclass.
     """
 
@@ -80,6 +86,7 @@ class WebhookField:
     max_chars: int | None = None
     one_line: bool = False
     filled_by_preset: bool = False
+    blank: bool = False
     name: str = ""
     kind: Kind = "text"
     nullable: bool = False
@@ -139,7 +146,7 @@ def fields_of(record_type: type[Any]) -> dict[str, WebhookField]:
             field.metadata[_DECLARED],
             name=field.name,
             kind=_kind(hints[field.name]),
-            nullable=NoneType in get_args(hints[field.name]),
+            nullable=field.metadata[_DECLARED].blank or NoneType in get_args(hints[field.name]),
             default=_default(field),
         )
         for field in dataclasses.fields(record_type)

@@ -23,6 +23,7 @@ from inbound_webhooks.receiver.stopping import noticing_stop
 from inbound_webhooks.rest.activity import router as activity_router
 from inbound_webhooks.rest.deliveries import router as deliveries_router
 from inbound_webhooks.rest.dependencies import AccessDep
+from inbound_webhooks.rest.holds import router as holds_router
 from inbound_webhooks.rest.presets import router as presets_router
 from inbound_webhooks.rest.problems import install_error_handlers
 from inbound_webhooks.rest.replays import router as replays_router
@@ -32,6 +33,7 @@ from inbound_webhooks.rest.waits import router as waits_router
 from inbound_webhooks.rest.webhooks import router as webhooks_router
 from inbound_webhooks.storage.database import LOCK_TIMEOUT_SECONDS
 from inbound_webhooks.storage.encryption import check_key
+from inbound_webhooks.webhooks.queue_reason import count_queued
 
 
 @asynccontextmanager
@@ -50,7 +52,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[None]:
                 yield
             return
         receiver.loop = asyncio.get_running_loop()
-        app.state.health = Health(receiver.store.status)
+        app.state.health = Health(receiver.store.status, count_queued=count_queued)
         with noticing_stop(receiver.results.waiters.stop):
             async with reporting(app.state.health):
                 yield
@@ -70,6 +72,7 @@ def _start(running: ExitStack) -> Receiver:
     service = DispatchService(receiver.settings)
     receiver.inbox.on_accepted(service.wake)
     receiver.inbox.on_called(service.wake_waits)
+    receiver.inbox.on_grouped(service.wake_groups)
     service.start()
     # The dispatcher stops after the current batch, which waits for a lock at most LOCK_TIMEOUT_SECONDS.
     running.callback(service.join, 2 * LOCK_TIMEOUT_SECONDS)
@@ -96,6 +99,7 @@ app.include_router(deliveries_router, prefix="/v1")
 app.include_router(waits_router, prefix="/v1")
 app.include_router(presets_router, prefix="/v1")
 app.include_router(samples_router, prefix="/v1")
+app.include_router(holds_router, prefix="/v1")
 install_error_handlers(app)
 
 

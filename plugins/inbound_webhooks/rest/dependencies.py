@@ -9,6 +9,7 @@ from fastapi import Depends, HTTPException, Query
 
 from inbound_webhooks.airflow_bridge.request_user import RequestUser
 from inbound_webhooks.errors import NotPermitted, WebhookNotFound
+from inbound_webhooks.records.target import subject_of
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import webhook_by_id
@@ -44,8 +45,8 @@ def visible(may: Access, webhook_id: str) -> Webhook:
     if webhook_id.isascii() and webhook_id.isprintable():  # PostgreSQL rejects NUL
         with transaction() as connection:
             webhook = webhook_by_id(connection, webhook_id)
-    if webhook is None or not may.may_see(webhook.dag_id):
-        raise WebhookNotFound("The webhook does not exist, or you may not see its DAG.")
+    if webhook is None or not may.may_see(webhook):
+        raise WebhookNotFound("The webhook does not exist, or you may not see it.")
     return webhook
 
 
@@ -55,8 +56,8 @@ def changeable(may: Access, webhook_id: str, method: Method = "PUT") -> Webhook:
     :raises NotPermitted: the user may see it, but not change it
     """
     webhook = visible(may, webhook_id)
-    if not may.may_change(webhook.dag_id, method):
-        raise NotPermitted(f"Changing it requires permission to trigger the DAG {webhook.dag_id}.")
+    if not may.may_change(webhook, method):
+        raise NotPermitted(f"Changing it requires permission {subject_of(webhook).right()}.")
     return webhook
 
 

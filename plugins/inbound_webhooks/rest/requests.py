@@ -12,7 +12,7 @@ from inbound_webhooks.deliveries.backtest import MAX_DELIVERIES
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.files.schema import limits
 from inbound_webhooks.records.webhook import FIELDS
-from inbound_webhooks.records.webhook_fields import WebhookField
+from inbound_webhooks.records.webhook_fields import MAX_LIMIT, WebhookField
 from inbound_webhooks.webhooks.service import MAX_GRACE_HOURS
 
 _TYPES: dict[str, Any] = {
@@ -82,9 +82,7 @@ class _Change(_Body):
     model_config = _with_example({"filter": 'body.ref == "refs/heads/main"', "max_per_second": 10})
 
 
-WebhookBody = create_model(
-    "WebhookBody", __base__=_New, **fields(required=("name", "dag_id")), secrets=_SECRETS
-)
+WebhookBody = create_model("WebhookBody", __base__=_New, **fields(required=("name",)), secrets=_SECRETS)
 """A new webhook; its preset, or the default, fills in fields that are not given."""
 
 WebhookPatch = create_model(
@@ -98,6 +96,14 @@ WebhookPatch = create_model(
     ),
 )
 """A change; fields that are not given keep their values."""
+
+
+class Release(_Body):
+    """How held deliveries go on; at once, without a limit."""
+
+    model_config = _with_example({"per_minute": 60})
+    per_minute: int | None = Field(None, ge=1, le=MAX_LIMIT, description="At most so many in a minute.")
+    window: str | None = Field(None, description="Hours such as 22:00-06:00, in Airflow's default time zone.")
 
 
 class Rotation(_Body):

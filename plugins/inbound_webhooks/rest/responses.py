@@ -43,6 +43,13 @@ WebhookResponse = create_model(
         str | None,
         Field(description="In multi-team mode, the team whose DAG it may start; null for none."),
     ),
+    hold=(
+        str | None,
+        Field(description="held, or releasing while held deliveries go on; null for neither."),
+    ),
+    held_by_all=(bool, Field(description="Whether it is on hold because all webhooks are.")),
+    release_per_minute=(int | None, Field(description="Held deliveries that go on in a minute.")),
+    release_window=(str | None, Field(description="Hours in which held deliveries go on.")),
     url=(str | None, _URL),
     reasons=(list[ReasonResponse], ...),
 )
@@ -61,13 +68,26 @@ class DeliveryResponse(BaseModel):
     id: str
     webhook_id: str
     webhook: str
-    dag_id: str
+    dag_id: str | None = Field(description="Null for a webhook without a DAG.")
+    asset: str | None = Field(description="Name or URI of the asset, where it is the webhook's target.")
     state: str
     received_at: datetime
     run_id: str | None
     event_type: str | None
     replay_of: str | None
     error: str | None
+    parent_id: str | None = Field(description="The delivery that it was split from, whose request it shares.")
+    item_index: int | None = Field(description="Its place in that delivery's list; null for a route.")
+    batch_id: str | None = Field(None, description="The first delivery of its batch, which is one run.")
+    superseded_by: str | None = Field(None, description="The delivery that ran instead of it.")
+    cancelled_by: str | None = Field(None, description="The delivery that cancelled it or its run.")
+
+
+class RetryResponse(BaseModel):
+    """Whether a delivery is tried again, and how many of its mails are."""
+
+    delivery: bool
+    mails: int
 
 
 class DeliveryCollection(BaseModel):
@@ -111,13 +131,29 @@ class DeliveryDetails(BaseModel):
     error: str | None
     page: str
     replay_of: str | None
+    batch: dict[str, Any] | None = Field(None, description="Its batch, with the ids of the deliveries in it.")
+    superseded_by: str | None = Field(None, description="The delivery that ran instead of it.")
+    cancelled_by: str | None = Field(None, description="The delivery that cancelled it or its run.")
     request: dict[str, Any] | None = Field(description="The request, with credentials masked.")
     response: dict[str, Any] | None = Field(
         description="What the sender got, with credentials masked; `note` says what of it is not known."
     )
     conf: Any
     run: dict[str, Any]
+    asset: str | None = Field(None, description="Name or URI of the asset, where it is the webhook's target.")
+    partition_key: str | None = Field(None, description="What partition the event is about.")
+    asset_event: dict[str, Any] | None = Field(
+        None, description="Airflow's event, with those of the runs that took it that the user may read."
+    )
     wait: dict[str, Any] | None = Field(None, description="The waiting task that it is the call of.")
+    resumed: list[dict[str, Any]] = Field(
+        [], description="The waiting tasks that it has resumed as an event."
+    )
+    parent_id: str | None = Field(None, description="The delivery that it was split from.")
+    item_index: int | None = Field(None, description="Its place in that delivery's list; null for a route.")
+    children: list[dict[str, Any]] = Field([], description="The first 100 deliveries that it was split into.")
+    children_total: int = 0
+    routes: list[dict[str, Any]] = Field([], description="What each route made of it, and why.")
     mails: list[dict[str, Any]] | None = Field(description="The notifications.")
 
 
@@ -144,12 +180,19 @@ class PreviewResponse(BaseModel):
 
     state: str
     conf: Any
+    partition_key: str | None
+    schedule: dict[str, str] | None = Field(
+        description="The run's logical_date, run_after and note, as far as the webhook has them."
+    )
     error: str | None
     note: str | None
     status: int
     content_type: str | None
     headers: list[list[str]]
     body: str
+    children: list[dict[str, Any]] = Field(description="The first 100 events that it would be split into.")
+    children_total: int
+    routes: list[dict[str, Any]] = Field(description="What each route would make of it, and why.")
 
 
 class Move(BaseModel):
@@ -216,10 +259,17 @@ class ActivityResponse(BaseModel):
 
 
 class WaitResponse(BaseModel):
-    """A task that waits for a call, or has waited."""
+    """A task that waits for a call or an event, or has waited."""
 
     id: str = Field(description="Of the task instance's try, in hex.")
-    state: str = Field(description="waiting, resumed, timed_out or ended")
+    kind: str = Field(description="callback: a call of a one-time URL; event: an event of a webhook")
+    state: str = Field(description="waiting, resumed, timed_out, ended or refused")
+    webhook: str | None = Field(description="The webhook whose event it waits for, as the task names it.")
+    webhook_id: str | None
+    match: dict[str, str] = Field(description="Path -> value that the event needs.")
+    match_expression: str | None
+    broadcast: bool = Field(description="Whether the event may resume other tasks too.")
+    failure: str | None = Field(description="Why the wait cannot be served; the task fails with it.")
     dag_id: str
     run_id: str
     task_id: str
@@ -228,10 +278,13 @@ class WaitResponse(BaseModel):
     since: datetime
     deadline: datetime
     ended_at: datetime | None
-    delivery_id: str | None = Field(description="The call that counts.")
+    delivery_id: str | None = Field(description="The call that counts, or the event that matched.")
     refused_calls: int
     refusal: str | None = Field(description="Why the last refused call was refused.")
     page: str
+    events: dict[str, Any] | None = Field(
+        None, description="Of a task that waits for an event: `count` and the `last` ones, with reasons."
+    )
 
 
 class WaitCollection(BaseModel):

@@ -34,6 +34,6 @@ def get_sample(webhook_id: str, may: AccessDep) -> SampleResponse:
     receiver = get_receiver()
     with receiver.previews.held_by(may.name):
         sample = samples.sample_of(webhook, receiver.judging.dags)
-        url = url_of(webhook) if may.may_change(webhook.dag_id) else None
+        url = url_of(webhook) if may.may_change(webhook) else None
         commands = samples.curl(webhook, sample, url or "")
     return SampleResponse(**samples.as_data(sample), curl=commands)

@@ -1,9 +1,10 @@
-"""Tasks that wait for a call: list, read, resume by hand."""
+"""Tasks that wait for a request: list, read, resume by hand."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, HTTPException
 
+from inbound_webhooks.deliveries.seen_events import shown
 from inbound_webhooks.records.wait import WaitState
 from inbound_webhooks.rest.dependencies import DEFAULT_LIMIT, MAX_LIMIT, AccessDep, Limit, Offset, Text
 from inbound_webhooks.rest.problems import documented
@@ -30,11 +31,11 @@ def get_waits(
 
 @router.get("/{wait_id}", responses=documented(404))
 def get_wait(wait_id: str, may: AccessDep) -> WaitResponse:
-    """One waiting task."""
-    return WaitResponse(**waits.as_data(waits.find(may, wait_id)))
+    """One waiting task; if it waits for an event of a webhook, with what has come so far."""
+    return WaitResponse(**shown(may, wait_id))
 
 
 @router.post("/{wait_id}/resume", responses=documented(404, 409))
 def resume_task(wait_id: str, may: AccessDep) -> WaitResponse:
-    """Resume a waiting task without a call; its result is None."""
+    """Resume a waiting task without a request; its result is None."""
     return WaitResponse(**waits.as_data(waits.resume(may, wait_id, actor=may.name)))

@@ -13,6 +13,7 @@ from inbound_webhooks.deliveries.preview import preview_request, typed_body
 from inbound_webhooks.errors import NotPermitted, TokenUnreadable, WebhookExists
 from inbound_webhooks.files.plan import held_secrets, is_held
 from inbound_webhooks.receiver.instance import get_receiver
+from inbound_webhooks.records.target import subject_of
 from inbound_webhooks.records.webhook import Draft, Webhook, field_values, json_fields
 from inbound_webhooks.rest.dependencies import (
     DEFAULT_LIMIT,
@@ -39,9 +40,10 @@ from inbound_webhooks.rest.responses import (
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.origins import webhook_origins
 from inbound_webhooks.storage.webhooks import ById, webhook_by_name
 from inbound_webhooks.webhooks import readiness, service
-from inbound_webhooks.webhooks.access import MAY_NOT_READ_RESULTS, Access
+from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.secrets import NewSecret
 
 router = APIRouter(prefix="/webhooks", tags=["Webhook"])
@@ -57,13 +59,12 @@ def get_webhooks(
     offset: Offset = 0,
     limit: Limit = DEFAULT_LIMIT,
 ) -> WebhookCollection:
-    """The webhooks of DAGs that the user may read."""
+    """The webhooks that the user may see."""
     sort, down = descending(order_by, ORDERS)
     with transaction() as connection:
-        dag_ids = listing.dag_ids(connection)
-    readable = may.readable(dag_ids)
+        named = webhook_origins(connection)
     wanted = listing.WebhookQuery(
-        dag_ids=readable,
+        visible=may.visible(named),
         dag_id=dag_id,
         sort=sort,
         descending=down,
@@ -72,7 +73,7 @@ def get_webhooks(
     )
     with transaction() as connection:
         webhooks, total = listing.webhooks_page(connection, wanted)
-    seen = [webhook for webhook in webhooks if may.may_see(webhook.dag_id)]
+    seen = [webhook for webhook in webhooks if may.may_see(webhook)]
     return WebhookCollection(webhooks=_responses_of(may, seen), total_entries=total)
 
 
@@ -81,19 +82,23 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
     """Create a webhook; 200, without a change, if an identical one of this name exists."""
     fields = body.model_dump(exclude_unset=True)  # type: ignore[attr-defined]
     secrets = fields.pop("secrets", {})
-    if not may.may_change(fields["dag_id"], "POST"):
-        raise NotPermitted(f"Creating a webhook requires permission to trigger the DAG {fields['dag_id']}.")
     draft = service.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
-    if not may.may_save(draft):
-        raise NotPermitted(MAY_NOT_READ_RESULTS)
+    if not may.may_change(draft, "POST"):
+        raise NotPermitted(f"Creating a webhook requires permission {subject_of(draft).right()}.")
+    if (problem := may.save_problem(draft)) is not None:
+        raise NotPermitted(problem.message)
     try:
         created = service.create(
-            draft, secrets=_new_secrets(secrets), actor=may.name, team=may.team_for(draft.dag_id)
+            draft,
+            secrets=_new_secrets(secrets),
+            actor=may.name,
+            team=may.team_for(draft),
+            checked_source=may.checked_source(draft),
         )
     except WebhookExists:
         created = _find_identical(may, draft, _new_secrets(secrets))
         response.status_code = 200
-    return _response_of(may, created)
+    return response_of(may, created)
 
 
 def _find_identical(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> Webhook:
@@ -102,9 +107,7 @@ def _find_identical(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> 
         stored = webhook_by_name(connection, draft.name)
         credentials = list_credentials(connection, stored.id) if stored else []
     held = held_secrets(credentials)
-    is_identical = (
-        stored is not None and may.may_see(stored.dag_id) and json_fields(stored) == json_fields(draft)
-    )
+    is_identical = stored is not None and may.may_see(stored) and json_fields(stored) == json_fields(draft)
     if stored is None or not is_identical or not all(is_held(secret, held) for secret in secrets):
         raise WebhookExists(f"Another webhook named {draft.name!r} already exists.")
     return stored
@@ -113,7 +116,7 @@ def _find_identical(may: Access, draft: Draft, secrets: Sequence[NewSecret]) -> 
 @router.get("/{webhook_id}", responses=documented(404))
 def get_webhook(webhook_id: str, may: AccessDep) -> WebhookResponse:
     """One webhook."""
-    return _response_of(may, visible(may, webhook_id))
+    return response_of(may, visible(may, webhook_id))
 
 
 @router.patch("/{webhook_id}", responses=documented(400, 404, 409))
@@ -129,10 +132,11 @@ def patch_webhook(webhook_id: str, body: WebhookPatch, may: AccessDep) -> Webhoo
         version=version,
         secrets=secrets,
         actor=may.name,
-        team=may.team_for(draft.dag_id),
+        team=may.team_for(draft),
         checked=webhook,
+        checked_source=may.checked_source(draft),
     )
-    return _response_of(may, visible(may, webhook_id))
+    return response_of(may, visible(may, webhook_id))
 
 
 @router.delete("/{webhook_id}", status_code=204, responses=documented(404, 409))
@@ -164,7 +168,7 @@ def rotate_webhook(webhook_id: str, body: Rotation, may: AccessDep) -> WebhookRe
     else:
         secret = NewSecret(body.purpose, body.secret)
         service.rotate_secret(found, secret, actor=may.name, grace_hours=hours, checked=webhook)
-    return _response_of(may, visible(may, webhook_id))
+    return response_of(may, visible(may, webhook_id))
 
 
 @router.post("/{webhook_id}/endGrace", responses=documented(404, 409))
@@ -172,7 +176,7 @@ def end_grace(webhook_id: str, may: AccessDep) -> WebhookResponse:
     """End the grace period of old URLs and secrets; the newest ones stay valid."""
     webhook = changeable(may, webhook_id)
     service.end_grace(ById(webhook.id), actor=may.name, checked=webhook)
-    return _response_of(may, visible(may, webhook_id))
+    return response_of(may, visible(may, webhook_id))
 
 
 @router.get("/{webhook_id}/rejections", responses=documented(400, 404))
@@ -233,49 +237,49 @@ def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> PreviewRespon
 def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> Response:
     """Back-test a change against the newest deliveries, without storing or running anything."""
     webhook = changeable(may, webhook_id)
-    if not may.may_read_runs(webhook.dag_id):
+    if not may.may_read_runs(webhook):
         raise NotPermitted("A back-test requires permission to read the DAG's runs.")
     changed = _checked(may, webhook, _changed(may, webhook, body.draft))
     receiver = get_receiver()
     with receiver.back_tests.held_by(may.name):
         test = back_test(receiver, webhook, changed, limit=body.last)
         # Older deliveries may belong to a previous DAG of the webhook, which the user may not read.
-        dag_ids = set(filter(may.may_read_runs, {one.dag_id for one in test.judged}))
-        readable = BackTest(tuple(one for one in test.judged if one.dag_id in dag_ids))
+        readable = BackTest(tuple(filter(may.may_read_runs, test.judged)))
         # Written in this thread: FastAPI would write megabytes on the event loop.
         written = BackTestResponse(**as_data(readable)).model_dump_json()
     return Response(written, media_type="application/json")
 
 
 def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
-    """The draft of a change; a new DAG requires permission to trigger it too."""
+    """The draft of a change; a new target requires the permission for it too."""
     fields = body.model_dump(exclude_unset=True, exclude={"secrets", "version"})
     draft = Draft(**field_values(webhook) | fields)
-    if not may.may_change(draft.dag_id):
-        raise NotPermitted(f"Changing it requires permission to trigger the DAG {draft.dag_id}.")
-    if not may.may_save(draft):
-        raise NotPermitted(MAY_NOT_READ_RESULTS)
+    if not may.may_change(draft):
+        raise NotPermitted(f"Changing it requires permission {subject_of(draft).right()}.")
+    if (problem := may.save_problem(draft)) is not None:
+        raise NotPermitted(problem.message)
     return draft
 
 
 def _checked(may: Access, webhook: Webhook, draft: Draft) -> Webhook:
-    changed = replace(webhook, team=may.team_for(draft.dag_id), **vars(draft))
+    changed = replace(webhook, team=may.team_for(draft), **vars(draft))
     service.check(changed)
     return changed
 
 
 def _set_enabled(may: Access, webhook_id: str, on: bool) -> WebhookResponse:
     webhook = changeable(may, webhook_id)
-    team = may.team_for(webhook.dag_id)
+    team = may.team_for(webhook)
     service.set_enabled(ById(webhook.id), on, actor=may.name, team=team, checked=webhook)
-    return _response_of(may, visible(may, webhook_id))
+    return response_of(may, visible(may, webhook_id))
 
 
 def _new_secrets(given: dict[str, str]) -> list[NewSecret]:
     return [NewSecret(purpose, value.strip("\r\n")) for purpose, value in given.items()]
 
 
-def _response_of(may: Access, webhook: Webhook) -> WebhookResponse:
+def response_of(may: Access, webhook: Webhook) -> WebhookResponse:
+    """A webhook as the user may see it."""
     return _responses_of(may, [webhook])[0]
 
 
@@ -290,7 +294,11 @@ def _responses_of(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookRespo
             updated_at=webhook.updated_at,
             confirm_url=webhook.confirm_url,
             team=webhook.team,
-            url=url_of(webhook) if may.may_change(webhook.dag_id) else None,
+            hold=webhook.hold,
+            held_by_all=webhook.held_by_all,
+            release_per_minute=webhook.release_per_minute,
+            release_window=webhook.release_window,
+            url=url_of(webhook) if may.may_change(webhook) else None,
             reasons=[reason_of(problem) for problem in reasons[webhook.id]],
         )
         for webhook in webhooks
@@ -300,6 +308,6 @@ def _responses_of(may: Access, webhooks: Sequence[Webhook]) -> list[WebhookRespo
 def url_of(webhook: Webhook) -> str | None:
     """A webhook's URL with its token; None where it cannot be read."""
     try:
-        return service.url(webhook)
+        return service.url(webhook) or None
     except (TokenUnreadable, StopIteration):
         return None

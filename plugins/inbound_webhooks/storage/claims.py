@@ -12,11 +12,25 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, String, bindparam, func, literal, literal_column, or_, select, update
+from sqlalchemy import (
+    Connection,
+    String,
+    bindparam,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
+from inbound_webhooks.event.schedule import RECEIVED
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.hold import Hold
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.webhooks import change_lock_key
 
@@ -34,6 +48,10 @@ class ClaimedDelivery:
     """What the dispatcher needs of a delivery; the body is left out because it may be large.
 
     ``team`` is the webhook's, ``checked_dag_hash`` that of the DAG's version that has accepted the conf.
+    With an ``asset`` it becomes an event of that, about the partition ``partition_key``, instead of a run.
+    ``moves_logical_date``: the logical date is the time of receipt, which another run may have too.
+    ``parent_id`` and ``child_index`` name a child in the id of its run.
+    With a ``batch_id`` it stands for a batch of ``deliveries``, and ``conf`` is theirs once they are read.
     """
 
     id: str
@@ -45,6 +63,21 @@ class ClaimedDelivery:
     received_at: datetime
     team: str | None = None
     checked_dag_hash: str | None = None
+    asset: str | None = None
+    logical_date: datetime | None = None
+    run_after: datetime | None = None
+    note: str | None = None
+    partition_key: str | None = None
+    moves_logical_date: bool | None = None
+    parent_id: str | None = None
+    child_index: int | None = None
+    batch_id: str | None = None
+    deliveries: int = 1
+
+    @property
+    def run_suffix(self) -> str:
+        """What its run's id has behind the prefix."""
+        return self.id if self.child_index is None else f"{self.parent_id}__{self.child_index}"
 
 
 def waiting_webhooks(
@@ -52,27 +85,33 @@ def waiting_webhooks(
 ) -> list[WaitingWebhook]:
     """Webhooks with due deliveries that may start runs, in index order, beginning behind ``after``.
 
-    Disabled webhooks, and those at their limit of active runs, are left out.
+    Disabled webhooks, those on hold, and those at their limit of active runs are left out.
     """
     query = _WAITING[connection.dialect.name]
     rows = connection.execute(query, {"now": now, "after": after, "limit": limit})
     return [WaitingWebhook(row.webhook_id, row.due) for row in rows]
 
 
-def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> dict[str, int | None]:
-    """Lock the enabled ones of these webhooks FOR SHARE, by id; return their limits of active runs.
+class Startable(NamedTuple):
+    """What limits the runs of a webhook."""
+
+    dag_id: str
+    max_active_runs: int | None
+
+
+def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> dict[str, Startable]:
+    """Lock those of these webhooks FOR SHARE that may start runs; by id, in its order.
 
     A webhook that is being changed, or that a change waits for, is skipped until the next round: shared locks
     that follow each other without a gap would starve the change, which needs the row alone.
     """
     columns = tables.webhook.c
-    wanted = select(columns.id, columns.enabled, columns.max_active_runs).where(
-        columns.id.in_(sorted(webhook_ids))
-    )
+    names = (columns.id, _MAY_START.label("may_start"), columns.dag_id, columns.max_active_runs)
+    wanted = select(*names).where(columns.id.in_(sorted(webhook_ids)))
     if connection.dialect.name == "postgresql":
         wanted = wanted.where(func.pg_try_advisory_xact_lock_shared(change_lock_key(columns.id)))
     rows = connection.execute(wanted.order_by(columns.id).with_for_update(read=True, skip_locked=True))
-    return {row.id: row.max_active_runs for row in rows if row.enabled}
+    return {row.id: Startable(row.dag_id, row.max_active_runs) for row in rows if row.may_start}
 
 
 def try_lock_webhook(connection: Connection, webhook_id: str) -> bool:
@@ -110,7 +149,7 @@ def claim_due(
 def mark_dispatched(
     connection: Connection, delivery_ids: Sequence[str], *, run_prefix: str, at: datetime
 ) -> None:
-    """Record the runs of deliveries that the caller has locked: run id = prefix + delivery id."""
+    """Record the runs of deliveries that the caller has locked: run id = prefix + run suffix."""
     columns = tables.delivery.c
     connection.execute(
         update(tables.delivery)
@@ -119,8 +158,30 @@ def mark_dispatched(
             state=State.DISPATCHED,
             attempts=columns.attempts + 1,
             next_attempt_at=None,
-            run_id=literal(run_prefix) + columns.id,
+            run_id=literal(run_prefix) + _RUN_SUFFIX,
             dispatched_at=at,
+            error=None,
+        )
+    )
+
+
+def mark_events(connection: Connection, events: Mapping[str, int], *, at: datetime) -> None:
+    """Record the asset events of deliveries that the caller has locked: delivery id -> event's id.
+
+    Nothing follows after the event, so the deliveries have succeeded.
+    """
+    columns = tables.delivery.c
+    # One statement: a driver would send one for each row.
+    connection.execute(
+        update(tables.delivery)
+        .where(columns.id.in_(list(events)))
+        .values(
+            state=State.SUCCEEDED,
+            attempts=columns.attempts + 1,
+            next_attempt_at=None,
+            asset_event_id=case(dict(events), value=columns.id),
+            dispatched_at=at,
+            finished_at=at,
             error=None,
         )
     )
@@ -137,6 +198,19 @@ def mark(connection: Connection, delivery_id: str, values: Mapping[str, Any]) ->
     """Record the outcome of an attempt on a delivery that the caller has locked."""
     connection.execute(update(tables.delivery).where(tables.delivery.c.id == delivery_id).values(**values))
 
+
+# Deliveries of a webhook on hold become held; until they are, they are due and must not start.
+_MAY_START = (
+    tables.webhook.c.enabled
+    & ~tables.webhook.c.held_by_all
+    & (func.coalesce(tables.webhook.c.hold, "") != Hold.HELD)
+)
+
+# As ClaimedDelivery.run_suffix.
+_RUN_SUFFIX: Any = case(
+    (tables.delivery.c.child_index.is_(None), tables.delivery.c.id),
+    else_=tables.delivery.c.parent_id + "__" + cast(tables.delivery.c.child_index, String()),
+)
 
 # Literals instead of bound values: a planner uses a partial index only where it sees the index's predicate.
 _ACCEPTED: Any = literal_column(f"'{State.ACCEPTED}'")
@@ -157,7 +231,9 @@ def _active(webhook_id: Any, dialect_name: str) -> Any:
     # PostgreSQL counts rows from the index of active runs alone. SQLite would count them from the index of
     # all deliveries, with the whole history of the webhook; that one lacks this column.
     number = func.count(columns.received_at) if dialect_name == "sqlite" else func.count()
-    return select(number).where(columns.state == _DISPATCHED, columns.webhook_id == webhook_id)
+    # The first delivery of a batch stands for its run.
+    is_run = or_(columns.batch_id.is_(None), columns.batch_id == columns.id)
+    return select(number).where(columns.state == _DISPATCHED, columns.webhook_id == webhook_id, is_run)
 
 
 def _due(walk: Any) -> Any:
@@ -183,7 +259,7 @@ def _waiting(dialect_name: str) -> Any:
     active = _active(columns.id, dialect_name).scalar_subquery()
     is_free = or_(columns.max_active_runs.is_(None), active < columns.max_active_runs)
     # A scalar subquery instead of a join: one probe for each step, where a join may read all webhooks first.
-    may_start = select(columns.enabled & is_free).where(columns.id == walk.c.webhook_id).scalar_subquery()
+    may_start = select(_MAY_START & is_free).where(columns.id == walk.c.webhook_id).scalar_subquery()
     due = _due(walk)
     return (
         select(walk.c.webhook_id, due.label("due"))
@@ -202,7 +278,9 @@ _ACTIVE = {
     name: _active(select(bindparam("webhook_id", type_=String())).scalar_subquery(), name)
     for name in _DIALECTS
 }
-_TEAM = select(tables.webhook.c.team).where(tables.webhook.c.id == bindparam("webhook_id"))
+_OF_WEBHOOK = tables.webhook.c.id == bindparam("webhook_id")
+_TEAM = select(tables.webhook.c.team).where(_OF_WEBHOOK)
+_MOVES = select(tables.webhook.c.logical_date == RECEIVED).where(_OF_WEBHOOK)
 
 
 def _claim(size: Any) -> Any:
@@ -213,6 +291,7 @@ def _claim(size: Any) -> Any:
             *(_DELIVERY[name] for name in names),
             _DELIVERY.next_attempt_at,
             _TEAM.scalar_subquery().label("team"),
+            _MOVES.scalar_subquery().label("moves_logical_date"),
             func.coalesce(size(_DELIVERY.conf), 0).label("size"),
         )
         .where(
@@ -230,7 +309,7 @@ def _claim(size: Any) -> Any:
     summed = select(locked, func.sum(locked.c.size).over(order_by=order).label("total")).subquery("summed")
     columns = summed.c
     fits = or_(columns.total == columns.size, columns.total <= bindparam("limit_bytes"))
-    chosen = select(*(columns[name] for name in (*names, "team"))).where(fits)
+    chosen = select(*(columns[name] for name in (*names, "team", "moves_logical_date"))).where(fits)
     return chosen.order_by(columns.next_attempt_at, columns.id)
 
 

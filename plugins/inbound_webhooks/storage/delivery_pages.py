@@ -8,8 +8,10 @@ from typing import Any
 
 from sqlalchemy import Connection, case, func, select, true
 
+from inbound_webhooks.records.target import Origin
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.listing import light
+from inbound_webhooks.storage.origins import among, owner
 
 MAX_COUNTED = 10_000
 """Deliveries that one query reads."""
@@ -31,7 +33,7 @@ class DeliveryPages:
     @property
     def _rows(self) -> Any:
         columns = tables.delivery.c
-        query = select(columns.id, columns.dag_id, columns.state)
+        query = select(columns.id, columns.dag_id, columns.webhook_id, columns.state)
         if self.webhook_id:
             query = query.where(columns.webhook_id == self.webhook_id)
         if self.cursor:
@@ -43,26 +45,27 @@ class DeliveryPages:
     def _order(self) -> Any:
         return tables.delivery.c.id.asc() if self.ascending else tables.delivery.c.id.desc()
 
-    def counts(self, connection: Connection) -> tuple[dict[str, int], str | None]:
-        """Number of deliveries in ``state`` by DAG, and the last id, or None if nothing can follow it."""
+    def counts(self, connection: Connection) -> tuple[dict[Origin, int], str | None]:
+        """Number of deliveries in ``state`` by origin, and the last id, or None if nothing can follow it."""
         found = self._rows.c
         in_state = found.state == self.state if self.state else true()
         # The last id of the rows that were read; the next page begins behind it.
         end = func.max(found.id) if self.ascending else func.min(found.id)
         number = func.sum(case((in_state, 1), else_=0))
+        of_webhook = owner(found.dag_id, found.webhook_id).label("of_webhook")
         rows = connection.execute(
-            select(found.dag_id, func.count(), number, end).group_by(found.dag_id)
+            select(found.dag_id, of_webhook, func.count(), number, end).group_by(found.dag_id, of_webhook)
         ).all()
-        ends = [row[3] for row in rows]
+        ends = [row[4] for row in rows]
         # A page that is not full is the last one.
-        is_full = sum(row[1] for row in rows) >= self.size
+        is_full = sum(row[2] for row in rows) >= self.size
         last = (max(ends) if self.ascending else min(ends)) if is_full else None
-        return {row.dag_id: int(row[2] or 0) for row in rows}, last
+        return {Origin(row[0], row[1]): int(row[3] or 0) for row in rows}, last
 
-    def page(self, connection: Connection, dag_ids: Collection[str], offset: int, limit: int) -> list[Any]:
-        """The deliveries of these DAGs, without their large columns."""
+    def page(self, connection: Connection, visible: Collection[Origin], offset: int, limit: int) -> list[Any]:
+        """The deliveries of these origins, without their large columns."""
         found = self._rows.c
-        chosen = select(found.id).where(found.dag_id.in_(sorted(dag_ids)))
+        chosen = select(found.id).where(among(found.dag_id, found.webhook_id, visible))
         if self.state:
             chosen = chosen.where(found.state == self.state)
         query = light().where(tables.delivery.c.id.in_(chosen)).order_by(self._order)

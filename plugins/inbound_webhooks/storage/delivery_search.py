@@ -14,8 +14,10 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, Select, func, literal, select, text, true, union_all
 
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.target import Origin
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.listing import first_id_at, light
+from inbound_webhooks.storage.origins import among
 
 MAX_COUNTED = 10_000
 """Exact counts end here."""
@@ -38,12 +40,12 @@ _ENDED = tuple(state for state in State.ALL if state not in _OPEN)
 class SearchedDeliveries:
     """Conditions as the statements need them.
 
-    ``dag_ids`` are the DAGs that may occur, None for all; ``id_prefix`` is the beginning of an id.
+    ``origins`` are those that may occur, None for all; ``id_prefix`` is the beginning of an id.
     """
 
     webhook_id: str = ""
     webhook_name: str = ""
-    dag_ids: Collection[str] | None = None
+    origins: Collection[Origin] | None = None
     states: tuple[str, ...] = ()
     event_type: str = ""
     since: datetime | None = None
@@ -148,19 +150,25 @@ def _everywhere(wanted: SearchedDeliveries) -> list[Any]:
 def _parts(wanted: SearchedDeliveries) -> list[list[Any]]:
     """The conditions of each part; no delivery matches two of them."""
     columns = tables.delivery.c
-    dag_ids = None if wanted.dag_ids is None else sorted(set(wanted.dag_ids))
-    among = true() if dag_ids is None else columns.dag_id.in_(dag_ids)
+    origins = None if wanted.origins is None else sorted(set(wanted.origins))
+    admitted = true() if origins is None else among(columns.dag_id, columns.webhook_id, origins)
     event = columns.event_type == wanted.event_type if wanted.event_type else true()
     if wanted.webhook_id or wanted.id_prefix:
         of_webhook = columns.webhook_id == wanted.webhook_id if wanted.webhook_id else true()
         in_state = columns.state.in_(wanted.states) if wanted.states else true()
-        return [[of_webhook, in_state, among, event]]
-    if not wanted.states and dag_ids is None and not wanted.event_type:
+        return [[of_webhook, in_state, admitted, event]]
+    if not wanted.states and origins is None and not wanted.event_type:
         return [[]]
     states = _state_parts(wanted)
-    if dag_ids is not None and not wanted.event_type and 0 < len(dag_ids) * len(states) <= MAX_PARTS:
-        return [[state, columns.dag_id == dag_id] for dag_id in dag_ids for state in states]
-    return [[state, among, event] for state in states]
+    if origins is not None and not wanted.event_type and 0 < len(origins) * len(states) <= MAX_PARTS:
+        return [[state, _of_origin(each)] for each in origins for state in states]
+    return [[state, admitted, event] for state in states]
+
+
+def _of_origin(wanted: Origin) -> Any:
+    columns = tables.delivery.c
+    is_of_dag = columns.dag_id == wanted.dag_id
+    return is_of_dag if wanted.dag_id else is_of_dag & (columns.webhook_id == wanted.webhook_id)
 
 
 def _state_parts(wanted: SearchedDeliveries) -> list[Any]:
@@ -168,7 +176,7 @@ def _state_parts(wanted: SearchedDeliveries) -> list[Any]:
     chosen = wanted.states or State.ALL
     parts: list[Any] = [text(condition) for state, condition in _OPEN.items() if state in chosen]
     ended = [state for state in _ENDED if state in chosen]
-    is_narrow = wanted.dag_ids is not None or bool(wanted.event_type)
+    is_narrow = wanted.origins is not None or bool(wanted.event_type)
     if len(ended) == len(_ENDED):
         parts.append(text(tables.ENDED))
     elif is_narrow and ended:

@@ -47,3 +47,9 @@ def dispatchers_seen(connection: Connection, *, host: str | None = None) -> date
     columns = tables.dispatcher.c
     last = select(func.max(columns.seen_at))
     return connection.scalar(last if host is None else last.where(columns.host == host))
+
+
+def count_dispatchers(connection: Connection, *, seen_since: datetime) -> int:
+    """Number of dispatchers with a recent heartbeat."""
+    query = select(func.count()).where(tables.dispatcher.c.seen_at >= seen_since)
+    return connection.scalar(query) or 0

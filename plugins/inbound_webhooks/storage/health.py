@@ -14,6 +14,7 @@ from inbound_webhooks.storage.database import begin_writing
 from inbound_webhooks.storage.database_causes import DATABASE_PROBLEMS
 from inbound_webhooks.storage.deliveries import counted_backlog
 from inbound_webhooks.storage.encryption import check_token
+from inbound_webhooks.storage.holds import counted_held
 from inbound_webhooks.storage.statement import Executor, Statement
 
 
@@ -51,6 +52,7 @@ def _status_query() -> Any:
         func.count().label("backlog"),
         func.min(waiting.c.received_at).label("oldest_received_at"),
         last_seen.label("dispatcher_seen_at"),
+        counted_held().label("held"),
         newest.scalar_subquery().label("newest_token"),
     ).select_from(waiting)
 

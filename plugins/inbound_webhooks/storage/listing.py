@@ -9,13 +9,17 @@ from typing import Any
 
 from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
-from sqlalchemy import Connection, and_, func, or_, select, tuple_
+from sqlalchemy import Connection, and_, func, or_, select, text, tuple_
 
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.delivery import Delivery
 from inbound_webhooks.records.delivery_states import BEHAVIOUR
+from inbound_webhooks.records.hold import Hold
+from inbound_webhooks.records.target import Origin
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.deliveries import with_request
+from inbound_webhooks.storage.origins import among, webhook_origins
 from inbound_webhooks.storage.rejections import KEPT_REJECTIONS
 from inbound_webhooks.storage.webhooks import read_webhook
 
@@ -26,17 +30,17 @@ SORTS = ("name", "dag", "sender", "state", "last")
 
 _ID_CHARS = 32
 _TIME_CHARS = 12  # of a UUID version 7: milliseconds since 1970
-_HEAVY = {"body", "headers", "credentials", "conf", "query_string"}
+_HEAVY = {"body", "headers", "credentials", "conf", "query_string", "routes"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookQuery:
-    """Filters, order and page of a list of webhooks; ``dag_ids`` are those that the user may read.
+    """Filters, order and page of a list of webhooks; ``visible`` are the origins that the user may see.
 
     ``dag_team`` is the column with the team of a webhook's DAG, where Airflow has teams.
     """
 
-    dag_ids: Collection[str]
+    visible: Collection[Origin]
     dag_team: Any = None
     text: str = ""
     dag_id: str = ""
@@ -72,15 +76,10 @@ def first_id_at(moment: datetime) -> str:
 # --- webhooks -------------------------------------------------------------------------------
 
 
-def dag_ids(connection: Connection) -> set[str]:
-    """Ids of all DAGs that webhooks name."""
-    return set(connection.scalars(select(tables.webhook.c.dag_id).distinct()))
-
-
-def webhook_ids(connection: Connection, readable: Collection[str], limit: int) -> list[str]:
-    """Ids of the webhooks of some DAGs, by name."""
+def webhook_ids(connection: Connection, visible: Collection[Origin], limit: int) -> list[str]:
+    """Ids of the webhooks of some origins, by name."""
     columns = tables.webhook.c
-    query = select(columns.id).where(columns.dag_id.in_(sorted(readable)))
+    query = select(columns.id).where(among(columns.dag_id, columns.id, visible))
     return list(connection.scalars(query.order_by(columns.name).limit(limit)))
 
 
@@ -90,10 +89,10 @@ def known_dag_ids(connection: Connection, text: str, limit: int) -> list[str]:
     return list(connection.scalars(query.order_by(DagModel.dag_id).limit(limit)))
 
 
-def senders(connection: Connection, readable: Collection[str]) -> list[str]:
+def senders(connection: Connection, visible: Collection[Origin]) -> list[str]:
     """Names of the presets in use, sorted."""
     columns = tables.webhook.c
-    query = select(columns.preset).where(columns.preset.is_not(None), _among(connection, readable)).distinct()
+    query = select(columns.preset).where(columns.preset.is_not(None), _among(connection, visible)).distinct()
     return sorted(connection.scalars(query))
 
 
@@ -102,35 +101,39 @@ def webhooks_page(connection: Connection, wanted: WebhookQuery) -> tuple[list[We
     table = tables.webhook
     # An outer join: a webhook may name a DAG that Airflow does not know.
     joined = table.outerjoin(DagModel.__table__, DagModel.dag_id == table.c.dag_id)
-    conditions = [*_conditions(wanted), _among(connection, wanted.dag_ids)]
+    conditions = [*_conditions(wanted), _among(connection, wanted.visible)]
     total = connection.scalar(select(func.count()).select_from(joined).where(*conditions)) or 0
     query = select(table).select_from(joined).where(*conditions).order_by(*_order(wanted))
     rows = connection.execute(query.offset(wanted.offset).limit(wanted.limit))
     return [read_webhook(row) for row in rows], total
 
 
-def _among(connection: Connection, readable: Collection[str]) -> Any:
-    """Condition that the user may read a webhook's DAG."""
-    named = dag_ids(connection)
-    if named <= set(readable):
+def _among(connection: Connection, visible: Collection[Origin]) -> Any:
+    """Condition that the user may see a webhook."""
+    named = webhook_origins(connection)
+    if named <= set(visible):
         # The common case needs no list of ids in the query, which may have thousands. A webhook created right
         # now for another DAG may slip in here: the pages check each row again.
         return tables.webhook.c.id.is_not(None)
-    return tables.webhook.c.dag_id.in_(sorted(named & set(readable)))
+    return among(tables.webhook.c.dag_id, tables.webhook.c.id, named & set(visible))
 
 
 def _conditions(wanted: WebhookQuery) -> list[Any]:
     columns = tables.webhook.c
     found: list[Any] = []
     if wanted.text:
-        found.append(or_(_holds(columns.name, wanted.text), _holds(columns.dag_id, wanted.text)))
+        found.append(
+            or_(*(_holds(each, wanted.text) for each in (columns.name, columns.dag_id, columns.asset)))
+        )
     if wanted.dag_id:
         found.append(columns.dag_id == wanted.dag_id)
     if wanted.sender:
         found.append(columns.preset.is_(None) if wanted.sender == "none" else columns.preset == wanted.sender)
     if wanted.state == "broken" and wanted.dag_team is not None:
         of_another_team = wanted.dag_team.is_distinct_from(columns.team)
-        found.append(and_(columns.enabled.is_(True), or_(_DAG_IS_GONE, of_another_team)))
+        found.append(
+            and_(columns.enabled.is_(True), columns.dag_id != "", or_(_DAG_IS_GONE, of_another_team))
+        )
     elif wanted.state in _STATES:
         found.append(_STATES[wanted.state])
     return found
@@ -146,8 +149,9 @@ _DAG_IS_GONE = or_(
 _STATES = {
     "enabled": tables.webhook.c.enabled.is_(True),
     "disabled": tables.webhook.c.enabled.is_(False),
+    "held": or_(tables.webhook.c.held_by_all, tables.webhook.c.hold == Hold.HELD),
     "paused": and_(tables.webhook.c.enabled.is_(True), DagModel.is_paused.is_(True)),
-    "broken": and_(tables.webhook.c.enabled.is_(True), _DAG_IS_GONE),
+    "broken": and_(tables.webhook.c.enabled.is_(True), tables.webhook.c.dag_id != "", _DAG_IS_GONE),
 }
 STATES = tuple(_STATES)
 """States that a list can be filtered by."""
@@ -162,7 +166,7 @@ def _order(wanted: WebhookQuery) -> list[Any]:
         .scalar_subquery()
     )
     by = {
-        "dag": func.lower(columns.dag_id),
+        "dag": func.lower(columns.dag_id + func.coalesce(columns.asset, "")),
         "sender": func.coalesce(columns.preset, ""),
         "state": columns.enabled,
         "last": func.coalesce(newest, ""),
@@ -229,6 +233,15 @@ def deliveries_by_id(connection: Connection, webhook_id: str, ids: Sequence[str]
     return list(connection.execute(light().where(columns.webhook_id == webhook_id, columns.id.in_(ids))))
 
 
+def children_of(connection: Connection, parent_id: str, limit: int) -> tuple[list[Any], int]:
+    """The first children of a delivery, without their large columns, and how many there are."""
+    columns = tables.delivery.c
+    is_child = (text(tables.CHILD), columns.parent_id == parent_id, columns.child_index.is_not(None))
+    total = connection.scalar(select(func.count()).select_from(tables.delivery).where(*is_child)) or 0
+    query = light().where(*is_child).order_by(columns.child_index).limit(limit)
+    return list(connection.execute(query)), total
+
+
 def replays_of(connection: Connection, delivery_id: str, limit: int = 25) -> list[Any]:
     """The newest replays of a delivery, without their large columns."""
     columns = tables.delivery.c
@@ -239,6 +252,12 @@ def replays_of(connection: Connection, delivery_id: str, limit: int = 25) -> lis
 def light_delivery(connection: Connection, delivery_id: str) -> Any:
     """A delivery without its large columns; None if there is none."""
     return connection.execute(light().where(tables.delivery.c.id == delivery_id)).first()
+
+
+def routes_text(connection: Connection, delivery_id: str) -> str | None:
+    """What each route made of a delivery, as it is stored; None where its webhook has no routes."""
+    columns = tables.delivery.c
+    return connection.scalar(select(columns.routes).where(columns.id == delivery_id))
 
 
 def has_conf(connection: Connection, delivery_id: str) -> bool:
@@ -254,13 +273,14 @@ def newest_with_body(connection: Connection, webhook_id: str) -> Delivery | None
     row = connection.execute(
         select(tables.delivery).where(columns.webhook_id == webhook_id).order_by(columns.id.desc()).limit(1)
     ).first()
-    return Delivery(**row._mapping) if row else None
+    return with_request(connection, Delivery(**row._mapping)) if row else None
 
 
 def newest_ids(connection: Connection, webhook_id: str, limit: int) -> list[str]:
-    """Ids of a webhook's newest deliveries, newest first, without replays."""
+    """Ids of a webhook's newest requests, newest first, without replays and the children of requests."""
     columns = tables.delivery.c
-    query = select(columns.id).where(columns.webhook_id == webhook_id, columns.replay_of.is_(None))
+    is_request = (columns.replay_of.is_(None), columns.parent_id.is_(None))
+    query = select(columns.id).where(columns.webhook_id == webhook_id, *is_request)
     return list(connection.scalars(query.order_by(columns.id.desc()).limit(limit)))
 
 

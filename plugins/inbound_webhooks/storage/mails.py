@@ -323,6 +323,8 @@ _TIMES = ("received_at", "started_at", "finished_at")
 def _dump(outcome: Outcome) -> str:
     values = asdict(outcome)
     times = {name: values[name] and values[name].isoformat() for name in _TIMES}
+    if outcome.asset is None:
+        del values["asset"]  # an older version knows no such field
     return json.dumps(values | times)
 
 

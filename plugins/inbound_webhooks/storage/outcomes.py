@@ -41,6 +41,7 @@ class Outcome:
     finished_at: datetime
     failed_tasks: tuple[FailedTask, ...] = ()
     error: str | None = None
+    asset: str | None = None
 
 
 _TRACKED = [tables.delivery.c[name] for name in TrackedDelivery.__dataclass_fields__]
@@ -60,7 +61,8 @@ def finished_since(
 ) -> list[TrackedDelivery]:
     """Deliveries whose run ended since then, latest first; ``before`` is the last one of the page before."""
     columns = tables.delivery.c
-    of_webhooks = (text(tables.FINISHED), text(tables.OF_WEBHOOK))
+    # An asset event has no run of its own.
+    of_webhooks = (text(tables.FINISHED), text(tables.OF_WEBHOOK), columns.run_id.is_not(None))
     query = select(*_TRACKED).where(*of_webhooks, columns.finished_at >= since)
     # From the page's last row on, by the index: an OFFSET would read all rows before it.
     if before is not None:
@@ -76,7 +78,10 @@ def finished_since(
 def lock_tracked(connection: Connection, tracked: Sequence[TrackedDelivery]) -> dict[str, Any]:
     """Lock deliveries; return rows by id, without those that changed meanwhile or are locked elsewhere."""
     columns = tables.delivery.c
-    named = (*_TRACKED, columns.webhook_id, columns.webhook_name, columns.received_at)
+    named = (
+        *(*_TRACKED, columns.webhook_id, columns.webhook_name, columns.received_at),
+        *(columns.batch_id, columns.cancelled_by),
+    )
     rows = connection.execute(
         select(*named).where(columns.id.in_([each.id for each in tracked])).with_for_update(skip_locked=True)
     )

@@ -23,6 +23,7 @@ from sqlalchemy import (
     cast,
     column,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql
@@ -33,6 +34,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.credentials import webhook_with_credentials, with_credentials
 from inbound_webhooks.storage.database import waiting_is_limited
+from inbound_webhooks.storage.deliveries import is_awaited, to_match
 from inbound_webhooks.storage.statement import Executor, Statement, StatementRefused
 
 WebhookAndCredentials = tuple[Webhook, Sequence[Credential]]
@@ -98,45 +100,53 @@ class WebhookCache:
         return read
 
 
-async def insert_deliveries(connection: Executor, deliveries: Sequence[tuple[Delivery, int]]) -> set[str]:
+VersionedDelivery = tuple[Delivery, int, Sequence[Delivery]]
+"""A delivery, the version that its webhook must have, and its children."""
+
+
+async def insert_deliveries(connection: Executor, deliveries: Sequence[VersionedDelivery]) -> set[str]:
     """Insert deliveries whose webhooks still have the given versions; return the inserted ids.
 
     Webhooks are locked FOR SHARE in the order of their ids. Missing from the result are deliveries whose
     webhook has another version or is being changed, and events that are stored already: :func:`find_stored`
-    tells which.
+    tells which. Children are inserted with their delivery, without those whose events are stored already.
 
     Everything but the bodies is sent as one JSON text: the driver encodes arrays item by item.
 
     :raises StatementRefused: a text cannot be stored, or another transaction has not committed the same
         event within BATCH_LOCK_SECONDS; nothing was inserted
     """
+    is_wide = any(own or delivery.routes for delivery, _, own in deliveries)
+    statement = _STORE_FAMILIES if is_wide else _STORE
+    names, values_of = (_PARENT_GIVEN, _PARENT_VALUES) if is_wide else (_GIVEN, _VALUES)
     rows, bodies, webhook_ids = [], [], set()
-    for position, (delivery, version) in enumerate(deliveries, 1):
-        rows.append(dict(zip(_GIVEN, (*_VALUES(delivery), version, position), strict=True)))
+    for position, (delivery, version, _) in enumerate(deliveries, 1):
+        rows.append(dict(zip(names, (*values_of(delivery), version, position), strict=True)))
         bodies.append(delivery.body)
         webhook_ids.add(delivery.webhook_id)
+    values = {"rows": _json(rows), "bodies": bodies, "webhook_ids": list(webhook_ids)}
+    if is_wide:
+        children = (child for _, _, own in deliveries for child in own)
+        named = [dict(zip(_CHILD_NAMES, _CHILD_VALUES(child), strict=True)) for child in children]
+        values["children"] = _json(named)
+    return set(map(_ID, await connection.fetch(statement, values)))
+
+
+def _json(rows: Sequence[Mapping[str, Any]]) -> str:
     try:
-        written = msgspec.json.encode(rows).decode()
+        return msgspec.json.encode(rows).decode()
     except UnicodeError:  # a lone surrogate
         raise StatementRefused from None
-    values = {
-        "rows": written,
-        "bodies": bodies,
-        "webhook_ids": list(webhook_ids),
-    }
-    return set(map(_ID, await connection.fetch(_STORE, values)))
 
 
-async def find_stored(
-    connection: Executor, deliveries: Sequence[tuple[Delivery, int]]
-) -> dict[str, str | None]:
+async def find_stored(connection: Executor, deliveries: Sequence[VersionedDelivery]) -> dict[str, str | None]:
     """By delivery that an insert skipped: the id under which its event is stored, or None if its webhook has
     changed. A delivery whose webhook is being changed is missing.
 
     :raises StatementRefused: a text cannot be compared
     """
-    versions = {delivery.id: version for delivery, version in deliveries}
-    rows = [dict(zip(_KEYS, _KEY_VALUES(delivery), strict=True)) for delivery, _ in deliveries]
+    versions = {delivery.id: version for delivery, version, _ in deliveries}
+    rows = [dict(zip(_KEYS, _KEY_VALUES(given[0]), strict=True)) for given in deliveries]
     found: dict[str, str | None] = {}
     values = {"rows": msgspec.json.encode(rows).decode()}
     for delivery_id, own_id, version, first_id in await connection.fetch(_FIND_STORED, values):
@@ -152,18 +162,29 @@ async def find_stored(
 
 # --- statements -----------------------------------------------------------------------------
 
-_LATER = ("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks")
-"""Columns that are null in a new delivery of a sender."""
+_LATER = (
+    *("replay_of", "run_id", "dispatched_at", "run_started_at", "finished_at", "failed_tasks"),
+    *("batch_id", "superseded_by", "cancelled_by", "asset_event_id", "to_match"),
+)
+"""Columns that are null in a new delivery of a sender; the insert computes the last one."""
+
+_OF_PARENTS, _OF_CHILDREN = ("routes",), ("parent_id", "child_index", "item_index")
+"""Columns that only these have."""
 
 _COLUMNS = [
-    kept for kept in tables.delivery.c if kept.name in Delivery.__struct_fields__ and kept.name not in _LATER
+    kept
+    for kept in tables.delivery.c
+    if kept.name in Delivery.__struct_fields__ and kept.name not in (*_LATER, *_OF_PARENTS, *_OF_CHILDREN)
 ]
 _BODY = tables.delivery.c.body.name
 _ID = itemgetter(0)
 _NAMES = tuple(column.name for column in _COLUMNS if column.name != _BODY)
-_VALUES = attrgetter(*_NAMES)
+_PARENT_NAMES, _CHILD_NAMES = (*_NAMES, *_OF_PARENTS), (*_NAMES, *_OF_CHILDREN)
+_VALUES, _PARENT_VALUES = attrgetter(*_NAMES), attrgetter(*_PARENT_NAMES)
+_CHILD_VALUES = attrgetter(*_CHILD_NAMES)
 _VERSION, _POSITION = "expected_version", "position"
 _GIVEN = (*_NAMES, _VERSION, _POSITION)
+_PARENT_GIVEN = (*_PARENT_NAMES, _VERSION, _POSITION)
 _KEYS = ("id", "webhook_id", "dedup_key")
 _KEY_VALUES = attrgetter(*_KEYS)
 
@@ -177,27 +198,32 @@ def _among(name: str) -> Any:
     return tables.webhook.c.id == any_(bindparam(name, type_=ARRAY(Text())))
 
 
-def _store() -> Any:
-    columns = [_given(of) for of in _COLUMNS if of.name != _BODY]
-    given = (
-        func.json_to_recordset(cast(bindparam("rows", type_=Text()), JSON))
-        .table_valued(*columns, column(_VERSION, Integer()), column(_POSITION, Integer()), name="given")
+def _recordset(parameter: str, names: Sequence[str], *more: Any) -> Any:
+    columns = [_given(tables.delivery.c[name]) for name in names]
+    return (
+        func.json_to_recordset(cast(bindparam(parameter, type_=Text()), JSON))
+        .table_valued(*columns, *more, name=f"given_{parameter}")
         .render_derived(with_types=True)
     )
+
+
+def _store(names: Sequence[str]) -> Any:
+    """Inserts deliveries whose webhooks have the expected versions, and returns their ids."""
+    given = _recordset("rows", names, column(_VERSION, Integer()), column(_POSITION, Integer()))
     bodies = (
         func.unnest(bindparam("bodies", type_=ARRAY(LargeBinary())))
         .table_valued(_BODY, with_ordinality=_POSITION, name="bodies")
         .render_derived()
     )
     locked = (
-        select(tables.webhook.c.id, tables.webhook.c.version)
+        select(tables.webhook.c.id, tables.webhook.c.version, is_awaited())
         .where(_among("webhook_ids"), waiting_is_limited("postgresql", BATCH_LOCK_SECONDS))
         .order_by(tables.webhook.c.id)
         .with_for_update(read=True, skip_locked=True)
         .cte("locked")
     )
     rows = (
-        select(*(given.c[name] for name in _NAMES), bodies.c[_BODY])
+        select(*(given.c[name] for name in names), bodies.c[_BODY], to_match(locked, given.c.state))
         .join_from(
             given,
             locked,
@@ -207,8 +233,29 @@ def _store() -> Any:
         # Two batches with the same deduplication keys wait for each other in the same order: no deadlock.
         .order_by(given.c.webhook_id, given.c.dedup_key, given.c.id)
     )
-    inserted = postgresql.insert(tables.delivery).from_select([*_NAMES, _BODY], rows).on_conflict_do_nothing()
+    written = [*names, _BODY, tables.delivery.c.to_match.name]
+    inserted = postgresql.insert(tables.delivery).from_select(written, rows).on_conflict_do_nothing()
     return inserted.returning(tables.delivery.c.id)
+
+
+def _store_families() -> Any:
+    """The same, and inserts the children of what was inserted, whose bodies are empty."""
+    parents = _store(_PARENT_NAMES).cte("parents")
+    given = _recordset("children", _CHILD_NAMES)
+    rows = (
+        select(*(given.c[name] for name in _CHILD_NAMES), literal_column("''::bytea"))
+        # Only a parent that was inserted just now: the children of an earlier attempt are stored already.
+        .where(given.c.parent_id.in_(select(parents.c.id)))
+        .order_by(given.c.webhook_id, given.c.dedup_key, given.c.id)
+    )
+    inserted = (
+        postgresql.insert(tables.delivery)
+        .from_select([*_CHILD_NAMES, _BODY], rows)
+        .on_conflict_do_nothing()
+        .returning(tables.delivery.c.id)
+        .cte("children")
+    )
+    return select(parents.c.id).add_cte(inserted)
 
 
 def _find_stored() -> Any:
@@ -244,5 +291,6 @@ _STAMPS = Statement(
     ).where(_among("ids"))
 )
 _WITH_CREDENTIALS = Statement(with_credentials(_among("ids")))
-_STORE = Statement(_store())
+_STORE = Statement(_store(_NAMES))
+_STORE_FAMILIES = Statement(_store_families())
 _FIND_STORED = Statement(_find_stored())

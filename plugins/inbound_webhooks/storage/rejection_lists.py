@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from inbound_webhooks.records.target import Origin
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.listing import dag_ids
+from inbound_webhooks.storage.origins import among, owner, webhook_origins
 
 MOST_COUNTED = 10_000
 """Newest rejections that are counted and listed."""
@@ -28,13 +29,13 @@ class ReasonCount:
 
 
 def by_reason(
-    connection: Connection, readable: Collection[str] | None, webhook_id: str = ""
+    connection: Connection, visible: Collection[Origin] | None, webhook_id: str = ""
 ) -> list[ReasonCount]:
     """The reasons of the newest rejections, the most frequent first.
 
-    :param readable: the DAGs whose webhooks count, None for all
+    :param visible: the origins whose webhooks count, None for all
     """
-    found = _newest(readable, webhook_id).subquery().c
+    found = _newest(visible, webhook_id).subquery().c
     number = func.count()
     rows = connection.execute(
         select(
@@ -51,25 +52,32 @@ def by_reason(
 
 
 def newest(
-    connection: Connection, readable: Collection[str] | None, webhook_id: str = "", *, reason: str, limit: int
+    connection: Connection,
+    visible: Collection[Origin] | None,
+    webhook_id: str = "",
+    *,
+    reason: str,
+    limit: int,
 ) -> list[Any]:
     """The newest rejections, newest first; ``reason`` "" for any.
 
     Each has ``webhook_name``, ``dag_id`` and ``is_deleted``, of its webhook.
     """
-    found = _newest(readable, webhook_id).subquery()
+    found = _newest(visible, webhook_id).subquery()
     query = select(found).order_by(found.c.id.desc()).limit(limit)
     return list(connection.execute(query.where(found.c.reason == reason) if reason else query))
 
 
-def named_dag_ids(connection: Connection) -> set[str]:
-    """Ids of the DAGs of all webhooks, and of deleted ones that have a rejection among the newest."""
+def named_origins(connection: Connection) -> set[Origin]:
+    """The origins of all webhooks, and of deleted ones that have a rejection among the newest."""
     recent = _recent("").subquery().c
-    of_deleted = select(recent.dag_id).where(recent.dag_id.is_not(None)).distinct()
-    return dag_ids(connection) | set(connection.scalars(of_deleted))
+    of_deleted = select(recent.dag_id, owner(recent.dag_id, recent.webhook_id)).where(
+        recent.dag_id.is_not(None)
+    )
+    return webhook_origins(connection) | {Origin(*row) for row in connection.execute(of_deleted.distinct())}
 
 
-def _newest(readable: Collection[str] | None, webhook_id: str) -> Any:
+def _newest(visible: Collection[Origin] | None, webhook_id: str) -> Any:
     # Limited before the join, so that few rows are read whatever the user may see.
     recent, webhook = _recent(webhook_id).subquery(), tables.webhook.c
     dag_id = func.coalesce(webhook.dag_id, recent.c.dag_id)
@@ -80,7 +88,9 @@ def _newest(readable: Collection[str] | None, webhook_id: str) -> Any:
         webhook.id.is_(None).label("is_deleted"),
     ).join_from(recent, tables.webhook, webhook.id == recent.c.webhook_id, isouter=True)
     # Without a DAG it is not known who may see it: it was written while its webhook was being deleted.
-    return query.where(dag_id.is_not(None) if readable is None else dag_id.in_(sorted(readable)))
+    return query.where(
+        dag_id.is_not(None) if visible is None else among(dag_id, recent.c.webhook_id, visible)
+    )
 
 
 def _recent(webhook_id: str) -> Any:

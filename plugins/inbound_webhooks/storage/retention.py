@@ -5,32 +5,51 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, or_, select, text, update
+from sqlalchemy import Connection, Select, Table, case, delete, exists, or_, select, text, update
 
+from inbound_webhooks.records.delivery import State
 from inbound_webhooks.storage import tables
-from inbound_webhooks.storage.listing import first_id_at
+from inbound_webhooks.storage.listing import OPEN_STATES, first_id_at
 from inbound_webhooks.storage.mails import MailState
 
 
 def delete_deliveries(connection: Connection, *, before: datetime, keys_before: datetime, limit: int) -> int:
     """Delete finished deliveries received before then; return how many.
 
-    A delivery with a deduplication key is kept until it is older than ``keys_before``.
+    A delivery with a deduplication key is kept until it is older than ``keys_before``, and one that was split
+    until all of its children are gone: they share its request.
     """
     columns = tables.delivery.c
     old = select(columns.id).where(text(tables.ENDED), columns.received_at < before)
     forgettable = columns.dedup_key.is_(None) | (columns.received_at < keys_before)
-    return _delete(connection, tables.delivery, old.where(forgettable).order_by(columns.received_at), limit)
+    childless = or_(columns.state != State.SPLIT, ~_has_child())
+    chosen = old.where(forgettable, childless).order_by(columns.received_at)
+    return _delete(connection, tables.delivery, chosen, limit)
+
+
+def _has_child(*conditions: Any) -> Any:
+    child = tables.delivery.alias("child").c
+    is_child = (child.parent_id.is_not(None), child.parent_id == tables.delivery.c.id)
+    return exists().where(*is_child, *(condition(child) for condition in conditions))
 
 
 def empty_deliveries(connection: Connection, *, since: datetime, before: datetime, limit: int) -> int:
-    """Delete the content of deliveries that are kept only for their deduplication key; return how many."""
+    """Delete the content of deliveries that are kept only for their deduplication key; return how many.
+
+    A delivery that was split keeps its content while one of its children needs it.
+    """
     columns = tables.delivery.c
+    is_needed = _has_child(
+        lambda child: or_(child.received_at >= before, child.state.in_(OPEN_STATES)),
+    )
     held = select(columns.id).where(
         text(tables.ENDED),
         columns.received_at >= since,
         columns.received_at < before,
-        columns.dedup_key.is_not(None),
+        case(
+            (columns.state == State.SPLIT, ~is_needed),
+            else_=columns.dedup_key.is_not(None),
+        ),
         # Rows that are empty already are skipped, or each round would write them again.
         or_(columns.body_stored, columns.conf.is_not(None), columns.headers != EMPTY["headers"]),
     )
@@ -48,6 +67,7 @@ EMPTY: dict[str, Any] = {
     "body_stored": False,
     "conf": None,
     "error": None,
+    "routes": None,
 }
 """Columns of a delivery whose content is deleted."""
 

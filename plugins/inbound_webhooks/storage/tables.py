@@ -19,9 +19,11 @@ from sqlalchemy import (
     text,
 )
 
-from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS
+from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, PARTITION_KEY_CHARS
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
+from inbound_webhooks.records.hold import WINDOW_CHARS
 from inbound_webhooks.records.webhook_fields import (
+    ASSET_CHARS,
     DAG_ID_CHARS,
     OWNER_CHARS,
     TASK_ID_CHARS,
@@ -52,16 +54,28 @@ FINISHED = "state IN ('succeeded', 'failed')"
 NOT_DUE = "state IN ('held', 'batched', 'settling', 'in_turn')"
 ENDED = "state NOT IN ('accepted', 'dispatched', 'held', 'batched', 'settling', 'in_turn')"
 UNUSUAL = "state NOT IN ('accepted', 'dispatched', 'held', 'batched', 'settling', 'in_turn', 'succeeded')"
+GROUPED = "state IN ('batched', 'settling', 'in_turn')"
+BUSY = "group_key IS NOT NULL AND state IN ('accepted', 'dispatched')"
+IN_BATCH = "batch_id IS NOT NULL"
 WAITING = "state = 'waiting'"
 RUNNING = "state = 'running'"
 LISTENING = "listening_until IS NOT NULL"
 CALLED = "wait_id IS NOT NULL AND state = 'accepted'"
+TO_MATCH = "to_match IS NOT NULL"
+MATCHED = "state = 'waiting' AND webhook_id IS NOT NULL"
+TAKEN = "state = 'waiting' AND outcome IS NOT NULL"
+LOOKS_BACK = "look_back_due IS NOT NULL"
 OF_WEBHOOK = "wait_id IS NULL"
+CHILD = "parent_id IS NOT NULL"
+ROUTE = "source IS NOT NULL"
 """Conditions on a state. Of a delivery: it waits for its run, its run is unfinished, its run has finished,
-it is not due, nothing more will be done, the same without the success that most deliveries have. Of a
-mail: it is to be sent. Of a replay job: it has not ended; of its delivery: it is to be replayed. Of a
-wait: no call has resumed its task yet. Of a webhook: it listens, or has listened lately. Of a delivery
-again: it is a call that has not resumed its task yet, it is no call of a waiting task.
+it is not due, nothing more will be done, the same without the success that most deliveries have, it waits
+for others of its group, its run keeps its key busy, its batch is closed. Of a mail: it is to be sent. Of a
+replay job: it has not ended; of its delivery: it is to be replayed. Of a wait: no call has resumed its task
+yet. Of a webhook: it listens, or has listened lately. Of a delivery again: it is a call that has not resumed
+its task yet, it is no call of a waiting task, waiting tasks are still to be compared with it, it was split
+from another one. Of a wait for an event: its task waits, an event has matched, earlier events are still to be
+compared with it. Of a webhook again: it gets the events of another one.
 
 Partial indexes have them as predicates, so queries must repeat them word for word."""
 
@@ -119,6 +133,48 @@ webhook = Table(
     Column("result_status", Text, nullable=True),
     # JSON object, name -> template.
     Column("response_headers", Text, nullable=False, server_default="{}"),
+    # Name or URI of the asset for which it creates events; null where it starts a DAG.
+    Column("asset", String(ASSET_CHARS), nullable=True),
+    # Expression for the partition that an event is about.
+    Column("partition_key", Text, nullable=True),
+    # JSON list of the DAGs that may wait for its events; empty for its own DAG alone.
+    Column("waiting_dags", Text, nullable=False, server_default="[]"),
+    # Whether tasks wait for its events; null for not. The insert of a delivery reads it from the row that it
+    # locks, so that no event is missed between the registration of a wait and its look back.
+    Column("awaited", Boolean, nullable=True),
+    # Its own hold ("held", "releasing"), and that of all webhooks.
+    Column("hold", String(10), nullable=True),
+    Column("held_by_all", Boolean, nullable=False, server_default="0"),
+    # How held deliveries go on; null for at once.
+    Column("release_per_minute", Integer, nullable=True),
+    Column("release_window", String(WINDOW_CHARS), nullable=True),
+    # The hours in which deliveries start; null for always.
+    Column("start_window", String(WINDOW_CHARS), nullable=True),
+    # Expressions for the fields of runs, and the template of their note.
+    Column("logical_date", Text, nullable=True),
+    Column("run_after", Text, nullable=True),
+    Column("note", Text, nullable=True),
+    # Expression for the list whose items are events of their own.
+    Column("each", Text, nullable=True),
+    # The webhook whose events it gets, null for one that has senders; and how many webhooks get its own.
+    Column("source", String(WEBHOOK_ID_CHARS), nullable=True),
+    Column("route_count", Integer, nullable=False, server_default="0"),
+    # Which of the webhooks that get its events take one: "all" that match, or the "first"; null for none.
+    Column("routes", String(10), nullable=True),
+    # Its place among the webhooks that get the events of the same one.
+    Column("position", Integer, nullable=True),
+    # One run of several events: the expression of their key, how many, how long after the first one.
+    Column("batch_by", Text, nullable=True),
+    Column("batch_size", Integer, nullable=True),
+    Column("batch_seconds", Integer, nullable=True),
+    # Only the newest event of a key runs: after so long without another, and so long after the first one.
+    Column("latest_by", Text, nullable=True),
+    Column("quiet_seconds", Integer, nullable=True),
+    Column("at_most_seconds", Integer, nullable=True),
+    # One active run of a key, what events do meanwhile, and which events cancel it.
+    Column("one_at_a_time", Text, nullable=True),
+    Column("when_busy", String(20), nullable=False, server_default="queue"),
+    Column("cancel_on", Text, nullable=True),
     Index("idx_inbound_webhook_name", "name", unique=True),
     Index("idx_inbound_webhook_dag_id", "dag_id"),
     Index(
@@ -126,6 +182,12 @@ webhook = Table(
         "listening_until",
         postgresql_where=text(LISTENING),
         sqlite_where=text(LISTENING),
+    ),
+    Index(
+        "idx_inbound_webhook_source",
+        "source",
+        postgresql_where=text(ROUTE),
+        sqlite_where=text(ROUTE),
     ),
 )
 
@@ -213,6 +275,32 @@ delivery = Table(
     Column("accepted_at", UtcDateTime, nullable=True),
     # The wait that it is the call of; null for a delivery of a webhook.
     Column("wait_id", String(32), nullable=True),
+    # The webhook's asset then, null for a DAG, and the partition that the event is about.
+    Column("asset", String(ASSET_CHARS), nullable=True),
+    Column("partition_key", String(PARTITION_KEY_CHARS), nullable=True),
+    # Airflow's asset event that was created for it.
+    Column("asset_event_id", Integer, nullable=True),
+    # True until waiting tasks were compared with it; null where there is nothing to compare.
+    Column("to_match", Boolean, nullable=True),
+    # Fields of its run; null for those that a run has anyway.
+    Column("logical_date", UtcDateTime, nullable=True),
+    Column("run_after", UtcDateTime, nullable=True),
+    Column("note", Text, nullable=True),
+    # The delivery that it was split from, which has the request; its number among the children of that, null
+    # for a replay; and its place in a list.
+    Column("parent_id", String(32), nullable=True),
+    Column("child_index", Integer, nullable=True),
+    Column("item_index", Integer, nullable=True),
+    # Of a parent: JSON list, what became of each route.
+    Column("routes", Text, nullable=True),
+    # SHA-256 in hex of the key of its group; null for a delivery that is not grouped. One that is in turn and
+    # has no conf starts nothing: it cancels what its key runs or waits for.
+    Column("group_key", String(64), nullable=True),
+    # The first delivery of its closed batch, which alone is due: the others have no next attempt.
+    Column("batch_id", String(32), nullable=True),
+    # The delivery that ran instead of it, and the one that cancelled it or its run.
+    Column("superseded_by", String(32), nullable=True),
+    Column("cancelled_by", String(32), nullable=True),
     # Queries repeat the predicates of these indexes word for word: storage/outcomes.py, storage/retention.py.
     Index(
         "idx_inbound_webhook_delivery_unfinished",
@@ -304,6 +392,48 @@ delivery = Table(
         postgresql_where=text(CALLED),
         sqlite_where=text(CALLED),
     ),
+    # Events that waiting tasks are still to be compared with: storage/matched_waits.py.
+    Index(
+        "idx_inbound_webhook_delivery_to_match",
+        "webhook_id",
+        "id",
+        postgresql_where=text(TO_MATCH),
+        sqlite_where=text(TO_MATCH),
+    ),
+    # The children of a delivery, in their order.
+    Index(
+        "idx_inbound_webhook_delivery_child",
+        "parent_id",
+        "child_index",
+        postgresql_where=text(CHILD),
+        sqlite_where=text(CHILD),
+    ),
+    # From group to group of a webhook, whether its key is busy, and the deliveries of a batch:
+    # storage/groups.py.
+    Index(
+        "idx_inbound_webhook_delivery_grouped",
+        "webhook_id",
+        "state",
+        "group_key",
+        "id",
+        postgresql_where=text(GROUPED),
+        sqlite_where=text(GROUPED),
+    ),
+    Index(
+        "idx_inbound_webhook_delivery_busy",
+        "webhook_id",
+        "group_key",
+        "id",
+        postgresql_where=text(BUSY),
+        sqlite_where=text(BUSY),
+    ),
+    Index(
+        "idx_inbound_webhook_delivery_batch",
+        "batch_id",
+        "id",
+        postgresql_where=text(IN_BATCH),
+        sqlite_where=text(IN_BATCH),
+    ),
 )
 
 # A task that waits for a call. No foreign key: it outlives its run, and its call may be deleted before it.
@@ -332,6 +462,22 @@ wait = Table(
     # Calls whose content could not be used, and why the last one could not.
     Column("refused_calls", Integer, nullable=False, server_default="0"),
     Column("refusal", Text, nullable=True),
+    # The webhook whose event it is for, by id and as the task names it; null for a call.
+    Column("webhook_id", String(WEBHOOK_ID_CHARS), nullable=True),
+    Column("webhook_name", String(WEBHOOK_NAME_CHARS), nullable=True),
+    # JSON lists, and a SHA-256 in hex of both together, or of the condition.
+    Column("match_paths", Text, nullable=True),
+    Column("match_values", Text, nullable=True),
+    Column("match_key", String(64), nullable=True),
+    Column("match_expression", Text, nullable=True),
+    # Whether an event that it gets may resume other tasks too.
+    Column("broadcast", Boolean, nullable=True),
+    # Events since then count; true while those before the registration are to be looked at, else null.
+    Column("counts_from", UtcDateTime, nullable=True),
+    Column("look_back_due", Boolean, nullable=True),
+    # What the event that it has got means for the task, and why the task is to fail without one.
+    Column("outcome", Text, nullable=True),
+    Column("failure", Text, nullable=True),
     Index(
         "idx_inbound_webhook_wait_waiting",
         "id",
@@ -340,6 +486,27 @@ wait = Table(
     ),
     Index("idx_inbound_webhook_wait_run", "dag_id", "run_id", "task_id"),
     Index("idx_inbound_webhook_wait_ended_at", "ended_at"),
+    Index(
+        "idx_inbound_webhook_wait_matched",
+        "webhook_id",
+        "match_key",
+        postgresql_where=text(MATCHED),
+        sqlite_where=text(MATCHED),
+    ),
+    Index("idx_inbound_webhook_wait_taken", "id", postgresql_where=text(TAKEN), sqlite_where=text(TAKEN)),
+    Index(
+        "idx_inbound_webhook_wait_look_back",
+        "webhook_id",
+        postgresql_where=text(LOOKS_BACK),
+        sqlite_where=text(LOOKS_BACK),
+    ),
+    # From a delivery to the tasks that it has resumed.
+    Index(
+        "idx_inbound_webhook_wait_delivery",
+        "delivery_id",
+        postgresql_where=text("delivery_id IS NOT NULL"),
+        sqlite_where=text("delivery_id IS NOT NULL"),
+    ),
 )
 
 # Written after the response was sent, so a row may be missing. It has no foreign key: ids sort by time, which
@@ -606,4 +773,15 @@ activity_hour = Table(
     Column("passes", Integer, nullable=False),
     # End of the last count; null where one is due because a webhook was deleted.
     Column("counted_at", UtcDateTime, nullable=True),
+)
+
+# When a webhook was put on hold, and when its next held delivery may go on.
+hold = Table(
+    "inbound_webhook_hold",
+    metadata,
+    # Empty for all webhooks together, those included that are created later. No foreign key: that is no id.
+    Column("webhook_id", String(10), primary_key=True),
+    Column("held_at", UtcDateTime, nullable=False),
+    Column("actor", String(ACTOR_CHARS), nullable=False),
+    Column("next_release_at", UtcDateTime, nullable=True),
 )

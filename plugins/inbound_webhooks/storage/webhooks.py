@@ -16,6 +16,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     update,
 )
 
@@ -28,6 +29,7 @@ from inbound_webhooks.storage.database import waiting_is_limited
 def insert_webhook(connection: Connection, webhook: Webhook) -> None:
     """Insert a webhook; raises IntegrityError if its name is taken."""
     connection.execute(insert(tables.webhook), _webhook_row(webhook))
+    raise_source(connection, webhook.source)
 
 
 def update_webhook(connection: Connection, webhook: Webhook, changed_at: datetime) -> None:
@@ -36,12 +38,51 @@ def update_webhook(connection: Connection, webhook: Webhook, changed_at: datetim
     The row lock waits for every receiver and dispatcher that is about to commit on the old definition.
     """
     row = _webhook_row(webhook) | {"version": tables.webhook.c.version + 1, "updated_at": changed_at}
+    del row["route_count"]  # only raise_source counts
     connection.execute(update(tables.webhook).where(tables.webhook.c.id == webhook.id).values(row))
+    raise_source(connection, webhook.source)
+
+
+def raise_source(connection: Connection, source: str | None) -> None:
+    """Raise the version of the webhook whose events a changed one gets, and count its routes again.
+
+    The endpoint judges an event by all routes, and commits it if the version of their source is the same. So
+    nothing is committed for a route as it was before, once the change has returned.
+    """
+    if source is None:
+        return
+    columns = tables.webhook.c
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(change_lock_key(literal(source)))))
+    route = tables.webhook.alias("route").c
+    number = select(func.count()).where(route.source.is_not(None), route.source == source).scalar_subquery()
+    values = {"version": columns.version + 1, "route_count": number}
+    connection.execute(update(tables.webhook).where(columns.id == source).values(values))
+
+
+def routes_of(connection: Connection, source_id: str) -> list[Webhook]:
+    """The webhooks that get the events of another one, in their order."""
+    columns = tables.webhook.c
+    of_source = (text(tables.ROUTE), columns.source == source_id)
+    order = (columns.position.is_(None), columns.position, func.lower(columns.name), columns.id)
+    return [
+        read_webhook(row)
+        for row in connection.execute(select(tables.webhook).where(*of_source).order_by(*order))
+    ]
+
+
+def all_routes(connection: Connection) -> list[Webhook]:
+    """All webhooks that get the events of another one."""
+    query = select(tables.webhook).where(text(tables.ROUTE))
+    return [read_webhook(row) for row in connection.execute(query)]
 
 
 def delete_webhook(connection: Connection, webhook_id: str) -> None:
     """Delete a webhook with its tokens and secrets (by cascade); its deliveries stay."""
-    connection.execute(delete(tables.webhook).where(tables.webhook.c.id == webhook_id))
+    columns = tables.webhook.c
+    source = connection.scalar(select(columns.source).where(columns.id == webhook_id))
+    connection.execute(delete(tables.webhook).where(columns.id == webhook_id))
+    raise_source(connection, source)
 
 
 def set_confirm_url(connection: Connection, webhook_id: str, url: str) -> None:
@@ -88,15 +129,15 @@ def wait_for_change(connection: Connection, webhook_id: str) -> None:
     connection.execute(row.with_for_update(read=True))
 
 
-def _has_id(text: str) -> ColumnElement[bool]:
+def _has_id(given: str) -> ColumnElement[bool]:
     """Condition that a text is some webhook's id: an id is unique, so it wins over a name equal to it."""
     same_id = tables.webhook.alias("same_id")
-    return exists().where(same_id.c.id == text)
+    return exists().where(same_id.c.id == given)
 
 
-def is_webhook_id(connection: Connection, text: str) -> bool:
+def is_webhook_id(connection: Connection, given: str) -> bool:
     """Whether a text is a webhook's id, and so cannot name another webhook."""
-    return bool(connection.scalar(select(_has_id(text))))
+    return bool(connection.scalar(select(_has_id(given))))
 
 
 def webhook_by_name(connection: Connection, name: str) -> Webhook | None:

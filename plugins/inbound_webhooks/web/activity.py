@@ -10,9 +10,11 @@ from flask_appbuilder import expose
 from inbound_webhooks.errors import NotPermitted
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.activity import Activity
+from inbound_webhooks.records.target import Origin
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.activity import MOST_SUMMED, read_activity, read_total
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.origins import webhook_origins
 from inbound_webhooks.web.base_view import fragment, wants_fragment
 from inbound_webhooks.web.charts import HOURS, chart
 from inbound_webhooks.web.webhooks import WebhookBaseView
@@ -38,12 +40,12 @@ class ActivityView(WebhookBaseView):
         if dag_id and not self.access().may_see(dag_id):
             raise NotPermitted("You may not see this Dag.")
         with transaction() as connection:
-            named = listing.dag_ids(connection)
-        readable = {dag_id} if dag_id else self.access().readable(named)
+            named = webhook_origins(connection)
+        visible = {Origin(dag_id)} if dag_id else self.access().visible(named)
         with transaction() as connection:
             among, is_part = None, False
-            if not named <= readable:
-                among = listing.webhook_ids(connection, readable, MOST_SUMMED + 1)
+            if not named <= visible:
+                among = listing.webhook_ids(connection, visible, MOST_SUMMED + 1)
                 is_part = len(among) > MOST_SUMMED
                 among = among[:MOST_SUMMED]
             found = read_total(connection, utc_now(), hours=hours, among=among)

@@ -23,10 +23,15 @@ LABELS = {
     "conf": "conf",
     "error": "Error",
     "event_type": "Event type",
+    "partition_key": "Partition key",
     "status": "Response status",
     "content_type": "Response content type",
     "response": "Response",
     "repeats": "Duplicate of",
+    "schedule": "Run",
+    "schedule.logical_date": "Logical date",
+    "schedule.run_after": "Start after",
+    "schedule.note": "Note",
 }
 """Field of a change -> its label; a part of conf is labelled with its path."""
 

@@ -12,11 +12,14 @@ from inbound_webhooks.airflow_bridge.teams import has_teams, team_column
 from inbound_webhooks.errors import Problem
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.activity import Activity
+from inbound_webhooks.records.target import Origin, origin
 from inbound_webhooks.records.webhook import FIELDS, Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.activity import read_activity
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.holds import HoldOfAll, hold_of_all
 from inbound_webhooks.storage.listing import WebhookQuery
+from inbound_webhooks.storage.origins import webhook_origins
 from inbound_webhooks.storage.rejections import KEPT_REJECTIONS, count_rejections
 from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.readiness import environment_problems, is_paused, reasons_by_id
@@ -24,7 +27,7 @@ from inbound_webhooks.webhooks.roles import role_problems
 
 PAGE_SIZE = 25
 LISTED_HOURS = 24
-COLUMNS = ("name", "dag_id", "enabled")
+COLUMNS = ("name", "dag_id", "asset", "enabled")
 BELOW_THE_NAME = [name for name, field in FIELDS.items() if field.listed and name not in COLUMNS]
 """Listed fields without a column of their own."""
 
@@ -113,6 +116,7 @@ class WebhookPage:
     senders: Sequence[str]
     environment: Sequence[Problem]
     """What is wrong with the processes that serve the endpoint, and for administrators with roles."""
+    hold: HoldOfAll | None
 
     @property
     def pages(self) -> int:
@@ -122,13 +126,14 @@ class WebhookPage:
 
 def read(access: Access, list_request: ListRequest) -> WebhookPage:
     """The requested page, with only the webhooks that the user may see."""
-    readable, webhooks, total = _found(access, list_request)
+    visible, webhooks, total = _found(access, list_request)
     with transaction() as connection:
-        senders = listing.senders(connection, readable)
+        senders = listing.senders(connection, visible)
         environment = environment_problems(connection)
+        hold = hold_of_all(connection)
         if access.may_see_roles:
             environment += role_problems(connection)
-    return WebhookPage(list_request, rows_of(access, webhooks), total, senders, environment)
+    return WebhookPage(list_request, rows_of(access, webhooks), total, senders, environment, hold)
 
 
 def ids_of(access: Access, list_request: ListRequest) -> list[str]:
@@ -136,16 +141,16 @@ def ids_of(access: Access, list_request: ListRequest) -> list[str]:
     return [webhook.id for webhook in _found(access, list_request)[1]]
 
 
-def _found(access: Access, list_request: ListRequest) -> tuple[set[str], list[Webhook], int]:
-    """DAG ids that the user may read, the webhooks of the requested page, and how many all pages have."""
+def _found(access: Access, list_request: ListRequest) -> tuple[set[Origin], list[Webhook], int]:
+    """The origins that the user may see, the webhooks of the requested page, and how many all pages have."""
     with transaction() as connection:
-        named = listing.dag_ids(connection)
-    readable = access.readable(named)
+        named = webhook_origins(connection)
+    visible = access.visible(named)
     with transaction() as connection:
         webhooks, total = listing.webhooks_page(
-            connection, webhook_query(list_request, readable, offset=(list_request.page - 1) * PAGE_SIZE)
+            connection, webhook_query(list_request, visible, offset=(list_request.page - 1) * PAGE_SIZE)
         )
-    return readable, [webhook for webhook in webhooks if webhook.dag_id in readable], total
+    return visible, [each for each in webhooks if origin(each.dag_id, each.id) in visible], total
 
 
 def rows_of(access: Access, webhooks: Sequence[Webhook]) -> list[Row]:
@@ -165,8 +170,8 @@ def rows_of(access: Access, webhooks: Sequence[Webhook]) -> list[Row]:
             activities[webhook.id],
             newest.get(webhook.id),
             Rejected(rejections.get(webhook.id, 0)),
-            access.may_change(webhook.dag_id),
-            access.may_change(webhook.dag_id, "DELETE"),
+            access.may_change(webhook),
+            access.may_change(webhook, "DELETE"),
             is_paused(reasons[webhook.id]) and access.may_unpause(webhook.dag_id),
         )
         for webhook in webhooks
@@ -174,11 +179,11 @@ def rows_of(access: Access, webhooks: Sequence[Webhook]) -> list[Row]:
 
 
 def webhook_query(
-    list_request: ListRequest, dag_ids: set[str], *, offset: int = 0, limit: int = PAGE_SIZE
+    list_request: ListRequest, visible: set[Origin], *, offset: int = 0, limit: int = PAGE_SIZE
 ) -> WebhookQuery:
-    """The query of the webhooks that a list names, among those of some DAGs."""
+    """The query of the webhooks that a list names, among those of some origins."""
     return WebhookQuery(
-        dag_ids=dag_ids,
+        visible=visible,
         dag_team=team_column() if has_teams() else None,
         text=list_request.text,
         dag_id=list_request.dag,

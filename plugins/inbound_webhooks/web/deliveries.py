@@ -42,7 +42,7 @@ class DeliveriesView(DeliveryPages):
         webhook = self.visible(webhook_id)
         with transaction() as connection:
             newest = listing.newest_with_body(connection, webhook.id)
-        if newest is None or not self.access().may_read_runs(newest.dag_id):
+        if newest is None or not self.access().may_read_runs(newest):
             return json_reply([])
         return json_reply(stored_requests.fields_of(newest, Settings.load().max_body_bytes))
 
@@ -52,14 +52,14 @@ class DeliveriesView(DeliveryPages):
         webhook = self.visible(webhook_id)
         with transaction() as connection:
             rows = listing.deliveries_page(connection, webhook.id, limit=10)
-        found = [row for row in rows if self.access().may_read_runs(row.dag_id)]
+        found = [row for row in rows if self.access().may_read_runs(row)]
         return json_reply([{"id": row.id, "state": row.state, "at": iso(row.received_at)} for row in found])
 
     @expose("/delivery/<delivery_id>.json", methods=["GET"])
     def sample(self, delivery_id: str) -> Response:
         """A stored request to preview with; credentials stay masked."""
         delivery = self.found(delivery_id)
-        if not self.access().may_read_runs(delivery.dag_id):
+        if not self.access().may_read_runs(delivery):
             raise NotPermitted("You may not read the runs of this Dag.")
         encoded = ("content-encoding", "content-length")
         headers = [pair for pair in headers_of(delivery) if pair[0].lower() not in encoded]

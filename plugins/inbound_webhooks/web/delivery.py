@@ -8,16 +8,18 @@ from typing import Any
 from flask import Response, flash, request, url_for
 from flask_appbuilder import expose
 
-from inbound_webhooks.airflow_bridge.dag_runs import RUN_PREFIX
+from inbound_webhooks.airflow_bridge.dag_runs import run_suffix_of
 from inbound_webhooks.deliveries.replay import replay
+from inbound_webhooks.deliveries.retry_now import retry_now
 from inbound_webhooks.deliveries.sent_response import sent_response
 from inbound_webhooks.deliveries.stored_request import content_of
 from inbound_webhooks.errors import DeliveryNotFound, NotPermitted, RequestError, TokenUnreadable
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.target import subject_of
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import transaction
-from inbound_webhooks.storage.deliveries import find_delivery
+from inbound_webhooks.storage.deliveries import find_delivery, find_of_run
 from inbound_webhooks.storage.listing import light_delivery
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.web import delivery_content
@@ -47,14 +49,14 @@ class DeliveryPages(WebhookBaseView):
         if not self.access().may_see(dag_id):
             raise NotPermitted("You may not see this Dag.")
         with transaction() as connection:
-            delivery = find_delivery(connection, run_id.removeprefix(RUN_PREFIX))
+            delivery = find_of_run(connection, run_suffix_of(run_id))
         if delivery is None or delivery.run_id != run_id or delivery.dag_id != dag_id:
             return self.show("no_delivery.html")
         return self._one(delivery, place="run")
 
     def _one(self, delivery: Delivery, place: str) -> Response:
         contents = sent = None
-        if self.access().may_read_runs(delivery.dag_id):
+        if self.access().may_read_runs(delivery):
             contents = delivery_content.contents_of(delivery, Settings.load().max_body_bytes)
             with transaction() as connection:
                 sent = sent_response(connection, delivery)
@@ -79,7 +81,7 @@ class DeliveryPages(WebhookBaseView):
     def _live(self, delivery_id: str) -> LiveDelivery:
         with transaction() as connection:
             row = light_delivery(connection, delivery_id)
-        if row is None or not self.access().may_see(row.dag_id):
+        if row is None or not self.access().may_see(row):
             raise _not_found()
         return read_live(self.access(), row)
 
@@ -89,9 +91,9 @@ class DeliveryPages(WebhookBaseView):
         delivery = self.found(delivery_id)
         with transaction() as connection:
             webhook = webhook_by_id(connection, delivery.webhook_id)
-        if webhook is not None and not self.access().may_replay(webhook.dag_id):
-            raise NotPermitted(f"A replay requires the permission to trigger the Dag {webhook.dag_id}.")
-        if not self.access().may_read_runs(delivery.dag_id):
+        if webhook is not None and not self.access().may_replay(webhook):
+            raise NotPermitted(f"A replay requires the permission {subject_of(webhook).right('Dag')}.")
+        if not self.access().may_read_runs(delivery):
             raise NotPermitted("A replay requires the permission to read the runs of the delivery's Dag.")
         replayed = replay(
             get_receiver(),
@@ -101,6 +103,21 @@ class DeliveryPages(WebhookBaseView):
             checked=webhook,
         )
         return self._after_replay(delivery, replayed, _place(request.form))
+
+    @expose("/delivery/<delivery_id>/retry", methods=["POST"])
+    def retry(self, delivery_id: str) -> Response:
+        """Try the delivery and its mails again now."""
+        delivery = self.found(delivery_id)
+        with transaction() as connection:
+            webhook = webhook_by_id(connection, delivery.webhook_id)
+        if not (self.access().may_replay(webhook or delivery) and self.access().may_read_runs(delivery)):
+            raise NotPermitted("A retry requires the permission for a replay of the delivery.")
+        sentence = retry_now(delivery.id, actor=self.access().name).sentence
+        if wants_fragment():
+            live, place = self._live(delivery.id), _place(request.form)
+            return fragment("delivery_live.html", live=live, place=place, is_alone=True, toast=sentence)
+        flash(sentence)
+        return redirected(url_for("DeliveriesView.one", delivery_id=delivery.id))
 
     def _after_replay(self, delivery: Delivery, replayed: Delivery, place: str) -> Response:
         """The same page, which lists the replay; the tab of a run stays that of its delivery."""
@@ -137,7 +154,7 @@ class DeliveryPages(WebhookBaseView):
         with transaction() as connection:
             webhook = webhook_by_id(connection, delivery.webhook_id)
         url = ""
-        if webhook is not None and self.access().may_change(webhook.dag_id):
+        if webhook is not None and self.access().may_change(webhook):
             # Without a readable token the command still shows everything else.
             with suppress(TokenUnreadable):
                 url = service.url(webhook)
@@ -150,13 +167,13 @@ class DeliveryPages(WebhookBaseView):
         """
         with transaction() as connection:
             delivery = find_delivery(connection, delivery_id)
-        if delivery is None or not self.access().may_see(delivery.dag_id):
+        if delivery is None or not self.access().may_see(delivery):
             raise _not_found()
         return delivery
 
     def _readable_delivery(self, delivery_id: str) -> Delivery:
         delivery = self.found(delivery_id)
-        if not self.access().may_read_runs(delivery.dag_id):
+        if not self.access().may_read_runs(delivery):
             raise NotPermitted("You may not read the runs of this Dag.")
         return delivery
 

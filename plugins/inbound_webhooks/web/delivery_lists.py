@@ -16,6 +16,7 @@ from inbound_webhooks.errors import InvalidDefinition, SearchTooLong, TooManyTri
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.delivery_filter import CONDITIONS, DeliveryFilter, parse
+from inbound_webhooks.records.target import origin
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.delivery_search import MAX_COUNTED
 from inbound_webhooks.web.base_view import fragment
@@ -142,7 +143,7 @@ def read_list(access: Access, webhook_id: str = "") -> DeliveryList:
         count=search.count(wanted, access),
         older=found.cursor,
         searched_to=found.searched_to,
-        may_replay=access.may_replay_one_of({row.dag_id for row in found.rows}),
+        may_replay=access.may_replay_one_of({origin(row.dag_id, row.webhook_id) for row in found.rows}),
     )
 
 

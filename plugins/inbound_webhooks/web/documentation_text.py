@@ -15,7 +15,8 @@ FOLDER = Path(__file__).parent / "docs"
 """A link to the folder of the checkout, which is a folder of its own in a wheel; some copies have neither."""
 
 CONTENTS = (
-    *("quick-start", "concepts", "dags", "waiting", "expressions", "results", "presets", "pages"),
+    *("quick-start", "concepts", "dags", "assets", "waiting", "expressions", "results"),
+    *("lists-and-routes", "grouping", "patterns", "presets", "pages"),
     *("definitions", "rest", "commands", "mail", "operating", "troubleshooting", "growing", "managed"),
     *("security", "questions", "compatibility", "architecture", "adding-a-sender"),
 )

@@ -14,6 +14,7 @@ from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.origins import webhook_origins
 from inbound_webhooks.web.catalog import ListRequest, webhook_query
 from inbound_webhooks.web.webhooks import MAX_BULK, WebhookBaseView
 
@@ -44,8 +45,8 @@ class ExportView(WebhookBaseView):
         if not access.may_create_any:
             raise NotPermitted("Exporting webhooks requires the permission to trigger their Dags.")
         with transaction() as connection:
-            named = listing.dag_ids(connection)
-        changeable = {dag_id for dag_id in access.readable(named) if access.may_change(dag_id)}
+            named = webhook_origins(connection)
+        changeable = {each for each in access.visible(named) if access.may_change(each)}
         query = webhook_query(ListRequest.read(request.args), changeable, limit=MOST_EXPORTED + 1)
         with transaction() as connection:
             webhooks, total = listing.webhooks_page(connection, query)
@@ -54,7 +55,7 @@ class ExportView(WebhookBaseView):
                 f"{total:,} webhooks are too many for one file of this page, which holds {MOST_EXPORTED}. "
                 "Filter the list first, or run `airflow webhooks export`."
             )
-        return [webhook for webhook in webhooks if webhook.dag_id in changeable]
+        return [webhook for webhook in webhooks if access.may_change(webhook)]
 
 
 def _file(webhooks: Sequence[Webhook], name: str) -> Response:

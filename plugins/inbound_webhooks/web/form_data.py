@@ -134,7 +134,7 @@ def preset_document(name: str) -> dict[str, Any]:
 
 # --- a field of the model as a box of the form ----------------------------------------------
 
-OPTIONAL_SECTIONS = ("filter", "response", "notifications", "limits")
+OPTIONAL_SECTIONS = ("filter", "grouping", "response", "notifications", "limits")
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,7 @@ def typed_value(field: WebhookField, data: Any) -> Any:
         return _typed_lines(field, data or "")
     if field.kind == "integer":
         return None if data in (None, "") else int(data)
-    if field.required:
+    if field.required or field.blank:
         return (data or "").strip()
     # White space alone counts as no text, but a text may end in it. Browsers send line ends as CR LF.
     return data.replace("\r\n", "\n") if data and data.strip() else None

@@ -12,8 +12,11 @@ from flask import url_for
 
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.presets import PRESETS
+from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.failed_task import FailedTask
+from inbound_webhooks.records.target import serves_waits_only
 from inbound_webhooks.records.wait import Wait
+from inbound_webhooks.records.webhook import Draft
 from inbound_webhooks.settings import docs_page
 from inbound_webhooks.urls import log_url, task_url
 from inbound_webhooks.web.documentation_text import has_page
@@ -57,14 +60,14 @@ STATE_HELP = {
     "refused": "The request was stored but cannot be used, so nothing ran. Fix the webhook, then replay it.",
     "undeliverable": "The Dag run could not be created. Fix the problem, then replay it.",
     "filtered": "The filter excluded it, so nothing ran.",
-    "cancelled": "The webhook was deleted before the Dag run was created.",
+    "cancelled": "The webhook was deleted before the Dag run was created, or an event cancelled it.",
     "held": "Stored while the webhook is on hold; it goes on when the hold is released.",
     "batched": "Stored; its batch is not complete yet.",
     "settling": "Stored; it runs unless a newer event of its key follows.",
     "in_turn": "Stored; the Dag run of an earlier event of its key has not ended.",
     "split": "It was split into several deliveries.",
     "superseded": "A newer event of its key was run instead.",
-    "skipped": "A Dag run of its key was active, so nothing ran.",
+    "skipped": "A Dag run of its key was active, or it only cancelled runs; nothing ran.",
     "unmatched": "No task waited for this event.",
     "rejected": "The request was rejected before it was stored.",
     "verified": "The sender checked the URL; such a request never starts a run.",
@@ -78,6 +81,14 @@ CALL_HELP = {
     "cancelled": "Its task did not wait any more.",
 }
 """State of the call of a waiting task -> explanation."""
+
+EVENT_HELP = {
+    "accepted": "Stored; its asset event is created next.",
+    "succeeded": "Its asset event was created. Airflow decides which Dags run for it.",
+    "undeliverable": "The asset event could not be created. Fix the problem, then replay it.",
+    "cancelled": "The webhook was deleted before the asset event was created.",
+}
+"""State of a delivery whose target is an asset -> explanation, where it differs."""
 
 STATE_WORDS = {
     "succeeded": "Success",
@@ -93,8 +104,18 @@ MAIL_HELP = {
 }
 """State of a mail -> explanation."""
 
+ROUTE_WORDS = {
+    "accepted": "yes",
+    "refused": "yes, but its content cannot be used",
+    "filtered": "no, its filter excludes it",
+    "disabled": "no, it is disabled",
+    "not first": "no, another one came first",
+}
+"""What a route made of an event -> words."""
+
 PREVIEW_HELP = {
     "accepted": "A run would start with this conf.",
+    "split": "It would be split into several deliveries.",
     "filtered": "The filter would exclude it; nothing would run.",
     "refused": "It would be stored for a replay; nothing would run.",
     "rejected": "It would be rejected; nothing would be stored or run.",
@@ -102,6 +123,9 @@ PREVIEW_HELP = {
     "handshake": "It is the sender's handshake: the sender would get this response; nothing would run.",
 }
 """State of a preview -> explanation."""
+
+RESUMES_HELP = "It would be compared with the tasks that wait for the webhook's events."
+"""The same for a request that is accepted and starts nothing by itself."""
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _KIB = 1024
@@ -171,9 +195,30 @@ def state_word(state: str) -> str:
     return STATE_WORDS.get(state, state.replace("_", " ").capitalize())
 
 
-def state_help(state: str, *, is_call: bool = False) -> str:
-    """The explanation of a delivery's state, or of that of the call of a waiting task."""
-    return (CALL_HELP if is_call else STATE_HELP).get(state, "")
+def state_help(state: str, *, is_call: bool = False, is_event: bool = False) -> str:
+    """The explanation of a delivery's state, of one that resumes waiting tasks, or for an asset event."""
+    if is_event and state in EVENT_HELP:
+        return EVENT_HELP[state]
+    return (CALL_HELP.get(state) if is_call else None) or STATE_HELP.get(state, "")
+
+
+def preview_help(state: str, webhook: Draft) -> str:
+    """The explanation of a preview's state."""
+    if state == State.ACCEPTED and serves_waits_only(webhook):
+        return RESUMES_HELP
+    if state == State.ACCEPTED and webhook.asset is not None:
+        return "An asset event would be created with this conf."
+    return PREVIEW_HELP.get(state, "")
+
+
+def resumes(delivery: Any) -> bool:
+    """Whether the outcome of a delivery is that of a waiting task, instead of a run or an asset event."""
+    return delivery.wait_id is not None or serves_waits_only(delivery)
+
+
+def route_words(state: str) -> str:
+    """What a route made of an event."""
+    return ROUTE_WORDS.get(state, state)
 
 
 def mail_help(state: str) -> str:
@@ -222,7 +267,7 @@ def wait_tab(wait: Wait) -> str:
     )
 
 
-FILTERS: dict[str, Callable[..., str]] = {
+FILTERS: dict[str, Callable[..., str | bool]] = {
     "webhook_ago": ago,
     "webhook_exact": exact,
     "webhook_iso": iso,
@@ -234,6 +279,7 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_tone": tone,
     "webhook_state": state_word,
     "webhook_state_help": state_help,
+    "webhook_route": route_words,
     "webhook_mail_help": mail_help,
     "webhook_prose": prose,
     "webhook_sender": sender,
@@ -242,5 +288,6 @@ FILTERS: dict[str, Callable[..., str]] = {
     "webhook_log_url": task_log,
     "webhook_task_url": waiting_task,
     "webhook_wait_url": wait_tab,
+    "webhook_resumes": resumes,
 }
 """Jinja filters; the prefix avoids clashes, because all plugins share the application's names."""

@@ -21,8 +21,8 @@ from wtforms.widgets import html_params
 
 from inbound_webhooks.errors import DefinitionError, InvalidDefinition, Problem
 from inbound_webhooks.event.expressions.budget import CompileBudget
-from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
-from inbound_webhooks.event.expressions.syntax import ALL_SOURCES, SOURCES
+from inbound_webhooks.event.expressions.engine import compile_bare, compile_condition, compile_expression
+from inbound_webhooks.event.expressions.syntax import ALL_SOURCES, ITEM_SOURCES, SOURCES
 from inbound_webhooks.event.response import CONTENT_TYPES, compile_response
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.presets import PRESETS
@@ -80,8 +80,6 @@ class WebhookForm(FlaskForm):
         ]
         if not (self.name.data or "").strip():
             found.append(Problem("Enter a name.", "name"))
-        if not (self.dag_id.data or "").strip():
-            found.append(Problem("Enter the id of a Dag.", "dag_id"))
         return [*found, *self._expression_problems(form_data)]
 
     def _expression_problems(self, form_data: Any) -> Iterator[Problem]:
@@ -89,9 +87,11 @@ class WebhookForm(FlaskForm):
         sources = ALL_SOURCES if self.wait_seconds.data or self.prefer_wait.data else SOURCES
         # One budget for all of them, as when the webhook is saved.
         budget = CompileBudget(expression_limits().parts)
-        compile_value = partial(compile_expression, budget=budget)
+        of_event = SOURCES | ITEM_SOURCES if self.each.data else SOURCES
+        compile_value = partial(compile_expression, budget=budget, sources=of_event)
         for field, compile_source in (
-            (self.filter, partial(compile_condition, budget=budget)),
+            (self.each, partial(compile_bare, budget=budget, what="a list of events")),
+            (self.filter, partial(compile_condition, budget=budget, sources=of_event)),
             (self.dedup, compile_value),
             (self.event_type, compile_value),
             (self.response_template, partial(compile_response, content_type, budget=budget, sources=sources)),

@@ -55,7 +55,7 @@ class ListeningView(WebhookBaseView):
 
     def _listenable(self, webhook_id: str) -> Webhook:
         webhook = self.changeable(webhook_id)
-        if not self.access().may_read_runs(webhook.dag_id):
+        if not self.access().may_read_runs(webhook):
             raise NotPermitted(
                 "Listening shows requests, so it requires the permission to read the Dag's runs."
             )

@@ -13,7 +13,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.web.backtests import CHOICES, shown
 from inbound_webhooks.web.base_view import json_reply
 from inbound_webhooks.web.form_data import by_place
-from inbound_webhooks.web.formatting import PREVIEW_HELP, pretty, tone
+from inbound_webhooks.web.formatting import pretty, preview_help, route_words, tone
 from inbound_webhooks.web.stored_requests import parse_headers
 from inbound_webhooks.web.typed_webhook import TypedWebhookView
 
@@ -41,7 +41,7 @@ class PreviewView(TypedWebhookView):
     def past(self, webhook_id: str) -> Response:
         """Back-test the changed draft against past deliveries."""
         webhook = self.changeable(webhook_id)
-        if not self.access().may_read_runs(webhook.dag_id):
+        if not self.access().may_read_runs(webhook):
             raise NotPermitted(
                 "A back-test shows past requests, so it requires the permission to read the Dag's runs."
             )
@@ -54,9 +54,7 @@ class PreviewView(TypedWebhookView):
         with receiver.back_tests.held_by(self.access().name):
             test = back_test(receiver, webhook, draft, limit=last)
         # If the webhook had another DAG before, the user may not be allowed to read that DAG's runs.
-        dag_ids = set(filter(self.access().may_read_runs, {one.dag_id for one in test.judged}))
-        readable = tuple(one for one in test.judged if one.dag_id in dag_ids)
-        return json_reply(shown(BackTest(readable)))
+        return json_reply(shown(BackTest(tuple(filter(self.access().may_read_runs, test.judged)))))
 
     def _preview(self, stored: Webhook | None) -> Response:
         webhook, problems = self.typed(stored)
@@ -78,8 +76,11 @@ class PreviewView(TypedWebhookView):
         return json_reply(
             preview
             | {
+                "children": [child | {"tone": tone(child["state"])} for child in preview["children"]],
+                "routes": [route | {"words": route_words(route["state"])} for route in preview["routes"]],
                 "tone": tone(state),
-                "state_help": PREVIEW_HELP.get(state, ""),
+                "state_help": preview_help(state, webhook),
                 "conf_text": pretty(preview["conf"]),
+                "schedule_text": pretty(preview["schedule"]),
             }
         )

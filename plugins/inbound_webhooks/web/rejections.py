@@ -49,9 +49,9 @@ def read_rejections(access: Access, webhook_id: str = "") -> dict[str, Any]:
     reason = request.args.get("reason", "")[:MAX_REASON_CHARS].replace("\x00", "")
     if not webhook_id:
         with transaction() as connection:
-            named = rejection_lists.named_dag_ids(connection)
-        readable = access.readable(named)
-        among = None if named <= readable else readable
+            named = rejection_lists.named_origins(connection)
+        visible = access.visible(named)
+        among = None if named <= visible else visible
     else:
         among = None
     with transaction() as connection:
@@ -59,7 +59,7 @@ def read_rejections(access: Access, webhook_id: str = "") -> dict[str, Any]:
         found = rejection_lists.newest(connection, among, webhook_id, reason=reason, limit=SHOWN)
     return {
         "reasons": reasons,
-        "rejections": [row for row in found if access.may_see(row.dag_id)],
+        "rejections": [row for row in found if access.may_see(row)],
         "reason": reason,
         "rejection_count": sum(each.number for each in reasons),
         "most_counted": MOST_COUNTED,

@@ -13,6 +13,7 @@ from inbound_webhooks.deliveries import replay_jobs, search
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.delivery_filter import CONDITIONS, DeliveryFilter, parse
 from inbound_webhooks.records.replay_job import ItemState
+from inbound_webhooks.records.target import Origin
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import webhook_by_id
@@ -84,19 +85,20 @@ class ReplayJobsView(WebhookBaseView):
     def _values(self, job_id: str) -> dict[str, Any]:
         report = replay_jobs.report(job_id, self.access(), self.access().name)
         conditions = json.loads(report.job.conditions)
+        origins = [Origin(dag_id) for dag_id in json.loads(report.job.dag_ids)]
         return {
             "report": report,
             "conditions": conditions,
             "names": self._webhook_names(conditions),
             "states": ItemState,
-            "may_cancel": self.access().may_replay_one_of(json.loads(report.job.dag_ids)),
+            "may_cancel": self.access().may_replay_one_of(origins),
         }
 
     def _webhook_names(self, conditions: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Id -> name of the webhooks of a filter that the user may see."""
         with transaction() as connection:
             found = [webhook_by_id(connection, value) for name, value in conditions if name == "webhook"]
-        return {each.id: each.name for each in found if each and self.access().may_see(each.dag_id)}
+        return {each.id: each.name for each in found if each and self.access().may_see(each)}
 
     @expose("/replays/<job_id>/cancel", methods=["POST"])
     def cancel(self, job_id: str) -> Response:

@@ -98,6 +98,6 @@ class SamplesView(TypedWebhookView):
 
     def _sample_of(self, webhook: Webhook) -> SampleRequest:
         # The params say something about a DAG that the user may not see.
-        if webhook.dag_id and self.access().may_see(webhook.dag_id):
+        if webhook.dag_id and self.access().may_see(webhook):
             return samples.sample_of(webhook, get_receiver().judging.dags)
         return samples.sample_for(webhook, {})

@@ -9,13 +9,14 @@ from typing import Any
 from inbound_webhooks.airflow_bridge.dag_cache import dag_states
 from inbound_webhooks.errors import DefinitionError, Problem
 from inbound_webhooks.files.plan import webhook_of
+from inbound_webhooks.records.target import subject_of
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.webhooks import webhook_by_name
 from inbound_webhooks.web.forms import WebhookForm, typed_secrets
 from inbound_webhooks.webhooks import service
-from inbound_webhooks.webhooks.access import MAY_NOT_READ_RESULTS, Access
+from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.secrets import NewSecret, check_secret
 
 
@@ -51,11 +52,11 @@ def _unreadable(error: Exception, found: Sequence[Problem]) -> list[Problem]:
 def _problems_of(
     draft: Draft, secrets: Sequence[NewSecret], stored: Webhook | None, access: Access
 ) -> Iterator[Problem]:
-    if not access.may_change(draft.dag_id, "PUT" if stored else "POST"):
-        yield Problem("You may not trigger this Dag.", "dag_id")
+    if not access.may_change(draft, "PUT" if stored else "POST"):
+        yield not_permitted(draft)
         return
-    if not access.may_save(draft):
-        yield Problem(MAY_NOT_READ_RESULTS, "wait_seconds")
+    if (problem := access.save_problem(draft)) is not None:
+        yield problem
     webhook = webhook_of(draft, stored)
     yield from service.problems_of(webhook)
     with transaction() as connection:
@@ -63,6 +64,15 @@ def _problems_of(
     if same is not None and (stored is None or same.id != stored.id):
         yield Problem(f"A webhook named {draft.name!r} already exists.", "name")
     yield from _problems_with_secrets(webhook, secrets)
+
+
+def not_permitted(draft: Draft) -> Problem:
+    """The problem of a user who may not save a webhook with this target."""
+    if draft.dag_id:
+        return Problem("You may not trigger this Dag.", "dag_id")
+    return Problem(
+        f"You lack the permission {subject_of(draft).right('Dag')}.", "asset" if draft.asset else ""
+    )
 
 
 def _problems_with_secrets(webhook: Webhook, secrets: Sequence[NewSecret]) -> Iterator[Problem]:
@@ -90,7 +100,7 @@ def _held_purposes(stored: Webhook | None) -> set[str]:
 
 def unknown_dag(draft: Draft, stored: Webhook | None) -> str | None:
     """The question before a webhook is saved for a DAG that Airflow does not know; None for known ones."""
-    if stored is not None and stored.dag_id == draft.dag_id:
+    if not draft.dag_id or (stored is not None and stored.dag_id == draft.dag_id):
         return None
     with transaction() as connection:
         is_known = draft.dag_id in dag_states(connection, {draft.dag_id})

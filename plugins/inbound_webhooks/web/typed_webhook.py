@@ -8,6 +8,7 @@ from inbound_webhooks.errors import DefinitionError, Problem
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.web.forms import WebhookForm
+from inbound_webhooks.web.submission import not_permitted
 from inbound_webhooks.web.webhooks import WebhookBaseView
 from inbound_webhooks.webhooks import service
 
@@ -25,8 +26,8 @@ class TypedWebhookView(WebhookBaseView):
     def _draft(self, form: WebhookForm, problems: list[Problem], stored: Webhook | None) -> Webhook | None:
         try:
             webhook = self.unchecked(form, stored)
-            if not self.access().may_change(webhook.dag_id, "PUT" if stored else "POST"):
-                problems.append(Problem("You may not trigger this Dag.", "dag_id"))
+            if not self.access().may_change(webhook, "PUT" if stored else "POST"):
+                problems.append(not_permitted(webhook))
                 return None
             service.check(webhook)
         except DefinitionError as error:
@@ -42,5 +43,6 @@ class TypedWebhookView(WebhookBaseView):
         draft: Draft = form.draft(request.form, (), stored)
         now = utc_now()
         named = vars(draft) | {"name": draft.name or "(not saved yet)"}
-        team = self.access().team_for(draft.dag_id) if draft.dag_id else None
-        return Webhook(id=stored.id if stored else "", created_at=now, updated_at=now, team=team, **named)
+        team = self.access().team_for(draft)
+        known = {"id": stored.id, "route_count": stored.route_count} if stored else {"id": ""}
+        return Webhook(created_at=now, updated_at=now, team=team, **known, **named)

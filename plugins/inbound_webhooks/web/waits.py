@@ -5,17 +5,18 @@ from __future__ import annotations
 from flask import Response, flash, request
 from flask_appbuilder import expose
 
+from inbound_webhooks.deliveries.seen_events import seen
 from inbound_webhooks.errors import NotPermitted
 from inbound_webhooks.records.wait import WaitState
 from inbound_webhooks.web.base_view import Page, redirected
 from inbound_webhooks.web.formatting import wait_tab
 from inbound_webhooks.webhooks import waits
 
-QUESTION = "Resume the task without a call? It continues with None as its result."
+QUESTION = "Resume the task without a request? It continues with None as its result."
 
 
 class WaitsView(Page):
-    """Tasks that wait for a call."""
+    """Tasks that wait for a call or an event."""
 
     default_view = "of_task"
 
@@ -29,6 +30,7 @@ class WaitsView(Page):
         return self.show(
             "waits.html",
             waits=found,
+            seen={wait.id: seen(self.access(), wait) for wait in found if wait.state == WaitState.WAITING},
             question=QUESTION,
             may_resume=self.access().may_clear(dag_id),
             waiting=WaitState.WAITING,
@@ -36,7 +38,7 @@ class WaitsView(Page):
 
     @expose("/wait/<wait_id>/resume", methods=["POST"])
     def resume(self, wait_id: str) -> Response:
-        """Resume a waiting task without a call, once the user has confirmed it."""
+        """Resume a waiting task without a request, once the user has confirmed it."""
         if request.form.get("confirmed") != "1":
             wait = waits.find(self.access(), wait_id)
             return self.show("confirm.html", question=QUESTION, fields=[], back=wait_tab(wait))

@@ -36,7 +36,7 @@ class WebhookRowsView(Page):
         visible = [
             found[webhook_id]
             for webhook_id in ids
-            if webhook_id in found and self.access().may_see(found[webhook_id].dag_id)
+            if webhook_id in found and self.access().may_see(found[webhook_id])
         ]
         rows = catalog.rows_of(self.access(), visible)
         return render_page(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Response, flash, request, url_for
@@ -15,11 +15,12 @@ from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.presets import PRESETS
 from inbound_webhooks.receiver.instance import get_receiver
 from inbound_webhooks.records.credential import Credential
+from inbound_webhooks.records.target import subject_of
 from inbound_webhooks.records.webhook import Draft, Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import in_transaction, transaction
-from inbound_webhooks.storage.webhooks import ById, webhook_by_id
+from inbound_webhooks.storage.webhooks import ById, routes_of, webhook_by_id
 from inbound_webhooks.web import captured_requests, catalog, way_back, webhook_rows
 from inbound_webhooks.web.backtests import CHOICES
 from inbound_webhooks.web.base_view import Page, fragment, json_reply, redirected, wants_fragment, wants_json
@@ -28,7 +29,7 @@ from inbound_webhooks.web.form_data import Line, attributes, by_place, lines, pr
 from inbound_webhooks.web.forms import WebhookForm, secret_fields
 from inbound_webhooks.web.offered import offered_curl
 from inbound_webhooks.web.submission import read_submission, unknown_dag
-from inbound_webhooks.webhooks import listening, readiness, service
+from inbound_webhooks.webhooks import hold, listening, readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
 from inbound_webhooks.webhooks.setup import progress_of
 
@@ -50,8 +51,8 @@ class WebhookBaseView(Page):
         """
         with transaction() as connection:
             webhook = webhook_by_id(connection, webhook_id)
-        if webhook is None or not self.access().may_see(webhook.dag_id):
-            raise WebhookNotFound("There is no such webhook, or you may not see its Dag.")
+        if webhook is None or not self.access().may_see(webhook):
+            raise WebhookNotFound("There is no such webhook, or you may not see it.")
         return webhook
 
     def changeable(self, webhook_id: str, method: Any = "PUT") -> Webhook:
@@ -60,9 +61,9 @@ class WebhookBaseView(Page):
         :raises NotPermitted: the user may see it but not change it
         """
         webhook = self.visible(webhook_id)
-        if not self.access().may_change(webhook.dag_id, method):
+        if not self.access().may_change(webhook, method):
             raise NotPermitted(
-                f"Changing this webhook requires the permission to trigger the Dag {webhook.dag_id}."
+                f"Changing this webhook requires the permission {subject_of(webhook).right('Dag')}."
             )
         return webhook
 
@@ -142,7 +143,7 @@ class WebhooksView(WebhookBaseView):
         except DefinitionError as error:
             return self._refused(form, webhook, [error.problem])
         flash(f"{'Saved' if webhook else 'Created'} {saved.name}.")
-        if listens and self.access().may_read_runs(saved.dag_id):
+        if listens and self.access().may_read_runs(saved):
             listening.start(saved, get_receiver().settings, actor=self.access().name)
         target = url_for("WebhooksView.edit", webhook_id=saved.id, new=None if webhook else 1)
         return json_reply({"location": target}) if wants_json() else redirected(target)
@@ -150,12 +151,20 @@ class WebhooksView(WebhookBaseView):
     def _save(
         self, form: WebhookForm, draft: Draft, webhook: Webhook | None, secrets: Sequence[NewSecret]
     ) -> Webhook:
-        actor, team = self.access().name, self.access().team_for(draft.dag_id)
+        actor, team = self.access().name, self.access().team_for(draft)
         if webhook is None:
-            return service.create(draft, secrets=secrets, actor=actor, team=team)
+            source = self.access().checked_source(draft)
+            return service.create(draft, secrets=secrets, actor=actor, team=team, checked_source=source)
         version = int(form.version.data) if (form.version.data or "").isdecimal() else 0
         return service.change(
-            webhook.id, draft, version=version, secrets=secrets, actor=actor, team=team, checked=webhook
+            webhook.id,
+            draft,
+            version=version,
+            secrets=secrets,
+            actor=actor,
+            team=team,
+            checked=webhook,
+            checked_source=self.access().checked_source(draft),
         )
 
     def _asked(self, form: WebhookForm, webhook: Webhook | None, question: str) -> Response:
@@ -180,7 +189,7 @@ class WebhooksView(WebhookBaseView):
         status: int = 200,
         unknown: str = "",
     ) -> Response:
-        may_change = webhook is None or self.access().may_change(webhook.dag_id)
+        may_change = webhook is None or self.access().may_change(webhook)
         url, credentials, progress = self._url(webhook, may_change), [], None
         reasons = readiness.reasons_of(webhook) if webhook else []
         if webhook is not None:
@@ -210,18 +219,33 @@ class WebhooksView(WebhookBaseView):
             and readiness.is_paused(reasons)
             and self.access().may_unpause(webhook.dag_id),
             may_change=may_change,
-            may_judge=webhook is not None and self.access().may_read_runs(webhook.dag_id),
+            right=subject_of(webhook).right("Dag") if webhook else "",
+            may_judge=webhook is not None and self.access().may_read_runs(webhook),
             judged=CHOICES,
-            may_delete=webhook is not None and self.access().may_change(webhook.dag_id, "DELETE"),
+            may_delete=webhook is not None and self.access().may_change(webhook, "DELETE"),
             is_new=bool(request.args.get("new")),
+            **self._routes(webhook),
             **self._listener(webhook, may_change),
         )
 
     def _listener(self, webhook: Webhook | None, may_change: bool) -> dict[str, Any]:
         """What its page shows of captured requests; see ``listener.html``."""
-        if webhook is None or not may_change or not self.access().may_read_runs(webhook.dag_id):
+        if webhook is None or not may_change or not self.access().may_read_runs(webhook):
             return {}
         return captured_requests.values(webhook)
+
+    def _routes(self, webhook: Webhook | None) -> dict[str, Any]:
+        """The webhook whose events it gets, and those that get its own, as far as the user may see them."""
+        if webhook is None or (webhook.source is None and webhook.routes is None):
+            return {"source": None, "routes": ()}
+        with transaction() as connection:
+            source = webhook_by_id(connection, webhook.source) if webhook.source else None
+            routes = routes_of(connection, webhook.id)
+        may_see = self.access().may_see
+        return {
+            "source": source if source is not None and may_see(source) else None,
+            "routes": [route for route in routes if may_see(route)],
+        }
 
     def _url(self, webhook: Webhook | None, may_change: bool) -> str | None:
         if webhook is None or not may_change:
@@ -332,10 +356,15 @@ class WebhooksView(WebhookBaseView):
 
     @expose("/bulk", methods=["POST"])
     def bulk(self) -> Response:
-        """Enable, disable or delete several webhooks; the user needs the permission for each of them."""
-        act = {"enable": self._enable, "disable": self._disable, "delete": self._delete}.get(
-            request.form.get("do", "")
-        )
+        """Change or delete several webhooks; the user needs the permission for each of them."""
+        acts: dict[str, tuple[Callable[[Webhook], object], str]] = {
+            "enable": (self._enable, "Enabled"),
+            "disable": (self._disable, "Disabled"),
+            "hold": (self._hold, "Put on hold"),
+            "release": (self._release, "Released"),
+            "delete": (self._delete, "Deleted"),
+        }
+        act, word = acts.get(request.form.get("do", ""), (None, ""))
         ids = request.form.getlist("id")[:MAX_BULK]
         if act is None or not ids:
             return self._done("No webhooks were selected.")
@@ -345,7 +374,6 @@ class WebhooksView(WebhookBaseView):
             return self._confirm(f"Delete {named(changed)}, with their URLs and secrets?")
         for webhook in changed:
             act(webhook)
-        word = {"enable": "Enabled", "disable": "Disabled", "delete": "Deleted"}[request.form["do"]]
         return self._done(f"{word} {named(changed)}.")
 
     def _enable(self, webhook: Webhook) -> None:
@@ -354,9 +382,15 @@ class WebhooksView(WebhookBaseView):
     def _disable(self, webhook: Webhook) -> None:
         self._set_enabled(webhook, False)
 
+    def _hold(self, webhook: Webhook) -> None:
+        hold.hold(ById(webhook.id), actor=self.access().name, checked=webhook)
+
+    def _release(self, webhook: Webhook) -> None:
+        hold.release(ById(webhook.id), actor=self.access().name, checked=webhook)
+
     def _set_enabled(self, webhook: Webhook, on: bool) -> None:
         access = self.access()
-        team = access.team_for(webhook.dag_id)
+        team = access.team_for(webhook)
         service.set_enabled(ById(webhook.id), on, actor=access.name, team=team, checked=webhook)
 
     def _delete(self, webhook: Webhook) -> None:

@@ -15,24 +15,57 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from threading import Lock
 
 from inbound_webhooks.errors import DefinitionError, DefinitionUnusable
-from inbound_webhooks.event.rules import Rules, compile_rules
+from inbound_webhooks.event.cached_attribute import cached_attribute
+from inbound_webhooks.event.rules import (
+    MAX_INLINE_BODY_BYTES,
+    MAX_INLINE_COPIED_BYTES,
+    MAX_INLINE_LINES,
+    Rules,
+    compile_rules,
+)
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import expression_limits
+from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.storage.threads import run_in_thread
+from inbound_webhooks.storage.webhooks import routes_of
 
 MAX_COMPILED_WEBHOOKS = 1024
 
 
 @dataclass(frozen=True)
 class CompiledWebhook:
-    """A webhook's row and the rules that it defines."""
+    """A webhook's row and the rules that it defines; ``routes`` are the webhooks that get its events."""
 
     webhook: Webhook
     rules: Rules
+    routes: tuple[CompiledWebhook, ...] = ()
+
+    @cached_attribute
+    def fans_out(self) -> bool:
+        """Whether a request may be several events."""
+        return self.rules.each is not None or self.webhook.routes is not None
+
+    @cached_attribute
+    def targets(self) -> tuple[CompiledWebhook, ...]:
+        """The webhooks that an event may start something of, in their order."""
+        has_target = bool(self.webhook.dag_id or self.webhook.asset)
+        return (self, *self.routes) if has_target else self.routes
+
+    @cached_attribute
+    def inline_bytes(self) -> int:
+        """As of :class:`Rules`, for the rules of all targets together."""
+        if not self.routes:
+            return self.rules.inline_bytes
+        every = [self.rules, *(route.rules for route in self.routes)]
+        copies = sum(len(rules.mapping.lines) or 1 for rules in every)
+        if copies > MAX_INLINE_LINES or any(rules.inline_bytes < 0 for rules in every):
+            return -1
+        return min(MAX_INLINE_BODY_BYTES, MAX_INLINE_COPIED_BYTES // copies)
 
 
 @dataclass(frozen=True)
@@ -51,6 +84,42 @@ def compile_webhook(webhook: Webhook) -> CompiledWebhook:
     return CompiledWebhook(webhook, compile_rules(webhook, expression_limits()))
 
 
+def load_compiled(webhook: Webhook) -> CompiledWebhook:
+    """Compile a webhook with its routes, which are read where it has some; blocks.
+
+    The routes may be newer than the webhook, but then its version is another one by now: a commit finds that.
+
+    :raises DefinitionError: one of them does not compile
+    """
+    compiled = compile_webhook(webhook)
+    if not webhook.route_count:
+        return compiled
+    found = autocommit(partial(routes_of, source_id=webhook.id))
+    return replace(compiled, routes=tuple(map(_ROUTES.get, found)))
+
+
+class _CompiledRoutes:
+    """Compiled routes by id, for any thread: a change of one of them compiles no other one again."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._held: OrderedDict[str, CompiledWebhook] = OrderedDict()
+
+    def get(self, webhook: Webhook) -> CompiledWebhook:
+        with self._lock:
+            held = self._held.get(webhook.id)
+        if held is None or held.webhook != webhook:
+            held = compile_webhook(webhook)
+            with self._lock:
+                self._held[webhook.id] = held
+                while len(self._held) > MAX_COMPILED_WEBHOOKS:
+                    self._held.popitem(last=False)
+        return held
+
+
+_ROUTES = _CompiledRoutes()
+
+
 class CompiledWebhookCache:
     """Compiled webhooks by id; evicts the oldest one when full.
 
@@ -62,7 +131,7 @@ class CompiledWebhookCache:
         self,
         size: int = MAX_COMPILED_WEBHOOKS,
         *,
-        compile: Callable[[Webhook], CompiledWebhook] = compile_webhook,
+        compile: Callable[[Webhook], CompiledWebhook] = load_compiled,
     ) -> None:
         self._size = size
         self._compile = compile

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from inbound_webhooks.errors import TooManyListeners, WebhookChanged, WebhookNotFound
 from inbound_webhooks.monitoring.clock import utc_now
+from inbound_webhooks.records.target import basis_of
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.audit_log import write_audit_entry
@@ -24,7 +25,7 @@ def start(checked: Webhook, settings: Settings, *, actor: str, now: datetime | N
 
     :param checked: the webhook for which the actor's permissions were checked
     :raises TooManyListeners: as many others listen as may
-    :raises WebhookChanged: its DAG or team has changed since then
+    :raises WebhookChanged: its target or team has changed since then
     """
     now = now or utc_now()
     until = now + timedelta(seconds=settings.listening_seconds)
@@ -34,7 +35,7 @@ def start(checked: Webhook, settings: Settings, *, actor: str, now: datetime | N
         held = find_webhook(connection, ById(checked.id), locked=True)
         if held is None:
             raise WebhookNotFound
-        if (held.dag_id, held.team) != (checked.dag_id, checked.team):
+        if basis_of(held) != basis_of(checked):
             raise WebhookChanged
         if is_listening(held, now) and held.listening_until is not None:
             return held.listening_until
@@ -45,7 +46,7 @@ def start(checked: Webhook, settings: Settings, *, actor: str, now: datetime | N
         write_audit_entry(
             connection,
             event="webhook.listen",
-            dag_id=held.dag_id,
+            dag_id=held.dag_id or None,
             actor=actor,
             at=now,
             details={"webhook": held.name, "until": until.isoformat()},

@@ -143,6 +143,8 @@ def needed_purposes(webhook: Webhook) -> set[str]:
 
     :raises InvalidDefinition: a setting of a scheme is invalid
     """
+    if webhook.source is not None:
+        return set()
     required = [read_scheme(settings) for settings in webhook.verification]
     fetched = {entry.purpose for entry in required if refreshes_keys(entry.scheme)}
     optional = {secret.purpose for secret in _preset_secrets(webhook).values() if secret.optional}

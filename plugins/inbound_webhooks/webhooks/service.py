@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -26,6 +26,8 @@ from inbound_webhooks.errors import (
 from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.monitoring.clock import utc_now
+from inbound_webhooks.records.hold import NOT_A_WINDOW, Hold, TimeWindow
+from inbound_webhooks.records.target import basis_of, target_problems
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.activity_counts import forget_webhook
@@ -44,6 +46,8 @@ from inbound_webhooks.storage.credentials import (
 from inbound_webhooks.storage.database import begin_writing, transaction
 from inbound_webhooks.storage.deliveries import cancel_accepted
 from inbound_webhooks.storage.encryption import decrypt, encrypt
+from inbound_webhooks.storage.holds import forget_pace, hold_of_all, lock_hold_of_all
+from inbound_webhooks.storage.matched_waits import fail_waits
 from inbound_webhooks.storage.rejections import keep_origin
 from inbound_webhooks.storage.webhooks import (
     ById,
@@ -51,11 +55,13 @@ from inbound_webhooks.storage.webhooks import (
     find_webhook,
     insert_webhook,
     is_webhook_id,
+    raise_source,
     update_webhook,
 )
 from inbound_webhooks.urls import TOKEN_BYTES, WEBHOOK_ID_CHARS, endpoint_url
 from inbound_webhooks.webhooks.compiled import compile_webhook
 from inbound_webhooks.webhooks.recipients import check_recipients
+from inbound_webhooks.webhooks.routes import check_routes, with_source
 from inbound_webhooks.webhooks.secrets import (
     NewSecret,
     check_secret,
@@ -93,7 +99,12 @@ def drafted(
     :raises InvalidDefinition: the preset does not exist, does not publish keys, or has no event types
     """
     given = {*purposes, DEFAULT_PURPOSE} if refresh_keys else purposes
-    settings = preset_fields(preset, given) | fields
+    settings = preset_fields(preset, given)
+    if fields.get("source") is not None:
+        # The webhook that the events come from verifies their senders, and recognises repetitions.
+        settings |= {name: None for name in ("handshake", "dedup") if name in settings}
+        settings["verification"] = ()
+    settings |= fields
     if refresh_keys:
         settings["verification"] = with_refreshed_keys(settings.get("verification", ()))
     if events:
@@ -102,13 +113,19 @@ def drafted(
 
 
 def create(
-    draft: Draft, *, actor: str, secrets: Sequence[NewSecret] = (), team: str | None = None
+    draft: Draft,
+    *,
+    actor: str,
+    secrets: Sequence[NewSecret] = (),
+    team: str | None = None,
+    checked_source: Webhook | None = None,
 ) -> Webhook:
     """Store a new webhook with a new token.
 
     It may wait for its secrets: some senders generate theirs only once they have the URL.
 
     :param team: the team of the DAG, as it was when the actor's right to trigger it was checked
+    :param checked_source: the webhook whose events it gets, as when the actor's right to it was checked
     :raises DefinitionError: a field or secret is invalid, or the name is taken
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
@@ -121,6 +138,11 @@ def create(
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     try:
         with transaction() as connection:
+            begin_writing(connection)
+            lock_hold_of_all(connection, shared=True)
+            if hold_of_all(connection) is not None:
+                webhook = replace(webhook, held_by_all=True)
+            webhook = with_source(connection, webhook, checked=checked_source)
             insert_webhook(connection, webhook)
             _check_name(connection, webhook)
             insert_token(connection, webhook.id, token, now)
@@ -133,8 +155,11 @@ def create(
 
 
 def team_of(draft: Draft) -> str | None:
-    """The current team of a draft's DAG, for callers who may trigger every DAG: operators with a shell."""
-    return None if text_problem(draft.dag_id) else current_team(draft.dag_id)
+    """The current team of a draft's DAG, for callers who may trigger every DAG: operators with a shell.
+
+    Without a DAG there is none: such a webhook stands for no team.
+    """
+    return None if not draft.dag_id or text_problem(draft.dag_id) else current_team(draft.dag_id)
 
 
 def check(webhook: Webhook) -> None:
@@ -156,9 +181,12 @@ def _errors_of(webhook: Webhook) -> Iterator[DefinitionError]:
         value = getattr(webhook, name)
         if reason := text_problem(value) or field.problem(value):
             yield InvalidDefinition(name, reason)
+    yield from target_problems(webhook)
     if webhook.response_status in (204, 205) and webhook.response_template is not None:
         reason = f"{webhook.response_status} cannot have a body, so leave out the template"
         yield InvalidDefinition("response_status", reason)
+    if webhook.start_window is not None and TimeWindow.parse(webhook.start_window) is None:
+        yield InvalidDefinition("start_window", NOT_A_WINDOW)
     for check_one in (
         partial(check_recipients, "notify_success", webhook.notify_success),
         partial(check_recipients, "notify_failure", webhook.notify_failure),
@@ -188,6 +216,7 @@ def change(
     secrets: Sequence[NewSecret] = (),
     team: str | None = None,
     checked: Webhook | None = None,
+    checked_source: Webhook | None = None,
 ) -> Webhook:
     """Replace a webhook's definition by a draft, and secrets by new ones for the same purpose.
 
@@ -211,7 +240,9 @@ def change(
             held = _find_checked(connection, ById(webhook_id), checked)
             if held.version != version:
                 raise WebhookChanged
-            webhook = replace(held, team=team, **vars(draft))
+            webhook = replace(held, team=team, **vars(draft), hold=_hold_after(held, draft))
+            check_routes(connection, held, webhook)
+            webhook = with_source(connection, webhook, checked=checked_source)
             # A name from before this rule stays until the webhook is renamed.
             if webhook.name != held.name:
                 _check_name(connection, webhook)
@@ -219,6 +250,8 @@ def change(
             if checked is not None:
                 check_signing(held, webhook, held_for - {secret.purpose for secret in secrets})
             update_webhook(connection, webhook, now)
+            if held.source != webhook.source:
+                raise_source(connection, held.source)
             for purpose, encrypted, reference in sealed:
                 delete_secrets(connection, webhook_id, purpose)
                 insert_secret(connection, webhook_id, purpose, encrypted, now, reference=reference)
@@ -227,6 +260,13 @@ def change(
     except IntegrityError:
         raise WebhookExists(f"A webhook named {draft.name!r} already exists.") from None
     return webhook
+
+
+def _hold_after(held: Webhook, draft: Draft) -> str | None:
+    """Deliveries that were held outside of the former hours go on before new ones."""
+    if held.start_window is not None and draft.start_window is None and held.hold is None:
+        return Hold.RELEASING
+    return held.hold
 
 
 def _check_name(connection: Connection, webhook: Webhook) -> None:
@@ -240,14 +280,10 @@ def _find_checked(connection: Connection, name_or_id: str, checked: Webhook | No
     The permission itself is checked before: auth managers read with sessions of their own, which on SQLite
     cannot follow a transaction that writes, and in which they could wait for its locks.
 
-    :raises WebhookChanged: its DAG or team has changed since, for which the actor may have no permission
+    :raises WebhookChanged: its target or team has changed since, for which the actor may have no permission
     """
     held = _find(connection, name_or_id, locked=True)
-    if checked is not None and (held.id, held.dag_id, held.team) != (
-        checked.id,
-        checked.dag_id,
-        checked.team,
-    ):
+    if checked is not None and (held.id, basis_of(held)) != (checked.id, basis_of(checked)):
         raise WebhookChanged
     return held
 
@@ -274,7 +310,7 @@ def set_enabled(
 
     :param team: with ``enabled``, the team of its DAG, as in :func:`create`
     :param checked: as in :func:`change`
-    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises WebhookChanged: its target or team has changed since the permission was checked
     """
     with transaction() as connection:
         begin_writing(connection)
@@ -285,13 +321,35 @@ def set_enabled(
     return webhook
 
 
+def set_state(
+    name_or_id: str,
+    values: Mapping[str, Any],
+    *,
+    event: str,
+    actor: str,
+    details: Mapping[str, Any] | None = None,
+    checked: Webhook | None = None,
+) -> Webhook:
+    """Change fields that are no part of the definition, and write an audit entry.
+
+    :param checked: as in :func:`change`
+    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    """
+    with transaction() as connection:
+        begin_writing(connection)
+        webhook = replace(_find_checked(connection, name_or_id, checked), **values)
+        update_webhook(connection, webhook, utc_now())
+        _audit(connection, event, webhook, actor, dict(details or {}))
+    return webhook
+
+
 def rotate(name_or_id: str, *, actor: str, grace_hours: float = 0, checked: Webhook | None = None) -> Webhook:
     """Give a webhook a new token; old ones expire after the grace period.
 
     Without a grace period they are invalid once this returns.
 
     :param checked: as in :func:`change`
-    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises WebhookChanged: its target or team has changed since the permission was checked
     :raises DefinitionError: the grace period is too long
     :raises FernetKeyMissing: there is no key to encrypt the token with
     """
@@ -327,7 +385,7 @@ def rotate_secret(
     """Give a webhook a new secret for one purpose; old ones expire after the grace period.
 
     :param checked: as in :func:`change`
-    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises WebhookChanged: its target or team has changed since the permission was checked
     :raises DefinitionError: the secret is invalid, or the grace period too long
     :raises FernetKeyMissing: there is no key to encrypt it with
     """
@@ -354,7 +412,7 @@ def end_grace(name_or_id: str, *, actor: str, checked: Webhook | None = None) ->
     Once this returns, they are invalid; the newest ones stay.
 
     :param checked: as in :func:`change`
-    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises WebhookChanged: its target or team has changed since the permission was checked
     """
     now = utc_now()
     with transaction() as connection:
@@ -386,7 +444,7 @@ def delete(
     disables the webhook; where a failure ends the deletion early, it stays disabled and can be deleted again.
 
     :param checked: as in :func:`change`
-    :raises WebhookChanged: its DAG or team has changed since the permission was checked
+    :raises WebhookChanged: its target or team has changed since the permission was checked
     :raises DatabaseUnavailable: the webhook was not deleted
     """
     found, cancelled, size = name_or_id, 0, BatchSize(MAX_CANCELLED)
@@ -395,12 +453,15 @@ def delete(
         with transaction() as connection:
             begin_writing(connection)
             webhook = _find_checked(connection, found, checked)
+            fail_waits(connection, webhook.id, f"The webhook {webhook.name!r} was deleted.")
+            check_routes(connection, webhook, None)
             done = cancel_accepted(connection, webhook.id, limit)
             cancelled += done
             if done < limit:
                 keep_origin(connection, webhook)
                 delete_webhook(connection, webhook.id)
                 forget_webhook(connection, webhook.id)
+                forget_pace(connection, webhook.id)
                 _audit(connection, "webhook.delete", webhook, actor, {"cancelled": cancelled})
                 return cancelled
             if webhook.enabled:
@@ -414,10 +475,12 @@ def delete(
 
 
 def url(webhook: Webhook) -> str:
-    """The URL for the sender, with the webhook's newest token.
+    """The URL for the sender, with the webhook's newest token; "" where another webhook has the sender.
 
     :raises TokenUnreadable: the token cannot be decrypted
     """
+    if webhook.source is not None:
+        return ""
     with transaction() as connection:
         held = list_credentials(connection, webhook.id)
     newest = next(credential for credential in held if not credential.purpose)
@@ -435,7 +498,7 @@ def _audit(connection: Connection, event: str, webhook: Webhook, actor: str, det
     write_audit_entry(
         connection,
         event=event,
-        dag_id=webhook.dag_id,
+        dag_id=webhook.dag_id or None,
         actor=actor,
         at=utc_now(),
         details={"webhook": webhook.name, "webhook_id": webhook.id, **details},

@@ -9,6 +9,7 @@ from typing import Any
 from inbound_webhooks.airflow_bridge.task_instances import Standing, lock_task
 from inbound_webhooks.errors import NotPermitted, WaitNotFound, WaitNotResumable
 from inbound_webhooks.event.task_wait import resumed_by_user
+from inbound_webhooks.event.wait_match import path_text
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.wait import Wait, WaitState
 from inbound_webhooks.settings import Settings, airflow_url
@@ -91,7 +92,14 @@ def as_data(wait: Wait) -> dict[str, Any]:
     """A wait as JSON data; the token's hash stays inside."""
     return {
         "id": wait.id,
+        "kind": wait.kind,
         "state": wait.state,
+        "webhook": wait.webhook_name,
+        "webhook_id": wait.webhook_id,
+        "match": {path_text(path): value for path, value in wait.match.items()},
+        "match_expression": wait.match_expression,
+        "broadcast": bool(wait.broadcast),
+        "failure": wait.failure,
         "dag_id": wait.dag_id,
         "run_id": wait.run_id,
         "task_id": wait.task_id,

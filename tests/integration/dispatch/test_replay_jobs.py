@@ -355,3 +355,13 @@ def test_a_replay_takes_the_key_of_its_event_unless_another_delivery_has_it():
     assert [row.dedup_key is None for row in replays()] == [False, True]
     assert states().count("accepted") == 2
     assert delivery(refused[0]).state == "refused"
+
+
+def test_what_was_split_is_left_out_and_its_children_are_replayed():
+    hook = store_webhook()
+    (parent,) = store_deliveries(hook, 1, state="split", conf=None)
+    children = store_deliveries(hook, 2, state="failed", parent_id=parent)
+    job = start(("webhook", hook.name))
+    process()
+    assert sorted(row.replay_of for row in replays()) == sorted(children)
+    assert progress(job) == {"replayed": 2, "skipped": 1}

@@ -125,7 +125,7 @@ def test_it_needs_no_database(tmp_path, repository):
     environment = os.environ | nowhere | {"AIRFLOW_HOME": str(tmp_path / "home")}
     call = [sys.executable, "-m", "airflow", "webhooks", "check", str(ROOT / "dags")]
     done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout) == (0, "Checked 2 webhooks against 5 DAGs: no errors.\n"), done
+    assert (done.returncode, done.stdout) == (0, "Checked 2 webhooks against 6 DAGs: no errors.\n"), done
 
 
 # --- what is stored -------------------------------------------------------------------------

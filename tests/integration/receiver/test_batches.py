@@ -25,7 +25,8 @@ def stored(*given):
     async def store():
         opened = open_store()
 
-        async def one(item):
+        async def one(pair):
+            item = (*pair, ())
             result = await opened.insert(item)
             return await opened.insert_left_out(item, result) if isinstance(result, LeftOut) else result
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from inbound_webhooks.files import schema
-from inbound_webhooks.records.webhook import FIELDS, json_fields
+from inbound_webhooks.records.webhook import FIELDS, Draft, json_fields
 from inbound_webhooks.records.webhook_fields import SECTIONS, WebhookField
 from tests.infrastructure.webhooks_builder import store_webhook
 from tests.integration.rest.conftest import new_name
@@ -19,7 +19,10 @@ from tests.integration.rest.conftest import new_name
 ONLY_POSSIBLE = {
     "dag_id": "orders",
     "preset": "generic-hmac",  # fills no field with the value that it has here
+    "logical_date": "received",
+    "start_window": "22:00-06:00",
     "allowed_addresses": ["192.0.2.0/24", "2001:db8::/32"],
+    "at_most_seconds": 60,  # not less than quiet_seconds
     "response_headers": {"X-Number": "${Webhook::Body.number}", "X-Note": "a note: with a colon"},
 }
 """Values of fields whose kind does not say what is valid."""
@@ -43,11 +46,61 @@ def sample(field: WebhookField) -> Any:
     return field.minimum if field.kind == "integer" else BY_KIND[field.kind]
 
 
-SAMPLE = {name: sample(field) for name, field in FIELDS.items()}
+DEFAULTS = json_fields(Draft(name=""))
+INSTEAD: dict[str, dict[str, Any]] = {
+    "asset": {"dag_id": None, "wait_seconds": None, "prefer_wait": False},
+    "routes": {"each": None},
+    "source": {"verification": [], "handshake": None, "allowed_addresses": []},
+}
+"""Field -> the values that others have on a webhook that has it, because it excludes them."""
+
+EVERY = {name: sample(field) for name, field in FIELDS.items()}
+SAMPLE = EVERY | {name: DEFAULTS[name] for name in INSTEAD}
+SAMPLES = {"dag_id": SAMPLE} | {name: SAMPLE | {name: EVERY[name]} | INSTEAD[name] for name in INSTEAD}
+"""Kind of target -> a webhook with all fields that go with it."""
 
 
-def named_sample() -> dict[str, Any]:
-    return SAMPLE | {"name": new_name()}
+ALTERNATIVES = (
+    ("batch_size", "batch_seconds", "batch_by"),
+    ("latest_by", "quiet_seconds", "at_most_seconds"),
+    ("one_at_a_time", "when_busy", "cancel_on"),
+)
+"""Fields that belong together, and exclude those of the other lines."""
+
+
+def alternative_of(name: str) -> int:
+    """The line of ALTERNATIVES that has a field; the first one for all others."""
+    return next((number for number, names in enumerate(ALTERNATIVES) if name in names), 0)
+
+
+def named_sample(alternative: int = 0) -> dict[str, Any]:
+    """A value for every field, but for those that exclude the chosen ones."""
+    excluded = {name for at, names in enumerate(ALTERNATIVES) if at != alternative for name in names}
+    return SAMPLE | {name: FIELDS[name].default for name in excluded} | {"name": new_name()}
+
+
+def needed_by(name: str) -> dict[str, Any]:
+    """The fields without which a field cannot be set."""
+    names = ALTERNATIVES[alternative_of(name)]
+    return {each: SAMPLE[each] for each in names} if name in names else {}
+
+
+def another(name: str) -> Any:
+    """A value that a webhook does not have that was made with what the field needs."""
+    field, value = FIELDS[name], SAMPLE[name]
+    if name == "name":
+        return new_name()
+    if not needed_by(name):
+        return value
+    if field.choices is not None:
+        return field.default
+    return value + 1 if field.kind == "integer" else "13"
+
+
+@pytest.fixture(params=SAMPLES)
+def fields(request, pages) -> dict[str, Any]:
+    of_source = {"source": store_webhook(new_name(), routes="all").id} if request.param == "source" else {}
+    return SAMPLES[request.param] | {"name": new_name()} | of_source
 
 
 def stored(name: str) -> dict[str, Any]:
@@ -58,14 +111,19 @@ def stored(name: str) -> dict[str, Any]:
 
 def missing(found: dict[str, Any], expected: dict[str, Any]) -> dict[str, Any]:
     """The fields that are not there, or not as expected."""
-    return {name: found.get(name) for name in FIELDS if found.get(name) != expected[name]}
+    shown = {name: found.get(name, DEFAULTS[name]) for name in FIELDS}
+    return {name: value for name, value in shown.items() if value != expected[name]}
 
 
 def arguments(fields: dict[str, Any]) -> list[str]:
-    """The call of `create` that sets every field."""
+    """The call of `create` that sets every field that has a value."""
     call = []
     for name, value in fields.items():
+        if value is None:
+            continue
         field = FIELDS[name]
+        if value == DEFAULTS[name]:
+            continue
         values = {
             "boolean": [None],
             "mapping": [
@@ -132,19 +190,18 @@ def test_a_field_is_declared_in_full(field):
     assert field.flag
     assert field.label
     assert field.help.endswith(".")
-    assert SAMPLE[field.name] != field.default
+    assert EVERY[field.name] != field.default
 
 
 def test_the_call_of_create_sets_every_field_and_show_shows_it(admin, webhooks):
-    fields = named_sample()
+    fields = named_sample(1)
     done = webhooks("create", *arguments(fields), "-o", "json")
     assert done.status == 0, done.err
     assert missing(stored(fields["name"]), fields) == {}
     assert missing(webhooks("show", fields["name"], "-o", "json").json, fields) == {}
 
 
-def test_list_has_the_fields_that_are_listed(admin, webhooks):
-    fields = named_sample()
+def test_list_has_the_fields_that_are_listed(admin, webhooks, fields):
     store_webhook(**fields)
     rows = [row for row in webhooks("list", "-o", "json").json if row["name"] == fields["name"]]
     listed = {name: fields[name] for name, field in FIELDS.items() if field.listed}
@@ -152,19 +209,26 @@ def test_list_has_the_fields_that_are_listed(admin, webhooks):
 
 
 def test_a_file_has_every_field_in_both_directions(admin, webhooks, tmp_path):
-    fields = named_sample()
+    fields = named_sample(2)
     file = tmp_path / "hooks.yaml"
     file.write_text(yaml.safe_dump({"webhooks": [fields]}))
     done = webhooks("import", str(file))
     assert done.status == 0, done.err
     assert missing(stored(fields["name"]), fields) == {}
     (exported,) = yaml.safe_load(webhooks("export", fields["name"]).out)["webhooks"]
-    assert missing(exported, fields) == {}
+    assert missing(exported, fields | named_source(fields)) == {}
+
+
+def named_source(fields: dict[str, Any]) -> dict[str, Any]:
+    """A file names a source, whose id is another one elsewhere."""
+    from inbound_webhooks.webhooks import service
+
+    return {"source": service.get(fields["source"]).name} if fields["source"] else {}
 
 
 def test_the_schema_takes_every_field_and_knows_its_limits():
     validator = jsonschema.Draft202012Validator(schema.document())
-    validator.validate({"webhooks": [SAMPLE]})
+    validator.validate({"webhooks": list(SAMPLES.values())})
     for name, field in FIELDS.items():
         assert schema.webhook_schema()["properties"][name]["description"] == field.help
         for beyond in beyond_limits(field):
@@ -185,14 +249,15 @@ def beyond_limits(field: WebhookField) -> list[Any]:
 
 @pytest.mark.parametrize("field", FIELDS.values(), ids=lambda field: field.name)
 def test_a_value_beyond_the_limits_of_a_field_is_refused_by_name(admin, field):
-    hook = store_webhook(**named_sample())
+    hook = store_webhook(**named_sample(alternative_of(field.name)))
     for beyond in beyond_limits(field)[1:]:
         response = admin("PATCH", f"/webhooks/{hook.id}", {field.name: beyond})
         assert (response.status_code, response.json()["detail"][0]["loc"]) == (422, ["body", field.name])
 
 
-def test_rest_takes_every_field_when_a_webhook_is_made_and_gives_it(admin):
-    fields = named_sample()
+@pytest.mark.parametrize("alternative", range(len(ALTERNATIVES)))
+def test_rest_takes_every_field_when_a_webhook_is_made_and_gives_it(admin, alternative):
+    fields = named_sample(alternative)
     made = admin("POST", "/webhooks", fields)
     assert made.status_code == 201, made.text
     assert missing(made.json(), fields) == {}
@@ -201,15 +266,17 @@ def test_rest_takes_every_field_when_a_webhook_is_made_and_gives_it(admin):
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_rest_changes_one_field_and_no_other(admin, name):
-    hook = store_webhook(new_name(), enabled=False, verification=SAMPLE["verification"])
-    before, value = stored(hook.name), new_name() if name == "name" else SAMPLE[name]
-    response = admin("PATCH", f"/webhooks/{hook.id}", {name: value})
+    needed = needed_by(name)
+    hook = store_webhook(new_name(), enabled=False, verification=SAMPLE["verification"], **needed)
+    made = {"name": new_name, "source": lambda: store_webhook(new_name(), routes="all").id}
+    before, value = stored(hook.name), made[name]() if name in made else another(name)
+    change = {name: value} | INSTEAD.get(name, {})
+    response = admin("PATCH", f"/webhooks/{hook.id}", change)
     assert response.status_code == 200, response.text
-    assert missing(response.json(), before | {name: value}) == {}
+    assert missing(response.json(), before | change) == {}
 
 
-def test_the_form_shows_and_saves_every_field(admin, pages):
-    fields = named_sample()
+def test_the_form_shows_and_saves_every_field(admin, pages, fields):
     hook = store_webhook(**fields)
     ada = pages.client("ada")
     page = ada.get(f"/hook/{hook.id}").text
@@ -228,9 +295,8 @@ def test_the_page_names_every_field_in_its_section(admin, pages):
         assert field.label in section.replace("&#39;", "'"), field.name
 
 
-def test_what_a_person_wrote_of_a_listed_field_is_on_the_list(admin, pages):
-    fields = named_sample()
+def test_what_a_person_wrote_of_a_listed_field_is_on_the_list(admin, pages, fields):
     store_webhook(**fields)
     page = pages.client("ada").get(f"/?text={fields['name']}").text
     shown = [fields[name] for name, field in FIELDS.items() if field.listed and field.kind == "text"]
-    assert [value for value in shown if f">{value}<" not in page] == []
+    assert [value for value in shown if value and f">{value}<" not in page] == []

@@ -67,6 +67,14 @@ TABLE = {
     ("POST", "/v1/waits/{wait_id}/resume"): Heard(401, 403, 404, 200),
     ("POST", "/v1/webhooks/{webhook_id}/disable"): Heard(401, 403, 404, 200),
     ("POST", "/v1/webhooks/{webhook_id}/enable"): Heard(401, 403, 404, 200),
+    ("POST", "/v1/webhooks/{webhook_id}/hold"): Heard(401, 403, 404, 200),
+    ("POST", "/v1/webhooks/{webhook_id}/release"): Heard(401, 403, 404, 200),
+    ("GET", "/v1/holdOfAll"): Heard(401, 200, 200, 200),
+    # Of another DAG's editor it changes nothing.
+    ("POST", "/v1/holdOfAll"): Heard(401, 403, 200, 200),
+    ("POST", "/v1/holdOfAll/release"): Heard(401, 403, 200, 200),
+    # It has been dispatched, so nothing of it waits.
+    ("POST", "/v1/deliveries/{delivery_id}/retry"): Heard(401, 403, 404, 409),
     ("DELETE", "/v1/webhooks/{webhook_id}"): Heard(401, 403, 404, 204),
 }
 BODIES: dict[str, Any] = {

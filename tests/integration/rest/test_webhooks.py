@@ -200,3 +200,28 @@ def test_the_activity_of_a_webhook_is_that_of_its_page(admin):
     assert (found["total"]["deliveries"], found["total"]["states"]) == (3, {"succeeded": 1, "failed": 2})
     for hours in ("0", "745", "many"):
         assert admin("GET", f"/webhooks/{hook.id}/activity?hours={hours}").status_code == 422
+
+
+def test_it_is_put_on_hold_and_released_at_a_rate(admin):
+    path = f"/webhooks/{store_webhook(new_name()).id}"
+    held = admin("POST", f"{path}/hold").json()
+    assert (held["hold"], next(reason["code"] for reason in held["reasons"])) == ("held", "held")
+    released = admin("POST", f"{path}/release", {"per_minute": 60, "window": "22:00-06:00"}).json()
+    assert [released[name] for name in ("hold", "release_per_minute", "release_window")] == [
+        "releasing",
+        60,
+        "22:00-06:00",
+    ]
+    refused = admin("POST", f"{path}/release", {"window": "at night"})
+    assert (refused.status_code, "no window of time" in refused.text) == (422, True)
+
+
+def test_all_are_put_on_hold_and_released(admin):
+    path = f"/webhooks/{store_webhook(new_name()).id}"
+    held = admin("POST", "/holdOfAll").json()
+    assert (held["not_permitted"], held["covers_new"]) == ([], True)
+    found = admin("GET", "/holdOfAll").json()
+    assert (found["is_on"], found["actor"]) == (True, "ada")
+    assert admin("GET", path).json()["held_by_all"]
+    assert admin("POST", "/holdOfAll/release").json()["covers_new"] is False
+    assert not admin("GET", path).json()["held_by_all"]

@@ -13,7 +13,7 @@ Rows = list[dict[str, Any]]
 
 SINCE_THE_RENAMES = (
     *("endpoint", "role_grant", "replay_job", "replay_item", "captured"),
-    *("activity", "activity_hour", "response", "result_token", "wait"),
+    *("activity", "activity_hour", "response", "result_token", "wait", "hold"),
 )
 """Tables of which no file has rows: they are newer."""
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from tests.infrastructure.assets_builder import URI, events, forget_queue, queued, store_subscriber
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.webhooks_builder import now, store_delivery, store_webhook
 
@@ -107,3 +108,45 @@ def test_each_run_of_a_batch_has_the_version_of_its_own_dag_and_costs_three_stat
     of_runs = [statement for statement in sent if "dag_run" in statement or "task_instance" in statement]
     assert len(of_runs) <= 3 * 20 + 3
     assert len(sent) < 5 * 20
+
+
+# --- assets ---------------------------------------------------------------------------------
+
+
+def created(session, number: int) -> list[str]:
+    """Create events of one asset; the statements that were sent for the last one."""
+    from inbound_webhooks.airflow_bridge.assets import NewEvent, create_events, find_asset
+
+    found = find_asset(session.connection(), URI)
+    assert found is not None
+    new = NewEvent(found, {}, None, None)
+    create_events(session, [new] * (number - 1), [])
+    with counted_statements() as sent:
+        create_events(session, [new], [])
+    return sent
+
+
+def test_what_is_scheduled_on_an_asset_is_asked_once(batch):
+    store_subscriber("packing")
+    sent = created(batch, 3)
+    written = [statement.split("(")[0].strip() for statement in sent if statement.startswith("INSERT")]
+    assert written[0] == "INSERT INTO asset_event"
+    assert [statement for statement in sent if statement.startswith("SELECT dag.")] == []
+    assert len(events()) == 0  # not committed
+
+
+def test_events_of_a_batch_are_queued_like_those_of_a_plain_session(batch):
+    from sqlalchemy.orm import Session
+
+    from inbound_webhooks.storage.database import session_transaction
+
+    for dag_id in ("packing", "books"):
+        store_subscriber(dag_id)
+    created(batch, 2)
+    batch.commit()
+    ours = queued()
+    forget_queue()
+    with session_transaction(Session) as plain:
+        created(plain, 2)
+    assert ours == queued() == ["books", "packing"]
+    assert len(events()) == 4

@@ -134,7 +134,7 @@ def test_only_enabled_webhooks_without_a_pending_change_are_locked(postgres_clus
     holder.cursor().execute("SELECT 1 FROM inbound_webhook WHERE id = %s FOR UPDATE", (changing.id,))
     with transaction() as connection:
         ids = {free.id, disabled.id, changing.id, "of nobody"}
-        assert claims.lock_enabled(connection, ids) == {free.id: 7}
+        assert claims.lock_enabled(connection, ids) == {free.id: ("orders", 7)}
     holder.close()
 
 
@@ -146,7 +146,11 @@ def test_one_dispatcher_at_a_time_is_alone_with_a_webhook_and_the_endpoint_goes_
 
     hook, other = store_webhook(max_active_runs=1), store_webhook("another", max_active_runs=1)
     with transaction() as first, transaction() as second:
-        assert claims.lock_enabled(first, [hook.id]) == claims.lock_enabled(second, [hook.id]) == {hook.id: 1}
+        assert (
+            claims.lock_enabled(first, [hook.id])
+            == claims.lock_enabled(second, [hook.id])
+            == {hook.id: ("orders", 1)}
+        )
         assert claims.try_lock_webhook(first, hook.id)
         assert not claims.try_lock_webhook(second, hook.id)
         assert claims.try_lock_webhook(second, other.id)
@@ -228,9 +232,9 @@ def test_a_change_that_waits_keeps_further_dispatchers_off(postgres_cluster, pos
     hook = store_webhook()
     change = threading.Thread(target=service.set_enabled, args=(hook.id, False), kwargs={"actor": ACTOR})
     with transaction() as first:
-        assert claims.lock_enabled(first, [hook.id]) == {hook.id: None}
+        assert claims.lock_enabled(first, [hook.id]) == {hook.id: ("orders", None)}
         with transaction() as second:
-            assert claims.lock_enabled(second, [hook.id]) == {hook.id: None}
+            assert claims.lock_enabled(second, [hook.id]) == {hook.id: ("orders", None)}
         change.start()
         postgres_cluster.wait_until_blocked()
         with transaction() as third:

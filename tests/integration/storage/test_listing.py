@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from inbound_webhooks.records.target import Origin
 from tests.infrastructure.dags_builder import change_dag, store_dag
 from tests.infrastructure.webhooks_builder import store_delivery, store_webhook
 
@@ -16,7 +17,7 @@ def names(**wanted) -> list[str]:
     from inbound_webhooks.storage import listing
     from inbound_webhooks.storage.database import transaction
 
-    wanted = {"dag_ids": {"alpha", "beta", "gamma"}, **wanted}
+    wanted = {"visible": set(map(Origin, ("alpha", "beta", "gamma"))), **wanted}
     with transaction() as connection:
         found, total = listing.webhooks_page(connection, listing.WebhookQuery(**wanted))
     assert total >= len(found)
@@ -48,9 +49,9 @@ def test_webhooks_of_other_dags_are_neither_listed_nor_counted(three):
     from inbound_webhooks.storage.database import transaction
 
     with transaction() as connection:
-        found, total = listing.webhooks_page(connection, listing.WebhookQuery(dag_ids={"beta"}))
-        assert listing.senders(connection, {"beta"}) == []
-        assert listing.senders(connection, {"gamma"}) == ["airbyte"]
+        found, total = listing.webhooks_page(connection, listing.WebhookQuery(visible={Origin("beta")}))
+        assert listing.senders(connection, {Origin("beta")}) == []
+        assert listing.senders(connection, {Origin("gamma")}) == ["airbyte"]
     assert ([webhook.name for webhook in found], total) == (["two_%"], 1)
 
 

@@ -85,6 +85,9 @@ PAGES: dict[tuple[str, str], Row] = {
     ("POST", f"{HOOK}/secret"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/end-grace"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/enabled"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", f"{HOOK}/hold"): EDITORS_OF_THE_WEBHOOK,
+    # Of another DAG's editor it changes nothing.
+    ("POST", "/webhooks/holds"): Row(401, 403, 403, 303),
     ("POST", f"{HOOK}/rotate"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/delete"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{HOOK}/try"): EDITORS_OF_THE_WEBHOOK,
@@ -95,6 +98,7 @@ PAGES: dict[tuple[str, str], Row] = {
     ("POST", f"{HOOK}/listen"): EDITORS_OF_THE_WEBHOOK,
     ("GET", f"{HOOK}/listener"): EDITORS_OF_THE_WEBHOOK,
     ("POST", f"{DELIVERY}/replay"): EDITORS_OF_THE_WEBHOOK,
+    ("POST", f"{DELIVERY}/retry"): EDITORS_OF_THE_WEBHOOK,
     # Style sheets and scripts.
     ("GET", "/webhooks/static/<path:filename>"): PUBLIC,
     # The endpoint: Flask alone admits no request, only what comes through the guard with its token.

@@ -12,7 +12,13 @@ from typing import Any
 import pytest
 
 from tests.infrastructure.dags_builder import store_dag
-from tests.infrastructure.webhooks_builder import change_webhook, rows, store_delivery, store_webhook
+from tests.infrastructure.webhooks_builder import (
+    change_delivery,
+    change_webhook,
+    rows,
+    store_delivery,
+    store_webhook,
+)
 
 BODY = b'{"order":{"id":7,"name":"<b>O\'Hara</b>"}}'
 HEADERS = json.dumps(
@@ -320,3 +326,45 @@ def test_a_replay_is_offered_while_it_can_work(ada, pages):
     change_webhook(hook.id, enabled=True, dag_id="not_there")
     assert offered(ada, made) == []
     assert "Airflow has no Dag not_there now." in ada.get(f"/delivery/{made}").text
+
+
+# --- groups ---------------------------------------------------------------------------------
+
+
+def test_a_delivery_of_a_batch_links_the_others(ada, hook):
+    first, second, third = sorted(stored(hook) for _ in range(3))
+    for each in (first, second, third):
+        change_delivery(each, batch_id=first, run_id=f"webhook__batch_{first}")
+    page = ada.get(f"/delivery/{second}").text
+    batch = part(page, "batch")
+    assert "Batch of 3 deliveries" in page
+    assert [each in batch for each in (first, second, third)] == [True, False, True]
+
+
+def test_the_tab_of_a_run_of_a_batch_shows_its_first_delivery(ada, hook):
+    first = stored(hook)
+    change_delivery(first, batch_id=first, run_id=f"webhook__batch_{first}")
+    assert first in ada.get(f"/run/orders/webhook__batch_{first}").text
+
+
+def test_a_delivery_says_how_full_its_batch_is_and_when_it_closes(ada, pages):
+    from inbound_webhooks.dispatch.heartbeat import Heartbeat
+
+    hook = store_webhook("batches", batch_size=100, batch_seconds=60)
+    at = datetime.now(timezone.utc)
+    ids = [
+        stored(hook, state="batched", group_key="k", next_attempt_at=None, received_at=at) for _ in range(2)
+    ]
+    sentence = f"Its batch has 2 of 100 events and closes at {at + timedelta(seconds=60):%H:%M:%S} UTC."
+    heartbeat = Heartbeat()
+    heartbeat.note()
+    assert sentence in ada.get(f"/delivery/{ids[0]}").text
+    heartbeat.end()
+
+
+def test_a_superseded_delivery_links_the_one_that_ran(ada, hook):
+    newer = stored(hook)
+    older = stored(hook, state="superseded", superseded_by=newer)
+    page = ada.get(f"/delivery/{older}").text
+    assert "A newer event of its key ran instead." in page
+    assert f'href="/pluginsv2/webhooks/delivery/{newer}"' in page

@@ -104,8 +104,8 @@ def test_a_toggle_answers_with_its_row_alone_and_a_way_to_undo_it(pages):
 
 def test_a_row_on_a_dags_tab_keeps_its_columns(pages):
     hook = store_webhook("toggled on the tab", dag_id="orders")
-    assert 'data-label="Dag"' in toggle(pages.client("ada"), hook, "0").text
-    assert 'data-label="Dag"' not in toggle(pages.client("ada"), hook, "1", "dag").text
+    assert 'data-label="Target"' in toggle(pages.client("ada"), hook, "0").text
+    assert 'data-label="Target"' not in toggle(pages.client("ada"), hook, "1", "dag").text
 
 
 def test_a_toggle_without_the_right_to_it_says_so_and_changes_nothing(pages):

@@ -240,7 +240,7 @@ def test_the_plugin_serves_nothing_else(pages):
     assert [it.name for it in plugin.flask_blueprints] == ["inbound_webhooks", "inbound_webhooks_assets"]
     views = {type(it["view"]).__name__ for it in plugin.appbuilder_views}
     assert views == {
-        *("WebhooksView", "WebhookRowsView", "FormView", "SetupView", "DagsView", "PreviewView"),
+        *("WebhooksView", "WebhookRowsView", "FormView", "SetupView", "DagsView", "HoldsView", "PreviewView"),
         *("DeliveriesView", "DeliveryListsView", "RejectionsView", "ReplayJobsView"),
         *("SamplesView", "ListeningView", "ActivityView", "ExportView", "DocumentationView", "WaitsView"),
     }

@@ -285,3 +285,39 @@ def test_a_webhook_that_is_named_like_anothers_id_is_left_alone(ada, path):
     ada.post(f"/hook/{hook.id}/{path}", {"enabled": "0", "grace_hours": "0", "confirmed": "1"})
     left = stored(hook.id)
     assert (left.enabled, left.version, token_of(decoy.id)) == (True, 2, decoy.token)
+
+
+def test_it_is_put_on_hold_and_released(ada):
+    hook = store_webhook("to be held", dag_id="events")
+    ada.post(f"/hook/{hook.id}/hold", {"hold": "1"})
+    assert stored(hook.name).hold == "held"
+    page = ada.get(f"/hook/{hook.id}").text
+    assert "It is on hold." in page
+    assert "Release</button>" in page
+    ada.post(f"/hook/{hook.id}/hold", {"hold": "0", "per_minute": "60", "window": "22:00-06:00"})
+    released = stored(hook.name)
+    assert (released.hold, released.release_per_minute, released.release_window) == (
+        "releasing",
+        60,
+        "22:00-06:00",
+    )
+
+
+def test_a_release_at_no_rate_is_refused(ada):
+    hook = store_webhook("at no rate", dag_id="events")
+    ada.post(f"/hook/{hook.id}/hold", {"hold": "1"})
+    assert ada.post(f"/hook/{hook.id}/hold", {"hold": "0", "per_minute": "many"}).status_code == 422
+    assert stored(hook.name).hold == "held"
+
+
+def test_several_and_all_are_put_on_hold_and_released(ada):
+    hooks = [store_webhook(f"one of the held {number}", dag_id="events") for number in range(2)]
+    ids = [("id", hook.id) for hook in hooks]
+    for act, expected in (("hold", "held"), ("release", "releasing")):
+        ada.post("/bulk", [("do", act), *ids])
+        assert {stored(hook.name).hold for hook in hooks} == {expected}
+    ada.post("/holds", {"hold": "1"})
+    assert "All webhooks are on hold" in ada.get("/").text
+    assert {stored(hook.name).held_by_all for hook in hooks} == {True}
+    ada.post("/holds", {"hold": "0"})
+    assert {stored(hook.name).held_by_all for hook in hooks} == {False}

@@ -214,7 +214,7 @@ def insert_together(given):
     async def insert():
         backend = backend_for(settings.engine.dialect.name)
         try:
-            return await backend.insert([(each, 1) for each in given])
+            return await backend.insert([(each, 1, ()) for each in given])
         finally:
             await backend.close()
 

@@ -17,7 +17,10 @@ from tests.infrastructure.webhooks_builder import now, rows, states, store_deliv
 
 PACKAGE = CHECKOUT / "plugins" / "inbound_webhooks"
 STARTS = ("Thread", "Timer", "create_task", "ensure_future", "run_in_executor", "call_soon_threadsafe")
-LOOPS = ["dispatcher", "outcomes", "retention", "mails", "keys", "drift", "replays", "activity", "waits"]
+LOOPS = [
+    *("dispatcher", "outcomes", "retention", "mails", "keys", "drift", "replays", "activity", "waits"),
+    *("holds", "dags"),
+]
 
 
 class OddError(Exception):

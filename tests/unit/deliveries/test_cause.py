@@ -43,6 +43,33 @@ CASES: dict[str, tuple[Any, str, list[str]]] = {
         ["import-errors"],
     ),
     "cancelled": (cause("cancelled", error="The webhook was deleted."), "The webhook was deleted.", []),
+    "cancelled by an event": (
+        cause("cancelled", error="A later event cancelled it.", cancelled_by="another"),
+        "A later event cancelled it.",
+        ["delivery"],
+    ),
+    "superseded": (
+        cause("superseded", superseded_by="another"),
+        "A newer event of its key ran instead.",
+        ["delivery"],
+    ),
+    "skipped": (cause("skipped", error="A run was active."), "A run was active.", []),
+    "a batch": (cause("batched", progress="It has 2 of 3 events."), "It has 2 of 3 events.", []),
+    "a batch of a disabled webhook": (
+        cause("batched", webhook=DISABLED, progress="It has 2 of 3 events."),
+        "The webhook is disabled; its deliveries wait until it is enabled.",
+        ["webhook"],
+    ),
+    "a turn without a dispatcher": (
+        cause("in_turn", has_dispatcher=False, progress="Its turn is next."),
+        "No dispatcher is running. Deliveries wait until one starts.",
+        [],
+    ),
+    "a part of a closed batch": (
+        cause("accepted", batch_id="another"),
+        "It is part of a batch.",
+        ["delivery"],
+    ),
     "a task": (
         cause("failed", failed_tasks=[FailedTask("work", 3)]),
         "Task work[3] failed.",

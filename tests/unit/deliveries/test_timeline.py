@@ -30,7 +30,8 @@ def row(**fields: Any) -> Any:
         "dispatched_at": None,
         "finished_at": None,
     }
-    return SimpleNamespace(**{"wait_id": None} | base | fields)
+    usual = {"wait_id": None, "dag_id": "orders", "asset": None, "cancelled_by": None}
+    return SimpleNamespace(**usual | base | fields)
 
 
 def mail(**fields: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.infrastructure.pages import CHECKOUT, PAGES, blocks, page
@@ -19,4 +21,5 @@ def test_a_definition_that_a_page_shows_fits_its_dag(webhooks, tmp_path, example
     file = tmp_path / "shown.yaml"
     file.write_text(FILES[example])
     done = webhooks("check", str(file), "--dags-folder", str(CHECKOUT / "dags"))
-    assert (done.status, done.out.splitlines()[-1]) == (0, "Checked 1 webhook against 5 DAGs: no errors.")
+    assert done.status == 0
+    assert re.fullmatch(r"Checked 1 webhook against \d+ DAGs: no errors\.", done.out.splitlines()[-1])

@@ -196,14 +196,19 @@ def test_each_reason_stands_there_with_the_status_that_it_has():
 _ENDS = (State.SUCCEEDED, State.FAILED)
 SEVERAL = {
     "BEHAVIOUR[State.DISPATCHED].metric": [BEHAVIOUR[State.DISPATCHED].metric],
+    "BEHAVIOUR[State.SUCCEEDED].metric": [BEHAVIOUR[State.SUCCEEDED].metric],
     "BEHAVIOUR[State.UNDELIVERABLE].metric": [BEHAVIOUR[State.UNDELIVERABLE].metric],
+    "BEHAVIOUR[State.UNMATCHED].metric": [BEHAVIOUR[State.UNMATCHED].metric],
+    "BEHAVIOUR[state].metric": [BEHAVIOUR[state].metric for state in _ENDS],
     "BEHAVIOUR[outcome.state].metric": [BEHAVIOUR[state].metric for state in _ENDS],
+    "BEHAVIOUR[ended_in].metric": [BEHAVIOUR[state].metric for state in (State.SUPERSEDED, State.SKIPPED)],
     "BEHAVIOUR_OF_CALLS[state].metric": [
         BEHAVIOUR_OF_CALLS[state].metric for state in (*_ENDS, State.CANCELLED)
     ],
     "mails.*": [f"mails.{state}" for state in MAIL_STATES],
     "thread_failures.*": ["thread_failures.<thread>"],
     "verdict.outcome": [State.ACCEPTED, State.FILTERED],
+    "delivery.state": [State.ACCEPTED, State.FILTERED, State.HELD, State.SPLIT, *State.GROUPED],
 }
 """What a module puts together -> the figures that come of it."""
 

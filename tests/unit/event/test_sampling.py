@@ -33,7 +33,7 @@ URL = "https://hooks.example.com/webhook/abc/def"
 
 
 def definition(**fields: Any) -> Any:
-    empty = dict.fromkeys(("response_template", "event_type", "filter", "dedup"))
+    empty = dict.fromkeys(("response_template", "event_type", "filter", "dedup", "each"))
     return SimpleNamespace(**{"mapping": {}, **empty, **fields})
 
 
@@ -290,3 +290,16 @@ def test_the_sample_event_of_a_preset_has_all_that_its_expressions_read(preset: 
     )
     untouched = build_sample(definition(mapping={"a": "b"}), {}, preset.sample, fresh="1")
     assert made == untouched
+
+
+@pytest.mark.parametrize(
+    ("each", "body"),
+    [
+        ("body.records", {"records": [{"number": "example number", "kind": "order"}]}),
+        ("{{ body.text | fromjson }}", {"text": '[{"number": "example number", "kind": "order"}]'}),
+    ],
+)
+def test_what_reads_an_event_of_a_list_gets_a_list_with_one(each: str, body: Any) -> None:
+    fields = {"mapping": {"number": "${Webhook::Item.number}"}, "filter": 'item.kind == "order"'}
+    made = build_sample(definition(each=each, **fields), {}, None, fresh="1")
+    assert json.loads(made.body) == body

@@ -75,7 +75,6 @@ def test_a_text_that_no_database_holds_is_reported_beside_its_field(tmp_path, es
         ("webhooks:\n  - 3\n", "hooks.yaml:2: webhooks: an item is not a mapping of fields"),
         (f"{ONE}webhook: 3\n", "hooks.yaml:4: webhook: only webhooks: may be at the top level"),
         ("webhooks:\n  - dag_id: a\n", "hooks.yaml:2: a webhook without a name: name: it is missing"),
-        ("webhooks:\n  - name: a\n", "hooks.yaml:2: a: dag_id: it is missing"),
         (f"{ONE}    filtr: x\n", "hooks.yaml:4: pushes: filtr: unknown field"),
         (f"{ONE}    proofs: []\n", "hooks.yaml:4: pushes: proofs is now `verification`"),
         (f"{ONE}    filter: 3\n", "hooks.yaml:4: pushes: filter: 3 is not of type 'string', 'null'"),

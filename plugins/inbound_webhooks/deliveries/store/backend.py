@@ -13,8 +13,8 @@ from inbound_webhooks.records.webhook import Webhook
 
 Result = TypeVar("Result")
 WebhookAndCredentials = tuple[Webhook, Sequence[Credential]]
-VersionedDelivery = tuple[Delivery, int]
-"""A delivery, and the version that its webhook must have."""
+VersionedDelivery = tuple[Delivery, int, Sequence[Delivery]]
+"""A delivery, the version that its webhook must have, and the children that are stored with it."""
 
 
 class LeftOut(Enum):

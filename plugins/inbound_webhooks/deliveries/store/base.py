@@ -24,6 +24,9 @@ MAX_INSERTS_PER_BATCH = 64
 LARGE_BYTES = 64 * 1024
 """A longer body or conf is written apart from short ones, which would wait until it is."""
 
+ROW_BYTES = 512
+"""What a child takes beside its conf."""
+
 MAX_BYTES_PER_BATCH = 4 * 1024 * 1024
 """Bodies and confs per statement or transaction."""
 
@@ -98,6 +101,8 @@ class DeliveryStore:
         """Commit a delivery in a batch; see :func:`inbound_webhooks.storage.deliveries.insert_delivery`."""
         delivery = given[0]
         size = len(delivery.body) + len(delivery.conf or "")
+        if given[2]:
+            size += sum(ROW_BYTES + len(child.conf or "") for child in given[2])
         if size <= LARGE_BYTES:
             return self._insert(given, delivery.webhook_id)
         return self._insert_large(given, delivery.webhook_id, size)

@@ -15,7 +15,7 @@ from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.records.wait import Wait
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.database import begin_writing, transaction
-from inbound_webhooks.storage.deliveries import insert_delivery
+from inbound_webhooks.storage.deliveries import insert_replay
 from inbound_webhooks.storage.waits import insert_call, insert_waits
 
 log = get_logger(__name__)
@@ -29,6 +29,7 @@ class Inbox:
         self._store_bodies = store_bodies
         self._listeners: list[Callable[[], None]] = []
         self._call_listeners: list[Callable[[], None]] = []
+        self._group_listeners: list[Callable[[], None]] = []
 
     def on_accepted(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` after each commit of an accepted delivery; it must return at once."""
@@ -38,8 +39,15 @@ class Inbox:
         """Call ``listener`` after each commit of the call of a waiting task; it must return at once."""
         self._call_listeners.append(listener)
 
-    async def commit(self, delivery: Delivery, version: int) -> str | None:
+    def on_grouped(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` after each commit of a delivery that waits for others of its group; it must
+        return at once."""
+        self._group_listeners.append(listener)
+
+    async def commit(self, delivery: Delivery, version: int, children: Sequence[Delivery] = ()) -> str | None:
         """Write a delivery if its webhook still has this version; otherwise write nothing.
+
+        Its children are written with it, without those whose deduplication keys earlier deliveries have.
 
         Returns the id under which the event is stored: the delivery's own, or that of an earlier one with the
         same deduplication key; None if the webhook has changed.
@@ -51,26 +59,32 @@ class Inbox:
         :raises TooBusy: too many requests of the webhook wait for a change of it
         """
         if not self._store_bodies:
-            delivery = _without_body(delivery)
-        given = (delivery, version)
+            delivery, children = _without_body(delivery), list(map(_without_body, children))
+        given = (delivery, version, children)
         stored_id = await self._store.insert(given)
         if isinstance(stored_id, LeftOut):
             stored_id = await self._store.insert_left_out(given, stored_id)
-        if self._listeners and stored_id == delivery.id and delivery.state == State.ACCEPTED:
-            self._notify()
+        if self._listeners and stored_id == delivery.id:
+            self._notify(delivery, children)
         return stored_id
 
-    def commit_as(self, actor: str, delivery: Delivery, version: int) -> str | None:
+    def commit_as(
+        self, actor: str, delivery: Delivery, version: int, children: Sequence[Delivery] = ()
+    ) -> str | None:
         """Commit a user's replay and write it to the audit log; blocks."""
         if not self._store_bodies:
-            delivery = _without_body(delivery)
-        stored_id = _store_with_audit(delivery, version, actor)
-        if stored_id == delivery.id and delivery.state == State.ACCEPTED:
-            self._notify()
+            delivery, children = _without_body(delivery), list(map(_without_body, children))
+        stored_id = _store_with_audit(delivery, version, actor, children)
+        if stored_id == delivery.id:
+            self._notify(delivery, children)
         return stored_id
 
     def commit_claimed(
-        self, delivery: Delivery, version: int, claim: Callable[[Connection], bool]
+        self,
+        delivery: Delivery,
+        version: int,
+        claim: Callable[[Connection], bool],
+        children: Sequence[Delivery] = (),
     ) -> str | None:
         """Commit a replay together with a claim that makes it the only one; blocks.
 
@@ -80,19 +94,20 @@ class Inbox:
         :raises AlreadyClaimed: nothing was written
         """
         if not self._store_bodies:
-            delivery = _without_body(delivery)
+            delivery, children = _without_body(delivery), list(map(_without_body, children))
         with transaction() as connection:
             begin_writing(connection)
             if not claim(connection):
                 raise AlreadyClaimed
-            stored_id = insert_delivery(connection, delivery, version)
+            stored_id = insert_replay(connection, delivery, version, children)
             if stored_id not in (None, delivery.id):
                 # Another delivery has the event's key, but the user asked for this replay explicitly.
-                stored_id = insert_delivery(connection, replace(delivery, dedup_key=None), version)
+                again = replace(delivery, dedup_key=None)
+                stored_id = insert_replay(connection, again, version, children)
             if stored_id is None:
                 connection.get_transaction().rollback()  # type: ignore[union-attr]
-        if stored_id is not None and delivery.state == State.ACCEPTED:
-            self._notify()
+        if stored_id is not None:
+            self._notify(delivery, children)
         return stored_id
 
     def commit_call(self, delivery: Delivery, wait: Wait) -> str | None:
@@ -111,8 +126,12 @@ class Inbox:
             _call_each(self._call_listeners)
         return stored_id
 
-    def _notify(self) -> None:
-        _call_each(self._listeners)
+    def _notify(self, delivery: Delivery, children: Sequence[Delivery] = ()) -> None:
+        states = {each.state for each in (delivery, *children)}
+        if State.ACCEPTED in states:
+            _call_each(self._listeners)
+        if not states.isdisjoint(State.GROUPED):
+            _call_each(self._group_listeners)
 
 
 def _call_each(listeners: Sequence[Callable[[], None]]) -> None:
@@ -127,10 +146,12 @@ def _without_body(delivery: Delivery) -> Delivery:
     return replace(delivery, body=b"", body_stored=False)
 
 
-def _store_with_audit(delivery: Delivery, version: int, actor: str) -> str | None:
+def _store_with_audit(
+    delivery: Delivery, version: int, actor: str, children: Sequence[Delivery]
+) -> str | None:
     with transaction() as connection:
         begin_writing(connection)
-        stored = insert_delivery(connection, delivery, version)
+        stored = insert_replay(connection, delivery, version, children)
         if stored == delivery.id:
             _audit_replay(connection, delivery, actor)
     return stored
@@ -140,7 +161,7 @@ def _audit_replay(connection: Connection, delivery: Delivery, actor: str) -> Non
     write_audit_entry(
         connection,
         event="webhook.replay",
-        dag_id=delivery.dag_id,
+        dag_id=delivery.dag_id or None,
         actor=actor,
         at=delivery.received_at,
         details={"webhook": delivery.webhook_name, "delivery": delivery.id, "replay_of": delivery.replay_of},

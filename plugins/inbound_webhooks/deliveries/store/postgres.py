@@ -48,16 +48,15 @@ class PostgresBackend:
         except StatementRefused:
             return [LeftOut.REFUSED] * len(deliveries)  # inserting one by one shows which one it was
         if len(stored) == len(deliveries):
-            return [delivery.id for delivery, _ in deliveries]
+            return [given[0].id for given in deliveries]
         skipped = [given for given in deliveries if given[0].id not in stored]
         found = await self._look_up(skipped)
-        return [delivery.id if delivery.id in stored else found[delivery.id] for delivery, _ in deliveries]
+        ids = [given[0].id for given in deliveries]
+        return [own_id if own_id in stored else found[own_id] for own_id in ids]
 
     async def _look_up(self, skipped: Sequence[VersionedDelivery]) -> Mapping[str, InsertResult]:
         """The results of skipped deliveries; the others of the batch are committed, whatever happens here."""
-        results: dict[str, InsertResult] = dict.fromkeys(
-            (delivery.id for delivery, _ in skipped), LeftOut.LOCKED
-        )
+        results: dict[str, InsertResult] = dict.fromkeys((given[0].id for given in skipped), LeftOut.LOCKED)
         try:
             found = await self._connections.use(partial(find_stored, deliveries=skipped))
         except (DatabaseUnavailable, StatementRefused):

@@ -80,9 +80,9 @@ def _insert_together(deliveries: Sequence[VersionedDelivery]) -> list[InsertResu
     results: list[InsertResult] = []
     with transaction() as connection:
         begin_writing(connection)
-        for delivery, version in deliveries:
+        for delivery, version, children in deliveries:
             try:
-                is_stored = try_insert_delivery(connection, delivery, version)
+                is_stored = try_insert_delivery(connection, delivery, version, children)
                 results.append(delivery.id if is_stored else None)
             except SQLAlchemyError:
                 raise  # SQLite may have rolled back the whole transaction, as on a full disk

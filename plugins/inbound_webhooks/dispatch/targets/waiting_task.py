@@ -11,10 +11,10 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
 
+from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
 from inbound_webhooks.airflow_bridge.task_instances import (
-    DueCall,
     Standing,
     WaitingTask,
     due_calls,
@@ -22,18 +22,21 @@ from inbound_webhooks.airflow_bridge.task_instances import (
     unregistered_waits,
     waiting_tasks,
 )
+from inbound_webhooks.dispatch.targets.matched_waits import MatchedWaits
+from inbound_webhooks.dispatch.targets.settling import Settling
 from inbound_webhooks.errors import DatabaseUnavailable
 from inbound_webhooks.event.retry import RETRY_DELAYS_SECONDS
 from inbound_webhooks.event.task_wait import is_failure, resumed_by_call, timed_out
+from inbound_webhooks.event.wait_match import refused
 from inbound_webhooks.monitoring import metrics
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.monitoring.loop import log_unexpected_error
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.delivery_states import BEHAVIOUR_OF_CALLS
-from inbound_webhooks.records.wait import Wait, WaitState
+from inbound_webhooks.records.wait import Wait, WaitKind, WaitState
 from inbound_webhooks.settings import Settings
-from inbound_webhooks.storage import waits
+from inbound_webhooks.storage import matched_waits, waits
 from inbound_webhooks.storage.database import autocommit, begin_writing, session_transaction, transaction
 
 log = get_logger(__name__)
@@ -67,9 +70,9 @@ class WaitingTasks:
 
     def __init__(self, settings: Settings, *, now: Callable[[], datetime] = utc_now) -> None:
         self._now = now
-        self._settled_after = timedelta(seconds=settings.wait_settle_seconds)
+        self._settling = Settling(settings, now=now)
+        self._events = MatchedWaits(settings, now=now)
         self._reviewed_at = float("-inf")
-        self._seen_parked: dict[str, float] = {}
 
     def look(self) -> bool:
         """Run one round; True while there may be more calls.
@@ -79,30 +82,23 @@ class WaitingTasks:
         if time.monotonic() - self._reviewed_at >= REVIEW_SECONDS:
             self._reviewed_at = time.monotonic()
             self.review()
-        return self.resume_called() == BATCH_SIZE
+        more = self.match_events()
+        more = self._events.resume() or more
+        return self.resume_called() == BATCH_SIZE or more
+
+    def match_events(self) -> bool:
+        """Give new events of webhooks to the tasks that wait for them; True while there may be more."""
+        return self._events.match()
+
+    @property
+    def awaits_events(self) -> bool:
+        """Whether this process has lately seen a task that waits for an event of a webhook."""
+        return self._events.has_waits
 
     def resume_called(self) -> int:
         """Resume the tasks that were called, a batch of them; return how many calls were decided."""
         due = autocommit(partial(due_calls, now=self._now(), limit=MAX_LOOKED_AT))
-        seen = time.monotonic()
-        # Those that are no longer due are forgotten.
-        self._seen_parked = {call.delivery_id: self._seen_parked.get(call.delivery_id, seen) for call in due}
-        ready = [call.delivery_id for call in due if self._has_settled(call)]
-        return sum(map(self._try_to_resume, ready[:BATCH_SIZE]))
-
-    def _has_settled(self, call: DueCall) -> bool:
-        """Whether the scheduler has noticed by now that the worker that parked the task is gone.
-
-        If it notices only after it has queued the resumed task, it takes the exit for the end of that task,
-        which is in no final state, and fails it (``process_executor_events``). Airflow's own triggers can
-        meet the same race. No row shows it: for a parked task the scheduler writes nothing, and neither the
-        worker's exit nor the upload of its log is recorded. So the dispatcher waits for a time.
-        """
-        if call.parked_since is None or call.parked_since <= self._now() - self._settled_after:
-            return True
-        # The clock of the api-server that parked it may be ahead.
-        seconds = time.monotonic() - self._seen_parked[call.delivery_id]
-        return seconds >= self._settled_after.total_seconds()
+        return sum(map(self._try_to_resume, self._settling.settled(due)[:BATCH_SIZE]))
 
     def _try_to_resume(self, delivery_id: str) -> bool:
         try:
@@ -117,10 +113,12 @@ class WaitingTasks:
     def review(self) -> None:
         """Store new waits, and end those whose time or task is over."""
         new = autocommit(partial(unregistered_waits, limit=BATCH_SIZE))
-        if new:
+        calls = [wait for wait in new if wait.kind == WaitKind.CALLBACK]
+        if calls:
             with transaction() as connection:
                 begin_writing(connection)
-                waits.insert_waits(connection, new)
+                waits.insert_waits(connection, calls)
+        self._events.review([wait for wait in new if wait.kind == WaitKind.EVENT])
         found = self._end_over(after="")
         while len(found) == PAGE_SIZE:
             found = self._end_over(after=found[-1].wait_id)
@@ -136,7 +134,9 @@ class WaitingTasks:
     def _is_over(self, waiting: WaitingTask) -> bool:
         if waiting.parked_since is None:
             return waiting.standing is not Standing.STARTING
-        return max(waiting.deadline, waiting.parked_since + self._settled_after) <= self._now()
+        if waiting.must_fail:
+            return waiting.parked_since + self._settling.after <= self._now()
+        return max(waiting.deadline, waiting.parked_since + self._settling.after) <= self._now()
 
     def _resume(self, delivery_id: str) -> bool:
         """Decide about one call; False where it has to wait, or another dispatcher is at work on it."""
@@ -186,14 +186,21 @@ class WaitingTasks:
             task = lock_task(session, wait.id)
             if task is None or task.standing is Standing.STARTING:
                 return
-            is_late = wait.deadline <= now
+            state = WaitState.TIMED_OUT if wait.deadline <= now else WaitState.ENDED
             if task.standing is Standing.PARKED:
-                if not is_late:
+                if wait.failure is not None:
+                    state = WaitState.REFUSED
+                    task.resume(refused(wait.failure))
+                elif state == WaitState.TIMED_OUT and not self._may_match(connection, wait):
+                    task.resume(timed_out(wait.refused_calls, wait.refusal))
+                else:
                     return
-                task.resume(timed_out(wait.refused_calls, wait.refusal))
-            state = WaitState.TIMED_OUT if is_late else WaitState.ENDED
             waits.end_wait(connection, wait.id, state, now)
         log.info("wait ended action=wait_ended wait=%s state=%s", wait_id, state)
+
+    def _may_match(self, connection: Connection, wait: Wait) -> bool:
+        """Whether an event that came in time may still resume the task of a wait."""
+        return wait.kind == WaitKind.EVENT and matched_waits.may_still_match(connection, wait)
 
     def _put_off(self, delivery_id: str) -> None:
         """Try a call again later that failed unexpectedly."""

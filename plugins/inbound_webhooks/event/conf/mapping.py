@@ -14,6 +14,7 @@ from inbound_webhooks.event.conf.parameter import NO_TYPES, Parameter, check_con
 from inbound_webhooks.event.data_sources import DataSources
 from inbound_webhooks.event.expressions.budget import CURRENT_BUDGET, CompileBudget, charging
 from inbound_webhooks.event.expressions.engine import Expression, compile_expression
+from inbound_webhooks.event.expressions.syntax import SOURCES, Sources
 from inbound_webhooks.event.redaction import without_credentials
 from inbound_webhooks.event.sizes import MAX_CONF_ITEMS
 from inbound_webhooks.event.values import Missing, charge_reading
@@ -82,8 +83,10 @@ class ConfMapping:
         params = params or {}
         if not self.lines:
             also = sources.credential_names
+            # One item instead of the whole list, which each of its runs would get.
+            is_item = not isinstance(sources.item, Missing)
             event = {
-                "body": sources.body.value_or_text,
+                **({"item": sources.item} if is_item else {"body": sources.body.value_or_text}),
                 "query": without_credentials(sources.query, also),
                 "headers": without_credentials(sources.headers, also),
             }
@@ -115,10 +118,13 @@ class ConfMapping:
         return conf
 
 
-def compile_mapping(mapping: Mapping[str, str], budget: CompileBudget | None = None) -> ConfMapping:
+def compile_mapping(
+    mapping: Mapping[str, str], budget: CompileBudget | None = None, *, sources: Sources = SOURCES
+) -> ConfMapping:
     """Compile each line of a mapping.
 
     :param budget: what all expressions of the webhook share
+    :param sources: what it may read
     :raises InvalidDefinition: an expression does not compile; names the parameter, line and column
     """
     lines: dict[str, Expression] = {}
@@ -127,7 +133,7 @@ def compile_mapping(mapping: Mapping[str, str], budget: CompileBudget | None = N
         if not name.strip():
             raise InvalidDefinition("mapping", "a parameter's name is empty")
         try:
-            lines[name] = compile_expression(source, budget)
+            lines[name] = compile_expression(source, budget, sources=sources)
         except TemplateRefused as error:
             raise InvalidDefinition("mapping", error.message, name) from None
     return ConfMapping(lines)

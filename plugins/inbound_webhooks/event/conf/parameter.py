@@ -9,12 +9,16 @@ from typing import Any
 from jsonschema import Draft4Validator, Draft202012Validator
 
 from inbound_webhooks.errors import ParameterRefused
+from inbound_webhooks.event import json_text
 from inbound_webhooks.event.cached_attribute import cached_attribute
 from inbound_webhooks.event.conf.patterns import NotLinear
 from inbound_webhooks.event.conf.schema_check import SchemaCheck, SlowCheck
 
 NO_DEFAULT = object()
 """The default of a parameter that has none."""
+
+LEFT_OUT = object()
+"""The default of a parameter that may be missing."""
 
 
 TYPES_OF_CLASS: dict[type, frozenset[str]] = {
@@ -63,6 +67,27 @@ class Parameter:
         return SchemaCheck(self.schema)
 
     @cached_attribute
+    def of_items(self) -> Mapping[str, Parameter]:
+        """The properties of the objects that it takes a list of, as parameters; empty if it does not say.
+
+        Those that are not required may be missing. A schema with references is left out: they lead out of it.
+        """
+        items = _object(self.schema.get("items"))
+        if not items or '"$ref"' in json_text.dump(self.schema):
+            return {}
+        required = _list(items.get("required"))
+        return {
+            name: Parameter(
+                name,
+                schema=schema,
+                default=NO_DEFAULT if name in required else LEFT_OUT,
+                check_slowly=self.check_slowly,
+            )
+            for name, schema in _object(items.get("properties")).items()
+            if isinstance(schema, Mapping)
+        }
+
+    @cached_attribute
     def not_linear(self) -> NotLinear | None:
         """Why values cannot be checked in linear time, or None."""
         linear = self.check.linear if self.schema else None
@@ -95,6 +120,8 @@ def check_conf(conf: Mapping[str, Any], params: Mapping[str, Parameter]) -> None
     """
     for name, parameter in params.items():
         value = conf.get(name, parameter.default)
+        if value is LEFT_OUT:
+            continue
         if value is NO_DEFAULT:
             raise ParameterRefused(name, "the request has no value for it, and it has no default")
         if reason := parameter.refusal(value):
@@ -112,3 +139,7 @@ def _schema_types(schema: Mapping[str, Any]) -> set[str]:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

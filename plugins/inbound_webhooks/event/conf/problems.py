@@ -7,7 +7,7 @@ from typing import Any
 
 from inbound_webhooks.errors import Problem, TooBusy
 from inbound_webhooks.event.conf.conversion import convert
-from inbound_webhooks.event.conf.parameter import NO_DEFAULT, Parameter
+from inbound_webhooks.event.conf.parameter import LEFT_OUT, NO_DEFAULT, Parameter
 from inbound_webhooks.event.values import Missing
 
 
@@ -40,6 +40,8 @@ def _unconditional_problem(parameter: Parameter, mapping: Mapping[str, str]) -> 
         return f"is always {source!r}, which its schema refuses ({reason})" if reason else None
     if parameter.default is NO_DEFAULT:
         return "has no default and no expression"
+    if parameter.default is LEFT_OUT:
+        return None
     if reason := _refusal(parameter, parameter.default):
         return f"has a default that its schema refuses ({reason})"
     return None
@@ -72,6 +74,8 @@ def _refuses(parameter: Parameter, conf: Mapping[str, Any]) -> bool:
     # The param's default takes effect, as it would for a run.
     if value is NO_DEFAULT or isinstance(value, Missing):
         value = parameter.default
+    if value is LEFT_OUT:
+        return False
     return value is NO_DEFAULT or _refusal(parameter, value) is not None
 
 

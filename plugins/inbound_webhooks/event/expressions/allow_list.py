@@ -11,7 +11,9 @@ from jinja2 import nodes
 from inbound_webhooks.event.expressions.budget import LocatedProblem
 from inbound_webhooks.event.expressions.filters import FILTERS
 from inbound_webhooks.event.expressions.syntax import (
+    ITEM_SOURCES,
     ONLY_AFTER_RUN,
+    ONLY_IN_LISTS,
     PATH_FILTER,
     RUN_SOURCES,
     Sources,
@@ -64,6 +66,8 @@ def _check_node(node: nodes.Node, names: Collection[str]) -> None:
         reason = f"there is no {node.name!r}, only {', '.join(names)}"
         if node.name in RUN_SOURCES.values():
             reason = ONLY_AFTER_RUN.format(repr(node.name))
+        elif node.name in ITEM_SOURCES.values():
+            reason = ONLY_IN_LISTS.format(repr(node.name))
         raise LocatedProblem(reason, node.lineno)
     if isinstance(node, nodes.Filter) and node.name not in FILTERS and node.name != PATH_FILTER:
         raise LocatedProblem(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 
-from inbound_webhooks.event.expressions.syntax import SOURCES
+from inbound_webhooks.event.expressions.syntax import ITEM_SOURCES, SOURCES
 
 MAX_CHARS = 500
 
+_NAMED = SOURCES | ITEM_SOURCES
 _STEPS = r"""(?:\.[\w-]+|\[[0-9]{1,9}\]|\["[^"\\\n]+"\]|\['[^'\\\n]+'\])+"""
-_PATH = re.compile(rf"\{{?\s*(?:Webhook::)?({'|'.join(SOURCES)})({_STEPS})\s*\}}?", re.IGNORECASE | re.ASCII)
-_FILTERED = re.compile(
-    rf"({'|'.join(SOURCES.values())}){_STEPS}(?:\s*\|\s*\w+(?:\([^(){{}}]*\))?)+", re.ASCII
-)
-_NAMES = {name.lower(): name for name in SOURCES}
+_PATH = re.compile(rf"\{{?\s*(?:Webhook::)?({'|'.join(_NAMED)})({_STEPS})\s*\}}?", re.IGNORECASE | re.ASCII)
+_FILTERED = re.compile(rf"({'|'.join(_NAMED.values())}){_STEPS}(?:\s*\|\s*\w+(?:\([^(){{}}]*\))?)+", re.ASCII)
+_NAMES = {name.lower(): name for name in _NAMED}
 
 
 def expression_meant(text: str) -> str | None:

@@ -136,11 +136,24 @@ def compile_expression(
     return Expression(source, lambda _: text, is_plain=True)
 
 
-def compile_condition(source: str, budget: CompileBudget | None = None) -> Condition:
+def compile_condition(
+    source: str, budget: CompileBudget | None = None, *, sources: Sources = SOURCES
+) -> Condition:
     """Compile a filter: one Jinja expression, bare or in braces, evaluated for its truth.
 
     Such as ``headers["X-GitHub-Event"] == "push" and body.ref == "refs/heads/main"``.
 
+    :raises TemplateRefused: it does not compile, or is text around expressions
+    """
+    return Condition(compile_bare(source, budget, sources=sources, what="a filter"))
+
+
+def compile_bare(
+    source: str, budget: CompileBudget | None = None, *, sources: Sources = SOURCES, what: str
+) -> Expression:
+    """Compile one expression that may stand without braces, such as ``body.records``.
+
+    :param what: what it is, for the message
     :raises TemplateRefused: it does not compile, or is text around expressions
     """
     if not source.strip():
@@ -148,10 +161,10 @@ def compile_condition(source: str, budget: CompileBudget | None = None) -> Condi
     bare = not source.lstrip().startswith(("{{", "${"))
     try:
         # With spaces: {{- and -}} would be signs of white space control.
-        parsed = parse("{{ " + source + " }}" if bare else source, budget)
+        parsed = parse("{{ " + source + " }}" if bare else source, budget, sources=sources)
         if parsed.whole_expression is None:
-            raise TemplateRefused("a filter is one expression, not a text with expressions in it", 1, 1)
-        return Condition(_compile_whole(parsed, parsed.whole_expression))
+            raise TemplateRefused(f"{what} is one expression, not a text with expressions in it", 1, 1)
+        return _compile_whole(parsed, parsed.whole_expression)
     except TemplateRefused as error:
         # The braces were added here: report the column in the user's source.
         column = error.column - len("{{ ") if bare and error.line == 1 else error.column

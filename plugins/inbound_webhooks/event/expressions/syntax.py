@@ -17,10 +17,17 @@ SOURCES = {"Body": "body", "Headers": "headers", "Query": "query", "Delivery": "
 RUN_SOURCES = {"Result": "result", "Run": "run"}
 """The sources of a response that is sent when the run has a result."""
 
+ITEM_SOURCES = {"Item": "item"}
+"""The source of a webhook that splits a list: the event itself."""
+
 ALL_SOURCES = SOURCES | RUN_SOURCES
+
+EVERY_SOURCE = ALL_SOURCES | ITEM_SOURCES
 
 ONLY_AFTER_RUN = "{} is only known to the response of a webhook that waits for its run"
 """Why one of these sources is refused elsewhere."""
+
+ONLY_IN_LISTS = "{} is only known to a webhook that splits a list (each), and not to its response"
 
 Sources = Mapping[str, str]
 
@@ -101,6 +108,8 @@ def _read_expression(
         reason = f"there is no Webhook::{name}, only {', '.join(sources)}"
         if name in RUN_SOURCES:
             reason = ONLY_AFTER_RUN.format(f"Webhook::{name}")
+        elif name in ITEM_SOURCES:
+            reason = ONLY_IN_LISTS.format(f"Webhook::{name}")
         raise LocatedProblem(reason, start + head.start(1))
     path: list[Any] = []
     position = head.end()

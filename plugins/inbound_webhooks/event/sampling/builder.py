@@ -13,10 +13,11 @@ from inbound_webhooks.errors import TemplateRefused
 from inbound_webhooks.event.conf.conversion import convert
 from inbound_webhooks.event.conf.parameter import Parameter
 from inbound_webhooks.event.expressions.engine import parse
+from inbound_webhooks.event.expressions.syntax import EVERY_SOURCE
 from inbound_webhooks.event.multidict import MultiDict
 from inbound_webhooks.event.sampling.events import FORM_TYPE, SampleEvent, SampleRequest
 from inbound_webhooks.event.sampling.examples import NO_EXAMPLE, example_of
-from inbound_webhooks.event.sampling.reads import ANY, Decoding, Read, reads_of, reads_of_condition
+from inbound_webhooks.event.sampling.reads import ANY, Decoding, Read, in_braces, reads_of, reads_of_condition
 from inbound_webhooks.event.values import Missing, Path, Step, follow
 
 MAX_INDEX = 20
@@ -38,6 +39,8 @@ class Definition(Protocol):
     def filter(self) -> str | None: ...
     @property
     def dedup(self) -> str | None: ...
+    @property
+    def each(self) -> str | None: ...
 
 
 def build_sample(
@@ -59,13 +62,15 @@ def build_sample(
         made = {name: example_of(parameter) for name, parameter in params.items()}
         named = {name: value for name, value in made.items() if value is not NO_EXAMPLE}
         event = SampleEvent(body=named or {"example": True})
-    sample = _Sample(event)
+    of_list = _only_path(in_braces(definition.each)) if definition.each else None
+    sample = _Sample(event, of_list)
     _add_mapping(sample, definition, params)
     event_type = _only_path(definition.event_type)
     for read in _others(definition):
         if read.source == "delivery" and read.steps in (("event_type",), (("event_type",),)) and event_type:
             read = event_type._replace(wish=read.wish)
         sample.add(read)
+    sample.add(Read("item", ()))
     key = _only_path(definition.dedup)
     if key is not None:
         sample.renew(key, fresh)
@@ -97,7 +102,7 @@ def _only_path(source: str | None) -> Read | None:
     if source is None or len(reads) != 1 or reads[0].wish is not ANY or reads[0].is_optional:
         return None
     try:
-        parsed = parse(source)
+        parsed = parse(source, sources=EVERY_SOURCE)
     except TemplateRefused:
         return None
     return reads[0] if parsed.whole_expression is not None else None
@@ -106,7 +111,8 @@ def _only_path(source: str | None) -> Read | None:
 class _Sample:
     """A request that grows with each path that is added."""
 
-    def __init__(self, event: SampleEvent | None) -> None:
+    def __init__(self, event: SampleEvent | None, of_list: Read | None = None) -> None:
+        self._list = of_list
         self._has_event = event is not None
         self._event = event or SampleEvent()
         self._body = deepcopy(self._event.body)
@@ -151,7 +157,14 @@ class _Sample:
             return urlencode({name: _as_text(value) for name, value in self._body.items()})
         return json.dumps(self._body, indent=2, ensure_ascii=False)
 
+    def _located(self, read: Read) -> Read:
+        """What reads an event of a list reads the first item of that list."""
+        if read.source != "item" or self._list is None:
+            return read
+        return read._replace(source=self._list.source, steps=(*self._list.steps, 0, *read.steps))
+
     def _held(self, read: Read) -> Any:
+        read = self._located(read)
         places: dict[str, Any] = {"body": self._body, "query": self._query}
         if read.source == "headers":
             place: Any = MultiDict(self._headers.items(), ignore_case=True)
@@ -164,6 +177,7 @@ class _Sample:
         return place
 
     def _put(self, read: Read, value: Any) -> None:
+        read = self._located(read)
         if read.source == "body":
             self._body = _with_value(self._body, list(read.steps), value)
         elif read.source in ("headers", "query") and read.steps:

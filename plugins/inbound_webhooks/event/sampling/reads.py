@@ -9,7 +9,7 @@ from jinja2 import nodes
 
 from inbound_webhooks.errors import TemplateRefused
 from inbound_webhooks.event.expressions.engine import parse
-from inbound_webhooks.event.expressions.syntax import ALL_SOURCES, PATH_FILTER
+from inbound_webhooks.event.expressions.syntax import EVERY_SOURCE, PATH_FILTER
 from inbound_webhooks.event.values import Step
 
 
@@ -53,17 +53,21 @@ class Read(NamedTuple):
 def reads_of(source: str) -> list[Read]:
     """The paths that a mapping's expression or a template reads; none where it does not compile."""
     try:
-        tree = parse(source, sources=ALL_SOURCES).tree
+        tree = parse(source, sources=EVERY_SOURCE).tree
     except TemplateRefused:
         return []
     return list(_visit(tree, is_optional=False, wish=ANY))
 
 
+def in_braces(source: str) -> str:
+    """An expression that may stand without braces, such as a filter, with them."""
+    return source if source.lstrip().startswith(("{{", "${")) else "{{ " + source + " }}"
+
+
 def reads_of_condition(source: str) -> list[Read]:
     """The paths that a filter reads, with values for which it is probably true."""
-    bare = not source.lstrip().startswith(("{{", "${"))
     try:
-        whole = parse("{{ " + source + " }}" if bare else source).whole_expression
+        whole = parse(in_braces(source), sources=EVERY_SOURCE).whole_expression
     except TemplateRefused:
         return []
     return [] if whole is None else list(_wishes(whole, holds=True))
@@ -72,7 +76,7 @@ def reads_of_condition(source: str) -> list[Read]:
 def _visit(node: nodes.Node, *, is_optional: bool, wish: Any) -> Iterator[Read]:
     found = _chain(node)
     if found is not None:
-        if found.steps or found.source == "body":
+        if found.steps or found.source in ("body", "item"):
             yield found._replace(is_optional=is_optional, wish=wish)
         return
     if isinstance(node, nodes.Filter):

@@ -27,6 +27,7 @@ from inbound_webhooks.receiver.stopping import noticing_stop
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.encryption import check_key
 from inbound_webhooks.storage.threads import run_in_thread
+from inbound_webhooks.webhooks.queue_reason import count_queued
 
 FIGURES_FOLDER = "INBOUND_WEBHOOKS_FIGURES_FOLDER"
 """The environment variable that tells workers where to write their counters."""
@@ -38,7 +39,7 @@ class Gateway:
     def __init__(self, receiver: Receiver, figures: WorkerFigures | None) -> None:
         self._receiver = receiver
         self._figures = figures
-        self._health = Health(receiver.store.status)
+        self._health = Health(receiver.store.status, count_queued=count_queued)
         self._routes = {"/health": self._tell_health}
 
     @property

@@ -107,8 +107,30 @@ function show(outcome) {
   ];
   if (outcome.error) parts.push(make("p", { class: "note bad" }, outcome.error));
   if (outcome.note) parts.push(make("p", { class: "note warn" }, outcome.note));
+  if (outcome.partition_key) parts.push(make("p", {}, `Partition key: ${outcome.partition_key}`));
   if (outcome.conf !== null) parts.push(make("h3", {}, "Conf"), make("pre", { tabindex: "0" }, outcome.conf_text));
+  if (outcome.schedule) parts.push(make("h3", {}, "Run"), make("pre", { tabindex: "0" }, outcome.schedule_text));
+  parts.push(...routes(outcome.routes), ...children(outcome));
   parts.push(make("h3", {}, `Response ${outcome.status}`), make("p", { class: "help" }, outcome.content_type),
     make("pre", { tabindex: "0" }, outcome.body || "(empty)"));
   document.getElementById("preview").replaceChildren(...parts);
+}
+
+// What each route would make of the request, and why.
+function routes(found) {
+  if (!found.length) return [];
+  const lines = found.map(({ webhook, words, reason }) => make("li", {}, make("strong", {}, webhook), `: ${words}`, reason ? ` (${reason})` : ""));
+  return [make("h3", {}, "Routes"), make("ul", { class: "routes" }, ...lines)];
+}
+
+// The deliveries that the request would be split into.
+function children({ children: found, children_total: total }) {
+  if (!total) return [];
+  const shown = found.map((child) => {
+    const name = [child.route, child.item_index === null ? "" : `item ${child.item_index}`].filter(Boolean).join(", ");
+    const more = child.error || (child.conf === null ? "" : JSON.stringify(child.conf));
+    return make("li", {}, `${name} `, make("span", { class: `badge ${child.tone}` }, child.state), " ", make("code", {}, more));
+  });
+  const rest = total > found.length ? [make("p", { class: "help" }, `The first ${found.length} of ${total} are shown.`)] : [];
+  return [make("h3", {}, total === 1 ? "1 delivery" : `${total} deliveries`), make("ul", { class: "children" }, ...shown), ...rest];
 }
