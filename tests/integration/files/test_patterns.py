@@ -23,14 +23,17 @@ SECRET = "a secret of a test, long enough"
 
 @pytest.fixture
 def imported(webhooks, sqlite_database, monkeypatch):
-    """Import a definition; returns its webhook."""
+    """Import a definition; returns its webhook, the first one of several."""
     monkeypatch.setenv("GITHUB_SECRET", SECRET)
+    monkeypatch.setenv("DBT_SECRET", SECRET)
 
     def load(name: str) -> Hook:
         assert webhooks("import", str(FOLDER / f"{name}.yaml")).status == 0
-        (row,) = rows("webhook")
-        store_dag(row.dag_id)
-        return Hook(row.id, token_of(row.id), row.name)
+        stored = sorted(rows("webhook"), key=lambda row: row.source is not None)
+        for row in stored:
+            if row.dag_id:
+                store_dag(row.dag_id)
+        return Hook(stored[0].id, token_of(stored[0].id), stored[0].name)
 
     return load
 
@@ -103,3 +106,57 @@ def test_a_closed_pull_request_cancels_and_starts_nothing(imported):
         ("filtered", True),
         ("in_turn", True),
     ]
+
+
+def test_each_route_of_a_github_app_takes_its_events(imported):
+    hook = imported("github-app")
+    push = {"ref": "refs/heads/main", "after": "a" * 40, "deleted": False, "repository": {"full_name": "a/b"}}
+    assert [send(hook, push, event="push"), send(hook, {"action": "opened"}, event="issues")] == [202, 202]
+    assert send(hook, {"zen": "Keep it simple."}, event="ping") == 200
+    children = [row.webhook_name for row in rows("delivery") if row.parent_id]
+    assert sorted(children) == ["github-app-builds", "github-app-log", "github-app-log"]
+
+
+def test_each_deal_of_a_list_runs_once(imported):
+    hook = imported("crm-lists")
+    deals = [
+        {"eventId": number, "objectId": number, "subscriptionType": f"deal.{kind}"}
+        for number, kind in enumerate(("creation", "deletion", "creation"))
+    ]
+    assert [send(hook, deals), send(hook, deals)] == [202, 202]
+    taken = [row for row in rows("delivery") if row.parent_id and row.state == "accepted"]
+    assert [json.loads(row.conf)["order_id"] for row in taken] == [0, 2]
+
+
+def test_events_are_held_until_the_night(imported):
+    hook = imported("nightly-window")
+    assert send(hook, {"id": 1}) == 202
+    assert [state for state, _ in stored()] == ["held"]
+
+
+def test_an_order_is_an_event_of_the_asset(imported):
+    hook = imported("one-event-several-dags")
+    assert [send(hook, {"id": 7}), send(hook, {"id": 7})] == [202, 202]
+    assert [(row.asset, row.dag_id, row.conf) for row in rows("delivery")] == [
+        ("shop_orders", "", '{"order":7}')
+    ]
+
+
+def test_the_run_has_the_day_of_its_event(imported):
+    hook = imported("day-of-the-event")
+    assert send(hook, {"id": 7, "created_at": "2026-03-01T23:59:00Z"}) == 202
+    (row,) = rows("delivery")
+    assert (row.logical_date.isoformat(), row.note) == (
+        "2026-03-01T23:59:00+00:00",
+        "Order 7 of 2026-03-01T23:59:00Z",
+    )
+
+
+def test_the_event_of_a_job_is_kept_for_the_task_that_waits(imported):
+    hook = imported("job-that-calls-back")
+    content = b'{"eventId": "wev_1", "eventType": "job.run.completed", "data": {"runId": "12345"}}'
+    signature = hmac.new(SECRET.encode(), content, hashlib.sha256).hexdigest()
+    headers = [("content-type", "application/json"), ("authorization", signature)]
+    assert AsgiEndpoint().post(hook.path, content, headers=headers).status == 200
+    (row,) = rows("delivery")
+    assert (row.state, row.next_attempt_at, row.to_match) == ("accepted", None, True)
