@@ -161,3 +161,14 @@ def test_a_webhook_without_a_dag_has_no_groups(database, fields):
 
     with pytest.raises(InvalidDefinition, match="only runs of a DAG can be grouped"):
         store_webhook(dag_id="", asset="s3://a/b", **fields)
+
+
+@pytest.mark.parametrize("option", ["max_held", "max_grouped_deliveries"])
+def test_the_items_of_a_list_count_towards_the_limit_of_their_state(endpoint, configure, option):
+    configure(**{option: 2})
+    hook = store_webhook(**ITEM, **(BATCHES_OF_TWO if option == "max_grouped_deliveries" else {}))
+    if option == "max_held":
+        hold(hook)
+    assert endpoint.post(hook.path, json.dumps(numbered(1, 2, 3)).encode()).status == 429
+    assert rows("delivery") == []
+    post(endpoint, hook, numbered(1, 2))

@@ -33,8 +33,8 @@ class GroupLimit:
         self._lock = threading.Lock()
         self._rooms: dict[str, _Room] = {}
 
-    def admits(self, webhook_id: str) -> bool:
-        """Whether one more may wait; False where :meth:`count` has to count first.
+    def admits(self, webhook_id: str, number: int = 1) -> bool:
+        """Whether more may wait; False where :meth:`count` has to count first.
 
         :raises GroupsFull: there are too many
         """
@@ -43,13 +43,13 @@ class GroupLimit:
             if room is None or self._clock() - room.counted_at >= RECHECK_SECONDS:
                 return False
             # What this process admitted since the last count counts too.
-            room.left -= 1
+            room.left -= number
             if room.left < 0:
                 raise GroupsFull(self._most)
         return True
 
-    def count(self, webhook_id: str) -> None:
-        """Count a webhook's waiting deliveries and admit one more; blocks.
+    def count(self, webhook_id: str, number: int = 1) -> None:
+        """Count a webhook's waiting deliveries and admit more; blocks.
 
         :raises GroupsFull: there are too many
         """
@@ -57,6 +57,6 @@ class GroupLimit:
         with self._lock:
             if len(self._rooms) >= MAX_ROOMS:
                 self._rooms.clear()
-            self._rooms[webhook_id] = _Room(self._most - waiting - 1, self._clock())
-        if waiting >= self._most:
+            self._rooms[webhook_id] = _Room(self._most - waiting - number, self._clock())
+        if waiting + number > self._most:
             raise GroupsFull(self._most)

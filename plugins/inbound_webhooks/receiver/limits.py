@@ -89,8 +89,8 @@ class Limits:
         if cost and not self._counted(self._addresses, self._per_address, "address", sender, cost=cost):
             raise RateLimited(self._per_address.amount)
 
-    def admits_held(self, webhook: Webhook) -> bool:
-        """Whether one more delivery may be held, by what was counted within the last second.
+    def admits_held(self, webhook: Webhook, number: int = 1) -> bool:
+        """Whether more deliveries may be held, by what was counted within the last second.
 
         False where :meth:`count_held` has to count first, which asks the database.
 
@@ -100,13 +100,13 @@ class Limits:
             room = self._held_rooms.get(webhook.id)
             if room is None or self._clock() - room.counted_at >= BACKLOG_RECHECK_SECONDS:
                 return False
-            room.left -= 1
+            room.left -= number
             if room.left < 0:
                 raise TooManyHeld(self._max_held)
         return True
 
-    def count_held(self, webhook: Webhook) -> None:
-        """Count a webhook's held deliveries in the database, and admit one more; blocks.
+    def count_held(self, webhook: Webhook, number: int = 1) -> None:
+        """Count a webhook's held deliveries in the database, and admit more; blocks.
 
         :raises TooManyHeld: too many of this webhook are held
         """
@@ -116,8 +116,8 @@ class Limits:
             # A webhook that is no longer on hold leaves its entry behind.
             for old in [key for key, room in self._held_rooms.items() if now - room.counted_at > 60]:
                 del self._held_rooms[old]
-            self._held_rooms[webhook.id] = _Room(self._max_held, now, left=self._max_held - held - 1)
-        if held >= self._max_held:
+            self._held_rooms[webhook.id] = _Room(self._max_held, now, left=self._max_held - held - number)
+        if held + number > self._max_held:
             raise TooManyHeld(self._max_held)
 
     def admit_webhook(self, webhook: Webhook) -> None:

@@ -96,6 +96,9 @@ MAX_ATTEMPTS = 3
 """How often a request is judged because its webhook changed before the commit."""
 
 _RECORDED = (LimitReached, KeyPending, SecretMissing, ClientAddressReplaced)
+_ADMITTED = (State.ACCEPTED, State.HELD, *State.GROUPED)
+"""First states of accepted deliveries."""
+
 _NO_SECRETS: Secrets = {}
 
 
@@ -392,14 +395,8 @@ class Receiver:
         delivery: Delivery | None = made
         if verdict.outcome != Outcome.ACCEPTED:
             delivery = self._refused.limited(made)
-        elif made.state == State.HELD:
-            if not self._limits.admits_held(webhook):
-                await run_in_thread(partial(self._limits.count_held, webhook))
-        elif made.group_key is not None:
-            if not self._groups.admits(webhook.id):
-                await run_in_thread(partial(self._groups.count, webhook.id))
-        elif not self._limits.admits_backlog(webhook):
-            await run_in_thread(partial(self._limits.count_backlog, webhook))
+        else:
+            await self._admit(webhook, made)
         if delivery is None:
             return self._not_stored(verdict, is_fresh=is_fresh)
         stored_id = await self.inbox.commit(delivery, webhook.version)
@@ -446,10 +443,9 @@ class Receiver:
         for child in verdict.children:
             if child.verdict.error is not None:
                 metrics.count_rejection(child.verdict.error)
-        states = Counter(child.state for child in children)
-        metrics.count("accepted", states[Outcome.ACCEPTED])
-        metrics.count("filtered", states[Outcome.FILTERED])
-        metrics.count("split")
+        for each in (parent, *children):
+            if each.state != State.REFUSED:
+                metrics.count(each.state)
         if parent.custom_response:
             self.responses.add(parent, verdict.response)
         return verdict.response
@@ -460,9 +456,25 @@ class Receiver:
         :raises BacklogFull: too many of one of the webhooks would wait
         """
         webhooks = {target.webhook.id: target.webhook for target in compiled.targets}
-        numbers = Counter(child.webhook_id for child in children if child.state == Outcome.ACCEPTED)
-        for webhook_id, number in numbers.items():
-            webhook = webhooks[webhook_id]
+        # Those of a webhook are all in the same state, or refused, or filtered.
+        accepted = [child for child in children if child.state in _ADMITTED]
+        numbers = Counter(child.webhook_id for child in accepted)
+        for child in {child.webhook_id: child for child in accepted}.values():
+            await self._admit(webhooks[child.webhook_id], child, numbers[child.webhook_id])
+
+    async def _admit(self, webhook: Webhook, made: Delivery, number: int = 1) -> None:
+        """Count deliveries in the state of this one towards the limit that they have.
+
+        :raises BacklogFull: too many would wait for their run, or be held
+        :raises GroupsFull: too many would wait for others of their group
+        """
+        if made.state == State.HELD:
+            if not self._limits.admits_held(webhook, number):
+                await run_in_thread(partial(self._limits.count_held, webhook, number))
+        elif made.group_key is not None:
+            if not self._groups.admits(webhook.id, number):
+                await run_in_thread(partial(self._groups.count, webhook.id, number))
+        else:
             if not self._limits.admits_backlog(webhook, number):
                 await run_in_thread(partial(self._limits.count_backlog, webhook, number))
             if number > 1:

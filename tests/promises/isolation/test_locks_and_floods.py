@@ -172,10 +172,10 @@ class SlowBackend:
         self.batches: list[list[str]] = []
 
     async def insert(self, deliveries) -> list[str]:
-        self.batches.append([each.id for each, _ in deliveries])
-        if any(len(each.body) + len(each.conf or "") > 100_000 for each, _ in deliveries):
+        self.batches.append([each.id for each, *_ in deliveries])
+        if any(len(each.body) + len(each.conf or "") > 100_000 for each, *_ in deliveries):
             await asyncio.wait_for(self.may_end.wait(), 20)
-        return [each.id for each, _ in deliveries]
+        return [each.id for each, *_ in deliveries]
 
     async def find(self, webhook_ids):
         raise NotImplementedError

@@ -208,6 +208,7 @@ SEVERAL = {
     "mails.*": [f"mails.{state}" for state in MAIL_STATES],
     "thread_failures.*": ["thread_failures.<thread>"],
     "verdict.outcome": [State.ACCEPTED, State.FILTERED],
+    "each.state": [State.ACCEPTED, State.FILTERED, State.HELD, State.SPLIT, *State.GROUPED],
     "delivery.state": [State.ACCEPTED, State.FILTERED, State.HELD, State.SPLIT, *State.GROUPED],
 }
 """What a module puts together -> the figures that come of it."""
