@@ -43,9 +43,9 @@ class GroupLimit:
             if room is None or self._clock() - room.counted_at >= RECHECK_SECONDS:
                 return False
             # What this process admitted since the last count counts too.
-            room.left -= number
-            if room.left < 0:
+            if room.left < number:
                 raise GroupsFull(self._most)
+            room.left -= number
         return True
 
     def count(self, webhook_id: str, number: int = 1) -> None:
@@ -54,9 +54,11 @@ class GroupLimit:
         :raises GroupsFull: there are too many
         """
         waiting = autocommit(lambda connection: count_grouped(connection, webhook_id, self._most))
+        left = self._most - waiting
+        has_room = left >= number
         with self._lock:
             if len(self._rooms) >= MAX_ROOMS:
                 self._rooms.clear()
-            self._rooms[webhook_id] = _Room(self._most - waiting - number, self._clock())
-        if waiting + number > self._most:
+            self._rooms[webhook_id] = _Room(left - number if has_room else left, self._clock())
+        if not has_room:
             raise GroupsFull(self._most)

@@ -100,9 +100,9 @@ class Limits:
             room = self._held_rooms.get(webhook.id)
             if room is None or self._clock() - room.counted_at >= BACKLOG_RECHECK_SECONDS:
                 return False
-            room.left -= number
-            if room.left < 0:
+            if room.left < number:
                 raise TooManyHeld(self._max_held)
+            room.left -= number
         return True
 
     def count_held(self, webhook: Webhook, number: int = 1) -> None:
@@ -111,13 +111,16 @@ class Limits:
         :raises TooManyHeld: too many of this webhook are held
         """
         held = autocommit(lambda connection: count_held(connection, webhook.id, self._max_held))
-        now = self._clock()
+        now, left = self._clock(), self._max_held - held
+        has_room = left >= number
         with self._lock:
             # A webhook that is no longer on hold leaves its entry behind.
             for old in [key for key, room in self._held_rooms.items() if now - room.counted_at > 60]:
                 del self._held_rooms[old]
-            self._held_rooms[webhook.id] = _Room(self._max_held, now, left=self._max_held - held - number)
-        if held + number > self._max_held:
+            self._held_rooms[webhook.id] = _Room(
+                self._max_held, now, left=left - number if has_room else left
+            )
+        if not has_room:
             raise TooManyHeld(self._max_held)
 
     def admit_webhook(self, webhook: Webhook) -> None:
