@@ -215,12 +215,12 @@ def test_a_replay_that_is_not_committed_leaves_its_delivery_to_be_replayed():
     receiver = get_receiver()
 
     class DyingInbox:
-        def commit_claimed(self, delivery, version, claim):
+        def commit_claimed(self, delivery, version, claim, children=()):
             def claim_and_die(connection):
                 claim(connection)
                 raise Killed
 
-            return receiver.inbox.commit_claimed(delivery, version, claim_and_die)
+            return receiver.inbox.commit_claimed(delivery, version, claim_and_die, children)
 
     class Endpoint:
         judging, inbox = receiver.judging, DyingInbox()

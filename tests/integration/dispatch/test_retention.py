@@ -322,7 +322,7 @@ def plan_of(query, backend: str) -> str:
         query(connection)
         statement, parameters = asked[0]
         if backend == "postgresql":
-            fill_mails(connection)
+            fill(connection)
             # The other tables are empty, for which no index is worth it.
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
             connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
@@ -335,8 +335,17 @@ def plan_of(query, backend: str) -> str:
         return plan
 
 
-def fill_mails(connection) -> None:
-    """Mails of many deliveries: which of two empty tables a join begins with is a matter of chance."""
+def fill(connection) -> None:
+    """Many deliveries and their mails: which index of an empty table is read is a matter of chance."""
+    connection.exec_driver_sql(
+        "INSERT INTO inbound_webhook_delivery (id, webhook_id, webhook_name, dag_id, state, received_at,"
+        " source_ip, query_string, headers, body, response_status, attempts, next_attempt_at)"
+        " SELECT 'd' || n, 'w' || mod(n, 20), '', '',"
+        " CASE WHEN mod(n, 20) = 0 THEN 'accepted' ELSE 'succeeded' END,"
+        " now(), '', '', '[]', '', 202, 0, CASE WHEN mod(n, 20) = 0 THEN now() END"
+        " FROM generate_series(1, 4000) AS n"
+    )
+    connection.exec_driver_sql("ANALYZE inbound_webhook_delivery")
     # Without foreign keys, for the mails themselves have no part in it.
     connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
     connection.exec_driver_sql(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -125,7 +126,8 @@ def test_it_needs_no_database(tmp_path, repository):
     environment = os.environ | nowhere | {"AIRFLOW_HOME": str(tmp_path / "home")}
     call = [sys.executable, "-m", "airflow", "webhooks", "check", str(ROOT / "dags")]
     done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=120)
-    assert (done.returncode, done.stdout) == (0, "Checked 2 webhooks against 6 DAGs: no errors.\n"), done
+    said = re.fullmatch(r"Checked 2 webhooks against \d+ DAGs: no errors\.\n", done.stdout)
+    assert (done.returncode, bool(said)) == (0, True), done
 
 
 # --- what is stored -------------------------------------------------------------------------

@@ -178,7 +178,7 @@ def test_a_replay_of_many_joins_the_batches_of_their_keys(asgi, orders_of_keys, 
     hook = orders_of_keys(**BATCHES)
     asgi.post(hook.path, b'{"key": "a"}')
     stored = Delivery(**rows("delivery")[0]._mapping)
-    again = accepted_again(get_receiver(), stored, service.get(hook.id), remap=remap)
+    again, _ = accepted_again(get_receiver(), stored, service.get(hook.id), remap=remap)
     assert (again.state, again.group_key) == ("batched", key_of("a"))
     assert (again.batch_id, again.next_attempt_at) == (None, None)
 

@@ -54,12 +54,6 @@ INSTEAD: dict[str, dict[str, Any]] = {
 }
 """Field -> the values that others have on a webhook that has it, because it excludes them."""
 
-EVERY = {name: sample(field) for name, field in FIELDS.items()}
-SAMPLE = EVERY | {name: DEFAULTS[name] for name in INSTEAD}
-SAMPLES = {"dag_id": SAMPLE} | {name: SAMPLE | {name: EVERY[name]} | INSTEAD[name] for name in INSTEAD}
-"""Kind of target -> a webhook with all fields that go with it."""
-
-
 ALTERNATIVES = (
     ("batch_size", "batch_seconds", "batch_by"),
     ("latest_by", "quiet_seconds", "at_most_seconds"),
@@ -67,27 +61,33 @@ ALTERNATIVES = (
 )
 """Fields that belong together, and exclude those of the other lines."""
 
+EVERY = {name: sample(field) for name, field in FIELDS.items()}
+NO_GROUPS = {name: DEFAULTS[name] for names in ALTERNATIVES for name in names}
+COMMON = EVERY | {name: DEFAULTS[name] for name in INSTEAD} | NO_GROUPS
+"""The fields that exclude no others."""
 
-def alternative_of(name: str) -> int:
-    """The line of ALTERNATIVES that has a field; the first one for all others."""
-    return next((number for number, names in enumerate(ALTERNATIVES) if name in names), 0)
+SAMPLES = {
+    **{names[0]: COMMON | {name: EVERY[name] for name in names} for names in ALTERNATIVES},
+    **{name: COMMON | {name: EVERY[name]} | INSTEAD[name] for name in INSTEAD},
+}
+"""Kind of webhook -> one with all fields that go with it."""
 
 
-def named_sample(alternative: int = 0) -> dict[str, Any]:
-    """A value for every field, but for those that exclude the chosen ones."""
-    excluded = {name for at, names in enumerate(ALTERNATIVES) if at != alternative for name in names}
-    return SAMPLE | {name: FIELDS[name].default for name in excluded} | {"name": new_name()}
+def sample_with(name: str) -> dict[str, Any]:
+    """A webhook that may have a field."""
+    of_group = next((names[0] for names in ALTERNATIVES if name in names), ALTERNATIVES[0][0])
+    return SAMPLES[name if name in INSTEAD else of_group]
 
 
 def needed_by(name: str) -> dict[str, Any]:
     """The fields without which a field cannot be set."""
-    names = ALTERNATIVES[alternative_of(name)]
-    return {each: SAMPLE[each] for each in names} if name in names else {}
+    names = next((names for names in ALTERNATIVES if name in names), ())
+    return {each: EVERY[each] for each in names}
 
 
 def another(name: str) -> Any:
     """A value that a webhook does not have that was made with what the field needs."""
-    field, value = FIELDS[name], SAMPLE[name]
+    field, value = FIELDS[name], EVERY[name]
     if name == "name":
         return new_name()
     if not needed_by(name):
@@ -193,8 +193,7 @@ def test_a_field_is_declared_in_full(field):
     assert EVERY[field.name] != field.default
 
 
-def test_the_call_of_create_sets_every_field_and_show_shows_it(admin, webhooks):
-    fields = named_sample(1)
+def test_the_call_of_create_sets_every_field_and_show_shows_it(admin, webhooks, fields):
     done = webhooks("create", *arguments(fields), "-o", "json")
     assert done.status == 0, done.err
     assert missing(stored(fields["name"]), fields) == {}
@@ -208,8 +207,7 @@ def test_list_has_the_fields_that_are_listed(admin, webhooks, fields):
     assert [{name: row[name] for name in row if name != "id"} for row in rows] == [listed]
 
 
-def test_a_file_has_every_field_in_both_directions(admin, webhooks, tmp_path):
-    fields = named_sample(2)
+def test_a_file_has_every_field_in_both_directions(admin, webhooks, tmp_path, fields):
     file = tmp_path / "hooks.yaml"
     file.write_text(yaml.safe_dump({"webhooks": [fields]}))
     done = webhooks("import", str(file))
@@ -232,7 +230,7 @@ def test_the_schema_takes_every_field_and_knows_its_limits():
     for name, field in FIELDS.items():
         assert schema.webhook_schema()["properties"][name]["description"] == field.help
         for beyond in beyond_limits(field):
-            assert not validator.is_valid({"webhooks": [SAMPLE | {name: beyond}]}), (name, beyond)
+            assert not validator.is_valid({"webhooks": [COMMON | {name: beyond}]}), (name, beyond)
 
 
 def beyond_limits(field: WebhookField) -> list[Any]:
@@ -249,15 +247,14 @@ def beyond_limits(field: WebhookField) -> list[Any]:
 
 @pytest.mark.parametrize("field", FIELDS.values(), ids=lambda field: field.name)
 def test_a_value_beyond_the_limits_of_a_field_is_refused_by_name(admin, field):
-    hook = store_webhook(**named_sample(alternative_of(field.name)))
+    of_source = {"source": store_webhook(new_name(), routes="all").id} if field.name == "source" else {}
+    hook = store_webhook(**sample_with(field.name) | {"name": new_name()} | of_source)
     for beyond in beyond_limits(field)[1:]:
         response = admin("PATCH", f"/webhooks/{hook.id}", {field.name: beyond})
         assert (response.status_code, response.json()["detail"][0]["loc"]) == (422, ["body", field.name])
 
 
-@pytest.mark.parametrize("alternative", range(len(ALTERNATIVES)))
-def test_rest_takes_every_field_when_a_webhook_is_made_and_gives_it(admin, alternative):
-    fields = named_sample(alternative)
+def test_rest_takes_every_field_when_a_webhook_is_made_and_gives_it(admin, fields):
     made = admin("POST", "/webhooks", fields)
     assert made.status_code == 201, made.text
     assert missing(made.json(), fields) == {}
@@ -267,7 +264,7 @@ def test_rest_takes_every_field_when_a_webhook_is_made_and_gives_it(admin, alter
 @pytest.mark.parametrize("name", FIELDS)
 def test_rest_changes_one_field_and_no_other(admin, name):
     needed = needed_by(name)
-    hook = store_webhook(new_name(), enabled=False, verification=SAMPLE["verification"], **needed)
+    hook = store_webhook(new_name(), enabled=False, verification=EVERY["verification"], **needed)
     made = {"name": new_name, "source": lambda: store_webhook(new_name(), routes="all").id}
     before, value = stored(hook.name), made[name]() if name in made else another(name)
     change = {name: value} | INSTEAD.get(name, {})
