@@ -451,6 +451,15 @@ class Settings:
         return cls(**{option.name: _read(option) for option in fields(cls)})
 
 
+def read_option(name: str) -> Any:
+    """One option of the section, whatever the values of the others are.
+
+    :raises InvalidSetting: its value has the wrong type or is out of range
+    """
+    (option,) = (option for option in fields(Settings) if option.name == name)
+    return _read(option)
+
+
 def public_url(settings: Settings) -> str:
     """Base of the URLs that senders call: the setting, else Airflow's own address."""
     if settings.public_url:
@@ -465,8 +474,7 @@ def configured_public_url() -> str:
     """
     from airflow.configuration import conf
 
-    (option,) = (option for option in fields(Settings) if option.name == "public_url")
-    if stated := str(_read(option)).rstrip("/"):
+    if stated := str(read_option("public_url")).rstrip("/"):
         return stated
     base = str(conf.get("api", "base_url", fallback="") or "").rstrip("/")
     return base + BLUEPRINT_PREFIX if base else ""

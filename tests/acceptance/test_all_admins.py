@@ -32,7 +32,14 @@ def test_dbt_cloud_signs_into_that_header(airflow):
     secret = airflow.home / "dbt-cloud.secret"
     secret.write_text(case.secrets["signing"][0])
     webhook = create(
-        airflow, "dbt", "--preset", "dbt-cloud", "--dag-id", "event_log", "--secret", f"@{secret}"
+        airflow,
+        "dbt of admins",
+        "--preset",
+        "dbt-cloud",
+        "--dag-id",
+        "event_log",
+        "--secret",
+        f"@{secret}",
     )
     response = post(webhook, case.request.body, dict(case.request.headers))
     assert response.ok, response.text

@@ -35,11 +35,15 @@ ADDED_COLUMNS: dict[str, set[str]] = {
         *("description", "owner", "team", "listening_until"),
         *("response_headers", "wait_seconds", "prefer_wait", "result_task", "result_status"),
         *("batch_by", "batch_size", "batch_seconds", "latest_by", "quiet_seconds", "at_most_seconds"),
-        *("one_at_a_time", "when_busy", "cancel_on"),
+        *("one_at_a_time", "when_busy", "cancel_on", "asset", "partition_key", "waiting_dags", "awaited"),
+        *("hold", "held_by_all", "release_per_minute", "release_window", "start_window"),
+        *("logical_date", "run_after", "note", "each", "source", "route_count", "routes", "position"),
     },
     "delivery": {
         *("checked_dag_hash", "custom_response", "accepted_at", "wait_id"),
         *("group_key", "batch_id", "superseded_by", "cancelled_by"),
+        *("asset", "partition_key", "asset_event_id", "to_match", "logical_date", "run_after", "note"),
+        *("parent_id", "child_index", "item_index", "routes"),
     },
     "rejection": {"webhook_name", "dag_id"},
 }

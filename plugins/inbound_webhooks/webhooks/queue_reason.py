@@ -7,7 +7,7 @@ from functools import cache
 from sqlalchemy import Connection
 
 from inbound_webhooks.airflow_bridge.queued_runs import QueuedRuns
-from inbound_webhooks.settings import Settings
+from inbound_webhooks.settings import read_option
 from inbound_webhooks.storage.threads import run_in_thread
 
 
@@ -24,8 +24,8 @@ async def count_queued() -> int | None:
 
 
 def _limits() -> tuple[int, int]:
-    settings = Settings.load()
-    return settings.max_queued_runs, settings.dag_queue_percent
+    # Pages open, and health answers, where another option is unusable.
+    return read_option("max_queued_runs"), read_option("dag_queue_percent")
 
 
 @cache

@@ -36,7 +36,7 @@ from inbound_webhooks.monitoring.health import HEARTBEAT_TIMEOUT_SECONDS
 from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.hold import Hold, is_open
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
-from inbound_webhooks.settings import Settings, in_default_time_zone
+from inbound_webhooks.settings import in_default_time_zone, read_option
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import in_transaction, transaction
 from inbound_webhooks.storage.dispatchers import dispatchers_seen
@@ -102,7 +102,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
             if last_run_lacks_result(connection, each.id, each.dag_id)
         }
         waiting = count_waiting(connection, [webhook.id for webhook in webhooks])
-    stores_bodies = Settings.load().store_bodies
+    stores_bodies = read_option("store_bodies")
     dags = {dag_id: _dags.get(dag_id, in_transaction) for dag_id in states}
     now = utc_now()
     return {

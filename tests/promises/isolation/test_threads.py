@@ -19,7 +19,7 @@ PACKAGE = CHECKOUT / "plugins" / "inbound_webhooks"
 STARTS = ("Thread", "Timer", "create_task", "ensure_future", "run_in_executor", "call_soon_threadsafe")
 LOOPS = [
     *("dispatcher", "outcomes", "retention", "mails", "keys", "drift", "replays", "activity", "waits"),
-    *("holds", "dags"),
+    *("holds", "dags", "groups"),
 ]
 
 

@@ -16,7 +16,8 @@ def problems(**fields) -> list[tuple[str, str]]:
 
 def test_the_refusal_of_a_webhook_without_a_target_names_all_kinds():
     assert target.NO_TARGET == (
-        "a webhook needs a target: a DAG, an asset or DAGs that may wait for its events"
+        "a webhook needs a target: a DAG, an asset, DAGs that may wait for its events "
+        "or webhooks that get its events"
     )
     assert problems() == [("dag_id", target.NO_TARGET)]
 
