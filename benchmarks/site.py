@@ -126,6 +126,8 @@ def _airflow(home: Path, url: str, *, dispatcher: bool) -> AirflowProcesses:
         "AIRFLOW__INBOUND_WEBHOOKS__DISPATCHER_ENABLED": str(dispatcher),
         # All of the load comes from one address.
         "AIRFLOW__INBOUND_WEBHOOKS__MAX_REQUESTS_PER_SECOND_PER_ADDRESS": "1000000",
+        # No scheduler ends the runs.
+        "AIRFLOW__INBOUND_WEBHOOKS__MAX_QUEUED_RUNS": "0",
     }
     return AirflowProcesses(home, url, dags_folder=DAGS_FOLDER, env=variables)
 

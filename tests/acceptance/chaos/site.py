@@ -28,7 +28,9 @@ class Site:
 
     def __init__(self, home: Path, database_url: str, *, dispatchers: int, api_server: bool) -> None:
         self.database_url = database_url
-        self.airflow = AirflowProcesses(home, database_url)
+        # No scheduler ends the runs, of which the dispatchers would create no more.
+        unlimited = {"AIRFLOW__INBOUND_WEBHOOKS__MAX_QUEUED_RUNS": "0"}
+        self.airflow = AirflowProcesses(home, database_url, env=unlimited)
         self.gateway = Endpoint("gateway", free_port(), "/webhook")
         self.api_server = Endpoint("api-server", self.airflow.port, "/pluginsv2/webhook")
         self.endpoints = [self.gateway, *([self.api_server] if api_server else [])]
