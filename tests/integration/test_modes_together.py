@@ -11,7 +11,7 @@ import pytest
 from tests.infrastructure.asgi_endpoint import AsgiEndpoint
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.receiver_fixtures import asgi, configure
-from tests.infrastructure.webhooks_builder import ACTOR, Hook, now, rows, runs, store_webhook
+from tests.infrastructure.webhooks_builder import ACTOR, Hook, change_webhook, now, rows, runs, store_webhook
 
 __all__ = ["asgi", "configure"]
 
@@ -58,10 +58,10 @@ def hold(hook: Hook) -> None:
     hold.hold(hook.id, actor=ACTOR)
 
 
-def release(hook: Hook) -> None:
+def release(hook: Hook, **pace: Any) -> None:
     from inbound_webhooks.webhooks import hold
 
-    hold.release(hook.id, actor=ACTOR, pace=hold.Pace())
+    hold.release(hook.id, actor=ACTOR, pace=hold.Pace(**pace))
 
 
 def states() -> list[str]:
@@ -114,7 +114,7 @@ def test_what_is_released_from_a_hold_is_batched(endpoint):
     assert confs() == [{"events": [{"number": 1}, {"number": 2}]}]
 
 
-def test_a_closed_batch_that_is_held_back_stays_one_batch(endpoint):
+def test_a_closed_batch_starts_after_the_hold_as_one_run(endpoint):
     from inbound_webhooks.dispatch.groups import Groups
     from inbound_webhooks.settings import Settings
 
@@ -125,8 +125,8 @@ def test_a_closed_batch_that_is_held_back_stays_one_batch(endpoint):
     assert states() == ["accepted", "accepted"]
     hold(hook)
     work()
-    assert (states(), confs()) == (["held", "held"], [])
-    release(hook)
+    assert (states(), confs()) == (["accepted", "accepted"], [])
+    release(hook, per_minute=1)
     work()
     assert confs() == [{"events": [{"number": 1}, {"number": 2}]}]
     assert len({row.run_id for row in rows("delivery")}) == 1
@@ -172,3 +172,30 @@ def test_the_items_of_a_list_count_towards_the_limit_of_their_state(endpoint, co
     assert endpoint.post(hook.path, json.dumps(numbered(1, 2, 3)).encode()).status == 429
     assert rows("delivery") == []
     post(endpoint, hook, numbered(1, 2))
+
+
+def test_an_event_that_cancels_runs_nothing_where_groups_ended_during_the_hold(endpoint):
+    fields = {"one_at_a_time": "${Webhook::Body.key}", "cancel_on": "body.closed"}
+    hook = store_webhook(**WHOLE, **fields)
+    hold(hook)
+    post(endpoint, hook, {"key": "a", "closed": True})
+    change_webhook(hook.id, **dict.fromkeys(fields))
+    release(hook)
+    work()
+    assert (states(), runs()) == (["skipped"], [])
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"waiting_dags": ["orders"], "each": "body"}, "each"),
+        ({"source": "1234567890", "waiting_dags": ["orders"]}, "waiting_dags"),
+    ],
+    ids=["items of nothing", "waits for a route"],
+)
+def test_a_webhook_whose_events_would_become_nothing_is_refused(fields, field):
+    from inbound_webhooks.records.target import target_problems
+    from inbound_webhooks.records.webhook import Draft
+
+    found = [error.problem.field for error in target_problems(Draft(name="orders", dag_id="", **fields))]
+    assert field in found

@@ -16,7 +16,10 @@ def first_state(webhook: Webhook) -> str:
 
 def state_after_hold(webhook: Webhook, delivery: HeldDelivery) -> str:
     """The state that a held delivery goes on in: the one that it would have had without the hold."""
-    return state_without_hold(webhook) if delivery.is_grouped else State.ACCEPTED
+    if delivery.group_key is None:
+        return State.ACCEPTED
+    # Where the webhook has no groups any more, dispatch/groups.py knows which of them only cancel.
+    return grouped_state(webhook) or State.IN_TURN
 
 
 def state_without_hold(webhook: Webhook) -> str:

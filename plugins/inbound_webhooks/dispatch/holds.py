@@ -84,10 +84,9 @@ class Holds:
                 room = holds.take_pace(connection, webhook_id, per_minute, now, room)
             if room <= 0:
                 return 0
-            released: dict[tuple[str, bool], list[str]] = defaultdict(list)
+            by_state: dict[str, list[str]] = defaultdict(list)
             for delivery in holds.first_held(connection, webhook_id, room):
-                state = state_after_hold(webhook, delivery)
-                released[state, is_due(webhook, state) and not delivery.is_led].append(delivery.id)
-            for (state, due), ids in released.items():
-                holds.move(connection, ids, state, now if due else None)
-        return sum(map(len, released.values()))
+                by_state[state_after_hold(webhook, delivery)].append(delivery.id)
+            for state, ids in by_state.items():
+                holds.move(connection, ids, state, now if is_due(webhook, state) else None)
+        return sum(map(len, by_state.values()))

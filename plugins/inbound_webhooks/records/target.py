@@ -35,6 +35,8 @@ ONE_LEVEL = "a webhook that gets its events from another one has no routes of it
 VERIFIED_BY_SOURCE = "its events are verified by the webhook that they come from; leave it empty"
 LISTS_OF_ROUTES = "a webhook with routes splits no list; its routes can"
 TWO_TARGETS = "a webhook has a DAG or an asset, not both"
+WAITED_FOR_AT_SOURCE = "tasks wait for the events of the webhook that they come from; name the DAGs there"
+NOTHING_FOR_ITEMS = "each item starts a DAG or an asset event, and this webhook has neither"
 NO_RUNS_TO_GROUP = "only runs of a DAG can be grouped; this webhook has no DAG"
 NOTHING_TO_WAIT_FOR = "only the run of a DAG has a result; this webhook has no DAG"
 
@@ -44,6 +46,11 @@ def target_in_words(draft: Draft) -> str:
     if draft.dag_id:
         return f"DAG {draft.dag_id}"
     return f"asset {draft.asset}" if draft.asset else ""
+
+
+def dags_that_may_wait(webhook: Draft) -> tuple[str, ...]:
+    """The DAGs whose tasks may wait for a webhook's events: its own one, unless it names others."""
+    return tuple(webhook.waiting_dags) or ((webhook.dag_id,) if webhook.dag_id else ())
 
 
 def serves_waits_only(target: Any) -> bool:
@@ -73,6 +80,10 @@ def _route_problems(draft: Draft) -> Iterator[InvalidDefinition]:
         yield InvalidDefinition("routes", ONE_LEVEL)
     if draft.routes is not None and draft.each is not None:
         yield InvalidDefinition("each", LISTS_OF_ROUTES)
+    if draft.source is not None and draft.waiting_dags:
+        yield InvalidDefinition("waiting_dags", WAITED_FOR_AT_SOURCE)
+    if draft.each is not None and not (draft.dag_id or draft.asset):
+        yield InvalidDefinition("each", NOTHING_FOR_ITEMS)
     for name in ("verification", "handshake", "allowed_addresses"):
         if draft.source is not None and getattr(draft, name):
             yield InvalidDefinition(name, VERIFIED_BY_SOURCE)

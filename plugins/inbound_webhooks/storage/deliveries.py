@@ -193,7 +193,9 @@ def to_match(webhook: FromClause, state: Any) -> Any:
     """The column ``to_match`` of a new delivery in this state; ``webhook`` has :func:`is_awaited`."""
     # Literals, because the statement for many deliveries binds no lists.
     others = [cast(state, Text()) != literal_column(f"'{never}'") for never in NEVER_MATCHED]
-    return case((and_(webhook.c.is_awaited, *others), true()), else_=null())
+    # A task may begin to wait during the hold, and looks back past what is held.
+    is_held = cast(state, Text()) == literal_column(f"'{State.HELD}'")
+    return case((and_(or_(webhook.c.is_awaited, is_held), *others), true()), else_=null())
 
 
 NEVER_MATCHED = (State.REFUSED, State.FILTERED)

@@ -62,17 +62,6 @@ class HeldDelivery:
     received_at: datetime
     attempts: int
     group_key: str | None
-    batch_id: str | None
-
-    @property
-    def is_grouped(self) -> bool:
-        """Whether it waits for others of its group; once its batch is closed, it does not any more."""
-        return self.group_key is not None and self.batch_id is None
-
-    @property
-    def is_led(self) -> bool:
-        """Whether it is started with the first delivery of its batch."""
-        return self.batch_id not in (None, self.id)
 
 
 # --- all webhooks -----------------------------------------------------------------------------
@@ -165,9 +154,14 @@ def lock_for_release(connection: Connection, webhook_id: str) -> Webhook | None:
 
 
 def hold_back(connection: Connection, webhook_id: str, limit: int) -> int:
-    """Hold deliveries that wait for their run; those that a dispatcher is creating a run for are skipped."""
+    """Hold deliveries that wait for their run; those that a dispatcher is creating a run for are skipped.
+
+    A closed batch stays what it is: it is not started during a hold either, and a release in steps would tear
+    it. Nor are events held that only waiting tasks are compared with.
+    """
     columns = tables.delivery.c
-    waiting = select(columns.id).where(text(tables.ACCEPTED), columns.webhook_id == webhook_id)
+    is_single = (columns.batch_id.is_(None), columns.next_attempt_at.is_not(None))
+    waiting = select(columns.id).where(text(tables.ACCEPTED), columns.webhook_id == webhook_id, *is_single)
     waiting = waiting.order_by(*WAITING_ORDER).limit(limit).with_for_update(skip_locked=True)
     ids = list(connection.scalars(waiting))
     if ids:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, literal_column, select, text, update
+from sqlalchemy import ColumnElement, Connection, and_, func, literal_column, select, text, update
 
 from inbound_webhooks.records.delivery import Delivery, State
 from inbound_webhooks.records.wait import Wait, WaitState
@@ -90,10 +90,18 @@ def awaited_in_vain(connection: Connection) -> list[str]:
     return list(connection.scalars(query))
 
 
-def fail_waits(connection: Connection, webhook_id: str, reason: str) -> None:
-    """Let the tasks fail that wait for a webhook whose row the caller has locked to delete it."""
+def fail_waits(
+    connection: Connection, webhook_id: str, reason: str, *, dag_ids: Collection[str] | None = None
+) -> None:
+    """Let the tasks fail that wait for a webhook whose row the caller has locked to change or delete it.
+
+    :param dag_ids: the DAGs of the tasks; None for all
+    """
     values = {"failure": reason, "delivery_id": None, "outcome": None, "look_back_due": None}
-    connection.execute(update(tables.wait).where(*_of(webhook_id)).values(**values))
+    waits = update(tables.wait).where(*_of(webhook_id))
+    if dag_ids is not None:
+        waits = waits.where(_WAIT.dag_id.in_(sorted(dag_ids)))
+    connection.execute(waits.values(**values))
 
 
 # --- events -------------------------------------------------------------------------------------
@@ -101,7 +109,7 @@ def fail_waits(connection: Connection, webhook_id: str, reason: str) -> None:
 
 def webhooks_with_events(connection: Connection, limit: int) -> list[str]:
     """Enabled webhooks with events that waits are still to be compared with."""
-    ids = select(_DELIVERY.webhook_id).where(text(tables.TO_MATCH), _is_seen()).distinct()
+    ids = select(_DELIVERY.webhook_id).where(text(tables.TO_MATCH), _is_event()).distinct()
     query = select(_WEBHOOK.id).where(_WEBHOOK.id.in_(ids), _WEBHOOK.enabled)
     return list(connection.scalars(query.limit(limit)))
 
@@ -110,7 +118,7 @@ def events_to_match(
     connection: Connection, webhook_id: str, *, limit: int, limit_bytes: int
 ) -> list[Delivery]:
     """A webhook's next events, oldest first; the first one however long its body is."""
-    of_webhook = (text(tables.TO_MATCH), _is_seen(), _DELIVERY.webhook_id == webhook_id)
+    of_webhook = (text(tables.TO_MATCH), _is_event(), _DELIVERY.webhook_id == webhook_id)
     size = _size(connection)
     found = connection.execute(
         select(_DELIVERY.id, size).where(*of_webhook).order_by(_DELIVERY.id).limit(limit)
@@ -255,7 +263,8 @@ def may_still_match(connection: Connection, wait: Wait) -> bool:
         return True
     in_time = (
         text(tables.TO_MATCH),
-        _is_seen(),
+        # One that is held came in time, too.
+        _DELIVERY.state != State.CANCELLED,
         _DELIVERY.webhook_id == wait.webhook_id,
         _DELIVERY.received_at < wait.deadline,
     )
@@ -278,12 +287,10 @@ def _of(webhook_id: str) -> tuple[ColumnElement[bool], ...]:
     return (text(tables.MATCHED), _WAIT.webhook_id == webhook_id)  # type: ignore[return-value]
 
 
-def _is_seen() -> ColumnElement[bool]:
-    return _DELIVERY.state.not_in(_UNSEEN)
-
-
 def _is_event() -> ColumnElement[bool]:
-    return _DELIVERY.state.not_in((*NEVER_MATCHED, *_UNSEEN, State.CANCELLED))
+    # The items of a list are no events of their own: the request is one.
+    no_events = (*NEVER_MATCHED, *_UNSEEN, State.CANCELLED)
+    return and_(_DELIVERY.state.not_in(no_events), _DELIVERY.parent_id.is_(None))
 
 
 def _size(connection: Connection) -> Any:

@@ -27,7 +27,7 @@ from inbound_webhooks.event.json_text import text_problem
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.hold import NOT_A_WINDOW, Hold, TimeWindow
-from inbound_webhooks.records.target import basis_of, target_problems
+from inbound_webhooks.records.target import basis_of, dags_that_may_wait, target_problems
 from inbound_webhooks.records.webhook import FIELDS, Draft, Webhook
 from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.activity_counts import forget_webhook
@@ -250,6 +250,10 @@ def change(
             if checked is not None:
                 check_signing(held, webhook, held_for - {secret.purpose for secret in secrets})
             update_webhook(connection, webhook, now)
+            no_longer = set(dags_that_may_wait(held)) - set(dags_that_may_wait(webhook))
+            if no_longer:
+                reason = f"The webhook {webhook.name!r} no longer lets this DAG wait for its events."
+                fail_waits(connection, webhook_id, reason, dag_ids=no_longer)
             if held.source != webhook.source:
                 raise_source(connection, held.source)
             for purpose, encrypted, reference in sealed:
@@ -455,6 +459,8 @@ def delete(
             webhook = _find_checked(connection, found, checked)
             fail_waits(connection, webhook.id, f"The webhook {webhook.name!r} was deleted.")
             check_routes(connection, webhook, None)
+            # Before the deliveries: a request to the source commits none for the route after that.
+            raise_source(connection, webhook.source)
             done = cancel_accepted(connection, webhook.id, limit)
             cancelled += done
             if done < limit:

@@ -270,6 +270,44 @@ def test_a_webhook_names_the_dags_that_may_wait(send, hook):
     assert "waiting_dags" in event_of(own)["refused"]
 
 
+def test_a_task_fails_when_its_dag_may_no_longer_wait(send, hook):
+    from inbound_webhooks.records.webhook import Draft, field_values
+    from inbound_webhooks.webhooks import service
+
+    waiting = store_matching_task(match=RUN)
+    look()
+    webhook = service.get("dbt")
+    draft = Draft(**field_values(webhook) | {"waiting_dags": ("stranger",)})
+    service.change(webhook.id, draft, actor="a tester", version=webhook.version)
+    send()
+    look()
+    tasks_at().review()
+    assert "no longer lets this DAG wait" in event_of(waiting)["refused"]
+
+
+def test_an_event_from_before_the_wait_that_is_held_resumes_the_task_after_the_hold(send, hook):
+    from inbound_webhooks.dispatch.holds import Holds
+    from inbound_webhooks.webhooks import hold
+
+    hold.hold(hook.id, actor="a tester")
+    sent = send()
+    waiting = store_matching_task(match=RUN)
+    look()
+    assert resumed_by(waiting) is None
+    hold.release(hook.id, actor="a tester", pace=hold.Pace())
+    Holds(now=now).look()
+    look()
+    assert resumed_by(waiting) == sent
+
+
+def test_the_items_of_a_list_are_no_events_of_their_own(send, hook):
+    change_webhook(hook.id, each="${Webhook::Body.data.parts}")
+    sent = send(parts=[1, 2, 3])
+    first, second = (store_matching_task(match=RUN, run_id=run_id) for run_id in ("a", "b"))
+    look()
+    assert [resumed_by(first), resumed_by(second)] == [sent, None]
+
+
 def test_a_disabled_webhook_resumes_nothing_until_it_is_enabled(send, hook):
     waiting = store_matching_task(match=RUN)
     sent = send()

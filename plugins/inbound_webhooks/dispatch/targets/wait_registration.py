@@ -12,6 +12,7 @@ from inbound_webhooks.errors import TemplateRefused
 from inbound_webhooks.event.expressions.engine import compile_condition
 from inbound_webhooks.event.task_wait import check_expressions
 from inbound_webhooks.event.wait_match import canonical
+from inbound_webhooks.records.target import dags_that_may_wait
 from inbound_webhooks.records.wait import Wait
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings
@@ -36,11 +37,6 @@ def register(waits: Collection[Wait], settings: Settings) -> None:
     """Store waits that tasks have registered; those that cannot be served are to fail their tasks."""
     for name in sorted({wait.webhook_name or "" for wait in waits}):
         _register(name, [wait for wait in waits if wait.webhook_name == name], settings)
-
-
-def waiting_dags(webhook: Webhook) -> tuple[str, ...]:
-    """The DAGs whose tasks may wait for events of a webhook."""
-    return tuple(webhook.waiting_dags) or ((webhook.dag_id,) if webhook.dag_id else ())
 
 
 def _register(webhook_name: str, waits: Collection[Wait], settings: Settings) -> None:
@@ -71,7 +67,7 @@ def _refusal(connection: Connection, webhook: Webhook | None, wait: Wait, settin
             f"The webhook {webhook.name!r} gets the events of another webhook, for which tasks can wait: "
             f"name that one."
         )
-    if wait.dag_id not in waiting_dags(webhook):
+    if wait.dag_id not in dags_that_may_wait(webhook):
         return (
             f"The DAG {wait.dag_id} may not wait for events of the webhook {webhook.name!r}: "
             f"add it to the webhook's waiting_dags (--waiting-dag {wait.dag_id})."
