@@ -64,6 +64,13 @@ def release(hook: Hook, **pace: Any) -> None:
     hold.release(hook.id, actor=ACTOR, pace=hold.Pace(**pace))
 
 
+def waiting_runs(hook: Hook) -> int:
+    from inbound_webhooks.storage.database import in_transaction
+    from inbound_webhooks.storage.deliveries import count_accepted
+
+    return in_transaction(lambda connection: count_accepted(connection, hook.id, 100))
+
+
 def states() -> list[str]:
     return sorted(row.state for row in rows("delivery"))
 
@@ -123,6 +130,7 @@ def test_a_closed_batch_starts_after_the_hold_as_one_run(endpoint):
         post(endpoint, hook, {"number": number})
     Groups(Settings(), now=now, on_due=lambda: None).look()
     assert states() == ["accepted", "accepted"]
+    assert waiting_runs(hook) == 1
     hold(hook)
     work()
     assert (states(), confs()) == (["accepted", "accepted"], [])

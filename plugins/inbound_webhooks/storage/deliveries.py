@@ -229,7 +229,9 @@ def count_accepted_by_webhook(connection: Connection, limit: int) -> dict[str, i
 
 
 def _waiting(limit: int, *conditions: Any) -> Any:
-    of_webhooks = (text(tables.ACCEPTED), text(tables.OF_WEBHOOK))
+    # The others of a closed batch are no runs of their own.
+    is_due = tables.delivery.c.next_attempt_at.is_not(None)
+    of_webhooks = (text(tables.ACCEPTED), text(tables.OF_WEBHOOK), is_due)
     waiting = select(tables.delivery.c.webhook_id).where(*of_webhooks, *conditions)
     return waiting.order_by(*WAITING_ORDER).limit(limit)
 
