@@ -30,6 +30,8 @@ ON_SQLITE = (
     # Verification and deduplication of each sender run on both databases in integration/receiver.
     "acceptance/test_results.py",
     "acceptance/test_senders.py",
+    # Tasks that wait for a call do so on both.
+    "acceptance/test_waiting_dbt.py",
 )
 AT_THE_API_SERVER = (
     # The guard is the same at both.
