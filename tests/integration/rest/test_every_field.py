@@ -50,7 +50,7 @@ DEFAULTS = json_fields(Draft(name=""))
 INSTEAD: dict[str, dict[str, Any]] = {
     "asset": {"dag_id": None, "wait_seconds": None, "prefer_wait": False},
     "routes": {"each": None},
-    "source": {"verification": [], "handshake": None, "allowed_addresses": []},
+    "source": {"verification": [], "handshake": None, "allowed_addresses": [], "waiting_dags": []},
 }
 """Field -> the values that others have on a webhook that has it, because it excludes them."""
 
