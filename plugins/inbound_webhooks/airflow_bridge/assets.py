@@ -28,10 +28,10 @@ from inbound_webhooks.errors import AssetUnavailable
 from inbound_webhooks.records.delivery import State
 
 Callback = Callable[[], None]
-"""Tells a listener of Airflow's about an event, once it is committed."""
+"""Calls a listener of Airflow's for an event, once that is committed."""
 
 _KNOWN = frozenset(inspect.signature(AssetManager.register_asset_change).parameters)
-"""What this version of Airflow may be told about an event: 3.3 added sender's teams and late listeners."""
+"""Arguments of this version of Airflow: 3.3 added the sender's teams and listeners that are called later."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def create_events(session: Session, events: Sequence[NewEvent], callbacks: list[
 
 
 def _create(session: Session, new: NewEvent, model: AssetModel | None, callbacks: list[Callback]) -> int:
-    told = {
+    since_3_3 = {
         "source_is_api": True,
         "api_user_teams": set() if new.team is None else {new.team},
         "callback_sink": callbacks,
@@ -147,7 +147,7 @@ def _create(session: Session, new: NewEvent, model: AssetModel | None, callbacks
         extra=dict(new.extra),
         session=session,
         partition_key=new.partition_key,
-        **{name: value for name, value in told.items() if name in _KNOWN},
+        **{name: value for name, value in since_3_3.items() if name in _KNOWN},
     )
     if event is None:
         raise AssetUnavailable(new.asset.name)

@@ -43,7 +43,7 @@ from inbound_webhooks.storage.deliveries import read_backlog
 from inbound_webhooks.storage.dispatchers import count_dispatchers
 from inbound_webhooks.storage.holds import count_all_held
 from inbound_webhooks.storage.mails import MailState, write_mails
-from inbound_webhooks.storage.outcomes import Outcome
+from inbound_webhooks.storage.outcomes import outcome_without_run
 
 log = get_logger(__name__)
 
@@ -325,7 +325,7 @@ class Dispatcher:
             # In the batch's transaction, so that state and mail are recorded together.
             written = write_mails(
                 connection,
-                [_undeliverable(delivery, error, now)],
+                [outcome_without_run(delivery, State.UNDELIVERABLE, now, error=error.message)],
                 at=now,
                 digest_window_seconds=self._digest_window_seconds,
             )
@@ -343,22 +343,6 @@ class Dispatcher:
 def _alive(connection: Connection, *, now: datetime) -> int:
     """How many dispatchers share the room in Airflow's queue."""
     return count_dispatchers(connection, seen_since=now - timedelta(seconds=HEARTBEAT_TIMEOUT_SECONDS))
-
-
-def _undeliverable(delivery: ClaimedDelivery, error: DispatchError, at: datetime) -> Outcome:
-    return Outcome(
-        delivery_id=delivery.id,
-        webhook_id=delivery.webhook_id,
-        webhook_name=delivery.webhook_name,
-        dag_id=delivery.dag_id,
-        run_id=None,
-        state=State.UNDELIVERABLE,
-        received_at=delivery.received_at,
-        started_at=None,
-        finished_at=at,
-        error=error.message,
-        asset=delivery.asset,
-    )
 
 
 def _unexpected_failure(delivery: ClaimedDelivery, error: Exception) -> DispatchError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -16,6 +16,9 @@ from inbound_webhooks.event.expressions.budget import charging
 from inbound_webhooks.event.expressions.engine import compile_condition, compile_expression
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.event.values import look_up
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 XCOM_KEY = "inbound_webhooks_wait"
 """Key of the XCom by which a task registers its wait."""
@@ -39,24 +42,13 @@ _RESERVED_KEYS = ("__classname__", "__id__", "__type", "__var")
 make objects of the others."""
 
 
-_HexOfId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+HexOfId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+AwareTime = Annotated[datetime, msgspec.Meta(tz=True)]
 _HexOfHash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
-_Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class Registration(msgspec.Struct, frozen=True, kw_only=True):
-    """What a task leaves of its wait; only a hash of the token is kept.
-
-    ``wait_id`` is the id of the task instance's current try in hex. ``result`` and ``fail_when`` are
-    expressions over the request of the call.
-    """
-
-    wait_id: _HexOfId
-    token_sha256: _HexOfHash
-    created_at: _Time
-    deadline: _Time
-    result: str | None = None
-    fail_when: str | None = None
+class StoredInXCom(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task leaves for the dispatcher."""
 
     def as_json(self) -> dict[str, Any]:
         """As stored in the XCom."""
@@ -64,12 +56,27 @@ class Registration(msgspec.Struct, frozen=True, kw_only=True):
         return stored
 
     @classmethod
-    def from_json(cls, stored: Any) -> Registration | None:
-        """The stored registration; None if it is none."""
+    def from_json(cls, stored: Any) -> Self | None:
+        """The stored object; None if it is none of this kind."""
         try:
             return msgspec.convert(stored, cls)
         except msgspec.ValidationError:
             return None
+
+
+class Registration(StoredInXCom, frozen=True, kw_only=True):
+    """What a task leaves of its wait; only a hash of the token is kept.
+
+    ``wait_id`` is the id of the task instance's current try in hex. ``result`` and ``fail_when`` are
+    expressions over the request of the call.
+    """
+
+    wait_id: HexOfId
+    token_sha256: _HexOfHash
+    created_at: AwareTime
+    deadline: AwareTime
+    result: str | None = None
+    fail_when: str | None = None
 
 
 def check_expressions(result: str | None, fail_when: str | None) -> None:

@@ -25,6 +25,7 @@ from inbound_webhooks.event.expressions.engine import (
     compile_condition,
     compile_expression,
 )
+from inbound_webhooks.event.task_wait import AwareTime, HexOfId, StoredInXCom
 from inbound_webhooks.event.values import to_text
 
 MAX_PATHS = 10
@@ -35,21 +36,19 @@ MAX_LOOK_BACK = timedelta(days=1)
 REFUSED_KEY = "refused"
 """Key of the event by which a task is resumed whose wait cannot be registered."""
 
-_HexOfId = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
-_Time = Annotated[datetime, msgspec.Meta(tz=True)]
 _Path = Annotated[str, msgspec.Meta(max_length=MAX_PATH_CHARS)]
 _Value = Annotated[str, msgspec.Meta(max_length=MAX_VALUE_CHARS)]
 
 
-class MatchRegistration(msgspec.Struct, frozen=True, kw_only=True):
+class MatchRegistration(StoredInXCom, frozen=True, kw_only=True):
     """What a task leaves of its wait for an event of a webhook, instead of a token.
 
     ``match`` is path -> value, as :func:`canonical` writes them; without it, ``match_expression`` decides.
     """
 
-    wait_id: _HexOfId
-    created_at: _Time
-    deadline: _Time
+    wait_id: HexOfId
+    created_at: AwareTime
+    deadline: AwareTime
     webhook: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     match: Annotated[dict[_Path, _Value], msgspec.Meta(max_length=MAX_PATHS)] = {}
     match_expression: str | None = None
@@ -57,19 +56,6 @@ class MatchRegistration(msgspec.Struct, frozen=True, kw_only=True):
     broadcast: bool = False
     result: str | None = None
     fail_when: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """As stored in the XCom."""
-        stored: dict[str, Any] = msgspec.to_builtins(self)
-        return stored
-
-    @classmethod
-    def from_json(cls, stored: Any) -> MatchRegistration | None:
-        """The stored registration; None if it is none."""
-        try:
-            return msgspec.convert(stored, cls)
-        except msgspec.ValidationError:
-            return None
 
     @property
     def counts_from(self) -> datetime:

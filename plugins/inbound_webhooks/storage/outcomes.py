@@ -13,6 +13,7 @@ from sqlalchemy import Connection, and_, bindparam, or_, select, text, update
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.failed_task import FailedTask
 from inbound_webhooks.storage import tables
+from inbound_webhooks.storage.claims import ClaimedDelivery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +43,25 @@ class Outcome:
     failed_tasks: tuple[FailedTask, ...] = ()
     error: str | None = None
     asset: str | None = None
+
+
+def outcome_without_run(
+    delivery: ClaimedDelivery, state: str, at: datetime, *, error: str | None = None
+) -> Outcome:
+    """How a delivery without a run ended: its asset event was created, or its target could not be started."""
+    return Outcome(
+        delivery_id=delivery.id,
+        webhook_id=delivery.webhook_id,
+        webhook_name=delivery.webhook_name,
+        dag_id=delivery.dag_id,
+        run_id=None,
+        state=state,
+        received_at=delivery.received_at,
+        started_at=None,
+        finished_at=at,
+        error=error,
+        asset=delivery.asset,
+    )
 
 
 _TRACKED = [tables.delivery.c[name] for name in TrackedDelivery.__dataclass_fields__]

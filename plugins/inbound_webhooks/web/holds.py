@@ -7,8 +7,8 @@ from flask_appbuilder import expose
 
 from inbound_webhooks.errors import DefinitionError, NotPermitted
 from inbound_webhooks.storage.webhooks import ById
-from inbound_webhooks.web import catalog, way_back
-from inbound_webhooks.web.base_view import fragment, redirected, wants_fragment
+from inbound_webhooks.web import way_back
+from inbound_webhooks.web.base_view import redirected, wants_fragment
 from inbound_webhooks.web.webhooks import WebhookBaseView
 from inbound_webhooks.webhooks import hold
 
@@ -31,21 +31,8 @@ class HoldsView(WebhookBaseView):
         if not wants_fragment():
             flash(message)
             return redirected(way_back.after_change())
-        place, back = request.form.get("place", ""), way_back.after_change()
-        return fragment(
-            "list_row.html",
-            toast=message,
-            undo={
-                "url": url_for("HoldsView.of_one", webhook_id=webhook_id),
-                "values": {"hold": "0" if on else "1", "place": place, "back": back},
-                "target": f"#webhook-{webhook_id}",
-            },
-            access=self.access(),
-            row=catalog.rows_of(self.access(), [self.visible(webhook_id)])[0],
-            place=place,
-            here=back,
-            below_the_name=catalog.BELOW_THE_NAME,
-        )
+        url = url_for("HoldsView.of_one", webhook_id=webhook_id)
+        return self.changed_row(webhook_id, message, url, {"hold": "0" if on else "1"})
 
     @expose("/holds", methods=["POST"])
     def of_all(self) -> Response:

@@ -109,14 +109,8 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         waits_for = waiting_reason(connection, row)
         has_dispatcher = _is_recent(dispatchers_seen(connection))
         has_conf = listing.has_conf(connection, row.id)
-        wait = find_wait(connection, row.wait_id) if row.wait_id else None
-        taken = consuming_runs(connection, row.asset_event_id) if row.asset_event_id else None
-        resumed = resumed_by(connection, row.id)
-        parent = listing.light_delivery(connection, row.parent_id) if row.parent_id else None
-        children, children_total = _children(connection, access, row)
-        routes = routes_of(listing.routes_text(connection, row.id)) if may_read else ()
         progress = progress_of(connection, row)
-        in_batch, batch = list_batch(connection, row.batch_id, limit=LISTED) if row.batch_id else (0, [])
+        others = _others(connection, access, row, may_read=may_read)
     visible = webhook if webhook is not None and access.may_see(webhook) else None
     failed_tasks = load_tasks(row.failed_tasks) if may_read else ()
     times = RunTimes(started_at=item.started_at, first_task_at=tasks.first_started_at, ended_at=item.ended_at)
@@ -151,16 +145,28 @@ def read_live(access: Access, row: Any) -> LiveDelivery:
         waits_for=waits_for,
         may_unpause=access.may_unpause(row.dag_id),
         may_retry=_waits_for_attempt(row, mails or ()) and may_read and access.may_replay(webhook or row),
-        wait=wait,
-        event_runs=None if taken is None else [run for run in taken if access.may_read_runs(run.dag_id)],
-        resumed=[each for each in resumed if access.may_see(each.dag_id)],
-        parent=parent if parent is not None and access.may_see(parent) else None,
-        children=children,
-        children_total=children_total,
-        routes=routes,
-        in_batch=in_batch,
-        batch=[each for each in batch if each.id != row.id and access.may_see(each)],
+        **others,
     )
+
+
+def _others(connection: Connection, access: Access, row: Any, *, may_read: bool) -> dict[str, Any]:
+    """The fields of a delivery for tasks, runs and deliveries beside its own run, as far as the user may see
+    them."""
+    taken = consuming_runs(connection, row.asset_event_id) if row.asset_event_id else None
+    parent = listing.light_delivery(connection, row.parent_id) if row.parent_id else None
+    children, children_total = _children(connection, access, row)
+    in_batch, batch = list_batch(connection, row.batch_id, limit=LISTED) if row.batch_id else (0, [])
+    return {
+        "wait": find_wait(connection, row.wait_id) if row.wait_id else None,
+        "event_runs": None if taken is None else [run for run in taken if access.may_read_runs(run.dag_id)],
+        "resumed": [each for each in resumed_by(connection, row.id) if access.may_see(each.dag_id)],
+        "parent": parent if parent is not None and access.may_see(parent) else None,
+        "children": children,
+        "children_total": children_total,
+        "routes": routes_of(listing.routes_text(connection, row.id)) if may_read else (),
+        "in_batch": in_batch,
+        "batch": [each for each in batch if each.id != row.id and access.may_see(each)],
+    }
 
 
 def _family(connection: Connection, access: Access, row: Any) -> list[Shown]:

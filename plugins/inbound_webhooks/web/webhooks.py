@@ -67,6 +67,27 @@ class WebhookBaseView(Page):
             )
         return webhook
 
+    def changed_row(self, webhook_id: str, message: str, url: str, undo: dict[str, str]) -> Response:
+        """The row of a webhook that was changed in the list, with a message.
+
+        :param undo: the values that revert the change at the same URL
+        """
+        place, back = request.form.get("place", ""), way_back.after_change()
+        return fragment(
+            "list_row.html",
+            toast=message,
+            undo={
+                "url": url,
+                "values": undo | {"place": place, "back": back},
+                "target": f"#webhook-{webhook_id}",
+            },
+            access=self.access(),
+            row=catalog.rows_of(self.access(), [self.visible(webhook_id)])[0],
+            place=place,
+            here=back,
+            below_the_name=catalog.BELOW_THE_NAME,
+        )
+
 
 class WebhooksView(WebhookBaseView):
     """The lists and the form."""
@@ -310,22 +331,8 @@ class WebhooksView(WebhookBaseView):
         message = f"{'Enabled' if on else 'Disabled'} {webhook.name}."
         if not wants_fragment():
             return self._done(message)
-        place = request.form.get("place", "")
-        back = way_back.after_change()
-        return fragment(
-            "list_row.html",
-            toast=message,
-            undo={
-                "url": url_for("WebhooksView.enabled", webhook_id=webhook_id),
-                "values": {"enabled": "0" if on else "1", "place": place, "back": back},
-                "target": f"#webhook-{webhook_id}",
-            },
-            access=self.access(),
-            row=catalog.rows_of(self.access(), [self.visible(webhook_id)])[0],
-            place=place,
-            here=back,
-            below_the_name=catalog.BELOW_THE_NAME,
-        )
+        url = url_for("WebhooksView.enabled", webhook_id=webhook_id)
+        return self.changed_row(webhook_id, message, url, {"enabled": "0" if on else "1"})
 
     @expose("/hook/<webhook_id>/delete", methods=["POST"])
     def delete(self, webhook_id: str) -> Response:

@@ -23,7 +23,7 @@ from inbound_webhooks.records.delivery import State
 from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.claims import ClaimedDelivery
 from inbound_webhooks.storage.mails import MailState, write_mails
-from inbound_webhooks.storage.outcomes import Outcome
+from inbound_webhooks.storage.outcomes import outcome_without_run
 
 
 class AssetEvents:
@@ -41,7 +41,7 @@ class AssetEvents:
         named = {asset: _usable(connection, asset) for asset in {each.asset or "" for each in batch}}
         written = write_mails(
             connection,
-            [_outcome(delivery, at) for delivery in batch],
+            [outcome_without_run(delivery, State.SUCCEEDED, at) for delivery in batch],
             at=at,
             digest_window_seconds=self._digest_window_seconds,
         )
@@ -70,18 +70,3 @@ def _usable(connection: Connection, asset: str) -> FoundAsset:
     if found is None or not found.is_active:
         raise AssetUnavailable(asset)
     return found
-
-
-def _outcome(delivery: ClaimedDelivery, at: datetime) -> Outcome:
-    return Outcome(
-        delivery_id=delivery.id,
-        webhook_id=delivery.webhook_id,
-        webhook_name=delivery.webhook_name,
-        dag_id=delivery.dag_id,
-        run_id=None,
-        state=State.SUCCEEDED,
-        received_at=delivery.received_at,
-        started_at=None,
-        finished_at=at,
-        asset=delivery.asset,
-    )
