@@ -103,12 +103,21 @@ _WAITING = {State.BATCHED: "Batch closed", State.SETTLING: "Settled", State.IN_T
 """State of a delivery that waits for others -> the step that it waits for."""
 
 
+def _ended_without_a_run(delivery: Any) -> Step | None:
+    if delivery.state not in _WITHOUT_A_RUN:
+        return None
+    name, meaning = _WITHOUT_A_RUN[delivery.state]
+    # A delivery is split when it is stored.
+    at = delivery.accepted_at if delivery.state == State.SPLIT else delivery.finished_at
+    return Step(name=name, at=at, help=meaning)
+
+
 def _call_steps(delivery: Any) -> Iterator[Step]:
     if delivery.state == State.CANCELLED:
         yield Step(name="Cancelled", at=delivery.finished_at, help="Its task did not wait any more.")
         return
-    if delivery.state == State.UNMATCHED:
-        yield Step(name="Unmatched", at=delivery.finished_at, help=_WITHOUT_A_RUN[State.UNMATCHED][1])
+    if (without_a_run := _ended_without_a_run(delivery)) is not None:
+        yield without_a_run
         return
     is_done = delivery.state != State.ACCEPTED
     name = "Task failed" if delivery.state == State.FAILED else "Task resumed"
@@ -118,8 +127,8 @@ def _call_steps(delivery: Any) -> Iterator[Step]:
 def _event_step(delivery: Any) -> Step:
     if delivery.state == State.CANCELLED:
         return Step(name="Cancelled", help="The webhook was deleted before the event was created.")
-    if (no_run := _WITHOUT_A_RUN.get(delivery.state)) is not None:
-        return Step(name=no_run[0], at=delivery.finished_at, help=no_run[1])
+    if (without_a_run := _ended_without_a_run(delivery)) is not None:
+        return without_a_run
     if delivery.state == State.UNDELIVERABLE:
         return Step(name="Given up", at=delivery.finished_at, help="No event could be created.")
     is_done = delivery.asset_event_id is not None
@@ -136,8 +145,8 @@ def _run_steps(delivery: Any, state: str, run: RunTimes) -> Iterator[Step]:
             yield Step(name="Run created", at=delivery.dispatched_at)
         yield Step(name="Cancelled", at=delivery.finished_at, help=f"{by} {what}.")
         return
-    if (no_run := _WITHOUT_A_RUN.get(delivery.state)) is not None:
-        yield Step(name=no_run[0], at=delivery.finished_at, help=no_run[1])
+    if (without_a_run := _ended_without_a_run(delivery)) is not None:
+        yield without_a_run
         return
     if delivery.state == State.UNDELIVERABLE:
         yield Step(name="Given up", at=delivery.finished_at, help="No run could be created.")

@@ -129,3 +129,19 @@ def test_mails_that_are_on_their_way_are_counted():
     assert (step.name, step.is_done) == ("Notified (1 of 2 mails)", False)
     settled = timeline(row(state="refused"), "refused", NOTHING, [mails[0], mail(state="given_up")])[-1]
     assert (settled.name, settled.is_done) == ("Notified (1 of 2 mails)", True)
+
+
+@pytest.mark.parametrize(
+    ("state", "name", "at"),
+    [
+        ("split", "Split", after(0.003)),
+        ("superseded", "Superseded", after(9)),
+        ("skipped", "Skipped", after(9)),
+        ("unmatched", "Unmatched", after(9)),
+    ],
+)
+@pytest.mark.parametrize("asset", [None, "orders"])
+def test_a_delivery_without_a_run_tells_when_it_ended(state, name, at, asset):
+    finished_at = None if state == "split" else after(9)
+    last = timeline(row(state=state, finished_at=finished_at, asset=asset), state, NOTHING, [])[-1]
+    assert (last.name, last.at) == (name, at)
