@@ -141,7 +141,7 @@ def test_mails_that_are_on_their_way_are_counted():
     ],
 )
 @pytest.mark.parametrize("asset", [None, "orders"])
-def test_a_delivery_without_a_run_tells_when_it_ended(state, name, at, asset):
+def test_the_timeline_of_a_delivery_without_a_run_ends_with_its_time(state, name, at, asset):
     finished_at = None if state == "split" else after(9)
     last = timeline(row(state=state, finished_at=finished_at, asset=asset), state, NOTHING, [])[-1]
     assert (last.name, last.at) == (name, at)
