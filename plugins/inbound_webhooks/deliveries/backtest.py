@@ -18,7 +18,6 @@ from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.deliveries.family import judged_family
-from inbound_webhooks.deliveries.first_state import state_without_hold
 from inbound_webhooks.deliveries.judging import Endpoint, Judging
 from inbound_webhooks.deliveries.schedule_data import schedule_data
 from inbound_webhooks.event.differences import ABSENT, Difference, differences
@@ -29,6 +28,7 @@ from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.webhooks.compiled import CompiledWebhook, load_compiled
+from inbound_webhooks.webhooks.first_state import state_without_hold
 
 MAX_DELIVERIES = 1000
 DUPLICATE = "duplicate"

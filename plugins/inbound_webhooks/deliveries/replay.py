@@ -8,7 +8,6 @@ from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
 from inbound_webhooks.deliveries.events import with_children
-from inbound_webhooks.deliveries.first_state import first_state, is_due
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.deliveries.stored_request import SHARED
 from inbound_webhooks.errors import DeliveryNotFound, NotReplayable
@@ -22,6 +21,7 @@ from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.webhooks.compiled import compile_webhook, load_compiled
+from inbound_webhooks.webhooks.first_state import first_state, is_due
 
 Again = tuple[Delivery, Sequence[Delivery]]
 """A new delivery and its children."""

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from inbound_webhooks.deliveries.first_state import first_state, is_due
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.content_encoding import inflate
@@ -60,7 +59,7 @@ def new_delivery(
     :param shared: the request's columns where another delivery has the request
     """
     webhook, rules = compiled.webhook, compiled.rules
-    state = first_state(webhook) if verdict.outcome == Outcome.ACCEPTED else verdict.outcome
+    is_accepted = verdict.outcome == Outcome.ACCEPTED
     if shared is not None:
         shared = {"received_at": request.received_at, **shared}
     elif rules.body_keys:
@@ -72,7 +71,7 @@ def new_delivery(
         dag_id=webhook.dag_id,
         asset=webhook.asset,
         partition_key=verdict.partition_key,
-        state=state,
+        state=compiled.first_state if is_accepted else verdict.outcome,
         response_status=verdict.response.status,
         custom_response=_is_custom(rules, verdict),
         accepted_at=utc_now(),
@@ -81,16 +80,12 @@ def new_delivery(
         error=(verdict.reason or None) if verdict.error is None else verdict.error.message,
         event_type=verdict.event_type,
         dedup_key=verdict.deduplication_key,
-        next_attempt_at=request.received_at if is_due(webhook, state) else None,
+        next_attempt_at=request.received_at if is_accepted and compiled.is_due_at_once else None,
         group_key=verdict.group_key,
         routes=routes_text(verdict) if verdict.routes else None,
-        **_schedule(verdict),
+        **({} if verdict.schedule is None else msgspec.structs.asdict(verdict.schedule)),
         **(columns(request, rules.credential_names) if shared is None else shared),
     )
-
-
-def _schedule(verdict: Verdict) -> dict[str, Any]:
-    return {} if verdict.schedule is None else msgspec.structs.asdict(verdict.schedule)
 
 
 def new_children(

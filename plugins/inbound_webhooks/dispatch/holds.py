@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 
-from inbound_webhooks.deliveries.first_state import is_due, state_after_hold
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.monitoring.log_lines import get_logger
 from inbound_webhooks.records.hold import Hold, is_open
@@ -15,6 +14,7 @@ from inbound_webhooks.settings import in_default_time_zone
 from inbound_webhooks.storage import holds
 from inbound_webhooks.storage.database import autocommit, begin_writing, transaction
 from inbound_webhooks.storage.deliveries import count_accepted
+from inbound_webhooks.webhooks.first_state import is_due, state_after_hold
 from inbound_webhooks.webhooks.hold import end_release
 
 log = get_logger(__name__)

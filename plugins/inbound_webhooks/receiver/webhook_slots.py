@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import anyio
 
@@ -34,6 +32,7 @@ class WebhookSlots:
         self._share = share
         self._queue_seconds = queue_seconds
         self._own: dict[str, _Own] = {}
+        self._waiting = 0
         # By the number of slots that they hold: the webhooks with requests that wait and may have one more.
         self._queues: list[dict[str, None]] = [{} for _ in range(share)]
 
@@ -63,22 +62,37 @@ class WebhookSlots:
 
     def release(self, webhook_id: str, *, after_seconds: float = 0.0, own_after_seconds: float = 0.0) -> None:
         """Give back a slot: to all webhooks, and to this one's share, each after a pause."""
-        _after(own_after_seconds, partial(self._release_own, webhook_id))
-        _after(after_seconds, self._release)
+        if own_after_seconds > 0:
+            asyncio.get_running_loop().call_later(own_after_seconds, self._release_own, webhook_id)
+        else:
+            self._release_own(webhook_id)
+        if after_seconds > 0:
+            asyncio.get_running_loop().call_later(after_seconds, self._release)
+        else:
+            self._release()
 
     def _release(self) -> None:
         self._free += 1
-        self._hand_on()
+        if self._waiting:
+            self._hand_on()
 
     def _release_own(self, webhook_id: str) -> None:
         own = self._own[webhook_id]
-        self._hold(webhook_id, own, -1)
-        self._leave(webhook_id, own)
-        self._hand_on()
+        if self._waiting:
+            self._hold(webhook_id, own, -1)
+            self._leave(webhook_id, own)
+            self._hand_on()
+            return
+        # No webhook is in a queue.
+        own.held -= 1
+        own.requests -= 1
+        if not own.requests:
+            del self._own[webhook_id]
 
     async def _wait(self, webhook_id: str, own: _Own) -> None:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         own.waiting.append(granted)
+        self._waiting += 1
         self._queue(webhook_id, own)
         try:
             with anyio.fail_after(self._queue_seconds):
@@ -89,6 +103,7 @@ class WebhookSlots:
                 self._release()
             else:
                 own.waiting.remove(granted)
+                self._waiting -= 1
                 self._queue(webhook_id, own)
             if isinstance(error, TimeoutError):
                 raise TooBusy from None
@@ -100,6 +115,7 @@ class WebhookSlots:
             webhook_id = next(iter(queue))
             own = self._own[webhook_id]
             own.waiting.popleft().set_result(None)
+            self._waiting -= 1
             self._free -= 1
             self._hold(webhook_id, own, 1)
 
@@ -121,10 +137,3 @@ class WebhookSlots:
         own.requests -= 1
         if not own.requests:
             del self._own[webhook_id]
-
-
-def _after(seconds: float, call: Callable[[], None]) -> None:
-    if seconds > 0:
-        asyncio.get_running_loop().call_later(seconds, call)
-    else:
-        call()

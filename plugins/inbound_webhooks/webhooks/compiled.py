@@ -33,6 +33,7 @@ from inbound_webhooks.settings import expression_limits
 from inbound_webhooks.storage.database import autocommit
 from inbound_webhooks.storage.threads import run_in_thread
 from inbound_webhooks.storage.webhooks import routes_of
+from inbound_webhooks.webhooks.first_state import first_state, is_due
 
 MAX_COMPILED_WEBHOOKS = 1024
 
@@ -55,6 +56,16 @@ class CompiledWebhook:
         """The webhooks that an event may start something of, in their order."""
         has_target = bool(self.webhook.dag_id or self.webhook.asset)
         return (self, *self.routes) if has_target else self.routes
+
+    @cached_attribute
+    def first_state(self) -> str:
+        """The state in which an accepted delivery is stored."""
+        return first_state(self.webhook)
+
+    @cached_attribute
+    def is_due_at_once(self) -> bool:
+        """Whether the dispatcher starts the target of an accepted delivery as soon as it is stored."""
+        return is_due(self.webhook, self.first_state)
 
     @cached_attribute
     def inline_bytes(self) -> int:
