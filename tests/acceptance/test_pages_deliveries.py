@@ -10,6 +10,7 @@ from tests.acceptance.browser import RUN_MILLISECONDS, Person, axe_problems, cur
 from tests.acceptance.webhooks import create
 
 
+@pytest.mark.long
 def test_a_person_finds_deliveries_of_all_webhooks_and_replays_two_and_then_all(person):
     name = f"found and replayed on {person.airflow.auth}"
     person.airflow.wait_for_dag("event_log")

@@ -25,6 +25,7 @@ def send(url: str, secret: str) -> int:
     return requests.post(url, data=EVENT, headers=headers, timeout=60).status_code
 
 
+@pytest.mark.long
 def test_a_sender_is_set_up_whose_secret_comes_after_the_url(person, airflow):
     airflow.wait_for_dag("event_log")
     frame = person.open("dags/event_log/plugin/webhooks-of-dag")
@@ -50,6 +51,7 @@ def test_a_sender_is_set_up_whose_secret_comes_after_the_url(person, airflow):
     frame.locator(".badge", has_text=re.compile("^succe", re.IGNORECASE)).wait_for(timeout=RUN_MILLISECONDS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
 def test_a_click_before_the_scripts_are_loaded_takes_effect_afterwards(person, airflow, event_log):
     webhook_id = create_on_tab(person, event_log, "clicked early").split("/")[-2]

@@ -71,6 +71,7 @@ def test_a_viewer_and_a_user_click_their_way_to_the_list_the_dags_tab_and_the_ru
         frame.get_by_role("heading", name=re.compile("^Delivery")).wait_for()
 
 
+@pytest.mark.long
 def test_a_click_toggles_in_place_and_the_list_follows_what_others_do(open_window, airflow, delivered):
     hook, _ = delivered
     other = create(airflow, "a neighbour", "--dag-id", "event_log")
@@ -103,6 +104,7 @@ def test_a_click_toggles_in_place_and_the_list_follows_what_others_do(open_windo
     airflow.airflow("webhooks", "delete", other.id, "--yes")
 
 
+@pytest.mark.long
 def test_times_and_titles_are_those_of_airflows_window_and_the_dags_tab_is_not_left(open_window, delivered):
     person = open_window()
     page = person.page
@@ -124,6 +126,7 @@ def test_times_and_titles_are_those_of_airflows_window_and_the_dags_tab_is_not_l
     frame.get_by_role("heading", name="Webhooks of this Dag").wait_for()
 
 
+@pytest.mark.long
 def test_relative_times_pass_while_the_page_is_open(open_window, delivered):
     hook, _ = delivered
     person = open_window()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
 from tests.acceptance.browser import axe_problems, curl, wait_for_scripts
 
 
@@ -12,6 +14,7 @@ def expression(frame, parameter: str):
     return frame.get_by_label(f"Expression for {parameter}", exact=True)
 
 
+@pytest.mark.long
 def test_a_real_request_is_mapped_by_clicks_and_by_keys_and_starts_a_run(person, airflow):
     airflow.wait_for_dag("order_pipeline")
     frame = person.open("dags/order_pipeline/plugin/webhooks-of-dag")

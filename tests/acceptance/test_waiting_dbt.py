@@ -56,6 +56,7 @@ def state_of(airflow: AirflowProcesses, delivery_id: str) -> str:
     return str(ask(airflow, f"SELECT state FROM inbound_webhook_delivery WHERE id = '{delivery_id}'")[0][0])
 
 
+@pytest.mark.long
 def test_a_task_waits_for_the_event_of_its_own_run_of_dbt(airflow, dbt, url):
     before = post(url, STARTED)
     conf = json.dumps({"jobs_url": dbt.url})

@@ -20,18 +20,10 @@ ON_SQLITE = (
     "integration/test_metrics.py",
     "integration/dispatch/test_templates.py",
     # Under one auth manager: the story of a new user runs under both, and that of roles under Fab.
-    "acceptance/test_pages_deliveries.py",
     "acceptance/test_pages_delivery.py",
-    "acceptance/test_pages_form.py",
-    "acceptance/test_pages_list.py::test_a_click_toggles_in_place_and_the_list_follows_what_others_do",
-    "acceptance/test_pages_list.py::test_relative_times_pass_while_the_page_is_open",
-    "acceptance/test_pages_list.py::test_times_and_titles_are_those_of_airflows_window_and_the_dags_tab_is_not_left",
-    "acceptance/test_pages_listen.py",
     # Verification and deduplication of each sender run on both databases in integration/receiver.
     "acceptance/test_results.py",
     "acceptance/test_senders.py",
-    # Tasks that wait for a call do so on both.
-    "acceptance/test_waiting_dbt.py",
 )
 AT_THE_API_SERVER = (
     # The guard is the same at both.
