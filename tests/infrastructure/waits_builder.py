@@ -163,6 +163,13 @@ def event_of(waiting: Waiting) -> Any:
     return kwargs.get("event")
 
 
+def spoil_registration(waiting: Waiting) -> None:
+    """Overwrite the registration of a task, as its DAG's own code may."""
+    from inbound_webhooks.event.task_wait import XCOM_KEY
+
+    _store_xcom(DAG_ID, waiting.run_id, XCOM_KEY, "no registration")
+
+
 def wait_of(waiting: Waiting) -> Any:
     """The stored wait; None if there is none."""
     return next((row for row in rows("wait") if row.id == waiting.id), None)

@@ -28,6 +28,7 @@ _RUN: Any = DagRun.__table__.c
 _XCOM: Any = XComModel.__table__.c
 _WAIT = tables.wait.c
 _DELIVERY = tables.delivery.c
+_WEBHOOK = tables.webhook.c
 
 PARKED_STATES = ("awaiting_input", "deferred")
 """Of a task that waits: of Airflow 3.3, and of one that Airflow's triggerer watches."""
@@ -93,7 +94,20 @@ def has_next_try(connection: Connection, wait: Wait) -> bool:
 
 
 def unregistered_waits(connection: Connection, limit: int) -> list[Wait]:
-    """Waits that tasks have registered and that are not stored yet."""
+    """Waits that tasks have registered and that are not stored yet; registrations of others are skipped."""
+    found: list[Wait] = []
+    after: UUID | None = None
+    while len(found) < limit:
+        rows = _unregistered(connection, after, limit)
+        found += [wait for wait in map(_registered, rows) if wait is not None]
+        if len(rows) < limit:
+            break
+        after = rows[-1].task_instance_id
+    return found[:limit]
+
+
+def _unregistered(connection: Connection, after: UUID | None, limit: int) -> Sequence[Any]:
+    """Task instances with a registration that is not stored, by id, beginning behind ``after``."""
     hex_id = func.replace(cast(_TASK.id, String), "-", "")
     is_stored = select(_WAIT.id).where(_WAIT.id == hex_id).correlate(TaskInstance.__table__).exists()
     query = (
@@ -101,10 +115,10 @@ def unregistered_waits(connection: Connection, limit: int) -> list[Wait]:
         .join(DagRun.__table__, _OF_RUN)
         .join(XComModel.__table__, _OF_TASK)
         .where(_TASK.state.in_(_UNFINISHED_STATES), ~is_stored)
+        .order_by(_TASK.id)
         .limit(limit)
     )
-    found = (_registered(row) for row in connection.execute(query))
-    return [wait for wait in found if wait is not None]
+    return connection.execute(query if after is None else query.where(_TASK.id > after)).all()
 
 
 @dataclass(frozen=True)
@@ -144,12 +158,17 @@ def due_calls(connection: Connection, now: datetime, limit: int) -> list[DueCall
     ]
 
 
-def taken_waits(connection: Connection, limit: int) -> list[DueCall]:
-    """Waits that have got an event, whose tasks do not run any more before they wait."""
+def taken_waits(connection: Connection, now: datetime, limit: int) -> list[DueCall]:
+    """Waits that have got an event, whose tasks do not run any more before they wait.
+
+    Those for a webhook that is disabled are due at their deadline.
+    """
     query = (
         select(_WAIT.id, _TASK.state, _TASK.next_method, _TASK.updated_at)
+        .join(tables.webhook, _WEBHOOK.id == _WAIT.webhook_id)
         .join(TaskInstance.__table__, _TASK.id == cast(_WAIT.id, Uuid()), isouter=True)
         .where(_IS_WAITING, _WAIT.outcome.is_not(None), _HAS_STARTED)
+        .where(or_(_WEBHOOK.enabled, _WAIT.deadline <= now))
         .order_by(_WAIT.id)
         .limit(limit)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,7 @@ from tests.infrastructure.waits_builder import (
     change_task,
     clear_task,
     event_of,
+    spoil_registration,
     store_matching_task,
     task_of,
     tasks_at,
@@ -50,6 +52,14 @@ def look(hours: float = 0) -> None:
     tasks = tasks_at(hours)
     tasks.look()
     tasks.look()
+
+
+def taken(hours: float = 0, *, limit: int) -> list[str]:
+    from inbound_webhooks.airflow_bridge.task_instances import taken_waits
+    from inbound_webhooks.storage.database import autocommit
+
+    found = autocommit(partial(taken_waits, now=now() + timedelta(hours=hours), limit=limit))
+    return [each.id for each in found]
 
 
 def resumed_by(waiting) -> str | None:
@@ -322,6 +332,29 @@ def test_a_disabled_webhook_resumes_nothing_until_it_is_enabled(send, hook):
     change_webhook(hook.id, enabled=True)
     look()
     assert resumed_by(waiting) == sent
+
+
+def test_waits_of_a_disabled_webhook_take_no_places_of_a_round(send, hook):
+    other = store_webhook("lake", dag_id=DAG_ID)
+    first = store_matching_task(match=RUN)
+    second = store_matching_task(webhook="lake", match=RUN, run_id="b")
+    for webhook in (hook, other):
+        send(to=webhook)
+    tasks_at().match_events()
+    oldest, newest = sorted([first, second], key=lambda waiting: waiting.id)
+    change_webhook((hook if oldest is first else other).id, enabled=False)
+    assert taken(limit=1) == [newest.id]
+    assert taken(hours=2, limit=1) == [oldest.id]
+
+
+def test_a_registration_that_is_none_takes_no_place_of_a_review(hook):
+    spoiled, waiting = (store_matching_task(match=RUN, run_id=name, registers=False) for name in "ab")
+    spoil_registration(min(spoiled, waiting, key=lambda each: each.id))
+    from inbound_webhooks.airflow_bridge.task_instances import unregistered_waits
+    from inbound_webhooks.storage.database import autocommit
+
+    found = autocommit(partial(unregistered_waits, limit=1))
+    assert [wait.id for wait in found] == [max(spoiled.id, waiting.id)]
 
 
 def test_a_task_is_resumed_after_the_deadline_by_an_event_that_came_in_time(send):

@@ -44,6 +44,7 @@ class MatchedWaits:
         self._now = now
         self._matching = EventMatching(settings, now=now)
         self._settling = Settling(settings, now=now)
+        self._failed: set[str] = set()
         self.has_waits = False
         """Whether this process has lately seen a task that waits for an event."""
 
@@ -53,8 +54,11 @@ class MatchedWaits:
 
     def resume(self) -> bool:
         """Resume tasks that have got an event, a batch of them; True while there may be more."""
-        due = autocommit(partial(taken_waits, limit=MAX_LOOKED_AT))
-        return sum(map(self._try_to_resume, self._settling.settled(due)[:BATCH_SIZE])) == BATCH_SIZE
+        due = autocommit(partial(taken_waits, now=self._now(), limit=MAX_LOOKED_AT))
+        self._failed.intersection_update(each.id for each in due)
+        # Those that have failed come last: they would keep the others from a place in the batch.
+        settled = sorted(self._settling.settled(due), key=self._failed.__contains__)
+        return sum(map(self._try_to_resume, settled[:BATCH_SIZE])) == BATCH_SIZE
 
     def _try_to_resume(self, wait_id: str) -> bool:
         try:
@@ -63,6 +67,7 @@ class MatchedWaits:
             raise
         except Exception as error:  # noqa: BLE001 - one bad wait must not stop the others
             log_unexpected_error(f"wait {wait_id}", error)
+            self._failed.add(wait_id)
             return False
 
     def _resume(self, wait_id: str) -> bool:
