@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from inbound_webhooks.airflow_bridge.assets import ConsumingRun, consuming_runs
-from inbound_webhooks.deliveries.family import family_of, routes_of
+from inbound_webhooks.deliveries.family import family_of, visible_routes
 from inbound_webhooks.deliveries.group_notes import batch_of, progress_of
 from inbound_webhooks.deliveries.sent_response import sent_response
 from inbound_webhooks.deliveries.stored_request import text_of
@@ -56,6 +56,7 @@ def delivery_details(delivery_id: str, access: Access | None = None) -> dict[str
         taken = consuming_runs(connection, delivery.asset_event_id) if delivery.asset_event_id else []
         resumed = resumed_by(connection, delivery_id)
         family = family_of(connection, delivery)
+        routes = visible_routes(connection, access, delivery.routes)
         batch = batch_of(connection, delivery, limit=MAX_LISTED)
         progress = progress_of(connection, delivery)
     return {
@@ -79,7 +80,7 @@ def delivery_details(delivery_id: str, access: Access | None = None) -> dict[str
         "wait": None if wait is None else as_data(wait),
         "resumed": list(map(as_data, resumed)),
         **family,
-        "routes": routes_of(delivery.routes),
+        "routes": routes,
         "mails": [_mail(mail) for mail in mails],
     }
 

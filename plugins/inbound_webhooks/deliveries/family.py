@@ -10,7 +10,10 @@ from sqlalchemy import Connection
 
 from inbound_webhooks.event.judge import Verdict
 from inbound_webhooks.records.delivery import State
+from inbound_webhooks.records.target import Origin
 from inbound_webhooks.storage import listing
+from inbound_webhooks.storage.webhooks import webhooks_by_id
+from inbound_webhooks.webhooks.access import Access
 
 MAX_CHILDREN = 100
 """Children that details and previews list."""
@@ -30,6 +33,19 @@ def routes_of(text: str | None) -> list[dict[str, Any]]:
         }
         for webhook_id, name, state, reason, items in map(_fields, json.loads(text))
     ]
+
+
+def visible_routes(connection: Connection, access: Access | None, text: str | None) -> list[dict[str, Any]]:
+    """The same, of the webhooks that the user may see.
+
+    :param access: None for an operator with a shell, who may see all
+    """
+    lines = routes_of(text)
+    if access is None or not lines:
+        return lines
+    ids = [line["webhook_id"] for line in lines]
+    found: dict[str, Any] = {each: Origin("", each) for each in ids} | webhooks_by_id(connection, ids)
+    return [line for line in lines if access.may_see(found[line["webhook_id"]])]
 
 
 def _fields(line: Any) -> tuple[Any, ...]:

@@ -108,11 +108,16 @@ class Subject:
             return f"to create events of the asset {self.asset}"
         if not self.dag_ids:
             return "to edit webhooks"
+        if self == EVERY_DAG:
+            return f"to trigger every {dag}"
         return f"to trigger the {dag if len(self.dag_ids) == 1 else f'{dag}s'} {', '.join(self.dag_ids)}"
 
 
-EVERY_DAG = Subject(("",))
-"""No DAG has this id, so that only a permission on all DAGs applies."""
+EVERY_DAG = Subject(("*",))
+"""No DAG can have this id, so that only a permission on all DAGs applies.
+
+Without an id, FabAuthManager says whether the user may list DAGs, for which a permission on one is enough.
+"""
 
 
 def subject_of(draft: Draft) -> Subject:

@@ -14,7 +14,7 @@ from inbound_webhooks.airflow_bridge.dag_cache import DagState, dag_states
 from inbound_webhooks.airflow_bridge.run_tasks import TaskFacts, task_facts
 from inbound_webhooks.deliveries.cause import Cause, Circumstances, cause_of
 from inbound_webhooks.deliveries.details import waiting_reason
-from inbound_webhooks.deliveries.family import MAX_CHILDREN, routes_of
+from inbound_webhooks.deliveries.family import MAX_CHILDREN, visible_routes
 from inbound_webhooks.deliveries.group_notes import progress_of
 from inbound_webhooks.deliveries.replay_offer import ReplayOffer, replay_offer
 from inbound_webhooks.deliveries.timeline import RunTimes, Step, timeline
@@ -163,7 +163,9 @@ def _others(connection: Connection, access: Access, row: Any, *, may_read: bool)
         "parent": parent if parent is not None and access.may_see(parent) else None,
         "children": children,
         "children_total": children_total,
-        "routes": routes_of(listing.routes_text(connection, row.id)) if may_read else (),
+        "routes": visible_routes(connection, access, listing.routes_text(connection, row.id))
+        if may_read
+        else (),
         "in_batch": in_batch,
         "batch": [each for each in batch if each.id != row.id and access.may_see(each)],
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.infrastructure.webhooks_builder import ACTOR, Hook, store_delivery, store_webhook
@@ -85,6 +87,22 @@ def test_a_user_sees_no_child_of_a_dag_that_they_may_not_read(api, pages, source
     found = api("bill", "billing alone")("GET", f"/deliveries/{parent}")
     assert (found.status_code, child in found.text) == (200, False)
     assert child not in pages.client("bill", "billing alone").get(f"/delivery/{parent}").text
+
+
+def test_a_user_sees_what_those_routes_made_of_an_event_that_they_may_see(api, pages, source):
+    if pages.auth != "fab":
+        return  # SimpleAuthManager's roles are for everything
+    own, other = (store_webhook(new_name(), dag_id=dag_id) for dag_id in ("billing", "orders"))
+    lines = [{"webhook_id": hook.id, "name": hook.name, "state": "filtered"} for hook in (own, other)] + [
+        {"webhook_id": "0" * 22, "name": "one that was deleted", "state": "filtered"}
+    ]
+    parent = store_delivery(source, dag_id="billing", state="filtered", routes=json.dumps(lines), **BODY)
+    pages.role("billing alone", *((action, name.replace("orders", "billing")) for action, name in LIMITED))
+    found = api("bill", "billing alone")("GET", f"/deliveries/{parent}").json()
+    assert [line["webhook"] for line in found["routes"]] == [own.name]
+    page = pages.client("bill", "billing alone").get(f"/delivery/{parent}").text
+    assert [name in page for name in (own.name, other.name, "one that was deleted")] == [True, False, False]
+    assert len(api("ada")("GET", f"/deliveries/{parent}").json()["routes"]) == 3
 
 
 def test_requests_of_a_source_without_a_target_need_the_right_to_the_runs_of_its_routes(api, pages):

@@ -168,9 +168,11 @@ def test_deliveries_of_a_deleted_webhook_without_a_dag_are_for_those_who_see_all
     assert shown(api("ada"), delivery) == (200, True)
     assert delivery in api("ada")("GET", "/deliveries/search").text
     if pages.auth == "fab":
-        ask = api("rita", role(pages, "reads", ("can_read", "Webhooks")))
-        assert shown(ask, delivery) == (404, False)
-        assert delivery not in ask("GET", "/deliveries/search").text + ask("GET", "/deliveries").text
+        one_dag = [("can_read", "DAG:orders"), ("can_read", "DAG Runs")]
+        for name, rights in (("reads", []), ("reads the runs of one", one_dag)):
+            ask = api(f"rita {name}", role(pages, name, ("can_read", "Webhooks"), *rights))
+            assert shown(ask, delivery) == (404, False)
+            assert delivery not in ask("GET", "/deliveries/search").text + ask("GET", "/deliveries").text
 
 
 def test_a_delivery_keeps_the_permission_on_its_own_asset(api, pages, of_nothing):
