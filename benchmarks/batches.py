@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from benchmarks.client import post
+from benchmarks.client import Target, post
 from benchmarks.figures import Row
 from benchmarks.gateway import CONNECTIONS, WARM_UP_SECONDS, at_gateway, gateway_on, paced
 from benchmarks.payload import MAPPING, event
@@ -36,12 +36,8 @@ def measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     size = ("--batch-size", str(SIZE), "--batch-seconds", str(SECONDS))
     path = create_webhook(airflow, "batches", MAPPING, *size, dag_id=DAG_ID)
     with gateway_on(site, DATABASE) as gateway:
-        plain = Side(post(gateway.port, at_gateway(site.webhook_path), event()))
-        plain.take(CONNECTIONS[1], WARM_UP_SECONDS, keep=False)
-        plain.take(CONNECTIONS[1], scale.round_seconds)
-        wait_until_quiet()
+        offered = offered_a_second(post(gateway.port, at_gateway(site.webhook_path), event()), scale)
         side = Side(post(gateway.port, at_gateway(path), event()))
-        offered = min(scale.batched / OFFERED_SECONDS, SHARE_OF_PLAIN * plain.median)
         airflow.launch("dispatcher", "webhooks", "dispatcher")
         try:
             asyncio.run(paced(side, int(offered), scale.batched / offered))
@@ -52,6 +48,15 @@ def measure(site: Site, scale: Scale) -> tuple[list[Row], list[str]]:
     return [_row(side, runs, waited, offered)], [
         comparison("Batches", "ours", [side], "deliveries", stored),
     ]
+
+
+def offered_a_second(plain: Target, scale: Scale) -> float:
+    """How many events a flood has each second, by what the gateway takes of plain ones; ends quiet."""
+    side = Side(plain)
+    side.take(CONNECTIONS[1], WARM_UP_SECONDS, keep=False)
+    side.take(CONNECTIONS[1], scale.round_seconds)
+    wait_until_quiet()
+    return min(scale.batched / OFFERED_SECONDS, SHARE_OF_PLAIN * side.median)
 
 
 def _seconds_until_dispatched(site: Site) -> float:

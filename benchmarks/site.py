@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,10 +44,10 @@ class Site:
     event_path: str
     """The 1 KB event, to a webhook with GitHub's preset."""
 
-    def airflow(self, name: str, *, dispatcher: bool) -> AirflowProcesses:
-        """An Airflow on a fresh copy of the database; not started."""
+    def airflow(self, name: str, *, dispatcher: bool, **variables: str) -> AirflowProcesses:
+        """An Airflow on a fresh copy of the database, with more variables of its environment; not started."""
         url = self.cluster.create_database(name, template=TEMPLATE)
-        return _airflow(self.folder / name, url, dispatcher=dispatcher)
+        return _airflow(self.folder / name, url, dispatcher=dispatcher, variables=variables)
 
     def webhook(self, port: int) -> Target:
         """The request of a sender."""
@@ -121,15 +122,17 @@ def running(airflow: AirflowProcesses) -> Iterator[AirflowProcesses]:
         airflow.stop()
 
 
-def _airflow(home: Path, url: str, *, dispatcher: bool) -> AirflowProcesses:
-    variables = {
+def _airflow(
+    home: Path, url: str, *, dispatcher: bool, variables: Mapping[str, str] = MappingProxyType({})
+) -> AirflowProcesses:
+    usual = {
         "AIRFLOW__INBOUND_WEBHOOKS__DISPATCHER_ENABLED": str(dispatcher),
         # All of the load comes from one address.
         "AIRFLOW__INBOUND_WEBHOOKS__MAX_REQUESTS_PER_SECOND_PER_ADDRESS": "1000000",
         # No scheduler ends the runs.
         "AIRFLOW__INBOUND_WEBHOOKS__MAX_QUEUED_RUNS": "0",
     }
-    return AirflowProcesses(home, url, dags_folder=DAGS_FOLDER, env=variables)
+    return AirflowProcesses(home, url, dags_folder=DAGS_FOLDER, env={**usual, **variables})
 
 
 def create_webhook(
