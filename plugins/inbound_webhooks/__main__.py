@@ -17,14 +17,6 @@ def main() -> None:
     STANDARD_OUTPUT.claim()
     from airflow.configuration import write_default_airflow_configuration_if_needed
 
-    parser = _parser()
-    with STANDARD_OUTPUT.released():  # argparse prints help texts
-        args = parser.parse_args()
-    write_default_airflow_configuration_if_needed()
-    args.func(args)
-
-
-def _parser() -> argparse.ArgumentParser:
     from inbound_webhooks.cli.parser import COMMANDS
 
     parser = argparse.ArgumentParser(prog="python -m inbound_webhooks", description="Manage inbound webhooks")
@@ -34,7 +26,10 @@ def _parser() -> argparse.ArgumentParser:
         for argument in command.args:
             argument.add_to_parser(subparser)
         subparser.set_defaults(func=command.func)
-    return parser
+    with STANDARD_OUTPUT.released():  # argparse prints help texts
+        args = parser.parse_args()
+    write_default_airflow_configuration_if_needed()
+    args.func(args)
 
 
 if __name__ == "__main__":

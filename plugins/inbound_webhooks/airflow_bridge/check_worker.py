@@ -39,16 +39,13 @@ def main() -> None:
     print(flush=True)  # ready: an import of jsonschema takes a while
     for line in sys.stdin:
         schema, value = json.loads(line)
-        print(json.dumps(_refusal(json.dumps(schema), value)), flush=True)
-
-
-def _refusal(schema: str, value: object) -> str | None:
-    check = _check(schema)
-    signal.setitimer(signal.ITIMER_PROF, CHECK_CPU_SECONDS)
-    try:
-        return check.unlimited_refusal(value)
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        check = _check(json.dumps(schema))
+        signal.setitimer(signal.ITIMER_PROF, CHECK_CPU_SECONDS)
+        try:
+            refusal = check.unlimited_refusal(value)
+        finally:
+            signal.setitimer(signal.ITIMER_PROF, 0)
+        print(json.dumps(refusal), flush=True)
 
 
 @lru_cache(_MAX_CACHED_SCHEMAS)

@@ -187,14 +187,11 @@ def _read(connection: Connection, dag_id: str) -> CachedDag | None:
         params = params_of(dag)
         # The dispatcher checks confs by the params above, within limits.
         dag.params = UncheckedParams(dict(dag.params.items()))
-        return CachedDag(row.dag_hash, dag, params, may_check_slowly=_may_check_slowly(params))
-
-
-def _may_check_slowly(params: Mapping[str, Parameter]) -> bool:
-    # All of them, not only the first slow one: their schemas are compiled here, in the thread that has read
-    # the DAG.
-    reasons = [param.not_linear for param in params.values()]
-    return any(reason is not None for reason in reasons)
+        # All of them, not only the first slow one: their schemas are compiled here, in the thread that has
+        # read the DAG.
+        reasons = [param.not_linear for param in params.values()]
+        slow = any(reason is not None for reason in reasons)
+        return CachedDag(row.dag_hash, dag, params, may_check_slowly=slow)
 
 
 def params_of(dag: Any) -> dict[str, Parameter]:

@@ -214,7 +214,10 @@ def _fields_of(session: Session, delivery: ClaimedDelivery, dag: Any, now: datet
 
 
 def _note_of(delivery: ClaimedDelivery) -> str:
-    origin = f"Webhook {delivery.webhook_name}, {_what(delivery)}"
+    what = f"delivery {delivery.id}"
+    if delivery.batch_id is not None:
+        what = f"batch of {delivery.deliveries} deliveries, the first is {delivery.id}"
+    origin = f"Webhook {delivery.webhook_name}, {what}"
     if delivery.note is None:
         return origin
     whole = f"{delivery.note}\n\n{origin}"
@@ -263,12 +266,6 @@ def run_id_of(delivery: ClaimedDelivery) -> str:
 def run_suffix_of(run_id: str) -> str:
     """What a run's id has behind its prefix: it names the delivery, or the first one of its batch."""
     return run_id.removeprefix(BATCH_PREFIX).removeprefix(RUN_PREFIX)
-
-
-def _what(delivery: ClaimedDelivery) -> str:
-    if delivery.batch_id is not None:
-        return f"batch of {delivery.deliveries} deliveries, the first is {delivery.id}"
-    return f"delivery {delivery.id}"
 
 
 def _short(error: Exception) -> str:

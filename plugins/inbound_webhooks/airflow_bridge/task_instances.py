@@ -266,7 +266,10 @@ def _parked_since(state: str | None, next_method: str | None, updated_at: dateti
 
 def _registered(row: Any) -> Wait | None:
     """The wait that a task has registered; None where there is none of this try."""
-    stored = _stored_value(row.registered)
+    try:
+        stored = json.loads(row.registered) if isinstance(row.registered, str) else row.registered
+    except ValueError:
+        return None
     registration = Registration.from_json(stored) or MatchRegistration.from_json(stored)
     if registration is None or row.task_instance_id is None:
         return None
@@ -301,13 +304,6 @@ def _what_it_waits_for(registration: Registration | MatchRegistration) -> dict[s
         "broadcast": registration.broadcast,
         "counts_from": registration.counts_from,
     }
-
-
-def _stored_value(value: Any) -> Any:
-    try:
-        return json.loads(value) if isinstance(value, str) else value
-    except ValueError:
-        return None
 
 
 _TASK_COLUMNS: Sequence[Any] = (

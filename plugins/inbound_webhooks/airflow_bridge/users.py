@@ -16,11 +16,14 @@ def stored_users(manager: Any, text: str) -> list[dict[str, str]] | None:
 
     Each has ``name``, the user name, ``full_name`` and ``email``.
     """
-    model = _model_of(manager)
-    if model is None:
+    if type(manager).__name__ != "FabAuthManager":
         return None
+    from airflow.providers.fab.auth_manager.models import User
+
+    model: Any = User
     columns = (model.username, model.first_name, model.last_name, model.email)
-    matches = or_(*(column.ilike(f"%{_escaped(text)}%", escape="\\") for column in columns))
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    matches = or_(*(column.ilike(f"%{escaped}%", escape="\\") for column in columns))
     query = select(*columns).where(model.active, matches).order_by(model.username).limit(MAX_FOUND)
     with transaction() as connection:
         rows = connection.execute(query).all()
@@ -28,16 +31,3 @@ def stored_users(manager: Any, text: str) -> list[dict[str, str]] | None:
         {"name": name, "full_name": f"{first or ''} {last or ''}".strip(), "email": email or ""}
         for name, first, last, email in rows
     ]
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-
-
-def _model_of(manager: Any) -> Any:
-    """FAB's class of users; None under another auth manager."""
-    if type(manager).__name__ != "FabAuthManager":
-        return None
-    from airflow.providers.fab.auth_manager.models import User
-
-    return User

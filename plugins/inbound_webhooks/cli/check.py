@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from inbound_webhooks.cli.console import (
     FAILED,
@@ -45,7 +45,18 @@ def _print(checked: Checked, output: str) -> None:
     for skipped in checked.skipped:
         print_hint(f"Skipped {skipped}: no line begins with `webhooks:`.")
     if output in ("json", "yaml"):
-        print_data([_as_data(problem) for problem in checked.findings], output)
+        findings = [
+            {
+                "severity": _severity(problem),
+                "file": problem.file,
+                "line": problem.line,
+                "webhook": problem.webhook,
+                "field": problem.place,
+                "message": problem.message,
+            }
+            for problem in checked.findings
+        ]
+        print_data(findings, output)
         return
     lines = [f"{_severity(problem):<5}  {problem}" for problem in checked.findings]
     against = "" if checked.dags is None else f" against {_count(checked.dags, 'DAG')}"
@@ -61,14 +72,3 @@ def _severity(problem: Problem) -> str:
     from inbound_webhooks.files.checking import is_wrong
 
     return "error" if is_wrong(problem) else "note"
-
-
-def _as_data(problem: Problem) -> dict[str, Any]:
-    return {
-        "severity": _severity(problem),
-        "file": problem.file,
-        "line": problem.line,
-        "webhook": problem.webhook,
-        "field": problem.place,
-        "message": problem.message,
-    }

@@ -23,7 +23,6 @@ from inbound_webhooks.cli.console import (
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from inbound_webhooks.event.differences import Difference
     from inbound_webhooks.files.entry import Entry
     from inbound_webhooks.files.plan import Step
 
@@ -74,23 +73,19 @@ def _print_steps(steps: Sequence[Step], output: str, *, dry_run: bool) -> None:
     if output in ("json", "yaml"):
         print_data([_as_data(step) for step in steps], output)
         return
+    from inbound_webhooks.event.differences import ABSENT
+
     lines: list[str] = []
     for step in steps:
         if step.action != "keep":
             lines.append(f"{SIGNS[step.action]} {step.name}{step.target and f' ({step.target})'}")
-            lines += [f"    {_in_words(one)}" for one in step.differences]
+            for one in step.differences:
+                before = "" if one.before is ABSENT else f"{_shown(one.before)} → "
+                lines.append(f"    {one.field}: {before}{_shown(one.after)}")
     counts: Counter[str] = Counter(step.action for step in steps)
     summary = ", ".join(f"{counts[action]} {word}" for action, word in COUNTED.items() if counts[action])
     lines.append(f"{summary or 'No webhooks'}.{' Nothing was written.' if dry_run else ''}")
     print_text("\n".join(lines))
-
-
-def _in_words(one: Difference) -> str:
-    from inbound_webhooks.event.differences import ABSENT
-
-    if one.before is ABSENT:
-        return f"{one.field}: {_shown(one.after)}"
-    return f"{one.field}: {_shown(one.before)} → {_shown(one.after)}"
 
 
 def _shown(value: Any) -> str:

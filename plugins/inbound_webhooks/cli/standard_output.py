@@ -78,7 +78,8 @@ class StandardOutput:
         used = encoding or sys.stdout.encoding or "utf-8"
         data = text.encode(used, "backslashreplace")
         if self._descriptor is None:
-            _write_to_stream(data, used)
+            sys.stdout.write(data.decode(used))
+            sys.stdout.flush()
             return
         while data:
             data = data[os.write(self._descriptor, data) :]
@@ -89,11 +90,6 @@ def _is_descriptor(stream: Any, descriptor: int) -> bool:
         return bool(stream.fileno() == descriptor)
     except (AttributeError, OSError, ValueError):  # None, a buffer in memory, a closed file
         return False
-
-
-def _write_to_stream(data: bytes, encoding: str) -> None:
-    sys.stdout.write(data.decode(encoding))
-    sys.stdout.flush()
 
 
 STANDARD_OUTPUT = StandardOutput()

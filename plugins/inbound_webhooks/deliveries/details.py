@@ -17,7 +17,6 @@ from inbound_webhooks.deliveries.stored_request import text_of
 from inbound_webhooks.errors import DeliveryNotFound, RequestError
 from inbound_webhooks.event.truncation import truncate
 from inbound_webhooks.records.delivery import Delivery, State
-from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.settings import Settings, airflow_url
 from inbound_webhooks.storage import claims
 from inbound_webhooks.storage.database import transaction
@@ -93,21 +92,11 @@ def waiting_reason(connection: Connection, delivery: Any) -> str | None:
     webhook = webhook_by_id(connection, delivery.webhook_id)
     if webhook is None:
         return None
-    return _active_reason(connection, webhook) or _queue_reason(connection, webhook.dag_id)
-
-
-def _queue_reason(connection: Connection, dag_id: str) -> str | None:
-    reason = queue_reason(connection, dag_id)
+    limit = webhook.max_active_runs
+    if limit is not None and (active := claims.count_active(connection, webhook.id)) >= limit:
+        return f"the end of one of the webhook's runs: {active} are active, and its limit is {limit}."
+    reason = queue_reason(connection, webhook.dag_id)
     return None if reason is None else f"room in Airflow's queue: {reason}"
-
-
-def _active_reason(connection: Connection, webhook: Webhook) -> str | None:
-    if webhook.max_active_runs is None:
-        return None
-    active, limit = claims.count_active(connection, webhook.id), webhook.max_active_runs
-    if active < limit:
-        return None
-    return f"the end of one of the webhook's runs: {active} are active, and its limit is {limit}."
 
 
 def _request(delivery: Delivery) -> dict[str, Any]:

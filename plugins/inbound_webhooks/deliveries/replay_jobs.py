@@ -87,14 +87,7 @@ def start(
     """
     settings = Settings.load()
     require_permission(access)
-    most = settings.max_replay_deliveries
-    found = (
-        _selected(ids, access) if where is None else find_all(where, access, limit=most, seconds=FIND_SECONDS)
-    )
-    if not found:
-        raise ReplayJobRefused("There is no such delivery, or you may not see its DAG.")
-    if len(found) > most:
-        raise ReplayJobRefused(f"These are more than {most:,} deliveries. Choose a shorter period.")
+    found = _wanted_deliveries(where, ids, access, most=settings.max_replay_deliveries)
     now = utc_now()
     job = ReplayJob(
         created_at=now,
@@ -107,21 +100,7 @@ def start(
         total=len(found),
         dag_ids=json.dumps(sorted({each.dag_id for each in found})),
     )
-    items = [ReplayItem(delivery_id=each.id, webhook_id=each.webhook_id) for each in found]
-    with transaction() as connection:
-        begin_writing(connection)
-        statements.lock_creation(connection)
-        _refuse_too_many(statements.running_actors(connection), job.actor, settings.max_replay_jobs)
-        statements.insert_job(connection, job, items)
-        details = {
-            "job": job.id,
-            "where": json.loads(job.conditions),
-            "deliveries": job.total,
-            "remap": remap,
-        }
-        write_audit_entry(
-            connection, event="webhook.replay_job", dag_id=None, actor=job.actor, at=now, details=details
-        )
+    _store(job, found, max_jobs=settings.max_replay_jobs)
     return job
 
 
@@ -134,11 +113,48 @@ def require_permission(access: Access | None) -> None:
         raise NotPermitted(NO_PERMISSION)
 
 
+def _wanted_deliveries(
+    where: DeliveryFilter | None, ids: Collection[str], access: Access | None, *, most: int
+) -> Sequence[FoundDelivery]:
+    if where is None:
+        found: Sequence[FoundDelivery] = _selected(ids, access)
+    else:
+        found = find_all(where, access, limit=most, seconds=FIND_SECONDS)
+    if not found:
+        raise ReplayJobRefused("There is no such delivery, or you may not see its DAG.")
+    if len(found) > most:
+        raise ReplayJobRefused(f"These are more than {most:,} deliveries. Choose a shorter period.")
+    return found
+
+
 def _selected(ids: Collection[str], access: Access | None) -> list[FoundDelivery]:
     with transaction() as connection:
         rows = rows_of(connection, sorted(set(ids)))
     visible = [row for row in rows if access is None or access.may_see(row)]
     return [FoundDelivery(row.id, row.dag_id, row.webhook_id) for row in visible]
+
+
+def _store(job: ReplayJob, found: Sequence[FoundDelivery], *, max_jobs: int) -> None:
+    items = [ReplayItem(delivery_id=each.id, webhook_id=each.webhook_id) for each in found]
+    details = {
+        "job": job.id,
+        "where": json.loads(job.conditions),
+        "deliveries": job.total,
+        "remap": job.remap,
+    }
+    with transaction() as connection:
+        begin_writing(connection)
+        statements.lock_creation(connection)
+        _refuse_too_many(statements.running_actors(connection), job.actor, max_jobs)
+        statements.insert_job(connection, job, items)
+        write_audit_entry(
+            connection,
+            event="webhook.replay_job",
+            dag_id=None,
+            actor=job.actor,
+            at=job.created_at,
+            details=details,
+        )
 
 
 def _refuse_too_many(running: Sequence[str], actor: str, most: int) -> None:

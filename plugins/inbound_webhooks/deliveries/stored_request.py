@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from inbound_webhooks.event import json_text
 from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.content_encoding import inflate
-from inbound_webhooks.event.judge import Child, Outcome, Verdict
+from inbound_webhooks.event.judge import Outcome, Verdict
 from inbound_webhooks.event.redaction import mask_headers, mask_query
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.event.responses import WITHOUT_BODY
@@ -95,20 +95,18 @@ def new_children(
 
     :param targets: the webhooks that the children's ``target`` counts
     """
-    return tuple(_child(targets[child.target], request, child, parent) for child in verdict.children)
-
-
-def _child(target: CompiledWebhook, request: InboundRequest, child: Child, parent: Delivery) -> Delivery:
-    made = new_delivery(target, request, child.verdict, shared=SHARED)
-    return replace(
-        made,
-        source_ip=parent.source_ip,
-        response_status=parent.response_status,
-        custom_response=parent.custom_response,
-        body_stored=parent.body_stored,
-        parent_id=parent.id,
-        child_index=child.index,
-        item_index=child.item_index,
+    return tuple(
+        replace(
+            new_delivery(targets[child.target], request, child.verdict, shared=SHARED),
+            source_ip=parent.source_ip,
+            response_status=parent.response_status,
+            custom_response=parent.custom_response,
+            body_stored=parent.body_stored,
+            parent_id=parent.id,
+            child_index=child.index,
+            item_index=child.item_index,
+        )
+        for child in verdict.children
     )
 
 

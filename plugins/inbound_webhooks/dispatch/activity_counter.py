@@ -105,7 +105,9 @@ class ActivityCounter:
         """The hours to count, oldest first."""
         rows, unfinished = self._read_hours()
         for row in rows:
-            passes = self._passes(row.hour)
+            # How many planned counts of the hour should be done by now.
+            age = self._now() - start_of(row.hour + 1)
+            passes = sum(age >= planned for planned in PLANNED)
             if passes > row.passes and self._is_whole(row):
                 yield Due(row, activity_counts.webhooks_with_deliveries, passes)
             elif not passes and self._is_stale(row):
@@ -132,11 +134,6 @@ class ActivityCounter:
     def _is_whole(self, row: HourRow) -> bool:
         """Whether all deliveries of an hour are still there, as far as it has been counted at all."""
         return row.passes == 0 or start_of(row.hour) + self._kept > self._now() + timedelta(hours=1)
-
-    def _passes(self, hour: int) -> int:
-        """How many planned counts of an hour should be done by now."""
-        age = self._now() - start_of(hour + 1)
-        return sum(age >= planned for planned in PLANNED)
 
     def _is_stale(self, row: HourRow) -> bool:
         if row.counted_at is None:

@@ -87,22 +87,19 @@ class KeyFetch:
             raise KeyFetchFailed(f"{host} cannot be reached ({type(error).__name__}).") from None
 
     async def _fetch(self, host: str, path: str) -> str:
-        until = asyncio.get_running_loop().time() + self._seconds
-        addresses = await self._addresses(host)
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._seconds
+        if not self._lookups.acquire(blocking=False):
+            raise KeyFetchFailed("Earlier look-ups of host names have not ended yet.")
+        found: asyncio.Future[list[str]] = loop.create_future()
+        # A daemon of its own, which is abandoned where it takes too long: asyncio waits for the threads of
+        # its executor, which would be no time-out.
+        threading.Thread(target=self._look_up, args=(host, loop, found), daemon=True).start()
+        addresses = await found
         # One private address among public ones is refused too: the server would choose which is used.
         if not addresses or not all(self._allows(address) for address in addresses):
             raise KeyFetchFailed(f"{host} has an address outside the public internet.")
         return await self._get(host, path, addresses[0], until=until)
-
-    async def _addresses(self, host: str) -> list[str]:
-        """Resolve a name in a thread, which is abandoned where it takes too long."""
-        if not self._lookups.acquire(blocking=False):
-            raise KeyFetchFailed("Earlier look-ups of host names have not ended yet.")
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[list[str]] = loop.create_future()
-        # A daemon of its own: asyncio waits for the threads of its executor, which would be no time-out.
-        threading.Thread(target=self._look_up, args=(host, loop, found), daemon=True).start()
-        return await found
 
     def _look_up(self, host: str, loop: asyncio.AbstractEventLoop, found: asyncio.Future[list[str]]) -> None:
         try:

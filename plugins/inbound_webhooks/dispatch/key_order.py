@@ -127,7 +127,8 @@ def _replace(
     later = [each.id for each in _active(connection, webhook, group) if each.id > newest]
     if later:
         # It was stored after a newer one had its turn.
-        _supersede(connection, [newest], later[-1], now, turn)
+        groups.finish(connection, [newest], State.SUPERSEDED, now, superseded_by=later[-1], error=NEWER_RUNS)
+        turn.note(State.SUPERSEDED, 1)
         return
     older = groups.supersede_older(
         connection, webhook.id, group.state, group.group_key, newest_id=newest, at=now
@@ -139,11 +140,6 @@ def _replace(
     turn.note(State.CANCELLED, ended.ended)
     if may_start and not _active(connection, webhook, group):
         _start(connection, newest, now, turn)
-
-
-def _supersede(connection: Connection, ids: Sequence[str], newer: str, now: datetime, turn: Turn) -> None:
-    groups.finish(connection, ids, State.SUPERSEDED, now, superseded_by=newer, error=NEWER_RUNS)
-    turn.note(State.SUPERSEDED, len(ids))
 
 
 def _active(connection: Connection, webhook: Webhook, group: Group) -> list[Active]:

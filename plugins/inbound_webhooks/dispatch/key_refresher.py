@@ -75,20 +75,19 @@ class KeyRefresher:
             held = list_credentials(connection, webhook.id)
             named = wanted_key_urls(connection, webhook.id, now - NAMED_WITHIN)
         fetched = {key.source_url: key for key in held if key.source_url}
-        tried = self._tried(webhook.id, now)
-        in_turn = _in_turn(named, tried)
+        # Expired entries are dropped here, so the dict cannot grow without end.
+        self._tried_at = {tried: at for tried, at in self._tried_at.items() if now - at < AGAIN_AFTER}
+        tried = {url for tried_for, url in self._tried_at if tried_for == webhook.id}
+        # First those of addresses with few attempts, then the newest: without turns, a sender of forged
+        # messages would have its URLs fetched first for as long as it sends.
+        attempts = Counter(address for url, address in named if url in tried)
+        in_turn = [url for url, _ in sorted(named, key=lambda each: attempts[each[1]])]
         saved = 0
         for required in _refreshing(webhook):
             due = [url for url in _due_urls(required, fetched, in_turn, now) if url not in tried]
             # One key per round, since anyone who knows the webhook's URL can name key URLs.
             saved += sum(self._save(webhook, required, url) for url in due[:1])
         return saved
-
-    def _tried(self, webhook_id: str, now: datetime) -> set[str]:
-        """The URLs that were tried for a webhook lately."""
-        # Expired entries are dropped here, so the dict cannot grow without end.
-        self._tried_at = {tried: at for tried, at in self._tried_at.items() if now - at < AGAIN_AFTER}
-        return {url for tried_for, url in self._tried_at if tried_for == webhook_id}
 
     def _save(self, webhook: Webhook, required: RequiredScheme, url: str) -> int:
         """Fetch a key and store it; until AGAIN_AFTER the URL is not tried again."""
@@ -138,15 +137,6 @@ def _due_urls(
         held = fetched.get(standing)
         return [] if held is not None and now - held.created_at < REFRESH_AFTER else [standing]
     return [url for url in named if url not in fetched and is_key_url(required.scheme, url)]
-
-
-def _in_turn(named: list[tuple[str, str]], tried: set[str]) -> list[str]:
-    """Named URLs in the order in which to fetch them: first of addresses with few attempts, then the newest.
-
-    Without turns, a sender of forged messages would have its URLs fetched first for as long as it sends.
-    """
-    attempts = Counter(address for url, address in named if url in tried)
-    return [url for url, _ in sorted(named, key=lambda each: attempts[each[1]])]
 
 
 def _superfluous(keys: list[Credential], newest_url: str, now: datetime) -> list[Credential]:

@@ -59,18 +59,18 @@ class ReplayJobs:
         """
         now = self._now()
         job = autocommit(partial(statements.due_job, now=now))
-        if job is None or not self._lease(job, now):
+        if job is None:
+            return False
+        with transaction() as connection:
+            begin_writing(connection)
+            is_leased = statements.lease_job(connection, job, now)
+        if not is_leased:
             return False
         started = time.monotonic()
         done = self._process(job)
         # As long as the batch took: SQLite's other writers get at least half of the time.
         self._pause(time.monotonic() - started if done else 0)
         return done > 0
-
-    def _lease(self, job: ReplayJob, now: datetime) -> bool:
-        with transaction() as connection:
-            begin_writing(connection)
-            return statements.lease_job(connection, job, now)
 
     def _process(self, job: ReplayJob) -> int:
         """Process a batch, then end the job or leave it to the next turn; return how many were processed."""

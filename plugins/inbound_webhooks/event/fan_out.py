@@ -203,19 +203,16 @@ class _Events:
         if target.rules.each is None:
             yield None, sources.of_child(self._new_id(), target.name)
             return
-        for index, item in enumerate(self._items(target, sources)):
-            # Paths are not charged by themselves: a long list of them must not be free.
-            sources.budget.charge(ITEM + CALL * (1 + len(target.rules.mapping.lines)))
-            yield index, sources.of_child(self._new_id(), target.name, item)
-
-    def _items(self, target: Target, sources: DataSources) -> list[object]:
-        value = items_of(target.rules, sources)
+        items = items_of(target.rules, sources)
         most = self._limits.max_items
         if target.is_checked_slowly:
             most = min(most, MAX_SLOWLY_CHECKED_ITEMS)
-        if self._number + len(value) > most:
-            raise ListTooLong(len(value), most)
-        return value
+        if self._number + len(items) > most:
+            raise ListTooLong(len(items), most)
+        for index, item in enumerate(items):
+            # Paths are not charged by themselves: a long list of them must not be free.
+            sources.budget.charge(ITEM + CALL * (1 + len(target.rules.mapping.lines)))
+            yield index, sources.of_child(self._new_id(), target.name, item)
 
     def _child(self, target: Target, number: int, item_index: int | None, sources: DataSources) -> Child:
         verdict = self.judged(target, sources)

@@ -92,17 +92,14 @@ class Grouping:
         if self.key is None:
             return NO_KEY
         with charging(sources.budget):
-            return _digest(self.key.evaluate(sources))
-
-
-def _digest(value: Any) -> str:
-    if isinstance(value, Missing):
-        return NO_KEY
-    # Charges for the value, and refuses one that is too large; what is written here is as long.
-    to_text(value)
-    value = to_json_value(to_json_value_at_all_levels(value))
-    written = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(written.encode()).hexdigest()
+            value = self.key.evaluate(sources)
+            if isinstance(value, Missing):
+                return NO_KEY
+            # Charges for the value, and refuses one that is too large; what is written here is as long.
+            to_text(value)
+            value = to_json_value(to_json_value_at_all_levels(value))
+            written = json.dumps(value, sort_keys=True, separators=(",", ":"))
+            return hashlib.sha256(written.encode()).hexdigest()
 
 
 def compile_grouping(

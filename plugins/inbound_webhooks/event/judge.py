@@ -39,7 +39,7 @@ from inbound_webhooks.event.sizes import EVENT_TYPE_CHARS, MAX_CONF_ITEMS, PARTI
 from inbound_webhooks.event.values import to_text
 from inbound_webhooks.event.verification.registry import verify
 from inbound_webhooks.event.verification.scheme import SignedRequest, to_bytes
-from inbound_webhooks.event.waiting import NO_WAIT
+from inbound_webhooks.event.waiting import NO_WAIT, Preference
 
 Secrets = Mapping[str, Sequence[str]]
 """Purpose -> valid secrets in plain text, newest first."""
@@ -209,11 +209,7 @@ def decide(
             # A response that waits needs a run of its own.
             if rules.wait is not None and rules.grouping is None:
                 wait = rules.wait.preference(request)
-            if wait.seconds:
-                response = responses.unfinished(delivery_id, retry_after_seconds=RETRY_AFTER_SECONDS)
-            else:
-                response = responses.accepted(rules, sources, delivery_id)
-            response = responses.with_preference(response, wait.applied)
+            response = _accepted_response(rules, sources, delivery_id, wait)
     except ContentRefused as error:
         return refused(rules, error, delivery_id, event_type)
     except RequestError as error:
@@ -229,6 +225,15 @@ def decide(
         preference_applied=wait.applied,
         **msgspec.structs.asdict(parts),
     )
+
+
+def _accepted_response(rules: Rules, sources: DataSources, delivery_id: str, wait: Preference) -> Response:
+    """The response to an accepted event; of one that waits, what is sent if there is no result in time."""
+    if wait.seconds:
+        response = responses.unfinished(delivery_id, retry_after_seconds=RETRY_AFTER_SECONDS)
+    else:
+        response = responses.accepted(rules, sources, delivery_id)
+    return responses.with_preference(response, wait.applied)
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):

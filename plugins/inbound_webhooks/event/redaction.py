@@ -89,14 +89,10 @@ def masked_values(headers: Iterable[str], query_string: str, masked_query: str) 
         if field != masked:
             value = field.partition("=")[2]
             found |= {value, unquote_plus(value)}
-    parts = {part for value in found for word in _SEPARATOR.split(value) for part in _sides(word)}
-    return {value for value in found | parts if len(value) >= MIN_MASKED_CHARS}
-
-
-def _sides(word: str) -> Iterator[str]:
+    words = {word for value in found for word in _SEPARATOR.split(value)}
     # As in "Bearer 9f3a…" and "session=9f3a…".
-    yield word
-    yield word.partition("=")[2]
+    parts = words | {word.partition("=")[2] for word in words}
+    return {value for value in found | parts if len(value) >= MIN_MASKED_CHARS}
 
 
 def mask_values(content: bytes, values: Collection[str], *, limit_bytes: int) -> bytes:

@@ -122,7 +122,13 @@ def _json_problem(text: str) -> str | None:
 def _json_writer(parsed: Parsed) -> Callable[[nodes.Expr], Writer]:
     inside: set[int] = set()
     _mark_strings(parsed, parsed.tree.body, False, inside)
-    _check_json(parsed, inside)
+    for skeleton in islice(_skeletons(parsed.tree.body, inside), MAX_CHECKED_BRANCHES):
+        try:
+            parsed.budget.charge(len(skeleton) // SKELETON_CHARS_PER_PART, 0)
+        except LocatedProblem as error:
+            raise parsed.refuse(error.reason, error.offset) from None
+        if problem := _json_problem(skeleton):
+            raise parsed.refuse(f"the result could not be JSON: {problem}", 0)
     return lambda expression: to_json_string if id(expression) in inside else to_json_output
 
 
@@ -157,16 +163,6 @@ def _string_open_after(data: str, in_string: bool) -> bool:
 
 def _branches(node: nodes.If) -> list[list[nodes.Node]]:
     return [node.body, *(branch.body for branch in node.elif_), node.else_]
-
-
-def _check_json(parsed: Parsed, inside: set[int]) -> None:
-    for skeleton in islice(_skeletons(parsed.tree.body, inside), MAX_CHECKED_BRANCHES):
-        try:
-            parsed.budget.charge(len(skeleton) // SKELETON_CHARS_PER_PART, 0)
-        except LocatedProblem as error:
-            raise parsed.refuse(error.reason, error.offset) from None
-        if problem := _json_problem(skeleton):
-            raise parsed.refuse(f"the result could not be JSON: {problem}", 0)
 
 
 def _skeletons(body: Iterable[nodes.Node], inside: set[int]) -> Iterable[str]:

@@ -36,7 +36,7 @@ from inbound_webhooks.event.verification.registry import (
     read_scheme,
     redact_keys,
 )
-from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE, VerificationScheme
+from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
 from inbound_webhooks.event.waiting import Wait, WaitDefinition, waits
 
 Compiled = TypeVar("Compiled")
@@ -209,21 +209,15 @@ def _handshake(name: str | None, verification: Sequence[RequiredScheme]) -> Hand
         raise InvalidDefinition("handshake", f"{name} requires verification of the sender")
     handshake = HANDSHAKES[name]
     if handshake.signs_for is not None:
-        _check_signing(name, handshake.signs_for, verification)
+        # Its responses must not be signed with the secret of another sender.
+        users = [required.scheme for required in verification if required.purpose == DEFAULT_PURPOSE]
+        if not users or not all(map(handshake.signs_for, users)):
+            raise InvalidDefinition(
+                "handshake",
+                f"{name} signs its responses with the {DEFAULT_PURPOSE} secret, so that secret may only "
+                f"belong to the verification of the preset {name}",
+            )
     return handshake
-
-
-def _check_signing(
-    name: str, signs_for: Callable[[VerificationScheme], bool], verification: Sequence[RequiredScheme]
-) -> None:
-    """Refuse a handshake that would sign its responses with the secret of another sender."""
-    users = [required.scheme for required in verification if required.purpose == DEFAULT_PURPOSE]
-    if not users or not all(map(signs_for, users)):
-        raise InvalidDefinition(
-            "handshake",
-            f"{name} signs its responses with the {DEFAULT_PURPOSE} secret, so that secret may only belong "
-            f"to the verification of the preset {name}",
-        )
 
 
 def _compiled(field: str, compile_source: Callable[[str], Compiled], source: str | None) -> Compiled | None:

@@ -73,14 +73,11 @@ class Path:
         object.__setattr__(self, "readings", tuple(map(self._readings_from, range(len(self.steps)))))
 
     def _readings_from(self, start: int) -> tuple[tuple[str, int], ...]:
-        names = [str(name) for name in self.steps[start : self._end_of_names(start)]]
-        return tuple((".".join(names[:count]), start + count) for count in range(len(names), 0, -1))
-
-    def _end_of_names(self, start: int) -> int:
         end = start
         while end < len(self.steps) and isinstance(self.steps[end], str):
             end += 1
-        return end
+        names = [str(name) for name in self.steps[start:end]]
+        return tuple((".".join(names[:count]), start + count) for count in range(len(names), 0, -1))
 
 
 def reading_chars(steps: Sequence[Step]) -> int:

@@ -45,7 +45,12 @@ def read_files(paths: Sequence[Path]) -> Found:
             _read_folder(path, found)
         else:
             _read_file(path, found, named=True)
-    found.problems += _duplicate_names(found.entries)
+    first: dict[str, Entry] = {}
+    for entry in found.entries:
+        defined = first.setdefault(entry.name, entry)
+        if defined is not entry:
+            already = f"{defined.file}:{defined.line} already defines this name"
+            found.problems.append(entry.problem_at("name", already))
     return found
 
 
@@ -153,14 +158,6 @@ def _type_problem(name: str, value: Any, schema: dict[str, Any]) -> str | None:
         place = ".".join(str(step) for step in error.absolute_path)
         return f"{place}{': ' if place else ''}{error.message}"[:MAX_MESSAGE_CHARS]
     return None
-
-
-def _duplicate_names(entries: Sequence[Entry]) -> Iterator[Problem]:
-    first: dict[str, Entry] = {}
-    for entry in entries:
-        defined = first.setdefault(entry.name, entry)
-        if defined is not entry:
-            yield entry.problem_at("name", f"{defined.file}:{defined.line} already defines this name")
 
 
 def _lines(node: yaml.MappingNode) -> dict[str, int]:

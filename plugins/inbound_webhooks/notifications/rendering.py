@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from jinja2 import Template, TemplateError
+from jinja2 import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from inbound_webhooks.event.truncation import truncate
@@ -114,8 +114,13 @@ class _Template:
         environment = ImmutableSandboxedEnvironment(autoescape=escaped)
         self._name = name
         self._default = environment.from_string(default)
-        # Compiled at start, so that a syntax error is logged when the process starts and not with each mail.
-        self._chosen = self._compiled(environment, source) if source else self._default
+        self._chosen = self._default
+        if source:
+            try:
+                # At start, so that a syntax error is logged when the process starts and not with each mail.
+                self._chosen = environment.from_string(source)
+            except TemplateError as error:
+                self._log_error(error)
 
     def render(self, values: dict[str, Any]) -> str:
         try:
@@ -123,13 +128,6 @@ class _Template:
         except Exception as error:  # noqa: BLE001 - the operator's template may do anything
             self._log_error(error)
             return self._default.render(values)
-
-    def _compiled(self, environment: ImmutableSandboxedEnvironment, source: str) -> Template:
-        try:
-            return environment.from_string(source)
-        except TemplateError as error:
-            self._log_error(error)
-            return self._default
 
     def _log_error(self, error: Exception) -> None:
         log.error(

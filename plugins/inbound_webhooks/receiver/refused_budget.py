@@ -54,19 +54,15 @@ class RefusedBudget:
         """The children that may be stored: the accepted ones, and others while there is room."""
         fitting = []
         for delivery in deliveries:
-            if delivery.state in (State.FILTERED, State.REFUSED) and not self._has_room(delivery):
-                continue
+            if delivery.state in (State.FILTERED, State.REFUSED):
+                self._begin_window()
+                stored = self._stored.setdefault(delivery.webhook_id, _Stored())
+                size = row_bytes(delivery)
+                if stored.bytes + size > self._max_bytes:
+                    continue
+                stored.bytes += size
             fitting.append(delivery)
         return fitting
-
-    def _has_room(self, delivery: Delivery) -> bool:
-        self._begin_window()
-        stored = self._stored.setdefault(delivery.webhook_id, _Stored())
-        size = row_bytes(delivery)
-        if stored.bytes + size > self._max_bytes:
-            return False
-        stored.bytes += size
-        return True
 
     def _begin_window(self) -> None:
         now = self._clock()

@@ -135,19 +135,19 @@ def store_counts(connection: Connection, hour: int, webhook_ids: Collection[str]
     """Replace what is stored about some webhooks in an hour that the caller has claimed."""
     mine = (_COUNTS.webhook_id.in_(webhook_ids), _COUNTS.hour == hour)
     connection.execute(delete(tables.activity).where(*mine))
-    if counts:
-        connection.execute(insert(tables.activity), [_row(hour, *each) for each in counts.items()])
-
-
-def _row(hour: int, key: tuple[str, str], counted: Counted) -> dict[str, Any]:
-    return {
-        "webhook_id": key[0],
-        "hour": hour,
-        "state": key[1],
-        "count": counted.total,
-        "to_run": counted.to_run.dumps(),
-        "to_task": counted.to_task.dumps(),
-    }
+    rows = [
+        {
+            "webhook_id": webhook_id,
+            "hour": hour,
+            "state": state,
+            "count": counted.total,
+            "to_run": counted.to_run.dumps(),
+            "to_task": counted.to_task.dumps(),
+        }
+        for (webhook_id, state), counted in counts.items()
+    ]
+    if rows:
+        connection.execute(insert(tables.activity), rows)
 
 
 def finish_hour(connection: Connection, row: HourRow, *, passes: int, at: datetime) -> None:

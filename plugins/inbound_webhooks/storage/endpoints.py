@@ -30,7 +30,11 @@ def save_problems(
     if not problems:
         connection.execute(delete(tables.endpoint).where(columns.id == process.id))
         return
-    values = {"seen_at": seen_at, "problems": json.dumps([_written(problem) for problem in problems])}
+    written = [
+        {"code": problem.code, "message": problem.message, "severity": problem.severity}
+        for problem in problems
+    ]
+    values = {"seen_at": seen_at, "problems": json.dumps(written)}
     done = connection.execute(update(tables.endpoint).where(columns.id == process.id).values(values))
     if done.rowcount == 0:
         row = {"id": process.id, "host": process.host, "pid": process.pid}
@@ -48,7 +52,3 @@ def reported_problems(connection: Connection, *, since: datetime) -> list[Proble
 def forget_endpoints_before(connection: Connection, seen_before: datetime) -> int:
     """Remove the reports of processes that ended without removing theirs; return how many."""
     return connection.execute(delete(tables.endpoint).where(tables.endpoint.c.seen_at < seen_before)).rowcount
-
-
-def _written(problem: Problem) -> dict[str, str]:
-    return {"code": problem.code, "message": problem.message, "severity": problem.severity}

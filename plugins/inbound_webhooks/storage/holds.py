@@ -219,7 +219,11 @@ def take_pace(connection: Connection, webhook_id: str, per_minute: int, now: dat
     if begin > now:
         return 0
     taken = min(limit, int((now - begin).total_seconds() / seconds) + 1)
-    _store_pace(connection, webhook_id, begin + timedelta(seconds=seconds * taken), now)
+    next_at = begin + timedelta(seconds=seconds * taken)
+    changed = update(tables.hold).where(columns.webhook_id == webhook_id).values(next_release_at=next_at)
+    if not connection.execute(changed).rowcount:
+        row = {"webhook_id": webhook_id, "held_at": now, "actor": "", "next_release_at": next_at}
+        connection.execute(insert(tables.hold).values(row))
     return taken
 
 
@@ -228,21 +232,11 @@ def forget_pace(connection: Connection, webhook_id: str) -> None:
     connection.execute(delete(tables.hold).where(tables.hold.c.webhook_id == webhook_id))
 
 
-def _store_pace(connection: Connection, webhook_id: str, next_at: datetime, now: datetime) -> None:
-    changed = update(tables.hold).where(tables.hold.c.webhook_id == webhook_id)
-    if not connection.execute(changed.values(next_release_at=next_at)).rowcount:
-        values = {"webhook_id": webhook_id, "held_at": now, "actor": "", "next_release_at": next_at}
-        connection.execute(insert(tables.hold).values(values))
-
-
 def _held_of(webhook_id: Any) -> tuple[Any, ...]:
     # The predicate of the index word for word, and the state, which the index does not have.
-    return text(tables.NOT_DUE), _HELD, _NOT_COVERED, _is(webhook_id)
-
-
-def _is(webhook_id: Any) -> Any:
-    # As a range, for which SQLite prefers the partial index; of one id it reads the index of all deliveries.
-    return tables.delivery.c.webhook_id.between(webhook_id, webhook_id)
+    # The id as a range, for which SQLite prefers that index; of one id it reads the index of all deliveries.
+    is_of_webhook = tables.delivery.c.webhook_id.between(webhook_id, webhook_id)
+    return text(tables.NOT_DUE), _HELD, _NOT_COVERED, is_of_webhook
 
 
 def _any_of(webhook_id: Any, condition: Any) -> Any:

@@ -249,14 +249,11 @@ def claim_mail(connection: Connection, now: datetime, *, until: datetime, after:
         for start in dict.fromkeys((after, "")):
             row = connection.execute(_NEXT_MAIL[kind], {"now": now, "after": start}).first()
             if row is not None:
-                return _claim(connection, Mail(**row._mapping), until)
+                mail = Mail(**row._mapping)
+                claimed = replace(mail, attempts=mail.attempts + 1, next_attempt_at=until)
+                won = mark_mail(connection, mail, attempts=claimed.attempts, next_attempt_at=until)
+                return claimed if won else None
     return None
-
-
-def _claim(connection: Connection, mail: Mail, until: datetime) -> Mail | None:
-    claimed = replace(mail, attempts=mail.attempts + 1, next_attempt_at=until)
-    won = mark_mail(connection, mail, attempts=claimed.attempts, next_attempt_at=until)
-    return claimed if won else None
 
 
 def _next_mail(kind: str) -> Select[Any]:

@@ -44,22 +44,17 @@ KEY_CHANGES = "The deduplication key changes."
 def shown(test: BackTest) -> dict[str, Any]:
     """The whole result; the deliveries that would change come newest first."""
     changed = test.changed
+    transitions = Counter(_states(one) for one in changed).most_common()
     return {
         "looked_at": len(test.judged),
         "changed": len(changed),
         "not_judged": len(test.not_judged),
-        "groups": _groups(changed),
+        "groups": [
+            {"key": _key(states), **_toned(states), "number": number} for states, number in transitions
+        ],
         "deliveries": [_delivery(one) for one in changed[:MOST_SHOWN]],
         "more": max(len(changed) - MOST_SHOWN, 0),
     }
-
-
-def _groups(changed: tuple[JudgedDelivery, ...]) -> list[dict[str, Any]]:
-    """Transitions with their numbers of deliveries, the most frequent first."""
-    found = Counter(_states(one) for one in changed)
-    return [
-        {"key": _key(states), **_toned(states), "number": number} for states, number in found.most_common()
-    ]
 
 
 def _delivery(one: JudgedDelivery) -> dict[str, Any]:

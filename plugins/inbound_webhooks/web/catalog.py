@@ -78,7 +78,7 @@ class ListRequest:
     @classmethod
     def read(cls, arguments: Any) -> ListRequest:
         """Read a query string; invalid values are ignored."""
-        sort = arguments.get("sort", "")
+        sort, page = arguments.get("sort", ""), arguments.get("page", "")
         return cls(
             text=arguments.get("text", "").strip()[:200],
             dag=arguments.get("dag", "").strip()[:250],
@@ -86,7 +86,7 @@ class ListRequest:
             state=arguments.get("state", "") if arguments.get("state") in listing.STATES else "",
             sort=sort if sort in listing.SORTS else "name",
             down=arguments.get("down") == "1",
-            page=_page(arguments.get("page", "")),
+            page=min(max(int(page), 1), MAX_PAGE) if page.isdecimal() and len(page) < 9 else 1,
         )
 
     @property
@@ -194,7 +194,3 @@ def webhook_query(
         offset=offset,
         limit=limit,
     )
-
-
-def _page(text: str) -> int:
-    return min(max(int(text), 1), MAX_PAGE) if text.isdecimal() and len(text) < 9 else 1

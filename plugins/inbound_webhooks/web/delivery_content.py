@@ -46,6 +46,8 @@ def contents_of(delivery: Delivery, limit_bytes: int) -> Contents:
     """The contents of a delivery, with its credentials masked."""
     body = stored_requests.shown_body(delivery, limit_bytes)
     conf_word = "Conf" if delivery.wait_id is None else "Outcome"
+    query = f"?{delivery.query_string}" if delivery.query_string else ""
+    headers = (f"{name}: {value}" for name, value in headers_of(delivery))
     return Contents(
         request=Viewer(
             name="request",
@@ -55,7 +57,8 @@ def contents_of(delivery: Delivery, limit_bytes: int) -> Contents:
             raw=body.raw,
             note=body.note,
         ),
-        head=_head(delivery),
+        # The path of the URL has the token, so it is left out.
+        head="\n".join((f"POST …{query}", *headers)),
         has_credentials=delivery.credentials is not None,
         body_bytes=len(delivery.body) if delivery.body_stored else None,
         conf=None if delivery.conf is None else _json_viewer("conf", conf_word, delivery.conf),
@@ -87,10 +90,3 @@ def _json_viewer(name: str, label: str, text: str) -> Viewer:
     return Viewer(
         name=name, label=label, tree=value_tree(label, value), text=shown[:MAX_SHOWN_CHARS], note=note
     )
-
-
-def _head(delivery: Delivery) -> str:
-    """Request line and headers; the URL's path has the token, so it is not part of them."""
-    query = f"?{delivery.query_string}" if delivery.query_string else ""
-    lines = (f"{name}: {value}" for name, value in headers_of(delivery))
-    return "\n".join((f"POST …{query}", *lines))

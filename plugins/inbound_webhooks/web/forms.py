@@ -217,7 +217,10 @@ def secret_fields(form: WebhookForm, held: Collection[str], webhook: Webhook | N
     preset = PRESETS.get(form.preset.data or "")
     known = {secret.purpose: vars(secret) for secret in preset.secrets} if preset else {}
     others = (purposes_of(form.verification.data or "") | set(held)) - set(known) - {""}
-    needed = _needed(webhook)
+    try:
+        needed = needed_purposes(webhook) if webhook else set()
+    except DefinitionError:  # an older version of the plugin stored it; its readiness says so
+        needed = set()
     return [
         {
             **{"purpose": name, "label": f"Secret for {name}", "help": "", "chosen_here": True},
@@ -227,13 +230,6 @@ def secret_fields(form: WebhookForm, held: Collection[str], webhook: Webhook | N
         }
         for name in (*known, *sorted(others))
     ]
-
-
-def _needed(webhook: Webhook | None) -> set[str]:
-    try:
-        return needed_purposes(webhook) if webhook else set()
-    except DefinitionError:  # an older version of the plugin stored it; its readiness says so
-        return set()
 
 
 def purposes_of(verification_text: str) -> set[str]:

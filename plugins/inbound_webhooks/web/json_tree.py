@@ -123,7 +123,8 @@ def _parts(value: Value, source: str) -> Iterator[tuple[str, str, Value]]:
             if source and name.isprintable():
                 spelled = source + (_quoted(name) if name in beginnings else step(name))
             # Headers, query and forms have lists of values; expressions unwrap a single one.
-            yield name, spelled, part[0] if _is_single(value, part) else part
+            is_single = isinstance(value, _Fields) and len(part) == 1
+            yield name, spelled, part[0] if is_single else part
     elif isinstance(value, list):
         for index, part in enumerate(value):
             yield f"[{index}]", f"{source}[{index}]" if source else "", part
@@ -131,10 +132,6 @@ def _parts(value: Value, source: str) -> Iterator[tuple[str, str, Value]]:
 
 class _Fields(dict[str, list[str]]):
     """Values by name, as headers, query and form have them."""
-
-
-def _is_single(value: Value, part: Value) -> bool:
-    return isinstance(value, _Fields) and len(part) == 1
 
 
 def _body_value(body: Body) -> Value:

@@ -154,7 +154,11 @@ def _others(connection: Connection, access: Access, row: Any, *, may_read: bool)
     them."""
     taken = consuming_runs(connection, row.asset_event_id) if row.asset_event_id else None
     parent = listing.light_delivery(connection, row.parent_id) if row.parent_id else None
-    children, children_total = _children(connection, access, row)
+    children: Sequence[Shown] = ()
+    children_total = 0
+    if row.state == State.SPLIT:
+        found, children_total = listing.children_of(connection, row.id, MAX_CHILDREN)
+        children = with_runs(connection, [child for child in found if access.may_see(child)])
     in_batch, batch = list_batch(connection, row.batch_id, limit=LISTED) if row.batch_id else (0, [])
     return {
         "wait": find_wait(connection, row.wait_id) if row.wait_id else None,
@@ -175,14 +179,6 @@ def _family(connection: Connection, access: Access, row: Any) -> list[Shown]:
     """The delivery and its replays that the user may see, newest first."""
     replays = [again for again in listing.replays_of(connection, row.id) if access.may_see(again)]
     return with_runs(connection, [row, *replays])
-
-
-def _children(connection: Connection, access: Access, row: Any) -> tuple[list[Shown], int]:
-    """The first children that the user may see, and how many there are."""
-    if row.state != State.SPLIT:
-        return [], 0
-    children, total = listing.children_of(connection, row.id, MAX_CHILDREN)
-    return with_runs(connection, [child for child in children if access.may_see(child)]), total
 
 
 def _offer(

@@ -94,10 +94,7 @@ class SamplesView(TypedWebhookView):
             return json_reply({"problems": by_place([error.problem])}, 422)
         receiver = get_receiver()
         with receiver.previews.held_by(self.access().name):
-            return show(webhook, self._sample_of(webhook))
-
-    def _sample_of(self, webhook: Webhook) -> SampleRequest:
-        # The params say something about a DAG that the user may not see.
-        if webhook.dag_id and self.access().may_see(webhook):
-            return samples.sample_of(webhook, get_receiver().judging.dags)
-        return samples.sample_for(webhook, {})
+            # The params say something about a DAG that the user may not see.
+            if webhook.dag_id and self.access().may_see(webhook):
+                return show(webhook, samples.sample_of(webhook, receiver.judging.dags))
+            return show(webhook, samples.sample_for(webhook, {}))

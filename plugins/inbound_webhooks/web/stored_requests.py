@@ -46,17 +46,13 @@ def shown_body(delivery: Delivery, limit_bytes: int) -> ShownBody:
         return ShownBody("", error.message, size)
     content_type = content_type_of(delivery)
     text, note = _readable(content, content_type)
-    raw = _raw(content, content_type)[:MAX_SHOWN_CHARS]
+    try:
+        raw = content.decode(of_typed_text(content_type))[:MAX_SHOWN_CHARS]
+    except UnicodeDecodeError:
+        raw = ""
     if len(text) > MAX_SHOWN_CHARS:
         note = f"Only the first {MAX_SHOWN_CHARS:,} characters are shown."
     return ShownBody(text[:MAX_SHOWN_CHARS], note, size, raw)
-
-
-def _raw(content: bytes, content_type: str) -> str:
-    try:
-        return content.decode(of_typed_text(content_type))
-    except UnicodeDecodeError:
-        return ""
 
 
 def _readable(content: bytes, content_type: str) -> tuple[str, str]:
@@ -77,9 +73,13 @@ def _readable(content: bytes, content_type: str) -> tuple[str, str]:
 
 def fields_of(delivery: Delivery, limit_bytes: int) -> list[dict[str, str]]:
     """The paths that expressions can name: ``source`` is the path, ``value`` the start of its value."""
+    try:
+        query = parse_query(delivery.query_string)
+    except RequestError:
+        query = []
     found = [
         {"source": f"{source}{step(name)}", "value": _preview(value)}
-        for source, pairs in (("Query", _query_of(delivery)), ("Headers", headers_of(delivery)))
+        for source, pairs in (("Query", query), ("Headers", headers_of(delivery)))
         for name, value in pairs
     ]
     try:
@@ -91,13 +91,6 @@ def fields_of(delivery: Delivery, limit_bytes: int) -> list[dict[str, str]]:
         properties = {name: values[0] for name, values in properties.lists.items()}
     paths = [{"source": f"Body{path}", "value": _preview(value)} for path, value in _paths(properties, "", 0)]
     return (paths + found)[:MAX_FIELDS]
-
-
-def _query_of(delivery: Delivery) -> list[tuple[str, str]]:
-    try:
-        return parse_query(delivery.query_string)
-    except RequestError:
-        return []
 
 
 def _paths(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:

@@ -33,7 +33,10 @@ def read_submission(form: WebhookForm, form_data: Any, stored: Webhook | None, a
     """Read a form and find everything that would keep it from being saved; writes nothing."""
     problems = form.problems(form_data)
     secrets: Sequence[NewSecret] = typed_secrets(form_data)
-    purposes = _held_purposes(stored) | {secret.purpose for secret in secrets}
+    purposes = {secret.purpose for secret in secrets}
+    if stored is not None:
+        with transaction() as connection:
+            purposes |= {held.purpose for held in list_credentials(connection, stored.id) if held.purpose}
     try:
         draft = form.draft(form_data, purposes, stored)
     except (DefinitionError, ValueError) as error:
@@ -63,7 +66,13 @@ def _problems_of(
         same = webhook_by_name(connection, draft.name)
     if same is not None and (stored is None or same.id != stored.id):
         yield Problem(f"A webhook named {draft.name!r} already exists.", "name")
-    yield from _problems_with_secrets(webhook, secrets)
+    for secret in secrets:
+        try:
+            check_secret(webhook, secret)
+        except DefinitionError as error:
+            # A definition that does not compile is reported with the field that is wrong.
+            if error.problem.field == "secrets":
+                yield error.problem
 
 
 def not_permitted(draft: Draft) -> Problem:
@@ -75,27 +84,10 @@ def not_permitted(draft: Draft) -> Problem:
     )
 
 
-def _problems_with_secrets(webhook: Webhook, secrets: Sequence[NewSecret]) -> Iterator[Problem]:
-    for secret in secrets:
-        try:
-            check_secret(webhook, secret)
-        except DefinitionError as error:
-            # A definition that does not compile is reported with the field that is wrong.
-            if error.problem.field == "secrets":
-                yield error.problem
-
-
 def _with(problems: list[Problem], more: Iterator[Problem] | list[Problem]) -> list[Problem]:
     """The problems, and those of further places."""
     places = {problem.place for problem in problems}
     return problems + [problem for problem in more if problem.place not in places]
-
-
-def _held_purposes(stored: Webhook | None) -> set[str]:
-    if stored is None:
-        return set()
-    with transaction() as connection:
-        return {held.purpose for held in list_credentials(connection, stored.id) if held.purpose}
 
 
 def unknown_dag(draft: Draft, stored: Webhook | None) -> str | None:

@@ -26,7 +26,11 @@ class WaitsView(Page):
         dag_id, given = request.args.get("dag_id", ""), request.args
         if not self.access().may_see(dag_id):
             raise NotPermitted("You may not see this Dag.")
-        found = waits.of_task(dag_id, given.get("run_id", ""), given.get("task_id", ""), _map_index())
+        try:
+            map_index = int(given.get("map_index", ""))
+        except ValueError:  # not mapped: Airflow leaves the placeholder
+            map_index = -1
+        found = waits.of_task(dag_id, given.get("run_id", ""), given.get("task_id", ""), map_index)
         return self.show(
             "waits.html",
             waits=found,
@@ -45,11 +49,3 @@ class WaitsView(Page):
         wait = waits.resume(self.access(), wait_id, actor=self.access().name)
         flash("Resumed. The task continues with None as its result.")
         return redirected(wait_tab(wait))
-
-
-def _map_index() -> int:
-    # Airflow leaves the placeholder where the task is not mapped.
-    try:
-        return int(request.args.get("map_index", ""))
-    except ValueError:
-        return -1

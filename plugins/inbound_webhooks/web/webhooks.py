@@ -348,7 +348,10 @@ class WebhooksView(WebhookBaseView):
     def rotate(self, webhook_id: str) -> Response:
         """Generate a new URL, or set a new secret."""
         webhook = self.changeable(webhook_id)
-        hours = _hours(request.form.get("grace_hours", ""))
+        try:
+            hours = float(request.form.get("grace_hours", "") or 0)
+        except ValueError:
+            raise DefinitionError("The grace period must be a number of hours.") from None
         purpose, value = request.form.get("purpose", ""), request.form.get("value", "")
         if not purpose:
             if not hours and not _is_confirmed():
@@ -434,10 +437,3 @@ def ending(credentials: Sequence[Credential]) -> list[Credential]:
 
 def _is_confirmed() -> bool:
     return request.form.get("confirmed") == "1"
-
-
-def _hours(text: str) -> float:
-    try:
-        return float(text or 0)
-    except ValueError:
-        raise DefinitionError("The grace period must be a number of hours.") from None

@@ -24,7 +24,12 @@ def check_recipients(field: str, addresses: Sequence[str]) -> None:
     if len(set(addresses)) < len(addresses):
         raise InvalidDefinition(field, "the same address is listed twice")
     for address in addresses:
-        _check_address(field, address)
+        if len(address) > EMAIL_ADDRESS_CHARS:
+            raise InvalidDefinition(field, f"{address!r} is too long")
+        try:
+            envelope_address(address)
+        except EmailNotValidError as error:
+            raise InvalidDefinition(field, f"{address!r} is not an e-mail address: {error}") from None
 
 
 def envelope_address(address: str) -> str:
@@ -44,12 +49,3 @@ def envelope_address(address: str) -> str:
 
 
 _PUBLIC_SUFFIX = ".example.com"
-
-
-def _check_address(field: str, address: str) -> None:
-    if len(address) > EMAIL_ADDRESS_CHARS:
-        raise InvalidDefinition(field, f"{address!r} is too long")
-    try:
-        envelope_address(address)
-    except EmailNotValidError as error:
-        raise InvalidDefinition(field, f"{address!r} is not an e-mail address: {error}") from None

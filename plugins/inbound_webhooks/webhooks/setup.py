@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from inbound_webhooks.event.verification.scheme import DEFAULT_PURPOSE
-from inbound_webhooks.records.credential import Credential
 from inbound_webhooks.records.delivery import Rejection
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
@@ -40,20 +38,14 @@ def progress_of(connection: Connection, webhook: Webhook) -> Progress | None:
     if not purposes:
         return None
     held = [one for one in list_credentials(connection, webhook.id) if one.purpose in purposes]
-    verified_at = _last_use(held) or _last_delivery(connection, webhook)
+    verified_at = max((one.last_used_at for one in held if one.last_used_at), default=None)
+    if verified_at is None:
+        # A key that was fetched, and a secret that was replaced, have no time of last use.
+        newest = listing.newest(connection, [webhook.id]).get(webhook.id)
+        verified_at = newest.received_at if newest else None
     rejections = [] if verified_at else list_rejections(connection, webhook.id, 1)
     return Progress(
         is_waiting=not purposes <= {one.purpose for one in held},
         verified_at=verified_at,
         rejection=rejections[0] if rejections else None,
     )
-
-
-def _last_use(held: Sequence[Credential]) -> datetime | None:
-    return max((one.last_used_at for one in held if one.last_used_at), default=None)
-
-
-def _last_delivery(connection: Connection, webhook: Webhook) -> datetime | None:
-    # A key that was fetched, and a secret that was replaced, have no time of last use.
-    newest = listing.newest(connection, [webhook.id]).get(webhook.id)
-    return newest.received_at if newest else None

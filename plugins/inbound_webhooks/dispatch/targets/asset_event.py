@@ -47,7 +47,10 @@ class AssetEvents:
         )
         callbacks: list[Callback] = [partial(metrics.count, f"mails.{MailState.WAITING}", written)]
         ordered = sorted(batch, key=lambda each: named[each.asset or ""].id)
-        new = [_event(delivery, named[delivery.asset or ""]) for delivery in ordered]
+        new = [
+            NewEvent(named[each.asset or ""], extra_of(each), each.partition_key, each.team)
+            for each in ordered
+        ]
         ids = create_events(session, new, callbacks)
         events = {delivery.id: event_id for delivery, event_id in zip(ordered, ids, strict=True)}
         claims.mark_events(connection, events, at=at)
@@ -58,10 +61,6 @@ def extra_of(delivery: ClaimedDelivery) -> dict[str, Any]:
     """The event's extra: the mapped data, and where it comes from."""
     conf: dict[str, Any] = json.loads(delivery.conf or "{}")
     return conf | {"from_webhook": delivery.webhook_name, "delivery_id": delivery.id}
-
-
-def _event(delivery: ClaimedDelivery, asset: FoundAsset) -> NewEvent:
-    return NewEvent(asset, extra_of(delivery), delivery.partition_key, delivery.team)
 
 
 def _usable(connection: Connection, asset: str) -> FoundAsset:

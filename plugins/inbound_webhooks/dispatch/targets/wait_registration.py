@@ -36,20 +36,17 @@ WITHOUT_BODIES = (
 def register(waits: Collection[Wait], settings: Settings) -> None:
     """Store waits that tasks have registered; those that cannot be served are to fail their tasks."""
     for name in sorted({wait.webhook_name or "" for wait in waits}):
-        _register(name, [wait for wait in waits if wait.webhook_name == name], settings)
-
-
-def _register(webhook_name: str, waits: Collection[Wait], settings: Settings) -> None:
-    with transaction() as connection:
-        begin_writing(connection)
-        # Inserts of deliveries lock the row too: an event is either committed before, and looked back at, or
-        # sees that it is awaited.
-        webhook = find_webhook(connection, webhook_name, locked=True)
-        for wait in waits:
-            failure = _refusal(connection, webhook, wait, settings)
-            insert_waits(connection, [_stored(wait, webhook, failure)])
-        if webhook is not None:
-            matched_waits.set_awaited(connection, webhook.id, True)
+        with transaction() as connection:
+            begin_writing(connection)
+            # Inserts of deliveries lock the row too: an event is either committed before, and looked back at,
+            # or sees that it is awaited.
+            webhook = find_webhook(connection, name, locked=True)
+            for wait in waits:
+                if wait.webhook_name == name:
+                    failure = _refusal(connection, webhook, wait, settings)
+                    insert_waits(connection, [_stored(wait, webhook, failure)])
+            if webhook is not None:
+                matched_waits.set_awaited(connection, webhook.id, True)
 
 
 def _stored(wait: Wait, webhook: Webhook | None, failure: str | None) -> Wait:

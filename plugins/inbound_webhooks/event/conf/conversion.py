@@ -69,14 +69,10 @@ def _convert_text(written: str, types: frozenset[str]) -> Any:
     if "boolean" in types and written.lower() in _BOOLEANS:
         return _BOOLEANS[written.lower()]
     if types & {"object", "array"}:
-        return _convert_json(written, types)
+        charge_parsing(written)
+        try:
+            value = json_text.parse(written)
+        except json_text.JsonRefused:
+            return written
+        return value if json_types(value) & types else written
     return written
-
-
-def _convert_json(written: str, types: frozenset[str]) -> Any:
-    charge_parsing(written)
-    try:
-        value = json_text.parse(written)
-    except json_text.JsonRefused:
-        return written
-    return value if json_types(value) & types else written

@@ -77,7 +77,7 @@ class LinearCheck:
         self._patterns: dict[str, str] = {}
         self._formats: dict[str, Callable[[str], bool]] = {}
         _refuse_recursion(schema)
-        translated = self._translated(_without_draft(schema))
+        translated = self._translated({key: value for key, value in schema.items() if key != "$schema"})
         try:
             self._validator = validator_for(
                 {"$schema": _draft(schema), **translated},
@@ -109,14 +109,11 @@ class LinearCheck:
         try:
             self._validator.validate(value)
         except ValidationError as error:
-            return self._sentence(error)
+            keyword = getattr(error.kind, "keyword", error.kind.name)
+            # From the schema as its author has written it.
+            limit = _at(self._schema, [self._patterns.get(str(step), step) for step in error.schema_path])
+            return sentence(keyword, limit, error.instance, path=error.instance_path, schema=self._schema)
         return None
-
-    def _sentence(self, error: ValidationError) -> str:
-        keyword = getattr(error.kind, "keyword", error.kind.name)
-        # From the schema as its author has written it.
-        limit = _at(self._schema, [self._patterns.get(str(step), step) for step in error.schema_path])
-        return sentence(keyword, limit, error.instance, path=error.instance_path, schema=self._schema)
 
     def _translated(self, schema: Any) -> Any:
         """The schema with patterns and formats that mean here what they mean to Airflow."""
@@ -201,10 +198,6 @@ def _draft(schema: Mapping[str, Any]) -> str:
     return named.rstrip("#")
 
 
-def _without_draft(schema: Mapping[str, Any]) -> dict[str, Any]:
-    return {keyword: value for keyword, value in schema.items() if keyword != "$schema"}
-
-
 def _refuse_recursion(schema: Mapping[str, Any]) -> None:
     """A schema that refers to itself may be tried in exponentially many ways; see ``anyOf``.
 
@@ -215,7 +208,10 @@ def _refuse_recursion(schema: Mapping[str, Any]) -> None:
     while pending:
         reference = pending.pop()
         if reference not in leads_to:
-            leads_to[reference] = set(_references(_target(schema, reference)))
+            if not _REFERENCE.fullmatch(reference):
+                raise NotLinear("schema", "it refers to something else than a definition or property of it")
+            # It is a JSON Pointer (RFC 6901).
+            leads_to[reference] = set(_references(_at(schema, reference.split("/")[1:])))
             pending += leads_to[reference]
     try:
         TopologicalSorter(leads_to).prepare()
@@ -234,13 +230,6 @@ def _references(part: Any) -> Iterator[str]:
                 yield value
             else:
                 yield from _references(value)
-
-
-def _target(schema: Mapping[str, Any], reference: str) -> Any:
-    """The part that a JSON Pointer (RFC 6901) leads to."""
-    if not _REFERENCE.fullmatch(reference):
-        raise NotLinear("schema", "it refers to something else than a definition or property of it")
-    return _at(schema, reference.split("/")[1:])
 
 
 def _at(schema: Any, steps: Any) -> Any:

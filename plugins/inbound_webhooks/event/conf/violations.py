@@ -66,11 +66,14 @@ def sentence(
     place = _place(path, schema)
     at = f"at {place}: " if place else ""
     if keyword == "type":
-        return f"{at}expected {' or '.join(_listed(limit))}, not {_type_name(value)}"
+        # Integral numbers have two types; the first by name is "integer", the more precise one.
+        type_name = "null" if value is None else min(json_types(value), default=type(value).__name__)
+        return f"{at}expected {' or '.join(_listed(limit))}, not {type_name}"
     if keyword == "required":
-        return f"{at}{', '.join(_missing(limit, value))} is missing"
+        held = value if isinstance(value, dict) else ()
+        return f"{at}{', '.join(str(name) for name in _listed(limit) if name not in held)} is missing"
     rule = _RULES.get(keyword, "must satisfy the schema's rule {keyword}")
-    return at + rule.format(limit=_shown(limit), keyword=keyword)
+    return at + rule.format(limit=truncate(repr(limit), MAX_LIMIT_CHARS), keyword=keyword)
 
 
 # Errors that jsonschema passes on: of re, of numbers beyond float, of references that cannot be resolved.
@@ -113,21 +116,8 @@ def json_types(value: Any) -> frozenset[str]:
             return frozenset()
 
 
-def _type_name(value: Any) -> str:
-    # Integral numbers have two types; the first by name is "integer", the more precise one.
-    return "null" if value is None else min(json_types(value), default=type(value).__name__)
-
-
-def _missing(required: Any, value: Any) -> list[str]:
-    return [str(name) for name in _listed(required) if not isinstance(value, dict) or name not in value]
-
-
 def _listed(limit: Any) -> Sequence[Any]:
     return limit if isinstance(limit, list) else [limit]
-
-
-def _shown(limit: Any) -> str:
-    return truncate(repr(limit), MAX_LIMIT_CHARS)
 
 
 def _place(path: Iterable[str | int], schema: Mapping[str, Any]) -> str:

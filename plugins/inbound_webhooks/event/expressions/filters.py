@@ -66,19 +66,7 @@ def tojson(value: Any, indent: int | None = None) -> JsonText:
     if not indent:
         return JsonText(to_json(value))
     check_indent(indent)
-    return JsonText(_indented(to_json_value(to_json_value_at_all_levels(value)), indent))
-
-
-def check_indent(indent: int | None = None) -> None:
-    """Check the arguments of tojson.
-
-    :raises ExpressionFailed: they fail whatever the value is
-    """
-    if not 0 <= (indent or 0) <= MAX_INDENT:
-        raise ExpressionFailed(f"tojson: indent is not between 0 and {MAX_INDENT}.")
-
-
-def _indented(value: Any, indent: int) -> str:
+    value = to_json_value(to_json_value_at_all_levels(value))
     charge_reading(value)
     encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, indent=indent)
     parts, total = [], 0
@@ -88,7 +76,16 @@ def _indented(value: Any, indent: int) -> str:
         check_length(total)
         charge(ITEM + WRITTEN * len(part))
         parts.append(part)
-    return "".join(parts)
+    return JsonText("".join(parts))
+
+
+def check_indent(indent: int | None = None) -> None:
+    """Check the arguments of tojson.
+
+    :raises ExpressionFailed: they fail whatever the value is
+    """
+    if not 0 <= (indent or 0) <= MAX_INDENT:
+        raise ExpressionFailed(f"tojson: indent is not between 0 and {MAX_INDENT}.")
 
 
 def fromjson(value: str) -> Any:

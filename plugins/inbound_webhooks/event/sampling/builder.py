@@ -127,8 +127,9 @@ class _Sample:
         if not isinstance(held, Missing) and (read.wish is ANY or held == read.wish):
             return
         # An event of the sender's keeps what it has; a wish of the filter is worth changing it.
-        name = _name(read.steps)
-        self._put(read, f"example {name}" if read.wish is ANY else read.wish)
+        names = [_key(step) for step in read.steps if not isinstance(step, (int, Decoding))]
+        made_up = f"example {names[-1] if names else 'value'}"
+        self._put(read, made_up if read.wish is ANY else read.wish)
 
     def add_for(self, read: Read, parameter: Parameter) -> None:
         """Give a path a value that a param accepts."""
@@ -150,12 +151,11 @@ class _Sample:
     def request(self) -> SampleRequest:
         """The request as text."""
         headers = (("Content-Type", self._event.content_type), *self._headers.items())
-        return SampleRequest(self._body_text(), headers, urlencode(self._query))
-
-    def _body_text(self) -> str:
         if self._event.content_type.startswith(FORM_TYPE):
-            return urlencode({name: _as_text(value) for name, value in self._body.items()})
-        return json.dumps(self._body, indent=2, ensure_ascii=False)
+            body = urlencode({name: _as_text(value) for name, value in self._body.items()})
+        else:
+            body = json.dumps(self._body, indent=2, ensure_ascii=False)
+        return SampleRequest(body, headers, urlencode(self._query))
 
     def _located(self, read: Read) -> Read:
         """What reads an event of a list reads the first item of that list."""
@@ -186,11 +186,9 @@ class _Sample:
             fields = self._headers if read.source == "headers" else self._query
             known = next((one for one in fields if one.lower() == name.lower()), name)
             text = _as_text(value)
-            fields[known] = text if read.source == "query" else _header_text(text)
-
-
-def _header_text(text: str) -> str:
-    return text.encode("ascii", "replace").decode().replace("\r", " ").replace("\n", " ")
+            if read.source == "headers":
+                text = text.encode("ascii", "replace").decode().replace("\r", " ").replace("\n", " ")
+            fields[known] = text
 
 
 def _as_text(value: Any) -> str:
@@ -254,8 +252,3 @@ def _with_value(container: Any, steps: list[Step | Decoding], value: Any) -> Any
 
 def _key(step: Step | Decoding) -> str:
     return str(step[0]) if isinstance(step, tuple) else str(step)
-
-
-def _name(steps: tuple[Step | Decoding, ...]) -> str:
-    names = [_key(step) for step in steps if not isinstance(step, (int, Decoding))]
-    return names[-1] if names else "value"

@@ -50,7 +50,9 @@ def curl_of(recipe: Recipe) -> str:
         f': "${{{key_name(purpose)}:?export the path of a private key in PEM}}"'
         for purpose in recipe.private_keys
     ]
-    lines += [_assignment(one) for one in recipe.variables if not _is_bare_secret(one)]
+    lines += [
+        f"{one.name}=$({_command(one.operation)})" for one in recipe.variables if not _is_bare_secret(one)
+    ]
     parts = [f"curl -X {recipe.method} {_quoted(recipe.whole_url)}"]
     parts += [f"-H {_quoted((f'{name}: ', *text))}" for name, text in recipe.headers]
     if recipe.method == "POST":
@@ -79,10 +81,6 @@ def _reference(variable: Variable) -> str:
     if isinstance(variable.operation, Secret) and not variable.operation.quoted:
         return secret_name(variable.operation.purpose)
     return variable.name
-
-
-def _assignment(variable: Variable) -> str:
-    return f"{variable.name}=$({_command(variable.operation)})"
 
 
 def _command(operation: Operation) -> str:

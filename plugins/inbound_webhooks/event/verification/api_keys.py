@@ -7,7 +7,6 @@ import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from inbound_webhooks.errors import VerificationFailed
 from inbound_webhooks.event import json_text
@@ -88,9 +87,16 @@ class BodyKey(WithTextSecret):
 
     def check(self, request: SignedRequest, secrets: Sequence[str], now: datetime) -> int | None:
         """See :class:`inbound_webhooks.event.verification.scheme.VerificationScheme`."""
+        try:
+            document = json_text.parse(request.body.decode())
+        except (UnicodeDecodeError, json_text.JsonRefused):
+            raise VerificationFailed("The body is not JSON.") from None
+        items = document.get(self.items) if isinstance(document, dict) else None
+        if not isinstance(items, list) or not items:
+            raise VerificationFailed(f"The body has no list {self.items} with items.")
         # Every item has to carry the key, or a request with one valid item could smuggle in others.
         found: int | None = None
-        for item in self._items(request.body):
+        for item in items:
             value = item.get(self.field) if isinstance(item, dict) else None
             what = f"{self.field} of an item in {self.items}"
             if value is None:
@@ -104,16 +110,6 @@ class BodyKey(WithTextSecret):
             return mask_json_fields(body.decode(), {self.field}).encode()
         except UnicodeDecodeError:
             return body  # verification refuses it
-
-    def _items(self, body: bytes) -> list[Any]:
-        try:
-            document = json_text.parse(body.decode())
-        except (UnicodeDecodeError, json_text.JsonRefused):
-            raise VerificationFailed("The body is not JSON.") from None
-        items = document.get(self.items) if isinstance(document, dict) else None
-        if not isinstance(items, list) or not items:
-            raise VerificationFailed(f"The body has no list {self.items} with items.")
-        return items
 
 
 def _matching(secrets: Sequence[str], presented: str, what: str) -> int:
