@@ -148,7 +148,10 @@ CALLS: dict[str, tuple[tuple[str, ...], Callable[[str], None]]] = {
     "disable": (("disable", "{name}"), text(f"Disabled {NAME}.")),
     "hold": (("hold", "{name}"), text(f"{NAME} is on hold.")),
     "release": (("release", "{name}"), text(f"Released {NAME}.")),
-    "delete": (("delete", "{name}", "--yes"), text(f"Deleted {NAME}.")),
+    "delete": (
+        ("delete", "{name}", "--yes"),
+        text(f"Deleted {NAME}. Deliveries cancelled before they started: 1."),
+    ),
     "rotate": (("rotate", "{name}"), URL),
     "presets": (("presets", "-o", "json"), is_json),
     "presets, one of them": (("presets", "github", "-o", "yaml"), is_yaml),
