@@ -20,6 +20,7 @@ SECTIONS = {
     "mapping": "Parameters",
     "run": "Run",
     "filter": "Filter",
+    "routes": "Routes and waits",
     "grouping": "Batches and order",
     "response": "Response",
     "notifications": "Notifications",

@@ -19,8 +19,8 @@ from inbound_webhooks.records.delivery_filter import CONDITIONS, DeliveryFilter,
 from inbound_webhooks.records.target import origin
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.delivery_search import MAX_COUNTED
+from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.web.base_view import fragment
-from inbound_webhooks.web.rejections import read_rejections
 from inbound_webhooks.web.shown_delivery import Shown, with_runs
 from inbound_webhooks.web.webhooks import WebhookBaseView
 from inbound_webhooks.webhooks.access import Access
@@ -98,9 +98,18 @@ class DeliveryListsView(WebhookBaseView):
             list=found,
             filter=found.wanted,
             states=State.ALL,
-            given=request.args,
-            rejection_count=read_rejections(self.access())["rejection_count"],
+            given=self._given(found.wanted.webhook),
         )
+
+    def _given(self, webhook: str) -> dict[str, str]:
+        """The submitted conditions; a webhook that was given by its id has its name."""
+        given = request.args.to_dict()
+        if webhook:
+            with transaction() as connection:
+                found = webhook_by_id(connection, webhook)
+            if found is not None and self.access().may_see(found):
+                given["webhook"] = found.name
+        return given
 
     @expose("/deliveries/rows", methods=["GET"])
     def rows(self) -> Response:

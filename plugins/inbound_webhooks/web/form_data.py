@@ -134,7 +134,7 @@ def preset_document(name: str) -> dict[str, Any]:
 
 # --- a field of the model as a box of the form ----------------------------------------------
 
-OPTIONAL_SECTIONS = ("run", "filter", "grouping", "response", "notifications", "limits")
+OPTIONAL_SECTIONS = ("run", "filter", "routes", "grouping", "response", "notifications", "limits")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flask import Response, flash, request, url_for
@@ -16,8 +16,10 @@ from inbound_webhooks.records.replay_job import ItemState
 from inbound_webhooks.records.target import Origin
 from inbound_webhooks.settings import Settings
 from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.delivery_search import rows_of
 from inbound_webhooks.storage.webhooks import webhook_by_id
 from inbound_webhooks.web.base_view import fragment, redirected
+from inbound_webhooks.web.shown_delivery import Shown, with_runs
 from inbound_webhooks.web.webhooks import WebhookBaseView
 
 MAX_SELECTED = 100
@@ -78,7 +80,7 @@ class ReplayJobsView(WebhookBaseView):
         """The part of this page that changes."""
         values = self._values(job_id)
         response = fragment("replay_progress.html", access=self.access(), **values)
-        if not values["report"].job.is_running:
+        if not values["is_live"]:
             response.status_code = STOPS_POLLING
         return response
 
@@ -86,13 +88,22 @@ class ReplayJobsView(WebhookBaseView):
         report = replay_jobs.report(job_id, self.access(), self.access().name)
         conditions = json.loads(report.job.conditions)
         origins = [Origin(dag_id) for dag_id in json.loads(report.job.dag_ids)]
+        replays = self._replays([item.replay_id for item in report.replays if item.replay_id])
         return {
             "report": report,
+            "replays": replays,
+            "is_live": report.job.is_running or any(each.is_open for each in replays.values()),
             "conditions": conditions,
             "names": self._webhook_names(conditions),
             "states": ItemState,
             "may_cancel": self.access().may_replay_one_of(origins),
         }
+
+    def _replays(self, ids: Sequence[str]) -> dict[str, Shown]:
+        """Id -> new delivery of a job, as far as the user may see it."""
+        with transaction() as connection:
+            found = [row for row in rows_of(connection, ids) if self.access().may_see(row)]
+            return {each.delivery.id: each for each in with_runs(connection, found)}
 
     def _webhook_names(self, conditions: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Id -> name of the webhooks of a filter that the user may see."""

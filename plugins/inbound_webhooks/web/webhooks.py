@@ -357,7 +357,8 @@ class WebhooksView(WebhookBaseView):
             if not hours and not _is_confirmed():
                 return self._confirm("Generate a new URL? The current one stops working immediately.")
             service.rotate(ById(webhook.id), actor=self.access().name, grace_hours=hours, checked=webhook)
-            return self._done("Generated a new URL. Give it to the sender.")
+            old = "The old one keeps working until its time is over." if hours else "The old one is gone."
+            return self._done(f"Generated a new URL. {old} Give the new one to the sender.")
         secret = NewSecret(purpose, value.strip("\r\n"))
         service.rotate_secret(
             ById(webhook.id), secret, actor=self.access().name, grace_hours=hours, checked=webhook

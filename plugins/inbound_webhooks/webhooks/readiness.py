@@ -252,7 +252,9 @@ def _queue(_webhook: Webhook, facts: Facts) -> list[Problem]:
     return [_problem("queue-full", "delays", f"{facts.queue_reason} Deliveries wait until there are fewer.")]
 
 
-_MISSING = "Airflow has no DAG {} yet. Deliveries wait until it exists."
+_MISSING = (
+    "Airflow has no DAG {} yet. Deliveries wait until it exists: deploy it, or give the webhook another DAG."
+)
 
 
 def _team_sentence(dag_id: str, dag_team: str | None, webhook_team: str | None) -> str:

@@ -16,6 +16,8 @@ from tests.integration.web.conftest import made
 from tests.integration.web.window import Window, windows
 
 LONG = "a_name_of_forty_characters_without_space"
+LAPTOP = 1208
+"""Pixels of the frame in Airflow's own page, in a window of 1280."""
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +141,26 @@ def test_no_page_scrolls_sideways_between_a_phone_and_a_desktop(open_window, hoo
             too_wide[path] = found
     window.context.close()
     assert too_wide == {}
+
+
+def test_every_action_of_a_row_is_in_a_laptops_frame(open_window, hook):
+    waits = store_webhook(f"{LONG}_of_a_sender", dag_id=LONG, preset="gitlab")
+    store_rejection(waits)
+    window = open_window(width=LAPTOP)
+    last = window.open("/").locator(f"#webhook-{waits.id}").get_by_role("button", name="Delete")
+    box = last.bounding_box()
+    window.context.close()
+    assert box["x"] + box["width"] <= LAPTOP
+
+
+def test_the_list_of_a_viewer_who_can_select_nothing_works(open_window, hook):
+    window = open_window("vera", role="Viewer")
+    frame = window.open("/")
+    frame.get_by_text("You can view these webhooks.").wait_for()
+    wait_for_scripts(frame)
+    problems, boxes = window.problems, frame.get_by_role("checkbox").count()
+    window.context.close()
+    assert (problems, boxes) == ([], 0)
 
 
 @pytest.mark.long

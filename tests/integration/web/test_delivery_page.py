@@ -331,6 +331,14 @@ def test_a_replay_is_offered_while_it_can_work(ada, pages):
 # --- groups ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("state", "is_first"), [("held", False), ("failed", True)])
+def test_a_replay_is_the_first_action_of_a_delivery_only_once_it_has_ended(ada, hook, state, is_first):
+    page = ada.get(f"/delivery/{store_delivery(hook, dag_id='events', state=state)}").text
+    (button,) = re.findall(r"<button([^>]*)>Replay</button>", page)
+    assert ('class="primary"' in button) is is_first
+    assert ("This delivery goes on as well." in button) is not is_first
+
+
 def test_a_delivery_of_a_batch_links_the_others(ada, hook):
     first, second, third = sorted(stored(hook) for _ in range(3))
     for each in (first, second, third):

@@ -154,6 +154,17 @@ def test_enter_accepts_the_completion_of_a_word_a_path_or_an_expression(window, 
     assert frame.locator("#completions").is_hidden()
 
 
+def test_a_path_behind_a_whole_expression_goes_on_with_it(window, received):
+    frame = window.open(received)
+    field = expression(frame, "customer")
+    field.click()
+    frame.locator("#completions").get_by_text("Body.customer.name").wait_for()
+    field.press_sequentially("${Webhook::Body.customer}.na")
+    window.page.wait_for_timeout(200)
+    field.press("Enter")
+    assert field.input_value() == "${Webhook::Body.customer.name}"
+
+
 @pytest.mark.long
 def test_a_condition_is_completed_without_braces(window, received):
     frame = window.open(received)

@@ -223,6 +223,16 @@ def test_a_viewer_is_offered_no_unpausing_and_may_not_do_it(pages):
 # --- several at once ----------------------------------------------------------------------------
 
 
+def test_a_viewer_of_webhooks_reads_which_permission_creating_one_requires(pages):
+    store_dag("orders")
+    store_webhook("one to look at", dag_id="orders")
+    sentence = "Creating one requires the permission to trigger a Dag"
+    seen = pages.client("vera", "Viewer").get("/?text=one+to+look+at").text
+    assert (sentence in seen, "New webhook" in seen, "data-all" in seen) == (True, False, False)
+    changed = pages.client("ada").get("/?text=one+to+look+at").text
+    assert (sentence in changed, "New webhook" in changed, "data-all" in changed) == (False, True, True)
+
+
 def test_a_bulk_delete_names_the_webhooks_before_and_after(pages):
     hooks = [store_webhook(f"doomed {number}", dag_id="orders") for number in range(13)]
     form = [("do", "delete"), *(("id", hook.id) for hook in hooks)]

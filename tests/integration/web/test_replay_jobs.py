@@ -10,6 +10,7 @@ import pytest
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.webhooks_builder import (
     audit_rows,
+    change_delivery,
     rows,
     store_deliveries,
     store_delivery,
@@ -56,6 +57,10 @@ def replayed(hook) -> list[str]:
     return [row.replay_of for row in rows("delivery") if row.webhook_id == hook.id and row.replay_of]
 
 
+def squeezed(page: str) -> str:
+    return re.sub(r"\s*([<>])\s*", r"\1", page)
+
+
 def job_of(response) -> str:
     assert response.status_code == 303, response.text
     return str(response.headers["Location"].rpartition("/")[2])
@@ -72,12 +77,41 @@ def test_selected_deliveries_are_replayed_and_the_report_leads_to_the_new_ones(p
     assert ada.get(f"/replays/{job_id}/progress").status_code == 200
     process()
     assert replayed(hook) == [ids[0], ids[2]]
-    finished = ada.get(f"/replays/{job_id}/progress")
-    assert (finished.status_code, "<progress" in finished.text) == (286, True)
+    finished = ada.get(f"/replays/{job_id}/progress").text
+    assert "<progress" in finished
     for row in rows("delivery"):
         if row.replay_of in ids:
-            assert f"/delivery/{row.id}" in finished.text
+            assert f"/delivery/{row.id}" in finished
     assert job_id in ada.get("/replays").text
+
+
+def test_the_filter_names_the_webhook_that_a_link_gave_by_its_id(pages, hook):
+    hook, dag_id = hook
+    (failed,) = store_deliveries(hook, 1, state="failed", dag_id=dag_id)
+    ada = pages.client("ada")
+    page = ada.get(f"/deliveries?webhook={hook.id}&state=failed").text
+    (value,) = re.findall(r'id="webhook" name="webhook" value="([^"]*)"', page)
+    assert value == hook.name
+    assert failed in ada.get(f"/deliveries?webhook={value}").text
+
+
+def test_the_report_follows_the_new_deliveries_until_their_runs_have_ended(pages, hook):
+    hook, dag_id = hook
+    (failed,) = store_deliveries(hook, 1, state="failed", dag_id=dag_id)
+    ada = pages.client("ada")
+    job_id = job_of(ada.post("/replays", {"delivery": failed, "remap": "0"}))
+    process()
+    waiting = ada.get(f"/replays/{job_id}/progress")
+    assert (waiting.status_code, ">Accepted<" in squeezed(waiting.text)) == (200, True)
+    (again,) = (row.id for row in rows("delivery") if row.replay_of == failed)
+    change_delivery(again, state="succeeded")
+    ended = ada.get(f"/replays/{job_id}/progress")
+    assert (ended.status_code, ">Success<" in squeezed(ended.text), hook.name in ended.text) == (
+        286,
+        True,
+        True,
+    )
+    assert "hx-get" not in ended.text
 
 
 def test_all_that_match_are_replayed_after_a_look_at_what_they_are(pages, hook):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -55,6 +57,12 @@ def test_the_tab_says_what_a_task_waits_for_and_follows_it(ada, waiting):
     assert "none yet" in page
     assert 'hx-trigger="every 3s"' in page
     assert waiting.token not in page
+
+
+def test_the_tab_shows_the_deadline_in_the_zone_of_the_other_times(ada, waiting):
+    times = re.findall(r'<time datetime="([^"]+)" data-shown="exact"', ada.get(tab(waiting)).text)
+    assert len(times) == 2
+    assert datetime.fromisoformat(times[1]) - datetime.fromisoformat(times[0]) == timedelta(hours=1)
 
 
 def test_the_tab_of_a_task_that_was_called_links_to_the_call(ada, waiting):

@@ -287,6 +287,15 @@ def test_a_webhook_that_is_named_like_anothers_id_is_left_alone(ada, path):
     assert (left.enabled, left.version, token_of(decoy.id)) == (True, 2, decoy.token)
 
 
+@pytest.mark.parametrize(
+    ("hours", "sentence"), [("0", "The old one is gone."), ("24", "The old one keeps working")]
+)
+def test_after_a_rotation_the_page_says_what_became_of_the_old_url(ada, hours, sentence):
+    hook = store_webhook(f"rotated for {hours}", dag_id="events")
+    form = {"grace_hours": hours, "confirmed": "1"}
+    assert sentence in ada.post(f"/hook/{hook.id}/rotate", form, follow_redirects=True).text
+
+
 def test_it_is_put_on_hold_and_released(ada):
     hook = store_webhook("to be held", dag_id="events")
     ada.post(f"/hook/{hook.id}/hold", {"hold": "1"})
@@ -294,6 +303,9 @@ def test_it_is_put_on_hold_and_released(ada):
     page = ada.get(f"/hook/{hook.id}").text
     assert "It is on hold." in page
     assert "Release</button>" in page
+    assert ">At most, a minute</label>" in page
+    assert ">Only between</label>" in page
+    assert "Put on hold" not in page
     ada.post(f"/hook/{hook.id}/hold", {"hold": "0", "per_minute": "60", "window": "22:00-06:00"})
     released = stored(hook.name)
     assert (released.hold, released.release_per_minute, released.release_window) == (

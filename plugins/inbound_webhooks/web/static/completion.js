@@ -3,6 +3,8 @@ import { suggestions } from "./suggestions.js";
 
 // An expression that has begun, or a word: both are replaced by the chosen expression.
 const BEGUN = /\$\{?[\w:]*$|\$\{Webhook::[^}]*$/;
+// A path behind a whole expression goes on with it: `${Webhook::Body.repository}.name`.
+const LONGER = /\$\{Webhook::([\w.[\]"'-]+)\}(\.[\w.[\]"'-]*)$/;
 const WORD = /[\w.[\]"'-]+$/;
 const SOURCES = [
   ["Body", "the whole body"],
@@ -39,6 +41,8 @@ function begins(input) {
   const end = at + (input.value[at] === "}" && !isJinja(input) ? 1 : 0);
   const [expression] = BEGUN.exec(before) ?? [];
   if (expression) return { start: at - expression.length, end, typed: expression.replace(/^\$\{?(Webhook::?)?/, "") };
+  const [longer, path, more] = LONGER.exec(before) ?? [];
+  if (longer) return { start: at - longer.length, end: at, typed: path + more };
   const [word] = WORD.exec(before) ?? [];
   if (word) return { start: at - word.length, end: at, typed: word };
   return before.trim() === "" || isJinja(input) ? { start: at, end: at, typed: "" } : null;

@@ -35,6 +35,7 @@ function showSelection() {
   bar.classList.toggle("some", selected > 0);
   status.total ??= status.textContent;
   status.textContent = selected ? `${selected} selected` : status.total;
+  if (!all) return; // the user may change none of them
   all.disabled = !number;
   all.checked = selected > 0 && selected === number;
   all.indeterminate = selected > 0 && selected < number;
