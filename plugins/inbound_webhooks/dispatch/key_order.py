@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from inbound_webhooks.airflow_bridge.run_cancellation import cancel_run
+from inbound_webhooks.airflow_bridge.run_cancellation import Cancelled, cancel_run
 from inbound_webhooks.event.sizes import CANCEL_RUNNING, QUEUE, SKIP
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.webhook import Webhook
@@ -214,8 +214,11 @@ class _End:
     def _stop(self, active: Active) -> None:
         """Cancel a run; its delivery ends with it, now or when the run's teardown tasks are done."""
         connection = self.session.connection()
+        done = cancel_run(self.session, active.dag_id, active.run_id or "")
+        if done is Cancelled.TOO_LATE:
+            return  # the run tracker records how it has ended, and the key is free then
         self.stopped += 1
-        if cancel_run(self.session, active.dag_id, active.run_id or ""):
+        if done is Cancelled.ENDED:
             values = {"error": RUN_CANCELLED, "cancelled_by": self.by}
             groups.finish(connection, [active.id], State.CANCELLED, self.now, **values)
             self.ended += 1

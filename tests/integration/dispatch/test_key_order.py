@@ -9,6 +9,7 @@ from airflow.listeners import hookimpl
 from tests.infrastructure.dags_builder import change_dag, store_dag
 from tests.infrastructure.groups_builder import ONE, Works, key_of, runs_by_id, states_of, waiting
 from tests.infrastructure.webhooks_builder import (
+    change_run,
     change_tasks,
     change_webhook,
     delivery,
@@ -136,6 +137,21 @@ def test_listeners_learn_of_a_cancelled_run_and_cannot_keep_it_alive(hook, works
     in_turn(hook)
     works.work()
     assert (listener.failed, run_states()) == ([f"webhook__{first}"], ["failed", "queued"])
+
+
+@pytest.mark.parametrize("is_cancel", [False, True], ids=["newer event", "event that cancels"])
+def test_a_run_that_has_ended_by_itself_is_not_cancelled(hook, works, is_cancel):
+    """Before the run tracker has seen it."""
+    change_webhook(hook.id, when_busy="cancel-running")
+    first = in_turn(hook)
+    works.work()
+    change_run(f"webhook__{first}", state="success", end_date=AT)
+    second = in_turn(hook, conf=None) if is_cancel else in_turn(hook)
+    works.work()
+    works.tracker.follow()
+    works.work()
+    assert states_of(first, second) == ["succeeded", "skipped" if is_cancel else "dispatched"]
+    assert (delivery(first).cancelled_by, delivery(first).error) == (None, None)
 
 
 def test_a_cancelled_run_is_no_failure_that_is_mailed(hook, works):
