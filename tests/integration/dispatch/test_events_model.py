@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.webhooks_builder import ACTOR, Hook, rows, runs, store_webhook
 
-LARGEST = 6
+LARGEST = 3
 """The DAG refuses larger numbers."""
 
-NUMBERS = st.integers(0, LARGEST + 2)
+NUMBERS = st.integers(0, LARGEST + 1)
+"""Few, so that many events come again."""
 
 
 @dataclass(frozen=True)
@@ -130,15 +131,13 @@ class Model:
         key = ("source", number)
         if source.knows_events:
             if key in self.seen:
-                # What the filter excludes is excluded again.
-                return (202, {"status": "duplicate"}) if matching else (200, {"status": "filtered"})
+                return (202 if matching else 200), {"status": "duplicate"}
             self.seen.add(key)
         if not matching:
             self.stored.append(Request("filtered"))
             return 200, {"status": "filtered"}
         children = []
         for place in matching:
-            kept = [each for each, verdict in zip(events[place], verdicts[place], strict=True)]
             kept = [
                 each
                 for each, verdict in zip(events[place], verdicts[place], strict=True)
@@ -182,27 +181,27 @@ class Model:
 
 FIELDS = st.builds(
     Fields,
-    at_least=st.integers(0, 4),
+    at_least=st.integers(0, 2),
     knows_events=st.booleans(),
     splits=st.booleans(),
     is_enabled=st.sampled_from([True, True, True, False]),
 )
 SETUPS = st.one_of(
-    st.builds(Setup, source=st.builds(Fields, at_least=st.integers(0, 4), knows_events=st.booleans())),
+    st.builds(Setup, source=st.builds(Fields, at_least=st.integers(0, 2), knows_events=st.booleans())),
     st.builds(
         Setup,
-        source=st.builds(Fields, at_least=st.integers(0, 3), knows_events=st.booleans()),
+        source=st.builds(Fields, at_least=st.integers(0, 2), knows_events=st.booleans()),
         routes=st.lists(FIELDS, min_size=1, max_size=3).map(tuple),
         only_first=st.booleans(),
     ),
 )
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("receive"), NUMBERS, st.lists(NUMBERS, max_size=4)),
+        *[st.tuples(st.just("receive"), NUMBERS, st.lists(NUMBERS, max_size=4))] * 3,
         st.tuples(st.sampled_from(["hold", "release"]), st.integers(0, 2)),
         st.tuples(st.just("work")),
     ),
-    max_size=9,
+    max_size=10,
 )
 
 
@@ -216,6 +215,7 @@ class Story:
     def play(self, steps: list[tuple[Any, ...]]) -> None:
         for name, *arguments in steps:
             getattr(self, name)(*arguments)
+            assert stored() == without_number(self.model.stored)
         self.work()
         for place in range(len(self.model.setup.names)):
             self.release(place)
