@@ -23,7 +23,7 @@ from tests.infrastructure.webhooks_builder import (
     store_delivery,
     store_webhook,
 )
-from tests.promises.test_changes_between import ORDER, admitted
+from tests.promises.test_changes_between import ORDER, admitted, routed
 
 NIGHT = datetime(2026, 3, 1, 23, 0, tzinfo=timezone.utc)
 DAY = datetime(2026, 3, 2, 12, 0, tzinfo=timezone.utc)
@@ -301,6 +301,108 @@ class Rights:
 
     def may_see(self, webhook) -> bool:
         return webhook.dag_id in self._seen
+
+
+# --- routes -------------------------------------------------------------------------------------
+
+
+def test_an_event_that_was_judged_before_its_route_was_put_on_hold_is_held(database):
+    """By a hold of all, of a user who may not change the route's source."""
+    from inbound_webhooks.webhooks import hold
+
+    store_dag("orders")
+    source, route = routed()
+    finish = admitted(source)
+    hold.hold_all(actor=ACTOR, access=Rights({"orders"}, {"orders"}))
+    assert [webhook_of(hook).is_stopped for hook in (source, route)] == [False, True]
+    assert (finish().status, states_of(route), dispatch()) == (202, ["held"], 0)
+
+
+def test_a_route_on_hold_gets_events_that_are_held_and_starts_nothing(database, asgi):
+    store_dag("orders")
+    source, route = routed()
+    assert asgi.post(source.path, ORDER).status == 202
+    put_on_hold(route)
+    assert asgi.post(source.path, ORDER).status == 202
+    assert (dispatch(), look(), states_of(route)) == (0, 0, ["held", "held"])
+
+
+@pytest.mark.parametrize("all_of_them", [False, True], ids=["one", "all"])
+def test_an_event_of_a_route_starts_at_once_when_the_release_of_the_route_has_ended(
+    database, asgi, all_of_them
+):
+    from inbound_webhooks.webhooks import hold
+
+    store_dag("orders")
+    source, route = routed()
+    hold.hold_all(actor=ACTOR) if all_of_them else put_on_hold(route)
+    asgi.post(source.path, ORDER)
+    hold.release_all(actor=ACTOR) if all_of_them else release(route)
+    asgi.post(source.path, ORDER)
+    look()
+    look()
+    assert (webhook_of(route).holds_new, states_of(route)) == (False, ["accepted"] * 2)
+    asgi.post(source.path, ORDER)
+    assert states_of(route) == ["accepted"] * 3
+
+
+def test_an_event_of_a_route_follows_behind_those_that_a_release_of_all_lets_go_on(database, asgi):
+    """A hold and a release of a user who may not change the source."""
+    from inbound_webhooks.webhooks import hold
+
+    store_dag("orders")
+    source, route = routed()
+    rights = Rights({"orders"}, {"orders"})
+    asgi.post(source.path, ORDER)
+    hold.hold_all(actor=ACTOR, access=rights)
+    look()
+    hold.release_all(actor=ACTOR, access=rights)
+    asgi.post(source.path, ORDER)
+    assert states_of(route) == ["held", "held"]
+
+
+def test_a_hold_of_all_and_a_change_of_a_route_do_not_wait_for_each_other(postgres_database):
+    """A change locks the route and then its source."""
+    from inbound_webhooks.storage import holds
+    from inbound_webhooks.storage.database import transaction
+    from inbound_webhooks.storage.webhooks import find_webhook, raise_source
+
+    source, route = routed_by_a_smaller_id()
+    locked, failed = threading.Event(), []
+
+    def put_both_on_hold() -> None:
+        try:
+            with transaction() as connection:
+                locked.set()
+                holds.locked_webhooks(connection, [source.id, route.id])
+                holds.set_holds(connection, [source.id, route.id], {"held_by_all": True}, now())
+        except Exception as error:  # noqa: BLE001 - raised below
+            failed.append(error)
+
+    holding = threading.Thread(target=put_both_on_hold)
+    with transaction() as connection:
+        find_webhook(connection, route.id, locked=True)
+        holding.start()
+        locked.wait(10)
+        holding.join(0.3)
+        raise_source(connection, source.id)
+    holding.join(20)
+    assert (failed, webhook_of(source).is_stopped, webhook_of(route).is_stopped) == ([], True, True)
+
+
+def routed_by_a_smaller_id():
+    """A source whose id stands before the one of its route, and that."""
+    for number in range(100):
+        source = store_webhook(f"source {number}", dag_id="", routes="all")
+        route = store_webhook(f"route {number}", source=source.id)
+        if source.id < route.id:
+            return source, route
+    raise AssertionError("ids are not random")
+
+
+def states_of(route) -> list[str]:
+    """The states of a route's deliveries, oldest first."""
+    return [row.state for row in rows("delivery") if row.webhook_id == route.id]
 
 
 # --- limits -------------------------------------------------------------------------------------

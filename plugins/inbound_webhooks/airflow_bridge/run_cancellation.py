@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 
 from airflow.api.common.mark_tasks import set_dag_run_state_to_failed
@@ -22,8 +23,20 @@ CANCELLED = "An event that a webhook received cancelled the run."
 _ENDED = (DagRunState.SUCCESS, DagRunState.FAILED)
 
 
-def cancel_run(session: Session, dag_id: str, run_id: str) -> bool:
-    """Mark a run as failed in the caller's transaction; return whether it has ended.
+class Cancelled(Enum):
+    """What has become of a run that was to be cancelled.
+
+    ENDED by that, or it was deleted; STOPPING: it ends with its teardown tasks; TOO_LATE: it had ended by
+    itself.
+    """
+
+    ENDED = "ended"
+    STOPPING = "stopping"
+    TOO_LATE = "too late"
+
+
+def cancel_run(session: Session, dag_id: str, run_id: str) -> Cancelled:
+    """Mark a run as failed in the caller's transaction.
 
     Running tasks fail and are stopped by their workers, tasks that have not begun are skipped. Teardown tasks
     still run; until they have, the run has not ended. This is what ``PATCH …/dagRuns/{run_id}`` calls
@@ -32,8 +45,10 @@ def cancel_run(session: Session, dag_id: str, run_id: str) -> bool:
     of_run = (DagRun.dag_id == dag_id, DagRun.run_id == run_id)
     # Locked before its task instances, in the order of the scheduler.
     run = session.scalar(select(DagRun).where(*of_run).with_for_update(of=DagRun))
-    if run is None or run.state in _ENDED:
-        return True
+    if run is None:
+        return Cancelled.ENDED
+    if run.state in _ENDED:
+        return Cancelled.TOO_LATE
     dag = DBDagBag(load_op_links=False).get_dag_for_run(run, session)
     if dag is None:
         # Without its DAG Airflow runs nothing of it any more.
@@ -46,7 +61,7 @@ def cancel_run(session: Session, dag_id: str, run_id: str) -> bool:
     has_ended = run.state in _ENDED
     if has_ended and dag is not None:
         _call_listeners(run, dag)
-    return has_ended
+    return Cancelled.ENDED if has_ended else Cancelled.STOPPING
 
 
 def _call_listeners(run: DagRun, dag: Any) -> None:

@@ -142,6 +142,7 @@ class Groups:
             limit=GROUPS,
             most=webhook.batch_size or 2,
             may_cancel=_may_cancel(webhook),
+            may_replace=webhook.when_busy == CANCEL_RUNNING,
         )
         page = autocommit(read)
         if len(page) == GROUPS:
@@ -237,6 +238,7 @@ class Groups:
             group.group_key,
             most=webhook.batch_size or 2,
             may_cancel=_may_cancel(webhook),
+            may_replace=webhook.when_busy == CANCEL_RUNNING,
         )
         return found if found is not None and self._is_ready(webhook, found) else None
 

@@ -1,4 +1,8 @@
-"""One active run of a key at a time: which delivery is next, and which ones end for it."""
+"""One active run of a key at a time: which delivery is next, and which ones end for it.
+
+A replay repeats an old event, so it neither cancels nor supersedes what came after that; it waits for its
+turn. It is not superseded while it waits either, since a user has asked for it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 from sqlalchemy.orm import Session
 
-from inbound_webhooks.airflow_bridge.run_cancellation import cancel_run
+from inbound_webhooks.airflow_bridge.run_cancellation import Cancelled, cancel_run
 from inbound_webhooks.event.sizes import CANCEL_RUNNING, QUEUE, SKIP
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.webhook import Webhook
@@ -42,8 +46,10 @@ def is_ready(when_busy: str, group: Group) -> bool:
     """Whether something can be done for a group of which one delivery runs at a time."""
     if group.cancels or not group.is_busy or when_busy == SKIP:
         return True
+    if when_busy != CANCEL_RUNNING or group.newest_event_id is None:
+        return False
     # The run that is being cancelled has not ended: there is nothing to do but for older events.
-    return when_busy == CANCEL_RUNNING and (group.is_left or group.count > 1)
+    return group.is_left or group.first_event_id != group.newest_event_id
 
 
 def take_turn(session: Session, webhook: Webhook, group: Group, now: datetime, *, may_start: bool) -> Turn:
@@ -53,11 +59,11 @@ def take_turn(session: Session, webhook: Webhook, group: Group, now: datetime, *
     """
     connection = session.connection()
     waiting = groups.members(connection, webhook.id, group.state, group.group_key, limit=MAX_WAITING)
-    turn, position = Turn(), next((at for at, each in enumerate(waiting) if each.cancels), None)
-    if position is not None:
-        _cancel_key(session, webhook, group, waiting[: position + 1], now, turn)
-    elif group.cancels and webhook.when_busy == CANCEL_RUNNING:
-        _cancel_first(session, webhook, group, waiting, now, turn)
+    turn, cancelling = Turn(), next((each for each in waiting if each.cancels), None)
+    if cancelling is None and group.cancels and webhook.when_busy == CANCEL_RUNNING:
+        cancelling = groups.first_cancelling(connection, webhook.id, group.state, group.group_key)
+    if cancelling is not None:
+        _cancel_key(session, webhook, group, waiting, cancelling, now, turn)
     elif webhook.when_busy == CANCEL_RUNNING:
         _replace(session, webhook, group, now, turn, may_start=may_start)
     elif webhook.when_busy == QUEUE or not group.is_busy:
@@ -85,14 +91,22 @@ def _cancel_key(
     webhook: Webhook,
     group: Group,
     waiting: Sequence[Member],
+    cancelling: Member,
     now: datetime,
     turn: Turn,
 ) -> None:
-    """Cancel what waits or runs before an event that cancels, the last one of ``waiting``."""
+    """Cancel what waits or runs before an event that cancels.
+
+    :param waiting: the first deliveries of the group; where all of them came before, more may follow
+    """
     connection = session.connection()
-    *before, cancelling = waiting
-    ended = _End(session, webhook, group, cancelling.id, State.CANCELLED, CANCELLED, now)
-    ended.those([each.id for each in before])
+    came_at = cancelling.id if cancelling.replay_of is None else groups.original_of(connection, cancelling.id)
+    before = [each.id for each in waiting if each.id < came_at and not each.cancels]
+    ended = _End(session, webhook, group, cancelling.id, State.CANCELLED, CANCELLED, now, came_at=came_at)
+    ended.those(before)
+    if len(before) == MAX_WAITING:
+        turn.note(State.CANCELLED, ended.waiting)  # it has its turn later
+        return
     if not ended.active():
         # A dispatcher is creating a run at this moment: the next round cancels it.
         turn.note(State.CANCELLED, ended.waiting + ended.ended)
@@ -103,28 +117,20 @@ def _cancel_key(
     turn.note(State.SKIPPED, 1)
 
 
-def _cancel_first(
-    session: Session,
-    webhook: Webhook,
-    group: Group,
-    waiting: Sequence[Member],
-    now: datetime,
-    turn: Turn,
-) -> None:
-    """Cancel the first of many deliveries that wait before an event that cancels; it has its turn later."""
-    connection = session.connection()
-    cancelling = groups.first_cancelling(connection, webhook.id, group.state, group.group_key)
-    ended = _End(session, webhook, group, cancelling or "", State.CANCELLED, CANCELLED, now)
-    ended.those([each.id for each in waiting])
-    turn.note(State.CANCELLED, ended.waiting)
-
-
 def _replace(
     session: Session, webhook: Webhook, group: Group, now: datetime, turn: Turn, *, may_start: bool
 ) -> None:
-    """Let the newest delivery run, once what ran or was to run before is cancelled and has ended."""
-    connection, newest = session.connection(), group.newest_id
-    later = [each.id for each in _active(connection, webhook, group) if each.id > newest]
+    """Let the newest event run, once what ran or was to run before is cancelled and has ended.
+
+    Replays have their turn where no event waits and nothing runs.
+    """
+    connection, newest = session.connection(), group.newest_event_id
+    if newest is None:
+        if may_start and not group.is_busy:
+            _start(connection, group.first_id, now, turn)
+        return
+    active = _active(connection, webhook, group)
+    later = [each.id for each in active if each.id > newest and each.replay_of is None]
     if later:
         # It was stored after a newer one had its turn.
         groups.finish(connection, [newest], State.SUPERSEDED, now, superseded_by=later[-1], error=NEWER_RUNS)
@@ -134,7 +140,7 @@ def _replace(
         connection, webhook.id, group.state, group.group_key, newest_id=newest, at=now
     )
     turn.note(State.SUPERSEDED, older)
-    ended = _End(session, webhook, group, newest, State.SUPERSEDED, NEWER_RUNS, now)
+    ended = _End(session, webhook, group, newest, State.SUPERSEDED, NEWER_RUNS, now, or_replays=True)
     ended.active()
     turn.note(State.SUPERSEDED, ended.waiting)
     turn.note(State.CANCELLED, ended.ended)
@@ -151,6 +157,8 @@ class _End:
     """Ends, on behalf of a delivery, those of its key that came before it.
 
     Those without a run end in ``state``; the runs of the others are cancelled.
+    ``came_at`` is the id of the event that it repeats, its own without one; ``or_replays``: a replay came
+    before it as well, whatever its id.
     """
 
     session: Session
@@ -160,6 +168,8 @@ class _End:
     state: str
     reason: str
     now: datetime
+    came_at: str | None = None
+    or_replays: bool = False
     waiting: int = 0
     stopped: int = 0
     ended: int = 0
@@ -184,20 +194,27 @@ class _End:
     def active(self) -> bool:
         """End those that are due or run; False where another transaction has locked some of them."""
         connection = self.session.connection()
-        before = [each for each in _active(connection, self.webhook, self.group) if each.id < self.by]
+        before = list(filter(self._is_before, _active(connection, self.webhook, self.group)))
         locked = groups.lock_active(connection, self.webhook.id, self.group.group_key, limit=MAX_WAITING)
-        mine = [each for each in locked if each.id < self.by]
+        mine = list(filter(self._is_before, locked))
         self.those([each.id for each in mine if each.state == State.ACCEPTED])
         for each in mine:
             if each.state == State.DISPATCHED and each.cancelled_by is None:
                 self._stop(each)
         return len(mine) == len(before)
 
+    def _is_before(self, active: Active) -> bool:
+        is_replay = self.or_replays and active.replay_of is not None
+        return is_replay or active.id < (self.came_at or self.by)
+
     def _stop(self, active: Active) -> None:
         """Cancel a run; its delivery ends with it, now or when the run's teardown tasks are done."""
         connection = self.session.connection()
+        done = cancel_run(self.session, active.dag_id, active.run_id or "")
+        if done is Cancelled.TOO_LATE:
+            return  # the run tracker records how it has ended, and the key is free then
         self.stopped += 1
-        if cancel_run(self.session, active.dag_id, active.run_id or ""):
+        if done is Cancelled.ENDED:
             values = {"error": RUN_CANCELLED, "cancelled_by": self.by}
             groups.finish(connection, [active.id], State.CANCELLED, self.now, **values)
             self.ended += 1

@@ -31,7 +31,8 @@ class Group:
 
     Its first and newest delivery are those with the smallest and the largest id. ``is_busy``: a delivery of
     its key is due, or its run has not ended; ``is_left``: one of those is not being cancelled. ``cancels``:
-    one of its own is to cancel the others.
+    one of its own is to cancel the others. ``first_event_id`` and ``newest_event_id`` leave replays out; None
+    where there are only replays, or where the query was not to look for them.
     """
 
     state: str
@@ -44,27 +45,37 @@ class Group:
     is_busy: bool
     is_left: bool
     cancels: bool
+    first_event_id: str | None = None
+    newest_event_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """A delivery of a group; ``size`` is that of its conf in characters, 0 without one."""
+    """A delivery of a group; ``size`` is that of its conf in characters, 0 without one.
+
+    ``replay_of`` is what it repeats, by itself or as a child of a repeated delivery.
+    """
 
     id: str
     received_at: datetime
     size: int
     cancels: bool
+    replay_of: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Active:
-    """A delivery that keeps its key busy: it is due, or its run has not ended."""
+    """A delivery that keeps its key busy: it is due, or its run has not ended.
+
+    ``replay_of`` is as of a member.
+    """
 
     id: str
     state: str
     dag_id: str
     run_id: str | None
     cancelled_by: str | None
+    replay_of: str | None
 
 
 def grouped_webhooks(connection: Connection, *, after: str, limit: int) -> list[str]:
@@ -81,11 +92,13 @@ def read_groups(
     limit: int,
     most: int,
     may_cancel: bool,
+    may_replace: bool = False,
 ) -> list[Group]:
     """The groups of a webhook in a state, by key, beginning behind ``after``.
 
     :param most: to count deliveries of a group up to
     :param may_cancel: whether to look for deliveries that cancel the others
+    :param may_replace: whether to look for the first and newest one that is no replay
     """
     values = {
         "webhook_id": webhook_id,
@@ -93,15 +106,29 @@ def read_groups(
         "limit": limit,
         "most": most,
         "may_cancel": may_cancel,
+        "may_replace": may_replace,
     }
     return [Group(state=state, **row._mapping) for row in connection.execute(_GROUPS[state], values)]
 
 
 def find_group(
-    connection: Connection, webhook_id: str, state: str, group_key: str, *, most: int, may_cancel: bool
+    connection: Connection,
+    webhook_id: str,
+    state: str,
+    group_key: str,
+    *,
+    most: int,
+    may_cancel: bool,
+    may_replace: bool = False,
 ) -> Group | None:
     """One group as it is now; None where it has no deliveries any more."""
-    values = {"webhook_id": webhook_id, "key": group_key, "most": most, "may_cancel": may_cancel}
+    values = {
+        "webhook_id": webhook_id,
+        "key": group_key,
+        "most": most,
+        "may_cancel": may_cancel,
+        "may_replace": may_replace,
+    }
     row = connection.execute(_ONE_GROUP[state], values).first()
     return None if row is None or row.first_id is None else Group(state=state, **row._mapping)
 
@@ -110,6 +137,16 @@ def members(
     connection: Connection, webhook_id: str, state: str, group_key: str, *, limit: int
 ) -> list[Member]:
     """The first deliveries of a group, in the order of their ids."""
+    return _members(connection, *_of_group(_DELIVERY, state, webhook_id, group_key), limit=limit)
+
+
+def first_cancelling(connection: Connection, webhook_id: str, state: str, group_key: str) -> Member | None:
+    """The first delivery of a group that cancels what came before it."""
+    of_group = _of_group(_DELIVERY, state, webhook_id, group_key)
+    return next(iter(_members(connection, *of_group, _DELIVERY.conf.is_(None), limit=1)), None)
+
+
+def _members(connection: Connection, *where: Any, limit: int) -> list[Member]:
     size = func.octet_length if connection.dialect.name == "postgresql" else func.length
     rows = connection.execute(
         select(
@@ -117,19 +154,23 @@ def members(
             _DELIVERY.received_at,
             func.coalesce(size(_DELIVERY.conf), 0).label("size"),
             _DELIVERY.conf.is_(None).label("cancels"),
+            _replay_of(_DELIVERY).label("replay_of"),
         )
-        .where(*_of_group(_DELIVERY, state, webhook_id, group_key))
+        .where(*where)
         .order_by(*_in_order(_DELIVERY))
         .limit(limit)
     )
     return [Member(**row._mapping) for row in rows]
 
 
-def first_cancelling(connection: Connection, webhook_id: str, state: str, group_key: str) -> str | None:
-    """The first delivery of a group that cancels what came before it."""
-    of_group = _of_group(_DELIVERY, state, webhook_id, group_key)
-    query = select(_DELIVERY.id).where(*of_group, _DELIVERY.conf.is_(None))
-    return connection.scalar(query.order_by(*_in_order(_DELIVERY)).limit(1))
+def original_of(connection: Connection, delivery_id: str) -> str:
+    """The id of the event that a delivery repeats, through replays of replays; its own where it is none."""
+    while True:
+        query = select(_replay_of(_DELIVERY)).where(_DELIVERY.id == delivery_id)
+        replay_of = connection.scalar(query)
+        if replay_of is None:
+            return delivery_id
+        delivery_id = replay_of
 
 
 def confs_of(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
@@ -198,8 +239,9 @@ def finish(connection: Connection, ids: Sequence[str], state: str, at: datetime,
 def supersede_older(
     connection: Connection, webhook_id: str, state: str, group_key: str, *, newest_id: str, at: datetime
 ) -> int:
-    """End the deliveries of a group that are older than its newest one; return how many."""
-    older = (*_of_group(_DELIVERY, state, webhook_id, group_key), _DELIVERY.id < newest_id)
+    """End the deliveries of a group that are older than its newest one, but no replays; return how many."""
+    of_group = _of_group(_DELIVERY, state, webhook_id, group_key)
+    older = (*of_group, _DELIVERY.id < newest_id, _replay_of(_DELIVERY).is_(None))
     values = {"state": State.SUPERSEDED, "superseded_by": newest_id, "finished_at": at}
     return connection.execute(update(tables.delivery).where(*older).values(values)).rowcount
 
@@ -275,8 +317,16 @@ def _busy(columns: Any, webhook_id: Any, group_key: Any) -> tuple[Any, ...]:
     )
 
 
+def _replay_of(columns: Any) -> Any:
+    """What a delivery repeats; a child says so by its parent."""
+    parent = tables.delivery.alias().c
+    of_parent = select(parent.replay_of).where(parent.id == columns.parent_id).scalar_subquery()
+    return func.coalesce(columns.replay_of, of_parent)
+
+
 def _active(webhook_id: str, group_key: str, limit: int) -> Any:
-    named = [_DELIVERY[name] for name in Active.__dataclass_fields__]
+    named = [_DELIVERY[name] for name in Active.__dataclass_fields__ if name != "replay_of"]
+    named.append(_replay_of(_DELIVERY).label("replay_of"))
     order = (_DELIVERY.webhook_id, _DELIVERY.group_key, _DELIVERY.id)
     return select(*named).where(*_busy(_DELIVERY, webhook_id, group_key)).order_by(*order).limit(limit)
 
@@ -320,10 +370,12 @@ def _facts(state: str, webhook_id: Any, group_key: Any, outer: Any = None) -> li
     def of_group(columns: Any, *also: Any) -> tuple[Any, ...]:
         return *_of_group(columns, state, webhook_id, group_key), *also
 
-    def end(name: str, *, newest: bool) -> Any:
+    def end(name: str, *, newest: bool, is_event: bool = False) -> Any:
         columns = tables.delivery.alias().c
         order = [column.desc() if newest else column for column in _in_order(columns)]
-        return select(columns[name]).where(*of_group(columns)).order_by(*order).limit(1).scalar_subquery()
+        also = (bindparam("may_replace").is_(True), _replay_of(columns).is_(None)) if is_event else ()
+        found = select(columns[name]).where(*of_group(columns, *also))
+        return found.order_by(*order).limit(1).scalar_subquery()
 
     def exists(*conditions: Any) -> Any:
         return select(literal_column("1")).where(*conditions).exists()
@@ -342,6 +394,8 @@ def _facts(state: str, webhook_id: Any, group_key: Any, outer: Any = None) -> li
         exists(bindparam("may_cancel").is_(True), *of_group(cancelling, cancelling.conf.is_(None))).label(
             "cancels"
         ),
+        end("id", newest=False, is_event=True).label("first_event_id"),
+        end("id", newest=True, is_event=True).label("newest_event_id"),
     ]
 
 

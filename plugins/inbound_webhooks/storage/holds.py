@@ -1,7 +1,7 @@
 """Statements on holds: of webhooks, of all webhooks together, and on the deliveries that are held.
 
 Lock order, as of every writer of deliveries: the webhook's row, then its deliveries. The advisory lock of a
-release comes before both.
+release comes before both. Of several webhooks, routes come before their sources.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from inbound_webhooks.records.hold import Hold
 from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import tables
 from inbound_webhooks.storage.deliveries import MAX_COUNTED, WAITING_ORDER
-from inbound_webhooks.storage.webhooks import change_lock_key, read_webhook
+from inbound_webhooks.storage.webhooks import change_lock_key, raise_source, read_webhook
 
 EVERYTHING = ""
 """The id under which the hold of all webhooks is stored."""
@@ -102,21 +102,38 @@ def webhook_ids(connection: Connection, *, after: str, limit: int) -> list[str]:
 
 
 def locked_webhooks(connection: Connection, ids: Sequence[str]) -> list[Webhook]:
-    """Lock webhooks, in the order of their ids, as :func:`storage.webhooks.find_webhook` locks one."""
+    """Lock webhooks as :func:`storage.webhooks.find_webhook` locks one: routes before what is a source.
+
+    The sources of the routes are locked too, for :func:`set_holds`.
+    """
     columns = tables.webhook.c
-    wanted = columns.id.in_(ids)
     if connection.dialect.name == "postgresql":
-        for webhook_id in sorted(ids):
+        sources = dict(_sources(connection, ids))
+        routes = sorted(sources)
+        others = sorted({*ids, *sources.values()} - sources.keys())
+        for webhook_id in (*routes, *others):
             connection.execute(select(func.pg_advisory_xact_lock(change_lock_key(literal(webhook_id)))))
-    query = select(tables.webhook).where(wanted).order_by(columns.id).with_for_update()
+    query = select(tables.webhook).where(columns.id.in_(ids)).order_by(columns.id).with_for_update()
     return [read_webhook(row) for row in connection.execute(query)]
 
 
 def set_holds(connection: Connection, ids: Sequence[str], values: Mapping[str, Any], at: datetime) -> None:
-    """Change the holds of webhooks that the caller has locked."""
+    """Change the holds of webhooks that the caller has locked, and raise the versions of their sources.
+
+    The endpoint judges an event by the holds of its source's routes.
+    """
     columns = tables.webhook.c
     changed = {**values, "version": columns.version + 1, "updated_at": at}
     connection.execute(update(tables.webhook).where(columns.id.in_(ids)).values(changed))
+    for source in sorted({source for _, source in _sources(connection, ids)}):
+        raise_source(connection, source)
+
+
+def _sources(connection: Connection, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Id and source of those of these webhooks that get the events of another one."""
+    columns = tables.webhook.c
+    query = select(columns.id, columns.source).where(text(tables.ROUTE), columns.id.in_(ids))
+    return [(row.id, row.source) for row in connection.execute(query)]
 
 
 # --- the deliveries of a webhook ----------------------------------------------------------------

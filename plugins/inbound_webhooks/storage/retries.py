@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,10 +21,14 @@ MAX_WOKEN = 500
 
 @dataclass(frozen=True)
 class Waiting:
-    """A webhook with deliveries for a DAG that wait after a failed attempt, and its team."""
+    """A webhook with deliveries for a DAG or an asset that wait after a failed attempt, and its team.
+
+    ``dag_id`` is empty where there is an ``asset``.
+    """
 
     webhook_id: str
     dag_id: str
+    asset: str | None
     team: str | None
 
 
@@ -55,15 +58,24 @@ def waiting_after_failure(connection: Connection, at: datetime, *, limit: int) -
     walk = select(_next_webhook(literal("", String())).label("webhook_id")).cte("walk", recursive=True)
     walk = walk.union_all(select(_next_webhook(walk.c.webhook_id)).where(walk.c.webhook_id.is_not(None)))
     team = select(tables.webhook.c.team).where(tables.webhook.c.id == walk.c.webhook_id).scalar_subquery()
-    # The first and the last one: a webhook that got another DAG has deliveries for both.
-    dag_ids = (_dag_id(walk, at, is_last=False).label("first"), _dag_id(walk, at, is_last=True).label("last"))
-    query = select(walk.c.webhook_id, team.label("team"), *dag_ids)
+    # The first and the last one: a webhook that got another target has deliveries for both.
+    targets = [
+        _late(name, walk, at, is_last=is_last).label(f"{end}_{name}")
+        for end, is_last in (("first", False), ("last", True))
+        for name in ("dag_id", "asset")
+    ]
+    query = select(walk.c.webhook_id, team.label("team"), *targets)
     rows = connection.execute(query.where(walk.c.webhook_id.is_not(None)).limit(limit))
-    found = {Waiting(row.webhook_id, dag_id, row.team) for row in rows for dag_id in (row.first, row.last)}
+    found = {
+        Waiting(row.webhook_id, dag_id, asset, row.team)
+        for row in rows
+        for dag_id, asset in ((row.first_dag_id, row.first_asset), (row.last_dag_id, row.last_asset))
+    }
     return [each for each in found if each.dag_id is not None]
 
 
-def _dag_id(walk: Any, at: datetime, *, is_last: bool) -> Any:
+def _late(name: str, walk: Any, at: datetime, *, is_last: bool) -> Any:
+    """A column of the first or last delivery of a webhook that waits after a failed attempt."""
     columns = tables.delivery.alias().c
     order = (columns.webhook_id, columns.next_attempt_at, columns.id)
     late = (
@@ -72,17 +84,21 @@ def _dag_id(walk: Any, at: datetime, *, is_last: bool) -> Any:
         columns.next_attempt_at > at,
         columns.attempts > 0,
     )
-    waiting = select(columns.dag_id).where(*late).order_by(*(map(desc, order) if is_last else order))
+    waiting = select(columns[name]).where(*late).order_by(*(map(desc, order) if is_last else order))
     return waiting.limit(1).correlate(walk).scalar_subquery()
 
 
-def wake(connection: Connection, webhook_id: str, dag_ids: Collection[str], at: datetime) -> int:
-    """Make deliveries of a webhook for these DAGs due that wait after a failed attempt; return how many."""
+def wake(connection: Connection, waiting: Waiting, at: datetime) -> int:
+    """Make deliveries of a webhook for a DAG or an asset due that wait after a failed attempt.
+
+    Returns how many, at most MAX_WOKEN.
+    """
     columns = tables.delivery.c
-    late = (columns.webhook_id == webhook_id, columns.next_attempt_at > at, columns.attempts > 0)
-    waiting = select(columns.id).where(text(tables.ACCEPTED), columns.dag_id.in_(dag_ids), *late)
-    waiting = waiting.order_by(*WAITING_ORDER).limit(MAX_WOKEN)
-    ids = list(connection.scalars(waiting.with_for_update(skip_locked=True)))
+    late = (columns.webhook_id == waiting.webhook_id, columns.next_attempt_at > at, columns.attempts > 0)
+    is_for_target = (columns.dag_id == waiting.dag_id, columns.asset.is_not_distinct_from(waiting.asset))
+    chosen = select(columns.id).where(text(tables.ACCEPTED), *is_for_target, *late)
+    chosen = chosen.order_by(*WAITING_ORDER).limit(MAX_WOKEN)
+    ids = list(connection.scalars(chosen.with_for_update(skip_locked=True)))
     if ids:
         connection.execute(update(tables.delivery).where(columns.id.in_(ids)).values(next_attempt_at=at))
     return len(ids)

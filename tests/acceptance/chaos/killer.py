@@ -25,13 +25,15 @@ class Victim:
     share: int = 1
 
 
-def order_of_deaths(victims: Mapping[str, Victim], random: Random) -> Iterator[tuple[float, str]]:
+def order_of_deaths(
+    victims: Mapping[str, Victim], random: Random, longest_pause: float = LONGEST_PAUSE_SECONDS
+) -> Iterator[tuple[float, str]]:
     """Pause in seconds and name, without end: each round has every victim, in an order of its own."""
     names = [name for name, victim in victims.items() for _ in range(victim.share)]
     while True:
         random.shuffle(names)
         for name in names:
-            yield random.uniform(SHORTEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS), name
+            yield random.uniform(SHORTEST_PAUSE_SECONDS, longest_pause), name
 
 
 class Killer:
@@ -43,11 +45,17 @@ class Killer:
     """
 
     def __init__(
-        self, victims: Mapping[str, Victim], random: Random, *, most: int, revive: Callable[[], None]
+        self,
+        victims: Mapping[str, Victim],
+        random: Random,
+        *,
+        most: int,
+        revive: Callable[[], None],
+        longest_pause: float = LONGEST_PAUSE_SECONDS,
     ) -> None:
         self.deaths: Counter[str] = Counter()
         self._victims = victims
-        self._order = order_of_deaths(victims, random)
+        self._order = order_of_deaths(victims, random, longest_pause)
         self._most = most
         self._revive = revive
         self._stopping = threading.Event()

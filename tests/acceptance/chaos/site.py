@@ -34,10 +34,10 @@ class Site:
         self.gateway = Endpoint("gateway", free_port(), "/webhook")
         self.api_server = Endpoint("api-server", self.airflow.port, "/pluginsv2/webhook")
         self.endpoints = [self.gateway, *([self.api_server] if api_server else [])]
-        names = ("dispatcher-1", "dispatcher-2")[:dispatchers]
+        self.dispatchers = [f"dispatcher-{number}" for number in range(1, dispatchers + 1)]
         self._commands = {
             "gateway": ("webhooks", "gateway", *_at(self.gateway), "--workers", str(GATEWAY_WORKERS)),
-            **dict.fromkeys(names, ("webhooks", "dispatcher")),
+            **dict.fromkeys(self.dispatchers, ("webhooks", "dispatcher")),
         }
         if api_server:
             self._commands["api-server"] = ("api-server", *_at(self.api_server), "--workers", "1")
@@ -95,6 +95,14 @@ class Site:
         """SIGKILL for a process and all that it started, and a new one, as a supervisor does."""
         self.airflow.kill(name)
         self._launch(name)
+
+    def leave_without_dispatchers(self, seconds: float) -> None:
+        """SIGKILL for all dispatchers, and new ones only after a while."""
+        for name in self.dispatchers:
+            self.airflow.kill(name)
+        time.sleep(seconds)
+        for name in self.dispatchers:
+            self._launch(name)
 
     def kill_a_worker(self) -> None:
         """SIGKILL for the gateway's eldest worker."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 
@@ -53,11 +53,13 @@ class Reply:
 
 @dataclass
 class Sent:
-    """All that a sender knows of one number."""
+    """All that a sender knows of one number; the times are those of its first request and its first 2xx."""
 
     number: int
     knows_events: bool
     responses: list[Reply] = field(default_factory=list)
+    began_at: float = 0.0
+    taken_at: float = float("inf")
 
     @property
     def taken_ids(self) -> list[str | None]:
@@ -69,6 +71,7 @@ class Stream:
     """Sends ``count`` numbers from 0 on, or more, at most so many a second, over so many connections.
 
     ``endpoints`` are what a load balancer has: an attempt that fails goes on to the next one.
+    ``payload`` makes the JSON of a number.
     """
 
     def __init__(
@@ -79,7 +82,9 @@ class Stream:
         count: int,
         a_second: float,
         connections: int,
+        payload: Callable[[int], Mapping[str, object]] = lambda number: {"number": number},
     ) -> None:
+        self._payload = payload
         self.sent: list[Sent] = []
         self._count = count
         self._endpoints = endpoints
@@ -122,13 +127,15 @@ class Stream:
     def _deliver(self, number: int, connections: Sequence[Connection]) -> None:
         """Send one number until it is taken."""
         target = self._targets[number % len(self._targets)]
-        body = json.dumps({"number": number}).encode()
+        body, sent = json.dumps(self._payload(number)).encode(), self.sent[number]
+        sent.began_at = sent.began_at or time.monotonic()
         wait, give_up_at = FIRST_WAIT_SECONDS, time.monotonic() + GIVE_UP_SECONDS
         attempt = number // len(self._targets)  # so that each webhook is called at each endpoint
         while time.monotonic() < give_up_at:
             response = connections[attempt % len(connections)].post(target.path, body)
-            self.sent[number].responses.append(response)
+            sent.responses.append(response)
             if response.is_taken:
+                sent.taken_at = min(sent.taken_at, time.monotonic())
                 return
             time.sleep(wait)
             wait, attempt = min(2 * wait, LONGEST_WAIT_SECONDS), attempt + 1

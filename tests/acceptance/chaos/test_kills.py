@@ -54,17 +54,6 @@ def in_all(long: Round) -> Any:
 
 
 @pytest.fixture
-def own_cluster(migrated_cluster) -> Iterator[PostgresCluster]:
-    """A server that may crash: a commit is on the disk when it returns, as in production."""
-    cluster = PostgresCluster(fsync=True, copy_of=migrated_cluster)
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.remove()
-
-
-@pytest.fixture
 def on_postgres(own_cluster: PostgresCluster, tmp_path) -> Iterator[Site]:
     url = own_cluster.create_database("airflow", template=TEMPLATE)
     yield from started(Site(tmp_path, url, dispatchers=2, api_server=True))

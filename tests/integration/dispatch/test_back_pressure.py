@@ -99,6 +99,13 @@ def test_a_run_that_may_not_start_yet_is_not_counted(hooks):
     assert dispatch(max_queued_runs=8, dag_queue_percent=100) == 16
 
 
+def test_a_run_that_may_not_start_yet_waits_for_room_as_well(hooks):
+    store_deliveries(hooks["a"], 5, dag_id="a")
+    dispatch(max_queued_runs=0)
+    store_deliveries(hooks["b"], 5, dag_id="b", run_after=now() + timedelta(hours=1))
+    assert dispatch(max_queued_runs=5) == 5
+
+
 def test_dispatchers_share_what_is_left(hooks):
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.dispatchers import DispatcherRow, note_dispatcher

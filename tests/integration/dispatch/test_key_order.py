@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import uuid_utils
 from airflow.listeners import hookimpl
 
 from tests.infrastructure.dags_builder import change_dag, store_dag
 from tests.infrastructure.groups_builder import ONE, Works, key_of, runs_by_id, states_of, waiting
 from tests.infrastructure.webhooks_builder import (
+    change_run,
     change_tasks,
     change_webhook,
     delivery,
@@ -137,6 +139,21 @@ def test_listeners_learn_of_a_cancelled_run_and_cannot_keep_it_alive(hook, works
     assert (listener.failed, run_states()) == ([f"webhook__{first}"], ["failed", "queued"])
 
 
+@pytest.mark.parametrize("is_cancel", [False, True], ids=["newer event", "event that cancels"])
+def test_a_run_that_has_ended_by_itself_is_not_cancelled(hook, works, is_cancel):
+    """Before the run tracker has seen it."""
+    change_webhook(hook.id, when_busy="cancel-running")
+    first = in_turn(hook)
+    works.work()
+    change_run(f"webhook__{first}", state="success", end_date=AT)
+    second = in_turn(hook, conf=None) if is_cancel else in_turn(hook)
+    works.work()
+    works.tracker.follow()
+    works.work()
+    assert states_of(first, second) == ["succeeded", "skipped" if is_cancel else "dispatched"]
+    assert (delivery(first).cancelled_by, delivery(first).error) == (None, None)
+
+
 def test_a_cancelled_run_is_no_failure_that_is_mailed(hook, works):
     change_webhook(hook.id, when_busy="cancel-running")
     first = in_turn(hook)
@@ -232,6 +249,124 @@ def store_dag_with_teardown(dag_id: str) -> None:
             session.add(DagBundleModel(name="tests"))
             session.flush()
         update_dag_parsing_results_in_db("tests", None, [stored], {}, None, set(), session)
+
+
+# --- replays ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def newest_only(hook):
+    """The webhook, of which the newest event of a key cancels the run of the one before."""
+    change_webhook(hook.id, when_busy="cancel-running")
+    return hook
+
+
+def test_a_replay_does_not_cancel_the_run_of_a_newer_event(newest_only, works):
+    old = in_turn(newest_only)
+    works.work()
+    newer = in_turn(newest_only)
+    works.work()
+    replay = in_turn(newest_only, replay_of=old)
+    works.work()
+    assert states_of(old, newer, replay) == ["cancelled", "dispatched", "in_turn"]
+    assert works.groups.decide() == (0, False)
+    works.end_run(newer)
+    assert states_of(newer, replay) == ["succeeded", "dispatched"]
+
+
+def test_the_replay_of_a_split_delivery_does_not_cancel_the_run_of_a_newer_event(newest_only, works):
+    split = store_delivery(newest_only, state="split", next_attempt_at=None, conf=None)
+    newer = in_turn(newest_only)
+    works.work()
+    again = store_delivery(newest_only, state="split", next_attempt_at=None, conf=None, replay_of=split)
+    child = in_turn(newest_only, parent_id=again, child_index=0)
+    works.work()
+    assert states_of(newer, child) == ["dispatched", "in_turn"]
+
+
+def test_a_replay_supersedes_no_newer_event_and_has_its_turn_after_it(newest_only, works):
+    old = in_turn(newest_only)
+    works.work()
+    newer, replay = in_turn(newest_only), in_turn(newest_only, replay_of=old)
+    works.work()
+    assert states_of(old, newer, replay) == ["cancelled", "dispatched", "in_turn"]
+    newest = in_turn(newest_only)
+    works.work()
+    assert states_of(newer, replay, newest) == ["cancelled", "in_turn", "dispatched"]
+
+
+def test_replays_of_a_key_run_one_after_the_other(newest_only, works):
+    old = in_turn(newest_only)
+    works.work()
+    works.end_run(old)
+    replays = [in_turn(newest_only, replay_of=old) for _ in range(2)]
+    works.work()
+    assert states_of(*replays) == ["dispatched", "in_turn"]
+    works.end_run(replays[0])
+    assert states_of(*replays) == ["succeeded", "dispatched"]
+
+
+def test_a_new_event_cancels_the_run_of_a_replay(newest_only, works):
+    """Also where it was received before the replay was made, and committed after it had its turn."""
+    old = in_turn(newest_only)
+    works.work()
+    works.end_run(old)
+    late = uuid_utils.uuid7().hex
+    replay = in_turn(newest_only, replay_of=old)
+    works.work()
+    columns = {"state": "in_turn", "group_key": key_of("a"), "next_attempt_at": None}
+    store_deliveries(newest_only, ids=[late], **columns)
+    works.work()
+    assert states_of(replay, late) == ["cancelled", "dispatched"]
+    assert delivery(replay).cancelled_by == late
+
+
+@pytest.mark.parametrize("when_busy", ["queue", "cancel-running"])
+def test_the_replay_of_an_event_that_cancels_leaves_newer_events_alone(hook, works, when_busy):
+    change_webhook(hook.id, when_busy=when_busy)
+    cancels = cancelling(hook)
+    works.work()
+    newer = in_turn(hook)
+    works.work()
+    first = in_turn(hook, conf=None, replay_of=cancels)
+    second = in_turn(hook, conf=None, replay_of=first)
+    works.work()
+    assert states_of(newer, first, second) == ["dispatched", "skipped", "skipped"]
+    assert delivery(second).error == "It started nothing. There was nothing to cancel."
+
+
+def test_the_replay_of_an_event_that_cancels_ends_what_came_before_the_event(hook, works):
+    """The webhook had no such condition when the event came."""
+    running, waits = in_turn(hook), in_turn(hook)
+    works.work()
+    event = store_delivery(hook, state="failed", next_attempt_at=None)
+    later = in_turn(hook)
+    replay = in_turn(hook, conf=None, replay_of=event)
+    works.work()
+    assert states_of(running, waits, later, replay) == ["cancelled", "cancelled", "dispatched", "skipped"]
+
+
+@pytest.mark.parametrize("when_busy", ["queue", "cancel-running"])
+def test_the_replay_of_an_event_that_cancels_stops_no_queue_of_newer_events(
+    hook, works, monkeypatch, when_busy
+):
+    from inbound_webhooks.dispatch import key_order
+
+    change_webhook(hook.id, when_busy=when_busy)
+    monkeypatch.setattr(key_order, "MAX_WAITING", 2)
+    cancels = cancelling(hook)
+    works.work()
+    newer = [in_turn(hook) for _ in range(4)]
+    in_turn(hook, conf=None, replay_of=cancels)
+    works.work()
+    while "dispatched" in states():
+        works.end_run(next(row.id for row in rows("delivery") if row.state == "dispatched"))
+    ended = ["succeeded"] * 4 if when_busy == "queue" else ["superseded"] * 3 + ["succeeded"]
+    assert states_of(*newer) == ended
+    assert states().count("skipped") == 2
+
+
+# --- a webhook that changes ---------------------------------------------------------------------
 
 
 def test_the_order_is_kept_where_the_webhook_had_another_mode_before(hook, works):

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from inbound_webhooks.errors import NotReplayable
+from tests.infrastructure.assets_builder import URI, forget_assets, store_subscriber
 from tests.infrastructure.dags_builder import change_dag, store_dag
 from tests.infrastructure.webhooks_builder import (
     ACTOR,
@@ -71,7 +72,7 @@ def test_what_waits_for_no_attempt_is_refused(hook, columns):
     assert [row.event for row in audit_rows()] == ["webhook.create"]
 
 
-# --- DAGs ---------------------------------------------------------------------------------------
+# --- DAGs and assets ----------------------------------------------------------------------------
 
 
 def watcher():
@@ -119,3 +120,44 @@ def test_a_dispatcher_that_starts_wakes_what_can_be_dispatched_once(hook):
     assert watching.look() == 2
     failed(hook, 2)
     assert watching.look() == 0
+
+
+def test_an_asset_that_appears_wakes_its_deliveries(database):
+    hook = store_webhook(dag_id="", asset=URI)
+    ids = failed(hook, 3, dag_id="", asset=URI)
+    [other] = failed(hook, dag_id="", asset="s3://missing")
+    watching = watcher()
+    assert watching.look() == 0
+    store_subscriber("one")
+    assert watching.look() == 3
+    assert all(delivery(each).next_attempt_at <= now() for each in ids)
+    assert delivery(other).next_attempt_at > now()
+
+
+def test_an_asset_that_a_dag_file_names_again_wakes_its_deliveries(database):
+    hook = store_webhook(dag_id="", asset=URI)
+    store_subscriber("one")
+    forget_assets()
+    failed(hook, dag_id="", asset=URI)
+    watching = watcher()
+    assert watching.look() == 0
+    store_subscriber("one")
+    assert watching.look() == 1
+
+
+def test_a_webhook_that_got_an_asset_instead_of_a_dag_has_both_watched(hook):
+    failed(hook)
+    failed(hook, dag_id="", asset=URI, next_attempt_at=now() + 2 * LATER)
+    watching = watcher()
+    store_subscriber("one")
+    assert watching.look() == 1
+    store_dag("orders")
+    assert watching.look() == 1
+
+
+def test_an_event_that_failed_for_another_reason_keeps_its_pause(database):
+    hook = store_webhook(dag_id="", asset=URI)
+    store_subscriber("one")
+    watching = watcher()
+    failed(hook, dag_id="", asset=URI)
+    assert [watching.look(), watching.look()] == [0, 0]

@@ -1,0 +1,128 @@
+"""What goes on while a stream is sent: runs end, and a webhook is put on hold and released."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import psycopg2
+
+from tests.acceptance.chaos.outcomes import OnHold
+
+ROUND_SECONDS = 0.3
+RETRY_SECONDS = 0.5
+GIVE_UP_SECONDS = 120
+STOP_SECONDS = 150
+
+
+class Actor:
+    """Works in a thread of its own for the time of a block; what has failed is raised at its end."""
+
+    def __init__(self) -> None:
+        self._stopping = threading.Event()
+        self._problem: Exception | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Any:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join(STOP_SECONDS)
+        if self._problem is not None:
+            raise RuntimeError("an actor has failed, so the stream proves nothing") from self._problem
+
+    def work(self) -> None:
+        """Work until ``stopping`` says so."""
+        raise NotImplementedError
+
+    def is_stopped_within(self, seconds: float) -> bool:
+        """Wait; True as soon as the block has ended."""
+        return self._stopping.wait(seconds)
+
+    def _run(self) -> None:
+        try:
+            self.work()
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for this one
+            self._problem = error
+
+
+class Workers(Actor):
+    """Lets about half of the runs that there are succeed each round, as scheduler and workers do."""
+
+    def __init__(self, database_url: str) -> None:
+        super().__init__()
+        self._url = database_url.replace("+psycopg2", "")
+        self.ended = 0
+
+    def work(self) -> None:
+        while not self.is_stopped_within(ROUND_SECONDS):
+            try:
+                self._end_some()
+            except psycopg2.OperationalError:
+                continue  # the server was killed, and is started again
+
+    def _end_some(self) -> None:
+        connection = psycopg2.connect(self._url)
+        try:
+            with connection, connection.cursor() as cursor:
+                cursor.execute(_END)
+                self.ended += cursor.rowcount
+        finally:
+            connection.close()
+
+
+class Owner(Actor):
+    """Puts a webhook on hold after a part of the stream, and releases it after another one."""
+
+    def __init__(self, webhook_id: str, progress: Callable[[], float]) -> None:
+        super().__init__()
+        self._webhook_id = webhook_id
+        self._progress = progress
+        self.held: OnHold | None = None
+
+    def work(self) -> None:
+        from inbound_webhooks.webhooks import hold
+
+        self._wait_for(1 / 3)
+        _until_done(lambda: hold.hold(self._webhook_id, actor="the owner"))
+        begin = _now()
+        self._wait_for(2 / 3)
+        self.held = OnHold(begin, _now())
+        _until_done(lambda: hold.release(self._webhook_id, actor="the owner"))
+
+    def _wait_for(self, part: float) -> None:
+        while self._progress() < part:
+            if self.is_stopped_within(RETRY_SECONDS):
+                return
+
+
+def _until_done(change: Callable[[], object]) -> None:
+    """Repeat a change while the database is away."""
+    from inbound_webhooks.errors import DatabaseUnavailable
+
+    give_up_at = time.monotonic() + GIVE_UP_SECONDS
+    while True:
+        try:
+            change()
+        except DatabaseUnavailable:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(RETRY_SECONDS)
+        else:
+            return
+
+
+def _now() -> datetime:
+    return datetime.now(timezone.utc)
+
+
+_END = """
+UPDATE dag_run SET state = 'success', start_date = coalesce(start_date, clock_timestamp()),
+    end_date = clock_timestamp(), updated_at = clock_timestamp()
+WHERE id IN (SELECT id FROM dag_run WHERE state = 'queued' AND random() < 0.5 FOR UPDATE SKIP LOCKED)
+"""
