@@ -89,12 +89,12 @@ def test_each_wait_is_resumed_once_whichever_process_dies_between_its_steps(site
     options = ("--waiting-dag", "wait_for_event", "--dedup", "${Webhook::Body.job}")
     jobs.events_url = create(site.airflow, "jobs", *options).url
     for number, kills in enumerate(ROUNDS):
-        Story(site, jobs, number).play(kills)
+        Passage(site, jobs, number).play(kills)
     site.wait_until_up()
     assert problems_of(site, jobs) == []
 
 
-class Story:
+class Passage:
     """Ten tasks on their way from the start to the end, step by step."""
 
     def __init__(self, site: WaitingSite, jobs: JobSystem, number: int) -> None:
