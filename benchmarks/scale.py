@@ -44,6 +44,8 @@ class Scale:
     """Waiting deliveries of each webhook that A deletes."""
     batched: int
     """Events of a webhook with batches."""
+    callbacks: int
+    """Tasks that wait for a call, and as many that poll."""
 
 
 FULL = Scale(
@@ -69,6 +71,7 @@ FULL = Scale(
     attack_seconds=10,
     deleted=100_000,
     batched=50_000,
+    callbacks=30,
 )
 SHORT = replace(
     FULL,
@@ -86,6 +89,7 @@ SHORT = replace(
     command_runs=10,
     attack_seconds=5,
     batched=10_000,
+    callbacks=15,
 )
 QUICK = Scale(
     rounds=1,
@@ -110,6 +114,7 @@ QUICK = Scale(
     attack_seconds=2.5,
     deleted=20_000,
     batched=2_000,
+    callbacks=5,
 )
 AGAINST = replace(
     QUICK,

@@ -48,6 +48,7 @@ AIRFLOW_TESTS = (
     "tests/integration/test_preset_settings.py",
     "tests/unit/test_settings.py",
     "tests/integration/test_webhook_names.py",
+    "tests/acceptance/chaos/test_waiting_workers.py",
     "tests/acceptance/test_all_admins.py",
     "tests/acceptance/test_deployments.py",
     "tests/acceptance/test_proxies.py",

@@ -13,6 +13,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 DATABASES = ("sqlite", "postgresql")
+OF_KILLS = ("tests/acceptance/chaos/test_kills", "tests/acceptance/chaos/test_waiting_workers")
 BEGINS_FIRST = ("airflow-", "tests/acceptance/", "tests/integration/", "tests/promises/")
 """Beginnings of groups: what waits most comes first, so that no worker waits alone at the end."""
 
@@ -21,7 +22,7 @@ def group_of(nodeid: str) -> str:
     """The name of a test's group."""
     file, _, test = nodeid.partition("::")
     name, _, parameters = test.partition("[")
-    if file.startswith("tests/acceptance/chaos/test_kills"):
+    if file.startswith(OF_KILLS):
         return f"{file}::{name}"
     if file.startswith("tests/acceptance/"):
         databases = [part for part in re.split(r"[-\]]", parameters) if part in DATABASES]

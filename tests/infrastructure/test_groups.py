@@ -8,6 +8,7 @@ from tests.infrastructure.groups import group_of
 
 ACCEPTANCE = "tests/acceptance/test_senders.py"
 KILLS = "tests/acceptance/chaos/test_kills.py"
+WORKERS = "tests/acceptance/chaos/test_waiting_workers.py"
 
 
 @pytest.mark.parametrize(
@@ -17,6 +18,7 @@ KILLS = "tests/acceptance/chaos/test_kills.py"
         (f"{ACCEPTANCE}::test_it[a case-postgresql]", "airflow-postgresql"),
         ("tests/acceptance/test_mails.py::test_it[failed-bad@example.com]", "tests/acceptance/test_mails.py"),
         (f"{KILLS}::test_it[short]", f"{KILLS}::test_it"),
+        (f"{WORKERS}::test_it[sqlite-LocalExecutor]", f"{WORKERS}::test_it"),
         ("tests/promises/test_clock.py::test_it[sqlite-blueprint]", "tests/promises/test_clock.py"),
     ],
 )

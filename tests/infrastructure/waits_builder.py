@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -52,22 +52,54 @@ def store_waiting_task(
     **columns: Any,
 ) -> Waiting:
     """Store a run whose task has registered a wait, and is parked unless ``columns`` say otherwise."""
-    from inbound_webhooks.event.task_wait import XCOM_KEY, Registration
-
     _store_run(run_id, dag_id)
     waiting = Waiting(task_of(run_id).id.hex, run_id)
-    began_at = created_at or now()
+    _register(waiting, created_at=created_at, timeout=timeout, result=result, fail_when=fail_when)
+    change_task(waiting, **PARKED | columns)
+    return waiting
+
+
+def _register(
+    waiting: Waiting,
+    *,
+    created_at: datetime | None = None,
+    timeout: timedelta = timedelta(hours=1),
+    result: str | None = None,
+    fail_when: str | None = None,
+) -> None:
+    """Leave what a task leaves that waits for a call."""
+    from inbound_webhooks.event.task_wait import XCOM_KEY, Registration
+
+    task, began_at = task_of(waiting.run_id), created_at or now()
     registration = Registration(
         wait_id=waiting.id,
-        token_sha256=hashlib.sha256(TOKEN.encode()).hexdigest(),
+        token_sha256=hashlib.sha256(waiting.token.encode()).hexdigest(),
         created_at=began_at,
         deadline=began_at + timeout,
+        try_number=task.try_number,
         result=result,
         fail_when=fail_when,
     )
-    _store_xcom(dag_id, run_id, XCOM_KEY, registration.as_json())
-    change_task(waiting, **PARKED | columns)
-    return waiting
+    _store_xcom(task.dag_id, waiting.run_id, XCOM_KEY, registration.as_json())
+
+
+def fail_while_queued(waiting: Waiting) -> None:
+    """Let the task be tried again with the id that it has: Airflow gives a new one to what ran alone."""
+    change_task(
+        waiting,
+        state="running",
+        next_method=None,
+        next_kwargs=None,
+        try_number=task_of(waiting.run_id).try_number + 1,
+    )
+
+
+def wait_again(waiting: Waiting, **columns: Any) -> Waiting:
+    """Let the next try of the task, with the same id, register a wait for a call of its own URL."""
+    again = replace(waiting, token="8" * 64)
+    _register(again)
+    change_task(again, **PARKED | columns)
+    return again
 
 
 def store_matching_task(
@@ -90,29 +122,59 @@ def store_matching_task(
 
     The dispatcher has noticed it, unless ``registers`` is False.
     """
-    from inbound_webhooks.event.task_wait import XCOM_KEY
-    from inbound_webhooks.event.wait_match import MatchRegistration, canonical
-
     _store_run(run_id, dag_id)
     waiting = Waiting(task_of(run_id).id.hex, run_id)
-    began_at = created_at or now()
-    registration = MatchRegistration(
-        wait_id=waiting.id,
-        created_at=began_at,
-        deadline=began_at + timeout,
+    _register_match(
+        waiting,
         webhook=webhook,
-        match=canonical(match) if match else {},
+        match=match,
         match_expression=match_expression,
-        look_back_seconds=look_back.total_seconds(),
+        look_back=look_back,
         broadcast=broadcast,
+        timeout=timeout,
+        created_at=created_at,
         result=result,
         fail_when=fail_when,
     )
-    _store_xcom(dag_id, run_id, XCOM_KEY, registration.as_json())
     change_task(waiting, **PARKED | columns)
     if registers:
         tasks_at().review()
     return waiting
+
+
+def _register_match(
+    waiting: Waiting,
+    *,
+    webhook: str = "dbt",
+    match: dict[str, Any] | None = None,
+    look_back: timedelta = timedelta(minutes=10),
+    timeout: timedelta = timedelta(hours=1),
+    created_at: datetime | None = None,
+    **options: Any,
+) -> None:
+    """Leave what a task leaves that waits for an event."""
+    from inbound_webhooks.event.task_wait import XCOM_KEY
+    from inbound_webhooks.event.wait_match import MatchRegistration, canonical
+
+    task, began_at = task_of(waiting.run_id), created_at or now()
+    registration = MatchRegistration(
+        wait_id=waiting.id,
+        created_at=began_at,
+        deadline=began_at + timeout,
+        try_number=task.try_number,
+        webhook=webhook,
+        match=canonical(match) if match else {},
+        look_back_seconds=look_back.total_seconds(),
+        **options,
+    )
+    _store_xcom(task.dag_id, waiting.run_id, XCOM_KEY, registration.as_json())
+
+
+def match_again(waiting: Waiting, match: dict[str, Any]) -> None:
+    """Let the next try of the task, with the same id, wait for an event."""
+    _register_match(waiting, match=match)
+    change_task(waiting, **PARKED)
+    tasks_at().review()
 
 
 def stored_wait(dag_id: str = DAG_ID, **options: Any) -> Waiting:

@@ -75,10 +75,11 @@ def find_wait(connection: Connection, wait_id: str) -> FoundWait | None:
     )
     row = connection.execute(query).one()
     standing = Standing.GONE if row.task_instance_id is None else _standing(row.task_state, row.next_method)
+    registered = _registered(row)
     if row.wait_id is not None:
         stored_wait = Wait(**{name: getattr(row, f"wait_{name}") for name in Wait.__dataclass_fields__})
-        return FoundWait(stored_wait, True, standing)
-    registered = _registered(row)
+        if registered is None or not registered.replaces(stored_wait):
+            return FoundWait(stored_wait, True, standing)
     return None if registered is None else FoundWait(registered, False, standing)
 
 
@@ -109,7 +110,9 @@ def unregistered_waits(connection: Connection, limit: int) -> list[Wait]:
 def _unregistered(connection: Connection, after: UUID | None, limit: int) -> Sequence[Any]:
     """Task instances with a registration that is not stored, by id, beginning behind ``after``."""
     hex_id = func.replace(cast(_TASK.id, String), "-", "")
-    is_stored = select(_WAIT.id).where(_WAIT.id == hex_id).correlate(TaskInstance.__table__).exists()
+    # A try may have the id of the one before, see Wait.replaces.
+    of_this_try = (_WAIT.id == hex_id, _WAIT.try_number >= _TASK.try_number)
+    is_stored = select(_WAIT.id).where(*of_this_try).correlate(TaskInstance.__table__).exists()
     query = (
         select(*_TASK_COLUMNS, _XCOM.value.label("registered"))
         .join(DagRun.__table__, _OF_RUN)
@@ -281,7 +284,7 @@ def _registered(row: Any) -> Wait | None:
         run_id=row.run_id,
         task_id=row.task_id,
         map_index=row.map_index,
-        try_number=row.try_number,
+        try_number=row.try_number if registration.try_number is None else registration.try_number,
         created_at=registration.created_at,
         deadline=registration.deadline,
         result=registration.result,

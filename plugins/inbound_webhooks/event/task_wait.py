@@ -67,14 +67,15 @@ class StoredInXCom(msgspec.Struct, frozen=True, kw_only=True):
 class Registration(StoredInXCom, frozen=True, kw_only=True):
     """What a task leaves of its wait; only a hash of the token is kept.
 
-    ``wait_id`` is the id of the task instance's current try in hex. ``result`` and ``fail_when`` are
-    expressions over the request of the call.
+    ``wait_id`` is the id of the task instance's current try in hex; ``try_number`` is None where the worker
+    has an earlier version. ``result`` and ``fail_when`` are expressions over the request of the call.
     """
 
     wait_id: HexOfId
     token_sha256: _HexOfHash
     created_at: AwareTime
     deadline: AwareTime
+    try_number: int | None = None
     result: str | None = None
     fail_when: str | None = None
 

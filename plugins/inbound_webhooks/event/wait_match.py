@@ -49,6 +49,7 @@ class MatchRegistration(StoredInXCom, frozen=True, kw_only=True):
     wait_id: HexOfId
     created_at: AwareTime
     deadline: AwareTime
+    try_number: int | None = None
     webhook: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     match: Annotated[dict[_Path, _Value], msgspec.Meta(max_length=MAX_PATHS)] = {}
     match_expression: str | None = None

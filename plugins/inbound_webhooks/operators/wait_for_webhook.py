@@ -199,6 +199,7 @@ class WaitForWebhook(BaseOperator):
             wait_id=context["ti"].id.hex,
             created_at=began_at,
             deadline=began_at + self.timeout,
+            try_number=context["ti"].try_number,
             webhook=self.webhook or "",
             match=match,
             match_expression=self.match_expression,
@@ -225,6 +226,7 @@ class WaitForWebhook(BaseOperator):
             token_sha256=hashlib.sha256(token.encode()).hexdigest(),
             created_at=began_at,
             deadline=began_at + self.timeout,
+            try_number=instance.try_number,
             result=self.result,
             fail_when=self.fail_when,
         )

@@ -144,8 +144,8 @@ class Calls:
             custom_response=False,
             accepted_at=self._now(),
             conf=outcome_of(sources, result=wait.result, fail_when=wait.fail_when),
-            # Unique, so that the database too admits one call of a wait.
-            dedup_key=hashlib.sha256(wait.id.encode()).hexdigest(),
+            # Unique, so that the database too admits one call of a wait; tries may have the same id.
+            dedup_key=hashlib.sha256(f"{wait.id} {wait.token_sha256}".encode()).hexdigest(),
             next_attempt_at=request.received_at,
             wait_id=wait.id,
             **columns(request),

@@ -33,9 +33,9 @@ class WaitKind:
 class Wait:
     """The wait of one try of a task instance.
 
-    ``id`` is the task instance's own in hex, which changes with each try. ``delivery_id`` is the call that
-    counts. ``refused_calls`` are calls whose content could not be used, ``refusal`` says why the last one
-    could not.
+    ``id`` is the task instance's own in hex. Most tries have an id of their own, but not the one that follows
+    a failure in the queue: see :meth:`replaces`. ``delivery_id`` is the call that counts. ``refused_calls``
+    are calls whose content could not be used, ``refusal`` says why the last one could not.
 
     Of a wait for an event of a webhook: ``match_paths`` and ``match_values`` are JSON lists,
     ``match_key`` the hash by which an event finds it (event/wait_match.py). Events since ``counts_from``
@@ -72,6 +72,15 @@ class Wait:
     look_back_due: bool | None = None
     outcome: str | None = None
     failure: str | None = None
+
+    def replaces(self, stored: Wait) -> bool:
+        """Whether it is that of a later try with the same id.
+
+        Where a resumed task fails before its worker has begun with it, as while the api-server is away,
+        Airflow tries it again with the id that it has.
+        """
+        # Read from an older worker's registration, the number may be that of the next try already.
+        return self.try_number > stored.try_number and self.created_at != stored.created_at
 
     @property
     def match(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import datetime
+from secrets import token_hex
 from typing import Any
 
 import msgspec
@@ -20,6 +21,9 @@ from inbound_webhooks.storage import tables
 
 MAX_REFUSAL_CHARS = 500
 
+_TIME_DIGITS = 12
+"""Hexadecimal digits at the beginning of an id that are its time."""
+
 _WAIT = tables.wait.c
 _DELIVERY = tables.delivery.c
 
@@ -28,8 +32,29 @@ def insert_waits(connection: Connection, waits: list[Wait]) -> None:
     """Insert waits; those that are stored already stay as they are."""
     dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     if waits:
+        _make_way(connection, waits)
         statement = dialect.insert(tables.wait).on_conflict_do_nothing()
         connection.execute(statement, [asdict(wait) for wait in waits])
+
+
+def _make_way(connection: Connection, waits: list[Wait]) -> None:
+    """Give another id to waits of earlier tries whose id a later one has.
+
+    No task instance has that id: a wait that is not over yet ends like one whose task was cleared.
+    """
+    later = {wait.id: wait for wait in waits}
+    query = select(tables.wait).where(_WAIT.id.in_(sorted(later))).order_by(_WAIT.id)
+    for row in connection.execute(query).all():
+        stored = Wait(**row._mapping)
+        if not later[stored.id].replaces(stored):
+            continue
+        # Ids sort by time.
+        other_id = stored.id[:_TIME_DIGITS] + token_hex((len(stored.id) - _TIME_DIGITS) // 2)
+        # Another process may have done the same meanwhile.
+        same = (_WAIT.id == stored.id, _WAIT.created_at == stored.created_at)
+        if connection.execute(update(tables.wait).where(*same).values(id=other_id)).rowcount:
+            calls = update(tables.delivery).where(_DELIVERY.wait_id == stored.id)
+            connection.execute(calls.values(wait_id=other_id))
 
 
 def find_wait(connection: Connection, wait_id: str) -> Wait | None:
@@ -45,8 +70,10 @@ def lock_wait(connection: Connection, wait_id: str, *, skip_locked: bool = False
     return Wait(**row._mapping) if row else None
 
 
-def insert_call(connection: Connection, delivery: Delivery) -> str | None:
+def insert_call(connection: Connection, delivery: Delivery, *, token_sha256: str | None) -> str | None:
     """Insert the call of a wait that is stored; the first call counts.
+
+    ``token_sha256`` is that of the wait for which the call was admitted.
 
     Returns the id under which the call is stored: the delivery's own, or that of the first call; None if the
     wait ended without a call.
@@ -54,6 +81,8 @@ def insert_call(connection: Connection, delivery: Delivery) -> str | None:
     wait = lock_wait(connection, delivery.wait_id or "")
     if wait is None or wait.state not in (WaitState.WAITING, WaitState.RESUMED):
         return None
+    if wait.token_sha256 != token_sha256:
+        return None  # a later try with the same id has registered meanwhile
     if wait.delivery_id is not None or wait.state != WaitState.WAITING:
         return wait.delivery_id
     connection.execute(insert(tables.delivery), msgspec.structs.asdict(delivery))

@@ -8,6 +8,7 @@ import time
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from typing import Any
 
 from tests.acceptance.chaos.checker import waiting
 from tests.acceptance.chaos.killer import Victim
@@ -26,11 +27,13 @@ LOOK_SECONDS = 10
 class Site:
     """Processes by name, each of which can be killed and is then started again at once."""
 
-    def __init__(self, home: Path, database_url: str, *, dispatchers: int, api_server: bool) -> None:
+    def __init__(
+        self, home: Path, database_url: str, *, dispatchers: int, api_server: bool, **options: Any
+    ) -> None:
         self.database_url = database_url
         # No scheduler ends the runs, of which the dispatchers would create no more.
         unlimited = {"AIRFLOW__INBOUND_WEBHOOKS__MAX_QUEUED_RUNS": "0"}
-        self.airflow = AirflowProcesses(home, database_url, env=unlimited)
+        self.airflow = AirflowProcesses(home, database_url, **{"env": unlimited} | options)
         self.gateway = Endpoint("gateway", free_port(), "/webhook")
         self.api_server = Endpoint("api-server", self.airflow.port, "/pluginsv2/webhook")
         self.endpoints = [self.gateway, *([self.api_server] if api_server else [])]
@@ -46,7 +49,7 @@ class Site:
     def start(self) -> None:
         """Start all, and return when all work."""
         for name in self._commands:
-            self._launch(name)
+            self.launch(name)
         self.wait_until_up()
 
     def wait_until_up(self) -> None:
@@ -63,7 +66,7 @@ class Site:
     def revive(self) -> None:
         """Start what has ended by itself, as a supervisor does."""
         for name, pid in self.airflow.running().items():
-            if _has_ended(pid):
+            if has_ended(pid):
                 self.replace(name)
 
     def wait_until_drained(self) -> None:
@@ -94,7 +97,7 @@ class Site:
     def replace(self, name: str) -> None:
         """SIGKILL for a process and all that it started, and a new one, as a supervisor does."""
         self.airflow.kill(name)
-        self._launch(name)
+        self.launch(name)
 
     def leave_without_dispatchers(self, seconds: float) -> None:
         """SIGKILL for all dispatchers, and new ones only after a while."""
@@ -110,7 +113,8 @@ class Site:
         if workers:
             os.kill(workers[0], signal.SIGKILL)
 
-    def _launch(self, name: str) -> None:
+    def launch(self, name: str) -> None:
+        """Start one of the processes."""
         log = self.airflow.log(name)
         self._log_begins[name] = log.stat().st_size if log.exists() else 0
         self.airflow.launch(name, *self._commands[name])
@@ -164,7 +168,8 @@ def _answers(endpoint: Endpoint) -> bool:
         connection.close()
 
 
-def _has_ended(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
+    """Whether a process that this one has started has exited."""
     # Left uncollected: `Services` ends what is left of its session first.
     return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 

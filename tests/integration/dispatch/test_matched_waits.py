@@ -17,7 +17,12 @@ from tests.infrastructure.waits_builder import (
     change_task,
     clear_task,
     event_of,
+<<<<<<< HEAD
     spoil_registration,
+=======
+    fail_while_queued,
+    match_again,
+>>>>>>> waits
     store_matching_task,
     task_of,
     tasks_at,
@@ -210,6 +215,35 @@ def test_an_event_of_a_task_that_ended_is_given_to_the_next_wait(send):
     other = store_matching_task(match=RUN, run_id="other")
     look()
     assert resumed_by(other) == sent
+
+
+def test_a_try_with_the_id_of_the_one_before_waits_for_an_event_of_its_own(send):
+    waiting = store_matching_task(match=RUN)
+    first = send()
+    look()
+    assert resumed_by(waiting) == first
+    fail_while_queued(waiting)
+    match_again(waiting, RUN)
+    look()
+    assert resumed_by(waiting) is None
+    second = send()
+    look()
+    assert resumed_by(waiting) == second
+    assert {(wait.delivery_id, wait.state) for wait in rows("wait")} == {
+        (first, "resumed"),
+        (second, "resumed"),
+    }
+
+
+def test_an_event_whose_try_failed_before_it_was_resumed_is_given_to_the_next_one_with_its_id(send):
+    waiting = store_matching_task(match=RUN, **STARTING)
+    sent = send()
+    look()
+    fail_while_queued(waiting)
+    match_again(waiting, RUN)
+    look()
+    look()
+    assert resumed_by(waiting) == sent
 
 
 def test_what_the_filter_excludes_is_no_event(send, hook):

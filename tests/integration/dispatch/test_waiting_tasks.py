@@ -17,9 +17,11 @@ from tests.infrastructure.waits_builder import (
     change_task,
     clear_task,
     event_of,
+    fail_while_queued,
     store_waiting_task,
     task_of,
     tasks_at,
+    wait_again,
     wait_of,
 )
 from tests.infrastructure.webhooks_builder import delete_run, now, rows, runs
@@ -125,6 +127,44 @@ def test_a_call_of_an_earlier_try_is_cancelled(call):
     tasks_at().look()
     assert outcome_of(called)[0] == "cancelled"
     assert task_of(waiting.run_id).state is None
+
+
+def test_a_try_with_the_id_of_the_one_before_waits_for_a_call_of_its_own(call):
+    first = store_waiting_task()
+    resumed_by = call(first)
+    tasks_at().look()
+    fail_while_queued(first)
+    tasks_at().look()
+    again = wait_again(first)
+    tasks_at().look()
+    assert wait_of(again).state == "waiting"
+    called = call(again, b'{"status": "done again"}')
+    tasks_at().look()
+    assert json.loads(event_of(again)["outcome"])["result"]["body"] == {"status": "done again"}
+    assert (outcome_of(resumed_by)[0], outcome_of(called)[0]) == ("succeeded", "succeeded")
+    states = {(wait.delivery_id, wait.state) for wait in rows("wait")}
+    assert states == {(resumed_by, "resumed"), (called, "resumed")}
+
+
+def test_the_call_of_a_try_whose_id_the_next_one_has_is_cancelled(call):
+    first = store_waiting_task()
+    called = call(first)
+    fail_while_queued(first)
+    again = wait_again(first)
+    tasks_at().look()
+    assert event_of(again) is None
+    assert outcome_of(called)[0] == "cancelled"
+    assert wait_of(again).state == "waiting"
+
+
+def test_a_deadline_that_has_passed_for_the_try_before_does_not_end_the_next_one(database):
+    first = store_waiting_task(timeout=timedelta(minutes=1), created_at=now() - timedelta(minutes=2))
+    change_task(first, **STARTING)
+    tasks_at().review()
+    fail_while_queued(first)
+    again = wait_again(first)
+    tasks_at().look()
+    assert (event_of(again), wait_of(again).state) == (None, "waiting")
 
 
 def test_a_call_whose_run_was_deleted_is_cancelled(call):

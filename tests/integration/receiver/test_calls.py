@@ -7,14 +7,20 @@ from datetime import timedelta
 
 import pytest
 
+from inbound_webhooks.records.delivery import Delivery
+from inbound_webhooks.records.wait import Wait
+from inbound_webhooks.storage.database import transaction
+from inbound_webhooks.storage.waits import insert_call, insert_waits
 from tests.infrastructure.asgi_endpoint import JSON
 from tests.infrastructure.waits_builder import (
     PARKED,
     STARTING,
     change_task,
     clear_task,
+    fail_while_queued,
     store_waiting_task,
     tasks_at,
+    wait_again,
     wait_of,
 )
 from tests.infrastructure.webhooks_builder import PREFIX, delete_run, now, rows, runs, states
@@ -174,6 +180,35 @@ def test_the_url_of_an_earlier_try_is_404(asgi, database, is_stored):
         tasks_at().review()
     clear_task(waiting)
     assert asgi.post(waiting.path, DONE).status == 404
+
+
+def test_a_try_with_the_id_of_the_one_before_has_a_url_of_its_own(asgi, database):
+    first = store_waiting_task()
+    assert asgi.post(first.path, DONE).status == 202
+    tasks_at().look()
+    fail_while_queued(first)
+    again = wait_again(first)
+    assert asgi.post(first.path, DONE).status == 404
+    replies = [asgi.post(again.path, DONE) for _ in range(2)]
+    assert [(reply.status, reply.json["status"]) for reply in replies] == [
+        (202, "accepted"),
+        (202, "duplicate"),
+    ]
+    assert asgi.post(first.path, DONE).status == 404
+
+
+def test_a_call_that_was_admitted_before_the_next_try_is_no_call_of_it(asgi, database):
+    first = store_waiting_task()
+    asgi.post(first.path, DONE)
+    admitted = Wait(**wait_of(first)._mapping)
+    call = Delivery(**rows("delivery")[0]._mapping)
+    fail_while_queued(first)
+    again = wait_again(first)
+    tasks_at().review()
+    with transaction() as connection:
+        insert_waits(connection, [admitted])
+        assert insert_call(connection, call, token_sha256=admitted.token_sha256) is None
+    assert (wait_of(again).try_number, wait_of(again).delivery_id) == (admitted.try_number + 1, None)
 
 
 def test_the_next_try_does_not_inherit_the_token(asgi, database):

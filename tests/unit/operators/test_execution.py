@@ -15,6 +15,7 @@ from inbound_webhooks.operators import WaitForWebhook
 from inbound_webhooks.operators.errors import WaitFailed
 
 ID = UUID("0197a000-0000-7000-8000-000000000001")
+TRY_NUMBER = 2
 HOUR = timedelta(hours=1)
 
 
@@ -47,6 +48,7 @@ def supervisor(monkeypatch):
 
 def context(user: str | None = None, map_index: int = -1) -> dict:
     task = {"dag_id": "training", "run_id": "manual", "task_id": "waiting", "map_index": map_index}
+    task["try_number"] = TRY_NUMBER
     return {"ti": SimpleNamespace(id=ID, **task), "dag_run": SimpleNamespace(triggering_user_name=user)}
 
 
@@ -73,6 +75,7 @@ def test_the_function_gets_a_url_whose_token_is_stored_as_a_hash(supervisor):
         "waiting",
         ID.hex,
     )
+    assert registration.try_number == TRY_NUMBER
     assert registration.deadline - registration.created_at == HOUR
     assert parked.method_name == "complete_wait"
     # Airflow ends the wait later than the dispatcher.

@@ -121,7 +121,7 @@ class Inbox:
         with transaction() as connection:
             begin_writing(connection)
             insert_waits(connection, [wait])
-            stored_id = insert_call(connection, delivery)
+            stored_id = insert_call(connection, delivery, token_sha256=wait.token_sha256)
         if stored_id == delivery.id:
             _call_each(self._call_listeners)
         return stored_id
