@@ -155,11 +155,14 @@ class WebhookExists(DefinitionError):
 class RoutesExist(DefinitionError):
     """Other webhooks get the events of this one."""
 
-    def __init__(self, name: str, routes: Sequence[str]) -> None:
-        super().__init__(
-            f"These webhooks get the events of {name!r}: {', '.join(routes)}. "
-            "Delete them first, or give them another source."
+    def __init__(self, name: str, routes: Sequence[str] = ()) -> None:
+        """:param routes: their names; none for a user, who may not see all of them"""
+        which = (
+            f"These webhooks get the events of {name!r}: {', '.join(routes)}"
+            if routes
+            else f"Webhooks get the events of {name!r}, and its page lists those that you may see"
         )
+        super().__init__(f"{which}. Delete them first, or give them another source.")
 
     @property
     def problem(self) -> Problem:

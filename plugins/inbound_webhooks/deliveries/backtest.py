@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -17,7 +17,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from inbound_webhooks.deliveries import stored_request
-from inbound_webhooks.deliveries.family import judged_family
+from inbound_webhooks.deliveries.family import hidden_routes, judged_family
 from inbound_webhooks.deliveries.judging import Endpoint, Judging
 from inbound_webhooks.deliveries.schedule_data import schedule_data
 from inbound_webhooks.event.differences import ABSENT, Difference, differences
@@ -27,6 +27,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.deliveries import find_delivery
+from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.compiled import CompiledWebhook, load_compiled
 from inbound_webhooks.webhooks.first_state import state_without_hold
 
@@ -109,16 +110,18 @@ def back_test(
     changed: Webhook,
     *,
     limit: int,
+    access: Access | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> BackTest:
     """Judge a webhook's newest requests; those of its source where it gets the events of another one.
 
+    :param access: of the user who gets it; None for an operator with a shell, who may see every route
     :param limit: the number of deliveries, at most :data:`MAX_DELIVERIES`
     :raises DefinitionError: the change does not compile
     """
     before, after = (
-        _Judge(endpoint.judging, load_compiled(webhook)),
-        _Judge(endpoint.judging, load_compiled(changed)),
+        _Judge(endpoint.judging, load_compiled(webhook), access),
+        _Judge(endpoint.judging, load_compiled(changed), access),
     )
     with transaction() as connection:
         # What a route excludes leaves no delivery of its own, so the requests of its source are judged.
@@ -156,11 +159,13 @@ def _judged(delivery: Delivery, before: _Judge, after: _Judge) -> JudgedDelivery
     return JudgedDelivery(*known, old, new, tuple(differences(asdict(old), asdict(new))))
 
 
-def _events_of(verdict: Verdict) -> tuple[list[dict[str, Any]] | None, int | None, dict[str, str] | None]:
+def _events_of(
+    verdict: Verdict, hidden: Collection[str]
+) -> tuple[list[dict[str, Any]] | None, int | None, dict[str, str] | None]:
     """The events of a request; None where it is one."""
     if not (verdict.children or verdict.routes):
         return None, None, None
-    found = judged_family(verdict)
+    found = judged_family(verdict, hidden)
     routes = {
         route["webhook"]: f"{route['state']}: {route['reason']}".rstrip(": ") for route in found["routes"]
     }
@@ -170,8 +175,9 @@ def _events_of(verdict: Verdict) -> tuple[list[dict[str, Any]] | None, int | Non
 class _Judge:
     """One definition, and the deduplication keys that it has produced."""
 
-    def __init__(self, judging: Judging, compiled: CompiledWebhook) -> None:
+    def __init__(self, judging: Judging, compiled: CompiledWebhook, access: Access | None) -> None:
         self._judging = judging
+        self._hidden = hidden_routes(compiled, access)
         self._compiled = compiled
         self._first: dict[str, str] = {}
 
@@ -186,7 +192,7 @@ class _Judge:
         request = stored_request.restore(replace(delivery, credentials=None))
         verdict = self._judging.decide(self._compiled, request, delivery_id=delivery.id)
         repeats = self._repeats(verdict)
-        events, count, routes = _events_of(verdict)
+        events, count, routes = _events_of(verdict, self._hidden)
         return Outcome(
             state=DUPLICATE if repeats else self._state(verdict),
             conf=None if verdict.conf is None else json.loads(verdict.conf),

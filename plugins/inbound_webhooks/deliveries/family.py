@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection
@@ -14,6 +15,7 @@ from inbound_webhooks.records.target import Origin
 from inbound_webhooks.storage import listing
 from inbound_webhooks.storage.webhooks import webhooks_by_id
 from inbound_webhooks.webhooks.access import Access
+from inbound_webhooks.webhooks.compiled import CompiledWebhook
 
 MAX_CHILDREN = 100
 """Children that details and previews list."""
@@ -87,14 +89,29 @@ def _child(row: Any) -> dict[str, Any]:
     }
 
 
-def judged_family(verdict: Verdict) -> dict[str, Any]:
-    """The first events of a verdict, what each route makes of the request, and how many items a list has."""
-    shown = verdict.children[:MAX_CHILDREN]
+def hidden_routes(compiled: CompiledWebhook, access: Access | None) -> frozenset[str]:
+    """The ids of the webhook's routes that the user may not see.
+
+    :param access: None for an operator with a shell, who may see all
+    """
+    if access is None:
+        return frozenset()
+    return frozenset(each.webhook.id for each in compiled.routes if not access.may_see(each.webhook))
+
+
+def judged_family(verdict: Verdict, hidden: Collection[str] = ()) -> dict[str, Any]:
+    """The first events of a verdict, what each route makes of the request, and how many events there are.
+
+    :param hidden: ids of routes to leave out, with their events
+    """
+    routes = verdict.routes
+    seen = (each for each in verdict.children if not routes or routes[each.target].webhook_id not in hidden)
+    shown = islice(seen, MAX_CHILDREN)
     return {
         "children": [
             {
                 "item_index": child.item_index,
-                "route": verdict.routes[child.target].name if verdict.routes else None,
+                "route": routes[child.target].name if routes else None,
                 "state": child.verdict.outcome,
                 "event_type": child.verdict.event_type,
                 "conf": None if child.verdict.conf is None else json.loads(child.verdict.conf),
@@ -111,6 +128,7 @@ def judged_family(verdict: Verdict) -> dict[str, Any]:
                 "state": route.state,
                 "reason": route.reason,
             }
-            for route in verdict.routes
+            for route in routes
+            if route.webhook_id not in hidden
         ],
     }

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from inbound_webhooks.deliveries.awaited_preview import resumed_note
-from inbound_webhooks.deliveries.family import judged_family
+from inbound_webhooks.deliveries.family import hidden_routes, judged_family
 from inbound_webhooks.deliveries.group_notes import group_note
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.deliveries.schedule_data import schedule_data
@@ -22,6 +22,7 @@ from inbound_webhooks.records.webhook import Webhook
 from inbound_webhooks.storage.credentials import list_credentials
 from inbound_webhooks.storage.database import transaction
 from inbound_webhooks.storage.encryption import decrypt
+from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.compiled import CompiledWebhook, load_compiled
 
 SIGNATURE_NOT_CHECKED = "The request has no signature, so none was checked."
@@ -36,12 +37,15 @@ def preview_request(
     query_string: str,
     headers: Sequence[tuple[str, str]],
     body: bytes,
+    access: Access | None = None,
     now: datetime | None = None,
 ) -> dict[str, Any]:
     """Judge a request as if it had the right token, with the webhook's stored secrets.
 
     A request without a signature is judged too, and any request of a webhook that waits for its secret, both
     with a note; one with a wrong signature is rejected.
+
+    :param access: of the user who gets it; None for an operator with a shell, who may see every route
 
     Returns ``state`` (an outcome of the judge), ``conf``, ``partition_key``, ``schedule`` (when the run
     starts, as far as the webhook says), ``error``, ``note`` (nothing was verified, the response would wait,
@@ -73,7 +77,8 @@ def preview_request(
     )
     more = (_wait_note(compiled, verdict), group_note(compiled.webhook, verdict))
     note = " ".join(filter(None, (note, *more, resumed_note(compiled, request, verdict)))) or None
-    return _shown(verdict, note, b"" if method == "HEAD" else verdict.response.body)
+    body_sent = b"" if method == "HEAD" else verdict.response.body
+    return _shown(verdict, note, body_sent) | judged_family(verdict, hidden_routes(compiled, access))
 
 
 def typed_body(text: str, headers: Sequence[tuple[str, str]]) -> bytes:
@@ -126,5 +131,4 @@ def _shown(verdict: Verdict, note: str | None, body: bytes) -> dict[str, Any]:
         "content_type": response.content_type,
         "headers": [list(pair) for pair in response.all_headers if pair[0] != "Content-Type"],
         "body": body.decode("utf-8", "replace"),
-        **judged_family(verdict),
     }

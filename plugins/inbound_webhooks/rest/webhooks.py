@@ -85,7 +85,7 @@ def post_webhook(body: WebhookBody, may: AccessDep, response: Response) -> Webho
     draft = service.drafted(preset=fields.pop("preset", None), purposes=set(secrets), **fields)
     if not may.may_change(draft, "POST"):
         raise NotPermitted(f"Creating a webhook requires permission {subject_of(draft).right()}.")
-    if (problem := may.save_problem(draft)) is not None:
+    if (problem := may.save_problem(draft, None)) is not None:
         raise NotPermitted(problem.message)
     try:
         created = service.create(
@@ -229,6 +229,7 @@ def try_webhook(webhook_id: str, body: TryBody, may: AccessDep) -> PreviewRespon
             query_string=body.query,
             headers=headers,
             body=typed_body(body.body, headers),
+            access=may,
         )
     return PreviewResponse(**preview)
 
@@ -242,7 +243,7 @@ def back_test_webhook(webhook_id: str, body: BackTestBody, may: AccessDep) -> Re
     changed = _checked(may, webhook, _changed(may, webhook, body.draft))
     receiver = get_receiver()
     with receiver.back_tests.held_by(may.name):
-        test = back_test(receiver, webhook, changed, limit=body.last)
+        test = back_test(receiver, webhook, changed, limit=body.last, access=may)
         # Older deliveries may belong to a previous DAG of the webhook, which the user may not read.
         readable = BackTest(tuple(filter(may.may_read_runs, test.judged)))
         # Written in this thread: FastAPI would write megabytes on the event loop.
@@ -256,7 +257,7 @@ def _changed(may: Access, webhook: Webhook, body: Any) -> Draft:
     draft = Draft(**field_values(webhook) | fields)
     if not may.may_change(draft):
         raise NotPermitted(f"Changing it requires permission {subject_of(draft).right()}.")
-    if (problem := may.save_problem(draft)) is not None:
+    if (problem := may.save_problem(draft, webhook)) is not None:
         raise NotPermitted(problem.message)
     return draft
 

@@ -57,11 +57,19 @@ def _listens(connection: Connection, webhook_id: str, now: datetime) -> bool:
     """Whether a webhook listens; until the end of the transaction, no other one captures for it."""
     columns = tables.webhook.c
     query = select(columns.id).where(columns.id == webhook_id, columns.listening_until > now)
+    lock_captured(connection, webhook_id)
+    return connection.scalar(query) is not None
+
+
+def lock_captured(connection: Connection, webhook_id: str) -> None:
+    """Let one transaction at a time capture for a webhook; SQLite has one writer anyway.
+
+    Before the webhook's row is locked: the row of a request that is captured refers to it.
+    """
     # Not the webhook's row: requests lock it FOR SHARE, and would have to wait.
     if connection.dialect.name == "postgresql":
         key = func.hashtextextended(literal("inbound webhook captured ") + webhook_id, 0)
         connection.execute(select(func.pg_advisory_xact_lock(key)))
-    return connection.scalar(query) is not None
 
 
 def count_captured(connection: Connection, webhook_id: str) -> int:

@@ -47,6 +47,8 @@ class HoldsView(WebhookBaseView):
         else:
             done = hold.release_all(actor=access.name, pace=_pace(), access=access)
             first = f"Released {done.changed:,} webhook{'' if done.changed == 1 else 's'}."
+            if done.covers_new:
+                first += " New webhooks are still put on hold."
         flash(" ".join([first, *done.sentences]))
         return redirected(way_back.after_change())
 

@@ -52,7 +52,7 @@ class PreviewView(TypedWebhookView):
         last = int(number) if number in map(str, CHOICES) else CHOICES[0]
         receiver = get_receiver()
         with receiver.back_tests.held_by(self.access().name):
-            test = back_test(receiver, webhook, draft, limit=last)
+            test = back_test(receiver, webhook, draft, limit=last, access=self.access())
         # If the webhook had another DAG before, the user may not be allowed to read that DAG's runs.
         return json_reply(shown(BackTest(tuple(filter(self.access().may_read_runs, test.judged)))))
 
@@ -71,6 +71,7 @@ class PreviewView(TypedWebhookView):
                 query_string=request.form.get("try_query", "").lstrip("?"),
                 headers=headers,
                 body=typed_body(request.form.get("try_body", "").replace("\r\n", "\n"), headers),
+                access=self.access(),
             )
         state = preview["state"]
         return json_reply(

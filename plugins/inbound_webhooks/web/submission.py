@@ -58,7 +58,7 @@ def _problems_of(
     if not access.may_change(draft, "PUT" if stored else "POST"):
         yield not_permitted(draft)
         return
-    if (problem := access.save_problem(draft)) is not None:
+    if (problem := access.save_problem(draft, stored)) is not None:
         yield problem
     webhook = webhook_of(draft, stored)
     yield from service.problems_of(webhook)

@@ -41,7 +41,8 @@ Teams = frozenset[str | None]
 
 Owned = Any
 """What a permission is asked for: a webhook or its draft, a delivery or another row with the columns
-``dag_id`` and ``webhook_id``, an :class:`Origin`, or the id of a DAG."""
+``dag_id`` and ``webhook_id``, an :class:`Origin`, or the id of a DAG; "" for deliveries
+of which only that is known that they have no DAG."""
 
 Method = Literal["GET", "POST", "PUT", "DELETE"]
 """Read, create, edit and delete, as auth managers name them."""
@@ -59,9 +60,15 @@ MAY_NOT_READ_RESULTS = (
 
 MAY_NOT_ROUTE = (
     "A webhook that gets the events of another one has its requests: that webhook must exist, and you need "
-    "permission to change it."
+    "permission to change it and to read its requests."
+)
+MAY_NOT_RETARGET = (
+    "The users of another target get the webhook's requests: you need permission to read its requests."
 )
 MAY_NOT_SHARE = "Dags that may wait get the events: you need permission to trigger each of them."
+
+READERS = ("dag_id", "asset", "waiting_dags")
+"""The fields of a webhook whose users get its requests."""
 
 ACTIONS = ("can_read", "can_create", "can_edit", "can_delete")
 
@@ -114,6 +121,14 @@ class Access:
         # SimpleAuthManager lets every viewer edit the view.
         return self.may_view("GET") and self.may_view("PUT") and self.may_trigger(None)
 
+    @cached_property
+    def may_change_every(self) -> bool:
+        """Whether the user may change every webhook, those included that others will create."""
+        # Without an id of a DAG, FabAuthManager does not ask for the right to DAGs.
+        return self.may_change(EVERY_DAG) and bool(
+            self._manager.is_authorized_asset(method="POST", user=self.user)
+        )
+
     def may_unpause(self, dag_id: str) -> bool:
         """Whether the user may unpause a DAG, as Airflow's own pages require it; False without a DAG."""
         return bool(dag_id) and self.may_see(dag_id) and self._check("dag", "PUT", dag_id)
@@ -133,30 +148,37 @@ class Access:
             return self.may_change(subject) and all(map(self.may_read_runs, self._routes_of(owned)))
         return self.may_see(subject) and self._may(subject, "run", "GET")
 
-    def save_problem(self, draft: Draft) -> Problem | None:
+    def save_problem(self, draft: Draft, stored: Webhook | None) -> Problem | None:
         """Why the user may not save a definition of a webhook that they may change; None if they may.
 
         A response that waits has the result of a run, which senders and the webhook's users then get. A
-        webhook that gets the events of another one gives that one's requests to its users.
+        webhook that gets the events of another one gives that one's requests to its users, and a webhook
+        with another target gives its own to the users of that one.
+
+        :param stored: the webhook that the draft changes; None for a new one
         """
         if waits(draft) and draft.dag_id and not self._check("xcom", "GET", draft.dag_id):
             return Problem(MAY_NOT_READ_RESULTS, "wait_seconds")
         is_valid = not text_problem(draft.source) and FIELDS["source"].problem(draft.source) is None
         if draft.source is not None and is_valid and self.checked_source(draft) is None:
             return Problem(MAY_NOT_ROUTE, "source")
+        if stored is not None and not self.may_read_runs(stored):
+            changed = [name for name in READERS if getattr(draft, name) != getattr(stored, name)]
+            if changed:
+                return Problem(MAY_NOT_RETARGET, changed[0])
         # Tasks that wait get the events, as the runs of another DAG would.
         if not all(map(self.may_trigger, draft.waiting_dags)):
             return Problem(MAY_NOT_SHARE, "waiting_dags")
         return None
 
     def checked_source(self, draft: Draft) -> Webhook | None:
-        """The webhook whose events a draft gets, if it exists and the user may change it."""
+        """The webhook whose events a draft gets, if the user may change it and read its requests."""
         if draft.source is None or text_problem(draft.source):
             return None
         if draft.source not in self._sources:
             with transaction() as connection:
                 found = find_webhook(connection, draft.source)
-            may = found is not None and self.may_change(found)
+            may = found is not None and self.may_change(found) and self.may_read_runs(found)
             self._sources[draft.source] = found if may else None
         return self._sources[draft.source]
 
@@ -264,7 +286,7 @@ class Access:
         if isinstance(owned, Subject):
             return owned
         if isinstance(owned, str):
-            return Subject((owned,))
+            return Subject((owned,)) if owned else EVERY_DAG
         if isinstance(owned, Draft):
             return subject_of(owned)
         if owned.dag_id:

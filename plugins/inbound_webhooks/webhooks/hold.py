@@ -106,20 +106,21 @@ def release(
 def hold_all(*, actor: str, access: Access | None = None) -> HeldAll:
     """Put all webhooks on hold that the user may change.
 
-    Where these are all webhooks, those that are created later are on hold too.
+    Where the user may change all webhooks of all targets, those that are created later are on hold too.
 
     :param access: the user's, who may edit the view; None for operators with a shell
     """
     refused = _refused(access)
+    covers_new = _covers_new(access, refused)
     with transaction() as connection:
         begin_writing(connection)
-        if not refused:
+        if covers_new:
             # Creations wait for this, so each webhook is stored before the walk below or sees the hold.
             holds.lock_hold_of_all(connection)
             holds.insert_hold_of_all(connection, actor=actor, at=utc_now())
     changed = _change_all(lambda each: not each.held_by_all and each.id not in refused, _hold_each)
     _audit("webhook.hold_all", actor, changed=changed, left=len(refused))
-    return HeldAll(changed=changed, covers_new=not refused, **_left(refused))
+    return HeldAll(changed=changed, covers_new=covers_new, **_left(refused))
 
 
 def release_all(*, actor: str, pace: Pace = AT_FULL_PACE, access: Access | None = None) -> HeldAll:
@@ -130,9 +131,10 @@ def release_all(*, actor: str, pace: Pace = AT_FULL_PACE, access: Access | None 
     """
     pace.check()
     refused = _refused(access)
+    covers_new = _covers_new(access, refused)
     with transaction() as connection:
         begin_writing(connection)
-        if not refused:
+        if covers_new:
             holds.lock_hold_of_all(connection)
             holds.delete_hold_of_all(connection)
 
@@ -148,9 +150,9 @@ def release_all(*, actor: str, pace: Pace = AT_FULL_PACE, access: Access | None 
         held = [
             each for each in list_webhooks(connection) if each.hold == Hold.HELD and each.id not in refused
         ]
-        covers_new = holds.hold_of_all(connection) is not None
+        is_on = holds.hold_of_all(connection) is not None
     own = [each.name for each in held]
-    return HeldAll(changed=changed, own=own, covers_new=covers_new, **_left(refused))
+    return HeldAll(changed=changed, own=own, covers_new=is_on, **_left(refused))
 
 
 def end_release(webhook_id: str) -> bool:
@@ -187,6 +189,11 @@ def _refused(access: Access | None) -> dict[str, str | None]:
         found = list_webhooks(connection)
     refused = [each for each in found if not access.may_change(each)]
     return {each.id: each.name if access.may_see(each) else None for each in refused}
+
+
+def _covers_new(access: Access | None, refused: dict[str, str | None]) -> bool:
+    """Whether a hold or a release is for webhooks of others, too, which may have any target."""
+    return not refused and (access is None or access.may_change_every)
 
 
 def _left(refused: dict[str, str | None]) -> dict[str, Any]:

@@ -271,7 +271,8 @@ def _routes(webhook: Webhook, facts: Facts) -> list[Problem]:
     if webhook.source is not None and facts.source is None:
         return [_problem("source-missing", "stops", "The webhook whose events it gets does not exist.")]
     if facts.source is not None and not facts.source.enabled:
-        sentence = f"{facts.source.name} is disabled, so its events do not come. Enable it."
+        # Without its name: not all who see the route may see its source, to which the page has a link.
+        sentence = "The webhook whose events it gets is disabled, so none come. Enable that webhook."
         return [_problem("source-disabled", "stops", sentence)]
     if webhook.routes is not None and not webhook.route_count and not (webhook.dag_id or webhook.asset):
         sentence = "No webhook gets its events yet. Create one with this webhook as its source."

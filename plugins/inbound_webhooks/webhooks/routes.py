@@ -43,11 +43,13 @@ def with_source(connection: Connection, webhook: Webhook, *, checked: Webhook | 
     return replace(webhook, source=source.id)
 
 
-def check_routes(connection: Connection, before: Webhook, after: Webhook | None) -> None:
+def check_routes(connection: Connection, before: Webhook, after: Webhook | None, *, named: bool) -> None:
     """Refuse a change or a deletion that would leave routes without their events.
 
     :param after: None for a deletion
+    :param named: whether the actor may see all routes, as operators with a shell may
     :raises RoutesExist: webhooks get its events
     """
     if before.route_count and (after is None or after.routes is None):
-        raise RoutesExist(before.name, [route.name for route in routes_of(connection, before.id)])
+        names = [route.name for route in routes_of(connection, before.id)] if named else ()
+        raise RoutesExist(before.name, names)

@@ -33,6 +33,7 @@ from inbound_webhooks.settings import Settings, public_url
 from inbound_webhooks.storage.activity_counts import forget_webhook
 from inbound_webhooks.storage.audit_log import write_audit_entry
 from inbound_webhooks.storage.batch_size import BatchSize
+from inbound_webhooks.storage.captured import delete_captured_of, lock_captured, set_listening
 from inbound_webhooks.storage.credentials import (
     delete_ending,
     delete_secrets,
@@ -229,7 +230,9 @@ def change(
     """
     sealed = [(secret.purpose, encrypt(secret.value), secret.reference) for secret in secrets]
     now = utc_now()
-    webhook = replace(get(ById(webhook_id)), team=team, **vars(draft))
+    before = get(ById(webhook_id))
+    webhook = replace(before, team=team, **vars(draft))
+    has_other_users = basis_of(before) != basis_of(webhook)
     # Before the transaction: it compiles, for which SQLite's other writers would wait.
     check(webhook)
     for secret in secrets:
@@ -237,11 +240,13 @@ def change(
     try:
         with transaction() as connection:
             begin_writing(connection)
+            if has_other_users:
+                lock_captured(connection, webhook_id)
             held = _find_checked(connection, ById(webhook_id), checked)
             if held.version != version:
                 raise WebhookChanged
             webhook = replace(held, team=team, **vars(draft), hold=_hold_after(held, draft))
-            check_routes(connection, held, webhook)
+            check_routes(connection, held, webhook, named=checked is None)
             webhook = with_source(connection, webhook, checked=checked_source)
             # A name from before this rule stays until the webhook is renamed.
             if webhook.name != held.name:
@@ -250,6 +255,10 @@ def change(
             if checked is not None:
                 check_signing(held, webhook, held_for - {secret.purpose for secret in secrets})
             update_webhook(connection, webhook, now)
+            if has_other_users:
+                # What was captured is for those who may read the runs of the former target.
+                set_listening(connection, webhook_id, None)
+                delete_captured_of(connection, webhook_id)
             no_longer = set(dags_that_may_wait(held)) - set(dags_that_may_wait(webhook))
             if no_longer:
                 reason = f"The webhook {webhook.name!r} no longer lets this DAG wait for its events."
@@ -458,7 +467,7 @@ def delete(
             begin_writing(connection)
             webhook = _find_checked(connection, found, checked)
             fail_waits(connection, webhook.id, f"The webhook {webhook.name!r} was deleted.")
-            check_routes(connection, webhook, None)
+            check_routes(connection, webhook, None, named=checked is None)
             # Before the deliveries: a request to the source commits none for the route after that.
             raise_source(connection, webhook.source)
             done = cancel_accepted(connection, webhook.id, limit)
