@@ -60,7 +60,6 @@ def test_a_dispatcher_of_its_own_makes_one_run_of_each_delivery_and_stops_when_a
     assert "action=dispatcher_stopped" in airflow.log("dispatcher").read_text()
 
 
-@pytest.mark.long
 def test_an_api_server_that_starts_makes_the_runs_that_are_missing(airflow, webhooks, crashed):
     runs_before = count_runs(airflow)
     delivered = [deliver(webhooks["events"], b"{}") for _ in range(2)]

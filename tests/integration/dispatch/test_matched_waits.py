@@ -17,12 +17,9 @@ from tests.infrastructure.waits_builder import (
     change_task,
     clear_task,
     event_of,
-<<<<<<< HEAD
-    spoil_registration,
-=======
     fail_while_queued,
     match_again,
->>>>>>> waits
+    spoil_registration,
     store_matching_task,
     task_of,
     tasks_at,
