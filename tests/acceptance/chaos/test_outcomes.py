@@ -1,4 +1,4 @@
-"""The proof about all modes sees each kind of fault, and none where there is none."""
+"""The check of the outcomes of all modes finds each kind of fault, and none in what is right."""
 
 from __future__ import annotations
 

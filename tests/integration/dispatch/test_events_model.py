@@ -205,7 +205,7 @@ STEPS = st.lists(
 )
 
 
-class Story:
+class Scenario:
     """The same requests for the model and for the endpoint, the job of holds and the dispatcher."""
 
     def __init__(self, endpoint, setup: Setup) -> None:
@@ -346,9 +346,9 @@ def endpoint(sqlite_database):
 @given(setup=SETUPS, steps=STEPS)
 def test_each_event_of_each_request_becomes_what_the_model_says(endpoint, setup, steps):
     before = {run.run_id for run in runs()}
-    story = Story(endpoint, setup)
-    story.play(steps)
-    assert stored() == without_number(story.model.stored)
+    scenario = Scenario(endpoint, setup)
+    scenario.play(steps)
+    assert stored() == without_number(scenario.model.stored)
     started = {
         f"webhook__{row.parent_id}__{row.child_index}": json.loads(row.conf)
         for row in rows("delivery")
