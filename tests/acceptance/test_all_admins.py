@@ -10,7 +10,7 @@ import pytest
 from tests.acceptance.webhooks import Webhook, create, post
 from tests.unit.presets.signed_cases import read
 
-pytestmark = pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)
+pytestmark = [pytest.mark.long, pytest.mark.parametrize("airflow", ["sqlite"], indirect=True)]
 
 ECHO = ("--dag-id", "event_log", "--response-template", '{"auth": ${Webhook::Headers.Authorization}}')
 
@@ -46,7 +46,6 @@ def test_dbt_cloud_signs_into_that_header(airflow):
     assert "eyJ" not in response.text + shown_of(airflow, webhook)
 
 
-@pytest.mark.long
 def test_a_password_is_in_that_header(airflow):
     secret = airflow.home / "basic.secret"
     secret.write_text("a password of a test")

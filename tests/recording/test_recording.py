@@ -35,7 +35,7 @@ from tests.recording.scenario import load
 
 IS_QUICK = os.environ.get("RECORDING") == "quick"
 IS_PART = os.environ.get("RECORDING") == "part"
-PART_EVERY = 11
+PART_EVERY = 23
 """What `make test` plays, at the two pairs of endpoint and database that its other tests run at; `make
 test-all` plays every scenario at all four.
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.infrastructure.dags_builder import store_dag
@@ -344,6 +344,12 @@ def endpoint(sqlite_database):
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(setup=SETUPS, steps=STEPS)
+@example(setup=Setup(Fields(), (Fields(), Fields()), only_first=True), steps=[("receive", 2, [])])
+@example(setup=Setup(Fields()), steps=[("hold", 0), ("receive", 1, [1, 2]), ("work",), ("release", 0)])
+@example(
+    setup=Setup(Fields(), (Fields(knows_events=True, splits=True), Fields())),
+    steps=[("hold", 1), ("receive", 1, [1, 1, 2]), ("receive", 1, [2]), ("work",)],
+)
 def test_each_event_of_each_request_becomes_what_the_model_says(endpoint, setup, steps):
     before = {run.run_id for run in runs()}
     scenario = Scenario(endpoint, setup)

@@ -36,7 +36,9 @@ from tests.unit.event.builders import request, sources
 REFERENCE_SECONDS = 0.045
 REQUEST_SECONDS = 0.25
 COMPILE_SECONDS = 0.25
-NANOSECONDS_PER_UNIT = 4
+NANOSECONDS_PER_UNIT = 5
+"""Four were measured; machines differ in what memory costs beside the loop that they are compared by."""
+
 WORK = MAX_WORK // 16
 """Enough to measure by; the whole budget would take sixteen times as long, for each expression and body."""
 

@@ -250,7 +250,7 @@ def join(value: Any, d: str = "", attribute: str | None = None) -> str:
     """The items of a list, joined to one text; with ``attribute`` this field of each item."""
     held = unwrapped(value)
     items = held if isinstance(held, list) else [held]
-    charge(ITEM * len(items))
+    charge((ITEM + ITEM // 4) * len(items))
     if attribute is not None:
         charge(2 * CALL * len(items))
         items = [look_up(item, attribute) for item in items]
