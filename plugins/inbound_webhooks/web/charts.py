@@ -10,8 +10,8 @@ from datetime import datetime
 from inbound_webhooks.records.activity import FAILED_STATES, Activity, Counted, Histogram, start_of
 from inbound_webhooks.records.delivery import State
 
-HOURS = {24: 1, 168: 6}
-"""Periods of a chart in hours -> hours of a bar."""
+HOURS = (24, 168)
+"""Periods of a chart; each bar is an hour."""
 
 HEIGHT = 100.0
 """Of a chart, in the units of its viewBox."""
@@ -47,7 +47,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Bar:
-    """The deliveries of a few hours; ``hours_ago``: (from, to), counted from the end of the current hour."""
+    """The deliveries of an hour; ``hours_ago``: (from, to), counted from the end of the current hour."""
 
     counted: Counted
     starts_at: datetime
@@ -85,10 +85,8 @@ def stacked(states: Iterable[str]) -> list[str]:
 
 
 def chart(activity: Activity, hours: int) -> Chart:
-    """The chart of the last ``hours``, a key of :data:`HOURS`; ``activity`` has at least as many."""
-    each = HOURS[hours]
-    groups = [activity.hours[-hours:][index : index + each] for index in range(0, hours, each)]
-    counted = [Counted.merged(group) for group in groups]
+    """The chart of the last ``hours``, one of :data:`HOURS`; ``activity`` has at least as many."""
+    counted = activity.hours[-hours:]
     highest = max((one.total for one in counted), default=0)
     ticks = _ticks(counted)
     first = activity.first_hour + len(activity.hours) - hours
@@ -96,12 +94,12 @@ def chart(activity: Activity, hours: int) -> Chart:
     bars = tuple(
         Bar(
             one,
-            start_of(first + index * each),
-            (hours - index * each, hours - (index + 1) * each),
+            start_of(first + index),
+            (hours - index, hours - index - 1),
             _parts(one, highest),
             _span(one.to_run, ticks),
             _span(one.to_task, ticks),
-            bool(uncounted & set(range(first + index * each, first + (index + 1) * each))),
+            first + index in uncounted,
         )
         for index, one in enumerate(counted)
     )
