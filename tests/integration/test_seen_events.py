@@ -41,7 +41,7 @@ def test_the_command_says_what_came_and_why_it_did_not_match(hook, webhooks):
     assert (shown["webhook"], shown["match"], shown["match_expression"]) == ("dbt", MATCH, "body.ok")
     assert shown["events"]["count"] == 4
     assert [(each["delivery_id"], each["reason"]) for each in shown["events"]["last"]] == [
-        (sent[3], "match_expression is not true for it."),
+        (sent[3], "match_expression is not true for it: body.ok"),
         (sent[2], "body.status is 'running', not 'done'."),
         (sent[1], "body.data.runId is '8', not '7'."),
     ]

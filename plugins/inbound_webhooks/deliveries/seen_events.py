@@ -119,7 +119,7 @@ def _reason(wait: Wait, sources: DataSources) -> str:
             shown = truncate(found, MAX_VALUE_CHARS)
             return f"{path_text(path)} is {shown!r}, not {truncate(wanted, MAX_VALUE_CHARS)!r}."
     if wait.match_expression is not None and not is_true(wait.match_expression, sources):
-        return "match_expression is not true for it."
+        return f"match_expression is not true for it: {truncate(wait.match_expression, MAX_VALUE_CHARS)}"
     return _MATCHES
 
 
