@@ -165,6 +165,10 @@ WAITING = ".*: without its secrets"
 
 WAITS = "This webhook is waiting for its secret."
 
+UNFINISHED_FILTER = (
+    "The webhook's definition is invalid: filter: line 1, column 8: unexpected '}', expected ')'"
+)
+
 EXCEPTIONS: list[Exception_] = [
     Exception_(
         scenario="address: not allowed, HEAD",
@@ -178,6 +182,18 @@ EXCEPTIONS: list[Exception_] = [
             r"(responses\.1\.0|rejections\.1)\.status": 503,
             r"responses\.1\.0\.body": json.dumps({"status": "rejected", "error": WAITS}),
         }.items()
+    ),
+    Exception_(
+        scenario="a definition that does not compile: filter, (POST|GET)",
+        path=r"responses\.0\.0\.body",
+        now=json.dumps({"status": "rejected", "error": UNFINISHED_FILTER}),
+        why="the end of an expression is counted behind the space that follows it",
+    ),
+    Exception_(
+        scenario="aws-sns: unsigned SubscriptionConfirmation: as sent",
+        path=r"rejections\.\d\.reason",
+        now="The body holds no Signature.",
+        why="the signature is looked for before the certificate that it needs",
     ),
 ]
 """What no rule above can say; ``now=ABSENT`` for what is not there any more."""

@@ -105,7 +105,7 @@ class Site:
             self.airflow.kill(name)
         time.sleep(seconds)
         for name in self.dispatchers:
-            self._launch(name)
+            self.launch(name)
 
     def kill_a_worker(self) -> None:
         """SIGKILL for the gateway's eldest worker."""
