@@ -21,7 +21,7 @@ ON_SQLITE = (
     "integration/dispatch/test_templates.py",
     # Under one auth manager: the story of a new user runs under both, and that of roles under Fab.
     "acceptance/test_pages_delivery.py",
-    # A whole Airflow on each: a story of kills and one of the recipes run on one of them too.
+    # On PostgreSQL a new user, a crash and kills have runs of a real Airflow.
     "acceptance/test_examples.py",
     "acceptance/test_waiting.py",
     # Verification and deduplication of each sender run on both databases in integration/receiver.

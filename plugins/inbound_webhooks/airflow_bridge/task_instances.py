@@ -95,7 +95,7 @@ def has_next_try(connection: Connection, wait: Wait) -> bool:
 
 
 def unregistered_waits(connection: Connection, limit: int) -> list[Wait]:
-    """Waits that tasks have registered and that are not stored yet; registrations of others are skipped."""
+    """Waits that tasks have registered and that are not stored yet; unreadable registrations are skipped."""
     found: list[Wait] = []
     after: UUID | None = None
     while len(found) < limit:

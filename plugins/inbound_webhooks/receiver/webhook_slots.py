@@ -80,14 +80,11 @@ class WebhookSlots:
         own = self._own[webhook_id]
         if self._waiting:
             self._hold(webhook_id, own, -1)
-            self._leave(webhook_id, own)
+        else:
+            own.held -= 1  # no webhook is in a queue
+        self._leave(webhook_id, own)
+        if self._waiting:
             self._hand_on()
-            return
-        # No webhook is in a queue.
-        own.held -= 1
-        own.requests -= 1
-        if not own.requests:
-            del self._own[webhook_id]
 
     async def _wait(self, webhook_id: str, own: _Own) -> None:
         granted: asyncio.Future[None] = asyncio.get_running_loop().create_future()

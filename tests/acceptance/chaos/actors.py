@@ -2,56 +2,21 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import datetime, timezone
-from typing import Any
 
 import psycopg2
 
+from tests.acceptance.chaos.background import Background
 from tests.acceptance.chaos.outcomes import OnHold
 
 ROUND_SECONDS = 0.3
 RETRY_SECONDS = 0.5
 GIVE_UP_SECONDS = 120
-STOP_SECONDS = 150
 
 
-class Actor:
-    """Works in a thread of its own for the time of a block; what has failed is raised at its end."""
-
-    def __init__(self) -> None:
-        self._stopping = threading.Event()
-        self._problem: Exception | None = None
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> Any:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join(STOP_SECONDS)
-        if self._problem is not None:
-            raise RuntimeError("an actor has failed, so the stream proves nothing") from self._problem
-
-    def work(self) -> None:
-        """Work until ``stopping`` says so."""
-        raise NotImplementedError
-
-    def is_stopped_within(self, seconds: float) -> bool:
-        """Wait; True as soon as the block has ended."""
-        return self._stopping.wait(seconds)
-
-    def _run(self) -> None:
-        try:
-            self.work()
-        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for this one
-            self._problem = error
-
-
-class Workers(Actor):
+class Workers(Background):
     """Lets about half of the runs that there are succeed each round, as scheduler and workers do."""
 
     def __init__(self, database_url: str) -> None:
@@ -76,7 +41,7 @@ class Workers(Actor):
             connection.close()
 
 
-class Owner(Actor):
+class Owner(Background):
     """Puts a webhook on hold after a part of the stream, and releases it after another one."""
 
     def __init__(self, webhook_id: str, progress: Callable[[], float]) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
+from tests.acceptance.chaos.background import Background
+
 SHORTEST_PAUSE_SECONDS = 0.3
 LONGEST_PAUSE_SECONDS = 3.0
-STOP_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def order_of_deaths(
             yield random.uniform(SHORTEST_PAUSE_SECONDS, longest_pause), name
 
 
-class Killer:
+class Killer(Background):
     """At work in a thread of its own for the time of a block; ``deaths`` counts them by name.
 
     What is not up when its time comes is passed over, or it would never come up.
@@ -53,40 +53,26 @@ class Killer:
         revive: Callable[[], None],
         longest_pause: float = LONGEST_PAUSE_SECONDS,
     ) -> None:
+        super().__init__()
         self.deaths: Counter[str] = Counter()
         self._victims = victims
         self._order = order_of_deaths(victims, random, longest_pause)
         self._most = most
         self._revive = revive
-        self._stopping = threading.Event()
-        self._problem: Exception | None = None
-        self._thread = threading.Thread(target=self._run)
 
     def has_killed_all(self) -> bool:
         """Whether each victim has died; also where that cannot be any more."""
-        return self.deaths.keys() == self._victims.keys() or self._problem is not None
+        return self.deaths.keys() == self._victims.keys() or self.has_failed
 
-    def __enter__(self) -> Killer:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join(STOP_SECONDS)
-        if self._problem is not None:
-            raise RuntimeError("the killer has failed, so the stream proves nothing") from self._problem
-
-    def _run(self) -> None:
-        try:
-            for pause, name in self._order:
-                if self.deaths.total() >= self._most and name in self.deaths:
-                    pause = LONGEST_PAUSE_SECONDS if self.has_killed_all() else 0
-                if self._stopping.wait(pause):
-                    return
-                self._revive()
-                is_next = self.deaths.total() < self._most or name not in self.deaths
-                if is_next and self._victims[name].is_up():
-                    self._victims[name].kill()
-                    self.deaths[name] += 1
-        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for this one
-            self._problem = error
+    def work(self) -> None:
+        """Kill one after the other."""
+        for pause, name in self._order:
+            if self.deaths.total() >= self._most and name in self.deaths:
+                pause = LONGEST_PAUSE_SECONDS if self.has_killed_all() else 0
+            if self.is_stopped_within(pause):
+                return
+            self._revive()
+            is_next = self.deaths.total() < self._most or name not in self.deaths
+            if is_next and self._victims[name].is_up():
+                self._victims[name].kill()
+                self.deaths[name] += 1
