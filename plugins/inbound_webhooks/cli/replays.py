@@ -128,15 +128,12 @@ def _summary(report: Report) -> dict[str, Any]:
 
 
 def _waits_for(row: Any) -> str | None:
-    """Why a delivery that could be dispatched is not: too many runs are queued, as of the last second."""
-    from inbound_webhooks.records.delivery import State
+    """Why a delivery has no run yet: too many are active, or are queued as of the last second."""
+    from inbound_webhooks.deliveries.details import waiting_reason
     from inbound_webhooks.storage.database import transaction
-    from inbound_webhooks.webhooks.queue_reason import queue_reason
 
-    if row.state != State.ACCEPTED:
-        return None
     with transaction() as connection:
-        return queue_reason(connection, row.dag_id)
+        return waiting_reason(connection, row)
 
 
 def _delivery(row: Any) -> dict[str, Any]:

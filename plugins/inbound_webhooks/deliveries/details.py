@@ -95,7 +95,7 @@ def waiting_reason(connection: Connection, delivery: Any) -> str | None:
     limit = webhook.max_active_runs
     if limit is not None and (active := claims.count_active(connection, webhook.id)) >= limit:
         return f"the end of one of the webhook's runs: {active} are active, and its limit is {limit}."
-    reason = queue_reason(connection, webhook.dag_id)
+    reason = queue_reason(connection, webhook)
     return None if reason is None else f"room in Airflow's queue: {reason}"
 
 

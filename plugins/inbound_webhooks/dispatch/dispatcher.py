@@ -155,7 +155,11 @@ class Dispatcher:
         while chosen := [each for each in self._webhooks.next(now) if each.webhook_id not in skipped]:
             room = self._queued_runs.room(count_shares=partial(_alive, now=now))
             if room is not None and room.left <= 0:
-                return 0
+                # What Airflow merges into one run goes on.
+                found = self._webhooks.next(now, has_room=False)
+                chosen = [each for each in found if each.webhook_id not in skipped]
+                if not chosen:
+                    return 0
             done, unchecked = self._dispatch_batch(chosen, now, room)
             if unchecked:
                 last = self._check_in_turns(unchecked)

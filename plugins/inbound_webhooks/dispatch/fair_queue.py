@@ -6,6 +6,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from sqlalchemy import Connection
 
 from inbound_webhooks.airflow_bridge.queued_runs import Room
 from inbound_webhooks.storage import claims
-from inbound_webhooks.storage.claims import ClaimedDelivery, WaitingWebhook, waiting_webhooks
+from inbound_webhooks.storage.claims import ClaimedDelivery, Startable, WaitingWebhook, waiting_webhooks
 from inbound_webhooks.storage.database import transaction
 
 Item = TypeVar("Item")
@@ -26,18 +27,19 @@ class RoundRobin:
         self._places = places
         self._after = ""
 
-    def next(self, now: datetime) -> list[WaitingWebhook]:
+    def next(self, now: datetime, *, has_room: bool = True) -> list[WaitingWebhook]:
         """The next webhooks with due deliveries, at most as many as a batch has places.
 
+        :param has_room: whether Airflow's queue has; without it, only webhooks that do not wait for room
         :raises DatabaseUnavailable: the position has not moved
         """
         with transaction() as connection:
-            found = waiting_webhooks(connection, now, after=self._after, limit=self._places)
+            ask = partial(waiting_webhooks, connection, now, limit=self._places, has_room=has_room)
+            found = ask(after=self._after)
             # At the end of the ids: go on from the first one, without choosing a webhook twice.
             if len(found) < self._places and self._after:
                 known = {webhook.webhook_id for webhook in found}
-                again = waiting_webhooks(connection, now, after="", limit=self._places)
-                found += [webhook for webhook in again if webhook.webhook_id not in known]
+                found += [webhook for webhook in ask(after="") if webhook.webhook_id not in known]
                 found = found[: self._places]
         self._after = found[-1].webhook_id if len(found) == self._places else ""
         return found
@@ -77,13 +79,13 @@ def claim(
     for webhook in webhooks:
         if (limits := found_limits.get(webhook.webhook_id)) is not None:
             free = min(webhook.due, _free_runs(connection, webhook, limits.max_active_runs))
-            wanted[webhook.webhook_id] = free if room is None else min(free, room.left_of(limits.dag_id))
+            if room is not None and limits.needs_room:
+                free = min(free, room.left_of(limits.dag_id))
+            wanted[webhook.webhook_id] = free
     claimed: list[ClaimedDelivery] = []
-    if room is None:
-        shares = shared(places, wanted)
-    else:
-        dag_ids = {webhook_id: limits.dag_id for webhook_id, limits in found_limits.items()}
-        shares = _within_dags(shared(min(places, room.left), wanted), dag_ids, room)
+    shares = shared(places, wanted)
+    if room is not None:
+        shares = _within_room(shares, found_limits, room)
     waiting, left_bytes, webhook_id = deque(shares), limit_bytes, ""
     while waiting and (left_bytes > 0 or not claimed):
         webhook_id = waiting.popleft()
@@ -95,14 +97,16 @@ def claim(
     return Claim(claimed, webhook_id if waiting else None)
 
 
-def _within_dags(shares: Mapping[str, int], dag_ids: Mapping[str, str], room: Room) -> dict[str, int]:
-    """The shares as far as the queues of their DAGs have room, which webhooks of one DAG share."""
-    left = {dag_id: room.left_of(dag_id) for dag_id in dag_ids.values()}
+def _within_room(shares: Mapping[str, int], found: Mapping[str, Startable], room: Room) -> dict[str, int]:
+    """The shares as far as Airflow's queue has room, and the queues of DAGs, which their webhooks share."""
+    queued = shared(room.left, {each: share for each, share in shares.items() if found[each].needs_room})
+    left = {limits.dag_id: room.left_of(limits.dag_id) for limits in found.values()}
     given: dict[str, int] = {}
-    for webhook_id, share in shares.items():
-        dag_id = dag_ids[webhook_id]
-        number = min(share, left[dag_id])
-        left[dag_id] -= number
+    for webhook_id, number in shares.items():
+        if found[webhook_id].needs_room:
+            dag_id = found[webhook_id].dag_id
+            number = min(queued.get(webhook_id, 0), left[dag_id])
+            left[dag_id] -= number
         if number > 0:
             given[webhook_id] = number
     return given

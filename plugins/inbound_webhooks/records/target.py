@@ -53,6 +53,14 @@ def dags_that_may_wait(webhook: Draft) -> tuple[str, ...]:
     return tuple(webhook.waiting_dags) or ((webhook.dag_id,) if webhook.dag_id else ())
 
 
+def needs_room(target: Any) -> bool:
+    """Whether what a webhook, or a delivery, starts waits for room in Airflow's queue of runs.
+
+    Of events without a partition key, however many, Airflow's scheduler makes one run of a DAG.
+    """
+    return target.asset is None or target.partition_key is not None
+
+
 def serves_waits_only(target: Any) -> bool:
     """Whether a webhook, or a delivery, starts nothing by itself: its events only resume waiting tasks."""
     has_routes = getattr(target, "routes", None) or getattr(target, "state", None) == State.SPLIT

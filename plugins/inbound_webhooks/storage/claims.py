@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    Boolean,
     Connection,
     String,
     bindparam,
@@ -81,22 +82,26 @@ class ClaimedDelivery:
 
 
 def waiting_webhooks(
-    connection: Connection, now: datetime, *, after: str, limit: int
+    connection: Connection, now: datetime, *, after: str, limit: int, has_room: bool = True
 ) -> list[WaitingWebhook]:
     """Webhooks with due deliveries that may start runs, in index order, beginning behind ``after``.
 
     Disabled webhooks, those on hold, and those at their limit of active runs are left out.
+
+    :param has_room: whether Airflow's queue has; without it, only webhooks that do not wait for room
     """
     query = _WAITING[connection.dialect.name]
-    rows = connection.execute(query, {"now": now, "after": after, "limit": limit})
+    values = {"now": now, "after": after, "limit": limit, "has_room": has_room}
+    rows = connection.execute(query, values)
     return [WaitingWebhook(row.webhook_id, row.due) for row in rows]
 
 
 class Startable(NamedTuple):
-    """What limits the runs of a webhook."""
+    """What limits the runs of a webhook; ``needs_room`` in Airflow's queue, or its events are merged."""
 
     dag_id: str
     max_active_runs: int | None
+    needs_room: bool
 
 
 def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> dict[str, Startable]:
@@ -106,12 +111,20 @@ def lock_enabled(connection: Connection, webhook_ids: Iterable[str]) -> dict[str
     that follow each other without a gap would starve the change, which needs the row alone.
     """
     columns = tables.webhook.c
-    names = (columns.id, _MAY_START.label("may_start"), columns.dag_id, columns.max_active_runs)
+    names = (
+        columns.id,
+        _MAY_START.label("may_start"),
+        columns.dag_id,
+        columns.max_active_runs,
+        _NEEDS_ROOM.label("needs_room"),
+    )
     wanted = select(*names).where(columns.id.in_(sorted(webhook_ids)))
     if connection.dialect.name == "postgresql":
         wanted = wanted.where(func.pg_try_advisory_xact_lock_shared(change_lock_key(columns.id)))
     rows = connection.execute(wanted.order_by(columns.id).with_for_update(read=True, skip_locked=True))
-    return {row.id: Startable(row.dag_id, row.max_active_runs) for row in rows if row.may_start}
+    return {
+        row.id: Startable(row.dag_id, row.max_active_runs, row.needs_room) for row in rows if row.may_start
+    }
 
 
 def try_lock_webhook(connection: Connection, webhook_id: str) -> bool:
@@ -206,6 +219,9 @@ _MAY_START = (
     & (func.coalesce(tables.webhook.c.hold, "") != Hold.HELD)
 )
 
+# As records.target.needs_room.
+_NEEDS_ROOM = tables.webhook.c.asset.is_(None) | tables.webhook.c.partition_key.is_not(None)
+
 # As ClaimedDelivery.run_suffix.
 _RUN_SUFFIX: Any = case(
     (tables.delivery.c.child_index.is_(None), tables.delivery.c.id),
@@ -259,7 +275,9 @@ def _waiting(dialect_name: str) -> Any:
     active = _active(columns.id, dialect_name).scalar_subquery()
     is_free = or_(columns.max_active_runs.is_(None), active < columns.max_active_runs)
     # A scalar subquery instead of a join: one probe for each step, where a join may read all webhooks first.
-    may_start = select(_MAY_START & is_free).where(columns.id == walk.c.webhook_id).scalar_subquery()
+    has_room = or_(bindparam("has_room", type_=Boolean()), ~_NEEDS_ROOM)
+    startable = select(_MAY_START & is_free & has_room)
+    may_start = startable.where(columns.id == walk.c.webhook_id).scalar_subquery()
     due = _due(walk)
     return (
         select(walk.c.webhook_id, due.label("due"))

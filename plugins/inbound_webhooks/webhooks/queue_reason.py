@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from sqlalchemy import Connection
 
 from inbound_webhooks.airflow_bridge.queued_runs import QueuedRuns
+from inbound_webhooks.records.target import needs_room
 from inbound_webhooks.settings import read_option
 from inbound_webhooks.storage.threads import run_in_thread
 
 
-def queue_reason(connection: Connection, dag_id: str) -> str | None:
-    """The sentence about the queue that a DAG's deliveries wait for; None where they do not."""
+def queue_reason(connection: Connection, target: Any) -> str | None:
+    """The sentence about the queue that a webhook's deliveries, or one, wait for; None where they do not.
+
+    :param target: a webhook or a delivery
+    """
+    if not needs_room(target):
+        return None
     room = _queued_runs(*_limits()).room(lambda work: work(connection))
-    return None if room is None else room.reason(dag_id)
+    return None if room is None else room.reason(target.dag_id)
 
 
 async def count_queued() -> int | None:

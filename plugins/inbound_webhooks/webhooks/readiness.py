@@ -92,7 +92,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
         found = found_drifts(connection, [webhook.id for webhook in webhooks])
         environment = environment_problems(connection)
         assets = _assets_of(connection, webhooks)
-        queues = {dag_id: queue_reason(connection, dag_id) for dag_id in dag_ids}
+        queues = {webhook.id: queue_reason(connection, webhook) for webhook in webhooks}
         source_ids = {webhook.source for webhook in webhooks if webhook.source is not None}
         sources = webhooks_by_id(connection, source_ids) if source_ids else {}
         lacking = {
@@ -121,7 +121,7 @@ def reasons_by_id(webhooks: Sequence[Webhook]) -> dict[str, list[Problem]]:
                     **assets.get(webhook.asset or "", {}),
                     waiting_tasks=waiting.get(webhook.id, 0),
                     stores_bodies=stores_bodies,
-                    queue_reason=queues.get(webhook.dag_id),
+                    queue_reason=queues[webhook.id],
                     source=sources.get(webhook.source or ""),
                 ),
             )

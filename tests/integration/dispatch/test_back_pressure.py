@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 
+from tests.infrastructure.assets_builder import URI, events, store_due, store_subscriber
 from tests.infrastructure.dags_builder import change_dag, store_dag
 from tests.infrastructure.webhooks_builder import (
     change_run,
@@ -156,3 +157,55 @@ def test_what_waits_says_so_everywhere(hooks, monkeypatch):
     assert delivery_details(waiting)["waits_for"] == f"room in Airflow's queue: {sentence}"
     reasons = readiness.reasons_of(service.get(hooks["b"].id))
     assert f"{sentence} Deliveries wait until there are fewer." in [each.message for each in reasons]
+
+
+@pytest.fixture
+def full_queue(hooks, monkeypatch):
+    """Airflow's queue has no room."""
+    monkeypatch.setenv("AIRFLOW__INBOUND_WEBHOOKS__MAX_QUEUED_RUNS", "6")
+    fill(hooks, 3)
+    assert dispatch(max_queued_runs=0) == 6
+    fill(hooks, 3)
+    store_subscriber("subscriber")
+    return hooks
+
+
+def test_events_that_airflow_merges_into_one_run_do_not_wait_for_room(full_queue):
+    hook = store_webhook("of an asset", dag_id="", asset=URI)
+    for _ in range(30):
+        store_due(hook)
+    assert dispatch(max_queued_runs=6) == 6
+    assert (len(events()), states().count("accepted")) == (30, 6)
+
+
+def test_events_of_partitions_wait_for_room_and_say_so(full_queue):
+    from inbound_webhooks.deliveries.details import delivery_details
+    from inbound_webhooks.webhooks import readiness, service
+
+    hook = store_webhook("of partitions", dag_id="", asset=URI, partition_key="body.day")
+    waiting = store_due(hook, partition_key="2026-01-01")
+    dispatch(max_queued_runs=6)
+    assert events() == []
+    sentence = "Airflow has 6 queued runs; max_queued_runs is 6."
+    assert delivery_details(waiting)["waits_for"] == f"room in Airflow's queue: {sentence}"
+    problems = readiness.reasons_of(service.get(hook.id))
+    assert f"{sentence} Deliveries wait until there are fewer." in [each.message for each in problems]
+
+
+def test_a_webhook_whose_events_are_merged_has_no_reason_to_wait(full_queue):
+    from inbound_webhooks.deliveries.details import delivery_details
+    from inbound_webhooks.webhooks import readiness, service
+
+    hook = store_webhook("of an asset", dag_id="", asset=URI)
+    assert delivery_details(store_due(hook))["waits_for"] is None
+    assert "queue-full" not in [each.code for each in readiness.reasons_of(service.get(hook.id))]
+
+
+def test_events_take_no_room_from_runs(hooks):
+    store_subscriber("subscriber")
+    hook = store_webhook("of an asset", dag_id="", asset=URI)
+    for _ in range(8):
+        store_due(hook)
+    fill(hooks, 8)
+    assert dispatch(max_queued_runs=10, dag_queue_percent=100) == 10
+    assert (len(events()), runs_by_dag()) == (8, {"a": 5, "b": 5})

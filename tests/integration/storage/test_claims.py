@@ -134,7 +134,7 @@ def test_only_enabled_webhooks_without_a_pending_change_are_locked(postgres_clus
     holder.cursor().execute("SELECT 1 FROM inbound_webhook WHERE id = %s FOR UPDATE", (changing.id,))
     with transaction() as connection:
         ids = {free.id, disabled.id, changing.id, "of nobody"}
-        assert claims.lock_enabled(connection, ids) == {free.id: ("orders", 7)}
+        assert claims.lock_enabled(connection, ids) == {free.id: ("orders", 7, True)}
     holder.close()
 
 
@@ -149,7 +149,7 @@ def test_one_dispatcher_at_a_time_is_alone_with_a_webhook_and_the_endpoint_goes_
         assert (
             claims.lock_enabled(first, [hook.id])
             == claims.lock_enabled(second, [hook.id])
-            == {hook.id: ("orders", 1)}
+            == {hook.id: ("orders", 1, True)}
         )
         assert claims.try_lock_webhook(first, hook.id)
         assert not claims.try_lock_webhook(second, hook.id)
@@ -232,9 +232,9 @@ def test_a_change_that_waits_keeps_further_dispatchers_off(postgres_cluster, pos
     hook = store_webhook()
     change = threading.Thread(target=service.set_enabled, args=(hook.id, False), kwargs={"actor": ACTOR})
     with transaction() as first:
-        assert claims.lock_enabled(first, [hook.id]) == {hook.id: ("orders", None)}
+        assert claims.lock_enabled(first, [hook.id]) == {hook.id: ("orders", None, True)}
         with transaction() as second:
-            assert claims.lock_enabled(second, [hook.id]) == {hook.id: ("orders", None)}
+            assert claims.lock_enabled(second, [hook.id]) == {hook.id: ("orders", None, True)}
         change.start()
         postgres_cluster.wait_until_blocked()
         with transaction() as third:
