@@ -47,6 +47,8 @@ def wait_for_runs(airflow, delivery_ids: list[str]) -> None:
         airflow.wait_for_run("event_log", f"webhook__{delivery_id}")
 
 
+# In `make test`, rounds of kills have dispatchers of their own, and a command's test asks one to stop.
+@pytest.mark.long
 def test_a_dispatcher_of_its_own_makes_one_run_of_each_delivery_and_stops_when_asked(airflow, crashed):
     delivered, runs_before = crashed
     assert states(airflow, delivered) == {"accepted"}
@@ -61,11 +63,11 @@ def test_a_dispatcher_of_its_own_makes_one_run_of_each_delivery_and_stops_when_a
 
 
 def test_an_api_server_that_starts_makes_the_runs_that_are_missing(airflow, webhooks, crashed):
-    runs_before = count_runs(airflow)
+    unwritten, runs_before = crashed
     delivered = [deliver(webhooks["events"], b"{}") for _ in range(2)]
     time.sleep(2)
     assert states(airflow, delivered) == {"accepted"}
     airflow.kill("api-server")
     start_api_server(airflow, dispatcher_enabled=True)
-    wait_for_runs(airflow, delivered)
-    assert count_runs(airflow) == runs_before + len(delivered)
+    wait_for_runs(airflow, unwritten + delivered)
+    assert count_runs(airflow) == runs_before + len(unwritten) + len(delivered)

@@ -2,7 +2,8 @@
 
 A test of both endpoints on both databases is in `make test` only at the api-server's on SQLite and at the
 gateway's on PostgreSQL; the contract's own modules run at all four. Modules and tests in which nothing
-depends on the database run on SQLite only, and those about what both endpoints share at the api-server's.
+depends on the database run on SQLite only, those about what both endpoints share at the api-server's, and
+those in which nothing depends on the auth manager under Fab.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ ON_SQLITE = (
     "acceptance/test_waiting.py",
     # Verification and deduplication of each sender run on both databases in integration/receiver.
     "acceptance/test_results.py",
+    # The canaries walk through all features on PostgreSQL.
+    "acceptance/test_secrecy.py",
     "acceptance/test_senders.py",
 )
 AT_THE_API_SERVER = (
@@ -33,7 +36,12 @@ AT_THE_API_SERVER = (
     "promises/isolation/test_body_buffer.py",
     "integration/receiver/test_exhausted_database.py",
 )
+UNDER_FAB = (
+    # What is asked has nothing to do with who asks; under Fab it runs on PostgreSQL.
+    "integration/rest/test_every_field.py",
+)
 PAIRS = {("blueprint", "sqlite"), ("gateway", "postgresql")}
+AUTH_MANAGERS = ("simple", "fab")
 ENDPOINTS = ("blueprint", "gateway")
 DATABASES = ("sqlite", "postgresql")
 
@@ -45,6 +53,8 @@ def mark_long(items: list[pytest.Item]) -> None:
         path = item.path.as_posix()
         named = f"{path}::{getattr(item, 'originalname', item.name)}"
         if database == "postgresql" and (path.endswith(ON_SQLITE) or named.endswith(ON_SQLITE)):
+            item.add_marker(pytest.mark.long)
+        if path.endswith(UNDER_FAB) and _one_of(AUTH_MANAGERS, item) == "simple":
             item.add_marker(pytest.mark.long)
         if endpoint == "gateway" and path.endswith(AT_THE_API_SERVER):
             item.add_marker(pytest.mark.long)

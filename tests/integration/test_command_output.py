@@ -245,8 +245,8 @@ def test_a_name_that_the_terminal_lacks_is_no_error(quiet, terminal, output, exp
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("locale", ["C", "POSIX"])
-@pytest.mark.parametrize("output", ["json", "table"])
+@pytest.mark.parametrize("locale", ["C", pytest.param("POSIX", marks=pytest.mark.long)])
+@pytest.mark.parametrize("output", [pytest.param("json", marks=pytest.mark.long), "table"])
 def test_a_locale_without_an_encoding_is_no_error(quiet, locale, output):
     done = quiet.run("module", "list", "-o", output, env={"LC_ALL": locale, "PYTHONIOENCODING": ""})
     assert (done.returncode, "orders" in done.stdout) == (0, True), done.stderr

@@ -66,7 +66,7 @@ def done() -> bool:
     return set(states()) <= {"dispatched", "undeliverable"}
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.long), 4])
 def test_many_dispatchers_make_one_run_for_each_delivery(postgres_database, count):
     store_dag("orders")
     hooks = [store_webhook(f"webhook {number}") for number in range(3)]

@@ -193,11 +193,15 @@ def identifiers(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield from ((part, getattr(node, "lineno", 0)) for part in name.split("."))
 
 
-def used() -> Iterator[tuple[str, str]]:
+@cache
+def used() -> list[tuple[str, str]]:
     """Every name in the Python code of the repository, with its place."""
-    for name, text in files().items():
-        if name.endswith(".py"):
-            yield from ((found, f"{name}:{line}") for found, line in identifiers(ast.parse(text)))
+    return [
+        (found, f"{name}:{line}")
+        for name, text in files().items()
+        if name.endswith(".py")
+        for found, line in identifiers(ast.parse(text))
+    ]
 
 
 def lines_with(pattern: str) -> list[str]:

@@ -12,6 +12,7 @@ from inbound_webhooks.event.judge import Verdict
 from inbound_webhooks.event.sizes import CANCEL_RUNNING, SKIP
 from inbound_webhooks.records.delivery import State
 from inbound_webhooks.records.webhook import Webhook
+from inbound_webhooks.settings import in_default_time_zone
 from inbound_webhooks.storage import groups
 from inbound_webhooks.storage.groups import Group
 from inbound_webhooks.storage.webhooks import webhook_by_id
@@ -92,4 +93,4 @@ def batch_of(connection: Connection, delivery: Any, *, limit: int) -> dict[str, 
 
 
 def _clock(at: datetime) -> str:
-    return f"{at:%H:%M:%S} UTC"
+    return f"{in_default_time_zone(at):%H:%M:%S %Z}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
@@ -26,7 +26,7 @@ def actual_revision(
     :param recorded: the revision in the version table; it counts where the tables match none
     :raises TablesUnknown: the tables match no revision, or are newer than this version of the plugin
     """
-    of_revisions = dict(shapes(scripts))
+    of_revisions = shapes(scripts)
     if recorded is not None and recorded not in of_revisions:
         raise TablesUnknown(
             f"The tables of inbound webhooks are at revision {recorded}, which version {__version__} of the "
@@ -46,8 +46,19 @@ def actual_revision(
     return recorded
 
 
-def shapes(scripts: ScriptDirectory) -> Iterator[tuple[str, Shape]]:
-    """Each revision with the shape of its tables, oldest first: its migration runs in an empty SQLite."""
+def shapes(scripts: ScriptDirectory) -> Mapping[str, Shape]:
+    """Each revision with the shape of its tables, oldest first; found out once for a folder."""
+    if scripts.dir not in _shapes:
+        _shapes[scripts.dir] = dict(_made_in_sqlite(scripts))
+    return _shapes[scripts.dir]
+
+
+# `airflow db migrate` asks twice, and an Airflow that waits for its migration again and again.
+_shapes: dict[str, Mapping[str, Shape]] = {}
+
+
+def _made_in_sqlite(scripts: ScriptDirectory) -> Iterator[tuple[str, Shape]]:
+    """Each revision's migration runs in an empty database, after those before it."""
     with (
         create_engine("sqlite://").begin() as connection,
         Operations.context(MigrationContext.configure(connection)),

@@ -217,3 +217,11 @@ def test_the_details_of_a_delivery_that_waits_say_for_what(hook, works):
     assert delivery_details(stored)["waits_for"] == (
         "Its batch has 1 of 3 events and closes at 12:01:00 UTC."
     )
+
+
+def test_the_time_at_which_a_batch_closes_is_in_airflows_zone(hook, works, monkeypatch):
+    from inbound_webhooks.deliveries.details import delivery_details
+
+    monkeypatch.setenv("AIRFLOW__CORE__DEFAULT_TIMEZONE", "Asia/Kolkata")
+    (stored,) = batched(hook)
+    assert "closes at 17:31:00 IST." in delivery_details(stored)["waits_for"]

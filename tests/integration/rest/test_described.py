@@ -21,9 +21,16 @@ HEADERS = json.dumps([["Content-Type", "application/json"]])
 SECONDS = 24
 """How long it goes on: examples and edges of everything take 20, then it makes things up until the end."""
 
+GENERATION = {"no-shrink": True, "deterministic": True, "database": "none"}
 ASKED = {
-    "max-time": SECONDS,
-    "generation": {"max-examples": 10, "no-shrink": True, "deterministic": True, "database": "none"},
+    # In `make test`: some made-up requests to each operation.
+    "few": {
+        "phases": {"coverage": {"enabled": False}, "stateful": {"enabled": False}},
+        "generation": {"max-examples": 4, **GENERATION},
+    },
+    "many": {"max-time": SECONDS, "generation": {"max-examples": 10, **GENERATION}},
+}
+CHECKED = {
     "checks": {
         # Expressions have a grammar that no JSON Schema tells: what does not compile is 422, and what nothing
         # can be ordered by 400.
@@ -33,7 +40,7 @@ ASKED = {
 
 
 @pytest.fixture(scope="module")
-def described(anyone) -> Any:
+def described(anyone, request) -> Any:
     """The API by its own description, with ids of what is there among all texts."""
     from inbound_webhooks.rest.app import app
 
@@ -45,7 +52,7 @@ def described(anyone) -> Any:
             for parameter in operation.get("parameters", ()):
                 if found := there(parameter["name"]):
                     parameter["schema"] = {"anyOf": [{"enum": found}, parameter["schema"]]}
-    config = SchemathesisConfig.from_dict(ASKED | {"headers": dict(admin.headers)})
+    config = SchemathesisConfig.from_dict(ASKED[request.param] | CHECKED | {"headers": dict(admin.headers)})
     loaded = schemathesis.openapi.from_dict(document | {"servers": [{"url": PREFIX}]}, config=config)
     loaded.app = FastAPI()
     # Below a prefix and without its lifespan, as in Airflow; the dispatcher stays away.
@@ -94,7 +101,15 @@ def operations(described: Any) -> set[str]:
     return {f"{method.upper()} {path}" for path, methods in paths for method in methods}
 
 
-@pytest.mark.parametrize("pages", ["simple", pytest.param("fab", marks=pytest.mark.long)], indirect=True)
+@pytest.mark.parametrize(
+    ("pages", "described"),
+    [
+        ("simple", "few"),
+        pytest.param("simple", "many", marks=pytest.mark.long),
+        pytest.param("fab", "many", marks=pytest.mark.long),
+    ],
+    indirect=True,
+)
 def test_every_answer_is_as_described(described):
     seen = list(engine.from_schema(described).execute())
     asked = {one.label for one in seen if isinstance(one, events.ScenarioFinished)}

@@ -131,7 +131,7 @@ def test_each_revision_differs_from_all_others():
     from inbound_webhooks.storage.revisions import shapes
 
     manager = WebhookDBManager(session=None)
-    found = dict(shapes(manager.get_script_object(offline_config())))
+    found = shapes(manager.get_script_object(offline_config()))
     assert list(found) == REVISIONS
     assert len(set(found.values())) == len(REVISIONS)
 

@@ -52,7 +52,7 @@ def expression(frame, parameter: str):
 @pytest.mark.parametrize(
     "width", [390, *(pytest.param(width, marks=pytest.mark.long) for width in (800, 1440))]
 )
-@pytest.mark.parametrize("dag_id", ["long", "many"])
+@pytest.mark.parametrize("dag_id", ["long", pytest.param("many", marks=pytest.mark.long)])
 def test_a_long_default_leaves_the_expression_its_width(open_window, width, dag_id):
     window = open_window(width=width)
     for path in (f"/new?dag={dag_id}", "/new"):
