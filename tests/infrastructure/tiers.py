@@ -20,7 +20,9 @@ CONTRACT = (
 ON_SQLITE = (
     "integration/test_metrics.py",
     "integration/dispatch/test_templates.py",
-    # Under one auth manager: the story of a new user runs under both, and that of roles under Fab.
+    # A browser's stories: those of a new user and of a failed delivery under SimpleAuthManager, that of the
+    # roles under Fab.
+    "acceptance/test_browser.py",
     "acceptance/test_pages_delivery.py",
     # On PostgreSQL a new user, a crash and kills have runs of a real Airflow.
     "acceptance/test_examples.py",

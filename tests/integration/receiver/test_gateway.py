@@ -73,6 +73,7 @@ def test_an_accepted_post_is_a_delivery(gateway, hook):
     assert rows("delivery")[0].id in body.decode()
 
 
+@pytest.mark.long
 def test_sqlite_will_do_on_one_machine(gateways, sqlite_database):
     hook = store_webhook()
     gateway = gateways(sqlite_database)
@@ -358,7 +359,7 @@ def test_figures_are_summed_over_the_workers(gateways, postgres_database, hook):
 
 
 def test_no_token_is_in_the_log(gateways, postgres_database, hook):
-    gateway = gateways(postgres_database, workers=2, figures=True)
+    gateway = gateways(postgres_database, figures=True)
     gateway.request("POST", path_of(hook), ORDER)
     gateway.request("POST", f"/webhok{path_of(hook)}", ORDER)
     assert hook.token not in gateway.log.read_text() + gateway.figures()
