@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import getdoc
-from typing import Literal
+from typing import Any, Literal
 
 Severity = Literal["stops", "delays", "hint"]
 """No run starts; runs start later; runs start, but perhaps not as intended."""
@@ -342,6 +342,9 @@ class QueryMalformed(ContentRefused):
 
 class ParameterRefused(ContentRefused):
     """A value violates the DAG's params."""
+
+    # All mapped parameters, where the DAG refuses them together: for a preview.
+    computed: Mapping[str, Any] | None = None
 
     def __init__(self, parameter: str, reason: str) -> None:
         self.parameter = parameter

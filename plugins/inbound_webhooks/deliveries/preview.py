@@ -12,7 +12,7 @@ from inbound_webhooks.deliveries.family import hidden_routes, judged_family
 from inbound_webhooks.deliveries.group_notes import group_note
 from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.deliveries.schedule_data import schedule_data
-from inbound_webhooks.errors import SecretMissing, VerificationFailed
+from inbound_webhooks.errors import ParameterRefused, SecretMissing, VerificationFailed
 from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.judge import Verdict, Verified
 from inbound_webhooks.event.request import InboundRequest
@@ -47,7 +47,8 @@ def preview_request(
 
     :param access: of the user who gets it; None for an operator with a shell, who may see every route
 
-    Returns ``state`` (an outcome of the judge), ``conf``, ``partition_key``, ``schedule`` (when the run
+    Returns ``state`` (an outcome of the judge), ``conf``, ``computed`` (of a refused request: the mapped
+    parameters, whatever the DAG makes of them), ``partition_key``, ``schedule`` (when the run
     starts, as far as the webhook says), ``error``, ``note`` (nothing was verified, the response would wait,
     waiting tasks would be resumed) and the response's ``status``, ``content_type``, ``headers`` (pairs,
     without the content type) and ``body`` (text); and ``children``, ``children_total`` and ``routes`` of a
@@ -123,6 +124,7 @@ def _shown(verdict: Verdict, note: str | None, body: bytes) -> dict[str, Any]:
     return {
         "state": verdict.outcome,
         "conf": None if verdict.conf is None else json.loads(verdict.conf),
+        "computed": verdict.error.computed if isinstance(verdict.error, ParameterRefused) else None,
         "partition_key": verdict.partition_key,
         "schedule": schedule_data(verdict),
         "error": (verdict.reason or None) if verdict.error is None else verdict.error.message,

@@ -24,20 +24,27 @@ URL_PLACE = "URL-OF-THE-WEBHOOK"
 """Stands for the URL in commands for readers who may not see it, and before the webhook is stored."""
 
 
-def sample_of(webhook: Webhook, dags: DagCache) -> SampleRequest:
+def sample_of(webhook: Webhook, dags: DagCache, *, offers_names: bool = False) -> SampleRequest:
     """A request that a webhook accepts; blocks while it reads the DAG's params.
 
+    :param offers_names: see :func:`inbound_webhooks.event.sampling.builder.build_sample`
     :raises TooBusy: a slow check of a param has to wait for too many others
     """
     dag = startable(dags.get(webhook.dag_id, autocommit), webhook)
-    return sample_for(webhook, {} if dag is None else dag.params)
+    return sample_for(webhook, {} if dag is None else dag.params, offers_names=offers_names)
 
 
-def sample_for(webhook: Webhook, params: Mapping[str, Parameter]) -> SampleRequest:
+def sample_for(
+    webhook: Webhook, params: Mapping[str, Parameter], *, offers_names: bool = False
+) -> SampleRequest:
     """A request that a webhook with these params accepts."""
     preset = PRESETS.get(webhook.preset or "")
     return build_sample(
-        webhook, params, None if preset is None else preset.sample, fresh=f"sample-{token_hex(6)}"
+        webhook,
+        params,
+        None if preset is None else preset.sample,
+        fresh=f"sample-{token_hex(6)}",
+        offers_names=offers_names,
     )
 
 

@@ -180,6 +180,9 @@ class PreviewResponse(BaseModel):
 
     state: str
     conf: Any
+    computed: dict[str, Any] | None = Field(
+        description="Of a request that the DAG's params refuse: the mapped parameters."
+    )
     partition_key: str | None
     schedule: dict[str, str] | None = Field(
         description="The run's logical_date, run_after and note, as far as the webhook has them."

@@ -82,6 +82,7 @@ class PreviewView(TypedWebhookView):
                 "tone": tone(state),
                 "state_help": preview_help(state, webhook),
                 "conf_text": pretty(preview["conf"]),
+                "computed_text": pretty(preview["computed"]),
                 "schedule_text": pretty(preview["schedule"]),
             }
         )

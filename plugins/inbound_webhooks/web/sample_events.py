@@ -96,5 +96,5 @@ class SamplesView(TypedWebhookView):
         with receiver.previews.held_by(self.access().name):
             # The params say something about a DAG that the user may not see.
             if webhook.dag_id and self.access().may_see(webhook):
-                return show(webhook, samples.sample_of(webhook, receiver.judging.dags))
+                return show(webhook, samples.sample_of(webhook, receiver.judging.dags, offers_names=True))
             return show(webhook, samples.sample_for(webhook, {}))

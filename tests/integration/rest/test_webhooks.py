@@ -225,3 +225,13 @@ def test_all_are_put_on_hold_and_released(admin):
     assert admin("GET", path).json()["held_by_all"]
     assert admin("POST", "/holdOfAll/release").json()["covers_new"] is False
     assert not admin("GET", path).json()["held_by_all"]
+
+
+def test_a_refused_preview_has_the_parameters_as_computed(admin):
+    from airflow.sdk import Param
+
+    store_dag("limited", params={"n": Param(type="integer", minimum=10), "missing": Param(type="string")})
+    hook = store_webhook(new_name(), dag_id="limited", mapping={"n": "${Webhook::Body.n}"})
+    request = {"body": '{"n": 12}', "headers": HEADERS_OF_JSON}
+    tried = admin("POST", f"/webhooks/{hook.id}/try", request).json()
+    assert (tried["state"], tried["conf"], tried["computed"]) == ("refused", None, {"n": 12})

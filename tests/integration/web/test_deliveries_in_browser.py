@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
@@ -175,3 +176,22 @@ def test_the_documentation_fits_a_phone_and_breaks_no_short_word(open_window):
     assert word.evaluate("word => word.getClientRects().length") == 1
     window.context.close()
     assert too_wide == {}
+
+
+def test_a_value_deep_in_a_body_is_found_in_its_tree(window, hook):
+    body = {"lines": [{"product": {"sku": f"sku-{number}", "colour": "blue"}} for number in range(9)]}
+    more = {"body": json.dumps(body).encode(), "headers": json.dumps([["Content-Type", "application/json"]])}
+    frame = window.open(f"/delivery/{store_delivery(hook, dag_id=LONG, state='succeeded', **more)}")
+    wait_for_scripts(frame)
+    value = frame.locator("#request-tree .value", has_text="sku-7")
+    assert not value.is_visible()
+    search = frame.get_by_label("Find in the request")
+    search.press_sequentially("SKU-7")
+    value.wait_for()
+    status = frame.locator("#request-viewer [data-tree-search] + [role=status]")
+    assert status.inner_text() == "1 of 1"
+    search.fill("blue")
+    search.press("Enter")
+    assert status.inner_text() == "2 of 9"
+    search.fill("no such value")
+    assert status.inner_text() == "Not found"

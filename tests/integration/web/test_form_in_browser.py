@@ -200,6 +200,29 @@ def test_the_senders_sample_event_completes_before_a_delivery_has_come(window):
     assert field.input_value() == "${Webhook::Body.data.object.customer_email}"
 
 
+def test_a_click_in_the_event_closes_the_completions_and_leaves_the_next_field_free(window):
+    frame = window.open("/new?dag=orders&sender=stripe")
+    row = frame.locator("#sample-tree [data-source='Body.type'] > .node")
+    row.wait_for()
+    expression(frame, "customer").click()
+    completions = frame.locator("#completions")
+    completions.get_by_text("Body.type").wait_for()
+    row.click()
+    assert expression(frame, "customer").input_value() == "${Webhook::Body.type}"
+    assert not completions.is_visible()
+
+
+def test_the_sample_event_keeps_the_parameters_that_have_no_expression_yet(window):
+    frame = window.open("/new?dag=orders")
+    number = frame.locator("#sample-tree [data-source='Body.number'] > .node")
+    number.wait_for()
+    expression(frame, "number").fill("Body.number")
+    expression(frame, "customer").fill("${Webhook::Body.buyer}")
+    frame.locator("#name").click()
+    frame.locator("#sample-tree [data-source='Body.buyer']").wait_for()
+    assert number.is_visible()
+
+
 def test_an_edited_form_is_not_left_by_accident(window, received):
     frame = window.open(received)
     frame.locator("#description").fill("edited")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from datetime import datetime, timezone
 from typing import Any
 
@@ -70,6 +72,25 @@ def test_a_captured_request_appears_as_a_tree_with_the_reason(pages, ada) -> Non
     assert "The header X-Sig is missing." in shown.text
     assert MARKUP not in shown.text
     assert 'data-source="Body.number"' in ada.get(f"/hook/{hook.id}").text
+
+
+def test_a_captured_request_can_be_tried_as_it_came(pages, ada) -> None:
+    hook = listening(ada, f"tried {pages.auth}")
+    capture(hook)
+    shown = ada.get(f"/hook/{hook.id}/listener?seen=0").text
+    request = json.loads(html.unescape(re.search('data-request="([^"]*)"', shown)[1]))
+    assert request == {
+        "method": "POST",
+        "query": "page=2",
+        "headers": "Content-Type: application/json",
+        "body": json.dumps({"number": 12, "text": MARKUP}),
+    }
+
+
+def test_a_captured_body_that_is_no_text_is_not_offered(pages, ada) -> None:
+    hook = listening(ada, f"no text {pages.auth}")
+    capture(hook, body=b"\xff\xfe")
+    assert "data-request" not in ada.get(f"/hook/{hook.id}/listener?seen=0").text
 
 
 def test_polling_ends_with_the_listener(pages, ada) -> None:

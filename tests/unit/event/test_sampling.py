@@ -40,8 +40,9 @@ def definition(**fields: Any) -> Any:
 def sample(
     params: dict[str, dict[str, Any]] | None = None, event: SampleEvent | None = None, **fields: Any
 ) -> Any:
+    offers_names = fields.pop("offers_names", False)
     parameters = {name: Parameter(name, schema) for name, schema in (params or {}).items()}
-    return build_sample(definition(**fields), parameters, event, fresh="fresh-1")
+    return build_sample(definition(**fields), parameters, event, fresh="fresh-1", offers_names=offers_names)
 
 
 def body(*args: Any, **fields: Any) -> Any:
@@ -61,6 +62,15 @@ def test_paths_in_both_notations_get_values() -> None:
         "items": [None, {"name": "example name"}],
         "odd key": "example odd key",
     }
+
+
+@pytest.mark.parametrize(("offers_names", "expected"), [(True, {"b", "c", "order"}), (False, {"order"})])
+def test_a_form_is_offered_the_params_that_have_no_expression_yet(
+    offers_names: bool, expected: set[str]
+) -> None:
+    params = {name: {"type": "string"} for name in ("a", "b", "c")}
+    mapping = {"a": "${Webhook::Body.order}", "b": "a text"}
+    assert set(body(params, mapping=mapping, offers_names=offers_names)) == expected
 
 
 def test_headers_and_query_are_filled_too() -> None:

@@ -95,7 +95,11 @@ class ConfMapping:
             conf = self._values(sources, params)
         if max_items is not None:
             _limit_items(conf, max_items)
-        check_conf(conf, params)
+        try:
+            check_conf(conf, params)
+        except ParameterRefused as error:
+            error.computed = conf if self.lines else None
+            raise
         return conf
 
     def _values(self, sources: DataSources, params: Mapping[str, Parameter]) -> dict[str, Any]:

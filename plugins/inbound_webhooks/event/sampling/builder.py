@@ -49,19 +49,18 @@ def build_sample(
     event: SampleEvent | None = None,
     *,
     fresh: str,
+    offers_names: bool = False,
 ) -> SampleRequest:
     """A request that the webhook accepts as far as its expressions and the DAG's params tell.
 
     :param params: the DAG's params; empty while Airflow does not know the DAG
     :param event: what the sender sends; None for any sender
     :param fresh: a text that no other sample has; it becomes the event's id where one path is its key
+    :param offers_names: with a field for each param that has no expression yet, also beside others that have
     :raises TooBusy: a slow check of a param has to wait for too many others
     """
-    if event is None and not definition.mapping:
-        # Nothing says what the sender sends: fields with the params' names are the easiest to map.
-        made = {name: example_of(parameter) for name, parameter in params.items()}
-        named = {name: value for name, value in made.items() if value is not NO_EXAMPLE}
-        event = SampleEvent(body=named or {"example": True})
+    if event is None and (offers_names or not definition.mapping):
+        event = _named_as_params(definition, params)
     of_list = _only_path(in_braces(definition.each)) if definition.each else None
     sample = _Sample(event, of_list)
     _add_mapping(sample, definition, params)
@@ -75,6 +74,16 @@ def build_sample(
     if key is not None:
         sample.renew(key, fresh)
     return sample.request()
+
+
+def _named_as_params(definition: Definition, params: Mapping[str, Parameter]) -> SampleEvent | None:
+    """Nothing says what the sender sends: fields with the params' names are the easiest to map."""
+    open_names = [name for name in params if not reads_of(definition.mapping.get(name, ""))]
+    made = {name: example_of(params[name]) for name in open_names}
+    named = {name: value for name, value in made.items() if value is not NO_EXAMPLE}
+    if not named and definition.mapping:
+        return None
+    return SampleEvent(body=named or {"example": True})
 
 
 def _add_mapping(sample: _Sample, definition: Definition, params: Mapping[str, Parameter]) -> None:

@@ -42,6 +42,7 @@ function copyBySelection(text) {
 
 function acknowledge(button, word) {
   button.face ??= [...button.childNodes];
+  button.style.minWidth = `${button.offsetWidth}px`;
   button.replaceChildren(button.classList.contains("icon") ? (word === "Copied" ? "✓" : "✗") : word);
   document.querySelector("[data-copied]").textContent = word;
   clearTimeout(button.timer);

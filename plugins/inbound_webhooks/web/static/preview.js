@@ -34,7 +34,21 @@ export function preview() {
     json: () => set({ body: "{}" }),
     form: () => set({ headers: FORM_TYPE, body: "order=42&customer=Ada" }),
     verify: () => set({ method: "GET", headers: "", query: "challenge=1234" }),
+    captured: () => set(captured),
   };
+
+  // What came while the page listens: the newest one is chosen, unless the user has edited the request.
+  let captured = null;
+  function takeCaptured() {
+    const shown = document.querySelector("#listener [data-request]")?.dataset.request;
+    if (!shown || shown === JSON.stringify(captured)) return;
+    captured = JSON.parse(shown);
+    document.getElementById("sample-event").open = false;
+    if (!field("sample").querySelector("[value=captured]")) field("sample").prepend(make("option", { value: "captured" }, "The captured request"));
+    if (panel.touched) return;
+    field("sample").value = "captured";
+    samples.captured();
+  }
 
   async function pick() {
     const chosen = field("sample").value;
@@ -72,11 +86,13 @@ export function preview() {
   }
 
   document.getElementById("send-test")?.addEventListener("click", send);
+  document.body.addEventListener("htmx:afterSwap", takeCaptured);
   field("sample").addEventListener("change", pick);
   document.getElementById("try-now").addEventListener("click", run);
   form.addEventListener("change", later(TYPING_MILLISECONDS, follow));
   field("body").addEventListener("input", () => (panel.touched = true));
   samples.mapping();
+  takeCaptured();
   if (panel.dataset.deliveries) pastDeliveries(panel, field("sample"));
   if (location.hash === "#try") field("body").focus();
 }
@@ -109,6 +125,7 @@ function show(outcome) {
   if (outcome.note) parts.push(make("p", { class: "note warn" }, outcome.note));
   if (outcome.partition_key) parts.push(make("p", {}, `Partition key: ${outcome.partition_key}`));
   if (outcome.conf !== null) parts.push(make("h3", {}, "Conf"), make("pre", { tabindex: "0" }, outcome.conf_text));
+  if (outcome.computed) parts.push(make("h3", {}, "Parameters as computed"), make("pre", { tabindex: "0" }, outcome.computed_text));
   if (outcome.schedule) parts.push(make("h3", {}, "Run"), make("pre", { tabindex: "0" }, outcome.schedule_text));
   parts.push(...routes(outcome.routes), ...children(outcome));
   parts.push(make("h3", {}, `Response ${outcome.status}`), make("p", { class: "help" }, outcome.content_type),

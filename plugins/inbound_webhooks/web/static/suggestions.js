@@ -34,17 +34,20 @@ export function suggestions(selector, { id, label, offer }) {
     choose(-1);
   }
 
-  // Above the field where the list would end below the window and there is more room above.
+  // Above the field where the list would end below the window and there is more room above. A hint below the field
+  // stays in sight.
   function place() {
     const box = input.getBoundingClientRect();
-    const below = window.innerHeight - box.bottom;
+    const hint = input.closest("td, .field")?.querySelector("[data-meant]:not([hidden])");
+    const bottom = Math.max(box.bottom, hint?.getBoundingClientRect().bottom ?? 0);
+    const below = window.innerHeight - bottom;
     const room = Math.max(below, box.top) - 2 * GAP;
     list.style.maxHeight = `${Math.min(260, room)}px`;
     list.style.width = `${Math.min(Math.max(box.width, NARROWEST), document.documentElement.clientWidth - 2 * GAP)}px`;
     const isAbove = list.offsetHeight + GAP > below && box.top > below;
     const left = Math.min(box.left, document.documentElement.clientWidth - list.offsetWidth - GAP);
     list.style.left = `${Math.max(left, GAP) + window.scrollX}px`;
-    list.style.top = `${(isAbove ? box.top - list.offsetHeight - GAP : box.bottom + GAP) + window.scrollY}px`;
+    list.style.top = `${(isAbove ? box.top - list.offsetHeight - GAP : bottom + GAP) + window.scrollY}px`;
   }
 
   function close() {
@@ -71,6 +74,8 @@ export function suggestions(selector, { id, label, offer }) {
     close();
   }
 
+  // What appears or disappears above the field moves it.
+  new ResizeObserver(() => list.hidden || place()).observe(document.body);
   document.addEventListener("focusin", (event) => {
     if (!event.target.matches?.(selector)) return;
     input = event.target;
@@ -82,7 +87,9 @@ export function suggestions(selector, { id, label, offer }) {
     open();
   });
   document.addEventListener("input", (event) => {
-    if (event.target !== input || !event.isTrusted) return;
+    if (event.target !== input) return;
+    // A value that a click elsewhere has written is complete.
+    if (!event.isTrusted) return close();
     wasTyped = true;
     open();
   });

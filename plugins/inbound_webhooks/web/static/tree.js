@@ -4,6 +4,7 @@ import { copy } from "./copy.js";
 import { toast } from "./toasts.js";
 
 const TYPING_MILLISECONDS = 700;
+const WORTH_A_SEARCH = 10;
 const folded = new Map();
 
 export function trees() {
@@ -23,6 +24,12 @@ export function trees() {
     if (event.target.matches?.("[role=treeitem]")) stop(event.target);
   });
   document.body.addEventListener("htmx:afterSwap", () => prepare());
+  document.addEventListener("input", (event) => event.target.matches?.("[data-tree-search]") && search(event.target));
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || !event.target.matches?.("[data-tree-search]")) return;
+    event.preventDefault();
+    next(event.target, event.shiftKey ? -1 : 1);
+  });
   prepare();
 }
 
@@ -33,6 +40,8 @@ function prepare() {
       const open = folded.get(keyOf(item));
       if (open !== undefined) item.setAttribute("aria-expanded", String(open));
     }
+    const isLong = tree.querySelectorAll("[role=treeitem]").length >= WORTH_A_SEARCH;
+    for (const box of document.querySelectorAll(`[data-tree-search="${tree.id}"]`)) box.hidden = !isLong;
     if (!tree.querySelector('[tabindex="0"]')) tree.querySelector("[role=treeitem]")?.setAttribute("tabindex", "0");
   }
 }
@@ -53,6 +62,36 @@ function pick(item) {
   if (!item.dispatchEvent(picked)) return;
   const expression = `\${Webhook::${source}}`;
   copy(expression).then((done) => toast(done ? { text: `Copied ${expression}` } : { text: "Copy failed", tone: "bad" }));
+}
+
+// --- search -----------------------------------------------------------------------------------
+
+// Names and values that have the text are marked, and the branches above them open; Enter goes to the next one.
+function search(box) {
+  const tree = document.getElementById(box.dataset.treeSearch);
+  const text = box.value.trim().toLowerCase();
+  for (const item of tree.querySelectorAll(".found, .current")) item.classList.remove("found", "current");
+  const found = text ? [...tree.querySelectorAll("[role=treeitem]")].filter((item) => has(item, text)) : [];
+  for (const item of found) {
+    item.classList.add("found");
+    for (let above = parentOf(item); above; above = parentOf(above)) fold(above, true);
+  }
+  next(box, 0);
+  if (text && !found.length) status(box, tree.querySelector(".more") ? "Not in what is shown" : "Not found");
+}
+
+const has = (item, text) => item.querySelector(":scope > .node").textContent.toLowerCase().includes(text);
+const parentOf = (item) => item.parentElement.closest("[role=treeitem]");
+const status = (box, text) => (box.nextElementSibling.textContent = text);
+
+function next(box, step) {
+  const found = [...document.getElementById(box.dataset.treeSearch).querySelectorAll(".found")];
+  const before = found.findIndex((item) => item.classList.contains("current"));
+  const at = before < 0 ? 0 : (before + step + found.length) % found.length;
+  found[before]?.classList.remove("current");
+  found[at]?.classList.add("current");
+  found[at]?.querySelector(":scope > .node").scrollIntoView({ block: "nearest" });
+  status(box, found.length ? `${at + 1} of ${found.length}` : "");
 }
 
 // --- keys -------------------------------------------------------------------------------------
