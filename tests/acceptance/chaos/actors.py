@@ -28,8 +28,9 @@ class Workers(Background):
         while not self.is_stopped_within(ROUND_SECONDS):
             try:
                 self._end_some()
-            except psycopg2.OperationalError:
-                continue  # the server was killed, and is started again
+            # The server was killed, and is started again; a connection that is lost cannot be rolled back.
+            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+                continue
 
     def _end_some(self) -> None:
         connection = psycopg2.connect(self._url)
