@@ -14,6 +14,7 @@ from inbound_webhooks.deliveries.judging import Endpoint
 from inbound_webhooks.deliveries.schedule_data import schedule_data
 from inbound_webhooks.errors import ParameterRefused, SecretMissing, VerificationFailed
 from inbound_webhooks.event.charsets import of_typed_text
+from inbound_webhooks.event.conf.mapping import dump_conf
 from inbound_webhooks.event.judge import Verdict, Verified
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.monitoring.clock import utc_now
@@ -119,12 +120,23 @@ def _wait_note(compiled: CompiledWebhook, verdict: Verdict) -> str | None:
     )
 
 
+def _computed(error: Exception | None) -> dict[str, Any] | None:
+    """The parameters that the DAG's params refuse, as a conf would have them; None where JSON cannot."""
+    if not isinstance(error, ParameterRefused) or error.computed is None:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(dump_conf(dict(error.computed)))
+    except ParameterRefused:
+        return None
+    return found
+
+
 def _shown(verdict: Verdict, note: str | None, body: bytes) -> dict[str, Any]:
     response = verdict.response
     return {
         "state": verdict.outcome,
         "conf": None if verdict.conf is None else json.loads(verdict.conf),
-        "computed": verdict.error.computed if isinstance(verdict.error, ParameterRefused) else None,
+        "computed": _computed(verdict.error),
         "partition_key": verdict.partition_key,
         "schedule": schedule_data(verdict),
         "error": (verdict.reason or None) if verdict.error is None else verdict.error.message,

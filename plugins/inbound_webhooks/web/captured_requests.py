@@ -35,7 +35,7 @@ def values(webhook: Webhook, wanted: int | None = None) -> dict[str, Any]:
         "captured": found,
         "shown": shown,
         "tree": [] if shown is None else _tree(shown, settings.max_captured_bytes),
-        "request": None if shown is None else _request(shown, settings.max_captured_bytes),
+        "shown_request": None if shown is None else _request(shown, settings.max_captured_bytes),
         "max_bytes": settings.max_captured_bytes,
     }
 
