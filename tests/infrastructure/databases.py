@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg2
+
 from tests.infrastructure.airflow_command import airflow
 from tests.infrastructure.environment import sqlite_url
 from tests.infrastructure.postgres import PostgresCluster
@@ -52,12 +54,17 @@ class SqliteTemplate:
 
 
 class PostgresTemplate:
-    """A migrated database, and one to test on: a reset empties it and puts back what the migrations wrote."""
+    """A migrated database, and one to test on: a reset empties it and puts back what the migrations wrote.
+
+    Resets keep their connection: a new one has to read about each of a hundred tables and its indexes first,
+    which takes most of a reset.
+    """
 
     backend = "postgresql"
 
     def __init__(self, cluster: PostgresCluster) -> None:
         self._cluster = cluster
+        self._connection: psycopg2.extensions.connection | None = None
         self._used = Database(self.backend, cluster.create_database("airflow", template=TEMPLATE))
         self._execute(_RESET_FUNCTION)
         self._execute("SELECT baseline.remember()")
@@ -71,12 +78,18 @@ class PostgresTemplate:
         return self._cluster.create_database(home.name, template=TEMPLATE)
 
     def _execute(self, *statements: str) -> None:
-        connection = self._cluster.connect("airflow")
         try:
-            for statement in statements:
-                connection.cursor().execute(statement)
-        finally:
-            connection.close()
+            self._on_connection(statements)
+        except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            # A test has stopped the server meanwhile.
+            self._connection = None
+            self._on_connection(statements)
+
+    def _on_connection(self, statements: tuple[str, ...]) -> None:
+        if self._connection is None:
+            self._connection = self._cluster.connect("airflow")
+        for statement in statements:
+            self._connection.cursor().execute(statement)
 
 
 def make_migrated_file(path: Path) -> None:
@@ -157,30 +170,26 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 
-# Deleting from a hundred mostly empty tables inside the server takes milliseconds, truncating them a second.
+# Deleting from a hundred mostly empty tables inside the server takes milliseconds, truncating them a second;
+# statements written out keep their plans as long as the connection.
 _RESET_FUNCTION = """
 CREATE SCHEMA baseline;
 
 CREATE FUNCTION baseline.remember() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE name text; has_rows boolean;
+DECLARE name text; has_rows boolean; deletes text := ''; inserts text := '';
 BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+        deletes := deletes || format('DELETE FROM public.%I; ', name);
         EXECUTE format('SELECT EXISTS (SELECT 1 FROM public.%I)', name) INTO has_rows;
         IF has_rows THEN
             EXECUTE format('CREATE TABLE baseline.%I AS TABLE public.%I', name, name);
+            inserts := inserts || format('INSERT INTO public.%I SELECT * FROM baseline.%I; ', name, name);
         END IF;
     END LOOP;
-END $$;
-
-CREATE FUNCTION baseline.restore() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE name text;
-BEGIN
-    SET LOCAL session_replication_role = replica; -- no foreign keys, so in any order
-    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
-        EXECUTE format('DELETE FROM public.%I', name);
-    END LOOP;
-    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'baseline' LOOP
-        EXECUTE format('INSERT INTO public.%I SELECT * FROM baseline.%I', name, name);
-    END LOOP;
+    -- No foreign keys, so in any order.
+    EXECUTE format(
+        'CREATE FUNCTION baseline.restore() RETURNS void LANGUAGE plpgsql AS %L',
+        'BEGIN SET LOCAL session_replication_role = replica; ' || deletes || inserts || 'END'
+    );
 END $$;
 """

@@ -48,7 +48,7 @@ def test_create_prints_a_json_object_with_the_url_and_nothing_else(webhooks, dat
         "dag_id": "orders",
         "enabled": True,
     }
-    assert done.json["url"].endswith(f"/webhook/{done.json['id']}/{token_of('shop')}")
+    assert done.json["url"].endswith(f"/webhook/{done.json['id']}/{token_of(done.json['id'])}")
 
 
 def test_create_stores_all_of_its_options(webhooks, sqlite_database, tmp_path):

@@ -8,6 +8,7 @@ import subprocess
 import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -193,15 +194,42 @@ def identifiers(tree: ast.AST) -> Iterator[tuple[str, int]]:
                 yield from ((part, getattr(node, "lineno", 0)) for part in name.split("."))
 
 
+@dataclass
+class Code:
+    """What the tests look for in the Python code of the repository; parsing it takes most of their time.
+
+    ``used``: every name with its place. ``scripts``: file -> programs in the texts of tests, which run them
+    in a process of their own. ``functions``: file -> line and name of each function.
+    """
+
+    used: list[tuple[str, str]] = field(default_factory=list)
+    scripts: list[tuple[str, ast.Module]] = field(default_factory=list)
+    functions: list[tuple[str, int, str]] = field(default_factory=list)
+
+
 @cache
-def used() -> list[tuple[str, str]]:
-    """Every name in the Python code of the repository, with its place."""
-    return [
-        (found, f"{name}:{line}")
-        for name, text in files().items()
-        if name.endswith(".py")
-        for found, line in identifiers(ast.parse(text))
-    ]
+def code() -> Code:
+    found = Code()
+    for name, text in files().items():
+        if not name.endswith(".py"):
+            continue
+        tree = ast.parse(text)
+        found.used += [(used, f"{name}:{line}") for used, line in identifiers(tree)]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                found.functions.append((name, node.lineno, node.name))
+            # The layers' test has lines that are no programs.
+            elif name != "tests/unit/test_layers.py" and (script := script_in(node)) is not None:
+                found.scripts.append((name, script))
+    return found
+
+
+def script_in(node: ast.AST) -> ast.Module | None:
+    value = getattr(node, "value", None)
+    if isinstance(value, str) and {"import", "inbound_webhooks"} <= set(re.findall(r"\w+", value)):
+        with suppress(SyntaxError):
+            return ast.parse(textwrap.dedent(value))
+    return None
 
 
 def lines_with(pattern: str) -> list[str]:
@@ -216,7 +244,7 @@ def lines_with(pattern: str) -> list[str]:
 
 
 def test_no_retired_identifier_is_used():
-    found = [f"{place}: {name} is now {IDENTIFIERS[name]}" for name, place in used() if name in IDENTIFIERS]
+    found = [f"{place}: {name} is now {IDENTIFIERS[name]}" for name, place in code().used if name in IDENTIFIERS]
     assert found == []
 
 
@@ -233,18 +261,6 @@ def test_no_retired_module_is_named():
     assert lines_with(f"{dotted}|{slashed}") == []
 
 
-def scripts() -> Iterator[tuple[str, ast.Module]]:
-    """Programs in the texts of tests that run them in a process of their own."""
-    for name, text in files().items():
-        # The layers' test has lines that are no programs.
-        is_searched = name.endswith(".py") and name != "tests/unit/test_layers.py"
-        for node in ast.walk(ast.parse(text)) if is_searched else ():
-            value = getattr(node, "value", None)
-            if isinstance(value, str) and {"import", "inbound_webhooks"} <= set(re.findall(r"\w+", value)):
-                with suppress(SyntaxError):
-                    yield name, ast.parse(textwrap.dedent(value))
-
-
 def exists(module: str, name: str) -> bool:
     path = (ROOT / "plugins").joinpath(*module.split("."))
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
@@ -255,7 +271,7 @@ def exists(module: str, name: str) -> bool:
 def test_a_script_of_a_test_imports_what_exists():
     missing = [
         f"{name}: {node.module}.{alias.name}"
-        for name, script in scripts()
+        for name, script in code().scripts
         for node in ast.walk(script)
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("inbound_webhooks")
         for alias in node.names
@@ -280,10 +296,8 @@ UNNAMED = re.compile(r"(^|_)(told|tells?|whoever|nobody|nobodys|somebody|anybody
 
 def test_the_names_of_tests_name_their_actors():
     found = [
-        f"{name}:{node.lineno}: {node.name}"
-        for name, text in files().items()
-        if name.startswith("tests/") and name.endswith(".py")
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and UNNAMED.search(node.name)
+        f"{file}:{line}: {name}"
+        for file, line, name in code().functions
+        if file.startswith("tests/") and UNNAMED.search(name)
     ]
     assert found == []
