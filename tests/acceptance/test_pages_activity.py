@@ -32,6 +32,7 @@ def test_charts_count_deliveries_as_they_arrive_and_a_webhook_is_downloaded(pers
     frame.get_by_role("link", name="Definition", exact=True).click()
     with person.page.expect_download() as started:
         frame.get_by_role("link", name="Export as YAML").click()
+    frame.get_by_text("Downloading the definition file").wait_for()
     with open(started.value.path()) as file:
         assert [entry["name"] for entry in yaml.safe_load(file)["webhooks"]] == [name]
     assert started.value.suggested_filename == f"{name.replace(' ', '-')}.yaml"

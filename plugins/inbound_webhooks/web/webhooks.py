@@ -212,11 +212,13 @@ class WebhooksView(WebhookBaseView):
     ) -> Response:
         may_change = webhook is None or self.access().may_change(webhook)
         url, credentials, progress = self._url(webhook, may_change), [], None
+        has_deliveries = False
         reasons = readiness.reasons_of(webhook) if webhook else []
         if webhook is not None:
             with transaction() as connection:
                 credentials = list_credentials(connection, webhook.id)
                 progress = progress_of(connection, webhook)
+                has_deliveries = bool(listing.newest(connection, [webhook.id]))
         return self.show(
             "webhook.html",
             status,
@@ -228,6 +230,7 @@ class WebhooksView(WebhookBaseView):
             lines=self._lines(form, webhook),
             secrets=secret_fields(form, {held.purpose for held in credentials}, webhook),
             progress=progress,
+            has_deliveries=has_deliveries,
             ending=ending(credentials),
             meant={name: expression_meant(form[name].data or "") for name in ("event_type", "dedup")},
             unknown_dag=unknown,

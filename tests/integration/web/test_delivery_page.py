@@ -81,6 +81,14 @@ def test_a_refused_delivery_names_the_parameter_and_leads_to_the_mapping(ada, ho
     assert 'href="#request">See the request<' in page
 
 
+def test_a_request_names_its_method_and_its_size(ada, hook):
+    request = part(ada.get(f"/delivery/{stored(hook)}").text, "request")
+    assert "Request <small>POST, 41 B</small>" in request
+    without = stored(hook, body=b"", body_stored=False)
+    bodiless = part(ada.get(f"/delivery/{without}").text, "request")
+    assert "Request <small>POST</small>" in bodiless
+
+
 def test_a_filtered_delivery_leads_to_the_filter(ada, hook):
     page = ada.get(f"/delivery/{stored(hook, state='filtered')}").text
     assert re.search(rf'href="/pluginsv2/webhooks/hook/{hook.id}#filter">Edit filter<', page)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.infrastructure.dags_builder import store_dag
 from tests.infrastructure.loop import in_use, loop
-from tests.infrastructure.webhooks_builder import Hook, audit_rows, rows, store_webhook
+from tests.infrastructure.webhooks_builder import Hook, audit_rows, rows, store_delivery, store_webhook
 from tests.integration.web.test_webhook_page import form
 
 SECRET = "a secret of the sender's"
@@ -215,3 +215,10 @@ def test_the_offered_curl_signs_and_has_no_secret(pages, ada) -> None:
     page = ada.get(f"/hook/{hook.id}").text
     assert "openssl dgst -sha256 -hmac" in page
     assert SECRET not in page
+
+
+def test_the_offered_curl_is_folded_once_something_arrived(pages, ada) -> None:
+    hook = store_webhook(f"folded curl {pages.auth}", dag_id="anything")
+    assert '<details class="offered" open>' in ada.get(f"/hook/{hook.id}").text
+    store_delivery(hook)
+    assert '<details class="offered">' in ada.get(f"/hook/{hook.id}").text

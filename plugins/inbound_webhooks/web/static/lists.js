@@ -1,6 +1,7 @@
 // The list: bulk selection, filters that apply immediately, suggestions of Dag ids while typing.
 import { getJson } from "./fetching.js";
 import { later, make } from "./elements.js";
+import { toast } from "./toasts.js";
 
 const TYPING_MILLISECONDS = 150;
 
@@ -39,6 +40,13 @@ function showSelection() {
   all.disabled = !number;
   all.checked = selected > 0 && selected === number;
   all.indeterminate = selected > 0 && selected < number;
+}
+
+// The browser stays on the page while it downloads, and a small file leaves no trace on it.
+export function downloads() {
+  document.addEventListener("click", (event) => {
+    if (event.target.closest?.("[data-downloads]")) toast({ text: "Downloading the definition file…" });
+  });
 }
 
 export function suggestDags() {
