@@ -244,7 +244,8 @@ def lines_with(pattern: str) -> list[str]:
 
 
 def test_no_retired_identifier_is_used():
-    found = [f"{place}: {name} is now {IDENTIFIERS[name]}" for name, place in code().used if name in IDENTIFIERS]
+    used = code().used
+    found = [f"{place}: {name} is now {IDENTIFIERS[name]}" for name, place in used if name in IDENTIFIERS]
     assert found == []
 
 
