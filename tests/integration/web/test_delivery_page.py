@@ -83,10 +83,10 @@ def test_a_refused_delivery_names_the_parameter_and_leads_to_the_mapping(ada, ho
 
 def test_a_request_names_its_method_and_its_size(ada, hook):
     request = part(ada.get(f"/delivery/{stored(hook)}").text, "request")
-    assert "Request <small>POST, 41 B</small>" in request
-    without = stored(hook, body=b"", body_stored=False)
+    assert '<p class="help">POST, 41 B. Credentials are masked.</p>' in request
+    without = stored(hook, body=b"", body_stored=False, credentials=None)
     bodiless = part(ada.get(f"/delivery/{without}").text, "request")
-    assert "Request <small>POST</small>" in bodiless
+    assert '<p class="help">POST</p>' in bodiless
 
 
 def test_a_filtered_delivery_leads_to_the_filter(ada, hook):

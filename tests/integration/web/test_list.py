@@ -52,7 +52,7 @@ def test_the_chart_counts_what_could_not_be_used_or_started_and_runs_that_failed
     hook = store_webhook("ended in every way", dag_id="orders")
     for state in State.ALL:
         store_delivery(hook, state=state)
-    assert f"{len(State.ALL)} in the last 24 hours, 3 failed" in row_of(pages, hook)
+    assert f"{len(State.ALL)} in the last 24 hours, 3 failed or refused" in row_of(pages, hook)
 
 
 def test_beyond_what_is_counted_the_list_says_that_there_may_be_more(pages):
@@ -62,7 +62,7 @@ def test_beyond_what_is_counted_the_list_says_that_there_may_be_more(pages):
     busy = store_webhook("a busy one", dag_id="orders")
     store_delivery(busy, id=first_id_at(now() - timedelta(hours=9)), state="failed")
     store_deliveries(busy, MOST_COUNTED - 2, state="failed")
-    assert "9,999 in the last 24 hours, 9,999 failed" in row_of(pages, busy)
+    assert "9,999 in the last 24 hours, 9,999 failed or refused" in row_of(pages, busy)
     store_deliveries(busy, 2, state="succeeded")
     row = row_of(pages, busy)
     assert "10,000 or more in the last 24 hours; of the newest 10,000, 9,998 failed" in row
