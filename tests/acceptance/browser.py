@@ -107,10 +107,15 @@ class Person:
 
 def wait_for_scripts(frame: Any) -> None:
     """What the server has rendered is there before the scripts are."""
-    frame.locator("html.with-script").evaluate(
-        """() => document.readyState === "complete"
-            || new Promise(done => addEventListener("load", done, {once: true}))"""
-    )
+    from playwright.sync_api import Error
+
+    is_loaded = """() => document.readyState === "complete"
+        || new Promise(done => addEventListener("load", done, {once: true}))"""
+    try:
+        frame.locator("html.with-script").evaluate(is_loaded)
+    except Error:
+        # It was the page that a click is about to leave.
+        frame.locator("html.with-script").evaluate(is_loaded)
 
 
 def open_section(page: Any, name: str) -> None:

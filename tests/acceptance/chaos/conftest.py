@@ -12,7 +12,8 @@ from tests.infrastructure.postgres import PostgresCluster
 @pytest.fixture
 def own_cluster(migrated_cluster) -> Iterator[PostgresCluster]:
     """A server that may crash: a commit is on the disk when it returns, as in production."""
-    cluster = PostgresCluster(fsync=True, copy_of=migrated_cluster)
+    # The sessions of killed processes live on for a while beside those of their successors.
+    cluster = PostgresCluster(fsync=True, options=("max_connections=300",), copy_of=migrated_cluster)
     try:
         cluster.start()
         yield cluster

@@ -18,6 +18,9 @@ GIVE_UP_SECONDS = 300
 PAUSE_SECONDS = 0.3
 TIMEOUT = timedelta(hours=1)
 
+PARKED = ("awaiting_input", "scheduled")
+"""States of a task that waits, and of one that was resumed."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -56,13 +59,22 @@ class Worker:
     url: str
 
     def park(self, call: Call) -> None:
-        """Let the task wait; repeated while the api-server is away."""
-        from airflow.sdk.api.client import Client
+        """Let the task wait; repeated while the api-server is away.
+
+        The client repeats a request whose response was lost, also one that was carried out: then the task
+        waits already, or was resumed meanwhile.
+        """
+        from airflow.sdk.api.client import Client, ServerResponseError
         from airflow.sdk.execution_time.comms import AwaitInputTask
 
         message = AwaitInputTask(next_method="complete_wait", next_kwargs={}, timeout=TIMEOUT)
         with Client(base_url=f"{self.url}/execution/", token=_token_of(call.wait_id)) as client:
-            client.task_instances.await_input(UUID(call.wait_id), message)
+            try:
+                client.task_instances.await_input(UUID(call.wait_id), message)
+            except ServerResponseError as error:
+                detail = error.detail if isinstance(error.detail, dict) else {}
+                if detail.get("previous_state") not in PARKED:
+                    raise
 
 
 def post(base: str, call: Call) -> list[int]:
