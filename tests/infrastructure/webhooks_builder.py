@@ -50,15 +50,18 @@ def store_webhook(
     return Hook(made.id, token_of(made.id), name)
 
 
-def token_of(webhook_id: str) -> str:
+def token_of(name_or_id: str) -> str:
     """The newest token of a webhook's URL."""
     from inbound_webhooks.storage.credentials import list_credentials
     from inbound_webhooks.storage.database import transaction
     from inbound_webhooks.storage.encryption import decrypt
+    from inbound_webhooks.storage.webhooks import find_webhook
 
     # Nearly every test asks for it, and the URL takes five times as long: it needs all settings.
     with transaction() as connection:
-        held = list_credentials(connection, webhook_id)
+        held = list_credentials(connection, name_or_id) or list_credentials(
+            connection, find_webhook(connection, name_or_id).id
+        )
     return decrypt(next(credential.encrypted for credential in held if not credential.purpose))
 
 

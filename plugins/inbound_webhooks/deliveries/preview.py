@@ -16,6 +16,7 @@ from inbound_webhooks.errors import ParameterRefused, SecretMissing, Verificatio
 from inbound_webhooks.event.charsets import of_typed_text
 from inbound_webhooks.event.conf.mapping import dump_conf
 from inbound_webhooks.event.judge import Verdict, Verified
+from inbound_webhooks.event.redaction import MASK
 from inbound_webhooks.event.request import InboundRequest
 from inbound_webhooks.monitoring.clock import utc_now
 from inbound_webhooks.records.credential import Credential, plain_secrets
@@ -27,7 +28,8 @@ from inbound_webhooks.webhooks.access import Access
 from inbound_webhooks.webhooks.compiled import CompiledWebhook, load_compiled
 
 SIGNATURE_NOT_CHECKED = "The request has no signature, so none was checked."
-NOT_YET_CHECKED = "The webhook has no secret yet, so no signature was checked."
+NOT_YET_CHECKED = "The webhook has no stored secret yet, so no signature was checked."
+CREDENTIALS_MASKED = "The request's credentials are masked, so none were checked."
 
 
 def preview_request(
@@ -43,8 +45,9 @@ def preview_request(
 ) -> dict[str, Any]:
     """Judge a request as if it had the right token, with the webhook's stored secrets.
 
-    A request without a signature is judged too, and any request of a webhook that waits for its secret, both
-    with a note; one with a wrong signature is rejected.
+    A request without a signature is judged too, one of which only the masks of its credentials were stored,
+    and any request of a webhook that waits for its secret, all with a note; one with a wrong signature is
+    rejected.
 
     :param access: of the user who gets it; None for an operator with a shell, who may see every route
 
@@ -72,7 +75,7 @@ def preview_request(
         compiled, request, secrets, request.received_at, token=token, fetched_from=fetched_from
     )
     note: str | None = None
-    if isinstance(found, Verdict) and (note := _not_checked(found)):
+    if isinstance(found, Verdict) and (note := _not_checked(found, request)):
         found = Verified()
     verdict = (
         found if isinstance(found, Verdict) else endpoint.judging.decide(compiled, request, secrets=secrets)
@@ -100,12 +103,21 @@ def _valid_credentials(webhook_id: str, now: datetime) -> list[Credential]:
         return [one for one in list_credentials(connection, webhook_id) if one.is_valid(now)]
 
 
-def _not_checked(verdict: Verdict) -> str | None:
+def _not_checked(verdict: Verdict, request: InboundRequest) -> str | None:
     """The note where nothing could be verified, None where the verification or a handshake ended."""
     if isinstance(verdict.error, SecretMissing):
         return NOT_YET_CHECKED
-    is_missing = isinstance(verdict.error, VerificationFailed) and verdict.error.is_missing
-    return SIGNATURE_NOT_CHECKED if is_missing else None
+    if not isinstance(verdict.error, VerificationFailed):
+        return None
+    if verdict.error.is_missing:
+        return SIGNATURE_NOT_CHECKED
+    return CREDENTIALS_MASKED if _is_masked(request) else None
+
+
+def _is_masked(request: InboundRequest) -> bool:
+    """Whether it is a stored or captured request, whose credentials nobody can send again."""
+    in_headers = any(value == MASK for _, value in request.headers)
+    return in_headers or f"={MASK}" in request.query_string or MASK.encode() in request.body
 
 
 def _wait_note(compiled: CompiledWebhook, verdict: Verdict) -> str | None:

@@ -123,7 +123,7 @@ class DeliveryPages(WebhookBaseView):
         """The same page, which lists the replay; the tab of a run stays that of its delivery."""
         if wants_fragment():
             live = self._live(delivery.id)
-            toast = "Replayed. The new delivery is listed below."
+            toast = "Replayed. The new delivery is listed on this page."
             return fragment("delivery_live.html", live=live, place=place, is_alone=True, toast=toast)
         flash("Replayed.")
         if place == "run" and delivery.run_id is not None:
@@ -158,7 +158,7 @@ class DeliveryPages(WebhookBaseView):
             # Without a readable token the command still shows everything else.
             with suppress(TokenUnreadable):
                 url = service.url(webhook)
-        return json_reply({"text": curl_command(delivery, url, Settings.load().max_body_bytes)})
+        return json_reply({"text": curl_command(delivery, url, Settings.load().max_body_bytes, webhook)})
 
     def found(self, delivery_id: str) -> Delivery:
         """A delivery that the user may see.

@@ -163,5 +163,6 @@ def _missing(webhook: Webhook, purpose: str) -> str:
     missing = f"The {purpose} secret is missing."
     if known is None:
         return missing
-    choose = "Choose one and enter it at the sender too, as" if known.chosen_here else "Enter"
-    return f'{missing} {choose} "{known.label}": {known.help}'
+    if known.chosen_here:
+        return f'{missing} Choose one, and enter it at the sender too, as "{known.label}". {known.help}'
+    return f'{missing} Enter the "{known.label}" of the sender. {known.help}'

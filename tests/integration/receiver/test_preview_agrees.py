@@ -114,6 +114,14 @@ def test_a_request_without_its_signature_is_judged_and_the_note_says_so(sqlite_d
     assert shown["note"] == "The request has no signature, so none was checked."
 
 
+def test_a_stored_request_is_judged_although_its_signature_is_masked(sqlite_database):
+    case = next(case for case in read("github") if case.outcome == "accepted")
+    masked = [(name, "***" if "signature" in name.lower() else value) for name, value in case.request.headers]
+    shown = previewed(Sender.of(case), headers=masked)
+    assert (shown["state"], shown["status"]) == ("accepted", 202)
+    assert shown["note"] == "The request's credentials are masked, so none were checked."
+
+
 def test_a_wrong_signature_is_rejected_as_the_endpoint_does(sqlite_database):
     case = next(case for case in read("github") if case.outcome == "accepted")
     shown = previewed(Sender.of(case), body=case.request.body + b" ")

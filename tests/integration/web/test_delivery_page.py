@@ -271,6 +271,28 @@ def test_the_request_is_copied_as_a_command_that_sends_the_same_bytes(ada, hook)
     assert "Host" not in command
 
 
+def test_the_command_for_a_signed_sender_computes_the_signature(ada, hook):
+    github = store_webhook("signed pushes", preset="github", secrets={"signing": "a secret of ours"})
+    headers = [
+        ["X-Hub-Signature-256", "***"],
+        ["X-GitHub-Event", "push"],
+        ["Content-Type", "application/json"],
+    ]
+    command = ada.json(f"/delivery/{stored(github, headers=json.dumps(headers))}/curl.json")["text"]
+    assert "openssl dgst -sha256 -hmac" in command
+    assert "***" not in command
+    assert "a secret of ours" not in command
+    assert "X-GitHub-Event: push" in command
+    # What else was masked is said.
+    headers.append(["Authorization", "***"])
+    command = ada.json(f"/delivery/{stored(github, headers=json.dumps(headers))}/curl.json")["text"]
+    assert command.startswith("# Replace *** with the credentials.\n")
+    assert "openssl dgst" in command
+    # A body that is no text comes from a file, which this command does not sign.
+    binary = stored(github, headers=json.dumps(headers), body=bytes([255, 0]))
+    assert "openssl" not in ada.json(f"/delivery/{binary}/curl.json")["text"]
+
+
 def test_a_command_names_the_url_only_to_users_who_may_change_the_webhook(pages, hook):
     made = stored(hook, query_string="a=1")
     command = pages.client("vera", "Viewer").json(f"/delivery/{made}/curl.json")["text"]

@@ -113,10 +113,10 @@ def test_a_path_without_braces_becomes_an_expression_with_one_click(window):
     expression(frame, "customer").fill("body.customer.name")
     frame.get_by_role("button", name="Use ${Webhook::Body.customer.name}").click()
     assert expression(frame, "customer").input_value() == "${Webhook::Body.customer.name}"
-    assert frame.get_by_text("This is a text, not a value").locator("visible=true").count() == 0
+    assert frame.get_by_text("This is plain text, not a value").locator("visible=true").count() == 0
     expression(frame, "customer").fill("a customer")
     window.page.wait_for_timeout(400)
-    assert frame.get_by_text("This is a text, not a value").locator("visible=true").count() == 0
+    assert frame.get_by_text("This is plain text, not a value").locator("visible=true").count() == 0
 
 
 @pytest.fixture(scope="module")

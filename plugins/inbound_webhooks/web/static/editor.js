@@ -185,8 +185,9 @@ function randomSecrets() {
     // Visible only now, to copy it to the sender: a saved secret is never shown again.
     input.type = "text";
     input.classList.add("mono");
-    if (!button.nextElementSibling) {
+    if (!button.nextElementSibling?.matches("[data-copy]")) {
       button.after(make("button", { type: "button", "data-copy": button.dataset.random }, "Copy"));
+      button.parentElement.after(make("p", { class: "hint", role: "status" }, "Copy it to the sender now: once saved, it is never shown again."));
     }
     input.select();
   });

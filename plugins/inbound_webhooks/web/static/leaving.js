@@ -1,7 +1,7 @@
 // An edited form is not left by accident: neither by a link, nor by another form of the page, nor by closing it.
 import { ask } from "./confirmations.js";
 
-const QUESTION = "Leave without saving? Your changes to the form are lost.";
+const QUESTION = "Leave without saving? Your changes to the form will be lost.";
 
 // Returns a function to call when the form has been saved.
 export function guardAgainstLeaving(form) {

@@ -26,7 +26,7 @@ export function meantExpressions(form) {
 
 export function meantHint() {
   return make("p", { class: "hint", "data-meant": true, role: "status", hidden: true },
-    "This is a text, not a value of the request. ",
+    "This is plain text, not a value of the request. ",
     make("button", { type: "button", class: "link", "data-use": "" }, "Use ", make("code", {})));
 }
 
