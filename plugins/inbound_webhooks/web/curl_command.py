@@ -41,12 +41,7 @@ def curl_command(delivery: Delivery, url: str, limit_bytes: int, webhook: Webhoo
     :param url: the webhook's URL; empty where the user may not see it
     :param webhook: whose signature the command computes, with a secret that the shell has in a variable
     """
-    if (
-        webhook is not None
-        and webhook.verification
-        and url
-        and (signed := _signed(delivery, url, limit_bytes, webhook))
-    ):
+    if webhook is not None and url and (signed := _signed(delivery, url, limit_bytes, webhook)):
         return signed
     query = f"?{delivery.query_string}" if delivery.query_string else ""
     # In double quotes, so that the shell puts the variable's value in; the query is quoted by itself.
@@ -66,11 +61,9 @@ def _signed(delivery: Delivery, url: str, limit_bytes: int, webhook: Webhook) ->
     """The same with a signature of now; empty where a shell cannot make it, or nothing was masked."""
     text = _text_of(delivery, limit_bytes)
     headers = tuple(pair for pair in headers_of(delivery) if pair[0].lower() not in _LEFT_OUT)
-    is_masked = any(value == MASK for _, value in headers)
+    can_sign = bool(webhook.verification) and any(value == MASK for _, value in headers)
     # What was masked in the query or in the body is no part that could be computed again.
-    if text is None or not is_masked or MASK in delivery.query_string or MASK in text:
-        return ""
-    if not webhook.verification:
+    if not can_sign or text is None or MASK in delivery.query_string or MASK in text:
         return ""
     request = SampleRequest(body=text, headers=headers, query_string=delivery.query_string)
     schemes = [read_scheme(settings) for settings in webhook.verification]
