@@ -60,7 +60,7 @@ def test_a_secret_that_is_missing_is_named_with_where_to_find_it(sqlite_database
     (missing,) = problems_with_secrets(store_webhook(preset=preset, secrets=given))
     assert (missing.code, missing.severity, missing.part) == ("secret-missing", "stops", needed.purpose)
     assert f"The {needed.purpose} secret is missing. " in missing.message
-    assert f'"{needed.label}": {needed.help} Until then' in missing.message
+    assert f'"{needed.label}". {needed.help} Until then' in missing.message
     assert ("Choose one" in missing.message) == needed.chosen_here
 
 

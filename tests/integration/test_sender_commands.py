@@ -169,7 +169,7 @@ def test_keys_that_are_fetched_need_no_secret(webhooks, orders, preset):
 def test_a_secret_that_the_sender_makes_of_the_url_comes_after_create(webhooks, orders, secret_file):
     made = webhooks(*CREATE, "--preset", "stripe")
     assert (made.status, rows("secret")) == (0, [])
-    assert 'The signing secret is missing. Enter the "Signing secret" of the sender. ' in made.err
+    assert 'The signing secret is missing. Enter "Signing secret". ' in made.err
     assert "waits for its secret. To enter it:\n  airflow webhooks rotate pushes --secret @FILE\n" in made.err
     assert "airflow webhooks enable" not in made.err
     (waits, _) = webhooks("show", "pushes", "-o", "json").json["warnings"]

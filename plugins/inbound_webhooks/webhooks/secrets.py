@@ -165,4 +165,4 @@ def _missing(webhook: Webhook, purpose: str) -> str:
         return missing
     if known.chosen_here:
         return f'{missing} Choose one, and enter it at the sender too, as "{known.label}". {known.help}'
-    return f'{missing} Enter the "{known.label}" of the sender. {known.help}'
+    return f'{missing} Enter "{known.label}". {known.help}'
