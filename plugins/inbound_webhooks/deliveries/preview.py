@@ -45,9 +45,8 @@ def preview_request(
 ) -> dict[str, Any]:
     """Judge a request as if it had the right token, with the webhook's stored secrets.
 
-    A request without a signature is judged too, one of which only the masks of its credentials were stored,
-    and any request of a webhook that waits for its secret, all with a note; one with a wrong signature is
-    rejected.
+    A request without a signature is judged too, one whose credentials are masked, and any request of a
+    webhook that waits for its secret, all with a note; one with a wrong signature is rejected.
 
     :param access: of the user who gets it; None for an operator with a shell, who may see every route
 
@@ -115,9 +114,10 @@ def _not_checked(verdict: Verdict, request: InboundRequest) -> str | None:
 
 
 def _is_masked(request: InboundRequest) -> bool:
-    """Whether it is a stored or captured request, whose credentials nobody can send again."""
+    """Whether it has masks in place of credentials, as stored and captured requests do."""
     in_headers = any(value == MASK for _, value in request.headers)
-    return in_headers or f"={MASK}" in request.query_string or MASK.encode() in request.body
+    # In a body only as a whole JSON string: a text may have asterisks of its own.
+    return in_headers or f"={MASK}" in request.query_string or f'"{MASK}"'.encode() in request.body
 
 
 def _wait_note(compiled: CompiledWebhook, verdict: Verdict) -> str | None:

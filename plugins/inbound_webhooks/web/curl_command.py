@@ -65,6 +65,8 @@ def _signed(delivery: Delivery, url: str, limit_bytes: int, webhook: Webhook) ->
     # What was masked in the query or in the body is no part that could be computed again.
     if not can_sign or text is None or MASK in delivery.query_string or MASK in text:
         return ""
+    if not any(name.lower() == "content-type" for name, _ in headers):
+        headers = (*headers, ("Content-Type", ""))  # curl would send that of a form
     request = SampleRequest(body=text, headers=headers, query_string=delivery.query_string)
     schemes = [read_scheme(settings) for settings in webhook.verification]
     try:

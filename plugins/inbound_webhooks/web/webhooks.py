@@ -31,7 +31,7 @@ from inbound_webhooks.web.offered import offered_curl
 from inbound_webhooks.web.submission import read_submission, unknown_dag
 from inbound_webhooks.webhooks import hold, listening, readiness, service
 from inbound_webhooks.webhooks.secrets import NewSecret
-from inbound_webhooks.webhooks.setup import progress_of
+from inbound_webhooks.webhooks.setup import Progress, progress_of
 
 MAX_SUGGESTIONS = 20
 MAX_BULK = 100
@@ -211,14 +211,9 @@ class WebhooksView(WebhookBaseView):
         unknown: str = "",
     ) -> Response:
         may_change = webhook is None or self.access().may_change(webhook)
-        url, credentials, progress = self._url(webhook, may_change), [], None
-        has_deliveries = False
+        url = self._url(webhook, may_change)
+        credentials, progress, has_deliveries = _stored(webhook)
         reasons = readiness.reasons_of(webhook) if webhook else []
-        if webhook is not None:
-            with transaction() as connection:
-                credentials = list_credentials(connection, webhook.id)
-                progress = progress_of(connection, webhook)
-                has_deliveries = bool(listing.newest(connection, [webhook.id]))
         return self.show(
             "webhook.html",
             status,
@@ -437,6 +432,15 @@ def ending(credentials: Sequence[Credential]) -> list[Credential]:
     return [
         held for held in credentials if held.expires_at and held.is_valid(now) and held.source_url is None
     ]
+
+
+def _stored(webhook: Webhook | None) -> tuple[list[Credential], Progress | None, bool]:
+    """A webhook's credentials, the progress of its setup, and whether it has deliveries."""
+    if webhook is None:
+        return [], None, False
+    with transaction() as connection:
+        has_deliveries = bool(listing.newest(connection, [webhook.id]))
+        return list_credentials(connection, webhook.id), progress_of(connection, webhook), has_deliveries
 
 
 def _is_confirmed() -> bool:

@@ -283,6 +283,9 @@ def test_the_command_for_a_signed_sender_computes_the_signature(ada, hook):
     assert "***" not in command
     assert "a secret of ours" not in command
     assert "X-GitHub-Event: push" in command
+    untyped = json.dumps([pair for pair in headers if pair[0] != "Content-Type"])
+    command = ada.json(f"/delivery/{stored(github, headers=untyped)}/curl.json")["text"]
+    assert "-H 'Content-Type: '" in command  # curl would add that of a form
     # What else was masked is said.
     headers.append(["Authorization", "***"])
     command = ada.json(f"/delivery/{stored(github, headers=json.dumps(headers))}/curl.json")["text"]

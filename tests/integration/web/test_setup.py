@@ -105,6 +105,17 @@ def test_a_delivery_shows_that_a_request_was_verified(ada):
     assert ada.get(f"/hook/{hook.id}/setup").status_code == 286
 
 
+def test_the_card_generates_a_secret_that_the_user_chooses_and_no_other(ada):
+    chosen = store_webhook("a chosen secret", preset="github")
+    page = ada.get(f"/hook/{chosen.id}").text
+    assert 'data-random="#setup-signing"' in page
+    assert "<b>Choose a secret</b>" in page
+    given = store_webhook("a given secret", preset="stripe")
+    page = ada.get(f"/hook/{given.id}").text
+    assert 'data-random="#setup-signing"' not in page
+    assert "<b>Paste the secret</b>" in page
+
+
 def test_a_webhook_without_verification_has_no_card(ada):
     hook = store_webhook("the URL alone")
     assert 'id="setup"' not in ada.get(f"/hook/{hook.id}").text
